@@ -1,0 +1,61 @@
+"""Lead through goaime-migrate on the sample database: every command is printed before it runs.
+
+The sample is a directory in mongodump's format, so no server is needed and none is touched.
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+SESSIONS = Path("demo/dump/goaime/sessions.bson")
+SHOW = "python demo/show.py"
+
+# Said in the environment and not in each command, whatever MONGODB_URI may name in this shell.
+ENVIRONMENT = {**os.environ, "GOAIME_MIGRATE_URI": "dump:demo/dump", "GOAIME_MIGRATE_DATABASE": "goaime"}
+
+
+def main() -> None:
+    """Up, and back to the very bytes."""
+    before = fingerprint()
+    say("A session as years of history have left it")
+    run(SHOW)
+    say("What would happen? Nothing is written")
+    run("goaime-migrate plan")
+    say("All four migrations, in one pass over the collection")
+    run("goaime-migrate up")
+    run("goaime-migrate status")
+    say("The same session")
+    run(SHOW)
+    say("Every promise of every migration, checked on every document")
+    run("goaime-migrate verify")
+    say("And back")
+    run("goaime-migrate down base --yes")
+    run("goaime-migrate status")
+    if fingerprint() != before:
+        sys.exit(f"{SESSIONS} is not what it was")
+    say(f"{SESSIONS} has the very bytes it had before: sha256 {before[:16]}...")
+
+
+def say(text: str) -> None:
+    """A heading."""
+    print(f"\n# {text}", flush=True)
+
+
+def run(command: str) -> None:
+    """Print a command as a person would type it, and run it."""
+    print(f"\n$ {command}", flush=True)
+    done = subprocess.run(shlex.split(command), env=ENVIRONMENT, check=False)
+    if done.returncode:
+        sys.exit(f"`{command}` ended with {done.returncode}")
+
+
+def fingerprint() -> str:
+    """The hash of the stored sessions."""
+    return sha256(SESSIONS.read_bytes()).hexdigest()
+
+
+if __name__ == "__main__":
+    main()

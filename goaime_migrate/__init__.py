@@ -1,0 +1,60 @@
+"""goaime-migrate: versioned schema and data migrations for MongoDB.
+
+The public API. Names are imported when they are first used, so that a short command starts quickly.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from goaime_migrate.config import Settings as Settings
+    from goaime_migrate.engine.lookups import Lookup as Lookup
+    from goaime_migrate.errors import MigrateError as MigrateError
+    from goaime_migrate.migrator import Migrator as Migrator
+    from goaime_migrate.operations import AddField as AddField
+    from goaime_migrate.operations import CreateCollection as CreateCollection
+    from goaime_migrate.operations import CreateIndex as CreateIndex
+    from goaime_migrate.operations import DropCollection as DropCollection
+    from goaime_migrate.operations import DropIndex as DropIndex
+    from goaime_migrate.operations import RemoveField as RemoveField
+    from goaime_migrate.operations import RenameCollection as RenameCollection
+    from goaime_migrate.operations import RenameField as RenameField
+    from goaime_migrate.operations import SetValidator as SetValidator
+    from goaime_migrate.operations import TransformDocuments as TransformDocuments
+    from goaime_migrate.operations import UpdateDocuments as UpdateDocuments
+    from goaime_migrate.results import Document as Document
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AddField": "operations",
+    "CreateCollection": "operations",
+    "CreateIndex": "operations",
+    "Document": "results",
+    "DropCollection": "operations",
+    "DropIndex": "operations",
+    "Lookup": "engine.lookups",
+    "MigrateError": "errors",
+    "Migrator": "migrator",
+    "RemoveField": "operations",
+    "RenameCollection": "operations",
+    "RenameField": "operations",
+    "SetValidator": "operations",
+    "Settings": "config",
+    "TransformDocuments": "operations",
+    "UpdateDocuments": "operations",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,133 @@
+"""Collections and indexes of a store: what the commands for them do on a server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from goaime_migrate.backends.base import RECORDS, CollectionInfo
+from goaime_migrate.backends.embedded.collection import Collection
+from goaime_migrate.backends.embedded.metadata import ID_INDEX, TIMESERIES
+from goaime_migrate.backends.embedded.store import Store
+from goaime_migrate.errors import MissingCapability, OperationFailed
+from goaime_migrate.results import Document
+
+_SYSTEM = "system."
+_BUCKETS = "system.buckets."
+_NO_MEANING = ("v", "ns", "name", "key", "background")
+
+
+def collections(store: Store) -> dict[str, CollectionInfo]:
+    """All but the tool's and the server's own."""
+    return {
+        name: CollectionInfo(name, each.kind, dict(each.metadata.options))
+        for name, each in store.collections.items()
+        if name not in RECORDS and not name.startswith(_SYSTEM)
+    }
+
+
+def indexes(store: Store, name: str) -> list[Document]:
+    """None for a collection that does not exist."""
+    collection = store.get(name)
+    return [] if collection is None else [dict(spec) for spec in collection.metadata.indexes]
+
+
+def create_index(store: Store, name: str, keys: Sequence[tuple[str, Any]], options: Document) -> None:
+    """Nothing happens if there is the very same index. Raises OperationFailed, or DuplicateKey."""
+    spec = index_spec(keys, options)
+    collection = store.obtain(name)
+    for other in collection.metadata.indexes:
+        if _meaning(other) == _meaning(spec) and other["name"] == spec["name"]:
+            return
+        if other["name"] == spec["name"] or _same_keys(other, spec):
+            raise OperationFailed(
+                f"{name}: the index {other['name']!r} is there already, and differs",
+                hint="drop it first, in an operation before this one",
+            )
+    collection.add_index(spec)
+
+
+def drop_index(store: Store, name: str, index: str) -> None:
+    """Raises OperationFailed if there is no such index, or if it is the one on `_id`."""
+    collection = _existing(store, name)
+    if index == ID_INDEX or all(spec["name"] != index for spec in collection.metadata.indexes):
+        raise OperationFailed(f"{name}: there is no index {index!r} that can be dropped")
+    collection.remove_index(index)
+
+
+def set_options(store: Store, name: str, options: Document) -> None:
+    """Options are kept in the metadata; a validator is for the server that restores the dump."""
+    metadata = _existing(store, name).metadata
+    metadata.options = _without_empty({**metadata.options, **options})
+
+
+def create(store: Store, name: str, options: Document) -> None:
+    """A collection, or with `viewOn` a view. Raises OperationFailed, or MissingCapability for time series."""
+    if name in store.collections:
+        raise OperationFailed(f"the collection {name!r} is there already")
+    _check_name(name)
+    if "timeseries" in options:
+        raise MissingCapability(
+            "a dump directory cannot hold a new time-series collection",
+            hint="restore the dump into a MongoDB server with mongorestore and migrate it there",
+        )
+    store.collections[name] = Collection.new(name, options)
+
+
+def rename(store: Store, old: str, new: str) -> None:
+    """Its files get the new name as well. Raises OperationFailed if either name does not allow it."""
+    collection = _existing(store, old)
+    if new in store.collections:
+        raise OperationFailed(f"{old!r} cannot be renamed: the collection {new!r} is there already")
+    if collection.kind == TIMESERIES:
+        raise OperationFailed(f"{old!r} cannot be renamed: it is a time-series collection")
+    _check_name(new)
+    collection.rename(new)
+    store.collections = {each.name: each for each in store.collections.values()}
+
+
+def drop(store: Store, name: str) -> None:
+    """Nothing happens if there is no such collection."""
+    collection = store.collections.pop(name, None)
+    if collection is not None and collection.kind == TIMESERIES:
+        store.collections.pop(_BUCKETS + name, None)
+
+
+def index_spec(keys: Sequence[tuple[str, Any]], options: Document) -> Document:
+    """An index as the catalogue has it, named as the drivers name it where it has no name."""
+    name = options.get("name") or "_".join(f"{field}_{direction}" for field, direction in keys)
+    rest = {option: value for option, value in options.items() if option != "name" and value is not None}
+    return {"v": 2, "key": dict(keys), "name": name} | rest
+
+
+def _existing(store: Store, name: str) -> Collection:
+    collection = store.get(name)
+    if collection is None:
+        raise OperationFailed(f"there is no collection {name!r}")
+    return collection
+
+
+def _check_name(name: str) -> None:
+    if not name or name.startswith((".", _SYSTEM)) or name.endswith(".") or "$" in name or "\0" in name:
+        raise OperationFailed(f"{name!r} cannot be the name of a collection")
+
+
+def _meaning(spec: Document) -> Any:
+    """An index without its version and name; an option that says no is as good as none."""
+    rest = {
+        option: value for option, value in spec.items() if option not in _NO_MEANING and value is not False
+    }
+    return list(spec["key"].items()), rest
+
+
+def _same_keys(one: Document, other: Document) -> bool:
+    """Two indexes on the same keys are the same index, unless their collation or filter differs."""
+    distinct = ("collation", "partialFilterExpression", "unique", "sparse")
+    return list(one["key"].items()) == list(other["key"].items()) and all(
+        (one.get(option) or None) == (other.get(option) or None) for option in distinct
+    )
+
+
+def _without_empty(options: Document) -> Document:
+    """A validator that is taken away is set to an empty document."""
+    return {option: value for option, value in options.items() if not (option == "validator" and not value)}

@@ -1,0 +1,193 @@
+"""One collection in memory: raw documents in the order of the file, by the keys of their `_id`s."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from goaime_migrate.backends import raw
+from goaime_migrate.backends.embedded import bsonfile, names, paths
+from goaime_migrate.backends.embedded.metadata import VIEW, Metadata
+from goaime_migrate.backends.embedded.snapshot import Source
+from goaime_migrate.backends.embedded.unique import Change, Taken, UniqueIndex, unique_indexes
+from goaime_migrate.backends.ordering import Key, id_key, sort_key
+from goaime_migrate.errors import DuplicateKey
+
+Effects = Mapping[Key, bytes | None]
+"""What becomes of documents: new bytes, or None for a document that goes."""
+Checked = Sequence[tuple[UniqueIndex, Change]]
+
+
+class Collection:
+    """Documents are read from `source` when they are first needed.
+
+    `changed` says that the documents have to be written; `files` are the names of the files that it has in
+    the dump.
+    """
+
+    def __init__(
+        self, name: str, metadata: Metadata, source: Source | None = None, *, stem: str = ""
+    ) -> None:
+        self.name = name
+        self.stem = stem or names.stem_of(name)
+        self.metadata = metadata
+        self.changed = False
+        self.files: frozenset[str] = frozenset()
+        self._source = source
+        self._loaded: dict[Key, bytes] | None = None if source else {}
+        self._order: list[Key] | None = None
+        self._by_path: dict[str, dict[Key, list[Key]]] = {}
+        self._indexes: list[UniqueIndex] | None = None
+
+    @classmethod
+    def new(cls, name: str, options: Mapping[str, Any]) -> Collection:
+        """One that is not in the dump yet."""
+        collection = cls(name, Metadata.new(name, dict(options)))
+        collection.changed = collection.kind != VIEW
+        return collection
+
+    def copy(self) -> Collection:
+        """One that can be changed without changing this one."""
+        twin = Collection(self.name, self.metadata.copy(), stem=self.stem)
+        twin._loaded, twin.changed, twin.files = dict(self.documents), self.changed, self.files
+        return twin
+
+    @property
+    def kind(self) -> str:
+        return self.metadata.kind
+
+    @property
+    def documents(self) -> dict[Key, bytes]:
+        """All documents. Raises DumpUnreadable where the file is damaged."""
+        if self._loaded is None:
+            assert self._source is not None
+            with self._source.open() as file:
+                self._loaded = bsonfile.load(file, self._source.label)
+            self._source.close()
+        return self._loaded
+
+    def to_write(self) -> dict[str, Iterable[bytes]]:
+        """The files that are not in the dump as they should be, with their content."""
+        content: dict[str, Iterable[bytes]] = {}
+        if self.changed:
+            content[self.stem + names.DOCUMENTS] = self.documents.values()
+        if self.metadata.changed:
+            content[self.stem + names.METADATA] = [self.metadata.dump()]
+        return content
+
+    def written(self) -> None:
+        """What `to_write` said is in the dump now."""
+        self.files |= self.to_write().keys()
+        self.changed = self.metadata.changed = False
+
+    def order(self) -> list[Key]:
+        """The keys of all documents, ascending by `_id`."""
+        if self._order is None:
+            self._order = sorted(self.documents)
+        return self._order
+
+    def range(self, after: bytes | None, upto: bytes | None) -> Iterator[bytes]:
+        """Documents with after < _id <= upto, ascending."""
+        order = self.order()
+        start = 0 if after is None else bisect_right(order, id_key(after))
+        stop = len(order) if upto is None else bisect_right(order, id_key(upto))
+        return (self.documents[order[position]] for position in range(start, stop))
+
+    def having(self, path: str, wanted: Sequence[Any]) -> list[bytes]:
+        """Documents with a wanted value at the path, or in an array there; ascending by `_id`."""
+        index = self._indexed(path)
+        found = {owner for value in wanted for owner in index.get(_key_or_none(value), ())}
+        return [self.documents[owner] for owner in sorted(found)]
+
+    def check(self, effects: Effects) -> Checked:
+        """What the effects do to the unique indexes. Raises DuplicateKey where one refuses a document."""
+        return [(index, self._allowed(index, effects)) for index in self._unique()]
+
+    def apply(self, effects: Effects, checked: Checked) -> None:
+        """Write effects that `check` has allowed. Nothing can go wrong any more."""
+        if any((effects[key] is None) or (key not in self.documents) for key in effects):
+            self._order = None
+        for key, document in effects.items():
+            if document is None:
+                self.documents.pop(key, None)
+            else:
+                self.documents[key] = document
+        for index, change in checked:
+            index.apply(change)
+        self._by_path.clear()
+        self.changed = self.changed or bool(effects)
+
+    def add_index(self, spec: dict[str, Any]) -> None:
+        """Raises DuplicateKey if the documents do not allow it. The caller knows that its name is free."""
+        for index in unique_indexes([spec]):
+            try:
+                index.load(self.documents, strict=True)
+            except Taken as taken:
+                raise self._refused(taken) from taken
+        self.metadata.indexes = [*self.metadata.indexes, spec]
+        self._indexes = None
+
+    def remove_index(self, name: str) -> None:
+        self.metadata.indexes = [spec for spec in self.metadata.indexes if spec["name"] != name]
+        self._indexes = None
+
+    def rename(self, name: str) -> None:
+        """Another name means other files, with the same content."""
+        self.changed = self.kind != VIEW
+        if self.changed:
+            self.documents  # noqa: B018  (read before the file of the old name goes)
+        self.name, self.stem, self.files = name, names.stem_of(name), frozenset()
+        self.metadata.rename(name)
+
+    def _indexed(self, path: str) -> dict[Key, list[Key]]:
+        """The owners of every value at a path, built once until a document changes."""
+        index = self._by_path.get(path)
+        if index is None:
+            index = self._by_path[path] = {}
+            for owner, document in self.documents.items():
+                for key in _values_and_items(document, path):
+                    index.setdefault(key, []).append(owner)
+        return index
+
+    def _unique(self) -> list[UniqueIndex]:
+        if self._indexes is None:
+            self._indexes = unique_indexes(self.metadata.indexes)
+            for index in self._indexes:
+                index.load(self.documents)
+        return self._indexes
+
+    def _allowed(self, index: UniqueIndex, effects: Effects) -> Change:
+        try:
+            return index.check(self.documents, effects)
+        except Taken as taken:
+            raise self._refused(taken, effects) from taken
+
+    def _refused(self, taken: Taken, effects: Effects | None = None) -> DuplicateKey:
+        both = [(effects or {}).get(key) or self.documents[key] for key in (taken.first, taken.second)]
+        first, second = (raw.id_value(raw.id_of(document)) for document in both)
+        return DuplicateKey(
+            f"{self.name}: the documents {first!r} and {second!r} would have the same key "
+            f"in the unique index {taken.index!r}",
+            hint="make the values differ, or drop the index in an earlier migration",
+            id=second,
+        )
+
+
+def _values_and_items(document: bytes, path: str) -> set[Key]:
+    keys = set()
+    for value in paths.values(document, path):
+        if value is paths.MISSING:
+            continue
+        keys.add(sort_key(value))
+        if isinstance(value, list):
+            keys.update(sort_key(item) for item in value)
+    return keys
+
+
+def _key_or_none(value: Any) -> Key:
+    """A value that BSON cannot hold equals nothing."""
+    try:
+        return sort_key(value)
+    except TypeError:
+        return ()

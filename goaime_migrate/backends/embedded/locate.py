@@ -1,0 +1,77 @@
+"""Finds the folder of the database within a dump, and says what to do where there is none."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from goaime_migrate.errors import DumpUnreadable, FolderMissing, SaveFailed, UsageError
+
+_SERVERS_OWN = ("admin", "config", "local")
+
+
+def database_in(root: Path, database: str | None) -> str:
+    """The name of the database: the one asked for, or the only one there is.
+
+    A database may be named that an empty dump does not have yet; it has no documents. Raises FolderMissing,
+    UsageError naming the choices, or DumpUnreadable.
+    """
+    folders = _folders(root)
+    if database is None:
+        return _only(root, [name for name in folders if name not in _SERVERS_OWN])
+    if "/" in database or database in ("", ".", ".."):
+        raise UsageError(f"{database!r} is no name of a database")
+    if database not in folders and folders:
+        raise FolderMissing(
+            f"{root} has no database {database!r}", hint=f"it has {', '.join(folders)}: use --database"
+        )
+    return database
+
+
+def check_writable(root: Path, database: str) -> None:
+    """Raises SaveFailed before any work is done in vain."""
+    folder = root / database
+    for path in (root, folder):
+        if path.exists() and not os.access(path, os.W_OK | os.X_OK):
+            raise SaveFailed(
+                f"{path} cannot be written to", hint="check the permissions, or work on a copy of the dump"
+            )
+    if folder.exists() and folder.stat().st_dev != root.stat().st_dev:
+        raise SaveFailed(
+            f"{folder} is on another file system than {root}, so its files cannot be replaced all at once",
+            hint="copy the dump into one place",
+        )
+
+
+def _folders(root: Path) -> list[str]:
+    if not root.is_dir():
+        raise FolderMissing(
+            f"there is no folder {root}",
+            hint=f"make a dump first: mongodump --db NAME --out '{root}'",
+        )
+    try:
+        return sorted(
+            entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")
+        )
+    except OSError as error:
+        raise DumpUnreadable(
+            f"{root} cannot be read: {error.strerror}", hint="check the permissions"
+        ) from error
+
+
+def _only(root: Path, folders: list[str]) -> str:
+    if len(folders) == 1:
+        return folders[0]
+    if folders:
+        raise UsageError(
+            f"{root} has several databases: {', '.join(folders)}", hint=f"choose one: --database {folders[0]}"
+        )
+    if any(root.glob("*.bson")):
+        raise FolderMissing(
+            f"{root} is the folder of a database, not that of a dump",
+            hint=f"use dump:{root.parent} with --database {root.name}",
+        )
+    raise FolderMissing(
+        f"{root} has no folder of a database",
+        hint="name the one to make with --database, or make a dump with mongodump",
+    )

@@ -1,0 +1,116 @@
+"""What a dump knows of a collection besides its documents: `<collection>.metadata.json`.
+
+The file is canonical Extended JSON, ``{"options": {…}, "indexes": [{…}], "uuid": "…", "collectionName": "…",
+"type": "collection"}``. Keys that are not known here are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+from bson import json_util
+
+from goaime_migrate.errors import DumpUnreadable
+from goaime_migrate.results import Document
+
+COLLECTION, VIEW, TIMESERIES = "collection", "view", "timeseries"
+ID_INDEX = "_id_"
+
+_JSON = json_util.CANONICAL_JSON_OPTIONS.with_options(document_class=dict, tz_aware=False, tzinfo=None)
+
+
+class Metadata:
+    """The parsed file of one collection. `changed` says that it has to be written."""
+
+    def __init__(self, content: Document, *, changed: bool = False) -> None:
+        self.content = content
+        self.changed = changed
+
+    @classmethod
+    def parse(cls, data: bytes, name: str) -> Metadata:
+        """Raises DumpUnreadable, naming `name`."""
+        try:
+            content = _shaped(json_util.loads(data.decode(), json_options=_JSON))
+        except (ValueError, TypeError, KeyError) as error:
+            raise DumpUnreadable(
+                f"{name}: the metadata cannot be read: {error}",
+                hint="restore the file from its source, or dump the collection again with mongodump",
+            ) from error
+        return cls(content)
+
+    @classmethod
+    def absent(cls) -> Metadata:
+        """For a file of documents that has no metadata beside it."""
+        return cls({"indexes": [_id_index()]})
+
+    @classmethod
+    def new(cls, name: str, options: Document) -> Metadata:
+        """For a collection, or a view, that does not exist yet."""
+        kind = VIEW if "viewOn" in options else COLLECTION
+        content: Document = {"options": options} if options else {}
+        content["indexes"] = [] if kind == VIEW else [_id_index()]
+        content["uuid"] = "" if kind == VIEW else uuid.uuid4().hex
+        content |= {"collectionName": name, "type": kind}
+        return cls(content, changed=True)
+
+    def copy(self) -> Metadata:
+        """An independent one: lists and options are never changed in place."""
+        return Metadata(dict(self.content), changed=self.changed)
+
+    def dump(self) -> bytes:
+        """The file's content."""
+        return json_util.dumps(self.content, json_options=_JSON, separators=(",", ":")).encode()
+
+    @property
+    def kind(self) -> str:
+        """`collection`, `view` or `timeseries`; older dumps have no type and say it with the options."""
+        if "viewOn" in self.options:
+            return VIEW
+        if "timeseries" in self.options:
+            return TIMESERIES
+        return str(self.content.get("type") or COLLECTION)
+
+    @property
+    def options(self) -> Document:
+        return self.content.get("options") or {}
+
+    @options.setter
+    def options(self, options: Document) -> None:
+        self._set("options", options)
+
+    @property
+    def indexes(self) -> list[Document]:
+        """As `listIndexes` gives them: `v`, `key` (a dict in order), `name` and options."""
+        return self.content.get("indexes") or []
+
+    @indexes.setter
+    def indexes(self, indexes: list[Document]) -> None:
+        self._set("indexes", indexes)
+
+    def rename(self, name: str) -> None:
+        self._set("collectionName", name)
+
+    def _set(self, key: str, value: Any) -> None:
+        self.content[key] = value
+        self.changed = True
+
+
+def _shaped(content: Any) -> Document:
+    if not isinstance(content, dict) or not isinstance(content.get("indexes") or [], list):
+        raise TypeError("it is not the object that mongodump writes")
+    return content
+
+
+def name_within(data: bytes) -> str | None:
+    """The collection's name that a metadata file states, for files whose own name was cut."""
+    try:
+        name = json.loads(data).get("collectionName")
+    except (ValueError, AttributeError):
+        return None
+    return name if isinstance(name, str) else None
+
+
+def _id_index() -> Document:
+    return {"v": 2, "key": {"_id": 1}, "name": ID_INDEX}

@@ -1,0 +1,110 @@
+"""Values of documents by field path, as queries, indexes and projections understand ``a.b.0``.
+
+Where the path is a plain field name only that element of the raw document is decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from bson.errors import BSONError
+
+from goaime_migrate.backends import raw
+from goaime_migrate.errors import Unrepresentable
+from goaime_migrate.results import Document
+
+
+class Missing:
+    """Stands for a value that is not there."""
+
+
+MISSING = Missing()
+
+
+def decode(document: bytes) -> Document:
+    """A document, with replacement characters where a string is not UTF-8.
+
+    Raises Unrepresentable for one that Python cannot hold at all.
+    """
+    try:
+        return raw.decode(document)
+    except BSONError:
+        pass
+    try:
+        return raw.decode_leniently(document)
+    except BSONError as error:
+        raise Unrepresentable(f"a document cannot be decoded: {error}") from error
+
+
+def field(document: bytes, name: str) -> Any:
+    """The value of a top-level field, or MISSING."""
+    wanted = name.encode()
+    for found, element in raw.elements(document):
+        if found == wanted:
+            return decode(raw.join([element]))[name]
+    return MISSING
+
+
+def values(document: bytes, path: str) -> list[Any]:
+    """Every value that the path leads to, arrays not gone into at its end; [MISSING] where there is none."""
+    top, _, rest = path.partition(".")
+    value = field(document, top)
+    if not rest or value is MISSING:
+        return [value]
+    return list(_descend(value, rest.split("."))) or [MISSING]
+
+
+def trim(document: bytes, fields: Sequence[str]) -> bytes:
+    """The document with only `_id` and these top-level fields, each with its very bytes, in its own order."""
+    kept = {b"_id", *(name.encode() for name in fields)}
+    return raw.join(element for name, element in raw.elements(document) if name in kept)
+
+
+def select(document: bytes, fields: Sequence[str]) -> Document:
+    """The document, decoded, with only these fields, in its own order."""
+    tops = {path.partition(".")[0].encode() for path in fields}
+    part = decode(raw.join(element for name, element in raw.elements(document) if name in tops))
+    return project(part, fields)
+
+
+def project(document: Document, fields: Sequence[str]) -> Document:
+    """The same for a document that is decoded already."""
+    return _project(document, [path.split(".") for path in fields])
+
+
+def assign(document: Document, path: str, value: Any) -> None:
+    """What `$set` does to documents within documents; a value in the way that is none is replaced."""
+    *parents, last = path.split(".")
+    for name in parents:
+        if not isinstance(document.get(name), dict):
+            document[name] = {}
+        document = document[name]
+    document[last] = value
+
+
+def _descend(value: Any, path: list[str]) -> Iterator[Any]:
+    if not path:
+        yield value
+    elif isinstance(value, dict):
+        if path[0] in value:
+            yield from _descend(value[path[0]], path[1:])
+    elif isinstance(value, list):
+        if path[0].isdecimal() and int(path[0]) < len(value):
+            yield from _descend(value[int(path[0])], path[1:])
+        for item in value:
+            if isinstance(item, dict):
+                yield from _descend(item, path)
+
+
+def _project(document: Document, paths: list[list[str]]) -> Document:
+    chosen: Document = {}
+    for name, value in document.items():
+        below = [path[1:] for path in paths if path[0] == name]
+        if [] in below:
+            chosen[name] = value
+        elif below and isinstance(value, dict):
+            chosen[name] = _project(value, below)
+        elif below and isinstance(value, list):
+            chosen[name] = [_project(item, below) for item in value if isinstance(item, dict)]
+    return chosen

@@ -1,0 +1,167 @@
+"""Reads from a dump that was opened: the `Reader` half of the backend, over a store."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, TypeVar
+
+from goaime_migrate.backends import raw
+from goaime_migrate.backends.base import CollectionInfo, Filter, Sort
+from goaime_migrate.backends.embedded import catalogue, paths
+from goaime_migrate.backends.embedded.collection import Collection
+from goaime_migrate.backends.embedded.matching import equality_on_id, matcher, sorted_by
+from goaime_migrate.backends.embedded.metadata import COLLECTION
+from goaime_migrate.backends.embedded.store import Store
+from goaime_migrate.backends.ordering import id_key
+from goaime_migrate.errors import MissingCapability
+from goaime_migrate.results import Document
+
+T = TypeVar("T")
+
+
+class DumpReader:
+    """Everything about a store that changes nothing. A collection that does not exist has no documents.
+
+    Any method may raise DumpUnreadable, since files are read when they are first needed; MissingCapability or
+    UsageError for a filter that cannot be evaluated; MissingCapability for views and time-series collections.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def now(self) -> datetime:
+        """This machine's clock, in milliseconds as BSON has them."""
+        now = datetime.now(UTC)
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+    def documents(
+        self,
+        collection: str,
+        *,
+        after: bytes | None = None,
+        upto: bytes | None = None,
+        where: Filter | None = None,
+        limit: int = 0,
+        max_bytes: int = 0,
+        fields: Sequence[str] | None = None,
+    ) -> list[bytes]:
+        matches = matcher(where)
+        found = (document for document in self._reading(collection).range(after, upto) if matches(document))
+        if fields is not None:
+            found = (paths.trim(document, fields) for document in found)
+        return list(_up_to(_limited(found, limit), max_bytes))
+
+    def by_ids(self, collection: str, ids: Sequence[bytes], where: Filter | None = None) -> list[bytes]:
+        documents, matches = self._reading(collection).documents, matcher(where)
+        found = (documents.get(key) for key in dict.fromkeys(id_key(each) for each in ids))
+        return [document for document in found if document is not None and matches(document)]
+
+    def lookup(
+        self, collection: str, key: str, values: Sequence[Any], fields: Sequence[str] | None
+    ) -> list[Document]:
+        found = self._reading(collection).having(key, values)
+        if fields is None:
+            return [paths.decode(document) for document in found]
+        return [paths.select(document, ["_id", key, *fields]) for document in found]
+
+    def pipeline(self, collection: str, ids: Sequence[bytes], stages: Sequence[Document]) -> list[bytes]:
+        from goaime_migrate.backends.embedded import pipeline
+
+        now = self.now()
+        return [pipeline.apply(document, stages, now) for document in self.by_ids(collection, ids)]
+
+    def find(
+        self,
+        collection: str,
+        filter: Filter,
+        *,
+        sort: Sort = (),
+        limit: int = 0,
+        fields: Sequence[str] | None = None,
+    ) -> list[Document]:
+        found = self._matching(collection, filter)
+        if not sort:
+            found = iter(_limited(found, limit))
+        if fields is None:
+            documents = [paths.decode(document) for document in found]
+        else:
+            needed = ["_id", *fields, *(name for name, _ in sort)]
+            documents = [paths.select(document, needed) for document in found]
+        if sort:
+            documents = list(_limited(sorted_by(documents, sort), limit))
+        if sort and fields is not None:
+            documents = [paths.project(document, ["_id", *fields]) for document in documents]
+        return documents
+
+    def count(self, collection: str, where: Filter | None = None, *, limit: int = 0) -> int:
+        if where:
+            return sum(1 for _ in _limited(self._matching(collection, where), limit))
+        total = len(self._reading(collection).documents)
+        return min(total, limit) if limit else total
+
+    def last_id(self, collection: str) -> bytes | None:
+        found = self._reading(collection)
+        return raw.id_of(found.documents[found.order()[-1]]) if found.documents else None
+
+    def sample(self, collection: str, size: int, where: Filter | None = None) -> list[bytes]:
+        """The same ones every time, ascending by `_id`."""
+        found, matches = self._reading(collection), matcher(where)
+        order = found.order()
+        places = _spread(len(order), size) if where is None else _golden(len(order))
+        chosen = islice((place for place in places if matches(found.documents[order[place]])), size)
+        return [found.documents[order[place]] for place in sorted(chosen)]
+
+    def collections(self) -> dict[str, CollectionInfo]:
+        return catalogue.collections(self._store)
+
+    def indexes(self, collection: str) -> list[Document]:
+        return catalogue.indexes(self._store, collection)
+
+    def _reading(self, name: str) -> Collection:
+        collection = self._store.get(name)
+        if collection is None:
+            return Collection.new(name, {})
+        if collection.kind != COLLECTION and not collection.documents:
+            raise MissingCapability(
+                f"{name!r} is a {collection.kind}: a dump directory has no documents of it",
+                hint="restore the dump into a MongoDB server with mongorestore and migrate it there",
+            )
+        return collection
+
+    def _matching(self, name: str, filter: Filter | None) -> Iterator[bytes]:
+        """Ascending by `_id`; a filter that names one `_id` does not scan."""
+        collection, matches = self._reading(name), matcher(filter)
+        one = equality_on_id(filter)
+        keys = collection.order() if one is None else [one]
+        found = (collection.documents.get(key) for key in keys)
+        return (document for document in found if document is not None and matches(document))
+
+
+def _limited(items: Iterable[T], limit: int) -> Iterable[T]:
+    return islice(items, limit) if limit else items
+
+
+def _up_to(documents: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
+    """Documents until, with the last of them, `max_bytes` are reached; all of them if it is 0."""
+    size = 0
+    for document in documents:
+        yield document
+        size += len(document)
+        if max_bytes and size >= max_bytes:
+            return
+
+
+def _spread(total: int, size: int) -> Iterable[int]:
+    """`size` places out of `total`, at even distances."""
+    return range(total) if size >= total else [place * total // size for place in range(size)]
+
+
+def _golden(total: int) -> Iterator[int]:
+    """All places, in steps of the golden ratio: however many of them one takes, they are spread evenly."""
+    step = max(1, round(total * (math.sqrt(5) - 1) / 2))
+    while math.gcd(step, total) > 1:
+        step += 1
+    return (place * step % total for place in range(total))

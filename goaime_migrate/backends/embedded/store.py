@@ -1,0 +1,104 @@
+"""All collections of a dump, and which of its files have to be written for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from goaime_migrate.backends.base import LOCK
+from goaime_migrate.backends.embedded import names, snapshot
+from goaime_migrate.backends.embedded.collection import Collection
+from goaime_migrate.backends.embedded.generation import Content
+from goaime_migrate.backends.embedded.metadata import Metadata, name_within
+from goaime_migrate.backends.embedded.snapshot import Snapshot, Source
+from goaime_migrate.errors import DumpUnreadable
+
+
+class Store:
+    """The collections by name. Documents are read when they are first needed.
+
+    The record of the lease lives in memory only: here the lock of the directory is the lease.
+    """
+
+    def __init__(self, files: Snapshot) -> None:
+        self._snapshot = files
+        self.collections = _collections(files)
+        self._on_disk = _files(self.collections.values())
+
+    @classmethod
+    def open(cls, root: Path, database: str) -> Store:
+        """The generation that is valid now. Raises DumpUnreadable; documents are read later."""
+        return cls(snapshot.take(root, database))
+
+    @property
+    def signature(self) -> snapshot.Signature:
+        """Tells the generation that was opened from any other."""
+        return self._snapshot.signature
+
+    def get(self, name: str) -> Collection | None:
+        return self.collections.get(name)
+
+    def obtain(self, name: str) -> Collection:
+        """The collection, made if there is none: as a server does for the first insert."""
+        if name not in self.collections:
+            self.collections[name] = Collection.new(name, {})
+        return self.collections[name]
+
+    def load_all(self) -> None:
+        """Read everything, so that damage shows before anything is written."""
+        for collection in self.collections.values():
+            collection.documents  # noqa: B018  (reads them)
+
+    def pending(self) -> tuple[dict[str, Content], list[str]]:
+        """The files to write with their content, and the names of those to remove."""
+        put: dict[str, Content] = {}
+        stays: set[str] = set()
+        for collection in self.collections.values():
+            stays |= collection.files
+            if collection.name != LOCK:
+                put |= collection.to_write()
+        return put, sorted(self._on_disk - stays - put.keys())
+
+    def saved(self) -> None:
+        """The files are now as `pending` said."""
+        for collection in self.collections.values():
+            if collection.name != LOCK:
+                collection.written()
+        self._on_disk = _files(self.collections.values())
+
+    def close(self) -> None:
+        self._snapshot.close()
+
+
+def _collections(files: Snapshot) -> dict[str, Collection]:
+    found: dict[str, Collection] = {}
+    for stem in _stems(files.files):
+        about = files.files.get(stem + names.METADATA)
+        collection = _collection(stem, about, files.files.get(stem + names.DOCUMENTS))
+        if collection.name in found:
+            raise DumpUnreadable(
+                f"{found[collection.name].stem} and {stem} are both the collection {collection.name!r}",
+                hint="remove the one that does not belong to this dump",
+            )
+        found[collection.name] = collection
+    return found
+
+
+def _stems(filenames: Iterable[str]) -> list[str]:
+    return sorted({parts[0] for filename in filenames if (parts := names.split(filename))})
+
+
+def _collection(stem: str, about: Source | None, documents: Source | None) -> Collection:
+    if about is None:
+        collection = Collection(names.collection_of(stem), Metadata.absent(), documents, stem=stem)
+    else:
+        data = about.read()
+        name = names.collection_of(stem, name_within(data))
+        collection = Collection(name, Metadata.parse(data, about.label), documents, stem=stem)
+    both = {stem + names.METADATA: about, stem + names.DOCUMENTS: documents}
+    collection.files = frozenset(filename for filename, source in both.items() if source is not None)
+    return collection
+
+
+def _files(collections: Iterable[Collection]) -> set[str]:
+    return {filename for collection in collections for filename in collection.files}

@@ -1,0 +1,118 @@
+"""Unique indexes, kept as far as a dump's metadata describe them: plain, compound, sparse and partial ones.
+
+Indexes with a collation, and those that are not over plain values, are left to the server that restores the
+dump.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+from goaime_migrate.backends.embedded.matching import matcher
+from goaime_migrate.backends.embedded.metadata import ID_INDEX
+from goaime_migrate.backends.embedded.paths import MISSING, values
+from goaime_migrate.backends.ordering import NULL, UNDEFINED, Key, sort_key
+from goaime_migrate.errors import MissingCapability, UsageError
+from goaime_migrate.results import Document
+
+
+@dataclass
+class Change:
+    """What a batch does to the entries of one index."""
+
+    freed: set[Key] = field(default_factory=set)
+    added: dict[Key, Key] = field(default_factory=dict)
+
+
+class Taken(Exception):
+    """Two documents would have the same key in a unique index; `first` and `second` are their ids' keys."""
+
+    def __init__(self, index: str, first: Key, second: Key) -> None:
+        super().__init__(index)
+        self.index, self.first, self.second = index, first, second
+
+
+class UniqueIndex:
+    """The entries of one unique index: whose document each key belongs to."""
+
+    def __init__(self, spec: Document) -> None:
+        self.name = str(spec["name"])
+        self._paths = list(spec["key"])
+        self._sparse = bool(spec.get("sparse"))
+        self._covers = matcher(spec.get("partialFilterExpression"))
+        self._owners: dict[Key, Key] = {}
+
+    def load(self, documents: Mapping[Key, bytes], *, strict: bool = False) -> None:
+        """Enter all documents; `strict` raises Taken where two have the same key, as a server would."""
+        for owner, document in documents.items():
+            for key in self._keys(document):
+                other = self._owners.setdefault(key, owner)
+                if strict and other != owner:
+                    raise Taken(self.name, other, owner)
+
+    def check(self, documents: Mapping[Key, bytes], effects: Mapping[Key, bytes | None]) -> Change:
+        """What writing `effects` one after the other would change. Raises Taken if one of them is refused."""
+        change = Change()
+        for owner, after in effects.items():
+            before = documents.get(owner)
+            if before is not None:
+                self._free(change, owner, before)
+            if after is not None:
+                self._add(change, owner, after)
+        return change
+
+    def apply(self, change: Change) -> None:
+        for key in change.freed:
+            self._owners.pop(key, None)
+        self._owners.update(change.added)
+
+    def _free(self, change: Change, owner: Key, document: bytes) -> None:
+        change.freed.update(key for key in self._keys(document) if self._owners.get(key) == owner)
+
+    def _add(self, change: Change, owner: Key, document: bytes) -> None:
+        for key in self._keys(document):
+            other = change.added.get(key)
+            if other is None and key not in change.freed:
+                other = self._owners.get(key)
+            if other is not None and other != owner:
+                raise Taken(self.name, other, owner)
+            change.added[key] = owner
+
+    def _keys(self, document: bytes) -> Iterator[Key]:
+        if not self._covers(document):
+            return
+        found = [values(document, path) for path in self._paths]
+        if self._sparse and all(each == [MISSING] for each in found):
+            return
+        yield from product(*(_entries(each) for each in found))
+
+
+def unique_indexes(specs: list[Document]) -> list[UniqueIndex]:
+    """Those of a collection's indexes that can be checked here."""
+    return [index for spec in specs if spec.get("unique") and (index := _index(spec))]
+
+
+def _index(spec: Document) -> UniqueIndex | None:
+    plain = all(isinstance(direction, int | float) for direction in spec["key"].values())
+    if not plain or spec["name"] == ID_INDEX or spec.get("collation"):
+        return None
+    try:
+        return UniqueIndex(spec)
+    except (MissingCapability, UsageError):
+        return None
+
+
+def _entries(found: list[Any]) -> set[Key]:
+    """What an index holds for the values of a path: the elements of an array, null for what is missing."""
+    keys: set[Key] = set()
+    for value in found:
+        if value is MISSING:
+            keys.add(NULL)
+        elif not isinstance(value, list):
+            keys.add(sort_key(value))
+        else:
+            keys.update([sort_key(item) for item in value] or [UNDEFINED])
+    return keys

@@ -1,0 +1,291 @@
+"""What both kinds of server have in common: reads, the lease, the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from pymongo import MongoClient, ReplaceOne
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+from pymongo.errors import CollectionInvalid, DuplicateKeyError, OperationFailure, PyMongoError
+
+from goaime_migrate.backends import raw
+from goaime_migrate.backends.base import (
+    JOURNAL,
+    LOCK,
+    PROGRESS,
+    RECORDS,
+    Capabilities,
+    CollectionInfo,
+    Delete,
+    Filter,
+    GuardFailed,
+    LeaseRecord,
+    Move,
+    Owner,
+    Put,
+    RecordChange,
+)
+from goaime_migrate.backends.faults import translated
+from goaime_migrate.backends.reader import MongoReader
+from goaime_migrate.results import Document
+
+_LOCK_ID = "lock"
+
+
+class MongoBackend(MongoReader):
+    """A database on a server."""
+
+    def __init__(
+        self, client: MongoClient[Document], name: str, server: str, capabilities: Capabilities
+    ) -> None:
+        super().__init__(Database(client, name, codec_options=raw.OPTIONS))
+        self._client = client
+        self._own: ClientSession | None = None
+        self.database_name = name
+        self.server = server
+        self.capabilities = capabilities
+
+    @property
+    def _session(self) -> ClientSession:
+        """The one session that this process's batches run in."""
+        if self._own is None:
+            self._own = self._client.start_session(causal_consistency=False)
+        return self._own
+
+    def session_id(self) -> Document | None:
+        """What `killSessions` needs to end this process's open transaction."""
+        return dict(self._session.session_id)
+
+    def now(self) -> datetime:
+        with translated():
+            local: datetime = self._client.admin.command("hello")["localTime"]
+            return local.replace(tzinfo=UTC)
+
+    def prepare(self) -> None:
+        with translated():
+            existing = set(self._db.list_collection_names())
+            for name in RECORDS:
+                if name not in existing:
+                    with suppress(CollectionInvalid):
+                        self._db.create_collection(name)
+            self._db[JOURNAL].create_index("ids", sparse=True)
+
+    # reads -----------------------------------------------------------------------------------------------------
+
+    def documents(self, *args: Any, **kwargs: Any) -> list[bytes]:
+        with translated():
+            return super().documents(*args, **kwargs)
+
+    def find(self, *args: Any, **kwargs: Any) -> list[Document]:
+        with translated():
+            return super().find(*args, **kwargs)
+
+    def by_ids(self, *args: Any, **kwargs: Any) -> list[bytes]:
+        with translated():
+            return super().by_ids(*args, **kwargs)
+
+    def lookup(self, *args: Any, **kwargs: Any) -> list[Document]:
+        with translated():
+            return super().lookup(*args, **kwargs)
+
+    def pipeline(self, *args: Any, **kwargs: Any) -> list[bytes]:
+        with translated():
+            return super().pipeline(*args, **kwargs)
+
+    def count(self, collection: str, where: Filter | None = None, *, limit: int = 0) -> int:
+        with translated():
+            if not where and not limit:
+                return self._db[collection].estimated_document_count()
+            options: dict[str, Any] = {"limit": limit} if limit else {}
+            return self._db[collection].count_documents(where or {}, **options)
+
+    def last_id(self, collection: str) -> bytes | None:
+        with translated():
+            batches = self._db[collection].find_raw_batches({}, {"_id": 1}, sort=[("_id", -1)], limit=1)
+            found = list(raw.split_all(batches))
+        return found[0] if found else None
+
+    def sample(self, collection: str, size: int, where: Filter | None = None) -> list[bytes]:
+        if self.count(collection, where, limit=size + 1) <= size:
+            return self.documents(collection, where=where)
+        stages: list[Document] = [{"$match": dict(where)}] if where else []
+        with translated():
+            batches = self._db[collection].aggregate_raw_batches([*stages, {"$sample": {"size": size}}])
+            return list(raw.split_all(batches))
+
+    # records ---------------------------------------------------------------------------------------------------
+
+    def _apply(self, changes: Sequence[RecordChange], session: ClientSession | None) -> None:
+        puts: dict[str, list[ReplaceOne[Document]]] = {}
+        for change in changes:
+            match change:
+                case Put(collection, document):
+                    puts.setdefault(collection, []).append(
+                        ReplaceOne({"_id": document["_id"]}, document, upsert=True)
+                    )
+                case Move(collection, filter, values):
+                    moved = self._db[collection].update_one(filter, {"$set": values}, session=session)
+                    if moved.matched_count != 1:
+                        raise GuardFailed(collection)
+                case Delete(collection, filter):
+                    self._db[collection].delete_many(filter, session=session)
+        for collection, requests in puts.items():
+            self._db[collection].bulk_write(requests, session=session)
+
+    # the lease -------------------------------------------------------------------------------------------------
+
+    def read_lease(self) -> LeaseRecord | None:
+        alive = {"$gt": [{"$ifNull": ["$expires_at", False]}, "$$NOW"]}
+        typed = {"$and": [{"$eq": [{"$type": "$expires_at"}, "date"]}, alive]}
+        with translated():
+            found = list(self._db[LOCK].aggregate([{"$match": {"_id": _LOCK_ID}}, {"$set": {"live": typed}}]))
+        return _lease(found[0]) if found and found[0].get("expires_at") else None
+
+    def try_lease(self, owner: Owner, ttl_s: float, *, dead: LeaseRecord | None = None) -> LeaseRecord:
+        with translated():
+            lease = self._claim(owner, ttl_s, dead)
+            if lease.owner.run == owner.run:
+                self._raise_fence(lease.fence)
+            return lease
+
+    def _claim(self, owner: Owner, ttl_s: float, dead: LeaseRecord | None) -> LeaseRecord:
+        for _ in range(10):
+            with suppress(DuplicateKeyError):
+                record = self._db[LOCK].find_one_and_update(
+                    {"_id": _LOCK_ID}, _claim(owner, ttl_s, dead), upsert=True, return_document=True
+                )
+                if record is not None:
+                    return _lease(record)
+        raise AssertionError("an upsert by _id cannot collide for ever")
+
+    def _raise_fence(self, fence: int) -> None:
+        """End what a former holder left open, then shut it out of every unfinished partition."""
+        unfinished = {"kind": "partition", "done": False}
+        sessions = [s for p in self._db[PROGRESS].find(unfinished, ["lsids"]) for s in p.get("lsids", ())]
+        if sessions:
+            with suppress(OperationFailure):  # without the privilege the update below waits the transaction out
+                self._client.admin.command("killSessions", sessions)
+        self._db[PROGRESS].update_many(unfinished, {"$set": {"fence": fence}})
+
+    def renew_lease(self, lease: LeaseRecord, ttl_s: float) -> bool:
+        later = {"$set": {"expires_at": {"$add": ["$$NOW", int(ttl_s * 1000)]}}}
+        with translated():
+            return self._db[LOCK].update_one(lease_filter(lease), [later]).matched_count == 1
+
+    def release_lease(self, lease: LeaseRecord) -> None:
+        with translated():
+            self._db[LOCK].update_one(lease_filter(lease), {"$unset": {"expires_at": 1}})
+
+    def break_lease(self) -> None:
+        with translated():
+            record = self._db[LOCK].find_one_and_update(
+                {"_id": _LOCK_ID},
+                {"$inc": {"fence": 1}, "$unset": {"expires_at": 1}, "$set": {"run": ""}},
+                return_document=True,
+            )
+            if record is not None:
+                self._raise_fence(record["fence"])
+
+    # users' code and the catalogue -----------------------------------------------------------------------------
+
+    @contextmanager
+    def functions(self, *, write: bool) -> Iterator[Any]:
+        yield self._client[self.database_name]
+
+    def collections(self) -> dict[str, CollectionInfo]:
+        with translated():
+            listed = list(self._db.list_collections())
+        return {
+            info["name"]: CollectionInfo(info["name"], info.get("type", "collection"), info.get("options", {}))
+            for info in listed
+            if info["name"] not in RECORDS and not info["name"].startswith("system.")
+        }
+
+    def indexes(self, collection: str) -> list[Document]:
+        with translated():
+            return [dict(index) | {"key": dict(index["key"])} for index in self._db[collection].list_indexes()]
+
+    def create_index(self, collection: str, keys: Sequence[tuple[str, Any]], options: Document) -> None:
+        with translated():
+            self._db[collection].create_index(list(keys), **options)
+
+    def drop_index(self, collection: str, name: str) -> None:
+        with translated():
+            self._db[collection].drop_index(name)
+
+    def set_options(self, collection: str, options: Document) -> None:
+        with translated():
+            self._db.command("collMod", collection, **options)
+
+    def create_collection(self, name: str, options: Document) -> None:
+        with translated():
+            self._db.create_collection(name, **options)
+
+    def rename_collection(self, old: str, new: str) -> None:
+        with translated():
+            self._db[old].rename(new)
+
+    def drop_collection(self, name: str) -> None:
+        with translated():
+            self._db[name].drop()
+
+    def close(self) -> None:
+        with suppress(PyMongoError):
+            if self._own is not None:
+                self._own.end_session()
+        self._client.close()
+
+
+def lease_filter(lease: LeaseRecord) -> Document:
+    """Matches the lease while it is still this one."""
+    return {"_id": _LOCK_ID, "run": lease.owner.run, "fence": lease.fence}
+
+
+def _claim(owner: Owner, ttl_s: float, dead: LeaseRecord | None) -> list[Mapping[str, Any]]:
+    """The update that takes the lease if it is free by the server's own clock, and else changes nothing."""
+    free: list[Document] = [
+        {"$ne": [{"$type": "$expires_at"}, "date"]},
+        {"$lte": ["$expires_at", "$$NOW"]},
+    ]
+    if dead is not None:
+        free.append({"$and": [{"$eq": ["$run", dead.owner.run]}, {"$eq": ["$fence", dead.fence]}]})
+    mine: Document = {
+        "run": {"$literal": owner.run},
+        "who": {"$literal": owner.who},
+        "host": {"$literal": owner.host},
+        "pid": owner.pid,
+        "boot": {"$literal": owner.boot},
+        "started": {"$literal": owner.started},
+        "fence": {"$add": [{"$ifNull": ["$fence", 0]}, 1]},
+        "acquired_at": "$$NOW",
+        "expires_at": {"$add": ["$$NOW", int(ttl_s * 1000)]},
+        "format": 1,
+    }
+    chosen = {name: {"$cond": ["$free", value, f"${name}"]} for name, value in mine.items()}
+    return [{"$set": {"free": {"$or": free}}}, {"$set": chosen}, {"$unset": "free"}]
+
+
+def _lease(record: Document) -> LeaseRecord:
+    owner = Owner(
+        record.get("run", ""),
+        record.get("who", ""),
+        record.get("host", ""),
+        record.get("pid", 0),
+        record.get("boot", ""),
+        record.get("started", ""),
+    )
+    return LeaseRecord(
+        owner,
+        record.get("fence", 0),
+        _utc(record.get("acquired_at")),
+        _utc(record.get("expires_at")),
+        bool(record.get("live", True)),
+    )
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.replace(tzinfo=UTC)

@@ -1,0 +1,173 @@
+"""Raw BSON: split into elements and put together again without decoding, so that no byte is lost on the way.
+
+A document is an int32 length, elements and a zero byte; an element is a type byte, a zero-terminated name and a
+value whose length follows from the type (https://bsonspec.org/spec.html).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from bson import decode as _decode
+from bson import encode as _encode
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.errors import InvalidBSON
+from bson.raw_bson import RawBSONDocument
+
+from goaime_migrate.results import Document
+
+MAX_DOCUMENT = 16 * 1024 * 1024
+"""The largest document that MongoDB stores, in bytes."""
+
+OPTIONS: CodecOptions[Document] = CodecOptions(dict, datetime_conversion=DatetimeConversion.DATETIME_AUTO)
+_LENIENT = OPTIONS.with_options(unicode_decode_error_handler="replace")
+
+_INT = struct.Struct("<i")
+_FIXED = {0x01: 8, 0x06: 0, 0x07: 12, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 8, 0x12: 8, 0x13: 16, 0x7F: 0, 0xFF: 0}
+_STRING = (0x02, 0x0D, 0x0E)
+_NESTED = (0x03, 0x04, 0x0F)
+_BINARY, _REGEX, _POINTER = 0x05, 0x0B, 0x0C
+
+
+def decode(raw: bytes) -> Document:
+    """A document as plain dicts and lists; years that Python cannot hold become DatetimeMS."""
+    return _decode(raw, OPTIONS)
+
+
+def decode_leniently(raw: bytes) -> Document:
+    """As `decode`, with a replacement character where a string is not UTF-8."""
+    return _decode(raw, _LENIENT)
+
+
+def encode(document: Any) -> bytes:
+    """The bytes of a document."""
+    return _encode(document, codec_options=OPTIONS)
+
+
+def raw_document(raw: bytes) -> RawBSONDocument:
+    """The bytes as something that pymongo sends as it is."""
+    return RawBSONDocument(raw, OPTIONS.with_options(document_class=RawBSONDocument))
+
+
+def split_all(batches: Iterable[Any]) -> Iterator[bytes]:
+    """The documents of the driver's raw batches, which it types as decoded documents."""
+    for batch in batches:
+        yield from split(batch)
+
+
+def split(batch: bytes) -> Iterator[bytes]:
+    """The documents that stand one behind another in `batch`. Raises InvalidBSON where a length is wrong."""
+    position, end = 0, len(batch)
+    while position < end:
+        (length,) = _INT.unpack_from(batch, position)
+        if length < 5 or position + length > end:
+            raise InvalidBSON(f"a document at byte {position} says it has {length} bytes, {end - position} are there")
+        yield batch[position : position + length]
+        position += length
+
+
+def elements(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Each top-level element as (name, whole element), in order; a name that stands twice comes twice."""
+    position, end = 4, len(raw) - 1
+    while position < end:
+        name_end = raw.index(0, position + 1)
+        stop = name_end + 1 + _value_length(raw, raw[position], name_end + 1)
+        yield raw[position + 1 : name_end], raw[position:stop]
+        position = stop
+
+
+def join(parts: Iterable[bytes]) -> bytes:
+    """A document made of whole elements."""
+    body = b"".join(parts)
+    return _INT.pack(len(body) + 5) + body + b"\0"
+
+
+def id_of(raw: bytes) -> bytes:
+    """The `_id` of a raw document as the raw document ``{_id: x}``. Raises KeyError where there is none."""
+    if raw[5:9] == b"_id\0":
+        return join([raw[4 : 9 + _value_length(raw, raw[4], 9)]])
+    for name, element in elements(raw):
+        if name == b"_id":
+            return join([element])
+    raise KeyError("_id")
+
+
+def id_value(raw_id: bytes) -> Any:
+    """The decoded value of a raw ``{_id: x}``."""
+    return decode_leniently(raw_id)["_id"]
+
+
+def renamed(raw_id: bytes, name: str) -> RawBSONDocument:
+    """``{_id: x}`` as ``{name: x}``, to be put into a filter with its exact type."""
+    value = raw_id[4:5] + name.encode() + b"\0" + raw_id[9:-1]
+    return raw_document(join([value]))
+
+
+def _value_length(raw: bytes, kind: int, at: int) -> int:
+    fixed = _FIXED.get(kind)
+    if fixed is not None:
+        return fixed
+    if kind in _NESTED:
+        return int(_INT.unpack_from(raw, at)[0])
+    if kind in _STRING:
+        return int(_INT.unpack_from(raw, at)[0]) + 4
+    if kind == _BINARY:
+        return int(_INT.unpack_from(raw, at)[0]) + 5
+    if kind == _POINTER:
+        return int(_INT.unpack_from(raw, at)[0]) + 16
+    if kind == _REGEX:
+        return raw.index(0, raw.index(0, at) + 1) + 1 - at
+    raise InvalidBSON(f"unknown element type 0x{kind:02x}")
+
+
+class Lossy(Exception):
+    """A value that would have to change cannot be written without losing something else; `args[0]` says which."""
+
+
+def splice(raw: bytes, before: Document, after: Document) -> bytes:
+    """The bytes of `after`, made of the elements of `raw` wherever a value is still the one in `before`.
+
+    `before` is `decode(raw)` from before the change. For documents that do not survive decode and encode: what did
+    not change keeps its bytes. Raises Lossy where a document with a duplicate key would have to change.
+    """
+    kept = dict(elements(raw))
+    if len(kept) != sum(1 for _ in elements(raw)):
+        raise Lossy("it has the same key twice")
+    return join(_spliced(kept, before, after, list(after)))
+
+
+def _spliced(kept: dict[bytes, bytes], before: Any, after: Any, keys: Sequence[Any]) -> Iterator[bytes]:
+    for key in keys:
+        name = str(key).encode()
+        old = kept.get(name)
+        if old is None or key not in before:
+            yield _element(name, after[key])
+        elif _same(before[key], after[key]):
+            yield old
+        else:
+            yield _respliced(name, old, before[key], after[key])
+
+
+def _respliced(name: bytes, old: bytes, before: Any, after: Any) -> bytes:
+    """One changed element: documents and arrays are gone into, anything else is encoded anew."""
+    nested = old[len(name) + 2 :]
+    if isinstance(before, dict) and isinstance(after, dict):
+        return b"\x03" + name + b"\0" + splice(nested, before, after)
+    if isinstance(before, list) and isinstance(after, list):
+        slots = {str(i).encode(): element for i, (_, element) in enumerate(elements(nested))}
+        renumbered = {key: element[:1] + key + element[element.index(0, 1) :] for key, element in slots.items()}
+        old_items, new_items = dict(enumerate(before)), dict(enumerate(after))
+        return b"\x04" + name + b"\0" + join(_spliced(renumbered, old_items, new_items, list(new_items)))
+    return _element(name, after)
+
+
+def _element(name: bytes, value: Any) -> bytes:
+    whole = encode({"": value})
+    return whole[4:5] + name + whole[5:-1]
+
+
+def _same(before: Any, after: Any) -> bool:
+    return encode({"": before}) == encode({"": after})
+

@@ -1,0 +1,93 @@
+"""A replica set: a batch is one transaction."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+from pymongo.client_session import ClientSession
+from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+from pymongo.write_concern import WriteConcern
+
+from goaime_migrate.backends import updates
+from goaime_migrate.backends.base import Changes, Collision, Committed, GuardFailed, Reader
+from goaime_migrate.backends.faults import translate
+from goaime_migrate.backends.mongo import MongoBackend
+from goaime_migrate.backends.reader import MongoReader
+
+TRIES = 5
+"""How often a batch is tried before it is said to collide."""
+PATIENCE_S = 60.0
+"""How long failovers and unknown commit results are waited out."""
+_TRANSIENT = "TransientTransactionError"
+_UNKNOWN = "UnknownTransactionCommitResult"
+_WRITE_CONFLICT = 112
+
+
+class TransactionalBackend(MongoBackend):
+    """Reads first, then the decision, then all writes together and the commit: locks live for milliseconds."""
+
+    def transact(self, work: Callable[[Reader], Changes]) -> Committed:
+        collisions, tries, deadline = 0, 0, time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                self._once(work)
+                return Committed(retries=tries)
+            except PyMongoError as error:
+                if not error.has_error_label(_TRANSIENT) or time.monotonic() > deadline:
+                    raise translate(error) from error
+                tries += 1
+                collisions += isinstance(error, OperationFailure) and error.code == _WRITE_CONFLICT
+                if collisions >= TRIES:
+                    raise Collision(str(error)) from error
+                time.sleep(random.uniform(0, 0.02 * 2 ** min(tries, 6)))
+
+    def _once(self, work: Callable[[Reader], Changes]) -> None:
+        session = self._session
+        session.start_transaction(
+            read_concern=ReadConcern("snapshot"),
+            write_concern=WriteConcern("majority", wtimeout=30_000),
+            read_preference=ReadPreference.PRIMARY,
+            max_commit_time_ms=30_000,
+        )
+        try:
+            changes = work(MongoReader(self._db, session))
+            self._apply(changes.last, session)
+            self._apply(changes.first, session)
+            if changes.writes:
+                missed = updates.replace(
+                    self._db,
+                    changes.collection,
+                    changes.writes,
+                    session=session,
+                    bypass_validation=changes.bypass_validation,
+                )
+                if missed:
+                    raise GuardFailed(changes.collection)
+        except BaseException:
+            _abort(session)
+            raise
+        _commit(session)
+
+
+def _abort(session: ClientSession) -> None:
+    if session.in_transaction:
+        session.abort_transaction()
+
+
+def _commit(session: ClientSession) -> None:
+    """Commit, and where the answer got lost, ask again: a second commit of a committed transaction succeeds."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            session.commit_transaction()
+            return
+        except PyMongoError as error:
+            if not error.has_error_label(_UNKNOWN) or time.monotonic() > deadline:
+                raise
+            time.sleep(random.uniform(0.05, 0.5))
+
+

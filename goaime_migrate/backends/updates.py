@@ -1,0 +1,147 @@
+"""Replacing documents with raw `update` commands, and what the server's answers mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pymongo import ReplaceOne
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError, OperationFailure
+
+from goaime_migrate import errors
+from goaime_migrate.backends import raw
+from goaime_migrate.backends.base import Write
+from goaime_migrate.backends.faults import DUPLICATE_KEY, TOO_LARGE, VALIDATION
+from goaime_migrate.results import Document
+
+COMMAND_BYTES = 12 * 1024 * 1024
+"""Updates in one command: a command document may hold little more than 16 MB."""
+_ZERO_TIMESTAMP = re.compile(rb"\x11[^\x00]*\x00\x00{8}")
+_BSON_TOO_LARGE = (TOO_LARGE, 17419, 17420)
+
+
+def replace(
+    database: Database[Document],
+    collection: str,
+    writes: Sequence[Write],
+    *,
+    session: ClientSession | None,
+    bypass_validation: bool,
+    guard: bool = False,
+) -> list[bytes]:
+    """Replace each document by its `id`; with `guard` only where it is still `before`. Returns the ids that missed.
+
+    Raises DuplicateKey, ValidatorRejected or ResultTooLarge naming the document.
+    """
+    missed: list[bytes] = []
+    for chunk in _chunks(writes):
+        statements = [_statement(write, guard) for write in chunk]
+        if len(chunk) == 1 and len(chunk[0].after) > COMMAND_BYTES:
+            answer = _one_large(database, collection, chunk[0], session, bypass_validation, guard)
+        else:
+            answer = database.command(
+                {"update": collection, "updates": statements, "bypassDocumentValidation": bypass_validation},
+                session=session,
+            )
+        if answer.get("writeErrors"):
+            raise rejected(answer["writeErrors"][0], chunk)
+        if answer["n"] != len(chunk):
+            missed += _missed(database, collection, chunk, session)
+    return missed
+
+
+def _missed(
+    database: Database[Document], collection: str, chunk: Sequence[Write], session: ClientSession | None
+) -> list[bytes]:
+    """The documents of a chunk that are not what was written: changed or deleted by somebody else."""
+    now: dict[bytes, bytes] = {}
+    for write in chunk:
+        cursor = database[collection].find_raw_batches(raw.raw_document(write.id), session=session)
+        now.update({write.id: document for document in raw.split_all(cursor)})
+    return [write.id for write in chunk if now.get(write.id) != write.after]
+
+
+def _chunks(writes: Sequence[Write]) -> Iterator[Sequence[Write]]:
+    start, size = 0, 0
+    for i, write in enumerate(writes):
+        if size and size + len(write.after) > COMMAND_BYTES:
+            yield writes[start:i]
+            start, size = i, 0
+        size += len(write.after) + 200
+    if start < len(writes):
+        yield writes[start:]
+
+
+def _statement(write: Write, guard: bool) -> Document:
+    return {"q": _filter(write, guard), "u": _update(write.after)}
+
+
+def _filter(write: Write, guard: bool) -> Any:
+    if not guard:
+        return raw.raw_document(write.id)
+    whole = {"$expr": {"$eq": ["$$ROOT", {"$literal": raw.raw_document(write.before)}]}}
+    return {"$and": [raw.raw_document(write.id), whole]}
+
+
+def _update(document: bytes) -> Any:
+    """A replacement; a pipeline where a replacement would not write the very document.
+
+    A replacement refuses top-level names that begin with `$`, and turns a top-level Timestamp(0, 0) into now.
+    """
+    if b"$" in document or _ZERO_TIMESTAMP.search(document):
+        for name, element in raw.elements(document):
+            if name.startswith(b"$") or (element[0] == 0x11 and not any(element[-8:])):
+                return [{"$replaceWith": {"$literal": raw.raw_document(document)}}]
+    return raw.raw_document(document)
+
+
+def _one_large(
+    database: Database[Document],
+    collection: str,
+    write: Write,
+    session: ClientSession | None,
+    bypass_validation: bool,
+    guard: bool,
+) -> Document:
+    """A document that nearly fills a message has to travel outside the command document."""
+    request: ReplaceOne[Any] = ReplaceOne(_filter(write, guard), raw.raw_document(write.after))
+    try:
+        result = database[collection].bulk_write(
+            [request], session=session, bypass_document_validation=bypass_validation
+        )
+    except BulkWriteError as error:
+        if error.details and error.details.get("writeErrors"):
+            return {"n": 0, "writeErrors": error.details["writeErrors"]}
+        raise
+    return {"n": result.matched_count}
+
+
+def rejected(problem: Document, chunk: Sequence[Write]) -> Exception:
+    """The error for the document that the server would not take."""
+    write = chunk[problem["index"]]
+    identity, code, text = raw.id_value(write.id), problem.get("code"), str(problem.get("errmsg", ""))
+    again = "then: goaime-migrate up"
+    if code == DUPLICATE_KEY:
+        key = problem.get("keyValue")
+        return errors.DuplicateKey(
+            f"a unique index refuses the result: another document already has {key if key else text}",
+            id=identity,
+            field=next(iter(key), None) if isinstance(key, dict) else None,
+            detail=text,
+            hint=f"make the documents differ, or drop the index, {again}",
+        )
+    if code == VALIDATION:
+        return errors.ValidatorRejected(
+            f"the collection's validator refuses the result: {text}",
+            id=identity,
+            detail=str(problem.get("errInfo", ""))[:1000],
+            hint=f"correct the migration or the validator, {again}",
+        )
+    if code in _BSON_TOO_LARGE:
+        return errors.ResultTooLarge(f"the result is too large: {text}", id=identity, hint=f"shorten it, {again}")
+    if code in (112, 251) or code is None:
+        return OperationFailure(text, code, {"errorLabels": ["TransientTransactionError"], **problem})
+    return errors.OperationFailed(f"the server refuses the result: {text}", id=identity, hint=f"mend it, {again}")

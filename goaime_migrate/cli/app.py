@@ -1,0 +1,152 @@
+"""From the words of a command line to an exit status: here errors are caught and results printed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Collection, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from goaime_migrate.cli import argv as words
+from goaime_migrate.cli.console import Console, open_console, redact
+from goaime_migrate.cli.invocation import Invocation
+from goaime_migrate.cli.outcome import Outcome
+from goaime_migrate.cli.signals import immediate, interrupted
+from goaime_migrate.errors import MigrateError, UsageError
+
+if TYPE_CHECKING:
+    from typer import Typer
+
+    from goaime_migrate.cli.options import Request
+
+COMMANDS = {
+    "init": "project",
+    "new": "project",
+    "status": "reading",
+    "plan": "reading",
+    "up": "running",
+    "down": "running",
+    "verify": "reading",
+    "history": "reading",
+    "lint": "reading",
+    "wait": "reading",
+    "stamp": "mending",
+    "repair": "mending",
+    "unlock": "mending",
+    "explain": "project",
+}
+"""Every command and the module that it lives in."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Do what the command line says and return the exit status. Raises nothing that a user can cause."""
+    console = open_console(os.environ, verbose="--verbose" in argv or "-v" in argv)
+    asked = words.wants_json(argv)
+    command = ""
+    try:
+        with immediate():
+            request = _parse(words.steps(argv))
+            if isinstance(request, int):
+                return request
+            command, common = request.command, request.common
+            asked = common.json
+            console = open_console(os.environ, quiet=common.quiet, verbose=common.verbose)
+            # A migration that prints must not spoil the result.
+            with contextlib.redirect_stdout(sys.stderr):
+                outcome = request.call(Invocation(command, common, console))
+        return _finish(console, outcome, asked)
+    except KeyboardInterrupt as error:
+        return _fail(console, interrupted(error, command), command, asked)
+    except MigrateError as error:
+        return _fail(console, error, command, asked)
+    except Exception as error:  # noqa: BLE001 (the last resort: one line instead of a page)
+        return _fail(console, _unexpected(error), command, asked)
+
+
+def application(names: Collection[str] = tuple(COMMANDS)) -> Typer:
+    """The parser. One that knows only the command which is meant is built in half the time."""
+    import typer
+
+    from goaime_migrate.cli.options import parsed, root
+
+    app = typer.Typer(
+        name=words.PROGRAM,
+        add_completion=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    app.callback()(root)
+
+    for name in names:
+        module = import_module(f"goaime_migrate.cli.{COMMANDS[name]}")
+        app.command(name)(parsed(name, getattr(module, name)))
+    return app
+
+
+def _parse(argv: Sequence[str]) -> Request | int:
+    """The request; or an exit status, where help was printed."""
+    command = words.check(argv, COMMANDS)
+    import typer.main
+
+    parser = typer.main.get_command(application([command] if command else COMMANDS))
+    try:
+        asked = list(argv) or ["--help"]
+        request: Request | int | None = parser.main(asked, prog_name=words.PROGRAM, standalone_mode=False)
+    except typer.TyperException as error:
+        hint = f"{words.PROGRAM} {command} --help" if command else f"{words.PROGRAM} --help"
+        raise UsageError(error.format_message().replace("Value error, ", ""), hint=hint) from None
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    return 0 if request is None else request
+
+
+def _finish(console: Console, outcome: Outcome, asked: bool) -> int:
+    if asked:
+        from goaime_migrate.render import json
+
+        console.result(json.dumps(outcome.json(), redact), redacted=True)
+    elif outcome.read or not console.quiet:
+        console.result(outcome.text(console.out))
+    if outcome.error is None:
+        return 0
+    _report(console, outcome.error)
+    return outcome.error.exit_code
+
+
+def _fail(console: Console, error: MigrateError, command: str, asked: bool) -> int:
+    """Report an error that came instead of a result."""
+    if asked:
+        from goaime_migrate.render import json
+
+        with contextlib.suppress(OSError):
+            failed = json.empty(command) | {"error": json.failure(error)}
+            console.result(json.dumps(failed, redact), redacted=True)
+    _report(console, error)
+    return error.exit_code
+
+
+def _report(console: Console, error: MigrateError) -> None:
+    from goaime_migrate.render import errors
+
+    console.urgent(errors.error(error, console.err))
+    if console.err.verbose and error.__traceback__ is not None:
+        console.urgent("".join(traceback.format_exception(error)).rstrip())
+
+
+def _unexpected(error: Exception) -> MigrateError:
+    """An exception that nobody foresaw, as an error."""
+    if isinstance(error, OSError) and error.filename is None and error.strerror:
+        found = MigrateError(f"the result cannot be written: {error.strerror}", hint="goaime-migrate status")
+    else:
+        first, *_ = str(error).splitlines() or [""]
+        found = MigrateError(
+            f"{type(error).__name__}: {first}".removesuffix(": ") + " (this is a bug)",
+            hint="the same command with --verbose shows the traceback; please report it",
+        )
+    found.__cause__ = error
+    found.__traceback__ = error.__traceback__
+    return found

@@ -1,0 +1,100 @@
+"""stdout for the result, stderr for everything else; whatever is written passes through `redact`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from goaime_migrate.render.style import Style
+
+
+def redact(text: str) -> str:
+    """`config.redact`, imported when there is something that could need it: it draws in all of pydantic."""
+    lowered = text.lower()
+    if not any(sign in lowered for sign in ("://", "mongodb", "passw", "passphrase", "mechanism", "aws_")):
+        return text
+    from goaime_migrate.config import redact as thoroughly
+
+    return thoroughly(text)
+
+
+@dataclass(frozen=True)
+class Console:
+    """The two streams and what each can show."""
+
+    stdout: TextIO
+    stderr: TextIO
+    out: Style
+    err: Style
+    live: bool
+    """Whether stderr is a terminal on which bars may move."""
+    quiet: bool
+
+    def result(self, text: str, *, redacted: bool = False) -> None:
+        """Print the result. A reader that has gone, as with ``| head``, is no failure of the command.
+
+        JSON comes `redacted` string by string, since in one line nobody can tell where a password ends.
+        """
+        if not text:
+            return
+        try:
+            self.stdout.write((text if redacted else redact(text)) + "\n")
+            self.stdout.flush()
+        except OSError as error:
+            # What is still in the buffer must not fail once more when the interpreter ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
+            if not isinstance(error, BrokenPipeError):
+                raise
+
+    def message(self, text: str) -> None:
+        """Tell people something that is not the result."""
+        if text and not self.quiet:
+            self.urgent(text)
+
+    def urgent(self, text: str) -> None:
+        """The same, also with --quiet: errors, and questions. A closed stderr is nobody's loss."""
+        try:
+            self.stderr.write(redact(text) + "\n")
+            self.stderr.flush()
+        except (OSError, ValueError):
+            pass
+
+
+def open_console(environ: Mapping[str, str], *, quiet: bool = False, verbose: bool = False) -> Console:
+    """Find out what the streams can do: NO_COLOR, TERM=dumb and pipes are respected."""
+    out, err = _open(sys.stdout), _open(sys.stderr)
+    moving = _terminal(err) and environ.get("TERM") != "dumb" and not environ.get("CI")
+    for stream in (out, err):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    styles = [_style(stream, environ, verbose) for stream in (out, err)]
+    return Console(out, err, styles[0], styles[1], live=moving and not quiet, quiet=quiet)
+
+
+def _style(stream: TextIO, environ: Mapping[str, str], verbose: bool) -> Style:
+    terminal = _terminal(stream)
+    dumb = environ.get("TERM") == "dumb"
+    unicode = (stream.encoding or "").lower().replace("-", "") == "utf8"
+    return Style(
+        color=terminal and not dumb and not environ.get("NO_COLOR"),
+        symbols=terminal and not dumb and unicode,
+        width=max(shutil.get_terminal_size((80, 24)).columns, 60) if terminal else 80,
+        verbose=verbose,
+    )
+
+
+def _open(stream: TextIO | None) -> TextIO:
+    """The stream, or nowhere if it was closed before the program began."""
+    return stream if stream is not None else Path(os.devnull).open("w", encoding="utf-8")
+
+
+def _terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except ValueError:
+        return False

@@ -1,0 +1,143 @@
+"""One run of one command: its options, its streams, the way to the settings and to `Migrator`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from goaime_migrate.cli.argv import PROGRAM
+from goaime_migrate.cli.console import Console, redact
+from goaime_migrate.errors import NotConfirmed, UsageError
+from goaime_migrate.events import Listener
+
+if TYPE_CHECKING:
+    from goaime_migrate.config import Settings
+    from goaime_migrate.migrator import Migrator
+
+
+@dataclass(frozen=True)
+class Common:
+    """The options that every command takes."""
+
+    config: Path | None = None
+    env: str | None = None
+    uri: str | None = None
+    database: str | None = None
+    migrations: str | None = None
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What a command has to work with."""
+
+    command: str
+    common: Common
+    console: Console
+
+    def settings(self, *, need_uri: bool = True, **overrides: Any) -> Settings:
+        """The settings, with this command's own flags on top."""
+        from goaime_migrate.config import load
+
+        common = self.common
+        flags = {"uri": common.uri, "database": common.database, "migrations": common.migrations, **overrides}
+        settings = load(
+            config=common.config,
+            env=common.env,
+            overrides={key: value for key, value in flags.items() if value is not None},
+            cwd=Path.cwd(),
+            environ=os.environ,
+            need_uri=need_uri,
+        )
+        if common.verbose:
+            for key, source in settings.sources.items():
+                self.console.message(f"{key} = {getattr(settings, key)} ({source})")
+        return settings
+
+    @contextmanager
+    def migrator(self, settings: Settings, *, progress: bool = False) -> Iterator[Migrator]:
+        """An open Migrator; with `progress`, its events are shown on stderr while it works."""
+        from goaime_migrate.events import silent
+        from goaime_migrate.migrator import Migrator
+
+        shown: AbstractContextManager[Listener] = nullcontext(silent)
+        if progress and not self.console.quiet:
+            shown = self._listener()
+        with shown as listener, Migrator(settings, listener) as migrator:
+            yield migrator
+
+    def confirm(self, shown: str, question: str, *, yes: bool) -> None:
+        """Show what would be done and ask. NotConfirmed where the answer is not yes, or nobody is there."""
+        if yes:
+            return
+        self.console.urgent(shown)
+        if not _somebody_there():
+            raise NotConfirmed(
+                f"`{self.command}` asks before it acts, and stdin is no terminal; nothing was changed",
+                hint=f"the same command with --yes, or {PROGRAM} {self.command} at a terminal",
+            )
+        self.console.stderr.write(f"{question} [y/N] ")
+        self.console.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise NotConfirmed("not confirmed; nothing was changed", hint=f"{PROGRAM} status")
+
+    @contextmanager
+    def _listener(self) -> Iterator[Listener]:
+        if self.console.live:
+            from goaime_migrate.render.bars import Bars
+
+            bars = Bars(self.console.stderr, redact, self.console.err.color)
+            try:
+                yield bars
+            finally:
+                bars.close()
+            return
+        yield _lines(self.console.message)
+
+
+def _lines(write: Callable[[str], None]) -> Listener:
+    """A listener that writes plain lines, from whichever thread."""
+    import threading
+
+    from goaime_migrate.events import Event
+    from goaime_migrate.render.progress import Lines
+
+    lines, guard = Lines(), threading.Lock()
+
+    def listen(event: Event) -> None:
+        with guard:
+            if line := lines.feed(event):
+                write(line)
+
+    return listen
+
+
+def _somebody_there() -> bool:
+    with suppress(AttributeError, ValueError):
+        return sys.stdin.isatty()
+    return False
+
+
+def filter_of(text: str | None) -> dict[str, Any] | None:
+    """The value of --where: Extended JSON, an object."""
+    if text is None:
+        return None
+    from bson.errors import BSONError
+    from bson.json_util import loads
+
+    try:
+        value = loads(text)
+    except (ValueError, TypeError, KeyError, ArithmeticError, BSONError) as error:
+        raise UsageError(
+            f"--where is no Extended JSON: {error}", hint="""--where '{"username": "goAmy"}'"""
+        ) from None
+    if not isinstance(value, dict):
+        raise UsageError("--where is no JSON object", hint="""--where '{"username": "goAmy"}'""")
+    return value

@@ -1,0 +1,67 @@
+"""The commands that change records, not documents: stamp, repair, unlock."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from typer import Argument, Option
+
+from goaime_migrate.cli.invocation import Invocation
+from goaime_migrate.cli.options import DryRun, LockTimeout, Yes
+from goaime_migrate.cli.outcome import Outcome
+
+
+def stamp(
+    run: Invocation,
+    target: Annotated[
+        str, Argument(metavar="TARGET", help="The last version that the database has already.")
+    ],
+    *,
+    dry_run: DryRun = False,
+    lock_timeout: LockTimeout = None,
+    yes: Yes = False,
+) -> Outcome:
+    """Record versions as applied without running them."""
+    from goaime_migrate.render import json, text
+
+    with run.migrator(run.settings(lock_timeout=lock_timeout), progress=True) as migrator:
+        result = migrator.stamp(target, dry_run=True)
+        if not dry_run and (result.recorded or result.removed):
+            run.confirm(text.stamp(result, would=True), "record this?", yes=yes)
+            result = migrator.stamp(target, dry_run=False)
+    return Outcome(lambda _: text.stamp(result, would=dry_run), lambda: json.stamp(result))
+
+
+def repair(
+    run: Invocation,
+    *,
+    dry_run: DryRun = False,
+    lock_timeout: LockTimeout = None,
+    yes: Yes = False,
+) -> Outcome:
+    """Accept edited files, and drop what removed files left."""
+    from goaime_migrate.render import json, text
+
+    with run.migrator(run.settings(lock_timeout=lock_timeout), progress=True) as migrator:
+        result = migrator.repair(dry_run=True)
+        if not dry_run and (result.accepted or result.dropped):
+            run.confirm(text.repair(result, would=True), "do this?", yes=yes)
+            result = migrator.repair(dry_run=False)
+    return Outcome(lambda _: text.repair(result, would=dry_run), lambda: json.repair(result))
+
+
+def unlock(
+    run: Invocation,
+    *,
+    force: Annotated[bool, Option("--force", help="End the lease; its holder can write no more.")] = False,
+    yes: Yes = False,
+) -> Outcome:
+    """Show who holds the lock; with --force, end it."""
+    from goaime_migrate.render import json, text
+
+    with run.migrator(run.settings()) as migrator:
+        result = migrator.unlock()
+        if force and result.lock is not None:
+            run.confirm(text.unlock(result, run.console.err), "end this lease?", yes=yes)
+            result = migrator.unlock(force=True)
+    return Outcome(lambda style: text.unlock(result, style), lambda: json.unlock(result), read=not force)

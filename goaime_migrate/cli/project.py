@@ -1,0 +1,78 @@
+"""The commands around the files: init, new, explain."""
+
+from __future__ import annotations
+
+import difflib
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+from goaime_migrate import errors
+from goaime_migrate.cli.invocation import Invocation
+from goaime_migrate.cli.outcome import Outcome
+from goaime_migrate.render import text
+
+
+class Kind(StrEnum):
+    """The templates of `new`."""
+
+    TRANSFORM = "transform"
+    PIPELINE = "pipeline"
+    INDEX = "index"
+    PYTHON = "python"
+
+
+def init(_: Invocation) -> Outcome:
+    """Write alembic-style.ini and migrations/ into this folder; what is there already is left alone."""
+    from goaime_migrate import migrator
+    from goaime_migrate.render import json
+
+    result = migrator.init(Path.cwd())
+    return Outcome(lambda style: text.init(result, style), lambda: json.init(result))
+
+
+def new(
+    run: Invocation,
+    name: Annotated[str, Argument(metavar="NAME", help="What it does: add_user_id.")],
+    *,
+    kind: Annotated[Kind, Option(help="The template.")] = Kind.TRANSFORM,
+) -> Outcome:
+    """Write the next migration file from a template."""
+    from goaime_migrate import migrator
+    from goaime_migrate.render import json
+
+    result = migrator.new(run.settings(need_uri=False), name, kind.value)
+    return Outcome(lambda style: text.new(result, style), lambda: json.new(result))
+
+
+def explain(
+    _: Invocation,
+    code: Annotated[
+        str | None, Argument(metavar="CODE", help="GM301; all of them where it is left out.")
+    ] = None,
+) -> Outcome:
+    """Explain an error by its code."""
+    from goaime_migrate.render import json
+
+    found = errors.catalogue()
+    if code is None:
+        everything = [found[name] for name in sorted(found)]
+        return Outcome(text.codes, lambda: json.explain(everything, errors.explanation), read=True)
+    cls = _named(code, found)
+    return Outcome(
+        lambda style: text.explain(cls, style), lambda: json.explain([cls], errors.explanation), read=True
+    )
+
+
+def _named(code: str, found: dict[str, type[errors.MigrateError]]) -> type[errors.MigrateError]:
+    """By code, by its digits, or by the name of the class."""
+    wanted = code.upper().removeprefix("ERROR").strip("[]: ")
+    names = {cls.__name__.upper(): cls for cls in found.values()}
+    for candidate in (wanted, f"GM{wanted}"):
+        if cls := found.get(candidate) or names.get(candidate):
+            return cls
+    near = difflib.get_close_matches(wanted, [*found, *names], n=1)
+    hint = f"goaime-migrate explain {near[0]}" if near else "goaime-migrate explain lists the codes"
+    raise errors.UsageError(f"there is no error {code}", hint=hint)

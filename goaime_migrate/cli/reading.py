@@ -1,0 +1,186 @@
+"""The commands that only read: status, plan, verify, history, lint, wait."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+from typer import Option
+
+from goaime_migrate import errors
+from goaime_migrate.cli.invocation import Invocation, filter_of
+from goaime_migrate.cli.options import Target, Where
+from goaime_migrate.cli.outcome import Outcome
+from goaime_migrate.render import status as status_text
+from goaime_migrate.render.words import count
+from goaime_migrate.results import Direction, PlanResult, StatusResult
+
+WATCH_EVERY_S = 2.0
+
+
+def status(
+    run: Invocation,
+    *,
+    check: Annotated[
+        bool, Option("--check", help="Exit 4 on problems, 3 if anything is not applied.")
+    ] = False,
+    watch: Annotated[bool, Option("--watch", help="Follow a run until it ends.")] = False,
+) -> Outcome:
+    """Show every version with its state."""
+    if watch and run.common.json:
+        raise errors.UsageError("--json prints one value, --watch many", hint="goaime-migrate status --json")
+    with run.migrator(run.settings()) as migrator:
+        result = migrator.status()
+        seen_live = False
+        while watch and not _over(result, seen_live):
+            seen_live = seen_live or _live(result)
+            _redraw(run, result)
+            time.sleep(WATCH_EVERY_S)
+            result = migrator.status()
+    return _status(result, problem_of(result) if check else None)
+
+
+def plan(
+    run: Invocation,
+    target: Target = None,
+    *,
+    down: Annotated[bool, Option("--down", help="Plan the way back.")] = False,
+    where: Where = None,
+) -> Outcome:
+    """Show what `up` would do to real documents, and write nothing."""
+    if down and where is not None:
+        raise errors.UsageError(
+            "--where limits `up`; the way back is of whole versions", hint="leave --where out"
+        )
+    only = filter_of(where)
+    with run.migrator(run.settings(), progress=True) as migrator:
+        result = migrator.plan(target, direction=Direction.DOWN if down else Direction.UP, where=only)
+    return planned(result)
+
+
+def planned(result: PlanResult) -> Outcome:
+    """A plan as the outcome of `plan` and of `--dry-run`."""
+    from goaime_migrate.render import json, plan
+
+    return Outcome(
+        lambda style: plan.plan(result, style), lambda: json.plan(result), result.refused, read=True
+    )
+
+
+def verify(
+    run: Invocation,
+    *,
+    sample: Annotated[
+        int | None, Option(metavar="N", min=1, help="Check so many documents a collection.")
+    ] = None,
+) -> Outcome:
+    """Check every promise of the applied versions over every document."""
+    from goaime_migrate.render import json, text
+
+    with run.migrator(run.settings(), progress=True) as migrator:
+        result = migrator.verify(sample=sample)
+    error = None
+    if result.failures:
+        failed = result.failures[0]
+        error = errors.PromiseBroken(
+            f"{count(len(result.failures), 'failure')} in {count(result.checked, 'document')}; "
+            f"the first: {failed.reason}",
+            hint=f"mend the documents, or goaime-migrate down to before {failed.version}",
+            version=failed.version,
+            id=failed.id,
+            field=failed.field,
+        )
+    return Outcome(
+        lambda style: text.verify(result, style), lambda: json.verify(result, error), error, read=True
+    )
+
+
+def history(run: Invocation) -> Outcome:
+    """Show who did what and when, with what result."""
+    from goaime_migrate.render import json, text
+
+    with run.migrator(run.settings()) as migrator:
+        entries = migrator.history()
+    return Outcome(lambda style: text.history(entries, style), lambda: json.history(entries), read=True)
+
+
+def lint(run: Invocation) -> Outcome:
+    """Look for problems in the migration files; no database is needed."""
+    from goaime_migrate.render import json, text
+
+    with run.migrator(run.settings(need_uri=False)) as migrator:
+        result = migrator.lint()
+    error = None
+    if result.problems:
+        first = result.problems[0]
+        error = errors.LintProblems(
+            f"{count(len(result.problems), 'problem')} in {count(result.checked, 'file')}; "
+            f"the first: {first.message}",
+            hint=first.hint or "mend the files, then goaime-migrate lint",
+            version=first.version,
+        )
+    return Outcome(lambda style: text.lint(result, style), lambda: json.lint(result, error), error, read=True)
+
+
+def wait(
+    run: Invocation,
+    *,
+    timeout: Annotated[float, Option(metavar="SECONDS", min=0, help="Give up after so long.")] = 300.0,
+) -> Outcome:
+    """Wait until every version is applied; reads only. For the start of an application."""
+    with run.migrator(run.settings()) as migrator:
+        result = migrator.wait(timeout)
+    if not result.pending:
+        return _status(result, None)
+    return _status(
+        result,
+        errors.PendingMigrations(
+            f"after {timeout:g} s {_not_applied(result)}",
+            hint="goaime-migrate up, or a longer --timeout",
+            version=result.pending[0],
+        ),
+    )
+
+
+def problem_of(result: StatusResult) -> errors.MigrateError | None:
+    """What `status --check` fails with: problems before pending versions."""
+    if result.problems:
+        first, others = result.problems[0], len(result.problems) - 1
+        cls = errors.catalogue().get(first.code, errors.HistoryError)
+        if not issubclass(cls, errors.HistoryError):
+            cls = errors.HistoryError
+        more = f" (and {count(others, 'more problem')})" if others else ""
+        return cls(first.message + more, hint=first.hint or "goaime-migrate status", version=first.version)
+    if result.pending:
+        return errors.PendingMigrations(
+            _not_applied(result), hint="goaime-migrate up", version=result.pending[0]
+        )
+    return None
+
+
+def _not_applied(result: StatusResult) -> str:
+    verb = "is" if len(result.pending) == 1 else "are"
+    return f"{count(len(result.pending), 'version')} {verb} not applied: {', '.join(result.pending[:10])}"
+
+
+def _status(result: StatusResult, error: errors.MigrateError | None) -> Outcome:
+    from goaime_migrate.render import json
+
+    return Outcome(
+        lambda style: status_text.status(result, style), lambda: json.status(result, error), error, read=True
+    )
+
+
+def _live(result: StatusResult) -> bool:
+    return result.lock is not None and result.lock.live
+
+
+def _over(result: StatusResult, seen_live: bool) -> bool:
+    """A run that was seen has ended, or there is nothing left that one could do."""
+    return not _live(result) and (seen_live or not result.pending)
+
+
+def _redraw(run: Invocation, result: StatusResult) -> None:
+    style = run.console.out
+    home = "\x1b[H\x1b[J" if style.color else ""
+    run.console.result(home + status_text.status(result, style) + "\n")

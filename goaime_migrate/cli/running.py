@@ -1,0 +1,124 @@
+"""`up` and `down`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Option
+
+from goaime_migrate.cli.invocation import Invocation, filter_of
+from goaime_migrate.cli.options import (
+    BatchSize,
+    DryRun,
+    LockTimeout,
+    MaxLag,
+    MaxRate,
+    Target,
+    Untested,
+    Where,
+    Workers,
+    Yes,
+)
+from goaime_migrate.cli.outcome import Outcome
+from goaime_migrate.cli.reading import planned
+from goaime_migrate.cli.signals import graceful
+from goaime_migrate.results import Direction, OnConflict, RunResult
+
+if TYPE_CHECKING:
+    from goaime_migrate.config import Settings
+    from goaime_migrate.migrator import Migrator
+
+
+def up(
+    run: Invocation,
+    target: Target = None,
+    *,
+    dry_run: DryRun = False,
+    where: Where = None,
+    workers: Workers = None,
+    batch_size: BatchSize = None,
+    max_lag: MaxLag = None,
+    max_rate: MaxRate = None,
+    lock_timeout: LockTimeout = None,
+    allow_untested_topology: Untested = None,
+    yes: Annotated[  # noqa: ARG001 (accepted for scripts that give it to every command)
+        bool, Option("--yes", "-y", help="Accepted, though `up` never asks.")
+    ] = False,
+) -> Outcome:
+    """Apply every pending version, or all up to and including TARGET."""
+    only = filter_of(where)
+    settings = run.settings(
+        workers=workers,
+        batch_size=batch_size,
+        max_lag=max_lag,
+        max_rate=max_rate,
+        lock_timeout=lock_timeout,
+        allow_untested_topology=allow_untested_topology,
+    )
+    with _working(run, settings) as migrator:
+        if dry_run:
+            return planned(migrator.plan(target, direction=Direction.UP, where=only))
+        return _ran(migrator.up(target, where=only))
+
+
+def down(
+    run: Invocation,
+    target: Target = None,
+    *,
+    on_conflict: Annotated[
+        OnConflict | None,
+        Option(
+            help="Where the application has changed the same fields since: its values stay [keep], "
+            "the old ones come back, or the run stops."
+        ),
+    ] = None,
+    dry_run: DryRun = False,
+    workers: Workers = None,
+    batch_size: BatchSize = None,
+    max_lag: MaxLag = None,
+    max_rate: MaxRate = None,
+    lock_timeout: LockTimeout = None,
+    allow_untested_topology: Untested = None,
+    yes: Yes = False,
+) -> Outcome:
+    """Take back the highest version, or all above TARGET."""
+    from goaime_migrate.render import plan
+
+    settings = run.settings(
+        on_conflict=on_conflict,
+        workers=workers,
+        batch_size=batch_size,
+        max_lag=max_lag,
+        max_rate=max_rate,
+        lock_timeout=lock_timeout,
+        allow_untested_topology=allow_untested_topology,
+    )
+    with _working(run, settings) as migrator:
+        if dry_run or not yes:
+            preview = migrator.plan(target, direction=Direction.DOWN)
+            if dry_run or preview.refused is not None:
+                return planned(preview)
+            if preview.steps:
+                count = len(preview.steps)
+                question = f"take back {'this version' if count == 1 else f'these {count} versions'}?"
+                run.confirm(plan.plan(preview, run.console.err, ending=""), question, yes=yes)
+        return _ran(migrator.down(target, on_conflict=settings.on_conflict))
+
+
+@contextmanager
+def _working(run: Invocation, settings: Settings) -> Iterator[Migrator]:
+    """A Migrator that stops after its batch on the first SIGINT or SIGTERM."""
+
+    def tell() -> None:
+        run.console.urgent("\nstopping after this batch; the same signal again stops at once")
+
+    with run.migrator(settings, progress=True) as migrator, graceful(migrator.interrupt, tell):
+        yield migrator
+
+
+def _ran(result: RunResult) -> Outcome:
+    from goaime_migrate.render import json, run
+
+    return Outcome(lambda style: run.run(result, style), lambda: json.run(result), result.error)

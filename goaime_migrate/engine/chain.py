@@ -1,0 +1,365 @@
+"""The steps of a pass, applied to one document: decode once, transform, check, encode."""
+
+from __future__ import annotations
+
+import re
+import traceback
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from bson.errors import BSONError
+from pydantic import BaseModel, ValidationError
+
+from goaime_migrate.backends import raw
+from goaime_migrate.backends.base import Filter, Reader, RecordChange
+from goaime_migrate.engine.lookups import Lookup, Tables
+from goaime_migrate.engine.tally import Tally
+from goaime_migrate.errors import (
+    IdChanged,
+    InvalidResult,
+    MigrationFailed,
+    PromiseFailed,
+    ResultTooLarge,
+    TransformFailed,
+    UndeclaredField,
+    Unrepresentable,
+)
+from goaime_migrate.results import Document
+
+_FIELD = re.compile(r"(?P<field>[A-Za-z_$][\w$-]*(?:\.[\w$-]+)*): ")
+_UNENCODABLE = (BSONError, OverflowError, TypeError, ValueError, RecursionError)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One transform of one version. `source` is the migration's file, whose lines a traceback may show."""
+
+    version: str
+    collection: str
+    source: str
+    transform: Callable[..., Document | None]
+    lookups: Mapping[str, Lookup] = field(default_factory=dict)
+    where: Filter | None = None
+    fields: tuple[str, ...] | None = None
+    reverse: Callable[..., Document | None] | None = None
+    model: type[BaseModel] | None = None
+    check: Callable[..., Iterable[str] | None] | None = None
+    reverse_lookups: tuple[str, ...] = ()
+    pipeline: tuple[Document, ...] = ()
+    """Update stages for the server to run, in place of the transform."""
+
+    def reversed(self) -> Step:
+        """The step that takes documents back which were born after `up`."""
+        assert self.reverse is not None
+        lookups = {name: self.lookups[name] for name in self.reverse_lookups}
+        return Step(self.version, self.collection, self.source, self.reverse, lookups)
+
+    @property
+    def name(self) -> str:
+        """The transform's own name."""
+        return getattr(self.transform, "__name__", repr(self.transform))
+
+
+@dataclass(slots=True)
+class Changed:
+    """A document that the chain changes; `touched` says which steps did."""
+
+    id: bytes
+    before: bytes
+    after: bytes
+    touched: tuple[bool, ...]
+
+
+@dataclass
+class BatchResult:
+    """What the chain makes of a batch."""
+
+    changed: list[Changed]
+    unchanged: list[bytes]
+    """Raw ids."""
+    tally: Tally
+    frozen: list[RecordChange]
+
+
+class Chain:
+    """Steps with their lookup tables. Pure but for the tables' cache: the same bytes in, the same bytes out."""
+
+    def __init__(self, steps: Sequence[Step], tables: Tables) -> None:
+        self.steps = tuple(steps)
+        self.tables = tables
+        self._arguments = [{k: tables[v] for k, v in step.lookups.items()} for step in steps]
+        self._noted: list[tuple[str, str]] = []
+
+    def run(self, reader: Reader, documents: Sequence[bytes]) -> BatchResult:
+        """Apply all steps to each document, loading lookups as they are asked for."""
+        outcomes: list[Changed | bytes | None] = [None] * len(documents)
+        tally = Tally(step.version for step in self.steps)
+        frozen: list[RecordChange] = []
+        waiting: Iterable[int] = range(len(documents))
+        with self._warnings():
+            while True:
+                deferred = [i for i in waiting if not self._try(documents[i], i, outcomes, tally)]
+                if not deferred:
+                    break
+                frozen += self.tables.load(reader)
+                waiting = deferred
+        changed = [o for o in outcomes if isinstance(o, Changed)]
+        return BatchResult(changed, [o for o in outcomes if isinstance(o, bytes)], tally, frozen)
+
+    def _try(self, document: bytes, slot: int, outcomes: list[Changed | bytes | None], tally: Tally) -> bool:
+        """Whether the document came through; False where a lookup has to be loaded first."""
+        self.tables.misses.clear()
+        self._noted.clear()
+        identity = raw.id_of(document)
+        try:
+            outcome = self._one(document, identity)
+        except MigrationFailed:
+            if self.tables.misses:
+                return False
+            raise
+        if self.tables.misses:
+            return False
+        outcomes[slot] = outcome
+        tally.count(outcome.touched if isinstance(outcome, Changed) else None)
+        if self._noted:
+            tally.warn(self._noted, identity)
+        return True
+
+    def _one(self, original: bytes, identity: bytes) -> Changed | bytes:
+        document, base = _decoded(original)
+        current, touched = base, []
+        for step, arguments in zip(self.steps, self._arguments, strict=True):
+            document, previous = self._apply(step, document, arguments, identity), current
+            current = _encoded(step, document, identity)
+            touched.append(current != previous)
+            _check_promises(step, document, arguments, identity)
+        if not any(touched):
+            return identity
+        last = self.steps[-1].version
+        if base != original:
+            current = _spliced(original, document, last, identity)
+        _check_identity(base, current, last, identity)
+        return Changed(identity, original, current, tuple(touched))
+
+    def _apply(self, step: Step, document: Document, arguments: Mapping[str, Any], identity: bytes) -> Document:
+        self._version = step.version
+        return apply(step, step.transform, document, arguments, identity)
+
+    @contextmanager
+    def _warnings(self) -> Iterator[None]:
+        """Collect what transforms warn with; other people's kinds of warnings go where they always go."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", UserWarning)
+            shown = warnings.showwarning
+
+            def note(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:
+                if issubclass(category, UserWarning):
+                    self._noted.append((self._version, str(message)))
+                else:
+                    shown(message, category, *rest, **more)
+
+            warnings.showwarning = note
+            yield
+
+
+def apply(
+    step: Step,
+    function: Callable[..., Document | None],
+    document: Document,
+    arguments: Mapping[str, Any],
+    identity: bytes,
+) -> Document:
+    """Call a transform or a reverse. Raises TransformFailed, InvalidResult."""
+    try:
+        result = function(document, **arguments)
+    except (Exception, SystemExit) as error:
+        raise _failure(step, error, identity) from error
+    if result is None:
+        return document
+    if not isinstance(result, dict):
+        raise InvalidResult(
+            f"{step.name} returned {type(result).__name__}; it must change its document and return None, "
+            "or return a dict",
+            version=step.version,
+            id=raw.id_value(identity),
+            hint=f"correct {step.source}, then: goaime-migrate up",
+        )
+    if "_id" in result and next(iter(result)) != "_id":
+        result = {"_id": result["_id"], **result}
+    return result
+
+
+def _failure(step: Step, error: BaseException, identity: bytes) -> TransformFailed:
+    text = str(error) if not isinstance(error, KeyError) else f"no key {error}"
+    match = _FIELD.match(text)
+    name = match["field"] if match else None
+    if isinstance(error, KeyError) and error.args and isinstance(error.args[0], str):
+        name = error.args[0]
+    return TransformFailed(
+        f"{step.name} raised {type(error).__name__}: {text}",
+        version=step.version,
+        id=raw.id_value(identity),
+        field=name,
+        detail=own_lines(error, step.source),
+        hint="correct the document or the migration, then: goaime-migrate up",
+    )
+
+
+def own_lines(error: BaseException, source: str) -> str:
+    """The traceback, cut down to the lines of the migration's own file."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == source]
+    lines = traceback.format_list(frames) + traceback.format_exception_only(error)
+    return "".join(lines).rstrip()
+
+
+def _decoded(original: bytes) -> tuple[Document, bytes]:
+    try:
+        document = raw.decode(original)
+    except (BSONError, UnicodeDecodeError):
+        document = raw.decode_leniently(original)
+    return document, raw.encode(document)
+
+
+def _encoded(step: Step, document: Document, identity: bytes) -> bytes:
+    try:
+        current = raw.encode(document)
+    except _UNENCODABLE as error:
+        name, value = _culprit(document)
+        raise InvalidResult(
+            f"{step.name} made a document that BSON cannot hold: {error}",
+            version=step.version,
+            id=raw.id_value(identity),
+            field=name,
+            detail=f"{name} = {value!r:.200}",
+            hint=f"correct {step.source}, then: goaime-migrate up",
+        ) from error
+    check_size(step, step.name, current, identity)
+    return current
+
+
+def check_size(step: Step, name: str, result: bytes, identity: bytes) -> None:
+    """Refuse a result that no collection can hold. Raises ResultTooLarge."""
+    if len(result) > raw.MAX_DOCUMENT:
+        raise ResultTooLarge(
+            f"{name} made a document of {len(result):,} bytes; MongoDB stores at most {raw.MAX_DOCUMENT:,}",
+            version=step.version,
+            id=raw.id_value(identity),
+            hint="shorten the document or the result of the migration, then: goaime-migrate up",
+        )
+
+
+def _culprit(document: Document) -> tuple[str | None, Any]:
+    """The first top-level field that cannot be encoded by itself."""
+    for name, value in document.items():
+        try:
+            raw.encode({name: value})
+        except _UNENCODABLE:
+            return str(name), value
+    return None, None
+
+
+def _check_promises(step: Step, document: Document, arguments: Mapping[str, Any], identity: bytes) -> None:
+    for name, reason in broken_promises(step, document, arguments):
+        raise PromiseFailed(
+            f"the result of {step.name} breaks its promise: {f'{name}: ' if name else ''}{reason}",
+            version=step.version,
+            id=raw.id_value(identity),
+            field=name,
+            hint="correct the document or the migration, then: goaime-migrate up",
+        )
+
+
+def broken_promises(
+    step: Step, document: Document, arguments: Mapping[str, Any]
+) -> Iterator[tuple[str | None, str]]:
+    """Each way in which a document breaks `model=` and `check=`, as (field, reason)."""
+    if step.model is not None:
+        try:
+            step.model.model_validate(document)
+        except ValidationError as error:
+            for problem in error.errors(include_url=False):
+                yield ".".join(map(str, problem["loc"])) or None, problem["msg"]
+    if step.check is not None:
+        try:
+            problems = list(step.check(document, **arguments) or ())
+        except Exception as error:  # a check says no by raising, with whatever it likes
+            problems = [str(error) or type(error).__name__]
+        for text in problems:
+            match = _FIELD.match(str(text))
+            yield (match["field"] if match else None), str(text)
+
+
+def _spliced(original: bytes, document: Document, version: str, identity: bytes) -> bytes:
+    """The result for a document that does not survive decode and encode: what did not change keeps its bytes."""
+    try:
+        return raw.splice(original, raw.decode(original), document)
+    except (raw.Lossy, BSONError, UnicodeDecodeError) as error:
+        reason = error.args[0] if isinstance(error, raw.Lossy) else "it holds text that is not UTF-8"
+        raise Unrepresentable(
+            f"the document would have to change, but {reason}: writing it would lose data",
+            version=version,
+            id=raw.id_value(identity),
+            hint="mend this document by hand, then: goaime-migrate up",
+        ) from error
+
+
+def _check_identity(base: bytes, current: bytes, version: str, identity: bytes) -> None:
+    try:
+        same = raw.id_of(current) == raw.id_of(base)
+    except KeyError:
+        same = False
+    if not same:
+        raise IdChanged(
+            "the transform changed or removed _id",
+            version=version,
+            id=raw.id_value(identity),
+            field="_id",
+            hint="keep _id as it is; to give documents new ids, insert copies in a plain up(db)",
+        )
+
+
+def check_declared_fields(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> None:
+    """Refuse a step whose result differs when it sees only its declared `fields`. Raises UndeclaredField."""
+    for position, step in enumerate(chain.steps):
+        if step.fields is not None:
+            alone = Chain([step], chain.tables)
+            before = Chain(chain.steps[:position], chain.tables)
+            for document in documents:
+                _check_projection(alone, reader, _advance(before, reader, document))
+
+
+def _advance(chain: Chain, reader: Reader, document: bytes) -> bytes:
+    """The document after the steps of the chain."""
+    if not chain.steps:
+        return document
+    changed = chain.run(reader, [document]).changed
+    return changed[0].after if changed else document
+
+
+def _check_projection(alone: Chain, reader: Reader, document: bytes) -> None:
+    (step,) = alone.steps
+    declared = {b"_id", *(name.encode() for name in step.fields or ())}
+    before = dict(raw.elements(document))
+    whole = dict(raw.elements(_advance(alone, reader, document)))
+    projected = raw.join(e for name, e in before.items() if name in declared)
+    try:
+        seen = dict(raw.elements(_advance(alone, reader, projected)))
+    except MigrationFailed as error:
+        raise _undeclared(step, document, error.field, str(error)) from error
+    for name in {*whole, *seen, *before}:
+        expected = seen.get(name) if name in declared or name in seen else before.get(name)
+        if whole.get(name) != expected or (name in seen and name not in declared):
+            raise _undeclared(step, document, name.decode("utf-8", "replace"), "")
+
+
+def _undeclared(step: Step, document: bytes, name: str | None, reason: str) -> UndeclaredField:
+    return UndeclaredField(
+        f"{step.name} uses a field that fields= does not declare" + (f": {reason}" if reason else ""),
+        version=step.version,
+        id=raw.id_value(raw.id_of(document)),
+        field=name,
+        hint=f"add it to fields= in {step.source}, or leave fields= out",
+    )

@@ -1,0 +1,234 @@
+"""The journal: what every written document was before, so that `down` can give it back byte for byte.
+
+A segment is the journal of one batch. It holds for each document that the batch wrote the bytes from before, a hash
+of the bytes from after, and a hash of every top-level field that was changed; also the `_id`s of the documents that
+were examined and left alone, so that those that were born later can be told from them.
+
+Segments of a pass sort by `_id`: kind, partition, sequence number and part (a segment may be larger than a document
+can be, so it is cut into parts).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+import zstandard
+from bson import Binary
+
+from goaime_migrate.backends import raw
+from goaime_migrate.backends.base import JOURNAL, Backend, Changes, Delete, Put, Reader, RecordChange
+from goaime_migrate.results import Document
+
+FORMAT = 1
+PART = 8 * 1024 * 1024
+"""Compressed bytes in one record."""
+_LEVEL = 1
+_PORTION = 500
+
+
+class Kind(StrEnum):
+    """Which walk a segment belongs to; `down` goes through them in the reverse of the order they were written."""
+
+    CANARY = "1-canary"
+    SCAN = "2-scan"
+    TAIL = "3-tail"
+    BORN = "4-born"
+    """Documents born after `up` that `down` took back with `reverse=`."""
+
+
+def digest(data: bytes) -> bytes:
+    """A 16-byte hash."""
+    return hashlib.blake2b(data, digest_size=16).digest()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One document that was written. `fields`: changed top-level names, with the hash of the element that was written,
+    or None where the result has no such field.
+    """
+
+    before: bytes
+    after_hash: bytes
+    fields: dict[str, bytes | None]
+
+    @cached_property
+    def id(self) -> bytes:
+        """The raw ``{_id: x}``."""
+        return raw.id_of(self.before)
+
+    @classmethod
+    def of(cls, before: bytes, after: bytes) -> Entry:
+        """The entry for a document that goes from `before` to `after`."""
+        return cls(before, digest(after), changed_fields(before, after))
+
+
+def changed_fields(before: bytes, after: bytes) -> dict[str, bytes | None]:
+    """The top-level fields whose bytes differ, with the hash of what is in `after`, or None where it is absent."""
+    old, new = dict(raw.elements(before)), dict(raw.elements(after))
+    changed = {_text(name): digest(element) for name, element in new.items() if old.get(name) != element}
+    return {**changed, **{_text(name): None for name in old if name not in new}}
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The journal of one batch over the `_id`s after < _id <= upto (None: from the beginning, to the end)."""
+
+    pass_id: str
+    kind: Kind
+    partition: int
+    seq: int
+    after: bytes | None = None
+    upto: bytes | None = None
+    entries: tuple[Entry, ...] = ()
+    unchanged: tuple[bytes, ...] = ()
+    level: int = field(default=0)
+    """How many steps of the pass are in effect in these documents."""
+
+    @property
+    def key(self) -> str:
+        """The common beginning of the `_id`s of its records."""
+        return f"{self.pass_id}/{self.kind}/{self.partition:04d}/{self.seq:08d}/"
+
+    def at_level(self, level: int, entries: Iterable[Entry]) -> Segment:
+        """The same documents with fewer steps in effect."""
+        return replace(self, level=level, entries=tuple(entries))
+
+    def records(self) -> list[Document]:
+        """The segment as it is stored."""
+        payload = zstandard.ZstdCompressor(level=_LEVEL).compress(self._payload())
+        parts = [payload[i : i + PART] for i in range(0, len(payload), PART)] or [b""]
+        head: Document = {
+            "_id": f"{self.key}000",
+            "format": FORMAT,
+            "pass": self.pass_id,
+            "kind": str(self.kind),
+            "partition": self.partition,
+            "seq": self.seq,
+            "after": _binary(self.after),
+            "upto": _binary(self.upto),
+            "level": self.level,
+            "documents": len(self.entries),
+            "parts": len(parts),
+        }
+        if self.kind is not Kind.SCAN:
+            head["ids"] = [raw.id_value(entry.id) for entry in self.entries]
+        rest = [{"_id": f"{self.key}{i:03d}", "pass": self.pass_id} for i in range(1, len(parts))]
+        return [{**record, "data": Binary(part)} for record, part in zip([head, *rest], parts, strict=True)]
+
+    def puts(self) -> list[RecordChange]:
+        """The changes that store it."""
+        return [Put(JOURNAL, record) for record in self.records()]
+
+    def _payload(self) -> bytes:
+        fields = [{"n": list(map(_stored, e.fields)), "h": list(e.fields.values())} for e in self.entries]
+        return raw.encode(
+            {
+                "before": b"".join(entry.before for entry in self.entries),
+                "hashes": b"".join(entry.after_hash for entry in self.entries),
+                "unchanged": b"".join(self.unchanged),
+                "fields": fields,
+            }
+        )
+
+
+def _stored(name: str) -> str | bytes:
+    """A field name as it is stored: as bytes where it is not UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogateescape")
+    return name
+
+
+def _binary(value: bytes | None) -> Binary | None:
+    return None if value is None else Binary(value)
+
+
+def read(reader: Reader, key: str) -> Segment | None:
+    """The segment with this key, if there is one."""
+    records = reader.find(JOURNAL, _between(key), sort=[("_id", 1)])
+    return _assembled(records) if records else None
+
+
+def keys(reader: Reader, pass_id: str, kind: Kind) -> list[str]:
+    """The keys of all segments of this kind, ascending; only the indexed `_id`s are read."""
+    records = reader.find(JOURNAL, _between(f"{pass_id}/{kind}/"), sort=[("_id", 1)], fields=["_id"])
+    return [record["_id"][:-3] for record in records if record["_id"].endswith("/000")]
+
+
+def exists(reader: Reader, pass_id: str) -> bool:
+    """Whether any batch of the pass has been committed."""
+    return bool(reader.find(JOURNAL, _between(f"{pass_id}/"), limit=1))
+
+
+def entries_of(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> dict[bytes, Entry]:
+    """The newest entry of each of these documents among canary and tail segments."""
+    values = [raw.id_value(i) for i in ids]
+    heads = reader.find(JOURNAL, {"ids": {"$in": values}, "pass": pass_id}, sort=[("_id", 1)], fields=["_id"])
+    newest: dict[bytes, Entry] = {}
+    wanted = set(ids)
+    for head in heads:
+        segment = read(reader, head["_id"][:-3])
+        if segment is not None:
+            newest |= {entry.id: entry for entry in segment.entries if entry.id in wanted}
+    return newest
+
+
+def clear(backend: Backend, pass_id: str) -> None:
+    """Remove everything that was kept for a pass, lookups included, in portions that a transaction can hold."""
+    while records := backend.find(JOURNAL, _between(f"{pass_id}/"), limit=_PORTION, fields=["_id"]):
+        ids = [record["_id"] for record in records]
+        backend.transact(lambda _, ids=ids: Changes(last=[Delete(JOURNAL, {"_id": {"$in": ids}})]))  # type: ignore[misc]
+
+
+def drop_kind(pass_id: str, kind: Kind) -> RecordChange:
+    """The change that removes the segments of one kind."""
+    return Delete(JOURNAL, _between(f"{pass_id}/{kind}/"))
+
+
+def _between(prefix: str) -> dict[str, Any]:
+    return {"_id": {"$gte": prefix, "$lt": prefix + "\uffff"}}
+
+
+def _assembled(records: Sequence[Document]) -> Segment:
+    head = records[0]
+    payload = b"".join(record["data"] for record in records)
+    body = raw.decode(zstandard.ZstdDecompressor().decompress(payload, max_output_size=0))
+    before = list(raw.split(body["before"]))
+    hashes = [body["hashes"][i : i + 16] for i in range(0, len(body["hashes"]), 16)]
+    entries = tuple(
+        Entry(document, after, dict(zip(map(_name, fields["n"]), map(_hash, fields["h"]), strict=True)))
+        for document, after, fields in zip(before, hashes, body["fields"], strict=True)
+    )
+    return Segment(
+        head["pass"],
+        Kind(head["kind"]),
+        head["partition"],
+        head["seq"],
+        _maybe(head["after"]),
+        _maybe(head["upto"]),
+        entries,
+        tuple(raw.split(body["unchanged"])),
+        head["level"],
+    )
+
+
+def _name(name: Any) -> str:
+    return name if isinstance(name, str) else _text(bytes(name))
+
+
+def _hash(value: Any) -> bytes | None:
+    return None if value is None else bytes(value)
+
+
+def _maybe(value: Any) -> bytes | None:
+    return None if value is None else bytes(value)

@@ -1,0 +1,251 @@
+"""Looked-up documents: declared by a migration, frozen for a pass, handed out as private copies.
+
+A transform is called before anybody knows which keys it will ask for. A key that is not loaded yet is noted and
+answered as if nothing had been found; what the transform makes of that is thrown away, the noted keys are loaded
+with one query, and the transform is called again.
+
+Every document is stored with the pass's journal when it is first read, absence included. Whatever happens to the
+looked-up collection afterwards, a resumed run, the tail and `down` see what the first batch saw.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from bson import Decimal128, ObjectId, Regex
+
+from goaime_migrate.backends import raw
+from goaime_migrate.backends.base import JOURNAL, Put, Reader, RecordChange
+from goaime_migrate.results import Document
+
+FORMAT = 1
+CACHE_LIMIT = 50_000
+"""Looked-up documents that a worker keeps in memory between two batches."""
+_PLAIN = frozenset({str, int, ObjectId, type(None)})
+_SCALARS = (str, int, float, bool, bytes, type(None))
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Documents of another collection that a transform may ask for by the value of `key`.
+
+    `fields` limits what is read of each. Of several documents with the same key, the one with the smallest `_id`.
+    """
+
+    collection: str
+    key: str = "_id"
+    fields: tuple[str, ...] | None = None
+
+    def __init__(self, collection: str, *, key: str = "_id", fields: Sequence[str] | None = None) -> None:
+        object.__setattr__(self, "collection", collection)
+        object.__setattr__(self, "key", key)
+        object.__setattr__(self, "fields", None if fields is None else tuple(fields))
+
+    @property
+    def label(self) -> str:
+        """Collection and key, with the fields where they are limited."""
+        fields = "" if self.fields is None else f"({','.join(self.fields)})"
+        return f"{self.collection}.{self.key}{fields}"
+
+
+def cache_key(value: Any) -> Any:
+    """A hashable stand-in for a BSON value: equal exactly where MongoDB calls the values equal."""
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, bool):
+        return ("bool", value)
+    if isinstance(value, Decimal128):
+        number = value.to_decimal()
+        return ("nan",) if number.is_nan() else number
+    if isinstance(value, float) and value != value:
+        return ("nan",)
+    if isinstance(value, dict | list | tuple):
+        return ("nested", raw.encode({"": value}))
+    return value
+
+
+class _Entry:
+    """A looked-up document and how to copy it: flat copies are enough for all but nested values."""
+
+    __slots__ = ("document", "nested")
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.nested = tuple(k for k, v in document.items() if isinstance(v, dict | list))
+
+    def copy(self) -> Document:
+        copy = self.document.copy()
+        for key in self.nested:
+            value = copy[key]
+            flat = type(value) is list and all(isinstance(item, _SCALARS) for item in value)
+            copy[key] = value[:] if flat else deepcopy(value)
+        return copy
+
+
+class Table(Mapping[Any, Document]):
+    """What a transform receives for a `Lookup`: a read-only mapping from key to document."""
+
+    __slots__ = ("_cache", "_misses", "lookup", "uncommitted", "wanted")
+
+    def __init__(self, lookup: Lookup, misses: list[Any]) -> None:
+        self.lookup = lookup
+        self._misses = misses
+        self.wanted: dict[Any, Any] = {}
+        self.uncommitted: list[Any] = []
+        self._cache: dict[Any, _Entry | None] = {}
+
+    def _entry(self, key: Any) -> _Entry | None:
+        cached = cache_key(key)
+        try:
+            return self._cache[cached]
+        except KeyError:
+            self.wanted[cached] = key
+            self._misses.append(key)
+            return None
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        entry = self._entry(key)
+        return default if entry is None else entry.copy()
+
+    def __getitem__(self, key: Any) -> Document:
+        entry = self._entry(key)
+        if entry is None:
+            raise KeyError(key)
+        return entry.copy()
+
+    def __contains__(self, key: object) -> bool:
+        return self._entry(key) is not None
+
+    def __iter__(self) -> Iterator[Any]:
+        raise TypeError(self._refusal("iterated over"))
+
+    def __len__(self) -> int:
+        raise TypeError(self._refusal("counted"))
+
+    def __bool__(self) -> bool:
+        return True
+
+    def _refusal(self, what: str) -> str:
+        return (
+            f"the lookup {self.lookup.collection!r} cannot be {what}: it holds only what was asked for; "
+            f"ask by {self.lookup.key!r}, with .get(key), [key] or `in`"
+        )
+
+    def store(self, key: Any, document: Document | None, *, committed: bool) -> None:
+        """Remember the document (or that there is none) for `key`."""
+        cached = cache_key(key)
+        self._cache[cached] = None if document is None else _Entry(document)
+        self.wanted.pop(cached, None)
+        if not committed:
+            self.uncommitted.append(cached)
+
+    def rollback(self) -> None:
+        """Forget what was read in a batch that has not been committed."""
+        for cached in self.uncommitted:
+            self._cache.pop(cached, None)
+        self.uncommitted.clear()
+        self.wanted.clear()
+
+    def commit(self) -> None:
+        """The batch is committed; keep the cache within its bound."""
+        self.uncommitted.clear()
+        if len(self._cache) > CACHE_LIMIT:
+            self._cache.clear()
+
+
+class Tables:
+    """The tables of a pass: one for each distinct `Lookup`, shared by all steps that declare it."""
+
+    def __init__(self, pass_id: str, lookups: Sequence[Lookup], *, freeze: bool = True) -> None:
+        self._pass = pass_id
+        self._freeze = freeze
+        self.misses: list[Any] = []
+        """Keys that were asked for in vain since this list was last cleared."""
+        self._tables = {lookup: Table(lookup, self.misses) for lookup in lookups}
+
+    def __getitem__(self, lookup: Lookup) -> Table:
+        return self._tables[lookup]
+
+    def rollback(self) -> None:
+        """The batch was not committed."""
+        for table in self._tables.values():
+            table.rollback()
+
+    def commit(self) -> None:
+        """The batch was committed."""
+        for table in self._tables.values():
+            table.commit()
+
+    def load(self, reader: Reader) -> list[RecordChange]:
+        """Load every key that was asked for; returns the records that freeze what was not frozen before."""
+        changes: list[RecordChange] = []
+        for table in self._tables.values():
+            if table.wanted:
+                changes += self._load(reader, table)
+        return changes
+
+    def _load(self, reader: Reader, table: Table) -> list[RecordChange]:
+        if self._freeze:
+            self._thaw(reader, table)
+        wanted = list(table.wanted.values())
+        found = _first_by_key(reader, table.lookup, wanted)
+        changes: list[RecordChange] = []
+        for key in wanted:
+            document = found.get(cache_key(key))
+            table.store(key, document, committed=not self._freeze)
+            if self._freeze:
+                changes.append(Put(JOURNAL, self._record(table.lookup, key, document)))
+        return changes
+
+    def _thaw(self, reader: Reader, table: Table) -> None:
+        """Take what the pass has frozen before."""
+        ids = [self._record_id(table.lookup, key) for key in table.wanted.values()]
+        for record in reader.find(JOURNAL, {"_id": {"$in": ids}}):
+            table.store(record["key"], record["document"], committed=True)
+
+    def _record(self, lookup: Lookup, key: Any, document: Document | None) -> Document:
+        identity = self._record_id(lookup, key)
+        return {
+            "_id": identity,
+            "format": FORMAT,
+            "pass": self._pass,
+            "kind": "lookup",
+            "table": lookup.label,
+            "key": key,
+            "document": document,
+        }
+
+    def _record_id(self, lookup: Lookup, key: Any) -> str:
+        digest = hashlib.blake2b(raw.encode({"table": lookup.label, "key": key}), digest_size=16)
+        return f"{self._pass}/lookup/{digest.hexdigest()}"
+
+
+def _first_by_key(reader: Reader, lookup: Lookup, wanted: Sequence[Any]) -> dict[Any, Document]:
+    """The documents by key: of several with one key the first, which has the smallest `_id`.
+
+    A regular expression as a key would be taken for a pattern; no document is found by one.
+    """
+    keys = [key for key in wanted if not isinstance(key, Regex)]
+    found: dict[Any, Document] = {}
+    asked = {cache_key(key) for key in keys}
+    for document in reader.lookup(lookup.collection, lookup.key, keys, lookup.fields):
+        key = cache_key(_value_at(document, lookup.key))
+        if key in asked:
+            found.setdefault(key, document)
+    return found
+
+
+def _value_at(document: Document, path: str) -> Any:
+    """The value at a dotted path, None where it is absent."""
+    value: Any = document
+    for name in path.split("."):
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name)
+    return value
+
+

@@ -1,0 +1,35 @@
+"""How many documents the next batch takes: as many as half a second is good for, fewer where writers collide."""
+
+from __future__ import annotations
+
+import time
+
+AIM_S = 0.5
+LARGEST = 500
+FEWEST = 20
+BATCH_BYTES = 12 * 1024 * 1024
+"""Documents of one batch, before the transform."""
+
+
+class Pacing:
+    """The size of the next batch, adapted after each; optionally a ceiling on documents a second."""
+
+    def __init__(self, largest: int | None = None, max_rate: float | None = None) -> None:
+        self.largest = largest or LARGEST
+        self.size = self.largest
+        self._fewest = min(FEWEST, self.largest)
+        self._max_rate = max_rate
+        self._started = time.monotonic()
+
+    def took(self, seconds: float, documents: int) -> None:
+        """A batch was committed."""
+        if documents >= self.size:
+            factor = min(2.0, max(0.5, AIM_S / max(seconds, 0.001)))
+            self.size = min(self.largest, max(self._fewest, round(self.size * factor)))
+        if self._max_rate:
+            time.sleep(max(0.0, documents / self._max_rate - seconds))
+
+    def collided(self) -> bool:
+        """A batch could not be committed; False if it was already as small as can be."""
+        smallest, self.size = self.size == 1, max(1, self.size // 2)
+        return not smallest

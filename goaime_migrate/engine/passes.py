@@ -1,0 +1,300 @@
+"""A pass: one walk over one collection for one or several versions, batch by batch.
+
+A batch reads, transforms and then changes documents, journal and cursor together. The cursor moves only with the
+work, and only while the partition still carries this run's fence.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from goaime_migrate.backends import raw
+from goaime_migrate.backends.base import (
+    PROGRESS,
+    Changes,
+    Collision,
+    Filter,
+    GuardFailed,
+    Move,
+    Put,
+    Reader,
+    Write,
+)
+from goaime_migrate.engine import journal, reconcile
+from goaime_migrate.engine.chain import Chain
+from goaime_migrate.engine.journal import Entry, Kind, Segment
+from goaime_migrate.engine.pacing import BATCH_BYTES, Pacing
+from goaime_migrate.engine.runner import Runner
+from goaime_migrate.engine.tally import Tally
+from goaime_migrate.errors import Contended
+from goaime_migrate.events import BatchCommitted
+from goaime_migrate.ledger import FORMAT, PassRecord
+from goaime_migrate.results import Document
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A range of `_id`s and how far a walk has come in it. `cursor` is the last `_id` that was examined."""
+
+    pass_id: str
+    kind: Kind
+    number: int
+    after: bytes | None
+    upto: bytes | None
+    cursor: bytes | None
+    seq: int
+    done: bool
+    tally: Tally
+
+    @property
+    def id(self) -> str:
+        """The `_id` of its record."""
+        return partition_id(self.pass_id, self.kind, self.number)
+
+    def record(self, fence: int, session: Document | None) -> Document:
+        """The partition as it is first stored."""
+        return {
+            "_id": self.id,
+            "kind": "partition",
+            "format": FORMAT,
+            "pass": self.pass_id,
+            "walk": str(self.kind),
+            "number": self.number,
+            "fence": fence,
+            "after": self.after,
+            "upto": self.upto,
+            "lsids": [] if session is None else [session],
+            **self.position(),
+        }
+
+    def position(self) -> Document:
+        """What changes with every batch."""
+        return {"cursor": self.cursor, "seq": self.seq, "done": self.done, "tally": self.tally.record()}
+
+    @classmethod
+    def read(cls, record: Document, versions: Sequence[str]) -> Partition:
+        """The partition from its record."""
+        return cls(
+            record["pass"],
+            Kind(record["walk"]),
+            record["number"],
+            _bytes(record["after"]),
+            _bytes(record["upto"]),
+            _bytes(record["cursor"]),
+            record["seq"],
+            record["done"],
+            Tally.read(versions, record["tally"]),
+        )
+
+
+def partition_id(pass_id: str, kind: Kind, number: int) -> str:
+    """The `_id` of a partition's record."""
+    return f"{pass_id}#{kind}/{number:04d}"
+
+
+def new_partition(
+    record: PassRecord, kind: Kind, number: int = 0, after: bytes | None = None, upto: bytes | None = None
+) -> Partition:
+    """A partition that nobody has walked in yet."""
+    versions = [version for version, _, _ in record.steps]
+    return Partition(record.id, kind, number, after, upto, after, 0, False, Tally(versions))
+
+
+@dataclass
+class Walk:
+    """A pass being walked by this process."""
+
+    runner: Runner
+    record: PassRecord
+    chain: Chain
+    where: Filter | None
+    revisits: bool = False
+    """Whether documents may be met that the pass has already written: after a canary, and in the tail."""
+
+    def __post_init__(self) -> None:
+        options = self.runner.options
+        self.pacing = Pacing(options.batch_size, options.max_rate)
+        self.done_before = 0
+        self.tally = Tally(version for version, _, _ in self.record.steps)
+        """What this run has done, of all that the pass has."""
+
+    def partition(self, partition: Partition) -> Partition:
+        """Walk to the end of a partition. Raises MigrationFailed, Interrupted, LeaseLost with all before recorded."""
+        partition = self._adopt(partition)
+        while not partition.done:
+            self.runner.check()
+            partition = self._batch(partition)
+            done = self.done_before + partition.tally.examined
+            self.runner.emit(BatchCommitted(self.record.versions, done, self.record.total))
+        self.done_before += partition.tally.examined
+        return partition
+
+    def _adopt(self, partition: Partition) -> Partition:
+        """Take up a partition, new or as an earlier run left it, and record whose transactions it will hold."""
+        session = self.runner.backend.session_id()
+        fence = self.runner.lease.fence
+        stored = self.runner.backend.find(PROGRESS, {"_id": partition.id})
+        if not stored:
+            self.runner.record(Put(PROGRESS, partition.record(fence, session)))
+            return partition
+        if session is not None:
+            self._move(partition.id, {"fence": fence}, {"lsids": [session]})
+        return self._reread(partition)
+
+    def _move(self, identity: str, condition: Mapping[str, Any], values: Document) -> None:
+        move = Move(PROGRESS, {"_id": identity, **condition}, values)
+        try:
+            self.runner.transact(lambda _: Changes(last=(move,)))
+        except GuardFailed as error:
+            raise self.runner.fenced() from error
+
+    def _reread(self, partition: Partition) -> Partition:
+        record = self.runner.partition(partition.id)
+        return Partition.read(record, [version for version, _, _ in self.record.steps])
+
+    def _batch(self, partition: Partition) -> Partition:
+        """One batch: the partition afterwards, whether it was this call or a lost reply that moved it."""
+        started = time.monotonic()
+        attempt = _Batch(self, partition, self.pacing.size)
+        try:
+            committed = self.runner.transact(attempt.work)
+        except GuardFailed:
+            moved = self._reread(partition)
+            if moved.seq == partition.seq:
+                raise self.runner.fenced() from None
+            return moved
+        except Collision as error:
+            if not self.pacing.collided():
+                raise self._contended(attempt, error) from error
+            return partition
+        if committed.missed:
+            return partition
+        self.chain.tables.commit()
+        self.tally.add(attempt.tally)
+        self.pacing.took(time.monotonic() - started, attempt.examined)
+        return attempt.next
+
+    def _contended(self, attempt: _Batch, error: Collision) -> Contended:
+        return Contended(
+            f"the application keeps writing the same document: {error}",
+            version=self.record.versions[-1],
+            id=None if attempt.last is None else raw.id_value(attempt.last),
+            hint="try again at a quieter moment: goaime-migrate up",
+        )
+
+
+class _Batch:
+    """One batch of a walk, as often as it has to be tried."""
+
+    def __init__(self, walk: Walk, partition: Partition, size: int) -> None:
+        self._walk = walk
+        self._partition = partition
+        self._size = size
+        self.next = partition
+        self.examined = 0
+        self.tally = Tally(())
+        self.last: bytes | None = None
+
+    def work(self, reader: Reader) -> Changes:
+        """Read, transform, and say what to change."""
+        walk, before = self._walk, self._partition
+        walk.chain.tables.rollback()
+        earlier = self._interrupted(reader)
+        documents, upto = self._read(reader, earlier)
+        self.examined = len(documents)
+        todo, kept, left = self._sort_out(reader, documents, earlier)
+        result = walk.chain.run(reader, todo)
+        result.tally.examined += len(left) + len(kept)
+        entries = [Entry.of(c.before, c.after) for c in result.changed]
+        unchanged = [*result.unchanged, *left, *self._strangers(reader, upto)]
+        segment = Segment(
+            before.pass_id,
+            before.kind,
+            before.number,
+            before.seq + 1,
+            before.cursor,
+            upto,
+            (*kept, *entries),
+            tuple(unchanged),
+            len(walk.chain.steps),
+        )
+        self.tally = result.tally
+        tally = before.tally.copy()
+        tally.add(result.tally)
+        done = upto == before.upto
+        self.next = replace(before, cursor=upto, seq=before.seq + 1, done=done, tally=tally)
+        guard = {"_id": before.id, "fence": walk.runner.lease.fence, "seq": before.seq}
+        return Changes(
+            first=[*result.frozen, *segment.puts()],
+            collection=walk.record.collection,
+            writes=[Write(c.id, c.before, c.after) for c in result.changed],
+            last=(Move(PROGRESS, guard, self.next.position()),),
+        )
+
+    def _interrupted(self, reader: Reader) -> Segment | None:
+        """The journal of this very batch, from a run that was cut off between it and the cursor.
+
+        Only without transactions can there be one.
+        """
+        if self._walk.runner.backend.capabilities.transactions:
+            return None
+        before = self._partition
+        return journal.read(reader, Segment(before.pass_id, before.kind, before.number, before.seq + 1).key)
+
+    def _read(self, reader: Reader, earlier: Segment | None) -> tuple[list[bytes], bytes | None]:
+        """The documents of the batch and the `_id` up to which they were examined."""
+        before, collection = self._partition, self._walk.record.collection
+        if earlier is not None:
+            where = self._walk.where
+            return reader.documents(collection, after=before.cursor, upto=earlier.upto, where=where), earlier.upto
+        documents = reader.documents(
+            collection,
+            after=before.cursor,
+            upto=before.upto,
+            where=self._walk.where,
+            limit=self._size,
+            max_bytes=BATCH_BYTES,
+        )
+        self.last = raw.id_of(documents[-1]) if documents else None
+        full = len(documents) >= self._size or sum(map(len, documents)) >= BATCH_BYTES
+        return documents, self.last if full else before.upto
+
+    def _sort_out(
+        self, reader: Reader, documents: list[bytes], earlier: Segment | None
+    ) -> tuple[list[bytes], list[Entry], list[bytes]]:
+        """Documents to transform; entries to keep as they are; ids of documents that are already migrated."""
+        known = {} if earlier is None else {entry.id: entry for entry in earlier.entries}
+        seen: dict[bytes, Entry] = {}
+        if self._walk.revisits:
+            seen = journal.entries_of(reader, self._walk.record.id, [raw.id_of(d) for d in documents])
+        if not known and not seen:
+            return documents, [], []
+        todo, kept, left = [], [], []
+        for document in documents:
+            identity = raw.id_of(document)
+            entry = known.get(identity) or seen.get(identity)
+            verdict = reconcile.forward(document, entry, settled=bool(self._walk.record.settled))
+            if verdict is reconcile.Forward.TRANSFORM:
+                todo.append(document)
+            elif identity in known:
+                kept.append(known[identity])
+            else:
+                left.append(identity)
+        return todo, kept, left
+
+    def _strangers(self, reader: Reader, upto: bytes | None) -> list[bytes]:
+        """Ids in the range that `where` left out, so that `reverse=` will know them from documents born later."""
+        walk = self._walk
+        if not walk.where or not walk.record.reverse:
+            return []
+        others = reader.documents(
+            walk.record.collection, after=self._partition.cursor, upto=upto, where={"$nor": [walk.where]}, fields=()
+        )
+        return [raw.id_of(document) for document in others]
+
+
+def _bytes(value: Any) -> bytes | None:
+    return None if value is None else bytes(value)

@@ -1,0 +1,138 @@
+"""What a pass would do: its steps run over real documents, and nothing written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from goaime_migrate.backends import raw
+from goaime_migrate.backends.base import Backend, Filter
+from goaime_migrate.engine.chain import Chain, Changed, Step
+from goaime_migrate.engine.journal import Entry, Kind, Segment
+from goaime_migrate.engine.scan import batches
+from goaime_migrate.engine.tally import Tally
+from goaime_migrate.engine.up import chain_of, require_capable
+from goaime_migrate.results import Counts, Sample, WarningCount
+
+EXHAUSTIVE = 20_000
+"""Collections up to this size are read whole; of larger ones a sample is, and the counts are extrapolated."""
+SAMPLE = 2_000
+EXAMPLES = 2
+"""Documents that are shown before and after each step."""
+_BATCH = 500
+_WRITE_FACTOR = 2.0
+"""A run takes about this many times as long as the transforms alone: reading, the journal and writing come on top."""
+
+
+@dataclass
+class Preview:
+    """The forecast for one pass. Counts and samples by the position of the step."""
+
+    counts: list[Counts]
+    samples: list[list[Sample]]
+    warnings: tuple[WarningCount, ...] = ()
+    seconds: float = 0.0
+    journal_bytes: int = 0
+    oplog_bytes: int = 0
+    sampled: int | None = None
+    examined: int = 0
+    notes: list[list[str]] = field(default_factory=list)
+
+
+def preview(
+    backend: Backend, before: Sequence[Step], steps: Sequence[Step], canary: Filter | None
+) -> Preview:
+    """Run `steps` on documents as the not yet applied steps `before` them will leave them. Raises MigrationFailed."""
+    collection = steps[0].collection
+    require_capable(backend, collection)
+    where = {"$and": [w for w in (steps[0].where, canary) if w]} if steps[0].where or canary else None
+    total = backend.count(collection, where)
+    measure = _Measure(backend, before, steps)
+    if total <= EXHAUSTIVE:
+        for batch in batches(backend, collection, where):
+            measure.batch(batch)
+        return measure.result(1.0, None)
+    sample = backend.sample(collection, SAMPLE, where)
+    for start in range(0, len(sample), _BATCH):
+        measure.batch(sample[start : start + _BATCH])
+    return measure.result(total / max(1, len(sample)), len(sample))
+
+
+class _Measure:
+    """Adds up what batches show."""
+
+    def __init__(self, backend: Backend, before: Sequence[Step], steps: Sequence[Step]) -> None:
+        self._backend = backend
+        self._steps = tuple(steps)
+        self._before = chain_of("plan", before, freeze=False) if before else None
+        self._chain = chain_of("plan", steps, freeze=False)
+        self._prefixes: dict[int, Chain] = {}
+        self._tally = Tally(step.version for step in steps)
+        self._samples: list[list[Sample]] = [[] for _ in steps]
+        self._seconds = 0.0
+        self._journal = 0
+        self._oplog = 0
+
+    def batch(self, documents: Sequence[bytes]) -> None:
+        """One batch of documents."""
+        ready = _after(self._before, self._backend, documents)
+        started = time.perf_counter()
+        result = self._chain.run(self._backend, ready)
+        self._seconds += time.perf_counter() - started
+        self._tally.add(result.tally)
+        entries = tuple(Entry.of(c.before, c.after) for c in result.changed)
+        segment = Segment("plan", Kind.SCAN, 0, 0, entries=entries, unchanged=tuple(result.unchanged))
+        size = sum(len(raw.encode(record)) for record in segment.records())
+        self._journal += size
+        self._oplog += size + sum(len(c.after) for c in result.changed)
+        for changed in result.changed:
+            self._show(changed)
+
+    def _show(self, changed: Changed) -> None:
+        for position, touched in enumerate(changed.touched):
+            if touched and len(self._samples[position]) < EXAMPLES:
+                before = self._up_to(position, changed.before)
+                after = changed.after if self._steps[0].pipeline else self._up_to(position + 1, changed.before)
+                sample = Sample(raw.id_value(changed.id), raw.decode_leniently(before), raw.decode_leniently(after))
+                self._samples[position].append(sample)
+
+    def _up_to(self, position: int, document: bytes) -> bytes:
+        if position == 0:
+            return document
+        if position not in self._prefixes:
+            self._prefixes[position] = chain_of("plan", self._steps[:position], freeze=False)
+        return _after(self._prefixes[position], self._backend, [document])[0]
+
+    def result(self, factor: float, sampled: int | None) -> Preview:
+        """The forecast, extrapolated."""
+        counts = [_scaled(self._tally.counts(i), factor) for i in range(len(self._steps))]
+        return Preview(
+            counts=counts,
+            samples=self._samples,
+            warnings=self._tally.warning_counts(),
+            seconds=round(self._seconds * factor * _WRITE_FACTOR, 3),
+            journal_bytes=round(self._journal * factor),
+            oplog_bytes=round(self._oplog * factor),
+            sampled=sampled,
+            examined=self._tally.examined,
+            notes=[self._notes(i) for i in range(len(self._steps))],
+        )
+
+    def _notes(self, position: int) -> list[str]:
+        if self._tally.examined and not self._tally.changed[position]:
+            return [f"{self._steps[position].name} changes none of the {self._tally.examined} documents looked at"]
+        return []
+
+
+def _after(chain: Chain | None, reader: Backend, documents: Sequence[bytes]) -> list[bytes]:
+    """The documents after a chain, in the same order."""
+    if chain is None or not documents:
+        return list(documents)
+    changed = {c.id: c.after for c in chain.run(reader, documents).changed}
+    return [changed.get(raw.id_of(d), d) for d in documents]
+
+
+def _scaled(counts: Counts, factor: float) -> Counts:
+    matched, changed = round(counts.matched * factor), round(counts.changed * factor)
+    return Counts(matched, changed, matched - changed, 0)

@@ -1,0 +1,107 @@
+"""Two pure decisions about a document that somebody else may have written since the journal saw it.
+
+Both compare by changed top-level field, in bytes: as it was before the migration (B), as the migration left it (A),
+or neither, which means that the application has written it since.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from goaime_migrate.backends import raw
+from goaime_migrate.engine.journal import Entry, digest
+from goaime_migrate.results import OnConflict
+
+
+class Forward(Enum):
+    """What `up` does with a document it comes to a second time."""
+
+    TRANSFORM = auto()
+    LEAVE = auto()
+    CONFLICT = auto()
+
+
+def forward(current: bytes, entry: Entry | None, *, settled: bool) -> Forward:
+    """Whether a document is still, or again, in the old shape.
+
+    `settled` means that the transform applied to its own result changes nothing; it is then safe to apply it to
+    whatever is there.
+    """
+    if entry is None:
+        return Forward.TRANSFORM
+    if written(current, entry):
+        return Forward.LEAVE
+    now, before = dict(raw.elements(current)), dict(raw.elements(entry.before))
+    names = {name.encode("utf-8", "surrogateescape"): made for name, made in entry.fields.items()}
+    if all(now.get(name) == before.get(name) for name in names):
+        return Forward.TRANSFORM
+    if settled:
+        return Forward.TRANSFORM
+    if all(_hash(now.get(name)) == made for name, made in names.items()):
+        return Forward.LEAVE
+    return Forward.CONFLICT
+
+
+def written(current: bytes, entry: Entry) -> bool:
+    """Whether the document is, to the byte, what the migration made of it."""
+    return digest(current) == entry.after_hash
+
+
+class Found(Enum):
+    """How `down` found a document."""
+
+    EXACT = auto()
+    """As the migration left it: it gets its old bytes back."""
+    MERGED = auto()
+    """Changed by the application in other fields: those stay."""
+    CONFLICT = auto()
+    """Changed in the same fields."""
+    ALREADY = auto()
+    """Already as it was before."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """The document to write and how it came about; `fields` are those in conflict."""
+
+    found: Found
+    document: bytes
+    fields: tuple[str, ...] = ()
+
+
+def backward(current: bytes, entry: Entry, on_conflict: OnConflict) -> Restored:
+    """The document without the migration: its old bytes, or the old fields under the application's newer ones.
+
+    A merged document has the keys of the before-image in their order, then its other fields in their present order.
+    """
+    if current == entry.before:
+        return Restored(Found.ALREADY, current)
+    if written(current, entry):
+        return Restored(Found.EXACT, entry.before)
+    now, before = dict(raw.elements(current)), dict(raw.elements(entry.before))
+    merged, conflicts = dict(now), []
+    for text, made in entry.fields.items():
+        name = text.encode("utf-8", "surrogateescape")
+        mine, old = now.get(name), before.get(name)
+        if mine == old:
+            continue
+        if _hash(mine) != made:
+            conflicts.append(text)
+            if on_conflict is not OnConflict.RESTORE:
+                continue
+        _put(merged, name, old)
+    order = [name for name in before if name in merged] + [name for name in merged if name not in before]
+    document = raw.join(merged[name] for name in order)
+    return Restored(Found.CONFLICT if conflicts else Found.MERGED, document, tuple(conflicts))
+
+
+def _put(fields: dict[bytes, bytes], name: bytes, element: bytes | None) -> None:
+    if element is None:
+        fields.pop(name, None)
+    else:
+        fields[name] = element
+
+
+def _hash(element: bytes | None) -> bytes | None:
+    return None if element is None else digest(element)

@@ -1,0 +1,134 @@
+"""A pass from its opening to its end: probe, canary, scan, tail."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from goaime_migrate.backends import raw
+from goaime_migrate.backends.base import PROGRESS, Backend, Filter
+from goaime_migrate.engine import pipeline
+from goaime_migrate.engine.chain import Chain, Step, check_declared_fields
+from goaime_migrate.engine.journal import Kind
+from goaime_migrate.engine.lookups import Lookup, Tables
+from goaime_migrate.engine.pacing import BATCH_BYTES, LARGEST
+from goaime_migrate.engine.passes import Partition, Walk, new_partition
+from goaime_migrate.engine.runner import Runner
+from goaime_migrate.engine.tally import Tally
+from goaime_migrate.errors import MigrationFailed, MissingCapability, UndeclaredField
+from goaime_migrate.ledger import PassRecord
+
+_KINDS = {"view": "a view has no documents of its own", "timeseries": "time-series documents cannot be replaced"}
+
+
+def chain_of(pass_id: str, steps: Sequence[Step], *, freeze: bool = True) -> Chain:
+    """The steps with their lookup tables."""
+    lookups: list[Lookup] = [lookup for step in steps for lookup in step.lookups.values()]
+    return pipeline.chain(steps, Tables(pass_id, list(dict.fromkeys(lookups)), freeze=freeze))
+
+
+def combined(first: Filter | None, second: Filter | None) -> Filter | None:
+    """Documents that match both."""
+    if first and second:
+        return {"$and": [first, second]}
+    return first or second
+
+
+def opened(
+    backend: Backend, steps: Sequence[Step], pins: Sequence[tuple[str, int, str]], canary: Filter | None
+) -> PassRecord:
+    """A new pass, pinned as the collection is now. Reads only. Raises UndeclaredField, MissingCapability."""
+    collection, where = steps[0].collection, steps[0].where
+    require_capable(backend, collection)
+    identity = f"{pins[0][0]}-{pins[-1][0]}-{uuid.uuid4().hex[:8]}"
+    return PassRecord(
+        id=identity,
+        collection=collection,
+        steps=tuple(pins),
+        level=len(pins),
+        finished=False,
+        settled=_probed(backend, steps, combined(where, canary)),
+        total=backend.count(collection, where),
+        upper=backend.last_id(collection),
+        canary=None if canary is None else raw.encode(dict(canary)),
+        filtered=where is not None,
+        reverse=all(step.reverse is not None for step in steps),
+        started_at=backend.now(),
+    )
+
+
+def require_capable(backend: Backend, collection: str) -> None:
+    """Refuse a collection whose documents cannot be replaced one by one. Raises MissingCapability."""
+    info = backend.collections().get(collection)
+    if info is None:
+        return
+    reason = _KINDS.get(info.kind)
+    if info.options.get("capped"):
+        reason = "documents of a capped collection cannot grow"
+    if reason:
+        raise MissingCapability(
+            f"{collection} cannot be migrated: {reason}",
+            hint="migrate the collection behind it, or copy it to an ordinary one in a plain up(db)",
+        )
+
+
+def _probed(backend: Backend, steps: Sequence[Step], where: Filter | None) -> bool:
+    """Whether applying the chain to its own results changes nothing, on the first documents of the collection.
+
+    On the way, steps that declare `fields` are held to it. Documents that cannot be migrated are left to the walk.
+    """
+    if any(step.pipeline for step in steps):
+        return False
+    documents = backend.documents(steps[0].collection, where=where, limit=LARGEST, max_bytes=BATCH_BYTES)
+    chain = chain_of("probe", steps, freeze=False)
+    try:
+        check_declared_fields(chain, backend, documents)
+        results = [changed.after for changed in chain.run(backend, documents).changed]
+        return not chain.run(backend, results).changed
+    except UndeclaredField:
+        raise
+    except MigrationFailed:
+        return False
+
+
+@dataclass
+class Pass:
+    """A pass being walked by this run."""
+
+    runner: Runner
+    record: PassRecord
+    steps: Sequence[Step]
+
+    def run(self, *, canary_only: bool) -> Tally:
+        """Walk to the end; what this run did. Raises MigrationFailed, Interrupted, LeaseLost."""
+        canary: dict[str, Any] | None = raw.decode(self.record.canary) if self.record.canary else None
+        where = self.steps[0].where
+        walk = Walk(self.runner, self.record, chain_of(self.record.id, self.steps), where)
+        if canary is not None:
+            walk.where = combined(where, canary)
+            walk.partition(new_partition(self.record, Kind.CANARY, upto=self.record.upper))
+        if canary_only:
+            return walk.tally
+        walk.where, walk.revisits = where, canary is not None
+        walk.done_before = 0
+        for partition in self._partitions():
+            walk.partition(partition)
+        return walk.tally
+
+    def _partitions(self) -> list[Partition]:
+        return [new_partition(self.record, Kind.SCAN)]
+
+    def tally(self) -> Tally:
+        """What all runs together have done."""
+        versions = [version for version, _, _ in self.record.steps]
+        total = Tally(versions)
+        for record in self.runner.backend.find(PROGRESS, {"pass": self.record.id, "kind": "partition"}):
+            total.add(Tally.read(versions, record["tally"]))
+        return total
+
+
+def finished(record: PassRecord) -> PassRecord:
+    """The pass after its walk."""
+    return replace(record, finished=True, committed=True)

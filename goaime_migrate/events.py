@@ -1,0 +1,63 @@
+"""What a run tells while it works: values, for whoever listens (a progress bar, a log, a test)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LockWaiting:
+    """Another run holds the lock; sent about once a second while waiting."""
+
+    holder: str
+    waited_s: float
+    timeout_s: float
+
+
+@dataclass(frozen=True)
+class StageStarted:
+    """A pass, or a single operation, begins. `total` is None where it cannot be counted."""
+
+    direction: str
+    versions: tuple[str, ...]
+    text: str
+    total: int | None
+    done: int = 0
+    """Documents that an earlier, interrupted run has already seen to."""
+
+
+@dataclass(frozen=True)
+class BatchCommitted:
+    """Documents examined so far, in this stage, by all runs."""
+
+    versions: tuple[str, ...]
+    done: int
+    total: int | None
+
+
+@dataclass(frozen=True)
+class StageFinished:
+    """The stage is done and recorded."""
+
+    direction: str
+    versions: tuple[str, ...]
+    text: str
+    documents: int
+    changed: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One line that people should see: a take-over, a pause for replication lag, a resumed pass."""
+
+    text: str
+
+
+Event = LockWaiting | StageStarted | BatchCommitted | StageFinished | Notice
+Listener = Callable[[Event], None]
+
+
+def silent(_: Event) -> None:
+    """The listener of those who do not listen."""

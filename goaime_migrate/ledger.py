@@ -1,0 +1,342 @@
+"""The ledger: what `schema_versions` and its log say, and the changes that make them say something else.
+
+Reading never writes. A change is a value; the executor commits it in one unit of work together with the lease's
+guard, so that nobody whose lease is lost can write a record.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from bson import ObjectId
+
+from goaime_migrate import __version__
+from goaime_migrate.backends.base import (
+    LOG,
+    PROGRESS,
+    VERSIONS,
+    Delete,
+    Owner,
+    Put,
+    Reader,
+    RecordChange,
+)
+from goaime_migrate.errors import MigrateError, NewerFormat
+from goaime_migrate.results import Counts, Document, HistoryEntry, State, WarningCount
+
+FORMAT = 1
+TOOL = f"goaime-migrate {__version__}"
+_CI_URLS = ("CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL")
+
+
+@dataclass(frozen=True)
+class OperationRecord:
+    """One operation of a recorded version. `pass_id` of a document operation; `undo` of any other, once it is done."""
+
+    text: str
+    pass_id: str | None = None
+    undo: Document | None = None
+    started: bool = False
+    done: bool = False
+
+
+@dataclass(frozen=True)
+class VersionRecord:
+    """A version that is not pending."""
+
+    version: str
+    name: str
+    description: str
+    state: State
+    checksum: str
+    operations: tuple[OperationRecord, ...]
+    documents: Counts | None = None
+    warnings: tuple[WarningCount, ...] = ()
+    started_at: datetime | None = None
+    applied_at: datetime | None = None
+    duration_s: float = 0.0
+    error: Document | None = None
+    rollback: str | None = None
+    """None, or "pruned" once the journal is gone."""
+    actor: Document = field(default_factory=dict)
+
+    def with_operation(self, index: int, **changes: Any) -> VersionRecord:
+        """The record with one of its operations changed."""
+        operations = list(self.operations)
+        operations[index] = replace(operations[index], **changes)
+        return replace(self, operations=tuple(operations))
+
+    @property
+    def passes(self) -> tuple[str, ...]:
+        """The passes that its operations were part of."""
+        return tuple(o.pass_id for o in self.operations if o.pass_id is not None)
+
+
+@dataclass(frozen=True)
+class PassRecord:
+    """A pass, as pinned when it was opened."""
+
+    id: str
+    collection: str
+    steps: tuple[tuple[str, int, str], ...]
+    """(version, index of the operation, checksum) in order."""
+    level: int
+    """How many of its steps are in effect: all of them after `up`."""
+    finished: bool
+    settled: bool | None
+    total: int | None
+    upper: bytes | None
+    canary: bytes | None
+    """The filter of a canary, as BSON."""
+    filtered: bool
+    """Whether its steps have a `where=`."""
+    reverse: bool
+    """Whether a step has a `reverse=`, so that `down` needs its code."""
+    committed: bool = False
+    """Whether a batch has been committed."""
+    examined: int = 0
+    started_at: datetime | None = None
+    target_level: int | None = None
+    """While it is being taken back: the level that it goes to."""
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The versions of its steps, each once."""
+        return tuple(dict.fromkeys(version for version, _, _ in self.steps))
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Everything recorded, read at one moment."""
+
+    versions: Mapping[str, VersionRecord]
+    passes: Mapping[str, PassRecord]
+
+    @property
+    def applied(self) -> tuple[str, ...]:
+        """The versions that are applied, ascending."""
+        return tuple(v for v, r in self.versions.items() if r.state is State.APPLIED)
+
+    @property
+    def unfinished(self) -> tuple[VersionRecord, ...]:
+        """Versions in any state between pending and applied, ascending."""
+        return tuple(r for r in self.versions.values() if r.state is not State.APPLIED)
+
+    @property
+    def open_passes(self) -> tuple[PassRecord, ...]:
+        """Passes whose walk has not come to its end."""
+        return tuple(p for p in self.passes.values() if not p.finished)
+
+    def committed(self, version: str) -> bool:
+        """Whether anything of this version may be in effect in the database."""
+        record = self.versions[version]
+        return any(
+            self.passes[o.pass_id].committed if o.pass_id and o.pass_id in self.passes else o.started or o.done
+            for o in record.operations
+        )
+
+
+def read(reader: Reader) -> Ledger:
+    """The ledger as it is now. Raises NewerFormat."""
+    versions = [_version(d) for d in reader.find(VERSIONS, {}, sort=[("_id", 1)])]
+    progress = reader.find(PROGRESS, {})
+    for document in progress:
+        _check_format(document)
+    examined: dict[str, tuple[bool, int]] = {}
+    for part in (d for d in progress if d["kind"] == "partition" and d["walk"] != "down"):
+        committed, count = examined.get(part["pass"], (False, 0))
+        examined[part["pass"]] = (committed or part["seq"] > 0, count + part["tally"]["examined"])
+    passes = [_pass(d, *examined.get(d["_id"], (False, 0))) for d in progress if d["kind"] == "pass"]
+    ordered = sorted(versions, key=lambda r: int(r.version))
+    return Ledger({r.version: r for r in ordered}, {p.id: p for p in passes})
+
+
+def history(reader: Reader) -> tuple[HistoryEntry, ...]:
+    """The log, oldest first."""
+    return tuple(
+        HistoryEntry(
+            at=_utc(d["at"]) or datetime.fromtimestamp(0, UTC),
+            version=d.get("version"),
+            action=d["action"],
+            result=d["result"],
+            duration_s=d.get("duration_s"),
+            who=d.get("who", ""),
+            host=d.get("host", ""),
+            tool=d.get("tool", ""),
+        )
+        for d in reader.find(LOG, {}, sort=[("at", 1), ("_id", 1)])
+    )
+
+
+def put_version(record: VersionRecord) -> RecordChange:
+    """Store a version."""
+    return Put(
+        VERSIONS,
+        {
+            "_id": record.version,
+            "format": FORMAT,
+            "name": record.name,
+            "description": record.description,
+            "state": str(record.state),
+            "checksum": record.checksum,
+            "operations": [
+                {"text": o.text, "pass": o.pass_id, "undo": o.undo, "started": o.started, "done": o.done}
+                for o in record.operations
+            ],
+            "documents": None if record.documents is None else vars(record.documents).copy(),
+            "warnings": [vars(w) | {"examples": list(w.examples)} for w in record.warnings],
+            "started_at": record.started_at,
+            "applied_at": record.applied_at,
+            "duration_s": record.duration_s,
+            "error": record.error,
+            "rollback": record.rollback,
+            "actor": record.actor,
+            "tool": TOOL,
+        },
+    )
+
+
+def delete_version(version: str) -> RecordChange:
+    """Make a version pending again."""
+    return Delete(VERSIONS, {"_id": version})
+
+
+def put_pass(record: PassRecord) -> RecordChange:
+    """Store a pass; what its partitions count is not part of it."""
+    return Put(
+        PROGRESS,
+        {
+            "_id": record.id,
+            "kind": "pass",
+            "format": FORMAT,
+            "collection": record.collection,
+            "steps": [{"version": v, "operation": i, "checksum": c} for v, i, c in record.steps],
+            "level": record.level,
+            "finished": record.finished,
+            "settled": record.settled,
+            "total": record.total,
+            "upper": record.upper,
+            "canary": record.canary,
+            "filtered": record.filtered,
+            "reverse": record.reverse,
+            "started_at": record.started_at,
+            "target_level": record.target_level,
+            "committed": record.committed,
+        },
+    )
+
+
+def delete_pass(pass_id: str) -> tuple[RecordChange, RecordChange]:
+    """Forget a pass and its partitions."""
+    return Delete(PROGRESS, {"_id": pass_id}), Delete(PROGRESS, {"pass": pass_id})
+
+
+def log(
+    at: datetime, owner: Owner, action: str, result: str, version: str | None, duration_s: float | None = None
+) -> RecordChange:
+    """An event for the log."""
+    return Put(
+        LOG,
+        {
+            "_id": ObjectId(),
+            "format": FORMAT,
+            "at": at,
+            "version": version,
+            "action": action,
+            "result": result,
+            "duration_s": duration_s,
+            "who": owner.who,
+            "host": owner.host,
+            "tool": TOOL,
+        },
+    )
+
+
+def error_record(error: MigrateError) -> Document:
+    """An error as it is kept with the version that it stopped."""
+    return {"code": error.code, "message": error.message, "id": error.id, "field": error.field}
+
+
+@cache
+def _git_commit() -> str | None:
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=2, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def actor(owner: Owner) -> Document:
+    """Who applies a version, from where and from what code."""
+    env = os.environ
+    url = next((env[name] for name in _CI_URLS if env.get(name)), None)
+    if url is None and env.get("GITHUB_RUN_ID"):
+        url = f"{env.get('GITHUB_SERVER_URL')}/{env.get('GITHUB_REPOSITORY')}/actions/runs/{env['GITHUB_RUN_ID']}"
+    return {"user": owner.who, "host": owner.host, "pid": owner.pid, "ci_url": url, "git_commit": _git_commit()}
+
+
+def _check_format(document: Document) -> None:
+    if document.get("format", 0) > FORMAT:
+        raise NewerFormat(
+            f"the record {document['_id']!r} has format {document['format']}; {TOOL} knows up to {FORMAT}",
+            hint="upgrade: pip install --upgrade goaime-migrate",
+        )
+
+
+def _version(document: Document) -> VersionRecord:
+    _check_format(document)
+    counts = document.get("documents")
+    return VersionRecord(
+        version=document["_id"],
+        name=document["name"],
+        description=document["description"],
+        state=State(document["state"]),
+        checksum=document["checksum"],
+        operations=tuple(
+            OperationRecord(o["text"], o["pass"], o["undo"], o["started"], o["done"]) for o in document["operations"]
+        ),
+        documents=None if counts is None else Counts(**counts),
+        warnings=tuple(WarningCount(**(w | {"examples": tuple(w["examples"])})) for w in document["warnings"]),
+        started_at=_utc(document["started_at"]),
+        applied_at=_utc(document["applied_at"]),
+        duration_s=document["duration_s"],
+        error=document["error"],
+        rollback=document["rollback"],
+        actor=document["actor"],
+    )
+
+
+def _pass(document: Document, committed: bool, examined: int) -> PassRecord:
+    return PassRecord(
+        id=document["_id"],
+        collection=document["collection"],
+        steps=tuple((s["version"], s["operation"], s["checksum"]) for s in document["steps"]),
+        level=document["level"],
+        finished=document["finished"],
+        settled=document["settled"],
+        total=document["total"],
+        upper=_bytes(document["upper"]),
+        canary=_bytes(document["canary"]),
+        filtered=document["filtered"],
+        reverse=document["reverse"],
+        committed=committed or document["committed"],
+        examined=examined,
+        started_at=_utc(document["started_at"]),
+        target_level=document["target_level"],
+    )
+
+
+def _bytes(value: Any) -> bytes | None:
+    return None if value is None else bytes(value)
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.replace(tzinfo=UTC)
+
+

@@ -1,0 +1,72 @@
+"""What can be said against migration files without a database."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+
+from goaime_migrate.errors import Problem
+from goaime_migrate.migration import Migration
+
+CODE = "GM209"
+_IMPURE = {
+    "datetime.now": "reads the clock",
+    "datetime.utcnow": "reads the clock",
+    "datetime.today": "reads the clock",
+    "date.today": "reads the clock",
+    "time.time": "reads the clock",
+    "time.time_ns": "reads the clock",
+    "time.monotonic": "reads the clock",
+    "os.getenv": "reads the environment",
+    "os.environ": "reads the environment",
+    "random": "draws at random",
+    "secrets": "draws at random",
+    "uuid.uuid1": "draws at random",
+    "uuid.uuid4": "draws at random",
+    "uuid4": "draws at random",
+    "ObjectId": "makes a new id",
+}
+
+
+def linted(migrations: Sequence[Migration]) -> Iterator[Problem]:
+    """Problems of files that load: no way back, and what makes a transform give something else the second time."""
+    for m in migrations:
+        if not m.reversible:
+            yield Problem(CODE, m.version, f"{m.label} has no way back", "define down(db)")
+        tree = ast.parse(m.path.read_text(encoding="utf-8"))
+        if not any(isinstance(node, ast.FunctionDef) and node.name == "up" for node in tree.body):
+            yield from _impure(m, tree)
+
+
+def _impure(migration: Migration, tree: ast.Module) -> Iterator[Problem]:
+    for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+        if function.name == "verify":
+            continue
+        for node in ast.walk(function):
+            reason = _reason(node)
+            if reason:
+                yield Problem(
+                    CODE,
+                    migration.version,
+                    f"{migration.path.name}, line {getattr(node, 'lineno', '?')}: {function.name} {reason}",
+                    "a transform must give the same result for the same document: put the value into the file",
+                )
+
+
+def _reason(node: ast.AST) -> str | None:
+    if isinstance(node, ast.Call):
+        name = _dotted(node.func)
+        if name == "ObjectId" and node.args:
+            return None
+        if name.split(".")[0] in ("random", "secrets"):
+            return _IMPURE["random"]
+        return next((why for what, why in _IMPURE.items() if name == what or name.endswith(f".{what}")), None)
+    if isinstance(node, ast.Subscript) and _dotted(node.value) == "os.environ":
+        return _IMPURE["os.environ"]
+    return None
+
+
+def _dotted(node: ast.AST) -> str:
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""

@@ -1,0 +1,100 @@
+"""A migration: a numbered file, what it declares, and the checksum that recognises it again."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+FILE_NAME = re.compile(r"(?P<number>\d{1,9})_(?P<name>\w+)\.py")
+
+
+class Operation(Protocol):
+    """What the planner knows of an operation: enough to order, group, describe and refuse."""
+
+    @property
+    def collection(self) -> str | None:
+        """The collection it works on, None where it is anybody's guess (a plain function)."""
+
+    @property
+    def reversible(self) -> bool:
+        """Whether `down` can undo it."""
+
+    @property
+    def fusion(self) -> object | None:
+        """Consecutive operations with the same collection and equal, non-None values may share one pass."""
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Other collections that it reads while it runs."""
+
+    def describe(self) -> str:
+        """One line for people."""
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One file of the migrations folder, loaded."""
+
+    version: str
+    name: str
+    description: str
+    checksum: str
+    path: Path
+    operations: tuple[Operation, ...]
+    verify: Callable[[Any], Iterable[str] | None] | None = None
+    supersedes: tuple[str, ...] = ()
+
+    @property
+    def reversible(self) -> bool:
+        """Whether every operation of it can be undone."""
+        return all(operation.reversible for operation in self.operations)
+
+    @property
+    def label(self) -> str:
+        """Number and name, as the file is called."""
+        return f"{self.version}_{self.name}"
+
+
+def version_of(number: int) -> str:
+    """The canonical form of a version number: at least four digits.
+
+    >>> version_of(3)
+    '0003'
+    """
+    return f"{number:04d}"
+
+
+def checksum(source: str) -> str:
+    """A hash of what the code means: comments, formatting and docstrings are free to change.
+
+    The syntax tree is dumped without positions. Raises SyntaxError.
+    """
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            _drop_docstring(node)
+    return hashlib.sha256(_canonical(tree).encode()).hexdigest()[:16]
+
+
+def _drop_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+    if ast.get_docstring(node, clean=False) is not None:
+        node.body = node.body[1:]
+
+
+def _canonical(node: object) -> str:
+    """The tree as text, the same in every Python release: fields that are empty or absent are left out."""
+    if isinstance(node, ast.AST):
+        fields = [
+            f"{name}={_canonical(value)}"
+            for name, value in ast.iter_fields(node)
+            if value not in (None, []) and name not in ("kind", "type_comment")
+        ]
+        return f"{type(node).__name__}({','.join(fields)})"
+    if isinstance(node, list):
+        return f"[{','.join(map(_canonical, node))}]"
+    return repr(node)

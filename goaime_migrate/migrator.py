@@ -1,0 +1,282 @@
+"""The facade: every command is one method. Typed results; nothing is printed and nothing exits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import cached_property
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from goaime_migrate import forecast, ledger, lock, planner, verification
+from goaime_migrate.backends.base import Backend
+from goaime_migrate.backends.connect import connect
+from goaime_migrate.config import Settings
+from goaime_migrate.engine.runner import Options, Runner
+from goaime_migrate.errors import MigrateError, MigrationFailed, PendingMigrations, Refused
+from goaime_migrate.events import Listener, silent
+from goaime_migrate.executor import Executor
+from goaime_migrate.ledger import Ledger
+from goaime_migrate.lint import linted
+from goaime_migrate.loader import Catalogue, load
+from goaime_migrate.planner import Facts, Plan
+from goaime_migrate.results import (
+    Counts,
+    Direction,
+    HistoryEntry,
+    LintResult,
+    OnConflict,
+    PlanResult,
+    RepairResult,
+    RunResult,
+    StampResult,
+    State,
+    StatusResult,
+    UnlockResult,
+    VerifyResult,
+)
+from goaime_migrate.scaffold import init as init
+from goaime_migrate.scaffold import new as new
+from goaime_migrate.standing import lock_status, standing
+
+_POLL_S = 0.5
+_Result = TypeVar("_Result")
+
+
+class Migrator:
+    """One project's migrations and one database. Use it as a context manager.
+
+    Every method may raise a MigrateError. `up` and `down` return a RunResult with `error` set where they had already
+    begun to change the database.
+    """
+
+    def __init__(self, settings: Settings, listener: Listener = silent) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._signal: int | None = None
+        self._open: dict[bool, Backend] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        with ExitStack() as stack:
+            while self._open:
+                stack.callback(self._open.popitem()[1].close)
+
+    def interrupt(self, signum: int) -> None:
+        """Ask a run to stop after its batch. May be called from a signal handler."""
+        self._signal = signum
+
+    # reading ---------------------------------------------------------------------------------------------------
+
+    def status(self) -> StatusResult:
+        """Every version with its state. Read-only."""
+        backend = self._backend(write=False)
+        facts, book = self._facts(backend)
+        return standing(backend, facts, book)
+
+    def plan(
+        self,
+        target: str | None = None,
+        *,
+        direction: Direction = Direction.UP,
+        where: Mapping[str, Any] | None = None,
+    ) -> PlanResult:
+        """What `up` or `down` would do, tried on real documents. Read-only."""
+        backend = self._backend(write=False)
+        facts, book = self._facts(backend)
+        try:
+            plan = self._planned(facts, direction, target)
+        except MigrateError as error:
+            return forecast.refused(direction, target, error)
+        if direction is Direction.UP:
+            return forecast.up(backend, facts, book, plan, where)
+        return forecast.down(backend, facts, book, plan)
+
+    def verify(self, *, sample: int | None = None) -> VerifyResult:
+        """Every promise of the applied versions, over every document or a sample. Read-only."""
+        backend = self._backend(write=False)
+        facts, book = self._facts(backend)
+        return verification.verify(backend, facts, book, sample)
+
+    def history(self) -> tuple[HistoryEntry, ...]:
+        """The log, oldest first. Read-only."""
+        return ledger.history(self._backend(write=False))
+
+    def wait(self, timeout_s: float) -> StatusResult:
+        """Wait until nothing is pending. Raises PendingMigrations when the time is over. Read-only."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            status = self.status()
+            if not status.pending and not status.problems:
+                return status
+            if time.monotonic() >= deadline:
+                raise PendingMigrations(
+                    f"{len(status.pending)} versions are not applied after {timeout_s:g} s: "
+                    f"{', '.join(status.pending)}",
+                    hint="goaime-migrate up",
+                )
+            time.sleep(min(_POLL_S, max(0.0, deadline - time.monotonic())))
+
+    def lint(self) -> LintResult:
+        """Problems in the files alone; no database is opened."""
+        problems = [error.problem() for error in self._catalogue.problems]
+        return LintResult(len(self._catalogue.migrations), tuple([*problems, *linted(self._catalogue.migrations)]))
+
+    # writing ---------------------------------------------------------------------------------------------------
+
+    def up(self, target: str | None = None, *, where: Mapping[str, Any] | None = None) -> RunResult:
+        """Apply all pending versions, or up to and including the target."""
+        backend = self._backend(write=True)
+        plan = self._planned(self._facts(backend)[0], Direction.UP, target)
+        if not plan.versions:
+            return _nothing(plan)
+
+        def work(runner: Runner) -> RunResult:
+            facts, book = self._facts(backend)
+            plan = self._planned(facts, Direction.UP, target)
+            if not plan.versions:
+                return _nothing(plan)
+            if any(r.state is State.REVERTING for r in book.versions.values()):
+                undone = self._finish_reverting(runner, facts, book)
+                if undone.error is not None:
+                    return replace(undone, direction=Direction.UP, versions=())
+                facts, book = self._facts(backend)
+            executor = Executor(runner, facts.files, book)
+            return _run(Direction.UP, executor, lambda: executor.up(plan, where))
+
+        return self._under_the_lease(backend, work)
+
+    def down(self, target: str | None = None, *, on_conflict: OnConflict = OnConflict.KEEP) -> RunResult:
+        """Take back the highest version that is not pending, or all above the target."""
+        backend = self._backend(write=True)
+        plan = self._planned(self._facts(backend)[0], Direction.DOWN, target)
+        if not plan.versions:
+            return _nothing(plan)
+
+        def work(runner: Runner) -> RunResult:
+            facts, book = self._facts(backend)
+            plan = self._planned(facts, Direction.DOWN, target)
+            if not plan.versions:
+                return _nothing(plan)
+            executor = Executor(runner, facts.files, book)
+            return _run(Direction.DOWN, executor, lambda: executor.down(plan, on_conflict))
+
+        return self._under_the_lease(backend, work)
+
+    def _finish_reverting(self, runner: Runner, facts: Facts, book: Ledger) -> RunResult:
+        """A `down` that was cut off is finished before anything is applied again."""
+        versions = [v for v, r in book.versions.items() if r.state is State.REVERTING]
+        lowest = min(map(int, versions))
+        below = [v for v in book.versions if int(v) < lowest]
+        plan = planner.plan_down(facts, below[-1] if below else planner.BASE)
+        executor = Executor(runner, facts.files, book)
+        return _run(Direction.DOWN, executor, lambda: executor.down(plan, OnConflict.KEEP))
+
+    def unlock(self, *, force: bool = False) -> UnlockResult:
+        """Show the lease; with `force`, end it and shut its holder out."""
+        backend = self._backend(write=force)
+        record = backend.read_lease()
+        if force:
+            backend.break_lease()
+        return UnlockResult(lock_status(record), force and record is not None)
+
+    def stamp(self, target: str, *, dry_run: bool = False) -> StampResult:
+        """Record versions as applied without running them."""
+        backend = self._backend(write=not dry_run)
+        facts, _ = self._facts(backend)
+        plan = planner.plan_up(facts, target)
+        if facts.touched - set(facts.versions) or any(
+            r.state is not State.APPLIED for r in facts.versions.values()
+        ):
+            raise Refused("an unfinished version is in the way", hint="goaime-migrate up, or goaime-migrate down")
+        if dry_run or not plan.versions:
+            return StampResult(plan.versions)
+
+        def work(runner: Runner) -> StampResult:
+            facts, book = self._facts(backend)
+            plan = planner.plan_up(facts, target)
+            Executor(runner, facts.files, book).stamp(plan.versions)
+            return StampResult(plan.versions)
+
+        return self._under_the_lease(backend, work)
+
+    def repair(self, *, dry_run: bool = False) -> RepairResult:
+        """Accept edited files, and drop the records of versions whose file was removed."""
+        backend = self._backend(write=not dry_run)
+        facts, _ = self._facts(backend)
+        found = planner.repairs(facts)
+        if dry_run or not (found.accepted or found.dropped):
+            return found
+
+        def work(runner: Runner) -> RepairResult:
+            facts, book = self._facts(backend)
+            found = planner.repairs(facts)
+            Executor(runner, facts.files, book).repair(found)
+            return found
+
+        return self._under_the_lease(backend, work)
+
+    # the parts -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _catalogue(self) -> Catalogue:
+        return load(self._settings.migrations)
+
+    def _backend(self, *, write: bool) -> Backend:
+        """The database, opened once for reading and once for writing."""
+        if write not in self._open:
+            self._open[write] = connect(self._settings, write=write)
+        return self._open[write]
+
+    def _facts(self, backend: Backend) -> tuple[Facts, Ledger]:
+        """Files and history, side by side."""
+        catalogue = self._catalogue
+        book = ledger.read(backend)
+        touched = frozenset(v for v in book.versions if book.committed(v))
+        return Facts(catalogue.migrations, catalogue.problems, book.versions, book.passes, touched), book
+
+    def _planned(self, facts: Facts, direction: Direction, target: str | None) -> Plan:
+        return planner.plan_up(facts, target) if direction is Direction.UP else planner.plan_down(facts, target)
+
+    def _under_the_lease(self, backend: Backend, work: Callable[[Runner], _Result]) -> _Result:
+        settings = self._settings
+        options = Options(batch_size=settings.batch_size, max_rate=settings.max_rate)
+        with lock.held(backend, settings.lock_timeout, self._listener) as lease:
+            backend.prepare()
+            return work(Runner(backend, lease, self._listener, options, lambda: self._signal))
+
+
+def _nothing(plan: Plan) -> RunResult:
+    """The result of a run that had nothing to do."""
+    return RunResult(plan.direction, (), None, None, Counts(), (), (), 0.0, plan.message)
+
+
+def _run(direction: Direction, executor: Executor, work: Callable[[], None]) -> RunResult:
+    """What a run did, whether it came to its end or not."""
+    started, error = time.monotonic(), None
+    try:
+        work()
+    except MigrateError as caught:
+        error = caught
+    done = executor.progress
+    return RunResult(
+        direction=direction,
+        versions=tuple(done.versions),
+        failed=error.version if isinstance(error, MigrationFailed) else None,
+        error=error,
+        documents=done.documents,
+        conflicts=tuple(done.conflicts),
+        warnings=tuple(done.warnings),
+        duration_s=round(time.monotonic() - started, 3),
+        born=done.born,
+    )

@@ -1,0 +1,96 @@
+"""The two kinds of operations: those that walk over documents, and those that change a state of the database."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from goaime_migrate.backends.base import Backend
+from goaime_migrate.engine.chain import Step
+from goaime_migrate.errors import InvalidMigration
+from goaime_migrate.results import Document
+
+
+class DocumentOperation(ABC):
+    """Changes documents of one collection, each by itself; the engine journals and restores them."""
+
+    collection: str
+    reversible = True
+
+    @property
+    @abstractmethod
+    def fusion(self) -> object | None:
+        """What has to be equal for two neighbours to share a pass; None for one that shares with nobody."""
+
+    @property
+    @abstractmethod
+    def reads(self) -> frozenset[str]:
+        """The collections that it looks documents up in."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """One line for people."""
+
+    @abstractmethod
+    def step(self, version: str, source: str) -> Step:
+        """The operation as the engine runs it."""
+
+
+class StateOperation(ABC):
+    """Changes an index, a validator, a collection, or whatever a user's function changes.
+
+    `prepare` looks at the database and says, as a document, how the change will be undone; that is recorded before
+    `apply` changes anything. Both may be called again after a crash, `apply` with what was recorded the first time.
+    """
+
+    collection: str | None = None
+    reversible = True
+    fusion = None
+    reads: frozenset[str] = frozenset()
+
+    @abstractmethod
+    def describe(self) -> str:
+        """One line for people."""
+
+    @abstractmethod
+    def prepare(self, backend: Backend, version: str) -> Document:
+        """How to undo it: ``{"kind": …}`` with what the undoing needs. Reads only."""
+
+    @abstractmethod
+    def apply(self, backend: Backend, undo: Document) -> None:
+        """Make the change, unless it is there already."""
+
+
+Undo = Callable[[Backend, Document], None]
+_UNDO: dict[str, Undo] = {}
+
+
+def undoes(kind: str) -> Callable[[Undo], Undo]:
+    """Register the function that undoes what was recorded as `kind`."""
+
+    def register(function: Undo) -> Undo:
+        _UNDO[kind] = function
+        return function
+
+    return register
+
+
+@undoes("nothing")
+def _nothing(_: Backend, __: Document) -> None:
+    """The database was already as the operation wanted it."""
+
+
+def revert(backend: Backend, undo: Document) -> None:
+    """Undo a state operation from its record alone; the migration's file is not needed."""
+    _UNDO[undo["kind"]](backend, undo)
+
+
+def require(condition: object, message: str, hint: str = "") -> None:
+    """Refuse a declaration. Raises InvalidMigration, to which the loader adds the file."""
+    if not condition:
+        raise InvalidMigration(message, hint=hint)
+
+
+def require_name(value: object, what: str) -> None:
+    """Refuse a collection, field or index name that is not one."""
+    require(isinstance(value, str) and value and "\0" not in value, f"{what} must be a name, not {value!r}")

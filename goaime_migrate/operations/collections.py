@@ -1,0 +1,103 @@
+"""Collections as a whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from goaime_migrate.backends.base import Backend
+from goaime_migrate.errors import OperationFailed
+from goaime_migrate.operations.base import StateOperation, require, require_name, undoes
+from goaime_migrate.results import Document
+
+ASIDE = "schema_versions_aside"
+"""Dropped collections are renamed to this and the version, and can be had back until they are pruned."""
+
+
+class CreateCollection(StateOperation):
+    """Create a collection with the server's own options. One that is there already is left as it is."""
+
+    def __init__(self, name: str, **options: Any) -> None:
+        require_name(name, "the collection")
+        self.collection = name
+        self.name = name
+        self.options = options
+
+    def describe(self) -> str:
+        return f"create collection {self.name}"
+
+    def prepare(self, backend: Backend, version: str) -> Document:
+        if self.name in backend.collections():
+            return {"kind": "nothing"}
+        return {"kind": "drop_collection", "name": self.name, "aside": f"{ASIDE}.{version}.{self.name}"}
+
+    def apply(self, backend: Backend, undo: Document) -> None:
+        if self.name not in backend.collections():
+            backend.create_collection(self.name, self.options)
+
+
+class RenameCollection(StateOperation):
+    """Rename a collection, with its indexes."""
+
+    def __init__(self, old: str, new: str) -> None:
+        require_name(old, "the old name")
+        require_name(new, "the new name")
+        require(old != new, f"{old!r} is already called that")
+        self.old = old
+        self.new = new
+
+    def describe(self) -> str:
+        return f"rename collection {self.old} to {self.new}"
+
+    def prepare(self, backend: Backend, version: str) -> Document:
+        return {"kind": "rename_collection", "old": self.new, "new": self.old}
+
+    def apply(self, backend: Backend, undo: Document) -> None:
+        _rename(backend, self.old, self.new)
+
+
+class DropCollection(StateOperation):
+    """Drop a collection: it is kept aside under another name, so that `down` gives it back whole."""
+
+    def __init__(self, name: str) -> None:
+        require_name(name, "the collection")
+        self.collection = name
+        self.name = name
+
+    def describe(self) -> str:
+        return f"drop collection {self.name}"
+
+    def prepare(self, backend: Backend, version: str) -> Document:
+        if self.name not in backend.collections():
+            return {"kind": "nothing"}
+        return {"kind": "rename_collection", "old": f"{ASIDE}.{version}.{self.name}", "new": self.name}
+
+    def apply(self, backend: Backend, undo: Document) -> None:
+        if undo["kind"] != "nothing":
+            _rename(backend, self.name, undo["old"])
+
+
+@undoes("rename_collection")
+def _undo_rename(backend: Backend, undo: Document) -> None:
+    _rename(backend, undo["old"], undo["new"])
+
+
+@undoes("drop_collection")
+def _undo_create(backend: Backend, undo: Document) -> None:
+    """Documents that were put into it since are kept aside, not lost."""
+    if undo["name"] not in backend.collections():
+        return
+    if backend.count(undo["name"], {}, limit=1):
+        _rename(backend, undo["name"], undo["aside"])
+    else:
+        backend.drop_collection(undo["name"])
+
+
+def _rename(backend: Backend, old: str, new: str) -> None:
+    """Rename, or find that it has been done. Raises OperationFailed."""
+    there = backend.collections()
+    if old in there and new in there:
+        raise OperationFailed(f"cannot rename {old} to {new}: a collection {new} exists", hint=f"move {new} away")
+    if old in there:
+        backend.rename_collection(old, new)
+    elif new not in there:
+        raise OperationFailed(f"cannot rename {old} to {new}: there is no collection {old}")

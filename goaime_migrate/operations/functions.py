@@ -1,0 +1,54 @@
+"""Plain `up(db)` and `down(db)`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from goaime_migrate.backends.base import Backend
+from goaime_migrate.engine.chain import own_lines
+from goaime_migrate.errors import FunctionFailed, MigrateError
+from goaime_migrate.operations.base import StateOperation
+from goaime_migrate.results import Document
+
+
+class RunFunctions(StateOperation):
+    """A user's own functions. They start again after a crash and must be idempotent."""
+
+    def __init__(
+        self, up: Callable[[Any], object], down: Callable[[Any], object] | None, source: str, version: str
+    ) -> None:
+        self.up = up
+        self.down = down
+        self.source = source
+        self.version = version
+        self.reversible = down is not None
+
+    def describe(self) -> str:
+        return "run up(db)" + (", which has no down(db)" if self.down is None else "")
+
+    def prepare(self, backend: Backend, version: str) -> Document:
+        return {"kind": "function"}
+
+    def apply(self, backend: Backend, undo: Document) -> None:
+        self._run(backend, self.up, "up")
+
+    def revert(self, backend: Backend) -> None:
+        """Run `down(db)`."""
+        assert self.down is not None, "the planner refuses what has no way back"
+        self._run(backend, self.down, "down")
+
+    def _run(self, backend: Backend, function: Callable[[Any], object], direction: str) -> None:
+        try:
+            with backend.functions(write=True) as database:
+                function(database)
+        except MigrateError:
+            raise
+        except (Exception, SystemExit) as error:
+            kept = "what it wrote before stays written" if backend.capabilities.server_code else "nothing was kept"
+            raise FunctionFailed(
+                f"{direction}(db) raised {type(error).__name__}: {error} ({kept})",
+                version=self.version,
+                detail=own_lines(error, self.source),
+                hint=f"correct {self.source}, then: goaime-migrate {direction}",
+            ) from error

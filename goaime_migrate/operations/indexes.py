@@ -1,0 +1,99 @@
+"""Indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from goaime_migrate.backends.base import Backend
+from goaime_migrate.operations.base import StateOperation, require, require_name, undoes
+from goaime_migrate.results import Document
+
+_BOOKKEEPING = ("v", "ns", "key", "name", "background")
+
+
+class CreateIndex(StateOperation):
+    """Create an index. One that is there already with the same keys and name is left as it is, also by `down`."""
+
+    def __init__(
+        self,
+        collection: str,
+        keys: str | Sequence[tuple[str, int | str]],
+        *,
+        name: str | None = None,
+        unique: bool = False,
+        **options: Any,
+    ) -> None:
+        require_name(collection, "the collection")
+        self.collection = collection
+        self.keys: list[tuple[str, int | str]] = [(keys, 1)] if isinstance(keys, str) else [tuple(k) for k in keys]  # type: ignore[misc]
+        require(
+            self.keys and all(len(k) == 2 and isinstance(k[0], str) for k in self.keys),
+            f"the keys of an index are a name or a list of (name, direction), not {keys!r}",
+        )
+        self.name = name or "_".join(f"{field}_{direction}" for field, direction in self.keys)
+        self.options = {"name": self.name, **({"unique": True} if unique else {}), **options}
+
+    def describe(self) -> str:
+        unique = "unique " if self.options.get("unique") else ""
+        return f"create {unique}index {self.name} on {self.collection}"
+
+    def prepare(self, backend: Backend, version: str) -> Document:
+        assert self.collection is not None
+        if _named(backend, self.collection, self.name):
+            return {"kind": "nothing"}
+        return {"kind": "drop_index", "collection": self.collection, "name": self.name}
+
+    def apply(self, backend: Backend, undo: Document) -> None:
+        assert self.collection is not None
+        backend.create_index(self.collection, self.keys, self.options)
+
+
+class DropIndex(StateOperation):
+    """Drop an index; `down` creates it again as it was."""
+
+    def __init__(self, collection: str, name: str) -> None:
+        require_name(collection, "the collection")
+        require_name(name, "the index")
+        require(name != "_id_", "the index on _id cannot be dropped")
+        self.collection = collection
+        self.name = name
+
+    def describe(self) -> str:
+        return f"drop index {self.name} on {self.collection}"
+
+    def prepare(self, backend: Backend, version: str) -> Document:
+        assert self.collection is not None
+        index = _named(backend, self.collection, self.name)
+        if index is None:
+            return {"kind": "nothing"}
+        options = {k: v for k, v in index.items() if k not in _BOOKKEEPING}
+        keys = [[field, direction] for field, direction in index["key"].items()]
+        return {
+            "kind": "create_index",
+            "collection": self.collection,
+            "keys": keys,
+            "options": {"name": self.name, **options},
+        }
+
+    def apply(self, backend: Backend, undo: Document) -> None:
+        assert self.collection is not None
+        if _named(backend, self.collection, self.name):
+            backend.drop_index(self.collection, self.name)
+
+
+def _named(backend: Backend, collection: str, name: str) -> Document | None:
+    if collection not in backend.collections():
+        return None
+    return next((index for index in backend.indexes(collection) if index["name"] == name), None)
+
+
+@undoes("drop_index")
+def _drop(backend: Backend, undo: Document) -> None:
+    if _named(backend, undo["collection"], undo["name"]):
+        backend.drop_index(undo["collection"], undo["name"])
+
+
+@undoes("create_index")
+def _create(backend: Backend, undo: Document) -> None:
+    backend.create_index(undo["collection"], [(field, way) for field, way in undo["keys"]], undo["options"])

@@ -1,0 +1,132 @@
+"""Validators: what the server itself refuses from then on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from goaime_migrate.backends.base import Backend
+from goaime_migrate.operations.base import StateOperation, require, require_name, undoes
+from goaime_migrate.results import Document
+
+_TYPES = {
+    "string": ["string"],
+    "integer": ["int", "long"],
+    "number": ["double", "int", "long", "decimal"],
+    "boolean": ["bool"],
+    "array": ["array"],
+    "object": ["object"],
+    "null": ["null"],
+}
+_KEPT = (
+    "required",
+    "enum",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "minItems",
+    "maxItems",
+    "uniqueItems",
+    "minProperties",
+    "maxProperties",
+    "multipleOf",
+    "description",
+    "title",
+)
+_LISTS = ("anyOf", "allOf", "oneOf")
+
+
+class SetValidator(StateOperation):
+    """Set the collection's validator, from a pydantic model or a `$jsonSchema`; `down` sets the old one again."""
+
+    def __init__(
+        self, collection: str, schema: type[BaseModel] | Document, *, level: str = "strict", action: str = "error"
+    ) -> None:
+        require_name(collection, "the collection")
+        require(level in ("off", "strict", "moderate"), f"level must be off, strict or moderate, not {level!r}")
+        require(action in ("error", "warn"), f"action must be error or warn, not {action!r}")
+        self.collection = collection
+        self.options = {
+            "validator": validator(schema),
+            "validationLevel": level,
+            "validationAction": action,
+        }
+        self._text = schema.__name__ if isinstance(schema, type) else "a $jsonSchema"
+
+    def describe(self) -> str:
+        return f"validate {self.collection} with {self._text}"
+
+    def prepare(self, backend: Backend, version: str) -> Document:
+        assert self.collection is not None
+        info = backend.collections().get(self.collection)
+        if info is None:
+            return {"kind": "remove_validated", "collection": self.collection}
+        old = {name: info.options[name] for name in self.options if name in info.options}
+        whole = {"validator": {}, "validationLevel": "strict", "validationAction": "error", **old}
+        return {"kind": "set_options", "collection": self.collection, "options": whole}
+
+    def apply(self, backend: Backend, undo: Document) -> None:
+        assert self.collection is not None
+        if self.collection not in backend.collections():
+            backend.create_collection(self.collection, {})
+        backend.set_options(self.collection, self.options)
+
+
+@undoes("set_options")
+def _set_options(backend: Backend, undo: Document) -> None:
+    if undo["collection"] in backend.collections():
+        backend.set_options(undo["collection"], undo["options"])
+
+
+@undoes("remove_validated")
+def _remove_validated(backend: Backend, undo: Document) -> None:
+    """The collection was made for its validator: it goes again if it is still empty."""
+    name = undo["collection"]
+    if name not in backend.collections():
+        return
+    if backend.count(name, {}, limit=1):
+        backend.set_options(name, {"validator": {}})
+    else:
+        backend.drop_collection(name)
+
+
+def validator(schema: type[BaseModel] | Document) -> Document:
+    """The server's validator for a model or a schema. Raises InvalidMigration."""
+    if isinstance(schema, type) and issubclass(schema, BaseModel):
+        whole = schema.model_json_schema(by_alias=True)
+        return {"$jsonSchema": _bson_schema(whole, whole.get("$defs", {}))}
+    require(isinstance(schema, Mapping), f"the schema must be a pydantic model or a dict, not {schema!r}")
+    return dict(schema) if "$jsonSchema" in schema else {"$jsonSchema": dict(schema)}
+
+
+def _bson_schema(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> Document:
+    """A JSON schema in the words that MongoDB knows: types of BSON, references resolved, the rest left out."""
+    if "$ref" in schema:
+        return _bson_schema(defs[schema["$ref"].rpartition("/")[2]], defs)
+    result: Document = {name: schema[name] for name in _KEPT if name in schema}
+    if "type" in schema:
+        kinds = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+        types = ["date"] if schema.get("format") == "date-time" else [t for k in kinds for t in _TYPES[k]]
+        result["bsonType"] = types if len(types) > 1 else types[0]
+    if "const" in schema:
+        result["enum"] = [schema["const"]]
+    for name in _LISTS:
+        if name in schema:
+            result[name] = [_bson_schema(item, defs) for item in schema[name]]
+    if "properties" in schema:
+        result["properties"] = {k: _bson_schema(v, defs) for k, v in schema["properties"].items()}
+    if isinstance(schema.get("items"), Mapping):
+        result["items"] = _bson_schema(schema["items"], defs)
+    extra = schema.get("additionalProperties")
+    if isinstance(extra, Mapping):
+        result["additionalProperties"] = _bson_schema(extra, defs)
+    elif extra is False:
+        result["additionalProperties"] = False
+        result.setdefault("properties", {}).setdefault("_id", {})
+    return result

@@ -1,0 +1,97 @@
+"""A run's events as progress bars, for a terminal."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
+
+from goaime_migrate.events import BatchCommitted, Event, LockWaiting, Notice, StageFinished, StageStarted
+from goaime_migrate.render.progress import Meter, finished, position, waiting
+from goaime_migrate.render.style import clean
+from goaime_migrate.render.words import versions
+
+
+class Bars:
+    """One bar a stage, replaced by a line when the stage is done. Events may come from any thread."""
+
+    def __init__(self, stream: TextIO, redact: Callable[[str], str], color: bool) -> None:
+        console = Console(file=stream, force_terminal=True, no_color=not color, highlight=False)
+        self._redact = redact
+        self._lock = threading.Lock()
+        self._stages: dict[tuple[str, ...], tuple[TaskID, Meter]] = {}
+        self._waiting: TaskID | None = None
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=None, complete_style="green", finished_style="green"),
+            TextColumn("{task.fields[position]}", markup=False, justify="right"),
+            console=console,
+            transient=True,
+            expand=True,
+        )
+
+    def __call__(self, event: Event) -> None:
+        with self._lock:
+            self._progress.start()
+            self._show(event)
+
+    def close(self) -> None:
+        """Take the bars away; the lines that they left stay."""
+        with self._lock:
+            self._progress.stop()
+
+    def _show(self, event: Event) -> None:
+        if isinstance(event, LockWaiting):
+            self._wait(event)
+            return
+        self._drop_waiting()
+        if isinstance(event, StageStarted):
+            self._start(event)
+        elif isinstance(event, BatchCommitted):
+            self._advance(event)
+        elif isinstance(event, StageFinished):
+            self._finish(event)
+        elif isinstance(event, Notice):
+            self._say(event.text)
+
+    def _start(self, event: StageStarted) -> None:
+        text = self._redact(f"{versions(event.versions)} {clean(event.text)}")
+        meter = Meter(event.done, time.monotonic())
+        task = self._progress.add_task(
+            text if len(text) <= 32 else text[:31] + "…",
+            total=event.total,
+            completed=event.done,
+            position=position(event.done, event.total, meter) if event.total else "",
+        )
+        self._stages[event.versions] = (task, meter)
+
+    def _advance(self, event: BatchCommitted) -> None:
+        if event.versions in self._stages:
+            task, meter = self._stages[event.versions]
+            meter.mark(event.done, time.monotonic())
+            said = position(event.done, event.total, meter)
+            self._progress.update(task, completed=event.done, total=event.total, position=said)
+
+    def _finish(self, event: StageFinished) -> None:
+        if event.versions in self._stages:
+            self._progress.remove_task(self._stages.pop(event.versions)[0])
+        self._say(finished(event))
+
+    def _wait(self, event: LockWaiting) -> None:
+        if self._waiting is None:
+            self._waiting = self._progress.add_task("", total=event.timeout_s, position="")
+        text = self._redact(waiting(event))
+        self._progress.update(self._waiting, description=text, completed=event.waited_s)
+
+    def _drop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._progress.remove_task(self._waiting)
+            self._waiting = None
+
+    def _say(self, text: str) -> None:
+        self._progress.console.print(Text(self._redact(clean(text))))

@@ -1,0 +1,117 @@
+"""`plan` as text: readable steps, numbers, and what would happen to real documents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from goaime_migrate.render import diff
+from goaime_migrate.render.style import Style, bullet, clean
+from goaime_migrate.render.values import value
+from goaime_migrate.render.words import count, duration, number, size
+from goaime_migrate.results import (
+    Direction,
+    DownPreview,
+    OperationPlan,
+    PlanResult,
+    Predicted,
+    Sample,
+    StepPlan,
+    WarningCount,
+)
+
+DIFF_LINES = 12
+EXAMPLES = 3
+
+
+def plan(result: PlanResult, style: Style, ending: str | None = None) -> str:
+    """The steps in their order. `ending` replaces the last line where a question follows."""
+    verb = "apply" if result.direction is Direction.UP else "take back"
+    lines: list[str] = []
+    if result.message:
+        lines += bullet("", clean(result.message), style, indent=0)
+    if result.steps:
+        target = f" to {result.target}" if result.target else ""
+        lines += [f"plan {result.direction.value}{target}: {verb} {count(len(result.steps), 'version')}", ""]
+    for step in result.steps:
+        lines += [*_step(step, result.sampled, style), ""]
+    if result.preview:
+        lines += _preview(result.preview)
+    if result.steps:
+        lines += _predicted(result.predicted)
+        lines.append(style.paint(_ending(result) if ending is None else ending, "bold"))
+    return "\n".join(lines).rstrip()
+
+
+def _step(step: StepPlan, sampled: int | None, style: Style) -> list[str]:
+    lines = [style.paint(f"{step.version} {clean(step.name)}", "bold")]
+    if step.irreversible:
+        lines.append("  " + style.paint("irreversible: there is no way back from this version", "yellow"))
+    for operation in step.operations:
+        lines += _operation(operation, sampled, style)
+    for note in step.notes:
+        lines += [style.paint(line, "yellow") for line in bullet("!", clean(note), style)]
+    lines += warnings(step.warnings, style, show_version=False)
+    samples = step.samples if style.verbose else step.samples[:1]
+    for sample in samples:
+        lines += _sample(sample, style)
+    if hidden := len(step.samples) - len(samples):
+        lines.append(style.paint(f"  {style.ellipsis} {count(hidden, 'more sample')} (--verbose)", "dim"))
+    return lines
+
+
+def _operation(operation: OperationPlan, sampled: int | None, style: Style) -> list[str]:
+    lines = bullet("-", clean(operation.text), style)
+    if operation.matched is None:
+        return lines
+    about = "about " if sampled is not None else ""
+    counts = [f"{about}{count(operation.matched, 'document')} matched"]
+    for name, found in (("changed", operation.changed), ("unchanged", operation.unchanged)):
+        if found is not None:
+            counts.append(f"{number(found)} {name}")
+    return [*lines, "    " + ", ".join(counts)]
+
+
+def _sample(sample: Sample, style: Style) -> list[str]:
+    limit = 1000 if style.verbose else DIFF_LINES
+    head = f"  document {value(sample.id, style)}"
+    return [style.paint(head, "dim"), *diff.lines(sample.before, sample.after, style, limit)]
+
+
+def warnings(found: Sequence[WarningCount], style: Style, show_version: bool = True) -> list[str]:
+    """Warnings by text, the most frequent first, with a few `_id`s."""
+    lines: list[str] = []
+    for warning in sorted(found, key=lambda item: -item.count):
+        version = f"{warning.version} " if show_version else ""
+        shown = ", ".join(value(example, style, 40) for example in warning.examples[:EXAMPLES])
+        examples = f" (for example {shown})" if shown else ""
+        text = f"{version}{clean(warning.message)}: {number(warning.count)} times{examples}"
+        lines += [style.paint(line, "yellow") for line in bullet("warning:", text, style)]
+    return lines
+
+
+def _preview(found: DownPreview) -> list[str]:
+    rows = [
+        ("come back exactly as they were", found.exact),
+        ("come back, and keep what the application has changed since", found.merged),
+        ("have changes in the very same fields (see --on-conflict)", found.conflicts),
+        ("were inserted since and stay as they are", found.born),
+    ]
+    width = max(len(number(total)) for _, total in rows)
+    return ["documents that", *(f"  {number(total):>{width}}  {text}" for text, total in rows if total), ""]
+
+
+def _predicted(found: Predicted) -> list[str]:
+    parts = [f"about {duration(found.seconds)}"]
+    if found.journal_bytes:
+        parts.append(f"journal {size(found.journal_bytes)}")
+    if found.oplog_bytes:
+        parts.append(f"oplog {size(found.oplog_bytes)}")
+    return ["predicted: " + ", ".join(parts)]
+
+
+def _ending(result: PlanResult) -> str:
+    if result.refused:
+        return "nothing was written"
+    target = "" if result.target is None else f" {result.target}"
+    command = f"goaime-migrate {result.direction.value}{target}"
+    return f"nothing was written; next: {command}"

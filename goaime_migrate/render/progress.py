@@ -1,0 +1,128 @@
+"""A run's events as lines for a pipe or a log: at both ends of each stage, and every two seconds."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from goaime_migrate.events import BatchCommitted, Event, LockWaiting, StageFinished, StageStarted
+from goaime_migrate.render.style import clean
+from goaime_migrate.render.words import count, duration, number, versions
+
+EVERY_S = 2.0
+LOCK_EVERY_S = 15.0
+
+
+class Meter:
+    """Documents a second over the last half minute: batches are uneven, and a run may slow down."""
+
+    WINDOW_S = 30.0
+
+    def __init__(self, done: int, at: float) -> None:
+        self._marks = deque([(at, done)])
+
+    def mark(self, done: int, at: float) -> None:
+        """Note how far the stage has come."""
+        self._marks.append((at, done))
+        while len(self._marks) > 2 and at - self._marks[0][0] > self.WINDOW_S:
+            self._marks.popleft()
+
+    @property
+    def rate(self) -> float | None:
+        """None until it can be told."""
+        (start, before), (end, after) = self._marks[0], self._marks[-1]
+        return (after - before) / (end - start) if end > start and after > before else None
+
+    def eta(self, total: int | None) -> float | None:
+        """Seconds that are left, None if unknown."""
+        rate = self.rate
+        return max(total - self._marks[-1][1], 0) / rate if total is not None and rate else None
+
+
+def position(done: int, total: int | None, meter: Meter) -> str:
+    """How far, how fast, how long still: ``12,000/300,000 4% 2,900/s ETA 1m39s``."""
+    parts = [number(done)]
+    if total:
+        parts = [f"{number(done)}/{number(total)}", f"{min(100 * done // total, 100)}%"]
+    if meter.rate:
+        parts.append(f"{meter.rate:,.0f}/s")
+    if (eta := meter.eta(total)) is not None and done < (total or 0):
+        parts.append(f"ETA {duration(max(round(eta), 1))}")
+    return " ".join(parts)
+
+
+def started(event: StageStarted) -> str:
+    """The first line of a stage."""
+    size = f": {count(event.total, 'document')}" if event.total is not None else ""
+    resumed = f", goes on after {number(event.done)}" if event.done else ""
+    return f"{versions(event.versions)} {event.direction} {clean(event.text)}{size}{resumed}"
+
+
+def finished(event: StageFinished) -> str:
+    """The last line of a stage."""
+    seen = (
+        f" {count(event.documents, 'document')}, {number(event.changed)} changed," if event.documents else ""
+    )
+    head = f"{versions(event.versions)} {event.direction} {clean(event.text)}"
+    return f"{head}: done,{seen} {duration(event.seconds)}"
+
+
+def waiting(event: LockWaiting) -> str:
+    """Who holds the lock, and how long it will be waited for."""
+    waited = f"{event.waited_s:.0f} of {event.timeout_s:.0f} s"
+    return f"waiting for the lock, held by {clean(event.holder)}: {waited}"
+
+
+def _local() -> datetime:
+    return datetime.now(UTC).astimezone()
+
+
+class Lines:
+    """Turns events into lines. It keeps the time, so that a fast run does not flood a log."""
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, now: Callable[[], datetime] = _local
+    ) -> None:
+        self._clock = clock
+        self._now = now
+        self._stages: dict[tuple[str, ...], tuple[StageStarted, Meter]] = {}
+        self._said = clock()
+        self._said_lock = -LOCK_EVERY_S
+
+    def feed(self, event: Event) -> str | None:
+        """The line that an event is worth, if any."""
+        text = self._text(event)
+        if text is None:
+            return None
+        self._said = self._clock()
+        return f"{self._now():%H:%M:%S} {text}"
+
+    def _text(self, event: Event) -> str | None:
+        if isinstance(event, StageStarted):
+            self._stages[event.versions] = (event, Meter(event.done, self._clock()))
+            return started(event)
+        if isinstance(event, BatchCommitted):
+            return self._batch(event)
+        if isinstance(event, StageFinished):
+            self._stages.pop(event.versions, None)
+            return finished(event)
+        if isinstance(event, LockWaiting):
+            return self._lock(event)
+        return clean(event.text)
+
+    def _batch(self, event: BatchCommitted) -> str | None:
+        at = self._clock()
+        stage, meter = self._stages.get(event.versions, (None, Meter(0, at)))
+        meter.mark(event.done, at)
+        if at - self._said < EVERY_S or event.done == event.total:
+            return None
+        text = f" {clean(stage.text)}" if stage else ""
+        return f"{versions(event.versions)}{text} {position(event.done, event.total, meter)}"
+
+    def _lock(self, event: LockWaiting) -> str | None:
+        if self._clock() - self._said_lock < LOCK_EVERY_S:
+            return None
+        self._said_lock = self._clock()
+        return waiting(event)

@@ -1,0 +1,59 @@
+"""The results of `up` and `down` as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from goaime_migrate.render.plan import warnings
+from goaime_migrate.render.style import Style, bullet, clean
+from goaime_migrate.render.values import key, value
+from goaime_migrate.render.words import count, documents, duration, versions
+from goaime_migrate.results import Conflict, Direction, RunResult
+
+CONFLICTS = 10
+
+
+def run(result: RunResult, style: Style) -> str:
+    """What was done; where it stopped is told on stderr."""
+    lines = [*warnings(result.warnings, style), *_conflicts(result.conflicts, style)]
+    if result.born:
+        text = (
+            f"{count(result.born, 'document')} inserted since `up`, left as they are (no reverse= is given)"
+        )
+        lines += bullet("note:", text, style)
+    if result.message:
+        lines += bullet("", clean(result.message), style, indent=0)
+    if summary := _summary(result):
+        lines.append(style.paint(summary, "yellow" if result.error else "green", "bold"))
+    return "\n".join(lines)
+
+
+def _summary(result: RunResult) -> str:
+    done = "applied" if result.direction is Direction.UP else "took back"
+    took = f" in {duration(result.duration_s)}"
+    if result.versions:
+        return f"{done} {versions(result.versions)}{took}: {documents(result.documents)}"
+    if result.error:
+        partly = f"; seen so far: {documents(result.documents)}" if result.documents.matched else ""
+        return f"no version was {'applied' if done == 'applied' else 'taken back'}{partly}"
+    if result.documents.matched:
+        return f"{documents(result.documents)}{took}"
+    return "" if result.message else "nothing to do"
+
+
+def _conflicts(found: Sequence[Conflict], style: Style) -> list[str]:
+    if not found:
+        return []
+    shown = found if style.verbose else found[:CONFLICTS]
+    lines = [
+        style.paint(
+            f"{count(len(found), 'conflict')}: changed by the application since, left as they are", "yellow"
+        )
+    ]
+    for conflict in shown:
+        fields = ", ".join(key(name) for name in conflict.fields) or "the whole document"
+        where = f"{conflict.version} {clean(conflict.collection)} {value(conflict.id, style)}: {fields}"
+        lines += bullet("-", where, style)
+    if len(found) > len(shown):
+        lines.append(f"  {style.ellipsis} {len(found) - len(shown)} more (--verbose, or --json)")
+    return lines

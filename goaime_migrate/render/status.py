@@ -1,0 +1,150 @@
+"""`status` as text."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from goaime_migrate.errors import Problem
+from goaime_migrate.render.style import Style, bullet, clean
+from goaime_migrate.render.table import Column, table
+from goaime_migrate.render.words import count, duration, moment, number, versions
+from goaime_migrate.results import LockStatus, Progress, State, StatusResult, VersionStatus
+
+_COLUMNS = (
+    Column("VERSION"),
+    Column("NAME", elastic=True),
+    Column("STATE"),
+    Column("APPLIED (UTC)"),
+    Column("DOCUMENTS", right=True),
+    Column("TIME", right=True),
+)
+_SYMBOLS = {
+    State.PENDING: "·",
+    State.RUNNING: "▶",
+    State.PARTIAL: "◐",
+    State.APPLIED: "✓",
+    State.REVERTING: "↺",
+    State.FAILED: "✗",
+}
+_COLORS = {
+    State.PENDING: "",
+    State.RUNNING: "cyan",
+    State.PARTIAL: "yellow",
+    State.APPLIED: "green",
+    State.REVERTING: "yellow",
+    State.FAILED: "red",
+}
+
+
+def status(result: StatusResult, style: Style) -> str:
+    """Where the database stands, and the next command."""
+    lines = [*_header(result, style), ""]
+    if result.versions:
+        lines += [*_versions(result, style), ""]
+    for found in result.problems:
+        # The hint of the only problem is the last line.
+        lines += (
+            problem(found, style) if len(result.problems) > 1 else problem(replace(found, hint=""), style)
+        )
+    if result.problems:
+        lines.append("")
+    if result.lock:
+        lines += [*lock(result.lock, style), ""]
+    return "\n".join([*lines, style.paint(_next(result), "bold")])
+
+
+def problem(found: Problem, style: Style) -> list[str]:
+    """A problem and what mends it."""
+    head = f"{found.code} {found.version + ': ' if found.version else ''}{clean(found.message)}"
+    lines = [style.paint(line, "red") for line in bullet("!", head, style, indent=0)]
+    return lines + (bullet("next:", clean(found.hint), style) if found.hint else [])
+
+
+def lock(lease: LockStatus, style: Style) -> list[str]:
+    """Who holds the lease, since when, and until when if nothing is heard of them."""
+    since = f" since {moment(lease.acquired_at)} UTC" if lease.acquired_at else ""
+    until = f"{lease.expires_at:%H:%M:%S} UTC" if lease.expires_at else ""
+    state = (
+        f"renewed until {until}"
+        if lease.live and until
+        else "live"
+        if lease.live
+        else f"expired {until}".rstrip()
+    )
+    holder = f"{clean(lease.who)} on {clean(lease.host)}, process {lease.pid}"
+    text = f"lock: {holder}{since}, {state}, fence {lease.fence}"
+    return [
+        style.paint(line, "cyan" if lease.live else "yellow") for line in bullet("", text, style, indent=0)
+    ]
+
+
+def progress(found: Progress) -> str:
+    """How far an unfinished version has come.
+
+    >>> progress(Progress(12000, 300000, 2900.0, 99.0))
+    '12,000 of 300,000 (4%), 2,900/s, ETA 1m39s'
+    """
+    parts = [number(found.done)]
+    if found.total:
+        parts = [f"{number(found.done)} of {number(found.total)} ({100 * found.done // found.total}%)"]
+    if found.rate:
+        parts.append(f"{found.rate:,.0f}/s")
+    if found.eta_s is not None:
+        parts.append(f"ETA {duration(found.eta_s)}")
+    return ", ".join(parts)
+
+
+def _header(result: StatusResult, style: Style) -> list[str]:
+    rows = [("database", result.database), ("server", result.server), ("mode", result.mode)]
+    return [f"{style.paint(name, 'dim')}{' ' * (9 - len(name))} {clean(text)}" for name, text in rows if text]
+
+
+def _versions(result: StatusResult, style: Style) -> list[str]:
+    rows = [_row(version, style) for version in result.versions]
+    heading, *lines = table(_COLUMNS, rows, style, [_COLORS[version.state] for version in result.versions])
+    text = [heading]
+    for version, line in zip(result.versions, lines, strict=True):
+        text += [line, *_remarks(version, style)]
+    return text
+
+
+def _row(version: VersionStatus, style: Style) -> list[str]:
+    symbol = f"{_SYMBOLS[version.state]} " if style.symbols else ""
+    return [
+        version.version,
+        clean(version.name),
+        symbol + version.state.value,
+        moment(version.applied_at) if version.applied_at else "",
+        number(version.documents.matched) if version.documents else "",
+        duration(version.duration_s) if version.duration_s is not None else "",
+    ]
+
+
+def _remarks(version: VersionStatus, style: Style) -> list[str]:
+    remarks = []
+    if version.progress:
+        remarks.append(progress(version.progress))
+    if version.documents and version.documents.conflicts:
+        remarks.append(count(version.documents.conflicts, "conflict"))
+    if version.warnings:
+        remarks.append(count(version.warnings, "warning"))
+    text = bullet("", "; ".join(remarks), style, indent=9) if remarks else []
+    if style.verbose and version.description:
+        text = bullet("", clean(version.description), style, indent=9) + text
+    return [style.paint(line, "dim") for line in text]
+
+
+def _next(result: StatusResult) -> str:
+    if result.problems:
+        hint = next((found.hint for found in result.problems if found.hint), "goaime-migrate lint")
+        return f"{count(len(result.problems), 'problem')}; next: {clean(hint)}"
+    if result.lock and result.lock.live:
+        return "a run is active; next: goaime-migrate status --watch"
+    if not result.versions:
+        return "no migrations; next: goaime-migrate new NAME"
+    unfinished = [v.version for v in result.versions if v.state not in (State.PENDING, State.APPLIED)]
+    if unfinished:
+        return f"{versions(unfinished)} unfinished; next: goaime-migrate up (goes on), or goaime-migrate down"
+    if result.pending:
+        return f"{number(len(result.pending))} pending; next: goaime-migrate up"
+    return f"up to date at {result.current}"

@@ -1,0 +1,70 @@
+"""What the place where text is shown can do: colours, symbols, how many columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from unicodedata import combining, east_asian_width
+
+_CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36}
+
+
+@dataclass(frozen=True)
+class Style:
+    """The default is a pipe: plain ASCII marks, no colours, 80 columns."""
+
+    color: bool = False
+    symbols: bool = False
+    width: int = 80
+    verbose: bool = False
+
+    def paint(self, text: str, *names: str) -> str:
+        """The text in a colour, where there are colours."""
+        if not self.color or not text or not names:
+            return text
+        codes = ";".join(str(_CODES[name]) for name in names)
+        return f"\x1b[{codes}m{text}\x1b[0m"
+
+    @property
+    def ellipsis(self) -> str:
+        """The mark of a text that goes on."""
+        return "…" if self.symbols else "..."
+
+    @property
+    def arrow(self) -> str:
+        """Between before and after."""
+        return "→" if self.symbols else "->"
+
+    def fit(self, text: str, width: int) -> str:
+        """The text in at most so many columns, cut at its end."""
+        if columns(text) <= width:
+            return text
+        room = max(width - columns(self.ellipsis), 0)
+        while columns(text) > room:
+            text = text[:-1]
+        return text + self.ellipsis
+
+
+def columns(text: str) -> int:
+    """How many columns a terminal needs: two for a Chinese character, none for a combining mark."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def clean(text: str) -> str:
+    """The text without control characters: what a document holds must not steer a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in "\n\t" else f"\\x{ord(char):02x}" for char in text)
+
+
+def bullet(mark: str, text: str, style: Style, indent: int = 2) -> list[str]:
+    """A text behind a mark, wrapped between words, with its further lines under its first."""
+    import textwrap
+
+    lead = " " * indent + mark + " " if mark else " " * indent
+    width = max(style.width, 40)
+    return textwrap.wrap(
+        text, width, initial_indent=lead, subsequent_indent=" " * columns(lead), break_long_words=False,
+        break_on_hyphens=False,
+    ) or [lead.rstrip()]  # fmt: skip

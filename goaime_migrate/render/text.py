@@ -1,0 +1,160 @@
+"""The smaller results as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from goaime_migrate import errors
+from goaime_migrate.render.status import lock, problem
+from goaime_migrate.render.style import Style, bullet, clean
+from goaime_migrate.render.table import Column, table
+from goaime_migrate.render.values import key, value
+from goaime_migrate.render.words import count, duration, moment, versions
+from goaime_migrate.results import (
+    HistoryEntry,
+    InitResult,
+    LintResult,
+    NewResult,
+    RepairResult,
+    StampResult,
+    UnlockResult,
+    VerifyFailure,
+    VerifyResult,
+)
+
+FAILURES = 20
+_HISTORY = (
+    Column("WHEN (UTC)"),
+    Column("VERSION"),
+    Column("ACTION"),
+    Column("RESULT", elastic=True),
+    Column("TIME", right=True),
+    Column("WHO", elastic=True),
+    Column("TOOL"),
+)
+
+
+def verify(result: VerifyResult, style: Style) -> str:
+    """Every failure up to a limit, then the sum."""
+    shown = result.failures if style.verbose else result.failures[:FAILURES]
+    lines = [line for failure in shown for line in _failure(failure, style)]
+    if len(result.failures) > len(shown):
+        lines.append(f"  {style.ellipsis} {len(result.failures) - len(shown)} more (--verbose, or --json)")
+    if result.superseded:
+        lines.append(
+            style.paint(f"{versions(result.superseded)}: promises replaced by newer versions", "dim")
+        )
+    checked = f"checked {count(result.checked, 'document')}"
+    if result.versions:
+        checked += f" against {versions(result.versions)}"
+    verdict = count(len(result.failures), "failure") if result.failures else "every promise is kept"
+    return "\n".join(
+        [*lines, style.paint(f"{checked}: {verdict}", "red" if result.failures else "green", "bold")]
+    )
+
+
+def _failure(failure: VerifyFailure, style: Style) -> list[str]:
+    where = [failure.version, clean(failure.collection or "")]
+    if failure.id is not None:
+        where.append(value(failure.id, style))
+    if failure.field:
+        where.append(clean(failure.field) if "." in failure.field else key(failure.field))
+    return bullet("-", f"{' '.join(filter(None, where))}: {clean(failure.reason)}", style)
+
+
+def history(entries: Sequence[HistoryEntry], style: Style) -> str:
+    """The log, oldest first."""
+    if not entries:
+        return "no history: nothing has been applied to this database yet"
+    rows = [
+        [
+            moment(entry.at),
+            entry.version or "",
+            clean(entry.action),
+            clean(entry.result),
+            duration(entry.duration_s) if entry.duration_s is not None else "",
+            f"{clean(entry.who)}@{clean(entry.host)}" if entry.host else clean(entry.who),
+            clean(entry.tool),
+        ]
+        for entry in entries
+    ]
+    return "\n".join(table(_HISTORY, rows, style))
+
+
+def lint(result: LintResult, style: Style) -> str:
+    """The problems of the files, or that there are none."""
+    lines = [line for found in result.problems for line in problem(found, style)]
+    verdict = count(len(result.problems), "problem") if result.problems else "no problems"
+    color = "red" if result.problems else "green"
+    return "\n".join(
+        [*lines, style.paint(f"checked {count(result.checked, 'file')}: {verdict}", color, "bold")]
+    )
+
+
+def unlock(result: UnlockResult, style: Style) -> str:
+    """The lease, and what to do about it."""
+    if result.lock is None:
+        return "no lock is held"
+    lines = lock(result.lock, style)
+    if result.ended:
+        lines.append("the lease was ended; whoever held it can write no more")
+    elif result.lock.live:
+        lines.append("its holder is alive; to end it all the same: goaime-migrate unlock --force")
+    else:
+        lines.append("it has expired: the next goaime-migrate up takes it over by itself")
+    return "\n".join(lines)
+
+
+def stamp(result: StampResult, would: bool = False) -> str:
+    """What was recorded, or would be."""
+    lines = []
+    if result.recorded:
+        lines.append(
+            f"{'would record' if would else 'recorded'} as applied, not run: {versions(result.recorded)}"
+        )
+    if result.removed:
+        lines.append(f"{'would remove' if would else 'removed'} the record of: {versions(result.removed)}")
+    return "\n".join(lines) or "nothing to stamp: the records say so already"
+
+
+def repair(result: RepairResult, would: bool = False) -> str:
+    """What was accepted and dropped, or would be."""
+    lines = []
+    if result.accepted:
+        lines.append(
+            f"{'would accept' if would else 'accepted'} the edited files of: {versions(result.accepted)}"
+        )
+    if result.dropped:
+        lines.append(
+            f"{'would drop' if would else 'dropped'} what removed files left: {versions(result.dropped)}"
+        )
+    return "\n".join(lines) or "nothing to repair"
+
+
+def init(result: InitResult, style: Style) -> str:
+    """The files, and the first steps."""
+    lines = [f"wrote {clean(path)}" for path in result.created]
+    lines += [f"kept  {clean(path)} (it was there already)" for path in result.kept]
+    return "\n".join([*lines, style.paint("next: goaime-migrate new NAME", "bold")])
+
+
+def new(result: NewResult, style: Style) -> str:
+    """The file, and how to try it."""
+    return f"wrote {clean(result.path)}\n" + style.paint("next: edit it, then goaime-migrate plan", "bold")
+
+
+def explain(cls: type[errors.MigrateError], style: Style) -> str:
+    """The long form of an error."""
+    head = f"{cls.code} {cls.__name__}, exit {cls.exit_code}"
+    return f"{style.paint(head, 'bold')}\n\n{errors.explanation(cls)}"
+
+
+def codes(style: Style) -> str:
+    """Every code, with the first line of its explanation."""
+    rows = [
+        [code, str(cls.exit_code), errors.explanation(cls).splitlines()[0]]
+        for code, cls in sorted(errors.catalogue().items())
+    ]
+    return "\n".join(
+        table((Column("CODE"), Column("EXIT", right=True), Column("MEANING", elastic=True)), rows, style)
+    )

@@ -1,0 +1,90 @@
+"""Numbers, times and lists as people say them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+
+from goaime_migrate.results import Counts
+
+
+def number(value: int) -> str:
+    """With a comma for every thousand."""
+    return f"{value:,}"
+
+
+def count(value: int, noun: str, plural: str = "") -> str:
+    """A number and what it counts.
+
+    >>> count(1, "document"), count(2000, "document")
+    ('1 document', '2,000 documents')
+    """
+    return f"{number(value)} {noun if value == 1 else plural or noun + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """A time in its two greatest units.
+
+    >>> duration(0.0123), duration(4.26), duration(99), duration(3720), duration(180000)
+    ('12ms', '4.3s', '1m39s', '1h02m', '2d02h')
+    """
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f}ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f}".removesuffix(".0") + "s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02d}s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours}h{minutes:02d}m"
+    return f"{hours // 24}d{hours % 24:02d}h"
+
+
+def size(octets: int) -> str:
+    """Bytes in decimal units, as disks are sold.
+
+    >>> size(512), size(1500), size(123_456_789)
+    ('512 B', '1.5 kB', '123 MB')
+    """
+    value, units = float(octets), iter(("B", "kB", "MB", "GB", "TB"))
+    unit = next(units)
+    while value >= 999.5 and unit != "TB":
+        value, unit = value / 1000, next(units)
+    return f"{value:.1f} {unit}" if value < 9.95 and unit != "B" else f"{value:.0f} {unit}"
+
+
+def moment(at: datetime) -> str:
+    """A time of the server's clock, in UTC, to the minute."""
+    return utc(at).strftime("%Y-%m-%d %H:%M")
+
+
+def utc(at: datetime) -> datetime:
+    """The same instant in UTC; a time without a zone is taken for UTC."""
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def versions(names: Sequence[str]) -> str:
+    """Version numbers, a run of consecutive ones as a range.
+
+    >>> versions(["0001", "0002", "0003"]), versions(["0004", "0003"]), versions(["0001", "0003"])
+    ('0001-0003', '0004-0003', '0001, 0003')
+    """
+    steps = {int(b) - int(a) for a, b in pairwise(names) if a.isdigit() and b.isdigit()}
+    if len(names) > 1 and steps in ({1}, {-1}) and all(name.isdigit() for name in names):
+        return f"{names[0]}-{names[-1]}"
+    return ", ".join(names)
+
+
+def documents(counts: Counts) -> str:
+    """Counts as a clause.
+
+    >>> documents(Counts(matched=10, changed=9, unchanged=1))
+    '10 documents: 9 changed, 1 unchanged'
+    """
+    if not counts.matched:
+        return "no documents"
+    parts = [("changed", counts.changed), ("unchanged", counts.unchanged), ("in conflict", counts.conflicts)]
+    said = ", ".join(f"{number(value)} {name}" for name, value in parts if value)
+    return count(counts.matched, "document") + (f": {said}" if said else "")

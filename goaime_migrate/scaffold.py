@@ -1,0 +1,119 @@
+"""New files: a project's first ini and folder, and the next migration from a template."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from string import Template
+
+from goaime_migrate.config import Settings
+from goaime_migrate.errors import FolderMissing, UsageError
+from goaime_migrate.migration import FILE_NAME, version_of
+from goaime_migrate.results import InitResult, NewResult
+
+INI_NAME = "alembic-style.ini"
+
+_INI = """\
+# Configuration of goaime-migrate. Every key can be overridden by GOAIME_MIGRATE_<KEY> and by a flag.
+[goaime-migrate]
+
+# Where the database is: mongodb://…, or dump:PATH for a directory in mongodump's format.
+uri = ${MONGODB_URI:-mongodb://localhost:27017}
+
+# Which database; may also stand in the uri.
+# database = myapp
+
+# The folder of the migration files, relative to this file.
+migrations = migrations
+"""
+
+_TEMPLATES = {
+    "transform": '''"""$title."""
+
+from goaime_migrate import Document, TransformDocuments
+
+
+def $name(document: Document) -> None:
+    """Change the document in place. Pure: no clock, no random, no database."""
+    document.setdefault("new_field", None)
+
+
+operations = [
+    TransformDocuments("collection_name", $name),
+]
+''',
+    "pipeline": '''"""$title."""
+
+from goaime_migrate import UpdateDocuments
+
+operations = [
+    UpdateDocuments("collection_name", [{"$$set": {"new_field": {"$$ifNull": ["$$new_field", None]}}}]),
+]
+''',
+    "index": '''"""$title."""
+
+from goaime_migrate import CreateIndex
+
+operations = [
+    CreateIndex("collection_name", [("field", 1)]),
+]
+''',
+    "python": '''"""$title."""
+
+from typing import Any
+
+
+def up(db: Any) -> None:
+    """Starts again after a crash: must be idempotent."""
+    db.collection_name.update_many({"new_field": {"$$exists": False}}, {"$$set": {"new_field": None}})
+
+
+def down(db: Any) -> None:
+    """Take it back."""
+    db.collection_name.update_many({}, {"$$unset": {"new_field": ""}})
+''',
+}
+KINDS = tuple(_TEMPLATES)
+
+
+def init(folder: Path) -> InitResult:
+    """Write the ini and the migrations folder into a project; what is there already is left alone."""
+    created, kept = [], []
+    ini, migrations = folder / INI_NAME, folder / "migrations"
+    for path, make in ((ini, lambda: ini.write_text(_INI, encoding="utf-8")), (migrations, migrations.mkdir)):
+        if path.exists():
+            kept.append(str(path))
+        else:
+            _written(path, make)
+            created.append(str(path))
+    return InitResult(tuple(created), tuple(kept))
+
+
+def new(settings: Settings, name: str, kind: str) -> NewResult:
+    """Write the next migration. Raises FolderMissing, UsageError."""
+    if kind not in _TEMPLATES:
+        raise UsageError(f"there is no template {kind!r}", hint=f"--kind is one of {', '.join(KINDS)}")
+    if not settings.migrations.is_dir():
+        raise FolderMissing(
+            f"there is no migrations folder {settings.migrations}",
+            hint="goaime-migrate init, or set migrations = FOLDER",
+        )
+    word = re.sub(r"\W+", "_", name.strip().lower()).strip("_")
+    if not word:
+        raise UsageError(f"{name!r} holds no word to name a migration by", hint="goaime-migrate new add_user_id")
+    numbers = [int(m["number"]) for p in settings.migrations.iterdir() if (m := FILE_NAME.fullmatch(p.name))]
+    version = version_of(max(numbers, default=0) + 1)
+    path = settings.migrations / f"{version}_{word}.py"
+    function = word if word.isidentifier() and not word[0].isdigit() else f"migration_{word}"
+    title = word.replace("_", " ").capitalize()
+    text = Template(_TEMPLATES[kind]).substitute(title=title, name=function)
+    _written(path, lambda: path.write_text(text, encoding="utf-8"))
+    return NewResult(version, str(path))
+
+
+def _written(path: Path, make: object) -> None:
+    assert callable(make)
+    try:
+        make()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}", hint="check the folder's permissions") from error

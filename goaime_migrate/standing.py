@@ -1,0 +1,80 @@
+"""Where a database stands: files and ledger put together for `status`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from goaime_migrate import planner
+from goaime_migrate.backends.base import Backend, LeaseRecord
+from goaime_migrate.ledger import Ledger, PassRecord, VersionRecord
+from goaime_migrate.planner import Facts
+from goaime_migrate.results import LockStatus, Progress, State, StatusResult, VersionStatus
+
+
+def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
+    """Every version with its state."""
+    lease = backend.read_lease()
+    live = lease is not None and lease.live
+    now = backend.now()
+    versions = tuple(_version(v, facts, book, live, now) for v in facts.known)
+    return StatusResult(
+        database=backend.database_name,
+        server=backend.server,
+        mode=str(backend.capabilities.mode),
+        current=facts.current,
+        head=facts.head,
+        pending=tuple(v.version for v in versions if v.state is not State.APPLIED),
+        problems=tuple(problem.problem() for problem in planner.problems(facts)),
+        lock=lock_status(lease) if live else None,
+        versions=versions,
+    )
+
+
+def lock_status(lease: LeaseRecord | None) -> LockStatus | None:
+    """The lease as a result."""
+    if lease is None:
+        return None
+    owner = lease.owner
+    return LockStatus(
+        owner.run, owner.who, owner.host, owner.pid, lease.fence, lease.acquired_at, lease.expires_at, lease.live
+    )
+
+
+def _version(version: str, facts: Facts, book: Ledger, live: bool, now: datetime) -> VersionStatus:
+    record, file = book.versions.get(version), facts.files.get(version)
+    name = file.name if file else facts.known[version]
+    description = file.description if file else (record.description if record else "")
+    checksum = file.checksum if file else (record.checksum if record else None)
+    if record is None:
+        return VersionStatus(version, name, description, State.PENDING, None, None, None, 0, None, checksum)
+    running = record.state in (State.RUNNING, State.REVERTING)
+    return VersionStatus(
+        version=version,
+        name=name,
+        description=description,
+        state=State.PARTIAL if record.state is State.RUNNING and not live else record.state,
+        applied_at=record.applied_at,
+        duration_s=record.duration_s,
+        documents=record.documents,
+        warnings=sum(w.count for w in record.warnings),
+        progress=_progress(record, book, now if running and live else None),
+        checksum=checksum,
+    )
+
+
+def _progress(record: VersionRecord, book: Ledger, now: datetime | None) -> Progress | None:
+    """How far the unfinished pass of a version has come; with rate and time left while it runs."""
+    passes = [p for p in book.open_passes if p.id in record.passes]
+    if not passes:
+        return None
+    return _pass_progress(passes[0], now)
+
+
+def _pass_progress(record: PassRecord, now: datetime | None) -> Progress:
+    rate = eta = None
+    if now is not None and record.started_at is not None and record.examined:
+        elapsed = max(0.001, (now - record.started_at).total_seconds())
+        rate = round(record.examined / elapsed, 1)
+        if record.total is not None and rate:
+            eta = round(max(0, record.total - record.examined) / rate, 1)
+    return Progress(record.examined, record.total, rate, eta)

@@ -1,0 +1,640 @@
+"""The command line over a Migrator that only remembers what it was asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pytest
+from bson import ObjectId
+
+from goaime_migrate import cli, errors
+from goaime_migrate.cli import app, argv, reading
+from goaime_migrate.config import Settings
+from goaime_migrate.errors import Problem
+from goaime_migrate.events import Listener, StageStarted
+from goaime_migrate.results import (
+    Counts,
+    Direction,
+    HistoryEntry,
+    InitResult,
+    LintResult,
+    LockStatus,
+    NewResult,
+    OnConflict,
+    PlanResult,
+    Predicted,
+    RepairResult,
+    RunResult,
+    StampResult,
+    State,
+    StatusResult,
+    StepPlan,
+    UnlockResult,
+    VerifyFailure,
+    VerifyResult,
+    VersionStatus,
+)
+
+AT = datetime(2025, 11, 23, 12, 0, 1, tzinfo=UTC)
+LOCK = LockStatus("run", "deploy", "pod", 1, 2, AT, AT, live=True)
+PROBLEM = Problem("GM201", "0001", "0001 was edited", "goaime-migrate repair")
+STEP = StepPlan("0001", "add_user_id", (), (), False, ())
+
+
+def standing(
+    state: State = State.APPLIED, *problems: Problem, lock: LockStatus | None = None
+) -> StatusResult:
+    version = VersionStatus("0001", "add_user_id", "", state, None, None, None, 0, None, None)
+    pending = () if state is State.APPLIED else ("0001",)
+    return StatusResult("goaime", "dump:demo", "embedded", None, "0001", pending, problems, lock, (version,))
+
+
+def planned(direction: Direction = Direction.UP, *steps: StepPlan, **given: Any) -> PlanResult:
+    return PlanResult(direction, None, steps, Predicted(1.0, 0, 0), **{"refused": None} | given)
+
+
+def ran(direction: Direction, error: errors.MigrateError | None = None) -> RunResult:
+    versions = () if error else ("0001",)
+    return RunResult(direction, versions, "0001" if error else None, error, Counts(2, 2), (), (), 0.5)
+
+
+class Fake:
+    """A stand-in for Migrator: answers by method name, and a record of the calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.settings: Settings | None = None
+        self.listener: Listener | None = None
+        self.closed = False
+        self.interrupts: list[int] = []
+        self.answers: dict[str, Any] = {
+            "status": standing(),
+            "wait": standing(),
+            "plan": planned(Direction.DOWN, STEP),
+            "up": ran(Direction.UP),
+            "down": ran(Direction.DOWN),
+            "verify": VerifyResult(3, ()),
+            "history": (HistoryEntry(AT, "0001", "up", "applied", 1.0, "me", "here", "0.1.0"),),
+            "lint": LintResult(4),
+            "unlock": UnlockResult(LOCK, ended=False),
+            "stamp": StampResult(("0001",)),
+            "repair": RepairResult(("0001",), ()),
+            "init": InitResult(("alembic-style.ini",), ()),
+            "new": NewResult("0005", "migrations/0005_x.py"),
+        }
+
+    def __call__(self, settings: Settings, listener: Listener) -> Fake:
+        self.settings, self.listener = settings, listener
+        return self
+
+    def __enter__(self) -> Fake:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closed = True
+
+    def interrupt(self, signum: int) -> None:
+        self.interrupts.append(signum)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def method(*given: Any, **named: Any) -> Any:
+            self.calls.append((name, given, named))
+            answer = self.answers[name]
+            if isinstance(answer, BaseException):
+                raise answer
+            return answer(*given, **named) if callable(answer) else answer
+
+        return method
+
+
+class Ended(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def migrator(monkeypatch: pytest.MonkeyPatch) -> Fake:
+    fake = Fake()
+    module = ModuleType("goaime_migrate.migrator")
+    module.Migrator = fake  # type: ignore[attr-defined]
+    module.init = fake.__getattr__("init")  # type: ignore[attr-defined]
+    module.new = fake.__getattr__("new")  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "goaime_migrate.migrator", module)
+    monkeypatch.setattr("goaime_migrate.migrator", module, raising=False)
+    return fake
+
+
+@pytest.fixture
+def run(
+    migrator: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Run]:
+    (tmp_path / "alembic-style.ini").write_text("[goaime-migrate]\nuri = mongodb://app:s3cr3t@h/\n")
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith("GOAIME_MIGRATE_"):
+            monkeypatch.delenv(name)
+
+    def call(*words: str) -> Ended:
+        status = cli.main(words)
+        out, err = capsys.readouterr()
+        assert "s3cr3t" not in out + err
+        return Ended(status, out, err)
+
+    with Path(os.devnull).open() as nobody:
+        monkeypatch.setattr("sys.stdin", nobody)
+        yield call
+
+
+@pytest.fixture
+def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Somebody at a terminal who types this."""
+
+    class Terminal:
+        def __init__(self, text: str) -> None:
+            self.text = text
+
+        def isatty(self) -> bool:
+            return True
+
+        def readline(self) -> str:
+            return self.text
+
+        def close(self) -> None:
+            pass
+
+    return lambda text: monkeypatch.setattr("sys.stdin", Terminal(text))
+
+
+FAILURES: list[tuple[errors.MigrateError, int]] = [
+    (errors.TransformFailed("it raised"), 1),
+    (errors.InvalidUri("bad"), 2),
+    (errors.AuthenticationFailed("no"), 2),
+    (errors.UnknownTarget("which?"), 2),
+    (errors.EditedMigration("edited"), 4),
+    (errors.LockHeld("held"), 6),
+    (errors.LeaseLost("lost"), 7),
+    (errors.ServerUnreachable("gone"), 8),
+    (errors.Irreversible("no way back"), 9),
+    (errors.Interrupted("stopped"), 130),
+]
+
+
+class TestExitStatus:
+    @pytest.mark.parametrize(("error", "status"), FAILURES, ids=[row[0].code for row in FAILURES])
+    @pytest.mark.parametrize(
+        "command", ["status", "plan", "up", "verify", "history", "lint", "wait", "unlock"]
+    )
+    def test_an_error_of_the_facade_ends_the_command(
+        self, run: Run, migrator: Fake, command: str, error: errors.MigrateError, status: int
+    ) -> None:
+        migrator.answers[command] = error
+        ended = run(command, "--json")
+        assert ended.status == status
+        assert f"error[{error.code}]: {error.message}" in ended.err
+        assert ended.json["error"]["code"] == error.code
+        assert "Traceback" not in ended.err
+        assert migrator.closed
+
+    @pytest.mark.parametrize(("error", "status"), FAILURES, ids=[row[0].code for row in FAILURES])
+    @pytest.mark.parametrize(("command", "direction"), [("up", Direction.UP), ("down", Direction.DOWN)])
+    def test_an_error_inside_a_result_shows_the_result_first(
+        self,
+        run: Run,
+        migrator: Fake,
+        command: str,
+        direction: Direction,
+        error: errors.MigrateError,
+        status: int,
+    ) -> None:
+        migrator.answers[command] = ran(direction, error)
+        ended = run(command, "--yes")
+        assert ended.status == status
+        assert "no version was" in ended.out
+        assert error.message in ended.err
+
+    def test_sigterm_is_143(self, run: Run, migrator: Fake) -> None:
+        error = errors.Interrupted("stopped")
+        error.exit_code = 143
+        migrator.answers["up"] = ran(Direction.UP, error)
+        assert run("up").status == 143
+
+    @pytest.mark.parametrize(
+        ("words", "result", "status"),
+        [
+            (("status",), standing(State.PENDING, PROBLEM), 0),
+            (("status", "--check"), standing(), 0),
+            (("status", "--check"), standing(State.PENDING), 3),
+            (("status", "--check"), standing(State.PARTIAL), 3),
+            (("status", "--check"), standing(State.PENDING, PROBLEM), 4),
+            (("status", "--check"), standing(State.APPLIED, PROBLEM, PROBLEM), 4),
+            (("status", "--check"), standing(State.APPLIED, Problem("XX", None, "odd", "")), 4),
+            (("wait",), standing(), 0),
+            (("wait", "--timeout", "0"), standing(State.PENDING), 3),
+            (("verify",), VerifyResult(3, ()), 0),
+            (("verify",), VerifyResult(3, (VerifyFailure("0001", "c", 1, "f", "wrong"),)), 5),
+            (("lint",), LintResult(1), 0),
+            (("lint",), LintResult(1, (PROBLEM,)), 4),
+            (("plan",), planned(), 0),
+            (("plan",), planned(refused=errors.EditedMigration("edited")), 4),
+            (("plan",), planned(refused=errors.Irreversible("no")), 9),
+        ],
+    )
+    def test_a_result_decides_it(
+        self, run: Run, migrator: Fake, words: tuple[str, ...], result: Any, status: int
+    ) -> None:
+        migrator.answers[words[0]] = result
+        ended = run(*words)
+        assert ended.status == status
+        assert ("next: " in ended.err) is (status not in (0, 9)) or status in (4, 9)
+        machine = run(*words, "--json")
+        assert machine.status == status
+        assert (machine.json["error"] is None) is (status == 0)
+
+    def test_what_nobody_foresaw_is_one_line(self, run: Run, migrator: Fake) -> None:
+        migrator.answers["status"] = ZeroDivisionError("at mongodb://app:s3cr3t@h/")
+        ended = run("status")
+        assert ended.status == 1
+        assert ended.err.splitlines()[0] == (
+            "error[GM000]: ZeroDivisionError: at mongodb://app:***@h/ (this is a bug)"
+        )
+        assert "Traceback" not in ended.err
+        assert "Traceback" in run("status", "--verbose").err
+
+    def test_a_refused_plan_is_shown_before_its_error(self, run: Run, migrator: Fake) -> None:
+        migrator.answers["plan"] = planned(Direction.UP, STEP, refused=errors.Irreversible("no way back"))
+        for words in (("plan",), ("up", "--dry-run"), ("down", "--dry-run"), ("down",)):
+            ended = run(*words)
+            assert ended.status == 9
+            assert "0001 add_user_id" in ended.out
+            assert "error[GM801]: no way back" in ended.err
+
+
+class TestUsage:
+    @pytest.mark.parametrize(
+        ("word", "right"),
+        [
+            ("upgrade", "up"), ("migrate", "up"), ("downgrade", "down"), ("create", "new NAME"),
+            ("revision", "new NAME"), ("info", "status"), ("current", "status"), ("rollback", "down"),
+            ("validate", "verify (the documents), or goaime-migrate lint (the files)"),
+            ("statsu", "status"), ("verfy", "verify"), ("xyzzy", "--help lists the commands"),
+        ],
+    )  # fmt: skip
+    def test_a_wrong_word_names_the_right_command(self, run: Run, word: str, right: str) -> None:
+        ended = run(word, "0003")
+        assert ended.status == 2
+        assert ended.err.splitlines() == [
+            f"error[GM100]: there is no command {word}", f"next: goaime-migrate {right}",
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("upgrade",), ("up", "--nonsense"), ("--json",), ("new",), ("status", "extra"), ("stamp",),
+            ("new", "x", "--kind", "y"), ("up", "--where", "{"), ("up", "--where", "[1]"), ("wait", "--timeout", "x"),
+            ("explain", "GM999"), ("up", "--workers", "many"), ("down", "--on-conflict", "maybe"),
+            ("verify", "--sample", "0"), ("status", "--config", "nope.ini"), ("status", "--env", "nope"),
+            ("up", "--workers", "-2"), ("plan", "--down", "--where", "{}"), ("status", "--watch"),
+        ],
+    )  # fmt: skip
+    def test_a_usage_error_is_2_and_json_all_the_same(self, run: Run, words: tuple[str, ...]) -> None:
+        ended = run(*words, "--json")
+        assert ended.status == 2
+        assert ended.json["error"]["code"].startswith("GM10")
+        assert ended.json["error"]["hint"]
+        assert "error[GM10" in ended.err
+
+    def test_options_in_front_are_put_behind(self, run: Run) -> None:
+        ended = run("--uri", "mongodb://app:s3cr3t@h/", "--quiet", "status", "--check")
+        assert ended.status == 2
+        assert "next: goaime-migrate status --check --uri mongodb://app:***@h/ --quiet" in ended.err
+
+    @pytest.mark.parametrize("words", [(), ("--help",), ("-h",), ("up", "--help")])
+    def test_help_is_no_error(self, run: Run, words: tuple[str, ...]) -> None:
+        ended = run(*words)
+        assert ended.status == 0
+        assert ended.out.startswith("Usage: goaime-migrate")
+
+    def test_every_command_is_listed_with_a_sentence(self, run: Run) -> None:
+        listed = run("--help").out
+        for command in app.COMMANDS:
+            assert f"  {command} " in listed
+
+    @pytest.mark.parametrize("command", app.COMMANDS)
+    def test_every_command_takes_the_common_options(self, run: Run, command: str) -> None:
+        shown = run(command, "--help").out
+        for option in (
+            "--config",
+            "--env",
+            "--uri",
+            "--database",
+            "--migrations",
+            "--json",
+            "--quiet",
+            "--verbose",
+        ):
+            assert option in shown
+
+    def test_every_option_that_takes_a_value_is_known_to_the_rewriting(self) -> None:
+        import typer.main
+
+        group: Any = typer.main.get_command(app.application())
+        taking = {
+            name
+            for command in group.commands.values()
+            for option in command.params
+            if option.param_type_name == "option" and not option.is_flag
+            for name in option.opts
+        }
+        assert taking == argv.TAKING_A_VALUE
+
+
+class TestTargets:
+    @pytest.mark.parametrize(
+        ("words", "target"),
+        [
+            (("down", "-1", "--yes"), "+1"),
+            (("down", "--yes", "-12"), "+12"),
+            (("up", "-2"), "+2"),
+            (("up", "+2"), "+2"),
+            (("up", "0003"), "0003"),
+            (("up", "--workers", "2", "-3"), "+3"),
+            (("up", "--", "-3"), "-3"),
+            (("up",), None),
+        ],
+    )
+    def test_steps_are_no_options(
+        self, run: Run, migrator: Fake, words: tuple[str, ...], target: str | None
+    ) -> None:
+        assert run(*words).status == 0
+        assert migrator.calls[-1][0] == words[0]
+        assert migrator.calls[-1][1] == (target,)
+
+    def test_plan_goes_both_ways(self, run: Run, migrator: Fake) -> None:
+        run("plan", "-1", "--down")
+        run("up", "head", "--dry-run", "--where", '{"n": {"$numberLong": "5"}}')
+        run("down", "base", "--dry-run")
+        assert migrator.calls == [
+            ("plan", ("+1",), {"direction": Direction.DOWN, "where": None}),
+            ("plan", ("head",), {"direction": Direction.UP, "where": {"n": 5}}),
+            ("plan", ("base",), {"direction": Direction.DOWN}),
+        ]
+
+    def test_where_is_extended_json(self, run: Run, migrator: Fake) -> None:
+        run("up", "--where", '{"_id": {"$oid": "65f0a1b2c3d4e5f6a7b8c9d0"}}')
+        assert migrator.calls[-1][2] == {"where": {"_id": ObjectId("65f0a1b2c3d4e5f6a7b8c9d0")}}
+
+
+class TestSettings:
+    def test_flags_reach_the_settings(self, run: Run, migrator: Fake) -> None:
+        run(
+            "up", "--workers", "3", "--batch-size", "100", "--max-lag", "1.5", "--max-rate", "10", "--lock-timeout",
+            "0", "--uri", "mongodb://x/", "--database", "d", "--migrations", "m", "--allow-untested-topology",
+        )  # fmt: skip
+        found = migrator.settings
+        assert found is not None
+        assert (found.workers, found.batch_size, found.max_lag, found.max_rate) == (3, 100, 1.5, 10)
+        assert (found.lock_timeout, found.uri, found.database) == (0, "mongodb://x/", "d")
+        assert found.migrations == Path.cwd() / "m"
+        assert found.allow_untested_topology
+
+    def test_the_policy_for_conflicts_may_stand_in_the_file(self, run: Run, migrator: Fake) -> None:
+        with Path("alembic-style.ini").open("a") as ini:
+            ini.write("on_conflict = restore\n")
+        run("down", "--yes")
+        run("down", "--yes", "--on-conflict", "stop")
+        assert [call[2]["on_conflict"] for call in migrator.calls] == [OnConflict.RESTORE, OnConflict.STOP]
+
+    def test_new_and_lint_need_no_connection_string(self, run: Run, migrator: Fake) -> None:
+        Path("alembic-style.ini").write_text("[goaime-migrate]\nuri = ${NOWHERE}\n")
+        assert run("lint").status == 0
+        assert run("new", "add_x", "--kind", "index").status == 0
+        assert migrator.calls[-1][1][1:] == ("add_x", "index")
+        assert run("status").status == 2
+
+    def test_verbose_tells_the_sources_without_secrets(self, run: Run) -> None:
+        assert (
+            "uri = mongodb://app:***@h/ (alembic-style.ini [goaime-migrate])"
+            in run("status", "--verbose").err
+        )
+
+
+ASKING: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
+    (("down",), "down", {"on_conflict": OnConflict.KEEP}),
+    (("stamp", "0001"), "stamp", {"dry_run": False}),
+    (("repair",), "repair", {"dry_run": False}),
+    (("unlock", "--force"), "unlock", {"force": True}),
+]
+
+
+@pytest.mark.parametrize(("words", "method", "named"), ASKING, ids=[row[1] for row in ASKING])
+class TestConfirmation:
+    def did(self, migrator: Fake, method: str, named: dict[str, Any]) -> bool:
+        return any(call[0] == method and call[2] == named for call in migrator.calls)
+
+    def test_nobody_there_is_9(
+        self, run: Run, migrator: Fake, words: tuple[str, ...], method: str, named: dict[str, Any]
+    ) -> None:
+        ended = run(*words, "--json")
+        assert ended.status == 9
+        assert ended.json["error"]["code"] == "GM802"
+        assert "--yes" in ended.err
+        assert not self.did(migrator, method, named)
+
+    def test_yes_does_not_ask(
+        self, run: Run, migrator: Fake, words: tuple[str, ...], method: str, named: dict[str, Any]
+    ) -> None:
+        ended = run(*words, "--yes")
+        assert ended.status == 0
+        assert "[y/N]" not in ended.err
+        assert self.did(migrator, method, named)
+
+    @pytest.mark.parametrize(("typed", "status"), [("y\n", 0), ("YES\n", 0), ("n\n", 9), ("\n", 9), ("", 9)])
+    def test_what_is_typed_decides(
+        self, run: Run, migrator: Fake, answer: Callable[[str], None], words: tuple[str, ...], method: str,
+        named: dict[str, Any], typed: str, status: int,
+    ) -> None:  # fmt: skip
+        answer(typed)
+        ended = run(*words)
+        assert ended.status == status
+        assert "[y/N]" in ended.err
+        assert "0001" in ended.err or "deploy" in ended.err
+        assert self.did(migrator, method, named) is (status == 0)
+
+    def test_nothing_to_do_asks_nothing(
+        self, run: Run, migrator: Fake, words: tuple[str, ...], method: str, named: dict[str, Any]
+    ) -> None:
+        nothing = {
+            "plan": planned(Direction.DOWN, message="nothing is applied"),
+            "stamp": StampResult(()),
+            "repair": RepairResult((), ()),
+            "unlock": UnlockResult(None, ended=False),
+        }
+        migrator.answers.update(nothing)
+        ended = run(*words)
+        assert ended.status == 0
+        assert "[y/N]" not in ended.err
+
+
+@pytest.mark.parametrize(
+    "words", [("up", "--yes"), ("unlock",), ("stamp", "1", "--dry-run"), ("repair", "--dry-run")]
+)
+def test_these_never_ask(run: Run, words: tuple[str, ...]) -> None:
+    assert run(*words).status == 0
+
+
+class TestOutput:
+    @pytest.mark.parametrize(
+        ("words", "keys"),
+        [
+            (("status",), ["database", "server", "mode", "current", "head", "pending", "problems", "lock", "versions"]),
+            (("wait",), ["database", "pending", "versions"]),
+            (("up",), ["direction", "applied", "failed", "documents", "conflicts", "warnings", "duration_s"]),
+            (("down", "--yes"), ["direction", "reverted", "failed", "documents", "conflicts", "warnings", "duration_s"]),
+            (("plan",), ["direction", "target", "steps", "predicted", "refused"]),
+            (("verify",), ["checked", "failures"]),
+            (("lint",), ["checked", "problems"]),
+            (("unlock",), ["lock", "ended"]),
+            (("stamp", "1", "--yes"), ["recorded", "removed"]),
+            (("repair", "--yes"), ["accepted", "dropped"]),
+            (("init",), ["created", "kept"]),
+            (("new", "x"), ["version", "path"]),
+            (("explain", "GM301"), ["errors"]),
+            (("explain",), ["errors"]),
+        ],
+    )  # fmt: skip
+    def test_json_is_one_value_with_the_keys_of_the_contract(
+        self, run: Run, words: tuple[str, ...], keys: list[str]
+    ) -> None:
+        ended = run(*words, "--json")
+        assert ended.status == 0
+        assert set(keys) <= set(ended.json)
+        assert ended.json["error"] is None
+
+    def test_history_is_a_list(self, run: Run) -> None:
+        assert run("history", "--json").json[0]["version"] == "0001"
+
+    def test_a_migration_that_prints_does_not_spoil_the_result(self, run: Run, migrator: Fake) -> None:
+        def noisy(*_: Any, **__: Any) -> RunResult:
+            print("hello from a migration")
+            return ran(Direction.UP)
+
+        migrator.answers["up"] = noisy
+        ended = run("up", "--json")
+        assert ended.json["applied"] == ["0001"]
+        assert "hello from a migration" in ended.err
+
+    def test_progress_goes_to_stderr_and_quiet_hides_it(self, run: Run, migrator: Fake) -> None:
+        def telling(*_: Any, **__: Any) -> RunResult:
+            assert migrator.listener is not None
+            migrator.listener(StageStarted("up", ("0001",), "sessions", 5))
+            return ran(Direction.UP)
+
+        migrator.answers["up"] = telling
+        assert "0001 up sessions: 5 documents" in run("up").err
+        ended = run("up", "--quiet")
+        assert (ended.out, ended.err) == ("", "")
+
+    @pytest.mark.parametrize(
+        "command", ["status", "plan", "verify", "history", "lint", "wait", "unlock", "explain"]
+    )
+    def test_quiet_still_shows_what_a_reading_command_was_asked_for(self, run: Run, command: str) -> None:
+        assert run(command, "--quiet").out
+
+    @pytest.mark.parametrize("code", ["GM301", "gm301", "301", "TransformFailed", "error[GM301]:"])
+    def test_explain_takes_what_people_paste(self, run: Run, code: str) -> None:
+        assert run("explain", code).out.startswith("GM301 TransformFailed, exit 1")
+
+    def test_watch_follows_a_run_to_its_end(
+        self, run: Run, migrator: Fake, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(reading, "WATCH_EVERY_S", 0)
+        steps = iter(
+            [standing(State.PENDING), standing(State.RUNNING, lock=LOCK), standing(State.PARTIAL), standing()]
+        )
+        migrator.answers["status"] = lambda: next(steps)
+        ended = run("status", "--watch")
+        assert ended.out.count("database") == 3
+        assert "0001 unfinished" in ended.out.splitlines()[-1]
+
+
+class TestSignals:
+    def test_the_first_asks_and_the_second_stops(self, run: Run, migrator: Fake) -> None:
+        def hit_twice(*_: Any, **__: Any) -> RunResult:
+            signal.raise_signal(signal.SIGINT)
+            assert migrator.interrupts == [signal.SIGINT]
+            signal.raise_signal(signal.SIGTERM)
+            raise AssertionError("the second signal did not stop it")
+
+        migrator.answers["up"] = hit_twice
+        before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+        ended = run("up", "--json")
+        assert ended.status == 143
+        assert ended.json["error"]["code"] == "GM901"
+        assert "goaime-migrate up goes on from there" in ended.err
+        assert migrator.closed
+        assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+    def test_other_commands_stop_at_once(self, run: Run, migrator: Fake) -> None:
+        migrator.answers["verify"] = lambda **_: signal.raise_signal(signal.SIGINT)
+        assert run("verify").status == 130
+        migrator.answers["verify"] = lambda **_: signal.raise_signal(signal.SIGTERM)
+        assert run("verify").status == 143
+        assert migrator.closed
+
+
+class TestProcess:
+    """What only a process of its own can show."""
+
+    def go(self, *words: str, **given: Any) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "goaime_migrate", *words]
+        return subprocess.run(command, check=False, capture_output=True, text=True, **given)
+
+    def test_the_version_imports_next_to_nothing(self) -> None:
+        code = (
+            "import sys; from goaime_migrate.cli import main; main(['--version']);"
+            "assert not {'typer', 'rich', 'pydantic', 'pymongo', 'bson'} & set(sys.modules)"
+        )
+        ended = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+        assert ended.stdout.startswith("goaime-migrate ")
+
+    def test_text_without_a_terminal_imports_neither_rich_nor_the_driver(self) -> None:
+        code = (
+            "import sys; from goaime_migrate.cli import main; main(['explain']);"
+            "assert not {'rich', 'pymongo', 'bson'} & set(sys.modules)"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+    def test_a_reader_that_leaves_is_no_failure(self) -> None:
+        command = f"{sys.executable} -m goaime_migrate explain | true; echo ${{PIPESTATUS[0]}}"
+        ended = subprocess.run(["bash", "-c", command], check=False, capture_output=True, text=True)
+        assert (ended.stdout, ended.stderr) == ("0\n", "")
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+    def test_a_full_disk_is_a_failure(self) -> None:
+        with Path("/dev/full").open("w") as full:
+            command = [sys.executable, "-m", "goaime_migrate", "explain"]
+            ended = subprocess.run(command, check=False, stdout=full, stderr=subprocess.PIPE, text=True)
+        assert ended.returncode == 1
+        assert "the result cannot be written: No space left on device" in ended.stderr
+
+    def test_an_ascii_terminal_is_no_failure(self) -> None:
+        env = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
+        assert self.go("--help", env=env).returncode == 0
+        assert self.go("explain", "é", env=env).returncode == 2

@@ -1,0 +1,446 @@
+"""What people read: plain in a pipe, within 80 columns, the types and the order of fields told."""
+
+from __future__ import annotations
+
+import doctest
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from bson import DatetimeMS, Decimal128, Int64, ObjectId
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goaime_migrate import errors
+from goaime_migrate.errors import Problem, TransformFailed
+from goaime_migrate.events import BatchCommitted, Event, LockWaiting, Notice, StageFinished, StageStarted
+from goaime_migrate.render import diff, plan, run, status, text, words
+from goaime_migrate.render.errors import error
+from goaime_migrate.render.progress import Lines, Meter
+from goaime_migrate.render.style import Style, clean, columns
+from goaime_migrate.render.values import value
+from goaime_migrate.results import (
+    Conflict,
+    Counts,
+    Direction,
+    DownPreview,
+    HistoryEntry,
+    LintResult,
+    LockStatus,
+    OperationPlan,
+    PlanResult,
+    Predicted,
+    Progress,
+    RepairResult,
+    RunResult,
+    Sample,
+    StampResult,
+    State,
+    StatusResult,
+    StepPlan,
+    UnlockResult,
+    VerifyFailure,
+    VerifyResult,
+    VersionStatus,
+    WarningCount,
+)
+
+PIPE = Style()
+TERMINAL = Style(color=True, symbols=True, width=80)
+AT = datetime(2025, 11, 23, 12, 0, 1, tzinfo=UTC)
+OID = ObjectId("65f0a1b2c3d4e5f6a7b8c9d0")
+
+
+@pytest.mark.parametrize("module", [words, status])
+def test_examples_in_docstrings(module: Any) -> None:
+    assert doctest.testmod(module).failed == 0
+
+
+def version(number: int, state: State, **given: Any) -> VersionStatus:
+    values: dict[str, Any] = {
+        "version": f"{number:04d}", "name": f"step_{number}", "description": "", "state": state,
+        "applied_at": None, "duration_s": None, "documents": None, "warnings": 0, "progress": None,
+        "checksum": None,
+    }  # fmt: skip
+    return VersionStatus(**values | given)
+
+
+def standing(*versions: VersionStatus, **given: Any) -> StatusResult:
+    values: dict[str, Any] = {
+        "database": "goaime", "server": "mongodb://app:***@db1:27017", "mode": "transactional", "current": None,
+        "head": "0001", "pending": tuple(v.version for v in versions if v.state is not State.APPLIED),
+        "problems": (), "lock": None, "versions": versions,
+    }  # fmt: skip
+    return StatusResult(**values | given)
+
+
+APPLIED = version(1, State.APPLIED, applied_at=AT, duration_s=103.2, documents=Counts(300000, 299000, 1000))
+PARTIAL = version(
+    2, State.PARTIAL, documents=Counts(7, 4, 0, 3), progress=Progress(12, 300, 2.0, 99.0), warnings=2
+)
+LOCK = LockStatus("run", "deploy", "pod-7f", 4711, 12, AT, AT + timedelta(seconds=30), live=True)
+
+
+class TestStatus:
+    def test_as_a_whole(self) -> None:
+        assert status.status(standing(APPLIED, PARTIAL, version(3, State.PENDING)), PIPE).splitlines() == [
+            "database  goaime",
+            "server    mongodb://app:***@db1:27017",
+            "mode      transactional",
+            "",
+            "VERSION  NAME    STATE    APPLIED (UTC)     DOCUMENTS   TIME",
+            "0001     step_1  applied  2025-11-23 12:00    300,000  1m43s",
+            "0002     step_2  partial                            7",
+            "         12 of 300 (4%), 2/s, ETA 1m39s; 3 conflicts; 2 warnings",
+            "0003     step_3  pending",
+            "",
+            "0002 unfinished; next: goaime-migrate up (goes on), or goaime-migrate down",
+        ]
+
+    @pytest.mark.parametrize(
+        ("result", "last"),
+        [
+            (standing(), "no migrations; next: goaime-migrate new NAME"),
+            (standing(APPLIED, current="0001"), "up to date at 0001"),
+            (standing(version(1, State.PENDING)), "1 pending; next: goaime-migrate up"),
+            (standing(version(1, State.FAILED)), "0001 unfinished; next: goaime-migrate up (goes on), or goaime-migrate down"),
+            (standing(PARTIAL, lock=LOCK), "a run is active; next: goaime-migrate status --watch"),
+            (standing(APPLIED, problems=(Problem("GM201", "0001", "edited", "repair it"),)), "1 problem; next: repair it"),
+        ],
+    )  # fmt: skip
+    def test_ends_with_the_next_command(self, result: StatusResult, last: str) -> None:
+        assert status.status(result, PIPE).splitlines()[-1] == last
+
+    def test_shows_who_holds_the_lock(self) -> None:
+        lines = "\n".join(status.lock(LOCK, PIPE))
+        assert "deploy on pod-7f, process 4711 since 2025-11-23 12:00 UTC" in lines
+        assert "12:00:31 UTC" in lines
+
+    def test_every_problem_has_its_hint_where_there_are_several(self) -> None:
+        problems = tuple(Problem("GM201", f"000{n}", f"edited {n}", f"mend {n}") for n in (1, 2))
+        shown = status.status(standing(APPLIED, problems=problems), PIPE)
+        assert "! GM201 0001: edited 1\n  next: mend 1" in shown
+        assert "next: mend 2" in shown
+
+    @given(st.text("abcdefghijklmnop_数", min_size=1, max_size=90))
+    def test_fits_in_80_columns_whatever_the_name(self, name: str) -> None:
+        long = version(
+            1, State.REVERTING, name=name, applied_at=AT, duration_s=1e5, documents=Counts(10**9, 10**9)
+        )
+        for style in (PIPE, Style(symbols=True)):
+            assert all(columns(line) <= 80 for line in status.status(standing(long), style).splitlines())
+
+    def test_a_pipe_gets_plain_ascii_and_a_terminal_colours(self) -> None:
+        assert status.status(standing(APPLIED, PARTIAL), PIPE).isascii()
+        assert "\x1b" not in status.status(standing(APPLIED, PARTIAL), PIPE)
+        assert "✓ applied" in status.status(standing(APPLIED), TERMINAL)
+        assert "\x1b[32m" in status.status(standing(APPLIED), TERMINAL)
+
+
+class TestDiff:
+    @pytest.mark.parametrize(
+        ("before", "after", "lines"),
+        [
+            ({"a": 1}, {"a": 1}, ["no change"]),
+            ({"a": 1}, {"a": 1, "b": None}, ["+ b  null"]),
+            ({"a": 1, "b": "x"}, {"a": 1}, ['- b  "x"']),
+            ({"a": 1}, {"a": 2}, ["~ a  1 -> 2"]),
+            ({"a": 1}, {"a": 1.0}, ["~ a  1 -> 1.0  (int -> double)"]),
+            ({"a": 1}, {"a": True}, ["~ a  1 -> true  (int -> bool)"]),
+            ({"a": 1}, {"a": Int64(1)}, ["~ a  1 -> Int64(1)  (int -> long)"]),
+            ({"a": 0.0}, {"a": -0.0}, ["~ a  0.0 -> -0.0"]),
+            ({"a": float("nan")}, {"a": float("nan")}, ["no change"]),
+            ({"a": {"b": {"c": 1}}}, {"a": {"b": {"c": 2}}}, ["~ a.b.c  1 -> 2"]),
+            ({"a": {"b": 1, "c": 2}}, {"a": {"c": 2, "b": 1}}, ["> a.c  moved to the front"]),
+            ({"a": 1, "b": 2, "c": 3}, {"b": 2, "c": 3, "a": 1}, ["> a  moved behind c"]),
+            ({"a.b": 1}, {"a.b": 2}, ['~ "a.b"  1 -> 2']),
+            ({"a": []}, {"a": [1]}, ["~ a  [] -> [1]"]),
+            ({"a": [1, 2]}, {"a": [1]}, ["- a  1 element: 2"]),
+            ({"a": [{"x": 1}] * 3}, {"a": [{"x": 2}] * 3},
+             ["~ a[0].x  1 -> 2", "  a       2 more of 3 elements changed"]),
+            (dict.fromkeys("abcdefgh", 1), dict.fromkeys("hgfedcba", 1), ["> order  7 moved, now: h, g, f, e, d, c, b, a"]),
+            ({"d": datetime(2025, 5, 26, 11, 35, 30, 239000)}, {"d": "x"},
+             ['~ d  date(2025-05-26T1... -> "x"  (date -> string)']),
+        ],
+    )  # fmt: skip
+    def test_lines(self, before: dict[str, Any], after: dict[str, Any], lines: list[str]) -> None:
+        assert diff.lines(before, after, PIPE, limit=20, indent=0) == lines
+
+    def test_a_long_one_is_cut_and_the_rest_counted(self) -> None:
+        shown = diff.lines({}, {f"f{n}": n for n in range(30)}, PIPE, limit=12)
+        assert len(shown) == 12
+        assert shown[-1].strip() == "... 19 more"
+
+    documents = st.dictionaries(
+        st.text("abc", max_size=2),
+        st.recursive(
+            st.none() | st.booleans() | st.integers(-2, 2) | st.floats() | st.text("x\n\x1bé", max_size=100),
+            lambda inner: (
+                st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", max_size=2), inner, max_size=3)
+            ),
+            max_leaves=8,
+        ),
+        max_size=4,
+    )
+
+    @given(documents, documents)
+    def test_nothing_is_said_only_where_the_bytes_are_equal(
+        self, before: dict[str, Any], after: dict[str, Any]
+    ) -> None:
+        assert bool(diff.changes(before, after, PIPE)) is not diff.same(before, after)
+
+    @given(documents, documents)
+    def test_no_line_is_too_long_and_none_steers_the_terminal(
+        self, before: dict[str, Any], after: dict[str, Any]
+    ) -> None:
+        for line in diff.lines(before, after, PIPE, limit=12):
+            assert columns(line) <= 80
+            assert line.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("item", "shown"),
+    [
+        (None, "null"),
+        (OID, 'ObjectId("65f0a1b2c3d4e5f6a7b8c9d0")'),
+        (Decimal128("1.10"), 'Decimal128("1.10")'),
+        (DatetimeMS(-(2**62)), "date(-4611686018427387904 ms)"),
+        (b"abc", "Binary(0, 3 bytes)"),
+        ({"a": [1, {"b": 2}]}, "{a: [1, {b: 2}]}"),
+        ("a\x1b[31m\n", '"a\\u001b[31m\\n"'),
+        ("é", '"\\u00e9"'),
+        (float("inf"), "Infinity"),
+        (datetime(2025, 1, 1, 2, tzinfo=timezone(timedelta(hours=2))), "date(2025-01-01T00:00:00.000Z)"),
+    ],
+)
+def test_values_show_their_types(item: Any, shown: str) -> None:
+    assert value(item) == shown
+
+
+@given(st.text(max_size=40))
+def test_clean_text_cannot_steer_a_terminal(found: str) -> None:
+    assert clean(found).replace("\n", "").replace("\t", "").isprintable()
+
+
+SAMPLE = Sample(OID, {"_id": OID, "a": 1}, {"_id": OID, "a": 1, "user_id": None})
+STEP = StepPlan(
+    "0001",
+    "add_user_id",
+    (
+        OperationPlan("transform sessions", "sessions", 1200, 1100, 100),
+        OperationPlan("index x", None, None, None, None),
+    ),
+    (SAMPLE,),
+    False,
+    (WarningCount("0001", "no such problem", 12, ("x", OID)),),
+    ("be careful",),
+)
+PLAN = PlanResult(Direction.UP, "0001", (STEP,), Predicted(103.4, 123_456_789, 0), None)
+
+
+class TestPlan:
+    def test_as_a_whole(self) -> None:
+        assert plan.plan(PLAN, PIPE).splitlines() == [
+            "plan up to 0001: apply 1 version",
+            "",
+            "0001 add_user_id",
+            "  - transform sessions",
+            "    1,200 documents matched, 1,100 changed, 100 unchanged",
+            "  - index x",
+            "  ! be careful",
+            '  warning: no such problem: 12 times (for example "x",',
+            '           ObjectId("65f0a1b2c3d4e5f6a7b8c9d0"))',
+            '  document ObjectId("65f0a1b2c3d4e5f6a7b8c9d0")',
+            "    + user_id  null",
+            "",
+            "predicted: about 1m43s, journal 123 MB",
+            "nothing was written; next: goaime-migrate up 0001",
+        ]
+
+    def test_nothing_to_do_is_one_sentence(self) -> None:
+        result = PlanResult(Direction.UP, None, (), Predicted(0, 0, 0), None, message="already at 0004")
+        assert plan.plan(result, PIPE) == "already at 0004"
+
+    def test_estimates_are_called_so(self) -> None:
+        shown = plan.plan(PlanResult(Direction.UP, None, (STEP,), Predicted(1, 0, 0), None, sampled=10), PIPE)
+        assert "about 1,200 documents matched" in shown
+
+    def test_the_way_back_says_what_it_would_find(self) -> None:
+        shown = plan.plan(
+            PlanResult(Direction.DOWN, None, (STEP,), Predicted(1, 0, 0), None, DownPreview(5, 0, 12)), PIPE
+        )
+        assert "plan down: take back 1 version" in shown
+        assert "   5  come back exactly as they were" in shown
+        assert "  12  have changes in the very same fields" in shown
+        assert "inserted since" not in shown
+
+    def test_the_irreversible_is_said(self) -> None:
+        step = StepPlan("0001", "x", (), (), True, ())
+        shown = plan.plan(PlanResult(Direction.UP, None, (step,), Predicted(1, 0, 0), None), PIPE)
+        assert "irreversible: there is no way back" in shown
+
+
+class TestRun:
+    @pytest.mark.parametrize(
+        ("result", "last"),
+        [
+            (RunResult(Direction.UP, ("0001", "0002"), None, None, Counts(10, 9, 1), (), (), 4.26),
+             "applied 0001-0002 in 4.3s: 10 documents: 9 changed, 1 unchanged"),
+            (RunResult(Direction.DOWN, ("0002", "0001"), None, None, Counts(), (), (), 0.0123),
+             "took back 0002-0001 in 12ms: no documents"),
+            (RunResult(Direction.UP, (), None, None, Counts(), (), (), 0.1, message="already at 0004"), "already at 0004"),
+            (RunResult(Direction.UP, (), None, None, Counts(), (), (), 0.1), "nothing to do"),
+            (RunResult(Direction.UP, (), "0001", TransformFailed("x"), Counts(5, 5), (), (), 0.1),
+             "no version was applied; seen so far: 5 documents: 5 changed"),
+        ],
+    )  # fmt: skip
+    def test_ends_with_a_summary(self, result: RunResult, last: str) -> None:
+        assert run.run(result, PIPE).splitlines()[-1] == last
+
+    def test_lists_conflicts_warnings_and_newcomers(self) -> None:
+        conflicts = tuple(Conflict("0001", "sessions", n, ("score", "a.b")) for n in range(12))
+        warned = (WarningCount("0001", "odd", 1, (1, 2, 3, 4)), WarningCount("0001", "often", 9, ()))
+        shown = run.run(
+            RunResult(Direction.DOWN, ("0001",), None, None, Counts(), conflicts, warned, 1, born=3), PIPE
+        )
+        assert shown.index("often: 9 times") < shown.index("odd: 1 times (for example 1, 2, 3)")
+        assert '  - 0001 sessions 0: score, "a.b"' in shown
+        assert "12 conflicts" in shown
+        assert "... 2 more" in shown
+        assert "3 documents inserted since" in shown
+
+
+class TestSmallerResults:
+    def test_verify(self) -> None:
+        failures = tuple(VerifyFailure("0003", "sessions", n, "a.b", "is wrong") for n in range(25))
+        shown = text.verify(VerifyResult(100, failures, ("0001", "0003")), PIPE).splitlines()
+        assert shown[0] == "  - 0003 sessions 0 a.b: is wrong"
+        assert shown[-2:] == ["  ... 5 more (--verbose, or --json)",
+                              "checked 100 documents against 0001, 0003: 25 failures"]  # fmt: skip
+        assert text.verify(VerifyResult(1, ()), PIPE) == "checked 1 document: every promise is kept"
+
+    def test_history(self) -> None:
+        entry = HistoryEntry(
+            AT, "0001", "up", "applied", 12.3, "deploy", "a-host-with-a-long-name" * 3, "0.1.0"
+        )
+        shown = text.history((entry,), PIPE).splitlines()
+        assert shown[1].startswith("2025-11-23 12:00  0001     up      applied  12.3s  deploy@a-host")
+        assert all(columns(line) <= 80 for line in shown)
+        assert "nothing has been applied" in text.history((), PIPE)
+
+    def test_lint(self) -> None:
+        found = LintResult(4, (Problem("GM204", "0003", "0002 is missing", "rename it"),))
+        assert text.lint(found, PIPE).splitlines() == [
+            "! GM204 0003: 0002 is missing", "  next: rename it", "checked 4 files: 1 problem",
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("result", "last"),
+        [
+            (UnlockResult(None, ended=False), "no lock is held"),
+            (UnlockResult(LOCK, ended=True), "the lease was ended; whoever held it can write no more"),
+            (
+                UnlockResult(LOCK, ended=False),
+                "its holder is alive; to end it all the same: goaime-migrate unlock --force",
+            ),
+        ],
+    )
+    def test_unlock(self, result: UnlockResult, last: str) -> None:
+        assert text.unlock(result, PIPE).splitlines()[-1] == last
+
+    def test_stamp_and_repair(self) -> None:
+        assert (
+            text.stamp(StampResult(("0001", "0002")), would=True)
+            == "would record as applied, not run: 0001-0002"
+        )
+        assert text.stamp(StampResult(())) == "nothing to stamp: the records say so already"
+        assert text.repair(RepairResult(("0001",), ("0007",))).splitlines() == [
+            "accepted the edited files of: 0001", "dropped what removed files left: 0007",
+        ]  # fmt: skip
+        assert text.repair(RepairResult((), ())) == "nothing to repair"
+
+    def test_every_code_is_explained(self) -> None:
+        listed = text.codes(PIPE)
+        for code, cls in errors.catalogue().items():
+            assert code in listed
+            assert text.explain(cls, PIPE).startswith(f"{code} {cls.__name__}, exit {cls.exit_code}\n\n")
+
+
+class TestErrors:
+    def test_cause_evidence_place_and_next_command(self) -> None:
+        found = TransformFailed(
+            "it raised TypeError", hint="mend it, then goaime-migrate up", version="0003", id=OID, field="total",
+            detail='File "x.py", line 4\n  total += 1',
+        )  # fmt: skip
+        assert error(found, PIPE).splitlines() == [
+            "error[GM301]: it raised TypeError",
+            '  File "x.py", line 4',
+            "    total += 1",
+            '  at: version 0003, _id ObjectId("65f0a1b2c3d4e5f6a7b8c9d0"), field total',
+            "next: mend it, then goaime-migrate up",
+        ]
+
+    def test_long_evidence_is_cut_at_its_beginning(self) -> None:
+        found = TransformFailed("x", detail="\n".join(map(str, range(30))))
+        shown = error(found, PIPE).splitlines()
+        assert shown[1:3] == ["  ... 10 lines before (--verbose shows them)", "  10"]
+        assert len(error(found, Style(verbose=True)).splitlines()) == 31
+
+    def test_control_characters_are_shown_not_obeyed(self) -> None:
+        assert "\x1b" not in error(TransformFailed("a\x1b[2J", detail="\x1b]0;x\x07", hint="\x9b"), PIPE)
+
+
+class TestLines:
+    def feed(self, *events: tuple[float, Event]) -> list[str]:
+        clock = [0.0]
+        lines = Lines(lambda: clock[0], lambda: AT)
+        said = []
+        for at, event in events:
+            clock[0] = at
+            said.append(lines.feed(event))
+        return [line.removeprefix("12:00:01 ") for line in said if line]
+
+    def test_start_some_batches_and_end(self) -> None:
+        both = ("0001", "0002", "0003", "0004")
+        batches = [(n / 10, BatchCommitted(both, n * 290, 300_000)) for n in range(1, 51)]
+        assert self.feed(
+            (0, StageStarted("up", both, "sessions", 300_000)),
+            *batches,
+            (9, StageFinished("up", both, "sessions", 300_000, 9, 9.0)),
+        ) == [
+            "0001-0004 up sessions: 300,000 documents",
+            "0001-0004 sessions 5,800/300,000 1% 2,900/s ETA 1m41s",
+            "0001-0004 sessions 11,600/300,000 3% 2,900/s ETA 1m39s",
+            "0001-0004 up sessions: done, 300,000 documents, 9 changed, 9s",
+        ]
+
+    def test_a_resumed_stage_counts_its_rate_from_where_it_goes_on(self) -> None:
+        assert self.feed(
+            (0, StageStarted("up", ("0001",), "sessions", 200, done=100)),
+            (10, BatchCommitted(("0001",), 110, 200)),
+        ) == [
+            "0001 up sessions: 200 documents, goes on after 100",
+            "0001 sessions 110/200 55% 1/s ETA 1m30s",
+        ]
+
+    def test_waiting_is_told_now_and_then(self) -> None:
+        events = [(float(n), LockWaiting("bob", float(n), 60.0)) for n in range(40)]
+        assert [line.split(": ")[1] for line in self.feed(*events)] == [
+            "0 of 60 s",
+            "15 of 60 s",
+            "30 of 60 s",
+        ]
+
+    def test_notices_are_told_at_once(self) -> None:
+        assert self.feed((0, Notice("one")), (0, Notice("two\x1b"))) == ["one", "two\\x1b"]
+
+    def test_a_batch_of_a_stage_that_nobody_announced(self) -> None:
+        assert self.feed((5, BatchCommitted(("0001",), 5, None))) == ["0001 5"]
+
+    def test_a_meter_forgets_what_is_long_ago(self) -> None:
+        meter = Meter(0, 0.0)
+        for second in range(1, 101):
+            meter.mark(second if second < 50 else 50 + (second - 50) * 10, float(second))
+        assert meter.rate == pytest.approx(10)
+        assert meter.eta(1550) == pytest.approx(100)
+        assert Meter(0, 0).rate is None
