@@ -29,14 +29,16 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
-    uri: str = Field("", repr=False)
-    database: str | None = Field(None, min_length=1, max_length=63, pattern=r'^[^/\\. "$*<>:|?\x00]+$')
+    uri: str = Field(default="", repr=False)
+    database: str | None = Field(
+        default=None, min_length=1, max_length=63, pattern=r'^[^/\\. "$*<>:|?\x00]+$'
+    )
     migrations: Path = Path("migrations")
-    lock_timeout: float = Field(60.0, ge=0)
-    workers: int | None = Field(None, ge=1)
-    batch_size: int | None = Field(None, ge=1)
-    max_lag: float | None = Field(None, gt=0)
-    max_rate: float | None = Field(None, gt=0)
+    lock_timeout: float = Field(default=60.0, ge=0)
+    workers: int | None = Field(default=None, ge=1)
+    batch_size: int | None = Field(default=None, ge=1)
+    max_lag: float | None = Field(default=None, gt=0)
+    max_rate: float | None = Field(default=None, gt=0)
     on_conflict: OnConflict = OnConflict.KEEP
     allow_untested_topology: bool = False
 

@@ -146,8 +146,9 @@ def _longest_rising(numbers: Sequence[int]) -> set[int]:
 
 
 def _pair(old: Any, new: Any, style: Style) -> str:
-    width = max((style.width - 40) // 2, 16)
-    return f"{value(old, style, width)} {style.arrow} {value(new, style, width)}"
+    room = max(style.width - 40, 32)
+    left = value(old, style, room // 2)
+    return f"{left} {style.arrow} {value(new, style, room - columns(left))}"
 
 
 def _join(path: str, name: str) -> str:

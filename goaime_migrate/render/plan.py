@@ -101,6 +101,8 @@ def _preview(found: DownPreview) -> list[str]:
 
 
 def _predicted(found: Predicted) -> list[str]:
+    if not (found.seconds or found.journal_bytes or found.oplog_bytes):
+        return []
     parts = [f"about {duration(found.seconds)}"]
     if found.journal_bytes:
         parts.append(f"journal {size(found.journal_bytes)}")

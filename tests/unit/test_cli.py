@@ -218,6 +218,7 @@ class TestExitStatus:
         self,
         run: Run,
         migrator: Fake,
+        *,
         command: str,
         direction: Direction,
         error: errors.MigrateError,
@@ -290,29 +291,52 @@ class TestUsage:
     @pytest.mark.parametrize(
         ("word", "right"),
         [
-            ("upgrade", "up"), ("migrate", "up"), ("downgrade", "down"), ("create", "new NAME"),
-            ("revision", "new NAME"), ("info", "status"), ("current", "status"), ("rollback", "down"),
+            ("upgrade", "up"),
+            ("migrate", "up"),
+            ("downgrade", "down"),
+            ("create", "new NAME"),
+            ("revision", "new NAME"),
+            ("info", "status"),
+            ("current", "status"),
+            ("rollback", "down"),
             ("validate", "verify (the documents), or goaime-migrate lint (the files)"),
-            ("statsu", "status"), ("verfy", "verify"), ("xyzzy", "--help lists the commands"),
+            ("statsu", "status"),
+            ("verfy", "verify"),
+            ("xyzzy", "--help lists the commands"),
         ],
-    )  # fmt: skip
+    )
     def test_a_wrong_word_names_the_right_command(self, run: Run, word: str, right: str) -> None:
         ended = run(word, "0003")
         assert ended.status == 2
         assert ended.err.splitlines() == [
-            f"error[GM100]: there is no command {word}", f"next: goaime-migrate {right}",
-        ]  # fmt: skip
+            f"error[GM100]: there is no command {word}",
+            f"next: goaime-migrate {right}",
+        ]
 
     @pytest.mark.parametrize(
         "words",
         [
-            ("upgrade",), ("up", "--nonsense"), ("--json",), ("new",), ("status", "extra"), ("stamp",),
-            ("new", "x", "--kind", "y"), ("up", "--where", "{"), ("up", "--where", "[1]"), ("wait", "--timeout", "x"),
-            ("explain", "GM999"), ("up", "--workers", "many"), ("down", "--on-conflict", "maybe"),
-            ("verify", "--sample", "0"), ("status", "--config", "nope.ini"), ("status", "--env", "nope"),
-            ("up", "--workers", "-2"), ("plan", "--down", "--where", "{}"), ("status", "--watch"),
+            ("upgrade",),
+            ("up", "--nonsense"),
+            ("--json",),
+            ("new",),
+            ("status", "extra"),
+            ("stamp",),
+            ("new", "x", "--kind", "y"),
+            ("up", "--where", "{"),
+            ("up", "--where", "[1]"),
+            ("wait", "--timeout", "x"),
+            ("explain", "GM999"),
+            ("up", "--workers", "many"),
+            ("down", "--on-conflict", "maybe"),
+            ("verify", "--sample", "0"),
+            ("status", "--config", "nope.ini"),
+            ("status", "--env", "nope"),
+            ("up", "--workers", "-2"),
+            ("plan", "--down", "--where", "{}"),
+            ("status", "--watch"),
         ],
-    )  # fmt: skip
+    )
     def test_a_usage_error_is_2_and_json_all_the_same(self, run: Run, words: tuple[str, ...]) -> None:
         ended = run(*words, "--json")
         assert ended.status == 2
@@ -404,9 +428,25 @@ class TestTargets:
 class TestSettings:
     def test_flags_reach_the_settings(self, run: Run, migrator: Fake) -> None:
         run(
-            "up", "--workers", "3", "--batch-size", "100", "--max-lag", "1.5", "--max-rate", "10", "--lock-timeout",
-            "0", "--uri", "mongodb://x/", "--database", "d", "--migrations", "m", "--allow-untested-topology",
-        )  # fmt: skip
+            "up",
+            "--workers",
+            "3",
+            "--batch-size",
+            "100",
+            "--max-lag",
+            "1.5",
+            "--max-rate",
+            "10",
+            "--lock-timeout",
+            "0",
+            "--uri",
+            "mongodb://x/",
+            "--database",
+            "d",
+            "--migrations",
+            "m",
+            "--allow-untested-topology",
+        )
         found = migrator.settings
         assert found is not None
         assert (found.workers, found.batch_size, found.max_lag, found.max_rate) == (3, 100, 1.5, 10)
@@ -467,9 +507,17 @@ class TestConfirmation:
 
     @pytest.mark.parametrize(("typed", "status"), [("y\n", 0), ("YES\n", 0), ("n\n", 9), ("\n", 9), ("", 9)])
     def test_what_is_typed_decides(
-        self, run: Run, migrator: Fake, answer: Callable[[str], None], words: tuple[str, ...], method: str,
-        named: dict[str, Any], typed: str, status: int,
-    ) -> None:  # fmt: skip
+        self,
+        run: Run,
+        migrator: Fake,
+        answer: Callable[[str], None],
+        *,
+        words: tuple[str, ...],
+        method: str,
+        named: dict[str, Any],
+        typed: str,
+        status: int,
+    ) -> None:
         answer(typed)
         ended = run(*words)
         assert ended.status == status
@@ -503,10 +551,16 @@ class TestOutput:
     @pytest.mark.parametrize(
         ("words", "keys"),
         [
-            (("status",), ["database", "server", "mode", "current", "head", "pending", "problems", "lock", "versions"]),
+            (
+                ("status",),
+                ["database", "server", "mode", "current", "head", "pending", "problems", "lock", "versions"],
+            ),
             (("wait",), ["database", "pending", "versions"]),
             (("up",), ["direction", "applied", "failed", "documents", "conflicts", "warnings", "duration_s"]),
-            (("down", "--yes"), ["direction", "reverted", "failed", "documents", "conflicts", "warnings", "duration_s"]),
+            (
+                ("down", "--yes"),
+                ["direction", "reverted", "failed", "documents", "conflicts", "warnings", "duration_s"],
+            ),
             (("plan",), ["direction", "target", "steps", "predicted", "refused"]),
             (("verify",), ["checked", "failures"]),
             (("lint",), ["checked", "problems"]),
@@ -518,7 +572,7 @@ class TestOutput:
             (("explain", "GM301"), ["errors"]),
             (("explain",), ["errors"]),
         ],
-    )  # fmt: skip
+    )
     def test_json_is_one_value_with_the_keys_of_the_contract(
         self, run: Run, words: tuple[str, ...], keys: list[str]
     ) -> None:

@@ -191,36 +191,52 @@ class TestExpansion:
             settings(tmp_path, "[goaime-migrate]\nuri = ${A:-x\n")
 
 
+INI = "alembic-style.ini"
+HERE = f"{INI} [goaime-migrate]"
+SECTIONS = "the sections are [goaime-migrate] and [env:NAME]"
+LINES = "values stand under [goaime-migrate], comments begin with # or ;"
+NO_URI = "goaime-migrate init writes a configuration; or --uri mongodb://HOST, or --uri dump:PATH"
+NO_INTEGER = "it should be a valid integer, unable to parse string as an integer"
+NO_NAME = 'a database name has 1 to 63 characters, and none of /\\. "$*<>:|?'
+
 REFUSED: list[tuple[str, str, str]] = [
-    ("[goaime-migrate]\nlock_timout = 1\n", "alembic-style.ini [goaime-migrate] has an unknown key lock_timout",
-     "did you mean lock_timeout?"),
-    (MINIMAL + "[env:x]\nworker = 1\n", "alembic-style.ini [env:x] has an unknown key worker", "did you mean workers?"),
-    (MINIMAL + "[goaime]\n", "alembic-style.ini has an unknown section [goaime]",
-     "the sections are [goaime-migrate] and [env:NAME]"),
-    (MINIMAL + "[DEFAULT]\n", "alembic-style.ini has an unknown section [DEFAULT]",
-     "the sections are [goaime-migrate] and [env:NAME]"),
-    (MINIMAL + "uri = x\n", "alembic-style.ini, line 3: the key uri is in [goaime-migrate] twice", "remove one"),
-    (MINIMAL + "[goaime-migrate]\n", "alembic-style.ini, line 3: the section [goaime-migrate] is there twice",
-     "join the two"),
-    (MINIMAL + "nonsense\n", "alembic-style.ini, line 3: neither a [section] nor a key = value",
-     "values stand under [goaime-migrate], comments begin with # or ;"),
-    ("uri = x\n", "alembic-style.ini, line 1: neither a [section] nor a key = value",
-     "values stand under [goaime-migrate], comments begin with # or ;"),
-    (MINIMAL + "  workers = 1\n", "uri runs on into another line (alembic-style.ini [goaime-migrate])",
-     "indented lines continue a value"),
-    (MINIMAL + "workers = many\n", "workers = many: it should be a valid integer, unable to parse string as an "
-     "integer (alembic-style.ini [goaime-migrate])", "mend workers in alembic-style.ini [goaime-migrate]"),
-    (MINIMAL + "workers = 0\n", "workers = 0: it should be greater than or equal to 1 "
-     "(alembic-style.ini [goaime-migrate])", "mend workers in alembic-style.ini [goaime-migrate]"),
-    (MINIMAL + "max_lag = nan\n", "max_lag = nan: it should be a finite number (alembic-style.ini [goaime-migrate])",
-     "mend max_lag in alembic-style.ini [goaime-migrate]"),
-    (MINIMAL + "database = ../x\n", "database = ../x: a database name has 1 to 63 characters, and none of "
-     '/\\. "$*<>:|? (alembic-style.ini [goaime-migrate])', "mend database in alembic-style.ini [goaime-migrate]"),
-    ("[goaime-migrate]\n", "no uri, so no database: alembic-style.ini has none",
-     "goaime-migrate init writes a configuration; or --uri mongodb://HOST, or --uri dump:PATH"),
-    ("[goaime-migrate]\nuri =\n", "no uri, so no database: alembic-style.ini [goaime-migrate] leaves it empty",
-     "goaime-migrate init writes a configuration; or --uri mongodb://HOST, or --uri dump:PATH"),
-]  # fmt: skip
+    (
+        "[goaime-migrate]\nlock_timout = 1\n",
+        f"{HERE} has an unknown key lock_timout",
+        "did you mean lock_timeout?",
+    ),
+    (MINIMAL + "[env:x]\nworker = 1\n", f"{INI} [env:x] has an unknown key worker", "did you mean workers?"),
+    (MINIMAL + "[goaime]\n", f"{INI} has an unknown section [goaime]", SECTIONS),
+    (MINIMAL + "[env:]\n", f"{INI} has an unknown section [env:]", SECTIONS),
+    (MINIMAL + "[DEFAULT]\n", f"{INI} has an unknown section [DEFAULT]", SECTIONS),
+    (MINIMAL + "uri = x\n", f"{INI}, line 3: the key uri is in [goaime-migrate] twice", "remove one"),
+    (
+        MINIMAL + "[goaime-migrate]\n",
+        f"{INI}, line 3: the section [goaime-migrate] is there twice",
+        "join the two",
+    ),
+    (MINIMAL + "nonsense\n", f"{INI}, line 3: neither a [section] nor a key = value", LINES),
+    ("uri = x\n", f"{INI}, line 1: neither a [section] nor a key = value", LINES),
+    (
+        MINIMAL + "  workers = 1\n",
+        f"uri runs on into another line ({HERE})",
+        "indented lines continue a value",
+    ),
+    (MINIMAL + "workers = many\n", f"workers = many: {NO_INTEGER} ({HERE})", f"mend workers in {HERE}"),
+    (
+        MINIMAL + "workers = 0\n",
+        f"workers = 0: it should be greater than or equal to 1 ({HERE})",
+        f"mend workers in {HERE}",
+    ),
+    (
+        MINIMAL + "max_lag = nan\n",
+        f"max_lag = nan: it should be a finite number ({HERE})",
+        f"mend max_lag in {HERE}",
+    ),
+    (MINIMAL + "database = ../x\n", f"database = ../x: {NO_NAME} ({HERE})", f"mend database in {HERE}"),
+    ("[goaime-migrate]\n", f"no uri, so no database: {INI} has none", NO_URI),
+    ("[goaime-migrate]\nuri =\n", f"no uri, so no database: {HERE} leaves it empty", NO_URI),
+]
 
 
 class TestRefused:
@@ -279,7 +295,7 @@ def test_settings_are_a_value_that_hides_its_uri() -> None:
     found = Settings(uri="mongodb://u:secret@h/")
     assert "secret" not in f"{found!r} {found}"
     with pytest.raises(ValueError, match="frozen"):
-        found.workers = 3  # type: ignore[misc]
+        found.workers = 3
 
 
 def test_no_error_of_a_broken_file_quotes_a_line_with_a_password(tmp_path: Path) -> None:

@@ -70,19 +70,31 @@ def test_status() -> None:
         "pending": ["0001"],
         "problems": [{"code": "GM201", "version": "0001", "message": "edited", "hint": "repair"}],
         "lock": {
-            "owner": "run", "who": "deploy", "host": "pod", "pid": 1, "fence": 2,
-            "acquired_at": "2025-11-23T12:00:01.239Z", "expires_at": None, "live": False,
+            "owner": "run",
+            "who": "deploy",
+            "host": "pod",
+            "pid": 1,
+            "fence": 2,
+            "acquired_at": "2025-11-23T12:00:01.239Z",
+            "expires_at": None,
+            "live": False,
         },
         "versions": [
             {
-                "version": "0001", "name": "add", "description": "Add it.", "state": "partial",
-                "applied_at": "2025-11-23T12:00:01.239Z", "duration_s": 1.235,
-                "documents": {"matched": 3, "changed": 2, "unchanged": 1, "conflicts": 0}, "warnings": 4,
-                "progress": {"done": 1, "total": 2, "rate": 3.333, "eta_s": None}, "checksum": "ab",
+                "version": "0001",
+                "name": "add",
+                "description": "Add it.",
+                "state": "partial",
+                "applied_at": "2025-11-23T12:00:01.239Z",
+                "duration_s": 1.235,
+                "documents": {"matched": 3, "changed": 2, "unchanged": 1, "conflicts": 0},
+                "warnings": 4,
+                "progress": {"done": 1, "total": 2, "rate": 3.333, "eta_s": None},
+                "checksum": "ab",
             }
         ],
         "error": None,
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(
@@ -91,9 +103,15 @@ def test_status() -> None:
 )
 def test_run(direction: Direction, done: str, other: str) -> None:
     result = RunResult(
-        direction, ("0001", "0002"), "0003", FAILURE, Counts(1, 1), (Conflict("0001", "c", OID, ("a",)),),
-        (WarningCount("0002", "odd", 7, (OID, "x", 5)),), 1.00049,
-    )  # fmt: skip
+        direction,
+        ("0001", "0002"),
+        "0003",
+        FAILURE,
+        Counts(1, 1),
+        (Conflict("0001", "c", OID, ("a",)),),
+        (WarningCount("0002", "odd", 7, (OID, "x", 5)),),
+        1.00049,
+    )
     found = json.run(result)
     assert other not in found
     assert found == {
@@ -101,32 +119,50 @@ def test_run(direction: Direction, done: str, other: str) -> None:
         done: ["0001", "0002"],
         "failed": "0003",
         "error": {
-            "code": "GM301", "message": "it raised", "hint": "mend it", "version": "0003", "id": OID_JSON, "field": "a.b",
+            "code": "GM301",
+            "message": "it raised",
+            "hint": "mend it",
+            "version": "0003",
+            "id": OID_JSON,
+            "field": "a.b",
         },
         "documents": {"matched": 1, "changed": 1, "unchanged": 0, "conflicts": 0},
         "conflicts": [{"version": "0001", "collection": "c", "id": OID_JSON, "fields": ["a"]}],
         "warnings": [
-            {"version": "0002", "message": "odd", "count": 7, "examples": [OID_JSON, "x", {"$numberInt": "5"}]}
+            {
+                "version": "0002",
+                "message": "odd",
+                "count": 7,
+                "examples": [OID_JSON, "x", {"$numberInt": "5"}],
+            }
         ],
         "duration_s": 1.0,
         "message": "",
         "born": 0,
-    }  # fmt: skip
+    }
 
 
 def test_plan() -> None:
     before = {"_id": OID, "n": Int64(5), "at": datetime(2025, 5, 26, 11, 35, 30, 239000), "b": 1, "a": 1.5}
     step = StepPlan(
-        "0001", "add", (OperationPlan("transform", "c", 1, 1, 0),), (Sample(OID, before, {**before, "x": None}),),
-        True, (), ("note",),
-    )  # fmt: skip
+        "0001",
+        "add",
+        (OperationPlan("transform", "c", 1, 1, 0),),
+        (Sample(OID, before, {**before, "x": None}),),
+        True,
+        (),
+        ("note",),
+    )
     refused = Irreversible("no way back", hint="restore a backup", version="0001")
     found = json.plan(PlanResult(Direction.DOWN, "base", (step,), Predicted(1.23456, 10, 20), refused))
     sample = found["steps"][0]["samples"][0]
     assert sample["before"] == {
-        "_id": OID_JSON, "n": {"$numberLong": "5"}, "at": {"$date": {"$numberLong": "1748259330239"}},
-        "b": {"$numberInt": "1"}, "a": {"$numberDouble": "1.5"},
-    }  # fmt: skip
+        "_id": OID_JSON,
+        "n": {"$numberLong": "5"},
+        "at": {"$date": {"$numberLong": "1748259330239"}},
+        "b": {"$numberInt": "1"},
+        "a": {"$numberDouble": "1.5"},
+    }
     assert list(sample["after"]) == ["_id", "n", "at", "b", "a", "x"]
     assert found["steps"][0]["operations"] == [
         {"text": "transform", "collection": "c", "matched": 1, "changed": 1, "unchanged": 0}
@@ -141,10 +177,16 @@ def test_history_is_a_list() -> None:
     entry = HistoryEntry(AT.replace(tzinfo=None), "0001", "up", "applied", 0.12345, "me", "here", "0.1.0")
     assert json.history((entry,)) == [
         {
-            "at": "2025-11-23T14:00:01.239Z", "version": "0001", "action": "up", "result": "applied",
-            "duration_s": 0.123, "who": "me", "host": "here", "tool": "0.1.0",
+            "at": "2025-11-23T14:00:01.239Z",
+            "version": "0001",
+            "action": "up",
+            "result": "applied",
+            "duration_s": 0.123,
+            "who": "me",
+            "host": "here",
+            "tool": "0.1.0",
         }
-    ]  # fmt: skip
+    ]
 
 
 def test_verify_lint_and_unlock() -> None:

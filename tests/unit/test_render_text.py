@@ -58,19 +58,32 @@ def test_examples_in_docstrings(module: Any) -> None:
 
 def version(number: int, state: State, **given: Any) -> VersionStatus:
     values: dict[str, Any] = {
-        "version": f"{number:04d}", "name": f"step_{number}", "description": "", "state": state,
-        "applied_at": None, "duration_s": None, "documents": None, "warnings": 0, "progress": None,
+        "version": f"{number:04d}",
+        "name": f"step_{number}",
+        "description": "",
+        "state": state,
+        "applied_at": None,
+        "duration_s": None,
+        "documents": None,
+        "warnings": 0,
+        "progress": None,
         "checksum": None,
-    }  # fmt: skip
+    }
     return VersionStatus(**values | given)
 
 
 def standing(*versions: VersionStatus, **given: Any) -> StatusResult:
     values: dict[str, Any] = {
-        "database": "goaime", "server": "mongodb://app:***@db1:27017", "mode": "transactional", "current": None,
-        "head": "0001", "pending": tuple(v.version for v in versions if v.state is not State.APPLIED),
-        "problems": (), "lock": None, "versions": versions,
-    }  # fmt: skip
+        "database": "goaime",
+        "server": "mongodb://app:***@db1:27017",
+        "mode": "transactional",
+        "current": None,
+        "head": "0001",
+        "pending": tuple(v.version for v in versions if v.state is not State.APPLIED),
+        "problems": (),
+        "lock": None,
+        "versions": versions,
+    }
     return StatusResult(**values | given)
 
 
@@ -103,11 +116,17 @@ class TestStatus:
             (standing(), "no migrations; next: goaime-migrate new NAME"),
             (standing(APPLIED, current="0001"), "up to date at 0001"),
             (standing(version(1, State.PENDING)), "1 pending; next: goaime-migrate up"),
-            (standing(version(1, State.FAILED)), "0001 unfinished; next: goaime-migrate up (goes on), or goaime-migrate down"),
+            (
+                standing(version(1, State.FAILED)),
+                "0001 unfinished; next: goaime-migrate up (goes on), or goaime-migrate down",
+            ),
             (standing(PARTIAL, lock=LOCK), "a run is active; next: goaime-migrate status --watch"),
-            (standing(APPLIED, problems=(Problem("GM201", "0001", "edited", "repair it"),)), "1 problem; next: repair it"),
+            (
+                standing(APPLIED, problems=(Problem("GM201", "0001", "edited", "repair it"),)),
+                "1 problem; next: repair it",
+            ),
         ],
-    )  # fmt: skip
+    )
     def test_ends_with_the_next_command(self, result: StatusResult, last: str) -> None:
         assert status.status(result, PIPE).splitlines()[-1] == last
 
@@ -156,13 +175,23 @@ class TestDiff:
             ({"a.b": 1}, {"a.b": 2}, ['~ "a.b"  1 -> 2']),
             ({"a": []}, {"a": [1]}, ["~ a  [] -> [1]"]),
             ({"a": [1, 2]}, {"a": [1]}, ["- a  1 element: 2"]),
-            ({"a": [{"x": 1}] * 3}, {"a": [{"x": 2}] * 3},
-             ["~ a[0].x  1 -> 2", "  a       2 more of 3 elements changed"]),
-            (dict.fromkeys("abcdefgh", 1), dict.fromkeys("hgfedcba", 1), ["> order  7 moved, now: h, g, f, e, d, c, b, a"]),
-            ({"d": datetime(2025, 5, 26, 11, 35, 30, 239000)}, {"d": "x"},
-             ['~ d  date(2025-05-26T1... -> "x"  (date -> string)']),
+            (
+                {"a": [{"x": 1}] * 3},
+                {"a": [{"x": 2}] * 3},
+                ["~ a[0].x  1 -> 2", "  a       2 more of 3 elements changed"],
+            ),
+            (
+                dict.fromkeys("abcdefgh", 1),
+                dict.fromkeys("hgfedcba", 1),
+                ["> order  7 moved, now: h, g, f, e, d, c, b, a"],
+            ),
+            (
+                {"d": datetime(2025, 5, 26, 11, 35, 30, 239000)},
+                {"d": "x"},
+                ['~ d  date(2025-05-26T1... -> "x"  (date -> string)'],
+            ),
         ],
-    )  # fmt: skip
+    )
     def test_lines(self, before: dict[str, Any], after: dict[str, Any], lines: list[str]) -> None:
         assert diff.lines(before, after, PIPE, limit=20, indent=0) == lines
 
@@ -284,16 +313,25 @@ class TestRun:
     @pytest.mark.parametrize(
         ("result", "last"),
         [
-            (RunResult(Direction.UP, ("0001", "0002"), None, None, Counts(10, 9, 1), (), (), 4.26),
-             "applied 0001-0002 in 4.3s: 10 documents: 9 changed, 1 unchanged"),
-            (RunResult(Direction.DOWN, ("0002", "0001"), None, None, Counts(), (), (), 0.0123),
-             "took back 0002-0001 in 12ms: no documents"),
-            (RunResult(Direction.UP, (), None, None, Counts(), (), (), 0.1, message="already at 0004"), "already at 0004"),
+            (
+                RunResult(Direction.UP, ("0001", "0002"), None, None, Counts(10, 9, 1), (), (), 4.26),
+                "applied 0001-0002 in 4.3s: 10 documents: 9 changed, 1 unchanged",
+            ),
+            (
+                RunResult(Direction.DOWN, ("0002", "0001"), None, None, Counts(), (), (), 0.0123),
+                "took back 0002-0001 in 12ms: no documents",
+            ),
+            (
+                RunResult(Direction.UP, (), None, None, Counts(), (), (), 0.1, message="already at 0004"),
+                "already at 0004",
+            ),
             (RunResult(Direction.UP, (), None, None, Counts(), (), (), 0.1), "nothing to do"),
-            (RunResult(Direction.UP, (), "0001", TransformFailed("x"), Counts(5, 5), (), (), 0.1),
-             "no version was applied; seen so far: 5 documents: 5 changed"),
+            (
+                RunResult(Direction.UP, (), "0001", TransformFailed("x"), Counts(5, 5), (), (), 0.1),
+                "no version was applied; seen so far: 5 documents: 5 changed",
+            ),
         ],
-    )  # fmt: skip
+    )
     def test_ends_with_a_summary(self, result: RunResult, last: str) -> None:
         assert run.run(result, PIPE).splitlines()[-1] == last
 
@@ -315,8 +353,10 @@ class TestSmallerResults:
         failures = tuple(VerifyFailure("0003", "sessions", n, "a.b", "is wrong") for n in range(25))
         shown = text.verify(VerifyResult(100, failures, ("0001", "0003")), PIPE).splitlines()
         assert shown[0] == "  - 0003 sessions 0 a.b: is wrong"
-        assert shown[-2:] == ["  ... 5 more (--verbose, or --json)",
-                              "checked 100 documents against 0001, 0003: 25 failures"]  # fmt: skip
+        assert shown[-2:] == [
+            "  ... 5 more (--verbose, or --json)",
+            "checked 100 documents against 0001, 0003: 25 failures",
+        ]
         assert text.verify(VerifyResult(1, ()), PIPE) == "checked 1 document: every promise is kept"
 
     def test_history(self) -> None:
@@ -331,8 +371,10 @@ class TestSmallerResults:
     def test_lint(self) -> None:
         found = LintResult(4, (Problem("GM204", "0003", "0002 is missing", "rename it"),))
         assert text.lint(found, PIPE).splitlines() == [
-            "! GM204 0003: 0002 is missing", "  next: rename it", "checked 4 files: 1 problem",
-        ]  # fmt: skip
+            "! GM204 0003: 0002 is missing",
+            "  next: rename it",
+            "checked 4 files: 1 problem",
+        ]
 
     @pytest.mark.parametrize(
         ("result", "last"),
@@ -355,8 +397,9 @@ class TestSmallerResults:
         )
         assert text.stamp(StampResult(())) == "nothing to stamp: the records say so already"
         assert text.repair(RepairResult(("0001",), ("0007",))).splitlines() == [
-            "accepted the edited files of: 0001", "dropped what removed files left: 0007",
-        ]  # fmt: skip
+            "accepted the edited files of: 0001",
+            "dropped what removed files left: 0007",
+        ]
         assert text.repair(RepairResult((), ())) == "nothing to repair"
 
     def test_every_code_is_explained(self) -> None:
@@ -369,9 +412,13 @@ class TestSmallerResults:
 class TestErrors:
     def test_cause_evidence_place_and_next_command(self) -> None:
         found = TransformFailed(
-            "it raised TypeError", hint="mend it, then goaime-migrate up", version="0003", id=OID, field="total",
+            "it raised TypeError",
+            hint="mend it, then goaime-migrate up",
+            version="0003",
+            id=OID,
+            field="total",
             detail='File "x.py", line 4\n  total += 1',
-        )  # fmt: skip
+        )
         assert error(found, PIPE).splitlines() == [
             "error[GM301]: it raised TypeError",
             '  File "x.py", line 4',
@@ -444,3 +491,8 @@ class TestLines:
         assert meter.rate == pytest.approx(10)
         assert meter.eta(1550) == pytest.approx(100)
         assert Meter(0, 0).rate is None
+
+
+def test_a_plan_that_predicts_nothing_says_nothing_of_it() -> None:
+    shown = plan.plan(PlanResult(Direction.DOWN, None, (STEP,), Predicted(0, 0, 0), None), PIPE)
+    assert "predicted" not in shown

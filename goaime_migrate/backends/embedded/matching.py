@@ -170,6 +170,7 @@ def _is_pattern(argument: Any) -> bool:
 
 
 def _by_mongomock(filter: Filter) -> Matches:
+    import_module("mongomock.aggregate")  # which `$expr` needs, and mongomock does not import by itself
     applies = import_module("mongomock.filtering").filter_applies
     failure = import_module("pymongo.errors").PyMongoError
     try:

@@ -31,6 +31,11 @@ class LensDatabase(MockDatabase):
         return super().get_collection(name, *args, **options)
 
 
+    def command(self, command: Any, *args: Any, **options: Any) -> Any:
+        """Arguments after the command are no mistake, as mongomock thinks, but not implemented."""
+        return super().command(command, **options)
+
+
 class LensCollection(MockCollection):
     """`bulk_write` runs with any pymongo, and what is looked for by `_id` is found without a scan."""
 

@@ -123,6 +123,8 @@ def _flat(fields: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tu
     """A document without operators stands for the paths within it."""
     for name, expression in fields.items():
         path = (*above, *name.split("."))
+        if expression == {}:
+            raise OperationFailed(f"$set: an empty document is no value ({'.'.join(path)})")
         plain = (
             isinstance(expression, dict) and expression and not any(key.startswith("$") for key in expression)
         )
