@@ -323,43 +323,52 @@ def _check_identity(base: bytes, current: bytes, version: str, identity: bytes) 
 
 def check_declared_fields(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> None:
     """Refuse a step whose result differs when it sees only its declared `fields`. Raises UndeclaredField."""
-    for position, step in enumerate(chain.steps):
+    for step in chain.steps:
+        alone = Chain([step], chain.tables)
+        after = _results(alone, reader, documents)
         if step.fields is not None:
-            alone = Chain([step], chain.tables)
-            before = Chain(chain.steps[:position], chain.tables)
-            for document in documents:
-                _check_projection(alone, reader, _advance(before, reader, document))
+            _compare(alone, reader, documents, after)
+        documents = after
 
 
-def _advance(chain: Chain, reader: Reader, document: bytes) -> bytes:
-    """The document after the steps of the chain."""
-    if not chain.steps:
-        return document
-    changed = chain.run(reader, [document]).changed
-    return changed[0].after if changed else document
+def _results(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> list[bytes]:
+    """What the chain makes of documents, in their order."""
+    changed = {c.id: c.after for c in chain.run(reader, documents).changed}
+    return [changed.get(raw.id_of(document), document) for document in documents]
 
 
-def _check_projection(alone: Chain, reader: Reader, document: bytes) -> None:
+def _compare(alone: Chain, reader: Reader, before: Sequence[bytes], after: Sequence[bytes]) -> None:
+    """Hold the results of whole documents against those of their declared fields alone."""
     (step,) = alone.steps
     declared = {b"_id", *(name.encode() for name in step.fields or ())}
-    before = dict(raw.elements(document))
-    whole = dict(raw.elements(_advance(alone, reader, document)))
-    projected = raw.join(e for name, e in before.items() if name in declared)
+    old = [dict(raw.elements(document)) for document in before]
+    projected = [raw.join(e for name, e in fields.items() if name in declared) for fields in old]
     try:
-        seen = dict(raw.elements(_advance(alone, reader, projected)))
+        seen = _results(alone, reader, projected)
     except MigrationFailed as error:
-        raise _undeclared(step, document, error.field, str(error)) from error
-    for name in {*whole, *seen, *before}:
-        expected = seen.get(name) if name in declared or name in seen else before.get(name)
-        if whole.get(name) != expected or (name in seen and name not in declared):
-            raise _undeclared(step, document, name.decode("utf-8", "replace"), "")
+        raise _undeclared(step, error.id, error.field, str(error)) from error
+    for was, whole, part in zip(old, after, seen, strict=True):
+        name = _difference(was, dict(raw.elements(whole)), dict(raw.elements(part)), declared)
+        if name is not None:
+            raise _undeclared(step, raw.id_value(raw.id_of(whole)), name.decode("utf-8", "replace"), "")
 
 
-def _undeclared(step: Step, document: bytes, name: str | None, reason: str) -> UndeclaredField:
+def _difference(
+    before: Mapping[bytes, bytes], whole: Mapping[bytes, bytes], part: Mapping[bytes, bytes], declared: set[bytes]
+) -> bytes | None:
+    """The first field that was written without being declared, or that came out differently."""
+    for name in {**before, **whole, **part}:
+        expected = part.get(name) if name in declared else before.get(name)
+        if whole.get(name) != expected or (name in part and name not in declared):
+            return name
+    return None
+
+
+def _undeclared(step: Step, identity: Any, name: str | None, reason: str) -> UndeclaredField:
     return UndeclaredField(
         f"{step.name} uses a field that fields= does not declare" + (f": {reason}" if reason else ""),
         version=step.version,
-        id=raw.id_value(raw.id_of(document)),
+        id=identity,
         field=name,
         hint=f"add it to fields= in {step.source}, or leave fields= out",
     )

@@ -665,7 +665,7 @@ def people(tmp_path: Path) -> Iterator[EmbeddedBackend]:
         {"_id": 2, "name": None, "age": Int64(3), "rows": [{"k": 1}, {"k": 2}]},
         {"_id": 3, "age": Decimal128("1"), "key": {"a": 1, "b": [2]}},
         {"_id": 4, "name": True, "age": "1", "at": datetime(2024, 1, 1), "rows": []},
-        {"_id": 6, "name": 1, "age": float("nan")},
+        {"_id": 6, "name": 1, "age": float("nan"), "nested": [[1]]},
     ]
     (tmp_path / "db").mkdir()
     (tmp_path / "db" / "people.bson").write_bytes(b"".join(map(encode, documents)))
@@ -724,6 +724,8 @@ def test_lookups_give_the_fields_that_were_asked_for(people: EmbeddedBackend) ->
         ({"address.city": "x"}, [5]),
         ({"rows.k": {"$gt": 1}}, [2]),
         ({"rows.0.k": 1}, [2]),
+        ({"nested.0": 1}, []),
+        ({"nested.0": [1]}, [6]),
         ({"rows": []}, [4]),
         ({"$or": [{"_id": 1}, {"name": 1}]}, [1, 6]),
         ({"$nor": [{"_id": 1}, {"name": {"$exists": True}}]}, [3]),
@@ -902,6 +904,7 @@ def test_the_catalogue_answers_like_a_server(dump: Path) -> None:
         ([{"$set": {"name": "$$REMOVE"}}, {"$unset": "in.a"}], {"_id": 1, "in": {}}),
         ([{"$set": {"name": {"$literal": "$$NOW"}}}], {"_id": 1, "name": "$$NOW", "in": {"a": 1}}),
         ([{"$unset": ["name", "in"]}], {"_id": 1}),
+        ([{"$set": {"name": ["$_id", "$x", {"a": "$in.a"}]}}], {"_id": 1, "name": [1, None, {"a": 1}], "in": {"a": 1}}),
         ([{"$project": {"name": 0}}], {"_id": 1, "in": {"a": 1}}),
         ([{"$replaceWith": {"_id": "$_id", "x": "$name"}}], {"_id": 1, "x": "n"}),
         ([{"$replaceRoot": {"newRoot": {"_id": "$_id"}}}], {"_id": 1}),
@@ -960,7 +963,7 @@ def test_functions_that_raise_leave_nothing_behind(dump: Path) -> None:
         with backend.functions(write=False) as db:
             db.users.delete_many({})
         for spoil in (
-            lambda db: db.users.replace_one({"_id": 1}, {"x": {1, 2}}),
+            lambda db: db.users.update_one({"_id": 1}, {"$push": {"x": {1, 2}}}),
             lambda db: db.users.update_one({"_id": 1}, {"$set": {"x": "x" * 17_000_000}}),
         ):
             with pytest.raises((InvalidResult, ResultTooLarge)), backend.functions(write=True) as db:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import io
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -496,3 +497,25 @@ class TestLines:
 def test_a_plan_that_predicts_nothing_says_nothing_of_it() -> None:
     shown = plan.plan(PlanResult(Direction.DOWN, None, (STEP,), Predicted(0, 0, 0), None), PIPE)
     assert "predicted" not in shown
+
+
+def test_bars_leave_a_line_for_each_stage_and_hide_secrets() -> None:
+    from goaime_migrate.config import redact
+    from goaime_migrate.render.bars import Bars
+
+    stream = io.StringIO()
+    bars = Bars(stream, redact, color=False)
+    for event in (
+        LockWaiting("bob", 1.0, 60.0),
+        Notice("took over from mongodb://u:s3cr3t@h/"),
+        StageStarted("up", ("0001",), "sessions", 10, done=2),
+        BatchCommitted(("0001",), 5, 10),
+        BatchCommitted(("0009",), 5, 10),
+        StageFinished("up", ("0001",), "sessions", 10, 9, 1.0),
+        StageFinished("up", ("0009",), "index", 0, 0, 1.0),
+    ):
+        bars(event)
+    bars.close()
+    assert "took over from mongodb://u:***@h/\n" in stream.getvalue()
+    assert "0001 up sessions: done, 10 documents, 9 changed, 1s\n" in stream.getvalue()
+    assert "s3cr3t" not in stream.getvalue()

@@ -19,7 +19,7 @@ from bson.regex import Regex
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import Filter, Sort
-from goaime_migrate.backends.embedded.paths import MISSING, decode, values
+from goaime_migrate.backends.embedded.paths import MISSING, Whole, decode, values
 from goaime_migrate.backends.ordering import NULL, Key, sort_key
 from goaime_migrate.errors import MissingCapability, UsageError
 from goaime_migrate.results import Document
@@ -153,7 +153,7 @@ def _keys(found: list[Any]) -> list[Key]:
     keys = []
     for value in found:
         keys.append(NULL if value is MISSING else sort_key(value))
-        if isinstance(value, list):
+        if isinstance(value, list) and not isinstance(value, Whole):
             keys.extend(sort_key(item) for item in value)
     return keys
 

@@ -22,6 +22,10 @@ class Missing:
 MISSING = Missing()
 
 
+class Whole(list[Any]):
+    """An array that a path leads to by its place in another array: queries compare it, never its elements."""
+
+
 def decode(document: bytes) -> Document:
     """A document, with replacement characters where a string is not UTF-8.
 
@@ -91,7 +95,8 @@ def _descend(value: Any, path: list[str]) -> Iterator[Any]:
             yield from _descend(value[path[0]], path[1:])
     elif isinstance(value, list):
         if path[0].isdecimal() and int(path[0]) < len(value):
-            yield from _descend(value[int(path[0])], path[1:])
+            item = value[int(path[0])]
+            yield from _descend(Whole(item) if isinstance(item, list) and len(path) == 1 else item, path[1:])
         for item in value:
             if isinstance(item, dict):
                 yield from _descend(item, path)

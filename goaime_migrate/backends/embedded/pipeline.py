@@ -112,6 +112,13 @@ def _replace(document: Document, expression: Any) -> Document:
 
 
 def _evaluate(expression: Any, document: Document) -> Any:
+    """Documents and arrays of expressions are taken apart here, operators and field paths are mongomock's."""
+    if isinstance(expression, list):
+        items = (_evaluate(item, document) for item in expression)
+        return [None if item is MISSING else item for item in items]
+    if isinstance(expression, dict) and not any(key.startswith("$") for key in expression):
+        fields = ((name, _evaluate(item, document)) for name, item in expression.items())
+        return {name: item for name, item in fields if item is not MISSING}
     parse = import_module("mongomock.aggregate")._parse_expression
     try:
         return parse(expression, document, ignore_missing_keys=True)
