@@ -14,7 +14,9 @@ import bson
 from bson import json_util
 
 SESSION = "a78885fa-abd3-41e9-b2f4-9b6ca9c0d91a"
-WIDTH = 110
+WIDTH = 79
+SHOWN = 3
+"""Members of an object inside the session that are printed; the others are counted."""
 
 
 def main() -> None:
@@ -24,14 +26,13 @@ def main() -> None:
     )
     parser.add_argument("session_id", nargs="?", default=SESSION)
     parser.add_argument("--dump", type=Path, default=Path("demo/dump/goaime"), help="default: %(default)s")
-    parser.add_argument("--full", action="store_true", help="all attempts, not only the first")
+    parser.add_argument("--full", action="store_true", help="all attempts and all topics")
     arguments = parser.parse_args()
     session = find(arguments.dump / "sessions.bson", arguments.session_id)
     if session is None:
         sys.exit(f"no session {arguments.session_id} in {arguments.dump}")
-    attempts = session.get("problems_attempted")
-    if isinstance(attempts, list) and not arguments.full:
-        session["problems_attempted"] = shortened(attempts)
+    if not arguments.full:
+        session = {name: shortened(value) for name, value in session.items()}
     print(layout(json.loads(json_util.dumps(session, json_options=json_util.RELAXED_JSON_OPTIONS))))
 
 
@@ -44,9 +45,13 @@ def find(path: Path, session_id: str) -> dict[str, Any] | None:
     return None
 
 
-def shortened(attempts: list[Any]) -> list[Any]:
-    """The first attempt and how many follow: they all have the same fields."""
-    return attempts if len(attempts) < 3 else [attempts[0], f"... and {len(attempts) - 1} more"]
+def shortened(value: Any) -> Any:
+    """The first members and how many follow: they all have the same fields."""
+    if isinstance(value, list) and len(value) > 2:
+        return [value[0], f"... and {len(value) - 1} more"]
+    if isinstance(value, dict) and len(value) > SHOWN + 1:
+        return dict(list(value.items())[:SHOWN]) | {"...": f"and {len(value) - SHOWN} more"}
+    return value
 
 
 def layout(value: Any, indent: int = 0, used: int = 0) -> str:

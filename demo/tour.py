@@ -12,6 +12,13 @@ from pathlib import Path
 
 SESSIONS = Path("demo/dump/goaime/sessions.bson")
 SHOW = "python demo/show.py"
+TRY = (
+    "source .venv/bin/activate",
+    "goaime-migrate up 0002",
+    "goaime-migrate plan --verbose",
+    "goaime-migrate down",
+    "goaime-migrate history",
+)
 
 # Said in the environment and not in each command, whatever MONGODB_URI may name in this shell.
 ENVIRONMENT = {**os.environ, "GOAIME_MIGRATE_URI": "dump:demo/dump", "GOAIME_MIGRATE_DATABASE": "goaime"}
@@ -36,7 +43,10 @@ def main() -> None:
     run("goaime-migrate status")
     if fingerprint() != before:
         sys.exit(f"{SESSIONS} is not what it was")
-    say(f"{SESSIONS} has the very bytes it had before: sha256 {before[:16]}...")
+    say(f"{SESSIONS} has the very bytes it had before")
+    print(f"\nsha256 {before}")
+    say("Try it yourself; what a command can do, it says with --help")
+    print("", *TRY, sep="\n")
 
 
 def say(text: str) -> None:

@@ -24,6 +24,7 @@ from goaime_migrate.engine.chain import Chain, Step
 from goaime_migrate.engine.journal import Kind, clear, drop_kind
 from goaime_migrate.engine.restore import Judge, Restore
 from goaime_migrate.engine.runner import Runner
+from goaime_migrate.engine.tail import forget
 from goaime_migrate.engine.tally import Tally
 from goaime_migrate.errors import LeaseLost, MigrateError, MigrationFailed, PromiseFailed, Refused
 from goaime_migrate.events import Notice, StageFinished, StageStarted
@@ -118,7 +119,9 @@ class Executor:
         steps = [step_of(m, index) for m, index in group]
         record = self._opened(group, steps, canary)
         self._runner.emit(
-            StageStarted("up", record.versions, _title(group), record.total, record.examined if record.committed else 0)
+            StageStarted(
+                "up", record.versions, _title(group), record.total, record.examined if record.committed else 0
+            )
         )
         this = walking.Pass(self._runner, record, steps)
         try:
@@ -140,14 +143,19 @@ class Executor:
     def _opened(self, group: Group, steps: Sequence[Step], canary: Filter | None) -> PassRecord:
         """The unfinished pass of this group, or a new one, its members recorded as running."""
         versions = tuple(dict.fromkeys(m.version for m, _ in group))
-        known = next((p for p in self._passes.values() if not p.finished and set(p.versions) == set(versions)), None)
+        known = next(
+            (p for p in self._passes.values() if not p.finished and set(p.versions) == set(versions)), None
+        )
         if known is not None:
             if canary is not None:
                 raise Refused(
                     "an unfinished pass is in the way of a canary",
                     hint="finish it: goaime-migrate up; or take it back: goaime-migrate down",
                 )
-            self._put(replace(self._begun(self._migrations[v]), checksum=self._migrations[v].checksum) for v in versions)
+            self._put(
+                replace(self._begun(self._migrations[v]), checksum=self._migrations[v].checksum)
+                for v in versions
+            )
             self._runner.emit(Notice(f"resuming the pass over {known.collection} where it stopped"))
             return known
         pins = [(m.version, index, m.checksum) for m, index in group]
@@ -181,6 +189,7 @@ class Executor:
         self._runner.record(
             records.put_pass(record),
             Delete(PROGRESS, {"pass": record.id, "kind": "partition"}),
+            forget(record.id),
             *(records.put_version(self._timed(self._versions[v])) for v in record.versions),
         )
 
@@ -213,7 +222,10 @@ class Executor:
         """The version as running; a new record where it was pending."""
         known = self._versions.get(migration.version)
         if known is not None:
-            texts = tuple(replace(o, text=of.describe()) for o, of in zip(known.operations, migration.operations, strict=False))
+            texts = tuple(
+                replace(o, text=of.describe())
+                for o, of in zip(known.operations, migration.operations, strict=False)
+            )
             fresh = tuple(OperationRecord(of.describe()) for of in migration.operations[len(texts) :])
             return replace(
                 known,
@@ -334,7 +346,7 @@ class Executor:
     def _restore(self, record: PassRecord, group: Sequence[tuple[str, int]], on_conflict: OnConflict) -> None:
         target = level_below(record, group)
         versions = tuple(dict.fromkeys(version for version, _ in group))
-        title = f"restore {record.collection} from the journal"
+        title = f"restore {record.collection}"
         self._runner.emit(StageStarted("down", versions, title, None))
         self._runner.record(records.put_pass(replace(record, target_level=target, finished=record.finished)))
         restore = Restore(
@@ -398,7 +410,11 @@ class Executor:
 
     def _drop_empty(self, versions: Sequence[str]) -> None:
         """Versions of which nothing had been started, a failed first batch for one."""
-        left = [v for v in versions if v in self._versions and not any(o.started for o in self._versions[v].operations)]
+        left = [
+            v
+            for v in versions
+            if v in self._versions and not any(o.started for o in self._versions[v].operations)
+        ]
         for version in left:
             self._runner.record(*self._pending_or_less(version))
 
@@ -412,7 +428,10 @@ class Executor:
             record = self._begun(self._migrations[version])
             done = tuple(replace(o, done=True) for o in record.operations)
             stamped = replace(record, state=State.APPLIED, applied_at=now, operations=done)
-            changes += [records.put_version(stamped), records.log(now, self._owner, "stamp", "applied", version)]
+            changes += [
+                records.put_version(stamped),
+                records.log(now, self._owner, "stamp", "applied", version),
+            ]
         self._runner.record(*changes)
 
     def repair(self, found: RepairResult) -> None:
@@ -475,10 +494,16 @@ def step_of(migration: Migration, index: int) -> Step:
 def _title(group: Group) -> str:
     first, index = group[0]
     operation = first.operations[index]
-    return operation.describe() if len(group) == 1 else f"{operation.collection}, one pass for {len(group)} steps"
+    return (
+        operation.describe()
+        if len(group) == 1
+        else f"{operation.collection}, {len(group)} steps"
+    )
 
 
-def reverse_groups(versions: Mapping[str, VersionRecord], order: Sequence[str]) -> list[list[tuple[str, int]]]:
+def reverse_groups(
+    versions: Mapping[str, VersionRecord], order: Sequence[str]
+) -> list[list[tuple[str, int]]]:
     """The started operations of these versions, last first; those of one pass together."""
     groups: list[list[tuple[str, int]]] = []
     previous: str | None = None
@@ -503,7 +528,11 @@ def level_below(record: PassRecord, group: Sequence[tuple[str, int]]) -> int:
 
 
 def judge(
-    record: PassRecord, migrations: Mapping[str, Migration], target: int, version: str, on_conflict: OnConflict
+    record: PassRecord,
+    migrations: Mapping[str, Migration],
+    target: int,
+    version: str,
+    on_conflict: OnConflict,
 ) -> Judge:
     """Who decides what each document becomes; with the chains to replay where steps stay in effect."""
     replay: tuple[Chain, Chain] | None = None
@@ -520,4 +549,3 @@ def reverse_chain(record: PassRecord, migrations: Mapping[str, Migration], targe
         return None
     steps = [step_of(migrations[v], index) for v, index, _ in record.steps[target:]]
     return walking.chain_of(record.id, [step.reversed() for step in reversed(steps)])
-

@@ -56,11 +56,15 @@ def up(
             error = caught
             continue
         previews.append(found)
-        before.setdefault(operation.collection, []).extend(s for s in steps if s.where is None and not s.pipeline)
+        before.setdefault(operation.collection, []).extend(
+            s for s in steps if s.where is None and not s.pipeline
+        )
         for position, (m, index) in enumerate(group):
             counts = found.counts[position]
             text = m.operations[index].describe()
-            planned = OperationPlan(text, operation.collection, counts.matched, counts.changed, counts.unchanged)
+            planned = OperationPlan(
+                text, operation.collection, counts.matched, counts.changed, counts.unchanged
+            )
             seen[m.version, index] = (planned, found.samples[position], found.notes[position])
     warnings = [w for found in previews for w in found.warnings]
     sampled = [found.sampled for found in previews if found.sampled is not None]

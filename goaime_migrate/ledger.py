@@ -102,6 +102,8 @@ class PassRecord:
     """Whether a batch has been committed."""
     examined: int = 0
     started_at: datetime | None = None
+    since: Any = None
+    """The cluster time before the first batch, from which on others' writes are watched."""
     target_level: int | None = None
     """While it is being taken back: the level that it goes to."""
 
@@ -137,7 +139,9 @@ class Ledger:
         """Whether anything of this version may be in effect in the database."""
         record = self.versions[version]
         return any(
-            self.passes[o.pass_id].committed if o.pass_id and o.pass_id in self.passes else o.started or o.done
+            self.passes[o.pass_id].committed
+            if o.pass_id and o.pass_id in self.passes
+            else o.started or o.done
             for o in record.operations
         )
 
@@ -226,6 +230,7 @@ def put_pass(record: PassRecord) -> RecordChange:
             "filtered": record.filtered,
             "reverse": record.reverse,
             "started_at": record.started_at,
+            "since": record.since,
             "target_level": record.target_level,
             "committed": record.committed,
         },
@@ -266,7 +271,9 @@ def error_record(error: MigrateError) -> Document:
 @cache
 def _git_commit() -> str | None:
     try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=2, check=False)
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=2, check=False
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() or None
@@ -278,7 +285,13 @@ def actor(owner: Owner) -> Document:
     url = next((env[name] for name in _CI_URLS if env.get(name)), None)
     if url is None and env.get("GITHUB_RUN_ID"):
         url = f"{env.get('GITHUB_SERVER_URL')}/{env.get('GITHUB_REPOSITORY')}/actions/runs/{env['GITHUB_RUN_ID']}"
-    return {"user": owner.who, "host": owner.host, "pid": owner.pid, "ci_url": url, "git_commit": _git_commit()}
+    return {
+        "user": owner.who,
+        "host": owner.host,
+        "pid": owner.pid,
+        "ci_url": url,
+        "git_commit": _git_commit(),
+    }
 
 
 def _check_format(document: Document) -> None:
@@ -299,10 +312,13 @@ def _version(document: Document) -> VersionRecord:
         state=State(document["state"]),
         checksum=document["checksum"],
         operations=tuple(
-            OperationRecord(o["text"], o["pass"], o["undo"], o["started"], o["done"]) for o in document["operations"]
+            OperationRecord(o["text"], o["pass"], o["undo"], o["started"], o["done"])
+            for o in document["operations"]
         ),
         documents=None if counts is None else Counts(**counts),
-        warnings=tuple(WarningCount(**(w | {"examples": tuple(w["examples"])})) for w in document["warnings"]),
+        warnings=tuple(
+            WarningCount(**(w | {"examples": tuple(w["examples"])})) for w in document["warnings"]
+        ),
         started_at=_utc(document["started_at"]),
         applied_at=_utc(document["applied_at"]),
         duration_s=document["duration_s"],
@@ -328,6 +344,7 @@ def _pass(document: Document, committed: bool, examined: int) -> PassRecord:
         committed=committed or document["committed"],
         examined=examined,
         started_at=_utc(document["started_at"]),
+        since=document["since"],
         target_level=document["target_level"],
     )
 
@@ -338,5 +355,3 @@ def _bytes(value: Any) -> bytes | None:
 
 def _utc(moment: datetime | None) -> datetime | None:
     return None if moment is None else moment.replace(tzinfo=UTC)
-
-

@@ -62,10 +62,13 @@ def _numbered(folder: Path) -> list[tuple[int, Path]]:
 
 def _strange_names(folder: Path) -> list[HistoryError]:
     """Python files that begin with a digit, or look like a number, but are not named as a migration is."""
-    strange = [p for p in sorted(folder.glob("*.py")) if p.name[:1].isdigit() and not FILE_NAME.fullmatch(p.name)]
+    strange = [
+        p for p in sorted(folder.glob("*.py")) if p.name[:1].isdigit() and not FILE_NAME.fullmatch(p.name)
+    ]
     return [
         InvalidMigration(
-            f"{path.name} is not named like a migration", hint="a name is a number, _ and a word: 0001_add_user_id.py"
+            f"{path.name} is not named like a migration",
+            hint="a name is a number, _ and a word: 0001_add_user_id.py",
         )
         for path in strange
     ]
@@ -136,7 +139,9 @@ def _checksum(path: Path, version: str) -> str:
             hint=f"correct {path}, line {error.lineno}",
         ) from error
     except (OSError, ValueError) as error:
-        raise LoadFailed(f"{path.name} cannot be read: {error}", version=version, hint=f"check {path}") from error
+        raise LoadFailed(
+            f"{path.name} cannot be read: {error}", version=version, hint=f"check {path}"
+        ) from error
 
 
 def _imported(path: Path, version: str) -> ModuleType:
@@ -150,7 +155,9 @@ def _imported(path: Path, version: str) -> ModuleType:
     except InvalidMigration as error:
         line = _line(error, path)
         raise InvalidMigration(
-            f"{path.name}, line {line}: {error.message}", version=version, hint=error.hint or f"correct {path}"
+            f"{path.name}, line {line}: {error.message}",
+            version=version,
+            hint=error.hint or f"correct {path}",
         ) from error
     except (Exception, SystemExit) as error:
         line = _line(error, path)
@@ -190,7 +197,9 @@ def _operations(module: ModuleType, path: Path, version: str) -> tuple[Operation
     if up is not None:
         return (RunFunctions(up, down, str(path), version),)
     if declared is None:
-        raise InvalidMigration("it has neither operations nor up(db)", hint="operations = [TransformDocuments(…)]")
+        raise InvalidMigration(
+            "it has neither operations nor up(db)", hint="operations = [TransformDocuments(…)]"
+        )
     if not isinstance(declared, list | tuple) or not declared:
         raise InvalidMigration("operations must be a list of operations that is not empty")
     for operation in declared:
@@ -212,6 +221,8 @@ def _function(module: ModuleType, name: str, version: str) -> Callable[[Any], An
 
 def _supersedes(module: ModuleType, version: str) -> tuple[str, ...]:
     declared = getattr(module, "supersedes", [])
-    if not isinstance(declared, list | tuple) or not all(isinstance(v, str) and v.isdigit() for v in declared):
+    if not isinstance(declared, list | tuple) or not all(
+        isinstance(v, str) and v.isdigit() for v in declared
+    ):
         raise InvalidMigration('supersedes must be a list of versions, such as ["0001"]')
     return tuple(version_of(int(v)) for v in declared)

@@ -63,7 +63,9 @@ class Lease:
 
     def lost(self, why: str) -> LeaseLost:
         """The error for a run whose lease has gone to somebody else."""
-        return LeaseLost(f"the lock was lost: {why}", hint="another run goes on from here; see: goaime-migrate status")
+        return LeaseLost(
+            f"the lock was lost: {why}", hint="another run goes on from here; see: goaime-migrate status"
+        )
 
     def renew(self) -> None:
         """Renew at once: before a step that cannot be fenced. Raises LeaseLost."""
@@ -104,8 +106,11 @@ class Lease:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(timeout=HEARTBEAT_S)
-        if not self._lost:
-            self._backend.release_lease(self.record)
+        if not self._backend.capabilities.leases:
+            self._backend.release_lease(self.record)  # saves what was done: a failure must be heard
+        elif not self._lost:
+            with suppress(MigrateError):  # it expires by itself
+                self._backend.release_lease(self.record)
 
 
 @contextmanager
@@ -115,9 +120,11 @@ def held(backend: Backend, timeout_s: float, listener: Listener) -> Iterator[Lea
     lease.start()
     try:
         yield lease
-    finally:
-        with suppress(MigrateError):  # it expires by itself; the run's own error matters more
+    except BaseException:
+        with suppress(MigrateError):  # the run's own error matters more
             lease.stop()
+        raise
+    lease.stop()
 
 
 def _acquired(backend: Backend, me: Owner, timeout_s: float, listener: Listener) -> Lease:

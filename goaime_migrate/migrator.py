@@ -130,7 +130,9 @@ class Migrator:
     def lint(self) -> LintResult:
         """Problems in the files alone; no database is opened."""
         problems = [error.problem() for error in self._catalogue.problems]
-        return LintResult(len(self._catalogue.migrations), tuple([*problems, *linted(self._catalogue.migrations)]))
+        return LintResult(
+            len(self._catalogue.migrations), tuple([*problems, *linted(self._catalogue.migrations)])
+        )
 
     # writing ---------------------------------------------------------------------------------------------------
 
@@ -198,7 +200,9 @@ class Migrator:
         if facts.touched - set(facts.versions) or any(
             r.state is not State.APPLIED for r in facts.versions.values()
         ):
-            raise Refused("an unfinished version is in the way", hint="goaime-migrate up, or goaime-migrate down")
+            raise Refused(
+                "an unfinished version is in the way", hint="goaime-migrate up, or goaime-migrate down"
+            )
         if dry_run or not plan.versions:
             return StampResult(plan.versions)
 
@@ -246,7 +250,9 @@ class Migrator:
         return Facts(catalogue.migrations, catalogue.problems, book.versions, book.passes, touched), book
 
     def _planned(self, facts: Facts, direction: Direction, target: str | None) -> Plan:
-        return planner.plan_up(facts, target) if direction is Direction.UP else planner.plan_down(facts, target)
+        return (
+            planner.plan_up(facts, target) if direction is Direction.UP else planner.plan_down(facts, target)
+        )
 
     def _under_the_lease(self, backend: Backend, work: Callable[[Runner], _Result]) -> _Result:
         settings = self._settings

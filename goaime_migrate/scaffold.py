@@ -100,7 +100,9 @@ def new(settings: Settings, name: str, kind: str) -> NewResult:
         )
     word = re.sub(r"\W+", "_", name.strip().lower()).strip("_")
     if not word:
-        raise UsageError(f"{name!r} holds no word to name a migration by", hint="goaime-migrate new add_user_id")
+        raise UsageError(
+            f"{name!r} holds no word to name a migration by", hint="goaime-migrate new add_user_id"
+        )
     numbers = [int(m["number"]) for p in settings.migrations.iterdir() if (m := FILE_NAME.fullmatch(p.name))]
     version = version_of(max(numbers, default=0) + 1)
     path = settings.migrations / f"{version}_{word}.py"
@@ -116,4 +118,6 @@ def _written(path: Path, make: object) -> None:
     try:
         make()
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}", hint="check the folder's permissions") from error
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}", hint="check the folder's permissions"
+        ) from error

@@ -36,7 +36,14 @@ def lock_status(lease: LeaseRecord | None) -> LockStatus | None:
         return None
     owner = lease.owner
     return LockStatus(
-        owner.run, owner.who, owner.host, owner.pid, lease.fence, lease.acquired_at, lease.expires_at, lease.live
+        owner.run,
+        owner.who,
+        owner.host,
+        owner.pid,
+        lease.fence,
+        lease.acquired_at,
+        lease.expires_at,
+        lease.live,
     )
 
 

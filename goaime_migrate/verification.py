@@ -38,11 +38,16 @@ def verify(backend: Backend, facts: Facts, book: Ledger, sample: int | None) -> 
     for m in kept:
         failures += _filtered(backend, m, book, sample)
     return VerifyResult(
-        checked, tuple(failures), tuple(m.version for m in kept), tuple(sorted(superseded & set(book.applied)))
+        checked,
+        tuple(failures),
+        tuple(m.version for m in kept),
+        tuple(sorted(superseded & set(book.applied))),
     )
 
 
-def _document_operations(migrations: Sequence[Migration]) -> Iterator[tuple[Migration, int, DocumentOperation]]:
+def _document_operations(
+    migrations: Sequence[Migration],
+) -> Iterator[tuple[Migration, int, DocumentOperation]]:
     for m in migrations:
         for index, operation in enumerate(m.operations):
             if isinstance(operation, DocumentOperation):
@@ -59,10 +64,14 @@ def _collections(migrations: Sequence[Migration]) -> set[str]:
 
 def _promising(migrations: Sequence[Migration], collection: str) -> list[Step]:
     steps = [step_of(m, i) for m, i, o in _document_operations(migrations) if o.collection == collection]
-    return [step for step in steps if step.where is None and (step.model is not None or step.check is not None)]
+    return [
+        step for step in steps if step.where is None and (step.model is not None or step.check is not None)
+    ]
 
 
-def _filtered(backend: Backend, migration: Migration, book: Ledger, sample: int | None) -> list[VerifyFailure]:
+def _filtered(
+    backend: Backend, migration: Migration, book: Ledger, sample: int | None
+) -> list[VerifyFailure]:
     """Promises about the documents that a filter chose: those that the journal says were written."""
     failures: list[VerifyFailure] = []
     for m, index, operation in _document_operations([migration]):

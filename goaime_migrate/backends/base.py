@@ -172,7 +172,9 @@ class Reader(Protocol):
     def by_ids(self, collection: str, ids: Sequence[bytes], where: Filter | None = None) -> list[bytes]:
         """Raw documents with these ids (raw ``{_id: x}``) that match `where`, in any order."""
 
-    def lookup(self, collection: str, key: str, values: Sequence[Any], fields: Sequence[str] | None) -> list[Document]:
+    def lookup(
+        self, collection: str, key: str, values: Sequence[Any], fields: Sequence[str] | None
+    ) -> list[Document]:
         """Documents whose `key` is present and may equal one of `values`, ascending by `_id`, `key` and `fields` only."""
 
     def pipeline(self, collection: str, ids: Sequence[bytes], stages: Sequence[Document]) -> list[bytes]:
@@ -208,6 +210,12 @@ class Backend(Reader, Protocol):
 
     def session_id(self) -> Document | None:
         """What ends this process's open transaction if it dies: recorded with its work. None without sessions."""
+
+    def operation_time(self) -> Any:
+        """The cluster's logical time after the last write that is known here; None without change streams."""
+
+    def feed(self, collection: str, since: Any, token: Document | None, sessions: Sequence[Document]) -> Any:
+        """What others write from that time (or token) on, the given sessions left out; None without change streams."""
 
     def prepare(self) -> None:
         """Make the collections that records live in. Only commands that write call this."""

@@ -79,7 +79,8 @@ def _probe(client: MongoClient[Document], name: str, server: str, *, write: bool
     replicated = "setName" in hello and hello["maxWireVersion"] >= _BSON_TRANSACTIONS
     capabilities = Capabilities(
         mode=Mode.TRANSACTIONAL if replicated else Mode.SINGLE_DOCUMENT,
-        product=f"mongod {version}" + (f", replica set {hello['setName']}" if "setName" in hello else ", standalone"),
+        product=f"mongod {version}"
+        + (f", replica set {hello['setName']}" if "setName" in hello else ", standalone"),
         transactions=replicated,
         change_streams=replicated,
         leases=True,
@@ -87,5 +88,3 @@ def _probe(client: MongoClient[Document], name: str, server: str, *, write: bool
     )
     kind: type[MongoBackend] = TransactionalBackend if replicated else SingleDocumentBackend
     return kind(client, name, server, capabilities)  # type: ignore[return-value]
-
-

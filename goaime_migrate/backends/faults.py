@@ -45,8 +45,12 @@ def translate(error: PyMongoError) -> errors.MigrateError:
     if isinstance(error, OperationFailure) and not isinstance(error, WTimeoutError):
         return _of_operation(error, text)
     if isinstance(error, InvalidURI | ConfigurationError):
-        return errors.InvalidUri(f"the connection string is not valid: {text}", hint="correct uri, then try again")
-    if isinstance(error, AutoReconnect | ConnectionFailure | ServerSelectionTimeoutError | WaitQueueTimeoutError):
+        return errors.InvalidUri(
+            f"the connection string is not valid: {text}", hint="correct uri, then try again"
+        )
+    if isinstance(
+        error, AutoReconnect | ConnectionFailure | ServerSelectionTimeoutError | WaitQueueTimeoutError
+    ):
         return unreachable(text)
     if isinstance(error, WTimeoutError):
         return errors.ServerUnreachable(
@@ -59,7 +63,8 @@ def translate(error: PyMongoError) -> errors.MigrateError:
 def unreachable(text: str) -> errors.ServerUnreachable:
     """The error for a server that does not answer."""
     return errors.ServerUnreachable(
-        f"no server answers: {_short(text)}", hint="check that the server runs and that uri names it, then try again"
+        f"no server answers: {_short(text)}",
+        hint="check that the server runs and that uri names it, then try again",
     )
 
 

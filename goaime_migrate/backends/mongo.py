@@ -60,6 +60,12 @@ class MongoBackend(MongoReader):
         """What `killSessions` needs to end this process's open transaction."""
         return dict(self._session.session_id)
 
+    def operation_time(self) -> Any:
+        return None
+
+    def feed(self, collection: str, since: Any, token: Document | None, sessions: Sequence[Document]) -> Any:
+        return None
+
     def now(self) -> datetime:
         with translated():
             local: datetime = self._client.admin.command("hello")["localTime"]
@@ -167,7 +173,9 @@ class MongoBackend(MongoReader):
         unfinished = {"kind": "partition", "done": False}
         sessions = [s for p in self._db[PROGRESS].find(unfinished, ["lsids"]) for s in p.get("lsids", ())]
         if sessions:
-            with suppress(OperationFailure):  # without the privilege the update below waits the transaction out
+            with suppress(
+                OperationFailure
+            ):  # without the privilege the update below waits the transaction out
                 self._client.admin.command("killSessions", sessions)
         self._db[PROGRESS].update_many(unfinished, {"$set": {"fence": fence}})
 
@@ -200,14 +208,18 @@ class MongoBackend(MongoReader):
         with translated():
             listed = list(self._db.list_collections())
         return {
-            info["name"]: CollectionInfo(info["name"], info.get("type", "collection"), info.get("options", {}))
+            info["name"]: CollectionInfo(
+                info["name"], info.get("type", "collection"), info.get("options", {})
+            )
             for info in listed
             if info["name"] not in RECORDS and not info["name"].startswith("system.")
         }
 
     def indexes(self, collection: str) -> list[Document]:
         with translated():
-            return [dict(index) | {"key": dict(index["key"])} for index in self._db[collection].list_indexes()]
+            return [
+                dict(index) | {"key": dict(index["key"])} for index in self._db[collection].list_indexes()
+            ]
 
     def create_index(self, collection: str, keys: Sequence[tuple[str, Any]], options: Document) -> None:
         with translated():

@@ -25,7 +25,20 @@ OPTIONS: CodecOptions[Document] = CodecOptions(dict, datetime_conversion=Datetim
 _LENIENT = OPTIONS.with_options(unicode_decode_error_handler="replace")
 
 _INT = struct.Struct("<i")
-_FIXED = {0x01: 8, 0x06: 0, 0x07: 12, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 8, 0x12: 8, 0x13: 16, 0x7F: 0, 0xFF: 0}
+_FIXED = {
+    0x01: 8,
+    0x06: 0,
+    0x07: 12,
+    0x08: 1,
+    0x09: 8,
+    0x0A: 0,
+    0x10: 4,
+    0x11: 8,
+    0x12: 8,
+    0x13: 16,
+    0x7F: 0,
+    0xFF: 0,
+}
 _STRING = (0x02, 0x0D, 0x0E)
 _NESTED = (0x03, 0x04, 0x0F)
 _BINARY, _REGEX, _POINTER = 0x05, 0x0B, 0x0C
@@ -63,7 +76,9 @@ def split(batch: bytes) -> Iterator[bytes]:
     while position < end:
         (length,) = _INT.unpack_from(batch, position)
         if length < 5 or position + length > end:
-            raise InvalidBSON(f"a document at byte {position} says it has {length} bytes, {end - position} are there")
+            raise InvalidBSON(
+                f"a document at byte {position} says it has {length} bytes, {end - position} are there"
+            )
         yield batch[position : position + length]
         position += length
 
@@ -157,7 +172,9 @@ def _respliced(name: bytes, old: bytes, before: Any, after: Any) -> bytes:
         return b"\x03" + name + b"\0" + splice(nested, before, after)
     if isinstance(before, list) and isinstance(after, list):
         slots = {str(i).encode(): element for i, (_, element) in enumerate(elements(nested))}
-        renumbered = {key: element[:1] + key + element[element.index(0, 1) :] for key, element in slots.items()}
+        renumbered = {
+            key: element[:1] + key + element[element.index(0, 1) :] for key, element in slots.items()
+        }
         old_items, new_items = dict(enumerate(before)), dict(enumerate(after))
         return b"\x04" + name + b"\0" + join(_spliced(renumbered, old_items, new_items, list(new_items)))
     return _element(name, after)
@@ -170,4 +187,3 @@ def _element(name: bytes, value: Any) -> bytes:
 
 def _same(before: Any, after: Any) -> bool:
     return encode({"": before}) == encode({"": after})
-

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from pymongo.client_session import ClientSession
 from pymongo.errors import OperationFailure, PyMongoError
@@ -14,9 +15,11 @@ from pymongo.write_concern import WriteConcern
 
 from goaime_migrate.backends import updates
 from goaime_migrate.backends.base import Changes, Collision, Committed, GuardFailed, Reader
-from goaime_migrate.backends.faults import translate
+from goaime_migrate.backends.faults import translate, translated
+from goaime_migrate.backends.feed import Feed
 from goaime_migrate.backends.mongo import MongoBackend
 from goaime_migrate.backends.reader import MongoReader
+from goaime_migrate.results import Document
 
 TRIES = 5
 """How often a batch is tried before it is said to collide."""
@@ -29,6 +32,14 @@ _WRITE_CONFLICT = 112
 
 class TransactionalBackend(MongoBackend):
     """Reads first, then the decision, then all writes together and the commit: locks live for milliseconds."""
+
+    def operation_time(self) -> Any:
+        with translated(), self._client.start_session() as session:
+            self._client.admin.command("ping", session=session)
+            return session.operation_time
+
+    def feed(self, collection: str, since: Any, token: Document | None, sessions: Sequence[Document]) -> Any:
+        return Feed(self._db[collection], since, token, sessions)
 
     def transact(self, work: Callable[[Reader], Changes]) -> Committed:
         collisions, tries, deadline = 0, 0, time.monotonic() + PATIENCE_S
@@ -89,5 +100,3 @@ def _commit(session: ClientSession) -> None:
             if not error.has_error_label(_UNKNOWN) or time.monotonic() > deadline:
                 raise
             time.sleep(random.uniform(0.05, 0.5))
-
-

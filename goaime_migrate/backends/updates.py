@@ -141,7 +141,11 @@ def rejected(problem: Document, chunk: Sequence[Write]) -> Exception:
             hint=f"correct the migration or the validator, {again}",
         )
     if code in _BSON_TOO_LARGE:
-        return errors.ResultTooLarge(f"the result is too large: {text}", id=identity, hint=f"shorten it, {again}")
+        return errors.ResultTooLarge(
+            f"the result is too large: {text}", id=identity, hint=f"shorten it, {again}"
+        )
     if code in (112, 251) or code is None:
         return OperationFailure(text, code, {"errorLabels": ["TransientTransactionError"], **problem})
-    return errors.OperationFailed(f"the server refuses the result: {text}", id=identity, hint=f"mend it, {again}")
+    return errors.OperationFailed(
+        f"the server refuses the result: {text}", id=identity, hint=f"mend it, {again}"
+    )

@@ -144,7 +144,9 @@ class Chain:
         _check_identity(base, current, last, identity)
         return Changed(identity, original, current, tuple(touched))
 
-    def _apply(self, step: Step, document: Document, arguments: Mapping[str, Any], identity: bytes) -> Document:
+    def _apply(
+        self, step: Step, document: Document, arguments: Mapping[str, Any], identity: bytes
+    ) -> Document:
         self._version = step.version
         return apply(step, step.transform, document, arguments, identity)
 
@@ -354,7 +356,10 @@ def _compare(alone: Chain, reader: Reader, before: Sequence[bytes], after: Seque
 
 
 def _difference(
-    before: Mapping[bytes, bytes], whole: Mapping[bytes, bytes], part: Mapping[bytes, bytes], declared: set[bytes]
+    before: Mapping[bytes, bytes],
+    whole: Mapping[bytes, bytes],
+    part: Mapping[bytes, bytes],
+    declared: set[bytes],
 ) -> bytes | None:
     """The first field that was written without being declared, or that came out differently."""
     for name in {**before, **whole, **part}:

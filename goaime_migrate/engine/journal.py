@@ -190,6 +190,11 @@ def clear(backend: Backend, pass_id: str) -> None:
         backend.transact(lambda _, ids=ids: Changes(last=[Delete(JOURNAL, {"_id": {"$in": ids}})]))  # type: ignore[misc]
 
 
+def of_kind(pass_id: str, kind: Kind) -> dict[str, Any]:
+    """The filter for the records of one kind."""
+    return _between(f"{pass_id}/{kind}/")
+
+
 def drop_kind(pass_id: str, kind: Kind) -> RecordChange:
     """The change that removes the segments of one kind."""
     return Delete(JOURNAL, _between(f"{pass_id}/{kind}/"))

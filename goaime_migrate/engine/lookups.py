@@ -247,5 +247,3 @@ def _value_at(document: Document, path: str) -> Any:
             return None
         value = value.get(name)
     return value
-
-

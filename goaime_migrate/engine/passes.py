@@ -123,7 +123,7 @@ class Walk:
 
     def partition(self, partition: Partition) -> Partition:
         """Walk to the end of a partition. Raises MigrationFailed, Interrupted, LeaseLost with all before recorded."""
-        partition = self._adopt(partition)
+        partition = self.adopted(partition)
         while not partition.done:
             self.runner.check()
             partition = self._batch(partition)
@@ -132,7 +132,7 @@ class Walk:
         self.done_before += partition.tally.examined
         return partition
 
-    def _adopt(self, partition: Partition) -> Partition:
+    def adopted(self, partition: Partition) -> Partition:
         """Take up a partition, new or as an earlier run left it, and record whose transactions it will hold."""
         session = self.runner.backend.session_id()
         fence = self.runner.lease.fence
@@ -141,8 +141,8 @@ class Walk:
             self.runner.record(Put(PROGRESS, partition.record(fence, session)))
             return partition
         if session is not None:
-            self._move(partition.id, {"fence": fence}, {"lsids": [session]})
-        return self._reread(partition)
+            self._move(partition.id, {"fence": fence}, {"lsids": [*stored[0]["lsids"], session]})
+        return self.reread(partition)
 
     def _move(self, identity: str, condition: Mapping[str, Any], values: Document) -> None:
         move = Move(PROGRESS, {"_id": identity, **condition}, values)
@@ -151,7 +151,8 @@ class Walk:
         except GuardFailed as error:
             raise self.runner.fenced() from error
 
-    def _reread(self, partition: Partition) -> Partition:
+    def reread(self, partition: Partition) -> Partition:
+        """The partition as it is recorded now. Raises LeaseLost."""
         record = self.runner.partition(partition.id)
         return Partition.read(record, [version for version, _, _ in self.record.steps])
 
@@ -162,26 +163,37 @@ class Walk:
         try:
             committed = self.runner.transact(attempt.work)
         except GuardFailed:
-            moved = self._reread(partition)
+            moved = self.reread(partition)
             if moved.seq == partition.seq:
                 raise self.runner.fenced() from None
             return moved
         except Collision as error:
             if not self.pacing.collided():
-                raise self._contended(attempt, error) from error
+                raise self.contended(attempt.last, error) from error
             return partition
         if committed.missed:
             return partition
-        self.chain.tables.commit()
-        self.tally.add(attempt.tally)
+        self.committed(attempt.tally)
         self.pacing.took(time.monotonic() - started, attempt.examined)
         return attempt.next
 
-    def _contended(self, attempt: _Batch, error: Collision) -> Contended:
+    def committed(self, tally: Tally) -> None:
+        """A batch with these counts has been committed."""
+        self.chain.tables.commit()
+        self.tally.add(tally)
+
+    def closed(self, partition: Partition) -> Partition:
+        """Record that nothing is left to do in a partition."""
+        position = {"fence": self.runner.lease.fence, "seq": partition.seq}
+        self._move(partition.id, position, {"done": True})
+        return replace(partition, done=True)
+
+    def contended(self, identity: bytes | None, error: Collision) -> Contended:
+        """The error for a document that cannot be written for others' writes."""
         return Contended(
             f"the application keeps writing the same document: {error}",
             version=self.record.versions[-1],
-            id=None if attempt.last is None else raw.id_value(attempt.last),
+            id=None if identity is None else raw.id_value(identity),
             hint="try again at a quieter moment: goaime-migrate up",
         )
 
@@ -249,7 +261,9 @@ class _Batch:
         before, collection = self._partition, self._walk.record.collection
         if earlier is not None:
             where = self._walk.where
-            return reader.documents(collection, after=before.cursor, upto=earlier.upto, where=where), earlier.upto
+            return reader.documents(
+                collection, after=before.cursor, upto=earlier.upto, where=where
+            ), earlier.upto
         documents = reader.documents(
             collection,
             after=before.cursor,
@@ -291,7 +305,11 @@ class _Batch:
         if not walk.where or not walk.record.reverse:
             return []
         others = reader.documents(
-            walk.record.collection, after=self._partition.cursor, upto=upto, where={"$nor": [walk.where]}, fields=()
+            walk.record.collection,
+            after=self._partition.cursor,
+            upto=upto,
+            where={"$nor": [walk.where]},
+            fields=(),
         )
         return [raw.id_of(document) for document in others]
 

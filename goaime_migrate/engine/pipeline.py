@@ -22,7 +22,10 @@ class Pipeline(Chain):
         """What the pipeline makes of the documents, which must be as they are in the collection."""
         (step,) = self.steps
         tally = Tally([step.version])
-        results = {raw.id_of(d): d for d in reader.pipeline(step.collection, [raw.id_of(d) for d in documents], step.pipeline)}
+        results = {
+            raw.id_of(d): d
+            for d in reader.pipeline(step.collection, [raw.id_of(d) for d in documents], step.pipeline)
+        }
         changed: list[Changed] = []
         unchanged: list[bytes] = []
         for document in documents:

@@ -93,8 +93,12 @@ class _Measure:
         for position, touched in enumerate(changed.touched):
             if touched and len(self._samples[position]) < EXAMPLES:
                 before = self._up_to(position, changed.before)
-                after = changed.after if self._steps[0].pipeline else self._up_to(position + 1, changed.before)
-                sample = Sample(raw.id_value(changed.id), raw.decode_leniently(before), raw.decode_leniently(after))
+                after = (
+                    changed.after if self._steps[0].pipeline else self._up_to(position + 1, changed.before)
+                )
+                sample = Sample(
+                    raw.id_value(changed.id), raw.decode_leniently(before), raw.decode_leniently(after)
+                )
                 self._samples[position].append(sample)
 
     def _up_to(self, position: int, document: bytes) -> bytes:
@@ -121,7 +125,9 @@ class _Measure:
 
     def _notes(self, position: int) -> list[str]:
         if self._tally.examined and not self._tally.changed[position]:
-            return [f"{self._steps[position].name} changes none of the {self._tally.examined} documents looked at"]
+            return [
+                f"{self._steps[position].name} changes none of the {self._tally.examined} documents looked at"
+            ]
         return []
 
 

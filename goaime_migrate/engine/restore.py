@@ -69,7 +69,9 @@ class Judge:
         self._on_conflict = on_conflict
         self._replay = replay
 
-    def segment(self, reader: Reader, segment: Segment) -> tuple[list[Write], list[Entry], list[bytes], Outcome]:
+    def segment(
+        self, reader: Reader, segment: Segment
+    ) -> tuple[list[Write], list[Entry], list[bytes], Outcome]:
         """Documents to write; the entries, and the ids without one, of the segment at its new level; the counts."""
         current = {
             raw.id_of(d): d
@@ -277,4 +279,3 @@ class _Attempt:
             last=(*lowered.puts(), move),
             bypass_validation=True,
         )
-

@@ -15,9 +15,7 @@ def batches(reader: Reader, collection: str, where: Filter | None = None) -> Ite
     """All raw documents that match, ascending by `_id`; memory is bounded by one batch."""
     cursor: bytes | None = None
     while True:
-        batch = reader.documents(
-            collection, after=cursor, where=where, limit=_BATCH, max_bytes=BATCH_BYTES
-        )
+        batch = reader.documents(collection, after=cursor, where=where, limit=_BATCH, max_bytes=BATCH_BYTES)
         if batch:
             yield batch
             cursor = raw.id_of(batch[-1])

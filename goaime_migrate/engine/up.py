@@ -16,11 +16,15 @@ from goaime_migrate.engine.lookups import Lookup, Tables
 from goaime_migrate.engine.pacing import BATCH_BYTES, LARGEST
 from goaime_migrate.engine.passes import Partition, Walk, new_partition
 from goaime_migrate.engine.runner import Runner
+from goaime_migrate.engine.tail import Tail
 from goaime_migrate.engine.tally import Tally
 from goaime_migrate.errors import MigrationFailed, MissingCapability, UndeclaredField
 from goaime_migrate.ledger import PassRecord
 
-_KINDS = {"view": "a view has no documents of its own", "timeseries": "time-series documents cannot be replaced"}
+_KINDS = {
+    "view": "a view has no documents of its own",
+    "timeseries": "time-series documents cannot be replaced",
+}
 
 
 def chain_of(pass_id: str, steps: Sequence[Step], *, freeze: bool = True) -> Chain:
@@ -56,6 +60,7 @@ def opened(
         filtered=where is not None,
         reverse=all(step.reverse is not None for step in steps),
         started_at=backend.now(),
+        since=backend.operation_time(),
     )
 
 
@@ -106,6 +111,16 @@ class Pass:
         canary: dict[str, Any] | None = raw.decode(self.record.canary) if self.record.canary else None
         where = self.steps[0].where
         walk = Walk(self.runner, self.record, chain_of(self.record.id, self.steps), where)
+        tail = Tail(walk)
+        tail.start()
+        try:
+            return self._walked(walk, tail, where, canary, canary_only=canary_only)
+        finally:
+            tail.stop()
+
+    def _walked(
+        self, walk: Walk, tail: Tail, where: Filter | None, canary: Filter | None, *, canary_only: bool
+    ) -> Tally:
         if canary is not None:
             walk.where = combined(where, canary)
             walk.partition(new_partition(self.record, Kind.CANARY, upto=self.record.upper))
@@ -115,6 +130,7 @@ class Pass:
         walk.done_before = 0
         for partition in self._partitions():
             walk.partition(partition)
+        tail.finish()
         return walk.tally
 
     def _partitions(self) -> list[Partition]:

@@ -96,7 +96,9 @@ def _rename(backend: Backend, old: str, new: str) -> None:
     """Rename, or find that it has been done. Raises OperationFailed."""
     there = backend.collections()
     if old in there and new in there:
-        raise OperationFailed(f"cannot rename {old} to {new}: a collection {new} exists", hint=f"move {new} away")
+        raise OperationFailed(
+            f"cannot rename {old} to {new}: a collection {new} exists", hint=f"move {new} away"
+        )
     if old in there:
         backend.rename_collection(old, new)
     elif new not in there:

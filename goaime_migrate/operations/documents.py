@@ -40,13 +40,17 @@ class TransformDocuments(DocumentOperation):
     ) -> None:
         require_name(collection, "the collection")
         require(callable(transform), f"the transform must be a function, not {transform!r}")
-        require(where is None or isinstance(where, Mapping), f"where= must be a filter document, not {where!r}")
+        require(
+            where is None or isinstance(where, Mapping), f"where= must be a filter document, not {where!r}"
+        )
         require(not isinstance(fields, str), "fields= must be a list of names", f"fields=[{fields!r}]")
         for name in fields or ():
             require_name(name, "every field in fields=")
-            require("." not in name, f"fields= names top-level fields, {name!r} is a path", name.partition(".")[0])
+            require(
+                "." not in name, f"fields= names top-level fields, {name!r} is a path", name.partition(".")[0]
+            )
         require(
-            model is None or (isinstance(model, type) and issubclass(model, BaseModel)),
+            model is None or _is_model(model),
             f"model= must be a pydantic model, not {model!r}",
         )
         for option, function in (("reverse", reverse), ("check", check)):
@@ -71,7 +75,9 @@ class TransformDocuments(DocumentOperation):
 
     def describe(self) -> str:
         where = "" if self.where is None else f" where {self.where}"
-        return f"transform {self.collection} with {getattr(self.transform, '__name__', self.transform)}{where}"
+        return (
+            f"transform {self.collection} with {getattr(self.transform, '__name__', self.transform)}{where}"
+        )
 
     def step(self, version: str, source: str) -> Step:
         return Step(
@@ -87,6 +93,10 @@ class TransformDocuments(DocumentOperation):
             check=_with_named_lookups(self.check, self.lookups),
             reverse_lookups=_named(self.reverse, self.lookups),
         )
+
+
+def _is_model(model: object) -> bool:
+    return isinstance(model, type) and issubclass(model, BaseModel)
 
 
 def _check_lookups(transform: Callable[..., Any], lookups: Mapping[str, object]) -> None:
@@ -108,7 +118,9 @@ def _check_lookups(transform: Callable[..., Any], lookups: Mapping[str, object])
         require(loose or name in names, f"the lookup {name!r} is not a parameter of {_name(transform)}")
     for p in parameters[1:]:
         given = p.name in lookups or p.default is not p.empty or p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-        require(given, f"{_name(transform)} wants {p.name!r}, and no lookup has that name", f"{p.name}=Lookup(…)")
+        require(
+            given, f"{_name(transform)} wants {p.name!r}, and no lookup has that name", f"{p.name}=Lookup(…)"
+        )
 
 
 def _name(function: Callable[..., Any]) -> str:
@@ -154,7 +166,9 @@ class UpdateDocuments(DocumentOperation):
             "the pipeline must be a list of update stages",
             f"the stages of an update are {', '.join(_STAGES)}",
         )
-        require(where is None or isinstance(where, Mapping), f"where= must be a filter document, not {where!r}")
+        require(
+            where is None or isinstance(where, Mapping), f"where= must be a filter document, not {where!r}"
+        )
         self.collection = collection
         self.pipeline = [dict(stage) for stage in pipeline]
         self.where = dict(where) if where else None
@@ -187,7 +201,11 @@ def _on_the_server(document: Document) -> None:
 
 def _top_level(field: object) -> None:
     require_name(field, "the field")
-    require("." not in str(field), f"{field!r} is a path; only top-level fields can be named", "use TransformDocuments")
+    require(
+        "." not in str(field),
+        f"{field!r} is a path; only top-level fields can be named",
+        "use TransformDocuments",
+    )
 
 
 class AddField(TransformDocuments):

@@ -45,7 +45,11 @@ class RunFunctions(StateOperation):
         except MigrateError:
             raise
         except (Exception, SystemExit) as error:
-            kept = "what it wrote before stays written" if backend.capabilities.server_code else "nothing was kept"
+            kept = (
+                "what it wrote before stays written"
+                if backend.capabilities.server_code
+                else "nothing was kept"
+            )
             raise FunctionFailed(
                 f"{direction}(db) raised {type(error).__name__}: {error} ({kept})",
                 version=self.version,

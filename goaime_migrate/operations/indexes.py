@@ -26,9 +26,10 @@ class CreateIndex(StateOperation):
     ) -> None:
         require_name(collection, "the collection")
         self.collection = collection
-        self.keys: list[tuple[str, int | str]] = [(keys, 1)] if isinstance(keys, str) else [tuple(k) for k in keys]  # type: ignore[misc]
+        listed: Any = [(keys, 1)] if isinstance(keys, str) else keys
+        self.keys: list[tuple[str, int | str]] = [tuple(key) for key in listed]
         require(
-            self.keys and all(len(k) == 2 and isinstance(k[0], str) for k in self.keys),
+            listed and all(len(key) == 2 and isinstance(key[0], str) for key in listed),
             f"the keys of an index are a name or a list of (name, direction), not {keys!r}",
         )
         self.name = name or "_".join(f"{field}_{direction}" for field, direction in self.keys)

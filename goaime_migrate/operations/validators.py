@@ -46,10 +46,17 @@ class SetValidator(StateOperation):
     """Set the collection's validator, from a pydantic model or a `$jsonSchema`; `down` sets the old one again."""
 
     def __init__(
-        self, collection: str, schema: type[BaseModel] | Document, *, level: str = "strict", action: str = "error"
+        self,
+        collection: str,
+        schema: type[BaseModel] | Document,
+        *,
+        level: str = "strict",
+        action: str = "error",
     ) -> None:
         require_name(collection, "the collection")
-        require(level in ("off", "strict", "moderate"), f"level must be off, strict or moderate, not {level!r}")
+        require(
+            level in ("off", "strict", "moderate"), f"level must be off, strict or moderate, not {level!r}"
+        )
         require(action in ("error", "warn"), f"action must be error or warn, not {action!r}")
         self.collection = collection
         self.options = {

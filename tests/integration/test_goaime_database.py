@@ -118,7 +118,9 @@ def test_plan_counts_what_up_will_change_and_writes_nothing(goaime: World) -> No
     assert goaime.raws("schema_versions") == {}
     planned = [(s.version, s.operations[0].matched, s.operations[0].changed) for s in plan.steps]
     succeeded(goaime.up())
-    done = [(v.version, v.documents.matched, v.documents.changed) for v in goaime.status().versions if v.documents]
+    done = [
+        (v.version, v.documents.matched, v.documents.changed) for v in goaime.status().versions if v.documents
+    ]
     assert planned == done
 
 

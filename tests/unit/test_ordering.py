@@ -190,7 +190,9 @@ def test_values_that_the_server_calls_equal_have_equal_keys_and_hashes(equals: l
     assert len({sort_key(value) for value in equals}) == 1
 
 
-@pytest.mark.parametrize(("one", "other"), [(1, True), (0, False), ("1", 1), (None, False), (0.1, Decimal128("0.1"))])
+@pytest.mark.parametrize(
+    ("one", "other"), [(1, True), (0, False), ("1", 1), (None, False), (0.1, Decimal128("0.1"))]
+)
 def test_values_that_only_python_calls_equal_differ(one: object, other: object) -> None:
     assert sort_key(one) != sort_key(other)
 
@@ -212,7 +214,9 @@ def test_what_is_no_bson_value_is_refused() -> None:
         (b"\x02", b"\x02\x00\x00\x00\xff\x00", "\U0001f600", {}),  # a string that is not UTF-8
     ],
 )
-def test_ids_that_python_cannot_hold_have_their_place(kind: bytes, value: bytes, before: Any, after: Any) -> None:
+def test_ids_that_python_cannot_hold_have_their_place(
+    kind: bytes, value: bytes, before: Any, after: Any
+) -> None:
     body = kind + b"_id\0" + value + b"\0"
     raw_id = (len(body) + 4).to_bytes(4, "little") + body
     assert sort_key(before) < id_key(raw_id) < sort_key(after)
@@ -236,7 +240,9 @@ scalars = st.one_of(
 )
 values = st.recursive(
     scalars,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", max_size=2), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", max_size=2), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 

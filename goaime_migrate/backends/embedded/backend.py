@@ -1,7 +1,7 @@
 """The embedded backend: a mongodump directory that is read, changed in memory, and saved as one generation.
 
-One thread uses it. Reads see one generation of the directory; while the lease is not held, `read_lease` is
-where a newer one is looked for, so whoever polls begins with it.
+One thread uses it. Reads see one generation of the directory. While the lease is not held, reading the versions
+is where a newer one is looked for: whoever looks at a database begins with them, and the rest fits to them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from goaime_migrate.backends.base import (
     LOCK,
     PROGRESS,
     RECORDS,
+    VERSIONS,
     Capabilities,
     Changes,
     Committed,
@@ -77,6 +78,18 @@ class EmbeddedBackend(DumpReader):
     def server(self) -> str:
         return f"dump:{self._root}"
 
+    def find(self, collection: str, *args: Any, **options: Any) -> list[Document]:
+        """As the protocol says. Reading the versions looks first whether another writer has saved meanwhile."""
+        if collection == VERSIONS and self._lease is None and self._is_stale():
+            self._reload()
+        return super().find(collection, *args, **options)
+
+    def operation_time(self) -> Any:
+        return None
+
+    def feed(self, collection: str, since: Any, token: Document | None, sessions: Sequence[Document]) -> Any:
+        return None
+
     def session_id(self) -> Document | None:
         """None: what a process that died had not saved is gone."""
         return None
@@ -135,19 +148,15 @@ class EmbeddedBackend(DumpReader):
         catalogue.drop(self._writing(), name)
 
     def read_lease(self) -> LeaseRecord | None:
-        """Never locks. Also looks whether another writer has saved meanwhile, and reads anew if so."""
-        if self._lease is not None:
-            return self._lease
-        if snapshot.signature(self._root, self._database) != self._store.signature:
-            self._reload()
-        return self._lock.holder()
+        """Never locks, so it works on a read-only directory."""
+        return self._lease or self._lock.holder()
 
     def try_lease(
         self,
         owner: Owner,
-        ttl_s: float,  # noqa: ARG002
+        ttl_s: float,
         *,
-        dead: LeaseRecord | None = None,  # noqa: ARG002
+        dead: LeaseRecord | None = None,
     ) -> LeaseRecord:
         """Lock the directory, finish what a killed writer left, and read everything.
 
@@ -171,7 +180,7 @@ class EmbeddedBackend(DumpReader):
         self._lease = lease
         return lease
 
-    def renew_lease(self, lease: LeaseRecord, ttl_s: float) -> bool:  # noqa: ARG002
+    def renew_lease(self, lease: LeaseRecord, ttl_s: float) -> bool:
         return self._is_mine(lease)
 
     def release_lease(self, lease: LeaseRecord) -> None:
@@ -253,6 +262,9 @@ class EmbeddedBackend(DumpReader):
         """What a run on a server left, where fences grow, goes on with the fence that is always here."""
         unfinished = self.find(PROGRESS, {"kind": "partition", "done": False, "fence": {"$ne": FENCE}})
         return [Move(PROGRESS, {"_id": each["_id"]}, {"fence": FENCE}) for each in unfinished]
+
+    def _is_stale(self) -> bool:
+        return snapshot.signature(self._root, self._database) != self._store.signature
 
     def _reload(self) -> None:
         fresh = Store.open(self._root, self._database)

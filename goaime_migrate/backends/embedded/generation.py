@@ -52,7 +52,7 @@ def write(root: Path, database: str, put: Mapping[str, Content], remove: Iterabl
     An OSError says that nothing has changed; Unfinished, that the change is made but not tidied up.
     """
     switch = Switch(uuid.uuid4().hex, database, tuple(put), tuple(remove))
-    recover(root)
+    _tidy(root)
     try:
         _stage(root, switch, put)
         (root / STAGING / _PLAN).rename(root / STAGING / _MARKER)
@@ -88,6 +88,16 @@ def read_marker(root: Path) -> Switch | None:
 def overlay(root: Path, switch: Switch, filename: str) -> tuple[Path, Path]:
     """Where a file of a committed generation may be: still staged, else in its place."""
     return root / STAGING / _FILES / filename, root / switch.database / filename
+
+
+def _tidy(root: Path) -> None:
+    """What an unfinished switch has staged is the valid generation: nothing may be staged over it."""
+    try:
+        recover(root)
+    except OSError as error:
+        if read_marker(root) is None:
+            raise
+        raise Unfinished(str(error)) from error
 
 
 def _stage(root: Path, switch: Switch, put: Mapping[str, Content]) -> None:

@@ -30,7 +30,6 @@ class LensDatabase(MockDatabase):
             self._collection_accesses[name] = LensCollection(self, name=name, _db_store=self._store)
         return super().get_collection(name, *args, **options)
 
-
     def command(self, command: Any, *args: Any, **options: Any) -> Any:
         """Arguments after the command are no mistake, as mongomock thinks, but not implemented."""
         return super().command(command, **options)

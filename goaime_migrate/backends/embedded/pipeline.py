@@ -122,8 +122,11 @@ def _evaluate(expression: Any, document: Document) -> Any:
     parse = import_module("mongomock.aggregate")._parse_expression
     try:
         return parse(expression, document, ignore_missing_keys=True)
-    except KeyError:
-        return MISSING
+    except KeyError as error:
+        # An operator would have to say what it makes of a missing value: mongomock's do not.
+        if isinstance(expression, str) or error.args == ("REMOVE",):
+            return MISSING
+        raise
 
 
 def _flat(fields: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[list[str], Any]]:

@@ -1,0 +1,336 @@
+"""The tail of a pass: what others wrote while it walked, looked at again until nothing is left behind.
+
+A collector reads the change stream during the walk, since the walk itself may push the oplog round; it stores ids
+and never acts. After the walk the ids are reconciled with the journal, in batches like any other. Where history was
+lost, or there are no change streams, the whole collection is swept until a sweep finds nothing to do.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from bisect import bisect_left
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bson import Timestamp
+
+from goaime_migrate.backends import raw
+from goaime_migrate.backends.base import JOURNAL, PROGRESS, TAIL, Changes, Collision, Delete, GuardFailed, Move, Reader
+from goaime_migrate.backends.base import Write as DocumentWrite
+from goaime_migrate.backends.feed import CollectionGone, Feed, HistoryLost
+from goaime_migrate.backends.ordering import id_key
+from goaime_migrate.engine import journal, reconcile, scan
+from goaime_migrate.engine.chain import BatchResult
+from goaime_migrate.engine.journal import Entry, Kind, Segment
+from goaime_migrate.engine.passes import Partition, Walk, new_partition
+from goaime_migrate.engine.tally import Tally
+from goaime_migrate.errors import CollectionChanged, Conflicts, Contended, MigrateError
+from goaime_migrate.ledger import FORMAT, PassRecord
+
+_BATCH = 500
+_ROUNDS = 20
+"""How often newly written documents are waited for before the rest counts as born after."""
+_SWEEPS = 20
+
+
+class Collector(threading.Thread):
+    """Reads the feed while the pass walks; stores what it reads."""
+
+    def __init__(self, feed: Feed, pass_id: str, since: Timestamp) -> None:
+        super().__init__(name="tail", daemon=True)
+        self._feed = feed
+        self._pass = pass_id
+        self._run = uuid.uuid4().hex
+        self._enough = threading.Event()
+        self._lock = threading.Lock()
+        self._ids: dict[bytes, None] = {}
+        self._stored = 0
+        self.at = since
+        """The cluster time up to which everything has been collected."""
+        self.failure: Exception | None = None
+
+    def run(self) -> None:
+        """Collect until told that it is enough."""
+        try:
+            while not self._enough.is_set():
+                self._portion()
+        except (HistoryLost, CollectionGone, MigrateError) as error:
+            self.failure = error
+        finally:
+            self._feed.close()
+
+    def _portion(self) -> None:
+        portion = self._feed.read()
+        with self._lock:
+            fresh = [i for i in portion.ids if i not in self._ids]
+            self._ids |= dict.fromkeys(portion.ids)
+        if fresh:
+            self._stored += 1
+            self._feed.store(
+                {
+                    "_id": f"{self._pass}/{self._run}/{self._stored:08d}",
+                    "format": FORMAT,
+                    "pass": self._pass,
+                    "at": portion.at,
+                    "token": portion.token,
+                    "ids": b"".join(fresh),
+                }
+            )
+        self.at = max(self.at, portion.at)
+
+    def taken(self) -> list[bytes]:
+        """The ids collected since the last call."""
+        with self._lock:
+            ids, self._ids = list(self._ids), {}
+        return ids
+
+    def stop(self) -> None:
+        """Stop reading."""
+        self._enough.set()
+        if self.is_alive():
+            self.join(timeout=10)
+
+
+@dataclass
+class Tail:
+    """The last part of a pass."""
+
+    walk: Walk
+    collector: Collector | None = None
+    _uptos: list[tuple[Any, str]] = field(default_factory=list)
+    _conflicts: list[tuple[bytes, tuple[str, ...]]] = field(default_factory=list)
+    _tail: Partition | None = None
+
+    @property
+    def _record(self) -> PassRecord:
+        return self.walk.record
+
+    def start(self) -> None:
+        """Begin to collect. Called before the first document is read."""
+        backend = self.walk.runner.backend
+        if self._record.since is None:
+            return
+        stored = backend.find(TAIL, {"pass": self._record.id}, sort=[("at", -1)], limit=1, fields=["token", "at"])
+        feed = backend.feed(self._record.collection, self._record.since, stored[0]["token"] if stored else None, self._sessions())
+        if feed is not None:
+            self.collector = Collector(feed, self._record.id, self._record.since)
+            self.collector.start()
+
+    def _sessions(self) -> list[Any]:
+        """Every session that this pass has ever written in, this run's own included."""
+        backend = self.walk.runner.backend
+        parts = backend.find(PROGRESS, {"pass": self._record.id, "kind": "partition"})
+        own = backend.session_id()
+        return [s for part in parts for s in part["lsids"]] + ([] if own is None else [own])
+
+    def stop(self) -> None:
+        """Stop collecting, whatever has happened."""
+        if self.collector is not None:
+            self.collector.stop()
+
+    def finish(self) -> None:
+        """Migrate what was written behind the walk. Raises Conflicts, CollectionChanged and what a walk raises."""
+        backend = self.walk.runner.backend
+        if not backend.capabilities.leases:
+            return  # nobody else can have written
+        self._tail = self.walk.adopted(new_partition(self._record, Kind.TAIL))
+        self._index()
+        try:
+            if self.collector is None:
+                self._sweep_until_clean()
+            else:
+                self._drain(self.collector)
+        finally:
+            self.stop()
+        self._refuse_conflicts()
+        self._tail = self.walk.closed(self._tail)
+
+    def _drain(self, collector: Collector) -> None:
+        """Round after round: everything up to now, until a round brings nothing."""
+        for document in self.walk.runner.backend.find(TAIL, {"pass": self._record.id}):
+            self._reconcile(list(raw.split(document["ids"])))
+        for _ in range(_ROUNDS):
+            if not self._caught_up(collector):
+                self._sweep_until_clean()
+                return
+            ids = collector.taken()
+            if not ids:
+                return
+            self._reconcile(ids)
+
+    def _caught_up(self, collector: Collector) -> bool:
+        """Wait until the collector has seen everything up to now; False where history was lost."""
+        now = self.walk.runner.backend.operation_time()
+        while collector.at < now and collector.failure is None:
+            self.walk.runner.check()
+            time.sleep(0.02)
+        if isinstance(collector.failure, CollectionGone):
+            raise CollectionChanged(
+                f"{self._record.collection} was dropped or renamed while it was being migrated",
+                version=self._record.versions[-1],
+                hint="bring the collection back, then: goaime-migrate up; or: goaime-migrate down",
+            )
+        if isinstance(collector.failure, MigrateError):
+            raise collector.failure
+        return collector.failure is None
+
+    def _sweep_until_clean(self) -> None:
+        """Look at every document until a whole sweep has nothing to do."""
+        for _ in range(_SWEEPS):
+            written = 0
+            for batch in scan.batches(self.walk.runner.backend, self._record.collection, self.walk.where):
+                written += self._reconcile([raw.id_of(document) for document in batch])
+            if not written:
+                return
+        raise Contended(
+            "the application writes faster than the collection can be looked at again",
+            version=self._record.versions[-1],
+            hint="try again at a quieter moment: goaime-migrate up",
+        )
+
+    # one batch
+
+    def _index(self) -> None:
+        """Where each scanned range ends, in the order of `_id`s."""
+        heads = self.walk.runner.backend.find(
+            JOURNAL, journal.of_kind(self._record.id, Kind.SCAN), sort=[("_id", 1)], fields=["upto"]
+        )
+        self._uptos = [
+            (id_key(bytes(head["upto"])), head["_id"][:-3]) for head in heads if head.get("upto") is not None
+        ]
+        self._last = next((h["_id"][:-3] for h in heads if "upto" in h and h["upto"] is None), None)
+
+    def _segments(self, ids: Iterable[bytes]) -> dict[str | None, list[bytes]]:
+        """The ids by the key of the segment whose range they lie in; None for those beyond all ranges."""
+        found: dict[str | None, list[bytes]] = {}
+        for identity in ids:
+            at = bisect_left(self._uptos, (id_key(identity), ""))
+            found.setdefault(self._uptos[at][1] if at < len(self._uptos) else self._last, []).append(identity)
+        return found
+
+    def _reconcile(self, ids: Sequence[bytes]) -> int:
+        """How many documents had to be written."""
+        written = 0
+        for key, members in self._segments(ids).items():
+            for start in range(0, len(members), _BATCH):
+                written += self._batch(key, members[start : start + _BATCH])
+        return written
+
+    def _batch(self, key: str | None, ids: list[bytes]) -> int:
+        runner, collisions = self.walk.runner, 0
+        while True:
+            runner.check()
+            assert self._tail is not None
+            attempt = _Attempt(self.walk, self._tail, key, ids)
+            try:
+                committed = runner.transact(attempt.work)
+            except GuardFailed:
+                moved = self.walk.reread(self._tail)
+                if moved.seq == self._tail.seq:
+                    raise runner.fenced() from None
+                self._tail = moved
+                return len(ids)
+            except Collision as error:
+                collisions += 1
+                if len(ids) > 1:
+                    half = len(ids) // 2
+                    return self._batch(key, ids[:half]) + self._batch(key, ids[half:])
+                if collisions > _ROUNDS:
+                    raise self.walk.contended(ids[0], error) from error
+                continue
+            if not committed.missed:
+                self.walk.committed(attempt.tally)
+                self._tail = attempt.next
+                self._conflicts += attempt.conflicts
+                return attempt.written
+
+    def _refuse_conflicts(self) -> None:
+        if self._conflicts:
+            identity, fields = self._conflicts[0]
+            raise Conflicts(
+                f"the application has changed {len(self._conflicts)} documents in fields that the migration had written, "
+                "and the transform cannot be applied twice",
+                version=self._record.versions[-1],
+                id=raw.id_value(identity),
+                field=fields[0] if fields else None,
+                hint="put these documents right, then: goaime-migrate up; or take it back: goaime-migrate down",
+            )
+
+
+class _Attempt:
+    """One batch of the tail, as often as it has to be tried."""
+
+    def __init__(self, walk: Walk, tail: Partition, key: str | None, ids: list[bytes]) -> None:
+        self._walk = walk
+        self._before = tail
+        self._key = key
+        self._ids = ids
+        self.next = tail
+        self.written = 0
+        self.tally = tail.tally
+        self.conflicts: list[tuple[bytes, tuple[str, ...]]] = []
+
+    def work(self, reader: Reader) -> Changes:
+        """Read the documents, hold them against the journal, and say what to change."""
+        walk, before = self._walk, self._before
+        walk.chain.tables.rollback()
+        segment = Segment(before.pass_id, Kind.TAIL, 0, before.seq + 1, level=len(walk.chain.steps))
+        earlier = journal.read(reader, segment.key)
+        entries, seen = self._known(reader, earlier)
+        todo = list(self._to_transform(reader.by_ids(walk.record.collection, self._ids, walk.where), entries))
+        result = walk.chain.run(reader, todo)
+        self.tally = _recounted(result, entries, seen)
+        self.written = len(result.changed)
+        kept = [] if earlier is None else list(earlier.entries)
+        fresh = [Entry.of(c.before, c.after) for c in result.changed]
+        segment = replace(segment, entries=(*kept, *fresh))
+        tally = before.tally.copy()
+        tally.add(self.tally)
+        self.next = replace(before, seq=before.seq + 1, tally=tally)
+        guard = {"_id": before.id, "fence": walk.runner.lease.fence, "seq": before.seq}
+        return Changes(
+            first=[*result.frozen, *(segment.puts() if fresh or kept else [])],
+            collection=walk.record.collection,
+            writes=[DocumentWrite(c.id, c.before, c.after) for c in result.changed],
+            last=(Move(PROGRESS, guard, self.next.position()),),
+        )
+
+    def _known(self, reader: Reader, earlier: Segment | None) -> tuple[dict[bytes, Entry], set[bytes]]:
+        """The newest entry of each document, and the ids that the walk has examined and left alone."""
+        scanned = journal.read(reader, self._key) if self._key else None
+        wanted = set(self._ids)
+        entries = {} if scanned is None else {e.id: e for e in scanned.entries if e.id in wanted}
+        entries |= journal.entries_of(reader, self._before.pass_id, self._ids)
+        entries |= {} if earlier is None else {e.id: e for e in earlier.entries}
+        return entries, set() if scanned is None else wanted.intersection(scanned.unchanged)
+
+    def _to_transform(self, documents: Iterable[bytes], entries: dict[bytes, Entry]) -> Iterator[bytes]:
+        self.conflicts = []
+        for document in documents:
+            entry = entries.get(raw.id_of(document))
+            verdict = reconcile.forward(document, entry, settled=bool(self._walk.record.settled))
+            if verdict is reconcile.Forward.TRANSFORM:
+                yield document
+            elif verdict is reconcile.Forward.CONFLICT and entry is not None:
+                self.conflicts.append((entry.id, tuple(entry.fields)))
+
+
+def _recounted(result: BatchResult, entries: Container[bytes], seen: Container[bytes]) -> Tally:
+    """The counts of a batch of the tail, in which no document counts twice."""
+    tally = Tally(result.tally.versions)
+    tally.warnings = result.tally.warnings
+    for changed in result.changed:
+        if changed.id not in entries:
+            tally.count(changed.touched)
+            tally.examined -= changed.id in seen
+    for identity in result.unchanged:
+        tally.examined += identity not in entries and identity not in seen
+    return tally
+
+
+def forget(pass_id: str) -> Delete:
+    """The change that removes what was collected for a pass."""
+    return Delete(TAIL, {"pass": pass_id})

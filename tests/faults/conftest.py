@@ -1,0 +1,38 @@
+"""Worlds that a test may break, and the process that starts runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.runs import Forker
+from tests.servers import Mongod, ReplicaSet
+from tests.world import World
+
+
+@pytest.fixture(scope="session")
+def forker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forker]:
+    """Starts runs, each in a process of its own."""
+    with Forker(tmp_path_factory.mktemp("runs")) as started:
+        yield started
+
+
+@pytest.fixture
+def one(local_replica_set: ReplicaSet, database_name: str, tmp_path: Path) -> World:
+    """An empty database on one node, with transactions."""
+    return World("replica-set", local_replica_set.uri, database_name, tmp_path / "migrations")
+
+
+@pytest.fixture
+def alone(standalone: Mongod, database_name: str, tmp_path: Path) -> World:
+    """An empty database without transactions."""
+    return World("standalone", standalone.uri, database_name, tmp_path / "migrations")
+
+
+@pytest.fixture
+def three(three_nodes: ReplicaSet, database_name: str, tmp_path: Path) -> Iterator[World]:
+    """An empty database on three nodes, which are well again afterwards."""
+    yield World("three-nodes", three_nodes.uri, database_name, tmp_path / "migrations")
+    three_nodes.heal()

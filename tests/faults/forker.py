@@ -1,0 +1,175 @@
+"""Forks a ready-made process for every run: all imports are done once, so that hundreds of runs take no time.
+
+It reads one request a line from stdin, ``{"id", "argv", "output", "strikes", "constants", "record", "pause"}``, and
+writes ``{"id", "pid"}`` when the run has begun and ``{"id", "status"}`` when it has ended. It has no threads and no
+client of its own. Its children die with it, and it dies with whoever started it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import pkgutil
+import select
+import signal
+import sys
+import threading
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pymongo.monitoring as monitoring
+from pymongo.synchronous import pool
+
+import goaime_migrate
+from goaime_migrate import lock
+from goaime_migrate.cli import main as goaime_main
+
+PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
+
+
+class Striker(monitoring.CommandListener):
+    """Sends this process a signal before, while or after the n-th command that matches."""
+
+    def __init__(self, strikes: list[dict[str, Any]], record: str | None) -> None:
+        self._strikes = strikes
+        self._guard = threading.Lock()
+        self._armed = threading.local()
+        self._after: dict[int, int] = {}
+        self._record = Path(record).open("a") if record else None  # noqa: SIM115 (it lives as long as the process)
+        pool.sendall = self._sendall
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        """Count the command; strike before it is sent, or arm what strikes later."""
+        named = event.command.get(event.command_name)
+        collection = named if isinstance(named, str) else event.command.get("collection", "")
+        with self._guard:
+            self._note(event.command_name, collection)
+            due = [strike for strike in self._strikes if _matches(strike, event.command_name, collection)]
+            due = [strike for strike in due if _counted_down(strike)]
+        self._armed.signal = None
+        for strike in due:
+            if strike["moment"] == "before":
+                _strike(strike["signal"])
+            elif strike["moment"] == "sent":
+                self._armed.signal = strike["signal"]
+            else:
+                self._after[event.request_id] = strike["signal"]
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        """Strike where the reply has come and nobody has seen it."""
+        self._answered(event.request_id)
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        """The same for an error."""
+        self._answered(event.request_id)
+
+    def _answered(self, request: int) -> None:
+        number = self._after.pop(request, None)
+        if number is not None:
+            _strike(number)
+
+    def _sendall(self, connection: Any, message: bytes) -> None:
+        connection.sendall(message)
+        number, self._armed.signal = getattr(self._armed, "signal", None), None
+        if number is not None:
+            _strike(number)
+
+    def _note(self, command: str, collection: str) -> None:
+        if self._record is not None:
+            self._record.write(json.dumps([command, collection]) + "\n")
+            self._record.flush()
+
+
+def _matches(strike: dict[str, Any], command: str, collection: str) -> bool:
+    return strike["command"] in (None, command) and strike["collection"] in (None, collection)
+
+
+def _counted_down(strike: dict[str, Any]) -> bool:
+    strike["nth"] -= 1
+    return bool(strike["nth"] == 0)
+
+
+def _strike(number: int) -> None:
+    """To this very thread: it does not get any further."""
+    signal.pthread_kill(threading.get_ident(), number)
+
+
+def _run(request: dict[str, Any]) -> int:
+    """One run in a fresh child; its exit status."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    os.setsid()
+    output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for old, new in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(old, new)
+    for name, value in request["constants"].items():
+        assert hasattr(lock, name), name
+        setattr(lock, name, value)
+    if request["strikes"] or request["record"]:
+        monitoring.register(Striker(request["strikes"], request["record"]))
+    try:
+        return goaime_main(request["argv"])
+    except BaseException:  # noqa: BLE001 (the log must have it, whatever it is)
+        traceback.print_exc()
+        return 99
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+
+
+def _import_everything() -> None:
+    for module in pkgutil.walk_packages(goaime_migrate.__path__, "goaime_migrate."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+
+
+def _serve() -> None:
+    answers = os.fdopen(os.dup(1), "w")
+    wake, woken = os.pipe()
+    for end in (wake, woken):
+        os.set_blocking(end, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(woken)
+    children: dict[int, int] = {}
+
+    def tell(**answer: Any) -> None:
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+    pending = b""
+    tell(ready=True)
+    while True:
+        readable, _, _ = select.select([0, wake], [], [])
+        if wake in readable:
+            with suppress(BlockingIOError):
+                os.read(wake, 4096)
+            while children:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    break
+                tell(id=children.pop(pid), status=os.waitstatus_to_exitcode(status))
+        if 0 not in readable:
+            continue
+        received = os.read(0, 65536)
+        if not received:
+            return
+        *lines, pending = (pending + received).split(b"\n")
+        for line in lines:
+            request = json.loads(line)
+            pid = os.fork()
+            if pid == 0:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                os._exit(_run(request))
+            children[pid] = request["id"]
+            tell(id=request["id"], pid=pid)
+
+
+if __name__ == "__main__":
+    _import_everything()
+    _serve()
