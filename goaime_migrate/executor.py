@@ -161,7 +161,7 @@ class Executor:
         pins = [(m.version, index, m.checksum) for m, index in group]
         try:
             record = walking.opened(self._runner.backend, steps, pins, canary)
-        except MigrateError as error:
+        except MigrationFailed as error:
             self._put(self._begun(self._migrations[v]) for v in versions)
             self._stopped(versions, error, None)
             raise
@@ -208,13 +208,17 @@ class Executor:
             self._runner.lease.renew()
             operation.apply(self._runner.backend, undo)
         except MigrateError as error:
-            if isinstance(operation, RunFunctions) and not self._runner.backend.capabilities.server_code:
-                self._versions[version] = record  # nothing of it was kept
+            if isinstance(error, MigrationFailed | Refused) and not self._left_traces(operation):
+                self._versions[version] = record
             self._stopped((version,), error.at(version), None)
             raise
         self._put([self._timed(self._versions[version].with_operation(index, done=True))])
         seconds = time.monotonic() - self._started
         self._runner.emit(StageFinished("up", (version,), operation.describe(), 0, 0, seconds))
+
+    def _left_traces(self, operation: StateOperation) -> bool:
+        """Whether an operation that was refused may have changed something: a user's function on a real server."""
+        return isinstance(operation, RunFunctions) and self._runner.backend.capabilities.server_code
 
     # versions
 
@@ -286,6 +290,9 @@ class Executor:
             error.at(versions[-1])
         if this is not None:
             self._count_partly(this)
+        untouched = [] if failed else [v for v in versions if v in self._versions and self._is_untouched(v)]
+        for version in untouched:
+            del self._versions[version]
         changed = [
             replace(
                 self._versions[v],
@@ -299,7 +306,11 @@ class Executor:
         now = self._runner.backend.now
         result = "failed" if failed else "interrupted"
         with suppress(MigrateError):  # the error itself matters more than its record
-            self._put(changed, records.log(now(), self._owner, "up", result, culprit or versions[-1]))
+            entry = records.log(now(), self._owner, "up", result, culprit or versions[-1])
+            self._put(changed, *map(records.delete_version, untouched), entry)
+
+    def _is_untouched(self, version: str) -> bool:
+        return not any(o.started or o.done for o in self._versions[version].operations)
 
     def _count_partly(self, this: walking.Pass) -> None:
         with suppress(MigrateError):
@@ -494,11 +505,7 @@ def step_of(migration: Migration, index: int) -> Step:
 def _title(group: Group) -> str:
     first, index = group[0]
     operation = first.operations[index]
-    return (
-        operation.describe()
-        if len(group) == 1
-        else f"{operation.collection}, {len(group)} steps"
-    )
+    return operation.describe() if len(group) == 1 else f"{operation.collection}, {len(group)} steps"
 
 
 def reverse_groups(

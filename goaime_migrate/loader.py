@@ -45,7 +45,7 @@ def load(folder: Path) -> Catalogue:
         )
     migrations: list[Migration] = []
     problems: list[HistoryError] = []
-    files = _numbered(folder)
+    files = _numbered(folder.absolute())
     problems += [*_strange_names(folder), *_duplicates(files), *_gaps(files)]
     for _, path in files:
         try:
@@ -57,20 +57,26 @@ def load(folder: Path) -> Catalogue:
 
 def _numbered(folder: Path) -> list[tuple[int, Path]]:
     found = [(FILE_NAME.fullmatch(path.name), path) for path in folder.iterdir() if path.is_file()]
-    return sorted((int(match["number"]), path) for match, path in found if match)
+    return sorted((int(match["number"]), path) for match, path in found if match and int(match["number"]))
 
 
 def _strange_names(folder: Path) -> list[HistoryError]:
     """Python files that begin with a digit, or look like a number, but are not named as a migration is."""
-    strange = [
-        p for p in sorted(folder.glob("*.py")) if p.name[:1].isdigit() and not FILE_NAME.fullmatch(p.name)
-    ]
+    digits = [p for p in sorted(folder.glob("*.py")) if p.name[:1].isdigit() and p.is_file()]
+    strange = [p for p in digits if not FILE_NAME.fullmatch(p.name)]
+    zero = [p for p in digits if (match := FILE_NAME.fullmatch(p.name)) and not int(match["number"])]
     return [
-        InvalidMigration(
-            f"{path.name} is not named like a migration",
-            hint="a name is a number, _ and a word: 0001_add_user_id.py",
-        )
-        for path in strange
+        *(
+            InvalidMigration(
+                f"{path.name} is not named like a migration",
+                hint="a name is a number, _ and a word: 0001_add_user_id.py",
+            )
+            for path in strange
+        ),
+        *(
+            InvalidMigration(f"{path.name} has the number 0: numbers begin at 0001", hint=f"rename {path}")
+            for path in zero
+        ),
     ]
 
 
@@ -93,7 +99,12 @@ def _gaps(files: Iterable[tuple[int, Path]]) -> list[HistoryError]:
     numbers = sorted({number for number, _ in files})
     return [
         VersionGap(
-            f"there is no file for {version_of(missing)}, between {version_of(before)} and {version_of(after)}",
+            f"there is no file for {version_of(missing)}, "
+            + (
+                f"between {version_of(before)} and {version_of(after)}"
+                if before
+                else f"before {version_of(after)}"
+            ),
             version=version_of(missing),
             hint="restore the missing file, or renumber the later ones",
         )
@@ -117,8 +128,8 @@ def load_file(path: Path) -> Migration:
             checksum=checksum,
             path=path,
             operations=_operations(module, path, version),
-            verify=_function(module, "verify", version),
-            supersedes=_supersedes(module, version),
+            verify=_function(module, "verify"),
+            supersedes=_supersedes(module),
         )
     except InvalidMigration as error:
         raise InvalidMigration(
@@ -146,7 +157,8 @@ def _checksum(path: Path, version: str) -> str:
 
 def _imported(path: Path, version: str) -> ModuleType:
     spec = spec_from_file_location(f"_goaime_migration_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = module_from_spec(spec)
     sys.modules[spec.name] = module
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
@@ -191,7 +203,7 @@ def _description(module: ModuleType) -> str:
 
 def _operations(module: ModuleType, path: Path, version: str) -> tuple[Operation, ...]:
     declared = getattr(module, "operations", None)
-    up, down = _function(module, "up", version), _function(module, "down", version)
+    up, down = _function(module, "up"), _function(module, "down")
     if declared is not None and (up or down):
         raise InvalidMigration("it has both operations and up(db)", hint="keep one of the two")
     if up is not None:
@@ -208,7 +220,7 @@ def _operations(module: ModuleType, path: Path, version: str) -> tuple[Operation
     return tuple(declared)
 
 
-def _function(module: ModuleType, name: str, version: str) -> Callable[[Any], Any] | None:
+def _function(module: ModuleType, name: str) -> Callable[[Any], Any] | None:
     function = getattr(module, name, None)
     if function is None:
         return None
@@ -219,7 +231,7 @@ def _function(module: ModuleType, name: str, version: str) -> Callable[[Any], An
     return function
 
 
-def _supersedes(module: ModuleType, version: str) -> tuple[str, ...]:
+def _supersedes(module: ModuleType) -> tuple[str, ...]:
     declared = getattr(module, "supersedes", [])
     if not isinstance(declared, list | tuple) or not all(
         isinstance(v, str) and v.isdigit() for v in declared

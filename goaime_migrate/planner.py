@@ -25,7 +25,7 @@ from goaime_migrate.errors import (
     Refused,
     UnknownTarget,
 )
-from goaime_migrate.migration import Migration
+from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.results import Direction, RepairResult, State
 
 BASE, HEAD = "base", "head"
@@ -34,6 +34,8 @@ BASE, HEAD = "base", "head"
 class OperationFacts(Protocol):
     """What the ledger knows of an operation."""
 
+    @property
+    def text(self) -> str: ...
     @property
     def pass_id(self) -> str | None: ...
     @property
@@ -66,6 +68,8 @@ class PassFacts(Protocol):
 
     @property
     def id(self) -> str: ...
+    @property
+    def collection(self) -> str: ...
     @property
     def steps(self) -> Sequence[tuple[str, int, str]]: ...
     @property
@@ -135,6 +139,8 @@ def _edited(facts: Facts) -> Iterable[HistoryError]:
         file = facts.files.get(version)
         if file is None or file.checksum == record.checksum or version not in facts.touched:
             continue
+        if all(_starts_again(o) for o in record.operations if o.started):
+            continue
         if record.state is State.APPLIED:
             yield EditedMigration(
                 f"{file.path.name} was edited after it had been applied "
@@ -144,20 +150,30 @@ def _edited(facts: Facts) -> Iterable[HistoryError]:
             )
         else:
             yield PinnedPassEdited(
-                f"{file.path.name} was edited after part of its documents had been migrated",
+                f"{file.path.name} was edited after part of it had been applied",
                 version=version,
                 hint="take the half back: goaime-migrate down; or go on with the new code: goaime-migrate repair",
             )
+
+
+def _starts_again(operation: OperationFacts) -> bool:
+    """Whether it is a user's function that did not come to its end: whatever its file says now is run."""
+    return _is_function(operation) and not operation.done
+
+
+def _is_function(operation: OperationFacts) -> bool:
+    return operation.undo is not None and operation.undo.get("kind") == "function"
 
 
 def _missing(facts: Facts) -> Iterable[HistoryError]:
     broken = {problem.version for problem in facts.file_problems}
     for version, record in facts.versions.items():
         if version not in facts.files and version not in broken:
+            drop = "" if _unfinished(facts, version) else "; or drop its record: goaime-migrate repair"
             yield MissingMigration(
                 f"{version} ({record.name}) is {record.state} in the database, but its file is gone",
                 version=version,
-                hint="restore the file; or take it back, or drop its record: goaime-migrate down, goaime-migrate repair",
+                hint=f"restore the file; or take it back: goaime-migrate down{drop}",
             )
 
 
@@ -181,6 +197,8 @@ def resolve(text: str, facts: Facts, direction: Direction) -> str:
     "0003", "3", a unique part of a name, `head`, `base`, or +N / -N: N steps in the command's direction.
     """
     wanted = text.strip()
+    if not wanted:
+        raise _unknown(text, facts)
     if wanted in (BASE, "0"):
         return BASE
     if wanted == HEAD:
@@ -190,7 +208,7 @@ def resolve(text: str, facts: Facts, direction: Direction) -> str:
     if wanted.isdigit():
         return _numbered(wanted, facts)
     stem = wanted.removesuffix(".py")
-    matches = [v for v, name in facts.known.items() if stem in name or stem == f"{v}_{name}"]
+    matches = [v for v, name in facts.known.items() if stem in f"{v}_{name}"]
     exact = [v for v, name in facts.known.items() if stem in (name, f"{v}_{name}")]
     if len(exact) == 1 or len(matches) == 1:
         return (exact if len(exact) == 1 else matches)[0]
@@ -240,7 +258,7 @@ def plan_up(facts: Facts, target: str | None = None) -> Plan:
     """
     for problem in problems(facts):
         raise problem
-    goal = resolve(target or HEAD, facts, Direction.UP)
+    goal = resolve(HEAD if target is None else target, facts, Direction.UP)
     limit = 0 if goal == BASE else int(goal)
     versions = tuple(v for v in _ahead(facts) if int(v) <= limit)
     _refuse_splitting(facts, limit)
@@ -254,7 +272,7 @@ def _nothing_up(facts: Facts, limit: int, goal: str) -> str:
         return "there are no migrations"
     current = facts.current or BASE
     passed = facts.current is not None and limit < int(facts.current)
-    return f"already at {current}" + (f"; to go back: goaime-migrate down {goal}" if passed else "")
+    return f"already at {current}" + (f"; to go back: down {goal}" if passed else "")
 
 
 def _refuse_splitting(facts: Facts, limit: int) -> None:
@@ -283,7 +301,7 @@ def plan_down(facts: Facts, target: str | None = None) -> Plan:
     plan = Plan(Direction.DOWN, goal, tuple(sorted(versions, key=int, reverse=True)))
     if not plan.versions:
         current = max(facts.versions, key=int)
-        ahead = f"; to go forward: goaime-migrate up {goal}" if limit > int(current) else ""
+        ahead = f"; to go forward: up {goal}" if limit > int(current) else ""
         return Plan(Direction.DOWN, goal, (), f"already at {current}{ahead}")
     for version in plan.versions:
         _check_way_back(facts, version, plan.versions)
@@ -310,48 +328,91 @@ def _check_way_back(facts: Facts, version: str, reverting: Sequence[str]) -> Non
         raise Irreversible(
             f"{file.label} has no way back: it defines up(db) and no down(db)",
             version=version,
-            hint="define down(db) in it, or write a new migration that changes things forward",
+            hint="define down(db) in it, then: goaime-migrate repair; or write a new migration that changes "
+            "things forward",
         )
-    for needed in _code_needed(facts, version, reverting):
-        _check_code(facts, needed)
+    for needed, checksum in _code_needed(facts, version, reverting):
+        _check_code(facts, needed, checksum)
 
 
-def _code_needed(facts: Facts, version: str, reverting: Sequence[str]) -> Iterable[str]:
-    """Versions whose code taking this one back needs: its own functions, and the steps that stay in a shared pass."""
+def _code_needed(facts: Facts, version: str, reverting: Sequence[str]) -> Iterable[tuple[str, str | None]]:
+    """Versions whose code taking this one back needs: its own functions, and the steps that stay in a shared pass.
+
+    Each with the checksum that it must have, or None where any will do.
+    """
     record = facts.versions[version]
     for operation in record.operations:
-        if operation.undo is not None and operation.undo.get("kind") == "function" and operation.started:
-            yield version
+        if _is_function(operation) and operation.started:
+            yield version, None if _starts_again(operation) else record.checksum
         shared = facts.passes.get(operation.pass_id or "")
         if shared is not None and shared.committed:
             if shared.reverse:
-                yield version
-            if not set(shared.versions) <= set(reverting):
-                yield from shared.versions
+                yield version, record.checksum
+            if not set(shared.versions) & set(facts.versions) <= set(reverting):
+                yield from ((v, checksum) for v, _, checksum in shared.steps)
 
 
-def _check_code(facts: Facts, version: str) -> None:
-    record, file = facts.versions[version], facts.files.get(version)
+def _check_code(facts: Facts, version: str, checksum: str | None) -> None:
+    file = facts.files.get(version)
     if file is None:
         broken = next((p for p in facts.file_problems if p.version == version), None)
         raise broken or MissingMigration(
-            f"taking this back needs the code of {version} ({record.name}), and its file is gone",
+            f"taking this back needs the code of {version}, and its file is gone",
             version=version,
             hint="restore the file, then try again; or go further back: goaime-migrate down base",
         )
-    if file.checksum != record.checksum:
+    if checksum not in (None, file.checksum):
         raise EditedMigration(
             f"taking this back needs the code of {file.path.name} as it was applied, and it was edited",
             version=version,
-            hint="restore the file, then try again",
+            hint="restore the file, then try again; or accept it as it is now: goaime-migrate repair",
         )
 
 
 def repairs(facts: Facts) -> RepairResult:
-    """What `repair` would do: versions whose edited file it accepts, and those whose record it drops."""
+    """What `repair` would do: versions whose edited file it accepts, and those whose record it drops.
+
+    Raises Refused where an unfinished version could not go on from where it stopped.
+    """
     edited = [p.version for p in _edited(facts) if p.version is not None]
     missing = [p.version for p in _missing(facts) if p.version is not None]
+    for version in missing:
+        if _unfinished(facts, version):
+            raise _cannot_repair(f"the file of {version} is gone, and its pass is unfinished", version)
+    for version in edited:
+        if facts.versions[version].state is not State.APPLIED:
+            _check_continues(facts, version)
     return RepairResult(tuple(edited), tuple(missing))
+
+
+def _unfinished(facts: Facts, version: str) -> bool:
+    """Whether a version is a member of a pass that has begun and not come to its end."""
+    return any(not p.finished and p.committed and version in p.versions for p in facts.passes.values())
+
+
+def _check_continues(facts: Facts, version: str) -> None:
+    """What has begun must still be there, at its place."""
+    record, file = facts.versions[version], facts.files[version]
+    for index, begun in enumerate(record.operations):
+        if begun.started and not (
+            index < len(file.operations) and _same_operation(facts, begun, file.operations[index])
+        ):
+            raise _cannot_repair(
+                f"{file.path.name} does not have any more what was half applied: {begun.text}", version
+            )
+
+
+def _same_operation(facts: Facts, begun: OperationFacts, now: Operation) -> bool:
+    shared = facts.passes.get(begun.pass_id or "")
+    if shared is not None and now.fusion is not None:
+        return now.collection == shared.collection
+    return now.describe() == begun.text
+
+
+def _cannot_repair(message: str, version: str) -> Refused:
+    return Refused(
+        message, version=version, hint="restore the file; or take the half back: goaime-migrate down"
+    )
 
 
 # --- stages ----------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -153,6 +153,7 @@ class MongoBackend(MongoReader):
 
     def try_lease(self, owner: Owner, ttl_s: float, *, dead: LeaseRecord | None = None) -> LeaseRecord:
         with translated():
+            self._end_transactions_of_former_owner(dead)
             lease = self._claim(owner, ttl_s, dead)
             if lease.owner.run == owner.run:
                 self._raise_fence(lease.fence)
@@ -162,22 +163,34 @@ class MongoBackend(MongoReader):
         for _ in range(10):
             with suppress(DuplicateKeyError):
                 record = self._db[LOCK].find_one_and_update(
-                    {"_id": _LOCK_ID}, _claim(owner, ttl_s, dead), upsert=True, return_document=True
+                    {"_id": _LOCK_ID},
+                    _claim(owner, self.session_id(), ttl_s, dead),
+                    upsert=True,
+                    return_document=True,
                 )
                 if record is not None:
                     return _lease(record)
         raise AssertionError("an upsert by _id cannot collide for ever")
 
+    def _end_transactions_of_former_owner(self, dead: LeaseRecord | None) -> None:
+        """A holder that was killed while it wrote the lease still has it locked, and a claim would wait for that."""
+        free = {"$match": {"_id": _LOCK_ID, "$expr": {"$or": _free(dead)}}}
+        self._end_transactions(r["lsid"] for r in self._db[LOCK].aggregate([free]) if r.get("lsid"))
+
     def _raise_fence(self, fence: int) -> None:
-        """End what a former holder left open, then shut it out of every unfinished partition."""
-        unfinished = {"kind": "partition", "done": False}
-        sessions = [s for p in self._db[PROGRESS].find(unfinished, ["lsids"]) for s in p.get("lsids", ())]
+        """End what a former holder left open, then shut it out of every partition of an unfinished pass."""
+        parts = {"kind": "partition"}
+        self._end_transactions(
+            s for p in self._db[PROGRESS].find(parts, ["lsids"]) for s in p.get("lsids", ())
+        )
+        self._db[PROGRESS].update_many(parts, {"$set": {"fence": fence}})
+
+    def _end_transactions(self, ids: Iterable[Document]) -> None:
+        """Free in a moment what a dead process has locked, which the server itself does after a minute."""
+        sessions = list(ids)
         if sessions:
-            with suppress(
-                OperationFailure
-            ):  # without the privilege the update below waits the transaction out
+            with suppress(OperationFailure):  # without the privilege the next write waits
                 self._client.admin.command("killSessions", sessions)
-        self._db[PROGRESS].update_many(unfinished, {"$set": {"fence": fence}})
 
     def renew_lease(self, lease: LeaseRecord, ttl_s: float) -> bool:
         later = {"$set": {"expires_at": {"$add": ["$$NOW", int(ttl_s * 1000)]}}}
@@ -186,13 +199,15 @@ class MongoBackend(MongoReader):
 
     def release_lease(self, lease: LeaseRecord) -> None:
         with translated():
-            self._db[LOCK].update_one(lease_filter(lease), {"$unset": {"expires_at": 1}})
+            self._db[LOCK].update_one(lease_filter(lease), {"$unset": {"expires_at": 1, "lsid": 1}})
 
     def break_lease(self) -> None:
         with translated():
+            former = self._db[LOCK].find_one({"_id": _LOCK_ID}) or {}
+            self._end_transactions(filter(None, [former.get("lsid")]))
             record = self._db[LOCK].find_one_and_update(
                 {"_id": _LOCK_ID},
-                {"$inc": {"fence": 1}, "$unset": {"expires_at": 1}, "$set": {"run": ""}},
+                {"$inc": {"fence": 1}, "$unset": {"expires_at": 1, "lsid": 1}, "$set": {"run": ""}},
                 return_document=True,
             )
             if record is not None:
@@ -257,14 +272,21 @@ def lease_filter(lease: LeaseRecord) -> Document:
     return {"_id": _LOCK_ID, "run": lease.owner.run, "fence": lease.fence}
 
 
-def _claim(owner: Owner, ttl_s: float, dead: LeaseRecord | None) -> list[Mapping[str, Any]]:
-    """The update that takes the lease if it is free by the server's own clock, and else changes nothing."""
+def _free(dead: LeaseRecord | None) -> list[Document]:
+    """Whether the lease may be taken, by the server's own clock; one of these has to hold."""
     free: list[Document] = [
         {"$ne": [{"$type": "$expires_at"}, "date"]},
         {"$lte": ["$expires_at", "$$NOW"]},
     ]
     if dead is not None:
         free.append({"$and": [{"$eq": ["$run", dead.owner.run]}, {"$eq": ["$fence", dead.fence]}]})
+    return free
+
+
+def _claim(
+    owner: Owner, lsid: Document | None, ttl_s: float, dead: LeaseRecord | None
+) -> list[Mapping[str, Any]]:
+    """The update that takes the lease if it is free, and else changes nothing."""
     mine: Document = {
         "run": {"$literal": owner.run},
         "who": {"$literal": owner.who},
@@ -272,13 +294,14 @@ def _claim(owner: Owner, ttl_s: float, dead: LeaseRecord | None) -> list[Mapping
         "pid": owner.pid,
         "boot": {"$literal": owner.boot},
         "started": {"$literal": owner.started},
+        "lsid": {"$literal": lsid},
         "fence": {"$add": [{"$ifNull": ["$fence", 0]}, 1]},
         "acquired_at": "$$NOW",
         "expires_at": {"$add": ["$$NOW", int(ttl_s * 1000)]},
         "format": 1,
     }
     chosen = {name: {"$cond": ["$free", value, f"${name}"]} for name, value in mine.items()}
-    return [{"$set": {"free": {"$or": free}}}, {"$set": chosen}, {"$unset": "free"}]
+    return [{"$set": {"free": {"$or": _free(dead)}}}, {"$set": chosen}, {"$unset": "free"}]
 
 
 def _lease(record: Document) -> LeaseRecord:

@@ -74,7 +74,7 @@ def split(batch: bytes) -> Iterator[bytes]:
     """The documents that stand one behind another in `batch`. Raises InvalidBSON where a length is wrong."""
     position, end = 0, len(batch)
     while position < end:
-        (length,) = _INT.unpack_from(batch, position)
+        (length,) = _INT.unpack_from(batch, position) if position + 4 <= end else (0,)
         if length < 5 or position + length > end:
             raise InvalidBSON(
                 f"a document at byte {position} says it has {length} bytes, {end - position} are there"

@@ -21,7 +21,7 @@ from goaime_migrate.backends.mongo import MongoBackend
 from goaime_migrate.backends.reader import MongoReader
 from goaime_migrate.results import Document
 
-TRIES = 5
+TRIES = 3
 """How often a batch is tried before it is said to collide."""
 PATIENCE_S = 60.0
 """How long failovers and unknown commit results are waited out."""
@@ -54,7 +54,7 @@ class TransactionalBackend(MongoBackend):
                 collisions += isinstance(error, OperationFailure) and error.code == _WRITE_CONFLICT
                 if collisions >= TRIES:
                     raise Collision(str(error)) from error
-                time.sleep(random.uniform(0, 0.02 * 2 ** min(tries, 6)))
+                time.sleep(random.uniform(0, _pause(error, tries)))
 
     def _once(self, work: Callable[[Reader], Changes]) -> None:
         session = self._session
@@ -82,6 +82,13 @@ class TransactionalBackend(MongoBackend):
             _abort(session)
             raise
         _commit(session)
+
+
+def _pause(error: PyMongoError, tries: int) -> float:
+    """Writers are evaded at once, a failover is given time."""
+    if isinstance(error, OperationFailure) and error.code == _WRITE_CONFLICT:
+        return 0.005 * tries
+    return 0.1 * 2.0 ** min(tries, 5)
 
 
 def _abort(session: ClientSession) -> None:

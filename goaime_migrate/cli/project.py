@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ from goaime_migrate import errors
 from goaime_migrate.cli.invocation import Invocation
 from goaime_migrate.cli.outcome import Outcome
 from goaime_migrate.render import text
+from goaime_migrate.results import InitResult
 
 
 class Kind(StrEnum):
@@ -25,12 +27,16 @@ class Kind(StrEnum):
 
 
 def init(_: Invocation) -> Outcome:
-    """Write alembic-style.ini and migrations/ into this folder; what is there already is left alone."""
+    """Write alembic-style.ini and migrations/ into this folder.
+
+    What is there already is left alone.
+    """
     from goaime_migrate import migrator
     from goaime_migrate.render import json
 
     result = migrator.init(Path.cwd())
-    return Outcome(lambda style: text.init(result, style), lambda: json.init(result))
+    shown = InitResult(tuple(map(_nearby, result.created)), tuple(map(_nearby, result.kept)))
+    return Outcome(lambda style: text.init(shown, style), lambda: json.init(result))
 
 
 def new(
@@ -44,7 +50,8 @@ def new(
     from goaime_migrate.render import json
 
     result = migrator.new(run.settings(need_uri=False), name, kind.value)
-    return Outcome(lambda style: text.new(result, style), lambda: json.new(result))
+    shown = replace(result, path=_nearby(result.path))
+    return Outcome(lambda style: text.new(shown, style), lambda: json.new(result))
 
 
 def explain(
@@ -64,6 +71,12 @@ def explain(
     return Outcome(
         lambda style: text.explain(cls, style), lambda: json.explain([cls], errors.explanation), read=True
     )
+
+
+def _nearby(path: str) -> str:
+    """A path as a person in this folder would write it."""
+    there, here = Path(path), Path.cwd()
+    return str(there.relative_to(here)) if there.is_relative_to(here) else path
 
 
 def _named(code: str, found: dict[str, type[errors.MigrateError]]) -> type[errors.MigrateError]:

@@ -11,8 +11,8 @@ can be, so it is cut into parts).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -98,10 +98,6 @@ class Segment:
         """The common beginning of the `_id`s of its records."""
         return f"{self.pass_id}/{self.kind}/{self.partition:04d}/{self.seq:08d}/"
 
-    def at_level(self, level: int, entries: Iterable[Entry]) -> Segment:
-        """The same documents with fewer steps in effect."""
-        return replace(self, level=level, entries=tuple(entries))
-
     def records(self) -> list[Document]:
         """The segment as it is stored."""
         payload = zstandard.ZstdCompressor(level=_LEVEL).compress(self._payload())
@@ -165,9 +161,13 @@ def keys(reader: Reader, pass_id: str, kind: Kind) -> list[str]:
     return [record["_id"][:-3] for record in records if record["_id"].endswith("/000")]
 
 
-def exists(reader: Reader, pass_id: str) -> bool:
-    """Whether any batch of the pass has been committed."""
-    return bool(reader.find(JOURNAL, _between(f"{pass_id}/"), limit=1))
+def count(reader: Reader, pass_id: str) -> int:
+    """How many documents the journal of a pass holds."""
+    return sum(
+        record.get("documents", 0)
+        for kind in (Kind.CANARY, Kind.SCAN, Kind.TAIL)
+        for record in reader.find(JOURNAL, of_kind(pass_id, kind), fields=["documents"])
+    )
 
 
 def entries_of(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> dict[bytes, Entry]:

@@ -16,7 +16,8 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from bson import Decimal128, ObjectId, Regex
+from bson import Code, Decimal128, ObjectId, Regex
+from bson.errors import BSONError
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import JOURNAL, Put, Reader, RecordChange
@@ -63,7 +64,7 @@ def cache_key(value: Any) -> Any:
         return ("nan",) if number.is_nan() else number
     if isinstance(value, float) and value != value:
         return ("nan",)
-    if isinstance(value, dict | list | tuple):
+    if isinstance(value, dict | list | tuple | Regex | Code):
         return ("nested", raw.encode({"": value}))
     return value
 
@@ -99,13 +100,17 @@ class Table(Mapping[Any, Document]):
         self._cache: dict[Any, _Entry | None] = {}
 
     def _entry(self, key: Any) -> _Entry | None:
-        cached = cache_key(key)
         try:
-            return self._cache[cached]
-        except KeyError:
-            self.wanted[cached] = key
-            self._misses.append(key)
-            return None
+            cached = cache_key(key)
+            if cached not in self._cache:
+                raw.encode({"": key})
+                self.wanted[cached] = key
+                self._misses.append(key)
+        except (BSONError, ValueError, TypeError, OverflowError) as error:
+            raise TypeError(
+                f"{key!r} is no value that a document of {self.lookup.collection!r} can have: {error}"
+            ) from error
+        return self._cache.get(cached)
 
     def get(self, key: Any, default: Any = None) -> Any:
         entry = self._entry(key)

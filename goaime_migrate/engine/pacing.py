@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 AIM_S = 0.5
 LARGEST = 500
 FEWEST = 20
+_GROWTH = 1.5
+"""How fast batches grow again."""
+_PATIENCE = 30
+"""How often a single document is tried before the run gives up."""
 BATCH_BYTES = 12 * 1024 * 1024
 """Documents of one batch, before the transform."""
 
@@ -19,17 +24,20 @@ class Pacing:
         self.size = self.largest
         self._fewest = min(FEWEST, self.largest)
         self._max_rate = max_rate
+        self._collisions = 0
         self._started = time.monotonic()
 
     def took(self, seconds: float, documents: int) -> None:
         """A batch was committed."""
         if documents >= self.size:
-            factor = min(2.0, max(0.5, AIM_S / max(seconds, 0.001)))
-            self.size = min(self.largest, max(self._fewest, round(self.size * factor)))
+            factor = min(_GROWTH, max(0.5, AIM_S / max(seconds, 0.001)))
+            self.size = min(self.largest, max(self._fewest, math.ceil(self.size * factor)))
+        self._collisions = 0
         if self._max_rate:
             time.sleep(max(0.0, documents / self._max_rate - seconds))
 
     def collided(self) -> bool:
-        """A batch could not be committed; False if it was already as small as can be."""
-        smallest, self.size = self.size == 1, max(1, self.size // 2)
-        return not smallest
+        """A batch could not be committed; False if one single document has been tried often enough."""
+        self._collisions += self.size == 1
+        self.size = max(1, self.size // 2)
+        return self._collisions < _PATIENCE

@@ -7,21 +7,34 @@ so that a restore that was cut off goes on, and a later `down` (or `up`) is exac
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from goaime_migrate.backends import raw
-from goaime_migrate.backends.base import PROGRESS, Changes, Collision, GuardFailed, Move, Put, Reader, Write
+from goaime_migrate.backends.base import (
+    PROGRESS,
+    Changes,
+    Collision,
+    GuardFailed,
+    Move,
+    Put,
+    Reader,
+    RecordChange,
+    Write,
+)
 from goaime_migrate.engine import born, journal
 from goaime_migrate.engine.chain import Chain
-from goaime_migrate.engine.journal import Entry, Kind, Segment
+from goaime_migrate.engine.journal import Entry, Kind, Segment, digest
 from goaime_migrate.engine.reconcile import Found, Restored, backward
 from goaime_migrate.engine.runner import Runner
 from goaime_migrate.errors import Conflicts, Contended, MigrationFailed
 from goaime_migrate.events import BatchCommitted
 from goaime_migrate.ledger import FORMAT, PassRecord
 from goaime_migrate.results import Conflict, Counts, DownPreview, OnConflict
+
+_PATIENCE = 30
+"""How often a single document is tried before the run gives up."""
 
 
 @dataclass
@@ -69,48 +82,30 @@ class Judge:
         self._on_conflict = on_conflict
         self._replay = replay
 
-    def segment(
-        self, reader: Reader, segment: Segment
-    ) -> tuple[list[Write], list[Entry], list[bytes], Outcome]:
-        """Documents to write; the entries, and the ids without one, of the segment at its new level; the counts."""
-        current = {
-            raw.id_of(d): d
-            for d in reader.by_ids(self._record.collection, [entry.id for entry in segment.entries])
-        }
+    def documents(
+        self, reader: Reader, entries: Sequence[Entry], targets: Sequence[Entry | None]
+    ) -> tuple[list[Write], Outcome]:
+        """What to write to take these documents back, and how they were found."""
+        found = reader.by_ids(self._record.collection, [entry.id for entry in entries])
+        current = {raw.id_of(document): document for document in found}
         writes: list[Write] = []
-        kept: list[Entry] = []
-        plain: list[bytes] = []
         outcome = Outcome()
-        for entry, target in self._targets(reader, segment):
-            if target is None:
-                kept.append(entry)
-            elif target.before != entry.before:
-                kept.append(Entry.of(entry.before, target.before))
-            else:
-                plain.append(entry.id)
+        for entry, target in zip(entries, targets, strict=True):
             if entry.id in current:
                 restored = self._restored(current[entry.id], entry, target)
                 self._note(entry, restored, outcome)
                 if restored.document != current[entry.id]:
                     writes.append(Write(entry.id, current[entry.id], restored.document))
-        return writes, kept, plain, outcome
+        return writes, outcome
 
-    def _targets(self, reader: Reader, segment: Segment) -> Iterator[tuple[Entry, Entry | None]]:
-        """Each entry, with the entry that leads from where it is to go; None where replaying does not come out."""
+    def targets(self, reader: Reader, entries: Sequence[Entry]) -> list[Entry | None]:
+        """For each entry the one that leads from where its document is to go; None where a replay does not come out."""
         if self._replay is None:
-            for entry in segment.entries:
-                yield entry, entry
-            return
+            return list(entries)
         staying, whole = self._replay
-        for entry in segment.entries:
-            try:
-                before = _result(staying, reader, entry.before)
-                after = _result(whole, reader, entry.before)
-            except MigrationFailed:
-                yield entry, None
-                continue
-            replayed = Entry.of(before, after)
-            yield entry, replayed if replayed.after_hash == entry.after_hash else None
+        before = _replayed(staying, reader, [entry.before for entry in entries])
+        after = _replayed(whole, reader, [entry.before for entry in entries])
+        return [_leading(entry, b, a) for entry, b, a in zip(entries, before, after, strict=True)]
 
     def _restored(self, current: bytes, entry: Entry, target: Entry | None) -> Restored:
         if target is None:
@@ -140,9 +135,41 @@ class Judge:
                     )
 
 
-def _result(chain: Chain, reader: Reader, document: bytes) -> bytes:
-    changed = chain.run(reader, [document]).changed if chain.steps else []
-    return changed[0].after if changed else document
+def _leading(entry: Entry, before: bytes | None, after: bytes | None) -> Entry | None:
+    """The entry between two replayed states, if the later one is what the journal has the hash of."""
+    if before is None or after is None or digest(after) != entry.after_hash:
+        return None
+    return Entry.of(before, after)
+
+
+def _replayed(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> list[bytes | None]:
+    """The documents after the chain; None for one that it refuses today."""
+    if not chain.steps:
+        return list(documents)
+    try:
+        changed = {c.id: c.after for c in chain.run(reader, documents).changed}
+    except MigrationFailed:
+        if len(documents) == 1:
+            return [None]
+        half = len(documents) // 2
+        return [*_replayed(chain, reader, documents[:half]), *_replayed(chain, reader, documents[half:])]
+    return [changed.get(raw.id_of(document), document) for document in documents]
+
+
+def lowered(segment: Segment, target: int, targets: Sequence[Entry | None]) -> Segment:
+    """The segment once its documents are at the target level."""
+    if target == 0:
+        return replace(segment, level=0)
+    kept: list[Entry] = []
+    plain: list[bytes] = []
+    for entry, leading in zip(segment.entries, targets, strict=True):
+        if leading is None:
+            kept.append(entry)
+        elif leading.before != entry.before:
+            kept.append(Entry.of(entry.before, leading.before))
+        else:
+            plain.append(entry.id)
+    return replace(segment, level=target, entries=tuple(kept), unchanged=(*segment.unchanged, *plain))
 
 
 def segment_keys(reader: Reader, pass_id: str) -> list[str]:
@@ -157,7 +184,8 @@ def preview(reader: Reader, record: PassRecord, judge: Judge) -> Outcome:
     for key in segment_keys(reader, record.id):
         segment = journal.read(reader, key)
         if segment is not None:
-            total.add(judge.segment(reader, segment)[3])
+            targets = judge.targets(reader, segment.entries)
+            total.add(judge.documents(reader, segment.entries, targets)[1])
     total.born = born.count(reader, record)
     return total
 
@@ -180,29 +208,38 @@ class Restore:
     def run(self) -> Outcome:
         """Restore all documents. Raises Interrupted, LeaseLost, Conflicts with all before recorded."""
         total = Outcome()
-        seq = self._adopt()
-        keys = segment_keys(self.runner.backend, self.record.id)
+        place = self._adopt()
         done = 0
-        for key in keys:
-            self.runner.check()
-            outcome, documents = self._segment(key, seq)
-            seq += 1
-            done += documents
-            total.add(outcome)
-            self.runner.emit(BatchCommitted(self.versions, done, None))
+        for key in segment_keys(self.runner.backend, self.record.id):
+            while True:
+                self.runner.check()
+                attempt = self._some(key, place)
+                place = attempt.next
+                done += attempt.documents
+                total.add(attempt.outcome)
+                self.runner.emit(BatchCommitted(self.versions, done, self.total))
+                if place.key is None:
+                    break
         if self.reverse is not None:
             total.born = born.Reversal(
-                self.runner, self.record, self.reverse, self.target, self._id, seq
+                self.runner, self.record, self.reverse, self.target, self._id, place.seq
             ).run()
         else:
             total.born = born.count(self.runner.backend, self.record)
         return total
 
-    def _adopt(self) -> int:
+    @cached_property
+    def total(self) -> int:
+        """How many documents the journal holds."""
+        return journal.count(self.runner.backend, self.record.id)
+
+    def _adopt(self) -> _Place:
         """The restore's own progress record: it carries the fence for every unit of work."""
         session = self.runner.backend.session_id()
         stored = self.runner.backend.find(PROGRESS, {"_id": self._id})
-        seq = stored[0]["seq"] if stored else 0
+        place = (
+            _Place(stored[0]["seq"], stored[0]["key"], stored[0]["offset"]) if stored else _Place(0, None, 0)
+        )
         self.runner.record(
             Put(
                 PROGRESS,
@@ -213,69 +250,88 @@ class Restore:
                     "pass": self.record.id,
                     "walk": "down",
                     "fence": self.runner.lease.fence,
-                    "seq": seq,
                     "done": False,
-                    "tally": {"examined": 0},
                     "lsids": [] if session is None else [session],
+                    **vars(place),
                 },
             )
         )
-        return int(seq)
+        return place
 
-    def _segment(self, key: str, seq: int) -> tuple[Outcome, int]:
-        """Take one segment back; tries again as long as its documents keep changing."""
+    def _some(self, key: str, place: _Place) -> _Attempt:
+        """Take a segment back, or as much of it as can be without colliding with the application."""
+        size: int | None = None
         tries = 0
         while True:
-            attempt = _Attempt(self, key, seq)
+            attempt = _Attempt(self, key, place, size)
             try:
                 missed = self.runner.transact(attempt.work).missed
             except GuardFailed:
-                if self.runner.partition(self._id)["seq"] == seq:
+                if self.runner.partition(self._id)["seq"] == place.seq:
                     raise self.runner.fenced() from None
-                return attempt.outcome, attempt.documents
+                return attempt
             except Collision as error:
-                tries += 1
-                if tries >= 10:
-                    raise Contended(
-                        f"the application keeps writing the same documents: {error}",
-                        version=self.versions[-1],
-                        hint="try again at a quieter moment: goaime-migrate down",
-                    ) from error
-                time.sleep(0.05 * tries)
+                size = max(1, attempt.documents // 2)
+                tries += attempt.documents <= 1
+                if tries >= _PATIENCE:
+                    raise self._contended(error) from error
                 continue
             if not missed:
-                return attempt.outcome, attempt.documents
+                return attempt
+
+    def _contended(self, error: Collision) -> Contended:
+        return Contended(
+            f"the application keeps writing the same document: {error}",
+            version=self.versions[-1],
+            hint="try again at a quieter moment: goaime-migrate down",
+        )
+
+
+@dataclass(frozen=True)
+class _Place:
+    """How far a restore has come: within the segment `key`, `offset` entries are done."""
+
+    seq: int
+    key: str | None
+    offset: int
 
 
 class _Attempt:
-    """One unit of work of a restore."""
+    """One unit of work of a restore: `size` entries of a segment, or all that are left of it."""
 
-    def __init__(self, restore: Restore, key: str, seq: int) -> None:
+    def __init__(self, restore: Restore, key: str, place: _Place, size: int | None) -> None:
         self._restore = restore
         self._key = key
-        self._seq = seq
+        self._place = place
+        self._size = size
+        self.next = replace(place, seq=place.seq + 1, key=None, offset=0)
         self.outcome = Outcome()
         self.documents = 0
 
     def work(self, reader: Reader) -> Changes:
         """Read a segment and its documents, and say what to change."""
-        restore = self._restore
-        move = Move(
-            PROGRESS,
-            {"_id": restore._id, "fence": restore.runner.lease.fence, "seq": self._seq},
-            {"seq": self._seq + 1},
-        )
+        restore, place = self._restore, self._place
         segment = journal.read(reader, self._key)
         if segment is None or segment.level <= restore.target:
-            return Changes(last=(move,))
-        writes, kept, plain, self.outcome = restore.judge.segment(reader, segment)
-        self.documents = len(segment.entries)
-        lowered = segment.at_level(restore.target, kept if restore.target else segment.entries)
-        if plain and restore.target:
-            lowered = replace(lowered, unchanged=(*segment.unchanged, *plain))
+            return Changes(last=(self._move(),))
+        start = place.offset if place.key == self._key else 0
+        stop = len(segment.entries) if self._size is None else min(start + self._size, len(segment.entries))
+        whole = restore.judge.targets(reader, segment.entries)
+        writes, self.outcome = restore.judge.documents(reader, segment.entries[start:stop], whole[start:stop])
+        self.documents = stop - start
+        puts: list[RecordChange] = []
+        if stop == len(segment.entries):
+            puts = lowered(segment, restore.target, whole).puts()
+        else:
+            self.next = replace(self.next, key=self._key, offset=stop)
         return Changes(
             collection=restore.record.collection,
             writes=writes,
-            last=(*lowered.puts(), move),
+            last=(*puts, self._move()),
             bypass_validation=True,
         )
+
+    def _move(self) -> Move:
+        restore = self._restore
+        guard = {"_id": restore._id, "fence": restore.runner.lease.fence, "seq": self._place.seq}
+        return Move(PROGRESS, guard, vars(self.next).copy())

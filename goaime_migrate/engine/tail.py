@@ -18,7 +18,17 @@ from typing import Any
 from bson import Timestamp
 
 from goaime_migrate.backends import raw
-from goaime_migrate.backends.base import JOURNAL, PROGRESS, TAIL, Changes, Collision, Delete, GuardFailed, Move, Reader
+from goaime_migrate.backends.base import (
+    JOURNAL,
+    PROGRESS,
+    TAIL,
+    Changes,
+    Collision,
+    Delete,
+    GuardFailed,
+    Move,
+    Reader,
+)
 from goaime_migrate.backends.base import Write as DocumentWrite
 from goaime_migrate.backends.feed import CollectionGone, Feed, HistoryLost
 from goaime_migrate.backends.ordering import id_key
@@ -103,6 +113,8 @@ class Tail:
     _uptos: list[tuple[Any, str]] = field(default_factory=list)
     _conflicts: list[tuple[bytes, tuple[str, ...]]] = field(default_factory=list)
     _tail: Partition | None = None
+    until: Any = None
+    """The cluster time up to which everything was migrated."""
 
     @property
     def _record(self) -> PassRecord:
@@ -113,8 +125,15 @@ class Tail:
         backend = self.walk.runner.backend
         if self._record.since is None:
             return
-        stored = backend.find(TAIL, {"pass": self._record.id}, sort=[("at", -1)], limit=1, fields=["token", "at"])
-        feed = backend.feed(self._record.collection, self._record.since, stored[0]["token"] if stored else None, self._sessions())
+        stored = backend.find(
+            TAIL, {"pass": self._record.id}, sort=[("at", -1)], limit=1, fields=["token", "at"]
+        )
+        feed = backend.feed(
+            self._record.collection,
+            self._record.since,
+            stored[0]["token"] if stored else None,
+            self._sessions(),
+        )
         if feed is not None:
             self.collector = Collector(feed, self._record.id, self._record.since)
             self.collector.start()
@@ -149,7 +168,10 @@ class Tail:
         self._tail = self.walk.closed(self._tail)
 
     def _drain(self, collector: Collector) -> None:
-        """Round after round: everything up to now, until a round brings nothing."""
+        """Round after round: everything up to now, until a round is as small as one batch.
+
+        What is written after the last round's beginning counts as born after the migration.
+        """
         for document in self.walk.runner.backend.find(TAIL, {"pass": self._record.id}):
             self._reconcile(list(raw.split(document["ids"])))
         for _ in range(_ROUNDS):
@@ -157,13 +179,13 @@ class Tail:
                 self._sweep_until_clean()
                 return
             ids = collector.taken()
-            if not ids:
-                return
             self._reconcile(ids)
+            if len(ids) <= _BATCH:
+                return
 
     def _caught_up(self, collector: Collector) -> bool:
         """Wait until the collector has seen everything up to now; False where history was lost."""
-        now = self.walk.runner.backend.operation_time()
+        now = self.until = self.walk.runner.backend.operation_time()
         while collector.at < now and collector.failure is None:
             self.walk.runner.check()
             time.sleep(0.02)
@@ -178,12 +200,15 @@ class Tail:
         return collector.failure is None
 
     def _sweep_until_clean(self) -> None:
-        """Look at every document until a whole sweep has nothing to do."""
+        """Look at every document until a whole sweep has next to nothing to do.
+
+        What is written after the last sweep's beginning counts as born after the migration.
+        """
         for _ in range(_SWEEPS):
             written = 0
             for batch in scan.batches(self.walk.runner.backend, self._record.collection, self.walk.where):
                 written += self._reconcile([raw.id_of(document) for document in batch])
-            if not written:
+            if written <= _BATCH:
                 return
         raise Contended(
             "the application writes faster than the collection can be looked at again",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 from pydantic import BaseModel
@@ -206,6 +207,7 @@ def _top_level(field: object) -> None:
         f"{field!r} is a path; only top-level fields can be named",
         "use TransformDocuments",
     )
+    require(field != "_id", "_id cannot be added, renamed or removed")
 
 
 class AddField(TransformDocuments):
@@ -215,7 +217,8 @@ class AddField(TransformDocuments):
         _top_level(field)
 
         def add_field(document: Document) -> None:
-            document.setdefault(field, value)
+            if field not in document:
+                document[field] = deepcopy(value)
 
         super().__init__(collection, add_field, where=where, fields=[field], reverse=_without(field))
         self._text = f"add {field} = {value!r} to {collection}"

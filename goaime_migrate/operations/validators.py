@@ -80,9 +80,10 @@ class SetValidator(StateOperation):
 
     def apply(self, backend: Backend, undo: Document) -> None:
         assert self.collection is not None
-        if self.collection not in backend.collections():
-            backend.create_collection(self.collection, {})
-        backend.set_options(self.collection, self.options)
+        if self.collection in backend.collections():
+            backend.set_options(self.collection, self.options)
+        else:
+            backend.create_collection(self.collection, self.options)
 
 
 @undoes("set_options")

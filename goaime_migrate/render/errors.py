@@ -17,9 +17,8 @@ def error(found: MigrateError, style: Style, detail_limit: int = 20) -> str:
     lines += _detail(found, style, detail_limit)
     if where := _where(found, style):
         lines.append(f"  at: {where}")
-    if found.hint:
-        first, *more = clean(found.hint).splitlines()
-        lines += [style.paint("next:", "cyan", "bold") + f" {first}", *(f"      {line}" for line in more)]
+    first, *more = clean(found.hint or f"goaime-migrate explain {found.code}").splitlines()
+    lines += [style.paint("next:", "cyan", "bold") + f" {first}", *(f"      {line}" for line in more)]
     return "\n".join(lines)
 
 

@@ -84,7 +84,7 @@ def warnings(found: Sequence[WarningCount], style: Style, show_version: bool = T
         version = f"{warning.version} " if show_version else ""
         shown = ", ".join(value(example, style, 40) for example in warning.examples[:EXAMPLES])
         examples = f" (for example {shown})" if shown else ""
-        text = f"{version}{clean(warning.message)}: {number(warning.count)} times{examples}"
+        text = f"{version}{clean(warning.message)}: {count(warning.count, 'time')}{examples}"
         lines += [style.paint(line, "yellow") for line in bullet("warning:", text, style)]
     return lines
 
@@ -96,6 +96,8 @@ def _preview(found: DownPreview) -> list[str]:
         ("have changes in the very same fields (see --on-conflict)", found.conflicts),
         ("were inserted since and stay as they are", found.born),
     ]
+    if not any(total for _, total in rows):
+        return []
     width = max(len(number(total)) for _, total in rows)
     return ["documents that", *(f"  {number(total):>{width}}  {text}" for text, total in rows if total), ""]
 
@@ -103,7 +105,7 @@ def _preview(found: DownPreview) -> list[str]:
 def _predicted(found: Predicted) -> list[str]:
     if not (found.seconds or found.journal_bytes or found.oplog_bytes):
         return []
-    parts = [f"about {duration(found.seconds)}"]
+    parts = [f"about {duration(found.seconds)}" if found.seconds >= 1 else "less than a second"]
     if found.journal_bytes:
         parts.append(f"journal {size(found.journal_bytes)}")
     if found.oplog_bytes:

@@ -57,7 +57,7 @@ def _failure(failure: VerifyFailure, style: Style) -> list[str]:
     where = [failure.version, clean(failure.collection or "")]
     if failure.id is not None:
         where.append(value(failure.id, style))
-    if failure.field:
+    if failure.field and not failure.reason.startswith(failure.field):
         where.append(clean(failure.field) if "." in failure.field else key(failure.field))
     return bullet("-", f"{' '.join(filter(None, where))}: {clean(failure.reason)}", style)
 

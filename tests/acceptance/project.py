@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -150,6 +149,14 @@ class Running:
         self._reader.join(PATIENCE_S)
         return Ran(code, out, "".join(self.err))
 
+    def close(self) -> None:
+        """Let go of a process that has ended, or is about to."""
+        self.process.wait(PATIENCE_S)
+        self._reader.join(PATIENCE_S)
+        for stream in (self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
+
 
 @dataclass
 class Project:
@@ -212,12 +219,12 @@ class Project:
             stderr=subprocess.PIPE,
             text=True,
         )
+        running = Running(process)
         try:
-            yield Running(process)
+            yield running
         finally:
-            with suppress(ProcessLookupError):
-                process.send_signal(signal.SIGKILL)
-            process.wait()
+            process.kill()
+            running.close()
 
     # the slow migration
 

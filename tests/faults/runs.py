@@ -148,7 +148,7 @@ class Forker:
         batch_size: int | None = 20,
         uri: str | None = None,
     ) -> Run:
-        """Begin a command on a world. `constants` replace those of `lock`; `record` gets every command that is sent."""
+        """Begin a command on a world. `constants` replace those of the package, by path; `record` gets what is sent."""
         number = next(self._numbers)
         output = self._folder / f"run-{number:04d}.txt"
         options = ["--uri", uri or world.uri, "--database", world.database, "--migrations", str(world.folder)]
@@ -173,10 +173,10 @@ class Forker:
         """A command to its end; its exit status."""
         return self.start(world, *argv, **options).wait()
 
-    def succeed(self, world: World, *argv: str, **options: Any) -> Run:
+    def succeed(self, world: World, *argv: str, timeout: float = PATIENCE_S, **options: Any) -> Run:
         """A command that must exit 0."""
         run = self.start(world, *argv, **options)
-        status = run.wait()
+        status = run.wait(timeout)
         assert status == 0, f"{argv} exited {status}:\n{run.output}"
         return run
 

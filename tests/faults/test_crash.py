@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,9 +33,7 @@ def killed_and_finished(forker: Forker, this: Bank, argv: tuple[str, ...], strik
     run = forker.start(this.world, *argv, strikes=[strike])
     status = run.wait()
     assert status in (-signal.SIGKILL, 0), run.output
-    started = time.monotonic()
-    forker.succeed(this.world, *argv)
-    assert time.monotonic() - started < AT_ONCE_S
+    forker.succeed(this.world, *argv, timeout=AT_ONCE_S)
     return status != 0
 
 

@@ -342,7 +342,7 @@ class TestRun:
         shown = run.run(
             RunResult(Direction.DOWN, ("0001",), None, None, Counts(), conflicts, warned, 1, born=3), PIPE
         )
-        assert shown.index("often: 9 times") < shown.index("odd: 1 times (for example 1, 2, 3)")
+        assert shown.index("often: 9 times") < shown.index("odd: 1 time (for example 1, 2, 3)")
         assert '  - 0001 sessions 0: score, "a.b"' in shown
         assert "12 conflicts" in shown
         assert "... 2 more" in shown
@@ -432,7 +432,7 @@ class TestErrors:
         found = TransformFailed("x", detail="\n".join(map(str, range(30))))
         shown = error(found, PIPE).splitlines()
         assert shown[1:3] == ["  ... 10 lines before (--verbose shows them)", "  10"]
-        assert len(error(found, Style(verbose=True)).splitlines()) == 31
+        assert len(error(found, Style(verbose=True)).splitlines()) == 32
 
     def test_control_characters_are_shown_not_obeyed(self) -> None:
         assert "\x1b" not in error(TransformFailed("a\x1b[2J", detail="\x1b]0;x\x07", hint="\x9b"), PIPE)

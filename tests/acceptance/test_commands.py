@@ -1,0 +1,347 @@
+"""What the commands promise: exit statuses, the keys of --json, and what they leave alone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from tests.acceptance.project import FAILING, GREETING, INDEX, LETTERS, PEOPLE, PLAIN, Project
+
+STATUS = {
+    "database", "server", "mode", "current", "head", "pending", "problems", "lock", "versions", "error",
+}  # fmt: skip
+VERSION = {
+    "version", "name", "description", "state", "applied_at", "duration_s", "documents", "warnings", "progress",
+    "checksum",
+}  # fmt: skip
+RUN = {"failed", "error", "documents", "conflicts", "warnings", "duration_s", "direction", "message", "born"}
+COUNTS = {"matched", "changed", "unchanged", "conflicts"}
+ERROR = {"code", "message", "hint", "version", "id", "field"}
+PLAN = {
+    "direction", "target", "steps", "predicted", "refused", "preview", "sampled", "message", "error",
+}  # fmt: skip
+STEP = {"version", "name", "operations", "samples", "irreversible", "warnings", "notes"}
+ENTRY = {"at", "version", "action", "result", "duration_s", "who", "host", "tool"}
+
+
+def test_from_the_first_status_to_the_last(project: Project) -> None:
+    project.write(GREETING, INDEX, LETTERS)
+    before = project.world.raws("people")
+
+    fresh = project.json("status")
+    assert set(fresh) == STATUS
+    assert [set(version) for version in fresh["versions"]] == [VERSION] * 3
+    assert fresh["mode"] == ("embedded" if project.world.embedded else "transactional")
+    assert (fresh["current"], fresh["head"], fresh["pending"]) == (None, "0003", ["0001", "0002", "0003"])
+    assert fresh["lock"] is fresh["error"] is None
+
+    applied = project.json("up")
+    assert set(applied) == RUN | {"applied"}
+    assert set(applied["documents"]) == COUNTS
+    assert applied["applied"] == ["0001", "0002", "0003"]
+    assert project.world.documents("people")[0] == {
+        "_id": 0,
+        "name": "Ann",
+        "greeting": "Hello Ann",
+        "letters": 3,
+    }
+
+    after = project.json("status", "--check")
+    assert (after["current"], after["pending"]) == ("0003", [])
+    assert after["versions"][0]["documents"] == {"matched": 5, "changed": 5, "unchanged": 0, "conflicts": 0}
+    assert datetime.fromisoformat(after["versions"][0]["applied_at"]).tzinfo is not None
+    assert project.json("up")["message"] == "already at 0003"
+
+    checked = project.json("verify")
+    assert set(checked) == {"checked", "failures", "versions", "superseded", "error"}
+    assert (checked["checked"], checked["failures"]) == (5, [])
+
+    reverted = project.json("down", "base", "--yes")
+    assert set(reverted) == RUN | {"reverted"}
+    assert reverted["reverted"] == ["0003", "0002", "0001"]
+    assert project.world.raws("people") == before
+
+    log = project.json("history")
+    assert {frozenset(entry) for entry in log} == {frozenset(ENTRY)}
+    assert [(e["version"], e["action"], e["result"]) for e in log] == [
+        ("0001", "up", "applied"),
+        ("0002", "up", "applied"),
+        ("0003", "up", "applied"),
+        ("0003", "down", "reverted"),
+        ("0002", "down", "reverted"),
+        ("0001", "down", "reverted"),
+    ]
+
+
+def test_commands_that_read_write_nothing_at_all(project: Project) -> None:
+    project.write(GREETING, INDEX, LETTERS)
+    before = project.fingerprint()
+    commands = ["status", "plan", "verify", "history", "lint", "unlock", "up --dry-run", "stamp head --dry-run"]
+    for command in commands:
+        project.ok(*command.split())
+    assert project.fingerprint() == before
+
+    project.ok("up", "0001")
+    before = project.fingerprint()
+    for command in [*commands, "plan --down", "down --dry-run", "repair --dry-run"]:
+        project.ok(*command.split())
+    assert project.fingerprint() == before
+
+
+def test_plan_shows_real_documents(project: Project) -> None:
+    project.write(GREETING, INDEX)
+
+    plan = project.json("plan")
+
+    assert set(plan) == PLAN
+    assert [set(step) for step in plan["steps"]] == [STEP, STEP]
+    assert set(plan["predicted"]) == {"seconds", "journal_bytes", "oplog_bytes"}
+    (operation,) = plan["steps"][0]["operations"]
+    assert set(operation) == {"text", "collection", "matched", "changed", "unchanged"}
+    assert (operation["matched"], operation["changed"]) == (5, 5)
+    sample = plan["steps"][0]["samples"][0]
+    assert sample["id"] == {"$numberInt": "0"}
+    assert "greeting" not in sample["before"]
+    assert sample["after"]["greeting"] == "Hello Ann"
+
+
+def test_status_check_tells_problems_before_pending_versions(project: Project) -> None:
+    project.write(GREETING)
+    assert project.run("status").code == 0
+    assert project.run("status", "--check").code == 3
+
+    project.ok("up")
+    assert project.run("status", "--check").code == 0
+
+    project.write(GREETING.replace("Hello", "Good morning"), INDEX)
+    assert project.run("status").code == 0
+    checked = project.run("status", "--check", "--json")
+    assert checked.code == 4
+    assert checked.json["problems"][0]["code"] == checked.json["error"]["code"] == "GM201"
+    assert set(checked.json["problems"][0]) == {"code", "version", "message", "hint"}
+    assert project.run("up").code == 4
+
+
+def test_a_failure_names_the_document_and_up_goes_on_after_it_is_mended(project: Project) -> None:
+    project.write(GREETING, INDEX, FAILING)
+
+    failed = project.run("up", "--json", "--batch-size", "2")
+
+    assert failed.code == 1
+    assert failed.json["applied"] == ["0001", "0002"]
+    assert failed.json["failed"] == "0003"
+    assert set(failed.json["error"]) == ERROR
+    assert failed.json["error"]["code"] == "GM301"
+    assert failed.json["error"]["id"] == {"$numberInt": "3"}
+    assert "ZeroDivisionError" in failed.err
+    assert "next:" in failed.err
+    assert project.state() == {"0001": "applied", "0002": "applied", "0003": "failed"}
+
+    project.world.change("people", 3, _id=3, name="Daniel")
+    project.write(GREETING, INDEX, FAILING.replace("- 3", "- 30"))
+    mended = project.run("up", "--json")
+    if mended.code == 4:  # a batch was committed with the old code
+        assert mended.json["error"]["code"] == "GM208"
+        project.ok("down", "--yes")
+        mended = project.run("up", "--json")
+    assert mended.json["applied"] == ["0003"]
+    assert project.run("status", "--check").code == 0
+
+
+def test_verify_finds_a_broken_document(project: Project) -> None:
+    project.write(LETTERS)
+    project.ok("up")
+    project.world.insert("people", [{"_id": 9, "name": "Newton"}])
+
+    broken = project.run("verify", "--json")
+
+    assert broken.code == 5
+    assert broken.json["failures"] == [
+        {
+            "version": "0001",
+            "collection": "people",
+            "id": {"$numberInt": "9"},
+            "field": "letters",
+            "reason": "letters: missing",
+        }
+    ]
+    assert broken.json["error"]["code"] == "GM401"
+
+
+@pytest.mark.parametrize("command", ["down", "stamp head", "repair", "unlock --force"])
+def test_what_asks_refuses_where_nobody_can_answer(project: Project, command: str) -> None:
+    project.write(GREETING)
+    if command != "stamp head":
+        project.ok("up")
+    if command == "repair":
+        project.write(GREETING.replace("Hello", "Hi"))
+    before = project.fingerprint()
+
+    asked = project.run(*command.split(), text="y\n")
+
+    if command == "unlock --force":  # nobody holds it: nothing to ask
+        assert (asked.code, asked.out) == (0, "no lock is held\n")
+    else:
+        assert asked.code == 9
+        assert "GM802" in asked.err
+    assert project.fingerprint() == before
+
+
+def test_down_without_a_way_back_touches_nothing(project: Project) -> None:
+    project.write(GREETING, PLAIN, LETTERS)
+    project.ok("up")
+    before = project.fingerprint()
+
+    refused = project.run("down", "base", "--yes", "--json")
+
+    assert refused.code == 9
+    assert refused.json["error"]["code"] == "GM801"
+    assert refused.json["error"]["version"] == "0002"
+    assert project.fingerprint() == before
+
+
+def test_stamp_records_without_running(project: Project) -> None:
+    project.write(GREETING, INDEX)
+    before = project.world.raws("people")
+
+    assert project.json("stamp", "0001", "--yes") == {"recorded": ["0001"], "removed": [], "error": None}
+
+    assert project.world.raws("people") == before
+    assert project.state() == {"0001": "applied", "0002": "pending"}
+    assert project.json("up")["applied"] == ["0002"]
+
+
+def test_repair_accepts_edited_files_and_drops_removed_ones(project: Project) -> None:
+    project.write(GREETING, INDEX, LETTERS)
+    project.ok("up")
+    project.write(GREETING.replace("Hello", "Hi"))
+    (project.world.folder / "0003_step_3.py").unlink()
+    assert project.run("status", "--check").code == 4
+
+    assert project.json("repair", "--yes") == {"accepted": ["0001"], "dropped": ["0003"], "error": None}
+
+    assert project.run("status", "--check").code == 0
+    assert project.json("repair")["accepted"] == []
+
+
+def test_a_canary_is_partial_and_the_next_up_completes_it(project: Project) -> None:
+    project.write(GREETING)
+
+    project.ok("up", "--where", '{"name": "Bob"}')
+
+    assert [d["_id"] for d in project.world.documents("people") if "greeting" in d] == [1]
+    assert project.state() == {"0001": "partial"}
+    project.ok("up")
+    assert [d["greeting"] for d in project.world.documents("people")][:2] == ["Hello Ann", "Hello Bob"]
+    assert project.state() == {"0001": "applied"}
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "states"),
+    [
+        ("up 2", "up", "applied applied applied"),
+        ("up +1", "up head", "applied applied applied"),
+        ("up 0002", "up -1", "applied applied applied"),
+        ("up", "down -1 --yes", "applied applied pending"),
+        ("up", "down +2 --yes", "applied pending pending"),
+        ("up", "down step_1 --yes", "applied pending pending"),
+        ("up", "down base --yes", "pending pending pending"),
+        ("up", "down --yes", "applied applied pending"),
+        ("up step_2", "up 1", "applied applied pending"),
+    ],
+)
+def test_targets(embedded: Project, first: str, then: str, states: str) -> None:
+    embedded.write(GREETING, INDEX, LETTERS)
+    embedded.ok(*first.split())
+    embedded.ok(*then.split())
+    assert list(embedded.state().values()) == states.split()
+
+
+def test_a_target_that_is_passed_says_how_to_go_back(embedded: Project) -> None:
+    embedded.write(GREETING, INDEX, LETTERS)
+    embedded.ok("up")
+    assert embedded.ok("up", "2").out == "already at 0003; to go back: down 0002\n"
+    assert embedded.json("down", "3", "--yes")["message"] == "already at 0003"
+
+
+@pytest.mark.parametrize("words", ["up 7", "up step", "up Step_1", "down nothing --yes", "stamp 9 --yes"])
+def test_a_target_that_names_no_version_or_several_is_a_usage_error(embedded: Project, words: str) -> None:
+    embedded.write(GREETING, INDEX, LETTERS)
+    embedded.ok("up", "1")
+    refused = embedded.run(*words.split(), "--json")
+    assert refused.code == 2
+    assert refused.json["error"]["code"] == "GM106"
+
+
+@pytest.mark.parametrize(
+    ("words", "next_command"),
+    [
+        ("upgrade head", "goaime-migrate up"),
+        ("downgrade -1", "goaime-migrate down"),
+        ("migrate", "goaime-migrate up"),
+        ("create x", "goaime-migrate new NAME"),
+        ("revision", "goaime-migrate new NAME"),
+        ("info", "goaime-migrate status"),
+        ("current", "goaime-migrate status"),
+        ("validate", "goaime-migrate verify"),
+        ("statsu", "goaime-migrate status"),
+        ("--json status", "goaime-migrate status --json"),
+    ],
+)
+def test_wrong_words_name_the_right_ones(embedded: Project, words: str, next_command: str) -> None:
+    refused = embedded.run(*words.split())
+    assert refused.code == 2
+    assert f"next: {next_command}" in refused.err
+
+
+def test_wait_ends_at_once_at_head_and_with_3_when_its_time_is_over(project: Project) -> None:
+    project.write(GREETING)
+    waited = project.run("wait", "--timeout", "0.2", "--json")
+    assert waited.code == 3
+    assert set(waited.json) == STATUS
+    assert waited.json["error"]["code"] == "GM501"
+
+    project.ok("up")
+    assert project.json("wait", "--timeout", "0.2")["current"] == "0001"
+
+
+def test_no_migrations_at_all_is_nothing_to_do(project: Project) -> None:
+    assert project.json("status", "--check")["head"] is None
+    assert project.json("up")["applied"] == []
+    assert project.run("wait", "--timeout", "0").code == 0
+
+
+COMMANDS = [
+    "status", "plan", "up", "down --yes", "verify", "history", "wait --timeout 0", "stamp 1 --yes",
+    "repair --yes", "unlock --force --yes",
+]  # fmt: skip
+KEYS: dict[str, set[str]] = {
+    "status": STATUS,
+    "plan": PLAN,
+    "up": RUN | {"applied"},
+    "down": RUN | {"reverted"},
+    "verify": {"checked", "failures", "versions", "superseded", "error"},
+    "history": {"error"},
+    "wait": STATUS,
+    "stamp": {"recorded", "removed", "error"},
+    "repair": {"accepted", "dropped", "error"},
+    "unlock": {"lock", "ended", "error"},
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_that_fails_early_prints_one_value_with_all_its_keys(embedded: Project, command: str) -> None:
+    failed = embedded.run(*command.split(), "--json", "--uri", "dump:nowhere")
+
+    assert failed.code == 2
+    value: dict[str, Any] = failed.json
+    assert set(value) == KEYS[command.split()[0]]
+    assert value["error"]["code"] == "GM104"
+    assert "GM104" in failed.err
+    assert not (embedded.folder / "nowhere").exists()
+
+
+def test_documents_that_were_there_are_the_people(embedded: Project) -> None:
+    assert embedded.world.documents("people") == PEOPLE

@@ -1,0 +1,101 @@
+"""The commands around the files: init, new, lint, explain."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from goaime_migrate import errors
+from tests.acceptance.project import GREETING, PLAIN, Project
+
+IMPURE = GREETING.replace('f"Hello {', 'f"{random.random()} {').replace("from goaime", "import random\n\nfrom goaime")
+KINDS = ["transform", "pipeline", "index", "python"]
+
+
+def test_init_writes_a_project_and_leaves_an_existing_one_alone(embedded: Project) -> None:
+    embedded.world.folder.rmdir()
+    first = embedded.json("init")
+    assert [name.rsplit("/", 1)[-1] for name in first["created"]] == ["alembic-style.ini", "migrations"]
+
+    (embedded.folder / "alembic-style.ini").write_text("mine")
+    second = embedded.json("init")
+    assert second["created"] == []
+    assert len(second["kept"]) == 2
+    assert (embedded.folder / "alembic-style.ini").read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_template_loads_applies_and_goes_back(project: Project, kind: str) -> None:
+    project.world.insert("collection_name", [{"_id": 1, "field": 5}, {"_id": 2, "new_field": 7, "field": 6}])
+    made = project.json("new", "Add the  Field!", "--kind", kind)
+    assert made["version"] == "0001"
+    assert made["path"].endswith("0001_add_the_field.py")
+    before = project.world.raws("collection_name")
+
+    assert project.json("lint")["problems"] == []
+    assert project.json("up")["applied"] == ["0001"]
+    if kind != "index":
+        assert project.world.documents("collection_name") == [
+            {"_id": 1, "field": 5, "new_field": None},
+            {"_id": 2, "new_field": 7, "field": 6},
+        ]
+    project.ok("down", "--yes")
+    if kind != "python":
+        assert project.world.raws("collection_name") == before
+
+
+def test_new_takes_the_next_number_and_a_name_that_python_can_import(embedded: Project) -> None:
+    embedded.write(GREETING)
+    made = embedded.json("new", "2nd: größer")
+    assert made["version"] == "0002"
+    source = (embedded.world.folder / "0002_2nd_größer.py").read_text(encoding="utf-8")
+    ast.parse(source)
+    assert embedded.run("new", "???").code == 2
+    assert embedded.run("new", "x", "--kind", "magic").code == 2
+
+
+def test_new_without_a_folder_is_a_usage_error(embedded: Project) -> None:
+    embedded.world.folder.rmdir()
+    refused = embedded.run("new", "x", "--json")
+    assert refused.code == 2
+    assert refused.json["error"]["code"] == "GM104"
+    assert not embedded.world.folder.exists()
+
+
+def test_lint_needs_no_database(embedded: Project) -> None:
+    embedded.write(GREETING)
+    clean = embedded.run("lint", "--uri", "mongodb://nowhere.invalid")
+    assert (clean.code, clean.out) == (0, "checked 1 file: no problems\n")
+
+
+def test_lint_finds_what_would_hurt_later(embedded: Project) -> None:
+    embedded.write(IMPURE, PLAIN)
+    embedded.world.write("0004_broken.py", "operations = [")
+    embedded.world.write("0001_twice.py", GREETING)
+
+    found = embedded.run("lint", "--json")
+
+    assert found.code == 4
+    assert set(found.json) == {"checked", "problems", "error"}
+    messages = "\n".join(problem["message"] for problem in found.json["problems"])
+    for part in ("draws at random", "no way back", "0003", "0004_broken.py, line 1", "2 files have the number 0001"):
+        assert part in messages
+
+
+@pytest.mark.parametrize("code", ["GM301", "gm301", "301", "error[GM301]:", "TransformFailed"])
+def test_explain_knows_a_code_however_it_is_written(embedded: Project, code: str) -> None:
+    assert embedded.ok("explain", code).out.startswith("GM301 TransformFailed, exit 1")
+
+
+def test_explain_lists_every_code(embedded: Project) -> None:
+    listed = embedded.ok("explain").out
+    assert [code for code in errors.catalogue() if code not in listed] == []
+    assert embedded.json("explain", "GM602")["errors"][0]["exit_code"] == 7
+    assert embedded.run("explain", "GM999").code == 2
+
+
+def test_help_and_version_need_nothing(embedded: Project) -> None:
+    assert embedded.ok("--version").out.startswith("goaime-migrate ")
+    for command in ("--help", "up --help", "down -h"):
+        assert "Usage: goaime-migrate" in embedded.ok(*command.split()).out

@@ -1,0 +1,48 @@
+"""A reader over dicts, for what needs a database only to look documents up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bson import encode
+
+from goaime_migrate.backends import raw
+from goaime_migrate.backends.base import Changes, Put, RecordChange
+
+
+class FakeReader:
+    """Collections as lists of documents; records as the engine wrote them. Counts its lookups."""
+
+    def __init__(self, **collections: Sequence[Mapping[str, Any]]) -> None:
+        self.stored = {name: list(documents) for name, documents in collections.items()}
+        self.records: dict[str, dict[str, Any]] = {}
+        self.asked: list[Sequence[Any]] = []
+
+    def documents(self, collection: str, **_: Any) -> list[bytes]:
+        return [encode(d) for d in self.stored.get(collection, ())]
+
+    def by_ids(self, collection: str, ids: Sequence[bytes], where: Any = None) -> list[bytes]:
+        return [d for d in self.documents(collection) if raw.id_of(d) in set(ids)]
+
+    def lookup(
+        self, collection: str, key: str, values: Sequence[Any], fields: Sequence[str] | None
+    ) -> list[dict[str, Any]]:
+        self.asked.append(list(values))
+        found = [dict(d) for d in self.stored.get(collection, ()) if key in d and d[key] in values]
+        if fields is not None:
+            wanted = {"_id", key, *fields}
+            found = [{k: v for k, v in d.items() if k in wanted} for d in found]
+        return found
+
+    def pipeline(self, collection: str, ids: Sequence[bytes], stages: Sequence[Any]) -> list[bytes]:
+        return self.by_ids(collection, ids)
+
+    def find(self, collection: str, filter: Mapping[str, Any], **_: Any) -> list[dict[str, Any]]:
+        return [self.records[i] for i in filter["_id"]["$in"] if i in self.records]
+
+    def keep(self, changes: Sequence[RecordChange]) -> None:
+        """What a commit does with the records of a batch."""
+        for change in Changes(first=changes).first:
+            assert isinstance(change, Put)
+            self.records[change.document["_id"]] = change.document

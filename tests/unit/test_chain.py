@@ -1,0 +1,426 @@
+"""The steps of a pass over single documents: what they may do, and what is refused with the document's name."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from bson import Decimal128, Int64, decode, encode
+from hypothesis import given
+from pydantic import BaseModel
+
+from goaime_migrate.engine.chain import Chain, Step, check_declared_fields
+from goaime_migrate.engine.lookups import Lookup, Tables
+from goaime_migrate.errors import (
+    IdChanged,
+    InvalidResult,
+    MigrationFailed,
+    PromiseFailed,
+    ResultTooLarge,
+    TransformFailed,
+    UndeclaredField,
+    Unrepresentable,
+)
+from tests.unit.fakes import FakeReader
+from tests.unit.values import FIELDS, FRAGILE, NOT_UTF8, SURVIVORS, TWICE, document, element
+
+Document = dict[str, Any]
+SOURCE = __file__
+
+
+def step(transform: Callable[..., Any], version: str = "0001", **more: Any) -> Step:
+    return Step(version, "c", SOURCE, transform, **more)
+
+
+def chain(*steps: Step | Callable[..., Any]) -> Chain:
+    listed = [s if isinstance(s, Step) else step(s, f"{i:04d}") for i, s in enumerate(steps, 1)]
+    return Chain(listed, Tables("p", [lookup for s in listed for lookup in s.lookups.values()]))
+
+
+def result(of: Chain | Callable[..., Any], given: Document | bytes, reader: FakeReader | None = None) -> bytes:
+    """What becomes of one document."""
+    data = given if isinstance(given, bytes) else encode(given)
+    whole = of if isinstance(of, Chain) else chain(of)
+    changed = whole.run(reader or FakeReader(), [data]).changed
+    return changed[0].after if changed else data
+
+
+def refusal(of: Chain | Callable[..., Any], given: Document | bytes) -> MigrationFailed:
+    with pytest.raises(MigrationFailed) as caught:
+        result(of, given)
+    return caught.value
+
+
+def grow(d: Document) -> None:
+    d["n"] += 1000
+
+
+def without(name: str) -> Callable[[Document], None]:
+    def remove(d: Document) -> None:
+        d.pop(name, None)
+
+    return remove
+
+
+# --- results ---------------------------------------------------------------------------------------------------
+
+
+def test_a_transform_may_change_its_document_in_place() -> None:
+    assert result(grow, {"_id": 1, "n": 1}) == encode({"_id": 1, "n": 1001})
+
+
+def test_a_transform_may_return_a_new_document() -> None:
+    assert result(lambda d: {"_id": d["_id"], "m": 1}, {"_id": 1, "n": 1}) == encode({"_id": 1, "m": 1})
+
+
+def test_the_id_comes_first_wherever_the_transform_puts_it() -> None:
+    assert result(lambda d: {"m": 1, "_id": 1}, {"_id": 1}) == encode({"_id": 1, "m": 1})
+
+
+def test_steps_see_what_those_before_them_did() -> None:
+    whole = chain(grow, lambda d: d.update(twice=2 * d["n"]))
+    assert result(whole, {"_id": 1, "n": 1}) == encode({"_id": 1, "n": 1001, "twice": 2002})
+
+
+def test_each_step_is_counted_for_what_it_changed() -> None:
+    whole = chain(lambda d: None, grow, without("x"))
+    found = whole.run(FakeReader(), [encode({"_id": 1, "n": 1})])
+    assert found.changed[0].touched == (False, True, False)
+    assert [found.tally.counts(i).changed for i in range(3)] == [0, 1, 0]
+
+
+def test_steps_that_undo_each_other_are_changes_that_leave_the_document() -> None:
+    whole = chain(lambda d: d.update(m=1), without("m"))
+    assert result(whole, {"_id": 1}) == encode({"_id": 1})
+
+
+def test_an_unchanged_document_is_not_written() -> None:
+    found = chain(lambda d: None).run(FakeReader(), [encode({"_id": 1})])
+    assert found.changed == []
+    assert found.unchanged == [encode({"_id": 1})]
+
+
+def test_a_value_of_another_type_or_order_is_a_change() -> None:
+    assert result(lambda d: d.update(n=1.0), {"_id": 1, "n": 1}) == encode({"_id": 1, "n": 1.0})
+    swapped = result(lambda d: dict(reversed(d.items())), {"_id": 1, "a": 1, "b": 2})
+    assert list(decode(swapped)) == ["_id", "b", "a"]
+
+
+@given(FIELDS)
+def test_types_that_a_transform_does_not_touch_stay(fields: Document) -> None:
+    before = encode({"_id": 1, **fields})
+    assert result(lambda d: d.update({"the new one": 1}), before) == encode({"_id": 1, **fields, "the new one": 1})
+
+
+@pytest.mark.parametrize("odd", SURVIVORS.values(), ids=SURVIVORS)
+def test_what_decoding_would_change_keeps_its_bytes(odd: bytes) -> None:
+    before, after = (document(element("_id", 1), odd, element("n", n)) for n in (1, 1001))
+    assert result(grow, before) == after
+    assert result(lambda d: None, before) == before
+
+
+@pytest.mark.parametrize("odd", FRAGILE.values(), ids=FRAGILE)
+def test_a_document_that_would_lose_data_is_left_alone_where_nothing_changes(odd: bytes) -> None:
+    before = document(element("_id", 1), odd)
+    assert result(lambda d: None, before) == before
+
+
+@pytest.mark.parametrize(
+    ("odd", "reason"), [(NOT_UTF8, "it holds text that is not UTF-8"), (TWICE, "it has the same key twice")]
+)
+def test_a_document_that_would_lose_data_stops_the_run_where_it_has_to_change(odd: bytes, reason: str) -> None:
+    error = refusal(grow, document(element("_id", 7), odd, element("n", 1)))
+    assert isinstance(error, Unrepresentable)
+    assert error.id == 7
+    assert reason in error.message
+
+
+# --- refusals --------------------------------------------------------------------------------------------------
+
+
+def test_a_transform_that_raises_is_named_with_document_and_own_lines() -> None:
+    def broken(d: Document) -> None:
+        int("x")
+
+    error = refusal(broken, {"_id": 7})
+    assert isinstance(error, TransformFailed)
+    assert (error.version, error.id) == ("0001", 7)
+    assert error.message.startswith("broken raised ValueError: invalid literal")
+    assert 'int("x")' in error.detail
+    assert "engine/chain.py" not in error.detail
+
+
+def test_other_peoples_lines_are_left_out_of_the_traceback() -> None:
+    error = refusal(lambda d: decode(b"x"), {"_id": 7})
+    assert "bson/__init__.py" not in error.detail
+    assert "decode(b" in error.detail
+
+
+@pytest.mark.parametrize(
+    ("raising", "field"),
+    [
+        (lambda d: d["missing"], "missing"),
+        (lambda d: _raise(ValueError("answers.0.text: must not be empty")), "answers.0.text"),
+        (lambda d: _raise(ValueError("it is what it is")), None),
+    ],
+)
+def test_the_field_is_named_where_it_is_known(raising: Callable[[Document], Any], field: str | None) -> None:
+    assert refusal(raising, {"_id": 7}).field == field
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+def test_a_transform_that_exits_fails_like_any_other() -> None:
+    assert isinstance(refusal(lambda d: sys.exit(1), {"_id": 7}), TransformFailed)
+
+
+def test_an_interrupt_from_the_keyboard_is_not_the_transforms() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        result(lambda d: _raise(KeyboardInterrupt()), {"_id": 7})
+
+
+@pytest.mark.parametrize("wrong", [1, "x", [], (), True, False, 0, {1}])
+def test_a_result_that_is_neither_none_nor_a_dict_is_refused(wrong: Any) -> None:
+    error = refusal(lambda d: wrong, {"_id": 7})
+    assert isinstance(error, InvalidResult)
+    assert error.id == 7
+    assert f"returned {type(wrong).__name__}" in error.message
+    assert SOURCE in error.hint
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{1}, object(), uuid.UUID(int=1), 2**64, lambda: None, 1j, {1: "x"}, {"a\0b": 1}, "\ud800", {"in": [{1}]}],
+    ids=repr,
+)
+def test_a_value_that_bson_cannot_hold_is_named(value: Any) -> None:
+    error = refusal(lambda d: d.update(good=1, bad=value), {"_id": 7})
+    assert isinstance(error, InvalidResult)
+    assert (error.id, error.field) == (7, "bad")
+    assert "bad = " in error.detail
+
+
+def test_a_document_that_holds_itself_is_refused() -> None:
+    assert isinstance(refusal(lambda d: d.update(me=d), {"_id": 7}), InvalidResult)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d.update(_id=8),
+        lambda d: d.update(_id=1.0),
+        lambda d: d.update(_id=Int64(1)),
+        without("_id"),
+        lambda d: {"n": 1},
+        lambda d: {},
+        lambda d: d.update(_id=Decimal128("1")),
+    ],
+)
+def test_a_changed_or_removed_id_is_refused(change: Callable[[Document], Any]) -> None:
+    error = refusal(change, {"_id": 1})
+    assert isinstance(error, IdChanged)
+    assert (error.id, error.field) == (1, "_id")
+
+
+def test_an_id_document_whose_keys_change_their_order_is_changed() -> None:
+    assert isinstance(refusal(lambda d: d.update(_id={"b": 2, "a": 1}), {"_id": {"a": 1, "b": 2}}), IdChanged)
+
+
+def test_a_result_that_no_collection_can_hold_is_refused() -> None:
+    error = refusal(lambda d: d.update(big="x" * 17_000_000), {"_id": 7})
+    assert isinstance(error, ResultTooLarge)
+    assert error.id == 7
+    assert "16,777,216" in error.message
+
+
+def test_a_result_of_just_16_mb_is_taken() -> None:
+    room = 16 * 1024 * 1024 - len(encode({"_id": 1, "big": ""}))
+    assert len(result(lambda d: d.update(big="x" * room), {"_id": 1})) == 16 * 1024 * 1024
+    assert isinstance(refusal(lambda d: d.update(big="x" * (room + 1)), {"_id": 1}), ResultTooLarge)
+
+
+# --- promises --------------------------------------------------------------------------------------------------
+
+
+class Counted(BaseModel):
+    """A document with a number."""
+
+    n: int
+
+
+def test_a_model_rejects_a_result_by_its_field() -> None:
+    error = refusal(chain(step(lambda d: d.update(n="many"), model=Counted)), {"_id": 7})
+    assert isinstance(error, PromiseFailed)
+    assert (error.id, error.field) == (7, "n")
+    assert "breaks its promise: n: Input should be a valid integer" in error.message
+
+
+def test_a_model_only_checks_and_what_it_would_coerce_is_not_written() -> None:
+    whole = chain(step(lambda d: d.update(m=1), model=Counted))
+    assert decode(result(whole, {"_id": 1, "n": "5"})) == {"_id": 1, "n": "5", "m": 1}
+
+
+def test_a_model_is_held_against_the_result_of_its_own_step() -> None:
+    whole = chain(step(grow, model=Counted), step(without("n"), "0002"))
+    assert decode(result(whole, {"_id": 1, "n": 1})) == {"_id": 1}
+
+
+def test_unchanged_documents_are_held_to_the_promises_too() -> None:
+    assert isinstance(refusal(chain(step(lambda d: None, model=Counted)), {"_id": 7}), PromiseFailed)
+
+
+@pytest.mark.parametrize(
+    ("check", "field", "reason"),
+    [
+        (lambda d: ["n: too small"], "n", "n: too small"),
+        (lambda d: _raise(ValueError("answers.0: is wrong")), "answers.0", "is wrong"),
+        (lambda d: _raise(AssertionError()), None, "AssertionError"),
+        (lambda d: (text for text in ["it is wrong"]), None, "it is wrong"),
+    ],
+)
+def test_a_check_rejects_a_result(check: Callable[[Document], Any], field: str | None, reason: str) -> None:
+    error = refusal(chain(step(grow, check=check)), {"_id": 7, "n": 1})
+    assert isinstance(error, PromiseFailed)
+    assert (error.id, error.field) == (7, field)
+    assert reason in error.message
+
+
+def test_a_check_that_finds_nothing_lets_the_result_through() -> None:
+    for found in (None, [], ()):
+        assert result(chain(step(grow, check=lambda d, found=found: found)), {"_id": 1, "n": 1})
+
+
+# --- lookups ---------------------------------------------------------------------------------------------------
+
+
+def link(d: Document, users: Mapping[str, Document]) -> None:
+    user = users.get(d["username"])
+    d["user_id"] = user["_id"] if user else None
+    if not user:
+        warnings.warn("no such user", stacklevel=2)
+
+
+LINK = step(link, lookups={"users": Lookup("users", key="username")})
+USERS = FakeReader(users=[{"_id": 5, "username": "amy"}])
+
+
+def test_a_document_waits_for_what_it_looks_up_and_is_transformed_once() -> None:
+    found = chain(LINK).run(USERS, [encode({"_id": i, "username": n}) for i, n in enumerate(["amy", "bob", "amy"])])
+    assert [decode(c.after)["user_id"] for c in found.changed] == [5, None, 5]
+    assert found.tally.examined == 3
+
+
+def test_a_lookup_that_depends_on_a_lookup_is_loaded_too() -> None:
+    def climb(d: Document, users: Mapping[str, Document]) -> None:
+        boss = users["amy"]["boss"]
+        d["boss"] = users[boss]["_id"]
+
+    reader = FakeReader(users=[{"_id": 5, "username": "amy", "boss": "eve"}, {"_id": 6, "username": "eve"}])
+    whole = chain(step(climb, lookups={"users": Lookup("users", key="username")}))
+    assert decode(result(whole, {"_id": 1}, reader))["boss"] == 6
+
+
+def test_an_error_that_comes_of_a_lookup_not_loaded_yet_is_none() -> None:
+    whole = chain(step(lambda d, users: d.update(u=users["amy"]["_id"]), lookups=dict(LINK.lookups)))
+    assert decode(result(whole, {"_id": 1}, USERS))["u"] == 5
+
+
+def test_a_lookup_that_finds_nothing_raises_as_a_dict_does() -> None:
+    whole = chain(step(lambda d, users: users["bob"], lookups=dict(LINK.lookups)))
+    error = refusal(whole, {"_id": 7})
+    assert isinstance(error, TransformFailed)
+    assert "raised KeyError: no key 'bob'" in error.message
+
+
+def test_misuse_of_a_lookup_is_said_with_what_to_do() -> None:
+    whole = chain(step(lambda d, users: d.update(n=len(users)), lookups=dict(LINK.lookups)))
+    error = refusal(whole, {"_id": 7})
+    assert isinstance(error, TransformFailed)
+    assert "cannot be counted" in error.message
+    assert ".get(key)" in error.message
+
+
+# --- warnings --------------------------------------------------------------------------------------------------
+
+
+def test_warnings_are_counted_by_text_with_examples() -> None:
+    documents = [encode({"_id": i, "username": "bob"}) for i in range(8)]
+    found = chain(LINK).run(USERS, documents)
+    (warning,) = found.tally.warning_counts()
+    assert (warning.version, warning.message, warning.count) == ("0001", "no such user", 8)
+    assert warning.examples == (0, 1, 2, 3, 4)
+
+
+def test_warnings_name_the_version_that_warned() -> None:
+    def noisy(d: Document) -> None:
+        warnings.warn("odd", stacklevel=2)
+
+    found = chain(step(lambda d: None), step(noisy, "0002")).run(FakeReader(), [encode({"_id": 1})])
+    assert [w.version for w in found.tally.warning_counts()] == ["0002"]
+
+
+def test_warnings_of_other_kinds_go_where_they_always_go() -> None:
+    def old(d: Document) -> None:
+        warnings.warn("old", DeprecationWarning, stacklevel=2)
+
+    with pytest.warns(DeprecationWarning, match="old"):
+        found = chain(old).run(FakeReader(), [encode({"_id": 1})])
+    assert found.tally.warning_counts() == ()
+
+
+def test_filters_that_turn_warnings_into_errors_do_not_stop_a_run() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = chain(LINK).run(USERS, [encode({"_id": 1, "username": "bob"})])
+    assert found.tally.warning_counts()[0].count == 1
+
+
+# --- fields= ---------------------------------------------------------------------------------------------------
+
+
+def declared(transform: Callable[..., Any], *fields: str, **more: Any) -> None:
+    documents = [encode({"_id": i, "n": i, "name": "x", "other": 1}) for i in (1, 2)]
+    check_declared_fields(chain(step(transform, fields=fields, **more)), FakeReader(), documents)
+
+
+def test_fields_that_are_declared_are_taken() -> None:
+    declared(grow, "n")
+    declared(lambda d: d.update(m=d["n"]), "n", "m")
+    declared(without("n"), "n")
+    declared(lambda d: None)
+
+
+@pytest.mark.parametrize(
+    ("transform", "fields", "field"),
+    [
+        pytest.param(lambda d: d.update(m=1), ["n"], "m", id="added"),
+        pytest.param(lambda d: d.update(other=2), ["n"], "other", id="changed"),
+        pytest.param(without("other"), ["n"], "other", id="removed"),
+        pytest.param(lambda d: d.update(n=d["other"] + d["n"]), ["n"], "other", id="read, and missed"),
+        pytest.param(lambda d: d.update(n=d.get("other")), ["n"], "n", id="read, and answered differently"),
+    ],
+)
+def test_a_field_that_is_not_declared_is_named(
+    transform: Callable[..., Any], fields: list[str], field: str
+) -> None:
+    with pytest.raises(UndeclaredField) as caught:
+        declared(transform, *fields)
+    assert caught.value.field == field
+    assert caught.value.id == 1
+    assert "fields=" in caught.value.hint
+
+
+def test_a_promise_about_other_fields_is_no_undeclared_use() -> None:
+    class Named(BaseModel):
+        name: str
+
+    def named(d: Document) -> list[str]:
+        return [] if d["name"] else ["name: is empty"]
+
+    declared(grow, "n", model=Named, check=named)

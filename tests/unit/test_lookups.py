@@ -1,0 +1,216 @@
+"""Looked-up documents: a read-only mapping that knows only what was asked for, frozen for a pass."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import pytest
+from bson import Binary, Code, Decimal128, Int64, ObjectId, Regex
+
+from goaime_migrate.engine.lookups import CACHE_LIMIT, Lookup, Table, Tables, cache_key
+from tests.unit.fakes import FakeReader
+
+AMY = {"_id": 1, "username": "amy", "tags": ["a"], "address": {"city": "x"}}
+USERS = Lookup("users", key="username")
+
+
+def table(reader: FakeReader, *keys: Any, lookup: Lookup = USERS, freeze: bool = False) -> Table:
+    """A table in which these keys have been asked for and loaded."""
+    tables = Tables("p", [lookup], freeze=freeze)
+    for key in keys:
+        tables[lookup].get(key)
+    reader.keep(tables.load(reader))
+    return tables[lookup]
+
+
+@pytest.fixture
+def reader() -> FakeReader:
+    return FakeReader(users=[AMY, {"_id": 2, "username": "amy", "later": True}, {"_id": 3, "username": None}])
+
+
+def test_it_is_read_like_a_mapping(reader: FakeReader) -> None:
+    users = table(reader, "amy", "bob")
+    assert users.get("amy") == AMY
+    assert users["amy"] == AMY
+    assert "amy" in users
+    assert users.get("bob") is None
+    assert users.get("bob", {}) == {}
+    assert "bob" not in users
+    with pytest.raises(KeyError, match="bob"):
+        users["bob"]
+
+
+def test_it_is_always_true_like_no_empty_dict(reader: FakeReader) -> None:
+    assert table(reader)
+
+
+@pytest.mark.parametrize(
+    ("misuse", "what"),
+    [
+        (lambda users: list(users), "iterated over"),
+        (lambda users: [u for u in users.values()], "iterated over"),  # noqa: C416
+        (lambda users: dict(users), "iterated over"),
+        (lambda users: {**users}, "iterated over"),
+        (lambda users: sorted(users.items()), "iterated over"),
+        (lambda users: users == {}, "iterated over"),
+        (lambda users: len(users), "counted"),
+        (lambda users: len(users.keys()), "counted"),
+    ],
+)
+def test_what_it_cannot_do_is_refused_with_a_hint(reader: FakeReader, misuse: Any, what: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        misuse(table(reader, "amy"))
+    assert f"the lookup 'users' cannot be {what}" in str(caught.value)
+    assert "ask by 'username', with .get(key), [key] or `in`" in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [lambda t: t.__setitem__("amy", {}), lambda t: t.pop("amy"), lambda t: t.clear()])
+def test_it_cannot_be_written_to(reader: FakeReader, change: Any) -> None:
+    with pytest.raises(AttributeError):
+        change(table(reader, "amy"))
+
+
+def test_a_document_may_be_changed_without_changing_any_other(reader: FakeReader) -> None:
+    users = table(reader, "amy")
+    first = users["amy"]
+    first["tags"].append("b")
+    first["address"]["city"] = "y"
+    first["more"] = 1
+    assert users["amy"] == AMY
+
+
+def test_lists_of_documents_are_copied_whole() -> None:
+    problem = {"_id": 1, "choices": [{"text": "a"}], "mixed": [1, [2]]}
+    problems = table(FakeReader(problems=[problem]), 1, lookup=Lookup("problems"))
+    problems[1]["choices"][0]["text"] = "b"
+    problems[1]["mixed"][1].append(3)
+    assert problems[1] == {"_id": 1, "choices": [{"text": "a"}], "mixed": [1, [2]]}
+
+
+def test_of_several_with_one_key_the_first_by_id_is_found(reader: FakeReader) -> None:
+    assert table(reader, "amy")["amy"]["_id"] == 1
+
+
+def test_a_key_that_is_null_finds_null_alone(reader: FakeReader) -> None:
+    assert table(reader, None)[None]["_id"] == 3
+
+
+def test_the_fields_may_be_limited(reader: FakeReader) -> None:
+    lookup = Lookup("users", key="username", fields=["tags"])
+    assert table(reader, "amy", lookup=lookup)["amy"] == {"_id": 1, "username": "amy", "tags": ["a"]}
+    assert lookup.label == "users.username(tags)"
+
+
+def test_the_key_is_the_id_unless_another_is_named() -> None:
+    assert Lookup("users").key == "_id"
+    assert Lookup("users").label == "users._id"
+
+
+def test_all_keys_are_asked_for_at_once(reader: FakeReader) -> None:
+    table(reader, "amy", "bob", "amy", None)
+    assert reader.asked == [["amy", "bob", None]]
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        (1, 1.0, Int64(1), Decimal128("1"), Decimal128("1.0")),
+        (0.0, -0.0, 0),
+        (float("nan"), Decimal128("NaN")),
+        ({"a": 1}, {"a": 1}),
+        ([1, "a"], [1, "a"]),
+        (b"x", b"x"),
+        (Regex("a", "i"), Regex("a", "i")),
+        (Code("x"), Code("x")),
+    ],
+)
+def test_keys_are_equal_where_the_server_calls_them_equal(same: tuple[Any, ...]) -> None:
+    assert len({cache_key(value) for value in same}) == 1
+
+
+@pytest.mark.parametrize(
+    "different",
+    [
+        (1, True, "1", b"1", None),
+        (0, False),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+        ([1], 1, [[1]]),
+        (b"x", Binary(b"x", 128)),
+        (ObjectId("0" * 24), "0" * 24),
+        (Regex("a"), "a", Code("a")),
+    ],
+)
+def test_keys_differ_where_the_server_calls_them_different(different: tuple[Any, ...]) -> None:
+    assert len({cache_key(value) for value in different}) == len(different)
+
+
+@pytest.mark.parametrize("key", [{1}, object(), UUID(int=1), date(2024, 1, 1), 2**70, "\ud800", [{1}]], ids=repr)
+def test_a_key_that_no_document_can_have_is_refused(reader: FakeReader, key: Any) -> None:
+    with pytest.raises(TypeError, match="is no value that a document of 'users' can have"):
+        table(reader, key)
+
+
+def test_a_pattern_finds_nothing() -> None:
+    reader = FakeReader(users=[AMY])
+    assert table(reader, Regex("am.*")).get(Regex("am.*")) is None
+    assert reader.asked == [[]]
+
+
+# --- frozen ----------------------------------------------------------------------------------------------------
+
+
+def test_what_a_pass_has_seen_stays_as_it_was_seen(reader: FakeReader) -> None:
+    table(reader, "amy", "bob", freeze=True)
+    reader.stored["users"] = [{"_id": 9, "username": "bob"}]
+
+    later = table(reader, "amy", "bob", freeze=True)
+
+    assert later["amy"] == AMY
+    assert later.get("bob") is None
+
+
+def test_another_pass_sees_what_is_there_now(reader: FakeReader) -> None:
+    table(reader, "amy", freeze=True)
+    reader.stored["users"] = []
+    other = Tables("q", [USERS])
+    other[USERS].get("amy")
+    other.load(reader)
+    assert other[USERS].get("amy") is None
+
+
+def test_lookups_with_other_fields_are_frozen_apart(reader: FakeReader) -> None:
+    limited = Lookup("users", key="username", fields=("tags",))
+    table(reader, "amy", freeze=True)
+    assert "address" not in table(reader, "amy", lookup=limited, freeze=True)["amy"]
+
+
+def test_a_batch_that_was_not_committed_is_forgotten(reader: FakeReader) -> None:
+    tables = Tables("p", [USERS])
+    tables[USERS].get("amy")
+    tables.load(reader)
+    tables.rollback()
+    reader.stored["users"] = []
+    assert tables[USERS].get("amy") is None
+    tables.load(reader)
+    assert tables[USERS].get("amy") is None
+    assert len(reader.asked) == 2
+
+
+def test_a_batch_that_was_committed_is_remembered(reader: FakeReader) -> None:
+    tables = Tables("p", [USERS])
+    tables[USERS].get("amy")
+    tables.load(reader)
+    tables.commit()
+    tables.rollback()
+    assert tables[USERS].get("amy") == AMY
+
+
+def test_memory_is_bounded(reader: FakeReader) -> None:
+    tables = Tables("p", [USERS], freeze=False)
+    for key in range(CACHE_LIMIT + 1):
+        tables[USERS].store(key, None, committed=True)
+    tables.commit()
+    tables[USERS].get(0)
+    assert tables.misses == [0]

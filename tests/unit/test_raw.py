@@ -1,0 +1,165 @@
+"""Raw BSON, split and put together without losing a byte."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from bson import Int64, ObjectId, decode, encode
+from bson.errors import InvalidBSON
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goaime_migrate.backends import raw
+from tests.unit.values import FIELDS, FRAGILE, IDS, NOT_UTF8, SURVIVORS, TWICE, document, element
+
+DOCUMENTS = st.builds(lambda identity, fields: {"_id": identity, **fields}, IDS, FIELDS)
+
+
+@given(st.lists(DOCUMENTS, max_size=4))
+def test_documents_one_behind_another_are_split(documents: list[dict[str, Any]]) -> None:
+    encoded = [raw.encode(d) for d in documents]
+    assert list(raw.split(b"".join(encoded))) == encoded
+
+
+@given(DOCUMENTS)
+def test_elements_make_the_document_again(fields: dict[str, Any]) -> None:
+    data = raw.encode(fields)
+    parts = list(raw.elements(data))
+    assert [name.decode() for name, _ in parts] == list(fields)
+    assert raw.join(part for _, part in parts) == data
+
+
+@pytest.mark.parametrize("odd", [*SURVIVORS.values(), *FRAGILE.values()], ids=[*SURVIVORS, *FRAGILE])
+def test_elements_of_every_type_are_found(odd: bytes) -> None:
+    data = document(element("_id", 1), odd, element("n", 1))
+    parts = list(raw.elements(data))
+    assert raw.join(part for _, part in parts) == data
+    assert parts[-1][0] == b"n"
+
+
+@given(DOCUMENTS)
+def test_an_id_is_taken_out_with_its_bytes(fields: dict[str, Any]) -> None:
+    found = raw.id_of(raw.encode(fields))
+    assert found == raw.encode({"_id": fields["_id"]})
+
+
+def test_an_id_is_found_wherever_it_stands() -> None:
+    assert raw.id_of(document(element("n", 1), element("_id", "x"))) == encode({"_id": "x"})
+
+
+def test_a_document_without_an_id_has_none() -> None:
+    with pytest.raises(KeyError):
+        raw.id_of(encode({"n": 1}))
+
+
+def test_the_value_of_an_id_keeps_its_type() -> None:
+    assert type(raw.id_value(encode({"_id": Int64(1)}))) is Int64
+    assert raw.id_value(document(b"\x02_id\0\x02\0\0\0\xff\0")) == "�"
+
+
+@pytest.mark.parametrize("data", [b"\x04\0\0\0", b"\xff\0\0\0\0", encode({"a": 1})[:-1] + b"\0\x05"])
+def test_a_length_that_is_wrong_is_refused(data: bytes) -> None:
+    with pytest.raises(InvalidBSON, match="are there"):
+        list(raw.split(data))
+
+
+def test_an_unknown_type_is_refused() -> None:
+    with pytest.raises(InvalidBSON, match="unknown element type 0x20"):
+        list(raw.elements(document(b"\x20a\0")))
+
+
+def test_an_id_is_renamed_with_its_type() -> None:
+    assert raw.renamed(encode({"_id": Int64(3)}), "$literal").raw == encode({"$literal": Int64(3)})
+
+
+# --- splice ----------------------------------------------------------------------------------------------------
+
+
+def spliced(data: bytes, change: Any) -> bytes:
+    before, after = raw.decode(data), raw.decode(data)
+    change(after)
+    return raw.splice(data, before, after)
+
+
+@given(FIELDS)
+def test_nothing_changed_gives_the_same_bytes(fields: dict[str, Any]) -> None:
+    data = raw.encode({"_id": 1, **fields})
+    assert spliced(data, lambda d: None) == data
+
+
+@given(FIELDS, st.data())
+def test_a_changed_field_changes_alone(fields: dict[str, Any], data: st.DataObject) -> None:
+    before = raw.encode({"_id": 1, **fields})
+    name = data.draw(st.sampled_from(["_id2", *fields]))
+    after = spliced(before, lambda d: d.update({name: "new"}))
+    assert after == raw.encode({"_id": 1, **fields, name: "new"})
+
+
+@pytest.mark.parametrize("odd", SURVIVORS.values(), ids=SURVIVORS)
+def test_what_decoding_would_change_keeps_its_bytes(odd: bytes) -> None:
+    data = document(element("_id", 1), odd, element("n", 1))
+    assert spliced(data, lambda d: d.update(n=2)) == document(element("_id", 1), odd, element("n", 2))
+
+
+@pytest.mark.parametrize("odd", SURVIVORS.values(), ids=SURVIVORS)
+def test_it_does_so_inside_documents_and_arrays(odd: bytes) -> None:
+    def build(n: int) -> bytes:
+        inner = document(odd, element("n", n))
+        array = document(b"\x030\0" + inner, b"\x031\0" + document(odd))
+        return document(element("_id", 1), b"\x03in\0" + inner, b"\x04list\0" + array)
+
+    def change(d: dict[str, Any]) -> None:
+        d["in"]["n"] = 2
+        d["list"][0]["n"] = 2
+
+    assert spliced(build(1), change) == build(2)
+
+
+def test_arrays_may_grow_and_shrink() -> None:
+    data = document(element("_id", 1), b"\x04l\0" + document(b"\x060\0", element("1", 1)))
+    assert spliced(data, lambda d: d["l"].append(2)) == document(
+        element("_id", 1), b"\x04l\0" + document(b"\x060\0", element("1", 1), element("2", 2))
+    )
+    assert spliced(data, lambda d: d["l"].pop()) == document(element("_id", 1), b"\x04l\0" + document(b"\x060\0"))
+
+
+def test_fields_are_removed_reordered_and_renamed() -> None:
+    data = encode({"_id": 1, "a": 1, "b": 2})
+    before = raw.decode(data)
+    assert raw.splice(data, before, {"_id": 1, "c": 3, "a": 1}) == encode({"_id": 1, "c": 3, "a": 1})
+
+
+def test_a_type_that_changes_is_a_change() -> None:
+    data = encode({"_id": 1, "n": 1})
+    assert spliced(data, lambda d: d.update(n=1.0)) == encode({"_id": 1, "n": 1.0})
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_key_that_stands_twice_cannot_change(nested: bool) -> None:
+    inner = document(element("_id", 1), TWICE)
+    data = document(element("_id", 1), b"\x03in\0" + inner) if nested else inner
+
+    def change(d: dict[str, Any]) -> None:
+        (d["in"] if nested else d)["k"] = 3
+
+    with pytest.raises(raw.Lossy, match="it has the same key twice"):
+        spliced(data, change)
+
+
+def test_a_nested_key_that_stands_twice_is_kept_where_others_change() -> None:
+    inner = b"\x03in\0" + document(TWICE)
+    data = document(element("_id", 1), inner, element("n", 1))
+    assert spliced(data, lambda d: d.update(n=2)) == document(element("_id", 1), inner, element("n", 2))
+
+
+def test_text_that_is_not_utf8_is_decoded_leniently_alone() -> None:
+    data = document(element("_id", 1), NOT_UTF8)
+    with pytest.raises(InvalidBSON):
+        raw.decode(data)
+    assert raw.decode_leniently(data) == {"_id": 1, "t": "��"}
+
+
+def test_decoding_keeps_what_python_cannot_hold() -> None:
+    identity = ObjectId()
+    assert decode(raw.encode(raw.decode(encode({"_id": identity})))) == {"_id": identity}
