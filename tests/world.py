@@ -15,6 +15,7 @@ from pymongo import MongoClient
 
 from goaime_migrate import Migrator
 from goaime_migrate.backends import raw
+from goaime_migrate.backends.connect import connect
 from goaime_migrate.config import Settings
 from goaime_migrate.events import Listener, silent
 from goaime_migrate.results import OnConflict, PlanResult, RunResult, StatusResult, VerifyResult
@@ -83,6 +84,38 @@ class World:
         else:
             with self.client() as client:
                 client[self.database][collection].update_one({"_id": identity}, {"$set": fields})
+
+    def put(self, collection: str, document: bytes) -> None:
+        """What an application does: write a whole document, over the one with its `_id` if there is one."""
+        identity = raw.id_of(document)
+        if self.embedded:
+            known = self.raws(collection) | {identity: document}
+            (self.dump / f"{collection}.bson").write_bytes(b"".join(known.values()))
+        else:
+            with self.client() as client:
+                literal = [{"$replaceWith": {"$literal": RawBSONDocument(document)}}]
+                client[self.database][collection].update_one(RawBSONDocument(identity), literal, upsert=True)
+
+    def remove(self, collection: str, identity: Any) -> None:
+        """What an application does: delete a document."""
+        if self.embedded:
+            known = self.raws(collection)
+            del known[encode({"_id": identity})]
+            (self.dump / f"{collection}.bson").write_bytes(b"".join(known.values()))
+        else:
+            with self.client() as client:
+                client[self.database][collection].delete_one({"_id": identity})
+
+    def catalogue(self) -> dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]:
+        """Every collection but the tool's own, with its options and its indexes."""
+        backend = connect(Settings(uri=self.uri, database=self.database), write=False)
+        try:
+            return {
+                name: (info.options, sorted(backend.indexes(name), key=lambda index: str(index["name"])))
+                for name, info in sorted(backend.collections().items())
+            }
+        finally:
+            backend.close()
 
     @contextmanager
     def client(self) -> Any:

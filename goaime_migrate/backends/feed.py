@@ -6,6 +6,7 @@ The filter on the session makes the server drop the pass's transactions before i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from goaime_migrate.backends.base import TAIL
 from goaime_migrate.backends.faults import translate
 from goaime_migrate.results import Document
 
-_AWAIT_MS = 500
+_AWAIT_MS = 100
+_PORTION_S = 0.1
 _LOST = {136, 280, 286}
 """CappedPositionLost, ChangeStreamFatalError, ChangeStreamHistoryLost."""
 _ENDED = {"drop", "rename", "dropDatabase", "invalidate"}
@@ -88,14 +90,15 @@ class Feed:
         return self._stream
 
     def _available(self, stream: CollectionChangeStream[Document]) -> list[bytes]:
-        """The events that are there; the first call waits for one."""
+        """The events of a moment: while there are more, the place in history has to move on all the same."""
         ids: list[bytes] = []
+        until = time.monotonic() + _PORTION_S
         while (event := stream.try_next()) is not None:
             if event["operationType"] in _ENDED:
                 raise CollectionGone(event["operationType"])
             if "documentKey" in event:
                 ids.append(raw.encode({"_id": event["documentKey"]["_id"]}))
-            if len(ids) >= 1_000:
+            if time.monotonic() >= until:
                 break
         return ids
 

@@ -19,6 +19,7 @@ from goaime_migrate.backends.base import (
     PROGRESS,
     RECORDS,
     Capabilities,
+    Changes,
     CollectionInfo,
     Delete,
     Filter,
@@ -251,6 +252,13 @@ class MongoBackend(MongoReader):
     def create_collection(self, name: str, options: Document) -> None:
         with translated():
             self._db.create_collection(name, **options)
+
+    def _bypasses_validation(self, changes: Changes) -> bool:
+        """Whether to ask the server not to validate: that takes a privilege, so only where there is a validator."""
+        if not changes.bypass_validation:
+            return False
+        listed = self._db.list_collections(filter={"name": changes.collection})
+        return any(info.get("options", {}).get("validator") for info in listed)
 
     def rename_collection(self, old: str, new: str) -> None:
         with translated():

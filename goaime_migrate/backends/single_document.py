@@ -28,7 +28,7 @@ class SingleDocumentBackend(MongoBackend):
                 changes.collection,
                 changes.writes,
                 session=None,
-                bypass_validation=changes.bypass_validation,
+                bypass_validation=self._bypasses_validation(changes),
                 guard=True,
             )
             if not missed:

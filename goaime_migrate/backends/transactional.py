@@ -74,7 +74,7 @@ class TransactionalBackend(MongoBackend):
                     changes.collection,
                     changes.writes,
                     session=session,
-                    bypass_validation=changes.bypass_validation,
+                    bypass_validation=self._bypasses_validation(changes),
                 )
                 if missed:
                     raise GuardFailed(changes.collection)

@@ -21,6 +21,7 @@ from bson.errors import BSONError
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import JOURNAL, Put, Reader, RecordChange
+from goaime_migrate.errors import InvalidMigration
 from goaime_migrate.results import Document
 
 FORMAT = 1
@@ -42,6 +43,11 @@ class Lookup:
     fields: tuple[str, ...] | None = None
 
     def __init__(self, collection: str, *, key: str = "_id", fields: Sequence[str] | None = None) -> None:
+        for value, what in ((collection, "the looked-up collection"), (key, "key=")):
+            if not isinstance(value, str) or not value or "\0" in value:
+                raise InvalidMigration(f"{what} must be a name, not {value!r}")
+        if isinstance(fields, str):
+            raise InvalidMigration("fields= must be a list of names", hint=f"fields=[{fields!r}]")
         object.__setattr__(self, "collection", collection)
         object.__setattr__(self, "key", key)
         object.__setattr__(self, "fields", None if fields is None else tuple(fields))

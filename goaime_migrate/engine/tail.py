@@ -41,8 +41,9 @@ from goaime_migrate.errors import CollectionChanged, Conflicts, Contended, Migra
 from goaime_migrate.ledger import FORMAT, PassRecord
 
 _BATCH = 500
-_ROUNDS = 20
-"""How often newly written documents are waited for before the rest counts as born after."""
+_SHRINKING = 0.75
+_PATIENCE = 30
+"""How often a single document is tried before the run gives up."""
 _SWEEPS = 20
 
 
@@ -110,7 +111,10 @@ class Tail:
 
     walk: Walk
     collector: Collector | None = None
+    _left_over: list[bytes] = field(default_factory=list)
+    """What earlier runs of this pass have collected."""
     _uptos: list[tuple[Any, str]] = field(default_factory=list)
+    _last: str | None = None
     _conflicts: list[tuple[bytes, tuple[str, ...]]] = field(default_factory=list)
     _tail: Partition | None = None
     until: Any = None
@@ -128,12 +132,8 @@ class Tail:
         stored = backend.find(
             TAIL, {"pass": self._record.id}, sort=[("at", -1)], limit=1, fields=["token", "at"]
         )
-        feed = backend.feed(
-            self._record.collection,
-            self._record.since,
-            stored[0]["token"] if stored else None,
-            self._sessions(),
-        )
+        token = stored[-1]["token"] if stored else None
+        feed = backend.feed(self._record.collection, self._record.since, token, self._sessions())
         if feed is not None:
             self.collector = Collector(feed, self._record.id, self._record.since)
             self.collector.start()
@@ -168,20 +168,21 @@ class Tail:
         self._tail = self.walk.closed(self._tail)
 
     def _drain(self, collector: Collector) -> None:
-        """Round after round: everything up to now, until a round is as small as one batch.
+        """Round after round: everything up to now, until a round is as small as one batch or rounds grow no smaller.
 
         What is written after the last round's beginning counts as born after the migration.
         """
-        for document in self.walk.runner.backend.find(TAIL, {"pass": self._record.id}):
-            self._reconcile(list(raw.split(document["ids"])))
-        for _ in range(_ROUNDS):
+        previous = None
+        while True:
             if not self._caught_up(collector):
                 self._sweep_until_clean()
                 return
-            ids = collector.taken()
+            ids = [*self._left_over, *collector.taken()]
+            self._left_over = []
             self._reconcile(ids)
-            if len(ids) <= _BATCH:
+            if len(ids) <= _BATCH or (previous is not None and len(ids) > _SHRINKING * previous):
                 return
+            previous = len(ids)
 
     def _caught_up(self, collector: Collector) -> bool:
         """Wait until the collector has seen everything up to now; False where history was lost."""
@@ -228,28 +229,34 @@ class Tail:
         ]
         self._last = next((h["_id"][:-3] for h in heads if "upto" in h and h["upto"] is None), None)
 
-    def _segments(self, ids: Iterable[bytes]) -> dict[str | None, list[bytes]]:
-        """The ids by the key of the segment whose range they lie in; None for those beyond all ranges."""
-        found: dict[str | None, list[bytes]] = {}
-        for identity in ids:
-            at = bisect_left(self._uptos, (id_key(identity), ""))
-            found.setdefault(self._uptos[at][1] if at < len(self._uptos) else self._last, []).append(identity)
-        return found
+    def _key(self, identity: bytes) -> str | None:
+        """The key of the segment in whose range an id lies; None beyond all ranges."""
+        at = bisect_left(self._uptos, (id_key(identity), ""))
+        return self._uptos[at][1] if at < len(self._uptos) else self._last
 
-    def _reconcile(self, ids: Sequence[bytes]) -> int:
-        """How many documents had to be written."""
-        written = 0
-        for key, members in self._segments(ids).items():
-            for start in range(0, len(members), _BATCH):
-                written += self._batch(key, members[start : start + _BATCH])
-        return written
+    def _reconcile(self, ids: Iterable[bytes]) -> int:
+        """How many documents had to be written. Neighbours go together: they share segments of the journal."""
+        ordered = sorted(ids, key=id_key)
+        return sum(self._batch(ordered[start : start + _BATCH]) for start in range(0, len(ordered), _BATCH))
 
-    def _batch(self, key: str | None, ids: list[bytes]) -> int:
+    def _scanned(self, ids: Sequence[bytes]) -> _Known:
+        """What the walk did with these documents. Its segments do not change any more."""
+        wanted = set(ids)
+        known = _Known({}, set())
+        for key in dict.fromkeys(map(self._key, ids)):
+            segment = journal.read(self.walk.runner.backend, key) if key else None
+            if segment is not None:
+                known.entries.update((e.id, e) for e in segment.entries if e.id in wanted)
+                known.unchanged.update(wanted.intersection(segment.unchanged))
+        return known
+
+    def _batch(self, ids: Sequence[bytes]) -> int:
         runner, collisions = self.walk.runner, 0
+        known = self._scanned(ids)
         while True:
             runner.check()
             assert self._tail is not None
-            attempt = _Attempt(self.walk, self._tail, key, ids)
+            attempt = _Attempt(self.walk, self._tail, known, ids)
             try:
                 committed = runner.transact(attempt.work)
             except GuardFailed:
@@ -262,8 +269,8 @@ class Tail:
                 collisions += 1
                 if len(ids) > 1:
                     half = len(ids) // 2
-                    return self._batch(key, ids[:half]) + self._batch(key, ids[half:])
-                if collisions > _ROUNDS:
+                    return self._batch(ids[:half]) + self._batch(ids[half:])
+                if collisions > _PATIENCE:
                     raise self.walk.contended(ids[0], error) from error
                 continue
             if not committed.missed:
@@ -285,13 +292,21 @@ class Tail:
             )
 
 
+@dataclass(frozen=True)
+class _Known:
+    """Journal entries by id, and the ids that were examined and left alone."""
+
+    entries: dict[bytes, Entry]
+    unchanged: set[bytes]
+
+
 class _Attempt:
     """One batch of the tail, as often as it has to be tried."""
 
-    def __init__(self, walk: Walk, tail: Partition, key: str | None, ids: list[bytes]) -> None:
+    def __init__(self, walk: Walk, tail: Partition, known: _Known, ids: Sequence[bytes]) -> None:
         self._walk = walk
         self._before = tail
-        self._key = key
+        self._known = known
         self._ids = ids
         self.next = tail
         self.written = 0
@@ -304,33 +319,25 @@ class _Attempt:
         walk.chain.tables.rollback()
         segment = Segment(before.pass_id, Kind.TAIL, 0, before.seq + 1, level=len(walk.chain.steps))
         earlier = journal.read(reader, segment.key)
-        entries, seen = self._known(reader, earlier)
-        todo = list(self._to_transform(reader.by_ids(walk.record.collection, self._ids, walk.where), entries))
-        result = walk.chain.run(reader, todo)
-        self.tally = _recounted(result, entries, seen)
+        kept = () if earlier is None else earlier.entries
+        later = journal.entries_of(reader, before.pass_id, self._ids)
+        entries = {**self._known.entries, **later, **{entry.id: entry for entry in kept}}
+        documents = reader.by_ids(walk.record.collection, self._ids, walk.where)
+        result = walk.chain.run(reader, list(self._to_transform(documents, entries)))
+        self.tally = _recounted(result, entries, self._known.unchanged)
         self.written = len(result.changed)
-        kept = [] if earlier is None else list(earlier.entries)
-        fresh = [Entry.of(c.before, c.after) for c in result.changed]
-        segment = replace(segment, entries=(*kept, *fresh))
+        fresh = tuple(Entry.of(c.before, c.after) for c in result.changed)
         tally = before.tally.copy()
         tally.add(self.tally)
         self.next = replace(before, seq=before.seq + 1, tally=tally)
         guard = {"_id": before.id, "fence": walk.runner.lease.fence, "seq": before.seq}
+        journaled = replace(segment, entries=(*kept, *fresh))
         return Changes(
-            first=[*result.frozen, *(segment.puts() if fresh or kept else [])],
+            first=[*result.frozen, *(journaled.puts() if journaled.entries else [])],
             collection=walk.record.collection,
             writes=[DocumentWrite(c.id, c.before, c.after) for c in result.changed],
             last=(Move(PROGRESS, guard, self.next.position()),),
         )
-
-    def _known(self, reader: Reader, earlier: Segment | None) -> tuple[dict[bytes, Entry], set[bytes]]:
-        """The newest entry of each document, and the ids that the walk has examined and left alone."""
-        scanned = journal.read(reader, self._key) if self._key else None
-        wanted = set(self._ids)
-        entries = {} if scanned is None else {e.id: e for e in scanned.entries if e.id in wanted}
-        entries |= journal.entries_of(reader, self._before.pass_id, self._ids)
-        entries |= {} if earlier is None else {e.id: e for e in earlier.entries}
-        return entries, set() if scanned is None else wanted.intersection(scanned.unchanged)
 
     def _to_transform(self, documents: Iterable[bytes], entries: dict[bytes, Entry]) -> Iterator[bytes]:
         self.conflicts = []

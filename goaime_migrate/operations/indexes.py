@@ -26,12 +26,12 @@ class CreateIndex(StateOperation):
     ) -> None:
         require_name(collection, "the collection")
         self.collection = collection
-        listed: Any = [(keys, 1)] if isinstance(keys, str) else keys
-        self.keys: list[tuple[str, int | str]] = [tuple(key) for key in listed]
+        listed = [(keys, 1)] if isinstance(keys, str) else keys
         require(
-            listed and all(len(key) == 2 and isinstance(key[0], str) for key in listed),
+            isinstance(listed, list | tuple) and listed and all(map(_is_key, listed)),
             f"the keys of an index are a name or a list of (name, direction), not {keys!r}",
         )
+        self.keys: list[tuple[str, int | str]] = [(field, direction) for field, direction in listed]
         self.name = name or "_".join(f"{field}_{direction}" for field, direction in self.keys)
         self.options = {"name": self.name, **({"unique": True} if unique else {}), **options}
 
@@ -48,6 +48,16 @@ class CreateIndex(StateOperation):
     def apply(self, backend: Backend, undo: Document) -> None:
         assert self.collection is not None
         backend.create_index(self.collection, self.keys, self.options)
+
+
+def _is_key(key: object) -> bool:
+    return (
+        isinstance(key, list | tuple)
+        and len(key) == 2
+        and isinstance(key[0], str)
+        and bool(key[0])
+        and isinstance(key[1], int | str)
+    )
 
 
 class DropIndex(StateOperation):

@@ -25,8 +25,6 @@ _KEPT = (
     "enum",
     "minimum",
     "maximum",
-    "exclusiveMinimum",
-    "exclusiveMaximum",
     "minLength",
     "maxLength",
     "pattern",
@@ -40,6 +38,8 @@ _KEPT = (
     "title",
 )
 _LISTS = ("anyOf", "allOf", "oneOf")
+_FORMATS = {"date-time": ["date"], "binary": ["binData"]}
+_EXCLUSIVE = (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum"))
 
 
 class SetValidator(StateOperation):
@@ -108,32 +108,39 @@ def validator(schema: type[BaseModel] | Document) -> Document:
     """The server's validator for a model or a schema. Raises InvalidMigration."""
     if isinstance(schema, type) and issubclass(schema, BaseModel):
         whole = schema.model_json_schema(by_alias=True)
-        return {"$jsonSchema": _bson_schema(whole, whole.get("$defs", {}))}
+        return {"$jsonSchema": _bson_schema(whole, whole.get("$defs", {}), ())}
     require(isinstance(schema, Mapping), f"the schema must be a pydantic model or a dict, not {schema!r}")
     return dict(schema) if "$jsonSchema" in schema else {"$jsonSchema": dict(schema)}
 
 
-def _bson_schema(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> Document:
-    """A JSON schema in the words that MongoDB knows: types of BSON, references resolved, the rest left out."""
+def _bson_schema(schema: Mapping[str, Any], defs: Mapping[str, Any], within: tuple[str, ...]) -> Document:
+    """A JSON schema in the words that MongoDB knows: types of BSON, references resolved, the rest left out.
+
+    `within`: the references that were followed. A model that holds itself is checked one level deep.
+    """
     if "$ref" in schema:
-        return _bson_schema(defs[schema["$ref"].rpartition("/")[2]], defs)
+        name = schema["$ref"].rpartition("/")[2]
+        return {} if name in within else _bson_schema(defs[name], defs, (*within, name))
     result: Document = {name: schema[name] for name in _KEPT if name in schema}
+    for exclusive, bound in _EXCLUSIVE:
+        if exclusive in schema:
+            result |= {bound: schema[exclusive], exclusive: True}
     if "type" in schema:
         kinds = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
-        types = ["date"] if schema.get("format") == "date-time" else [t for k in kinds for t in _TYPES[k]]
+        types = _FORMATS.get(schema.get("format", "")) or [t for k in kinds for t in _TYPES[k]]
         result["bsonType"] = types if len(types) > 1 else types[0]
     if "const" in schema:
         result["enum"] = [schema["const"]]
     for name in _LISTS:
         if name in schema:
-            result[name] = [_bson_schema(item, defs) for item in schema[name]]
+            result[name] = [_bson_schema(item, defs, within) for item in schema[name]]
     if "properties" in schema:
-        result["properties"] = {k: _bson_schema(v, defs) for k, v in schema["properties"].items()}
+        result["properties"] = {k: _bson_schema(v, defs, within) for k, v in schema["properties"].items()}
     if isinstance(schema.get("items"), Mapping):
-        result["items"] = _bson_schema(schema["items"], defs)
+        result["items"] = _bson_schema(schema["items"], defs, within)
     extra = schema.get("additionalProperties")
     if isinstance(extra, Mapping):
-        result["additionalProperties"] = _bson_schema(extra, defs)
+        result["additionalProperties"] = _bson_schema(extra, defs, within)
     elif extra is False:
         result["additionalProperties"] = False
         result.setdefault("properties", {}).setdefault("_id", {})
