@@ -18,6 +18,7 @@ from bson import ObjectId
 
 from goaime_migrate import __version__
 from goaime_migrate.backends.base import (
+    JOURNAL,
     LOG,
     PROGRESS,
     VERSIONS,
@@ -156,9 +157,19 @@ def read(reader: Reader) -> Ledger:
     for part in (d for d in progress if d["kind"] == "partition" and d["walk"] != "down"):
         committed, count = examined.get(part["pass"], (False, 0))
         examined[part["pass"]] = (committed or part["seq"] > 0, count + part["tally"]["examined"])
-    passes = [_pass(d, *examined.get(d["_id"], (False, 0))) for d in progress if d["kind"] == "pass"]
+    passes = []
+    for document in (d for d in progress if d["kind"] == "pass"):
+        committed, count = examined.get(document["_id"], (False, 0))
+        committed = committed or document["committed"] or _journaled(reader, document["_id"])
+        passes.append(_pass(document, committed, count))
     ordered = sorted(versions, key=lambda r: int(r.version))
     return Ledger({r.version: r for r in ordered}, {p.id: p for p in passes})
+
+
+def _journaled(reader: Reader, pass_id: str) -> bool:
+    """Whether a batch has begun: without transactions its documents may be written before the cursor moves."""
+    segments = {"_id": {"$gte": f"{pass_id}/1", "$lt": f"{pass_id}/9"}}
+    return bool(reader.find(JOURNAL, segments, limit=1, fields=["_id"]))
 
 
 def history(reader: Reader) -> tuple[HistoryEntry, ...]:
@@ -341,7 +352,7 @@ def _pass(document: Document, committed: bool, examined: int) -> PassRecord:
         canary=_bytes(document["canary"]),
         filtered=document["filtered"],
         reverse=document["reverse"],
-        committed=committed or document["committed"],
+        committed=committed,
         examined=examined,
         started_at=_utc(document["started_at"]),
         since=document["since"],

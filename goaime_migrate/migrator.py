@@ -256,7 +256,7 @@ class Migrator:
 
     def _under_the_lease(self, backend: Backend, work: Callable[[Runner], _Result]) -> _Result:
         settings = self._settings
-        options = Options(batch_size=settings.batch_size, max_rate=settings.max_rate)
+        options = Options(settings.batch_size, settings.max_rate, settings.max_lag)
         with lock.held(backend, settings.lock_timeout, self._listener) as lease:
             backend.prepare()
             return work(Runner(backend, lease, self._listener, options, lambda: self._signal))

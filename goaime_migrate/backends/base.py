@@ -211,6 +211,9 @@ class Backend(Reader, Protocol):
     def session_id(self) -> Document | None:
         """What ends this process's open transaction if it dies: recorded with its work. None without sessions."""
 
+    def replication_lag(self) -> float | None:
+        """How many seconds the slowest replica is behind; None where there is none, or it cannot be seen."""
+
     def operation_time(self) -> Any:
         """The cluster's logical time after the last write that is known here; None without change streams."""
 

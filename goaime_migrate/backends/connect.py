@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from goaime_migrate.backends.faults import translate
 from goaime_migrate.backends.mongo import MongoBackend
 from goaime_migrate.backends.single_document import SingleDocumentBackend
 from goaime_migrate.backends.transactional import TransactionalBackend
-from goaime_migrate.config import Settings, redact_uri
+from goaime_migrate.config import Settings, redact, redact_uri
 from goaime_migrate.errors import InvalidConfiguration, InvalidUri, MissingCapability
 from goaime_migrate.results import Document
 
@@ -35,30 +37,42 @@ def connect(settings: Settings, *, write: bool) -> Backend:
 
 def _server(settings: Settings, *, write: bool) -> Backend:
     try:
-        client: MongoClient[Document] = MongoClient(
-            settings.uri,
-            appname="goaime-migrate",
-            w="majority",
-            **_defaults(settings.uri),
-        )
-        name = settings.database or parse_uri(settings.uri, validate=False)["database"]
-    except (PyMongoError, ValueError) as error:
-        text = redact_uri(str(error))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # an option that the driver does not know
+            client: MongoClient[Document] = MongoClient(
+                settings.uri,
+                appname="goaime-migrate",
+                w="majority",
+                **_defaults(settings.uri),
+            )
+        name = settings.database or parse_uri(settings.uri, validate=False, warn=False)["database"]
+    except (PyMongoError, ValueError, UserWarning) as error:
         raise InvalidUri(
-            f"the connection string is not valid: {text}",
+            f"the connection string is not valid: {_reason(str(error), settings.uri)}",
             hint="correct uri; the form is mongodb://user:password@host:port/database",
-        ) from error
+        ) from None  # the driver may quote a part of the password
     if not name:
         raise InvalidConfiguration(
             "no database is named", hint="set database = NAME, or name it in the uri: mongodb://host/NAME"
         )
     try:
-        return _probe(client, name, redact_uri(settings.uri), write=write)
+        untested = settings.allow_untested_topology
+        return _probe(client, name, redact_uri(settings.uri), write=write, untested=untested)
     except InvalidName as error:
         raise InvalidConfiguration(f"{name!r} cannot be the name of a database: {error}") from error
     except PyMongoError as error:
         client.close()
         raise translate(error) from error
+
+
+def _reason(text: str, uri: str) -> str:
+    """What the driver says of a connection string, unless it quotes what may belong to a password."""
+    userinfo = uri.partition("://")[2].rpartition("@")[0]
+    secrets = re.split(r"[:/@?&=]+", userinfo.partition(":")[2])
+    options = [value for _, value in re.findall(r"([^?&=]+)=([^&]*)", uri)]
+    if any(secret and secret in text for secret in (*secrets, *options)):
+        return "a special character in the user name, the password or an option is not percent-encoded"
+    return redact(text)
 
 
 def _defaults(uri: str) -> dict[str, Any]:
@@ -68,15 +82,16 @@ def _defaults(uri: str) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if f"{name.lower()}=" not in lowered}
 
 
-def _probe(client: MongoClient[Document], name: str, server: str, *, write: bool) -> Backend:
+def _probe(client: MongoClient[Document], name: str, server: str, *, write: bool, untested: bool) -> Backend:
     hello = client.admin.command("hello")
     version = client.server_info()["version"]
-    if hello.get("msg") == "isdbgrid" and write:
+    sharded = hello.get("msg") == "isdbgrid"
+    if sharded and write and not untested:
         raise MissingCapability(
-            "the server is a mongos: migrations on sharded clusters are not supported yet",
-            hint="connect to a replica set",
+            "the server is a mongos, and nobody has run the fault tests on a sharded cluster",
+            hint="connect to a replica set, or take the risk: --allow-untested-topology",
         )
-    replicated = "setName" in hello and hello["maxWireVersion"] >= _BSON_TRANSACTIONS
+    replicated = (sharded or "setName" in hello) and hello["maxWireVersion"] >= _BSON_TRANSACTIONS
     capabilities = Capabilities(
         mode=Mode.TRANSACTIONAL if replicated else Mode.SINGLE_DOCUMENT,
         product=f"mongod {version}"

@@ -61,6 +61,9 @@ class MongoBackend(MongoReader):
         """What `killSessions` needs to end this process's open transaction."""
         return dict(self._session.session_id)
 
+    def replication_lag(self) -> float | None:
+        return None
+
     def operation_time(self) -> Any:
         return None
 

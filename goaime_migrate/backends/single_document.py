@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pymongo.errors import PyMongoError
 
 from goaime_migrate.backends import updates
-from goaime_migrate.backends.base import Changes, Committed, Move, Reader, RecordChange
+from goaime_migrate.backends.base import Changes, Committed, GuardFailed, Move, Reader, RecordChange
 from goaime_migrate.backends.faults import translate
 from goaime_migrate.backends.mongo import MongoBackend
 
@@ -22,6 +22,7 @@ class SingleDocumentBackend(MongoBackend):
     def transact(self, work: Callable[[Reader], Changes]) -> Committed:
         try:
             changes = work(self)
+            self._check_guards([*changes.first, *changes.last])
             self._apply(_guards_first(changes.first), None)
             missed = updates.replace(
                 self._db,
@@ -36,6 +37,12 @@ class SingleDocumentBackend(MongoBackend):
             return Committed(missed=missed)
         except PyMongoError as error:
             raise translate(error) from error
+
+    def _check_guards(self, changes: Sequence[RecordChange]) -> None:
+        """A run that has lost its lease must not write a document before it comes to its cursor."""
+        for change in changes:
+            if isinstance(change, Move) and self._db[change.collection].find_one(change.filter) is None:
+                raise GuardFailed(change.collection)
 
 
 def _guards_first(changes: Sequence[RecordChange]) -> list[RecordChange]:

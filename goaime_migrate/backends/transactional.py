@@ -33,6 +33,19 @@ _WRITE_CONFLICT = 112
 class TransactionalBackend(MongoBackend):
     """Reads first, then the decision, then all writes together and the commit: locks live for milliseconds."""
 
+    def replication_lag(self) -> float | None:
+        try:
+            members = self._client.admin.command("replSetGetStatus")["members"]
+        except OperationFailure:
+            return None  # it takes the role clusterMonitor to see
+        except PyMongoError as error:
+            raise translate(error) from error
+        primary = next((m["optimeDate"] for m in members if m["stateStr"] == "PRIMARY"), None)
+        behind = [m["optimeDate"] for m in members if m["stateStr"] == "SECONDARY" and m.get("health", 1)]
+        return (
+            None if primary is None else max(((primary - at).total_seconds() for at in behind), default=None)
+        )
+
     def operation_time(self) -> Any:
         with translated(), self._client.start_session() as session:
             self._client.admin.command("ping", session=session)

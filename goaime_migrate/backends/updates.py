@@ -15,11 +15,13 @@ from goaime_migrate import errors
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import Write
 from goaime_migrate.backends.faults import DUPLICATE_KEY, TOO_LARGE, VALIDATION
+from goaime_migrate.backends.raw import value_at
 from goaime_migrate.results import Document
 
 COMMAND_BYTES = 12 * 1024 * 1024
 """Updates in one command: a command document may hold little more than 16 MB."""
 _ZERO_TIMESTAMP = re.compile(rb"\x11[^\x00]*\x00\x00{8}")
+_INDEX_NAME = re.compile(r"index: (\S+) dup key")
 _BSON_TOO_LARGE = (TOO_LARGE, 17419, 17420)
 
 
@@ -47,7 +49,10 @@ def replace(
                 session=session,
             )
         if answer.get("writeErrors"):
-            raise rejected(answer["writeErrors"][0], chunk)
+            problem = answer["writeErrors"][0]
+            if problem.get("code") == DUPLICATE_KEY:
+                raise _duplicate(database, collection, problem, writes, chunk[problem["index"]])
+            raise rejected(problem, chunk)
         if answer["n"] != len(chunk):
             missed += _missed(database, collection, chunk, session)
     return missed
@@ -119,20 +124,50 @@ def _one_large(
     return {"n": result.matched_count}
 
 
+def _duplicate(
+    database: Database[Document], collection: str, problem: Document, writes: Sequence[Write], write: Write
+) -> errors.DuplicateKey:
+    """The error for a document whose key another one has; it names both."""
+    identity, text = raw.id_value(write.id), str(problem.get("errmsg", ""))
+    key = problem.get("keyValue")
+    index = _INDEX_NAME.search(text)
+    named = f"the unique index {index[1]!r}" if index else "a unique index"
+    message = f"{collection}: {named} refuses {identity!r}: another document has {key if key else text}"
+    if isinstance(key, dict):
+        earlier = writes[: next(i for i, each in enumerate(writes) if each.id == write.id)]
+        other = _owner(database, collection, key, earlier, write)
+        if other is not None:
+            message = (
+                f"{collection}: the documents {raw.id_value(other)!r} and {identity!r} "
+                f"would have the same key in {named}"
+            )
+    return errors.DuplicateKey(
+        message,
+        id=identity,
+        field=next(iter(key), None) if isinstance(key, dict) else None,
+        detail=text,
+        hint="make the documents differ, or drop the index, then: goaime-migrate up",
+    )
+
+
+def _owner(
+    database: Database[Document], collection: str, key: Document, earlier: Sequence[Write], write: Write
+) -> bytes | None:
+    """The raw `_id` of the document that has a key: one written just before, or one of the collection."""
+    for each in earlier:
+        document = raw.decode_leniently(each.after)
+        if all(raw.encode({"": value_at(document, path)}) == raw.encode({"": key[path]}) for path in key):
+            return each.id
+    passed = {write.id, *(each.id for each in earlier)}
+    found = database[collection].find_raw_batches(key, {"_id": 1}, limit=len(passed) + 1)
+    return next((i for i in map(raw.id_of, raw.split_all(found)) if i not in passed), None)
+
+
 def rejected(problem: Document, chunk: Sequence[Write]) -> Exception:
     """The error for the document that the server would not take."""
     write = chunk[problem["index"]]
     identity, code, text = raw.id_value(write.id), problem.get("code"), str(problem.get("errmsg", ""))
     again = "then: goaime-migrate up"
-    if code == DUPLICATE_KEY:
-        key = problem.get("keyValue")
-        return errors.DuplicateKey(
-            f"a unique index refuses the result: another document already has {key if key else text}",
-            id=identity,
-            field=next(iter(key), None) if isinstance(key, dict) else None,
-            detail=text,
-            hint=f"make the documents differ, or drop the index, {again}",
-        )
     if code == VALIDATION:
         return errors.ValidatorRejected(
             f"the collection's validator refuses the result: {text}",

@@ -22,6 +22,7 @@ from bson import Binary
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import JOURNAL, Backend, Changes, Delete, Put, Reader, RecordChange
+from goaime_migrate.errors import NewerFormat
 from goaime_migrate.results import Document
 
 FORMAT = 1
@@ -206,6 +207,11 @@ def _between(prefix: str) -> dict[str, Any]:
 
 def _assembled(records: Sequence[Document]) -> Segment:
     head = records[0]
+    if head["format"] > FORMAT:
+        raise NewerFormat(
+            f"the journal of {head['pass']} has format {head['format']}; this release knows up to {FORMAT}",
+            hint="upgrade: pip install --upgrade goaime-migrate",
+        )
     payload = b"".join(record["data"] for record in records)
     body = raw.decode(zstandard.ZstdDecompressor().decompress(payload, max_output_size=0))
     before = list(raw.split(body["before"]))

@@ -244,17 +244,7 @@ def _first_by_key(reader: Reader, lookup: Lookup, wanted: Sequence[Any]) -> dict
     found: dict[Any, Document] = {}
     asked = {cache_key(key) for key in keys}
     for document in reader.lookup(lookup.collection, lookup.key, keys, lookup.fields):
-        key = cache_key(_value_at(document, lookup.key))
+        key = cache_key(raw.value_at(document, lookup.key))
         if key in asked:
             found.setdefault(key, document)
     return found
-
-
-def _value_at(document: Document, path: str) -> Any:
-    """The value at a dotted path, None where it is absent."""
-    value: Any = document
-    for name in path.split("."):
-        if not isinstance(value, dict):
-            return None
-        value = value.get(name)
-    return value

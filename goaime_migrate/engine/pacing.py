@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 AIM_S = 0.5
 LARGEST = 500
@@ -17,15 +16,13 @@ BATCH_BYTES = 12 * 1024 * 1024
 
 
 class Pacing:
-    """The size of the next batch, adapted after each; optionally a ceiling on documents a second."""
+    """The size of the next batch, adapted after each."""
 
-    def __init__(self, largest: int | None = None, max_rate: float | None = None) -> None:
+    def __init__(self, largest: int | None = None) -> None:
         self.largest = largest or LARGEST
         self.size = self.largest
         self._fewest = min(FEWEST, self.largest)
-        self._max_rate = max_rate
         self._collisions = 0
-        self._started = time.monotonic()
 
     def took(self, seconds: float, documents: int) -> None:
         """A batch was committed."""
@@ -33,8 +30,6 @@ class Pacing:
             factor = min(_GROWTH, max(0.5, AIM_S / max(seconds, 0.001)))
             self.size = min(self.largest, max(self._fewest, math.ceil(self.size * factor)))
         self._collisions = 0
-        if self._max_rate:
-            time.sleep(max(0.0, documents / self._max_rate - seconds))
 
     def collided(self) -> bool:
         """A batch could not be committed; False if one single document has been tried often enough."""

@@ -115,9 +115,9 @@ class Walk:
     """Whether documents may be met that the pass has already written: after a canary, and in the tail."""
 
     def __post_init__(self) -> None:
-        options = self.runner.options
-        self.pacing = Pacing(options.batch_size, options.max_rate)
+        self.pacing = Pacing(self.runner.options.batch_size)
         self.done_before = 0
+        self.examined = 0
         self.tally = Tally(version for version, _, _ in self.record.steps)
         """What this run has done, of all that the pass has."""
 
@@ -129,6 +129,7 @@ class Walk:
             partition = self._batch(partition)
             done = self.done_before + partition.tally.examined
             self.runner.emit(BatchCommitted(self.record.versions, done, self.record.total))
+            self.runner.worked(self.examined)
         self.done_before += partition.tally.examined
         return partition
 
@@ -174,6 +175,7 @@ class Walk:
         if committed.missed:
             return partition
         self.committed(attempt.tally)
+        self.examined = attempt.examined
         self.pacing.took(time.monotonic() - started, attempt.examined)
         return attempt.next
 
@@ -297,6 +299,8 @@ class _Batch:
                 kept.append(known[identity])
             else:
                 left.append(identity)
+        read = {raw.id_of(document) for document in documents}
+        kept += [entry for identity, entry in known.items() if identity not in read]  # `where` is past them
         return todo, kept, left
 
     def _strangers(self, reader: Reader, upto: bytes | None) -> list[bytes]:

@@ -218,6 +218,7 @@ class Restore:
                 done += attempt.documents
                 total.add(attempt.outcome)
                 self.runner.emit(BatchCommitted(self.versions, done, self.total))
+                self.runner.worked(attempt.documents)
                 if place.key is None:
                     break
         if self.reverse is not None:

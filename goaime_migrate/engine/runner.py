@@ -15,6 +15,7 @@ from goaime_migrate.backends.base import (
     Reader,
     RecordChange,
 )
+from goaime_migrate.engine.throttle import Throttle
 from goaime_migrate.errors import Interrupted, LeaseLost
 from goaime_migrate.events import Event, Listener
 from goaime_migrate.lock import Lease
@@ -23,10 +24,14 @@ from goaime_migrate.results import Document
 
 @dataclass(frozen=True)
 class Options:
-    """How a run goes about its work. `batch_size`: documents at most; `max_rate`: documents a second."""
+    """How a run goes about its work.
+
+    `batch_size`: documents at most; `max_rate`: documents a second; `max_lag`: seconds that replicas may be behind.
+    """
 
     batch_size: int | None = None
     max_rate: float | None = None
+    max_lag: float | None = None
 
 
 @dataclass
@@ -39,6 +44,14 @@ class Runner:
     options: Options
     interrupted: Callable[[], int | None]
     """The signal that asked the run to stop, if one did."""
+
+    def __post_init__(self) -> None:
+        options = self.options
+        self._throttle = Throttle(self.backend, self.listener, options.max_rate, options.max_lag)
+
+    def worked(self, documents: int) -> None:
+        """A batch was committed: wait if the run is to go slower."""
+        self._throttle.after(documents, self.check)
 
     def emit(self, event: Event) -> None:
         """Tell whoever listens."""

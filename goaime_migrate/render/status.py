@@ -50,7 +50,8 @@ def status(result: StatusResult, style: Style) -> str:
         lines.append("")
     if result.lock:
         lines += [*lock(result.lock, style), ""]
-    return "\n".join([*lines, style.paint(_next(result), "bold")])
+    ending = bullet("", _next(result), style, indent=0)
+    return "\n".join([*lines, *(style.paint(line, "bold") for line in ending)])
 
 
 def problem(found: Problem, style: Style) -> list[str]:

@@ -179,7 +179,9 @@ class Project:
 
     def environment(self, **more: str) -> dict[str, str]:
         """The environment of a shell that knows nothing of other projects."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("GOAIME_MIGRATE_") and k != "MONGODB_URI"}
+        kept = {
+            k: v for k, v in os.environ.items() if not k.startswith("GOAIME_MIGRATE_") and k != "MONGODB_URI"
+        }
         kept |= {"GOAIME_MIGRATE_URI": self.world.uri, "GOAIME_MIGRATE_DATABASE": self.world.database}
         return kept | {"PYTHONPATH": str(Path(__file__).parents[2])} | more
 

@@ -78,7 +78,16 @@ def test_from_the_first_status_to_the_last(project: Project) -> None:
 def test_commands_that_read_write_nothing_at_all(project: Project) -> None:
     project.write(GREETING, INDEX, LETTERS)
     before = project.fingerprint()
-    commands = ["status", "plan", "verify", "history", "lint", "unlock", "up --dry-run", "stamp head --dry-run"]
+    commands = [
+        "status",
+        "plan",
+        "verify",
+        "history",
+        "lint",
+        "unlock",
+        "up --dry-run",
+        "stamp head --dry-run",
+    ]
     for command in commands:
         project.ok(*command.split())
     assert project.fingerprint() == before
@@ -332,12 +341,14 @@ KEYS: dict[str, set[str]] = {
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_that_fails_early_prints_one_value_with_all_its_keys(embedded: Project, command: str) -> None:
+def test_a_command_that_fails_early_prints_one_value_with_all_its_keys(
+    embedded: Project, command: str
+) -> None:
     failed = embedded.run(*command.split(), "--json", "--uri", "dump:nowhere")
 
     assert failed.code == 2
     value: dict[str, Any] = failed.json
-    assert set(value) == KEYS[command.split()[0]]
+    assert set(value) == KEYS[command.split(maxsplit=1)[0]]
     assert value["error"]["code"] == "GM104"
     assert "GM104" in failed.err
     assert not (embedded.folder / "nowhere").exists()

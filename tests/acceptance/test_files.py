@@ -9,7 +9,9 @@ import pytest
 from goaime_migrate import errors
 from tests.acceptance.project import GREETING, PLAIN, Project
 
-IMPURE = GREETING.replace('f"Hello {', 'f"{random.random()} {').replace("from goaime", "import random\n\nfrom goaime")
+IMPURE = GREETING.replace('f"Hello {', 'f"{random.random()} {').replace(
+    "from goaime", "import random\n\nfrom goaime"
+)
 KINDS = ["transform", "pipeline", "index", "python"]
 
 
@@ -79,7 +81,13 @@ def test_lint_finds_what_would_hurt_later(embedded: Project) -> None:
     assert found.code == 4
     assert set(found.json) == {"checked", "problems", "error"}
     messages = "\n".join(problem["message"] for problem in found.json["problems"])
-    for part in ("draws at random", "no way back", "0003", "0004_broken.py, line 1", "2 files have the number 0001"):
+    for part in (
+        "draws at random",
+        "no way back",
+        "0003",
+        "0004_broken.py, line 1",
+        "2 files have the number 0001",
+    ):
         assert part in messages
 
 

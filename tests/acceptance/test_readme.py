@@ -70,7 +70,10 @@ def blocks() -> list[Block]:
     return [Block(match[1], README.count("\n", 0, match.start()) + 1, match[2]) for match in found]
 
 
-def test_every_file_loads_and_every_command_prints_what_the_readme_says(tmp_path: Path) -> None:
+def test_every_file_loads_and_every_command_prints_what_the_readme_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     dump = tmp_path / "dump" / "shop"
     dump.mkdir(parents=True)
     for name, documents in (("orders", ORDERS), ("customers", CUSTOMERS)):
@@ -114,7 +117,9 @@ def check(command: str, expected: str, actual: str, line: int) -> None:
     """Hold an output against what the README says."""
     parts = [re.escape(normal(part)) for part in re.split(r"^\.\.\.\n", expected, flags=re.MULTILINE)]
     if not re.fullmatch(r"(?:.*\n)*".join(parts), normal(actual)):
-        pytest.fail(f"README.md, line {line}: $ {command}\n--- it says\n{expected}--- it is\n{actual}", pytrace=False)
+        pytest.fail(
+            f"README.md, line {line}: $ {command}\n--- it says\n{expected}--- it is\n{actual}", pytrace=False
+        )
 
 
 def normal(text: str) -> str:
@@ -157,7 +162,10 @@ def calls(text: str) -> Iterator[list[str]]:
 def test_every_error_class_and_every_document_that_the_readme_names_exists() -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", README)
     assert [link for link in links if not (REPOSITORY / link).exists()] == []
-    headings = {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.+)$", README, re.MULTILINE)}
+    headings = {
+        re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-")
+        for h in re.findall(r"^#+ (.+)$", README, re.MULTILINE)
+    }
     assert [anchor for anchor in re.findall(r"\]\(#([^)]+)\)", README) if anchor not in headings] == []
 
 

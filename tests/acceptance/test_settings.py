@@ -30,7 +30,9 @@ database = goaime
 def bare(project: Project, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command without the variables that name the database."""
     kept = {
-        k: v for k, v in project.environment(**environment).items() if not k.startswith("GOAIME_") or k in environment
+        k: v
+        for k, v in project.environment(**environment).items()
+        if not k.startswith("GOAIME_") or k in environment
     }
     return subprocess.run(
         [*COMMAND, *words], cwd=project.folder, env=kept, capture_output=True, text=True, check=False
@@ -59,9 +61,7 @@ def test_another_configuration_file(embedded: Project) -> None:
     elsewhere = embedded.folder / "etc"
     elsewhere.mkdir()
     (elsewhere / "production.ini").write_text(INI.replace("dump:dump", "dump:../dump"))
-    done = bare(
-        embedded, "up", "-c", "etc/production.ini", "--env", "production", FOLDER="../migrations"
-    )
+    done = bare(embedded, "up", "-c", "etc/production.ini", "--env", "production", FOLDER="../migrations")
     assert done.returncode == 0, done.stderr
     assert embedded.state() == {"0001": "applied"}
 
@@ -136,7 +136,9 @@ def test_a_password_is_in_no_output_where_no_server_answers(embedded: Project, c
     assert "s3cr3t" not in failed.text
 
 
-@pytest.mark.parametrize("uri", [f"mongodb://bob:{SECRET}@h", f"mongodb://bob:{ESCAPED}@h:port", f"mongo://b:{ESCAPED}@h"])
+@pytest.mark.parametrize(
+    "uri", [f"mongodb://bob:{SECRET}@h", f"mongodb://bob:{ESCAPED}@h:port", f"mongo://b:{ESCAPED}@h"]
+)
 def test_a_password_is_in_no_output_where_the_uri_is_wrong(embedded: Project, uri: str) -> None:
     refused = embedded.run("status", "--uri", uri, "--verbose")
     assert refused.code in (2, 8)
@@ -186,9 +188,7 @@ def test_the_role_readwrite_is_enough(secured: Project, secured_replica_set: Rep
     assert secured.state() == {"0001": "pending", "0002": "pending"}
 
 
-def test_a_reader_may_look_and_is_refused_to_write(
-    secured: Project, secured_replica_set: ReplicaSet
-) -> None:
+def test_a_reader_may_look_and_is_refused_to_write(secured: Project, secured_replica_set: ReplicaSet) -> None:
     secured.world.uri = secured_replica_set.uri_for(READER)
     for command in ("plan", "status", "verify", "history", "unlock", "lint"):
         secured.ok(*command.split())

@@ -84,6 +84,9 @@ class EmbeddedBackend(DumpReader):
             self._reload()
         return super().find(collection, *args, **options)
 
+    def replication_lag(self) -> float | None:
+        return None
+
     def operation_time(self) -> Any:
         return None
 
