@@ -47,7 +47,7 @@ _HOMES = {
     "UpdateDocuments": "operations",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = sorted(_HOMES)  # noqa: PLE0605 (one list of names, not two)
 
 
 def __getattr__(name: str) -> Any:

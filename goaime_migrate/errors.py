@@ -328,7 +328,7 @@ class MissingPrivilege(Refused):
 
 
 class MissingCapability(Refused):
-    """This server or this collection cannot do what the command needs: a view, a capped or time-series collection, mongos."""
+    """This server or collection cannot do what the command needs: a view, a capped or time-series collection, mongos."""
 
     code = "GM804"
 

@@ -10,11 +10,11 @@ from goaime_migrate.engine import restore
 from goaime_migrate.engine.chain import Step
 from goaime_migrate.engine.preview import Preview, preview
 from goaime_migrate.errors import MigrateError
-from goaime_migrate.executor import judge, level_below, reverse_groups, step_of
 from goaime_migrate.ledger import Ledger
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import DocumentOperation, RunFunctions
 from goaime_migrate.planner import Facts, Plan, stages
+from goaime_migrate.recorder import step_of
 from goaime_migrate.results import (
     Direction,
     DownPreview,
@@ -26,6 +26,7 @@ from goaime_migrate.results import (
     StepPlan,
     WarningCount,
 )
+from goaime_migrate.reverter import judge, level_below, reverse_groups
 
 _NO_TIME = Predicted(0.0, 0, 0)
 

@@ -76,8 +76,8 @@ class Lease:
     def guard(self) -> Move:
         """The change that makes a unit of work fail unless the lease is still this one."""
         owner = self.record.owner
-        filter = {"_id": "lock", "run": owner.run, "fence": self.record.fence}
-        return Move(LOCK, filter, {"touched_at": self._backend.now()})
+        mine = {"_id": "lock", "run": owner.run, "fence": self.record.fence}
+        return Move(LOCK, mine, {"touched_at": self._backend.now()})
 
     def _renew(self) -> None:
         requested = time.monotonic()
@@ -180,7 +180,7 @@ def _boot() -> str:
     """This boot of this host, and the space in which its process ids mean something (containers have their own)."""
     boot = _read("/proc/sys/kernel/random/boot_id")
     try:
-        return f"{boot}/{os.readlink('/proc/self/ns/pid')}" if boot else ""
+        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}" if boot else ""
     except OSError:
         return ""
 

@@ -22,6 +22,7 @@ from goaime_migrate.ledger import Ledger
 from goaime_migrate.lint import linted
 from goaime_migrate.loader import Catalogue, load
 from goaime_migrate.planner import Facts, Plan
+from goaime_migrate.recorder import Progress, Recorder
 from goaime_migrate.results import (
     Counts,
     Direction,
@@ -37,9 +38,11 @@ from goaime_migrate.results import (
     UnlockResult,
     VerifyResult,
 )
-from goaime_migrate.scaffold import init as init
-from goaime_migrate.scaffold import new as new
+from goaime_migrate.reverter import Reverter
+from goaime_migrate.scaffold import init, new
 from goaime_migrate.standing import lock_status, standing
+
+__all__ = ["Migrator", "init", "new"]
 
 _POLL_S = 0.5
 _Result = TypeVar("_Result")
@@ -130,9 +133,7 @@ class Migrator:
     def lint(self) -> LintResult:
         """Problems in the files alone; no database is opened."""
         problems = [error.problem() for error in self._catalogue.problems]
-        return LintResult(
-            len(self._catalogue.migrations), tuple([*problems, *linted(self._catalogue.migrations)])
-        )
+        return LintResult(len(self._catalogue.migrations), (*problems, *linted(self._catalogue.migrations)))
 
     # writing ---------------------------------------------------------------------------------------------------
 
@@ -153,8 +154,8 @@ class Migrator:
                 if undone.error is not None:
                     return replace(undone, direction=Direction.UP, versions=())
                 facts, book = self._facts(backend)
-            executor = Executor(runner, facts.files, book)
-            return _run(Direction.UP, executor, lambda: executor.up(plan, where))
+            recorder = Recorder(runner, facts.files, book)
+            return _run(Direction.UP, recorder.progress, lambda: Executor(recorder).run(plan, where))
 
         return self._under_the_lease(backend, work)
 
@@ -170,8 +171,8 @@ class Migrator:
             plan = self._planned(facts, Direction.DOWN, target)
             if not plan.versions:
                 return _nothing(plan)
-            executor = Executor(runner, facts.files, book)
-            return _run(Direction.DOWN, executor, lambda: executor.down(plan, on_conflict))
+            recorder = Recorder(runner, facts.files, book)
+            return _run(Direction.DOWN, recorder.progress, lambda: Reverter(recorder).run(plan, on_conflict))
 
         return self._under_the_lease(backend, work)
 
@@ -181,8 +182,8 @@ class Migrator:
         lowest = min(map(int, versions))
         below = [v for v in book.versions if int(v) < lowest]
         plan = planner.plan_down(facts, below[-1] if below else planner.BASE)
-        executor = Executor(runner, facts.files, book)
-        return _run(Direction.DOWN, executor, lambda: executor.down(plan, OnConflict.KEEP))
+        recorder = Recorder(runner, facts.files, book)
+        return _run(Direction.DOWN, recorder.progress, lambda: Reverter(recorder).run(plan, OnConflict.KEEP))
 
     def unlock(self, *, force: bool = False) -> UnlockResult:
         """Show the lease; with `force`, end it and shut its holder out."""
@@ -209,7 +210,7 @@ class Migrator:
         def work(runner: Runner) -> StampResult:
             facts, book = self._facts(backend)
             plan = planner.plan_up(facts, target)
-            Executor(runner, facts.files, book).stamp(plan.versions)
+            Recorder(runner, facts.files, book).stamp(plan.versions)
             return StampResult(plan.versions)
 
         return self._under_the_lease(backend, work)
@@ -225,7 +226,7 @@ class Migrator:
         def work(runner: Runner) -> RepairResult:
             facts, book = self._facts(backend)
             found = planner.repairs(facts)
-            Executor(runner, facts.files, book).repair(found)
+            Recorder(runner, facts.files, book).repair(found)
             return found
 
         return self._under_the_lease(backend, work)
@@ -267,14 +268,13 @@ def _nothing(plan: Plan) -> RunResult:
     return RunResult(plan.direction, (), None, None, Counts(), (), (), 0.0, plan.message)
 
 
-def _run(direction: Direction, executor: Executor, work: Callable[[], None]) -> RunResult:
+def _run(direction: Direction, done: Progress, work: Callable[[], None]) -> RunResult:
     """What a run did, whether it came to its end or not."""
     started, error = time.monotonic(), None
     try:
         work()
     except MigrateError as caught:
         error = caught
-    done = executor.progress
     return RunResult(
         direction=direction,
         versions=tuple(done.versions),

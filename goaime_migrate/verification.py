@@ -8,11 +8,11 @@ from goaime_migrate.backends.base import Backend
 from goaime_migrate.engine import audit
 from goaime_migrate.engine.chain import Step
 from goaime_migrate.errors import LoadFailed
-from goaime_migrate.executor import step_of
 from goaime_migrate.ledger import Ledger
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import DocumentOperation
 from goaime_migrate.planner import Facts
+from goaime_migrate.recorder import findings, step_of
 from goaime_migrate.results import VerifyFailure, VerifyResult
 
 
@@ -89,12 +89,5 @@ def _filtered(
 def _statements(backend: Backend, migrations: Sequence[Migration]) -> Iterator[VerifyFailure]:
     """What the migrations' own `verify(db)` find."""
     for m in migrations:
-        if m.verify is None:
-            continue
-        with backend.functions(write=False) as database:
-            try:
-                findings = [str(finding) for finding in m.verify(database) or ()]
-            except Exception as error:  # a statement says no by raising, with whatever it likes
-                findings = [f"{type(error).__name__}: {error}"]
-        for finding in findings:
+        for finding in findings(backend, m):
             yield VerifyFailure(m.version, None, None, None, finding)

@@ -69,7 +69,7 @@ class Put:
 
 @dataclass(frozen=True)
 class Move:
-    """Update exactly one record, conditional on `filter`; if none matches, nothing of the change is done (GuardFailed)."""
+    """Update exactly one record, conditional on `filter`; if none matches, nothing is changed (GuardFailed)."""
 
     collection: str
     filter: Filter
@@ -175,7 +175,7 @@ class Reader(Protocol):
     def lookup(
         self, collection: str, key: str, values: Sequence[Any], fields: Sequence[str] | None
     ) -> list[Document]:
-        """Documents whose `key` is present and may equal one of `values`, ascending by `_id`, `key` and `fields` only."""
+        """Documents whose `key` is present and may equal one of `values`, ascending by `_id`: `_id`, `key`, `fields`."""
 
     def pipeline(self, collection: str, ids: Sequence[bytes], stages: Sequence[Document]) -> list[bytes]:
         """What these update stages would make of the documents with these ids, in any order. Nothing is written."""

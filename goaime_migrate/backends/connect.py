@@ -70,7 +70,8 @@ def _reason(text: str, uri: str) -> str:
     userinfo = uri.partition("://")[2].rpartition("@")[0]
     secrets = re.split(r"[:/@?&=]+", userinfo.partition(":")[2])
     options = [value for _, value in re.findall(r"([^?&=]+)=([^&]*)", uri)]
-    if any(secret and secret in text for secret in (*secrets, *options)):
+    hidden = "|".join(re.escape(secret) for secret in (*secrets, *options) if secret)
+    if hidden and re.search(rf"(?<!\w)({hidden})(?!\w)", text):
         return "a special character in the user name, the password or an option is not percent-encoded"
     return redact(text)
 

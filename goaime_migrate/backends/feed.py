@@ -27,7 +27,7 @@ _PORTION_S = 0.1
 _LOST = {136, 280, 286}
 """CappedPositionLost, ChangeStreamFatalError, ChangeStreamHistoryLost."""
 _ENDED = {"drop", "rename", "dropDatabase", "invalidate"}
-_TOKEN_TIME = "82"
+_TIMESTAMP = "82"
 """The first byte of a resume token: a timestamp of eight bytes follows."""
 
 
@@ -105,7 +105,7 @@ class Feed:
     def _time(self, token: Any) -> Timestamp:
         """The cluster time of a resume token; the beginning while there is none yet."""
         data = str(token["_data"]) if token else ""
-        if data[:2] != _TOKEN_TIME:
+        if data[:2] != _TIMESTAMP:
             return self._since
         return Timestamp(int(data[2:10], 16), int(data[10:18], 16))
 

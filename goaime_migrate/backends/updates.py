@@ -65,7 +65,8 @@ def _missed(
     now: dict[bytes, bytes] = {}
     for write in chunk:
         cursor = database[collection].find_raw_batches(raw.raw_document(write.id), session=session)
-        now.update({write.id: document for document in raw.split_all(cursor)})
+        for document in raw.split_all(cursor):
+            now[write.id] = document
     return [write.id for write in chunk if now.get(write.id) != write.after]
 
 

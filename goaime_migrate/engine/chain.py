@@ -287,7 +287,7 @@ def broken_promises(
     if step.check is not None:
         try:
             problems = list(step.check(document, **arguments) or ())
-        except Exception as error:  # a check says no by raising, with whatever it likes
+        except Exception as error:  # noqa: BLE001 (a check says no by raising, with whatever it likes)
             problems = [str(error) or type(error).__name__]
         for text in problems:
             match = _FIELD.match(str(text))

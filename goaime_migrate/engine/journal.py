@@ -49,8 +49,10 @@ def digest(data: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Entry:
-    """One document that was written. `fields`: changed top-level names, with the hash of the element that was written,
-    or None where the result has no such field.
+    """One document that was written.
+
+    `fields`: changed top-level names, with the hash of the element that was written, or None where the result has no
+    such field.
     """
 
     before: bytes

@@ -11,6 +11,7 @@ looked-up collection afterwards, a resumed run, the tail and `down` see what the
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -43,7 +44,8 @@ class Lookup:
     fields: tuple[str, ...] | None = None
 
     def __init__(self, collection: str, *, key: str = "_id", fields: Sequence[str] | None = None) -> None:
-        for value, what in ((collection, "the looked-up collection"), (key, "key=")):
+        names: tuple[tuple[Any, str], ...] = ((collection, "the looked-up collection"), (key, "key="))
+        for value, what in names:
             if not isinstance(value, str) or not value or "\0" in value:
                 raise InvalidMigration(f"{what} must be a name, not {value!r}")
         if isinstance(fields, str):
@@ -68,7 +70,7 @@ def cache_key(value: Any) -> Any:
     if isinstance(value, Decimal128):
         number = value.to_decimal()
         return ("nan",) if number.is_nan() else number
-    if isinstance(value, float) and value != value:
+    if isinstance(value, float) and math.isnan(value):
         return ("nan",)
     if isinstance(value, dict | list | tuple | Regex | Code):
         return ("nested", raw.encode({"": value}))

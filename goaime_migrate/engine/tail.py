@@ -39,6 +39,7 @@ from goaime_migrate.engine.passes import Partition, Walk, new_partition
 from goaime_migrate.engine.tally import Tally
 from goaime_migrate.errors import CollectionChanged, Conflicts, Contended, MigrateError
 from goaime_migrate.ledger import FORMAT, PassRecord
+from goaime_migrate.lock import Lease
 
 _BATCH = 500
 _SHRINKING = 0.75
@@ -50,9 +51,10 @@ _SWEEPS = 20
 class Collector(threading.Thread):
     """Reads the feed while the pass walks; stores what it reads."""
 
-    def __init__(self, feed: Feed, pass_id: str, since: Timestamp) -> None:
+    def __init__(self, feed: Feed, lease: Lease, pass_id: str, since: Timestamp) -> None:
         super().__init__(name="tail", daemon=True)
         self._feed = feed
+        self._lease = lease
         self._pass = pass_id
         self._run = uuid.uuid4().hex
         self._enough = threading.Event()
@@ -75,6 +77,7 @@ class Collector(threading.Thread):
 
     def _portion(self) -> None:
         portion = self._feed.read()
+        self._lease.check()  # whoever was frozen too long leaves no record behind
         with self._lock:
             fresh = [i for i in portion.ids if i not in self._ids]
             self._ids |= dict.fromkeys(portion.ids)
@@ -135,7 +138,7 @@ class Tail:
         token = stored[-1]["token"] if stored else None
         feed = backend.feed(self._record.collection, self._record.since, token, self._sessions())
         if feed is not None:
-            self.collector = Collector(feed, self._record.id, self._record.since)
+            self.collector = Collector(feed, self.walk.runner.lease, self._record.id, self._record.since)
             self.collector.start()
 
     def _sessions(self) -> list[Any]:

@@ -196,7 +196,7 @@ def _is_stage(stage: object) -> bool:
     return isinstance(stage, Mapping) and len(stage) == 1 and next(iter(stage)) in _STAGES
 
 
-def _on_the_server(document: Document) -> None:
+def _on_the_server(_: Document) -> None:
     raise AssertionError("a pipeline has no transform")
 
 

@@ -131,17 +131,22 @@ def _bson_schema(schema: Mapping[str, Any], defs: Mapping[str, Any], within: tup
         result["bsonType"] = types if len(types) > 1 else types[0]
     if "const" in schema:
         result["enum"] = [schema["const"]]
+    result |= _nested(schema, defs, within)
+    if schema.get("additionalProperties") is False:
+        result["additionalProperties"] = False
+        result.setdefault("properties", {}).setdefault("_id", {})
+    return result
+
+
+def _nested(schema: Mapping[str, Any], defs: Mapping[str, Any], within: tuple[str, ...]) -> Document:
+    """The schemas inside a schema."""
+    result: Document = {}
     for name in _LISTS:
         if name in schema:
             result[name] = [_bson_schema(item, defs, within) for item in schema[name]]
     if "properties" in schema:
         result["properties"] = {k: _bson_schema(v, defs, within) for k, v in schema["properties"].items()}
-    if isinstance(schema.get("items"), Mapping):
-        result["items"] = _bson_schema(schema["items"], defs, within)
-    extra = schema.get("additionalProperties")
-    if isinstance(extra, Mapping):
-        result["additionalProperties"] = _bson_schema(extra, defs, within)
-    elif extra is False:
-        result["additionalProperties"] = False
-        result.setdefault("properties", {}).setdefault("_id", {})
+    for name in ("items", "additionalProperties"):
+        if isinstance(schema.get(name), Mapping):
+            result[name] = _bson_schema(schema[name], defs, within)
     return result

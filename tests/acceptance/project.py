@@ -260,7 +260,7 @@ class Project:
 
     def state(self) -> dict[str, str]:
         """Every version's state."""
-        return {v["version"]: v["state"] for v in self.json("status")["versions"]}
+        return {version.version: str(version.state) for version in self.world.status().versions}
 
     def fingerprint(self) -> Any:
         """Everything in the database: the files of a dump, or each collection's hash and indexes."""

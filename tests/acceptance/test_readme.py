@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 from bson import encode
 
+import goaime_migrate
 from goaime_migrate.cli.app import COMMANDS, application
 from tests.world import REPOSITORY
 
@@ -140,6 +141,11 @@ def test_every_command_that_the_readme_mentions_exists() -> None:
             known = {option for p in group.commands[command].params for option in p.opts}  # type: ignore[attr-defined]
             unknown = [w for w in rest if w.startswith("--") and w not in known]
             assert not unknown, f"goaime-migrate {' '.join(words)}"
+
+
+def test_every_command_and_every_operation_is_in_the_readme() -> None:
+    assert [name for name in COMMANDS if f"\n| `{name}" not in README] == []
+    assert [name for name in goaime_migrate.__all__ if not re.search(rf"\b{name}\b", README)] == []
 
 
 def mentioned() -> Iterator[list[str]]:

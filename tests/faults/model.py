@@ -116,9 +116,8 @@ class Explored(NamedTuple):
     unsafe: Unsafe | None
 
 
-def explore(protocol: Protocol) -> Explored:
-    """Go through every world that can be reached, nearest first."""
-    first = World()
+def explore(protocol: Protocol, first: World) -> Explored:
+    """Go through every world that can be reached from the first, nearest first."""
     came_from: dict[World, tuple[World, str] | None] = {first: None}
     queue = deque([first])
     phases: set[str] = set()
@@ -243,18 +242,19 @@ class _Moves:
             )
         elif world.phase == "up":
             yield "goes on with the pass", self._known(number, ready._replace(at="read"))
+            yield from self._turned_back(number, ready, world.cursor)
         elif world.phase == "down":
             yield "goes on with the way down", self._known(number, ready._replace(at="look"))
         else:
             yield "has nothing to do", self._gone(number)
-            if world.downs:
-                begun = self._known(number, ready._replace(at="look", cursor=DOCUMENTS))
-                yield (
-                    "begins the way down",
-                    begun._replace(
-                        phase="down", fence=runner.fence, cursor=DOCUMENTS, held=None, downs=world.downs - 1
-                    ),
-                )
+            yield from self._turned_back(number, ready, DOCUMENTS)
+
+    def _turned_back(self, number: int, runner: Runner, cursor: int) -> Iterator[Move]:
+        if self._world.downs:
+            begun = self._known(number, runner._replace(at="look", cursor=cursor))
+            begun = self._doomed(number, begun)
+            begun = begun._replace(phase="down", fence=runner.fence, cursor=cursor, held=None)
+            yield "begins the way down", begun._replace(downs=self._world.downs - 1)
 
     # the scan
 
@@ -280,10 +280,10 @@ class _Moves:
         match self._protocol.fence:
             case Fence.WRITTEN if world.fence != runner.fence:
                 return "finds another's fence", self._gone(number)
-            case Fence.WRITTEN if world.cursor != runner.cursor:
-                return "finds that its batch is done", self._known(number, runner._replace(cursor=world.cursor))
             case Fence.READ if world.lease != runner.fence:
                 return "finds another's lease", self._gone(number)
+            case Fence.WRITTEN | Fence.READ if world.cursor != runner.cursor:
+                return "finds that its batch is done", self._known(number, runner._replace(cursor=world.cursor))
         return None
 
     def _commit(self, number: int, runner: Runner) -> Iterator[Move]:

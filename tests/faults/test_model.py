@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.model import Batch, Fence, Protocol, explore
+from tests.faults.model import Batch, Fence, Protocol, World, explore
 
 MUTANTS = {
     "no fence": Protocol(fence=Fence.NONE),
@@ -17,7 +17,7 @@ MUTANTS = {
 
 
 def test_the_protocol_is_safe_in_every_world() -> None:
-    explored = explore(Protocol())
+    explored = explore(Protocol(), World())
 
     assert explored.unsafe is None, "\n".join(explored.unsafe or ())
     assert explored.phases == {"pending", "up", "applied", "down"}
@@ -26,7 +26,14 @@ def test_the_protocol_is_safe_in_every_world() -> None:
 
 @pytest.mark.parametrize("protocol", MUTANTS.values(), ids=MUTANTS)
 def test_without_one_of_its_parts_it_is_unsafe(protocol: Protocol) -> None:
-    explored = explore(protocol)
+    explored = explore(protocol, World(increments=0, replacements=0, lost_replies=0))
 
     assert explored.unsafe is not None
     print(explored.unsafe.why, *explored.unsafe.steps, sep="\n  ")
+
+
+def test_a_lost_reply_alone_makes_a_document_change_twice_where_nothing_is_conditional() -> None:
+    explored = explore(Protocol(fence=Fence.NONE), World(crashes=0, increments=0, replacements=0))
+
+    assert explored.unsafe is not None
+    assert explored.unsafe.why == "a document was transformed twice"

@@ -15,7 +15,7 @@ from goaime_migrate import config, errors
 from goaime_migrate.config import Settings
 from goaime_migrate.migrator import Migrator
 from tests.integration.engines import dump, each_mode, one_server, servers, two
-from tests.servers import ADMIN, READER, WRITER, ReplicaSet, User
+from tests.servers import ADMIN, READER, WRITER, Kind, ReplicaSet, User
 from tests.world import World, succeeded
 
 GROW = """
@@ -185,13 +185,13 @@ def said(error: errors.MigrateError) -> str:
 @pytest.mark.parametrize(
     ("uri", "reason"),
     [
-        ("mongodb://user:secret@word@host/x", "Username and password must be escaped"),
+        ("mongodb://user:secret@hidden@host/x", "Username and password must be escaped"),
         ("mongodb://user:sec%ret@host/x", "Username and password must be escaped"),
-        ("mongodb://user:secret/word@host/x", "is not percent-encoded"),
+        ("mongodb://user:secret/hidden@host/x", "is not percent-encoded"),
         ("mongodb://user:secret@host:port/x", "Port contains non-digit characters"),
         ("mongodb://host:99999/x", "Port must be an integer between 0 and 65535"),
         ("mongodb:///x", "Empty host"),
-        ("mongodb://user:secret@host/x?replicaset=rs&replicSet=rs", "Unknown option: replicSet"),
+        ("mongodb://user:secret@host/x?replicaset=rs&replicSet=rs", "Unknown option: replicset"),
     ],
 )
 def test_a_malformed_uri_is_refused_without_its_password(uri: str, reason: str, tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_a_malformed_uri_is_refused_without_its_password(uri: str, reason: str, 
     assert reason in error.message
     assert "mongodb://user:password@host:port/database" in error.hint
     assert "secret" not in said(error)
-    assert "word@" not in said(error)
+    assert "hidden" not in said(error)
 
 
 def test_a_uri_without_a_database_says_what_is_missing(tmp_path: Path) -> None:
@@ -528,7 +528,9 @@ def test_a_unique_index_that_refuses_a_result_stops_the_run_and_names_both(
     assert (error.exit_code, error.version) == (1, "0002")
     assert f"the documents {first} and {second} would have the same key in the unique index 'n_1'" in error.message
     assert error.id == second
-    assert numbers.raws("c") == before
+    assert len(numbers.documents("c")) == 5
+    if numbers.kind != Kind.STANDALONE:  # there the documents before it in its batch are written, and journaled
+        assert numbers.raws("c") == before
     succeeded(numbers.down())
     assert numbers.raws("c") == before
 

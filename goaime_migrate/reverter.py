@@ -1,0 +1,195 @@
+"""Takes versions back: restores what passes have changed, undoes the other operations, stops at the first failure.
+
+any       -> reverting  the first of its operations is about to be taken back
+reverting -> (nothing)  none of its operations is in effect any more
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from goaime_migrate import ledger as records
+from goaime_migrate.backends.base import PROGRESS, Delete, RecordChange
+from goaime_migrate.engine import up as walking
+from goaime_migrate.engine.chain import Chain
+from goaime_migrate.engine.journal import Kind, clear, drop_kind
+from goaime_migrate.engine.restore import Judge, Restore
+from goaime_migrate.errors import LeaseLost, MigrateError, MigrationFailed
+from goaime_migrate.events import StageFinished, StageStarted
+from goaime_migrate.ledger import PassRecord, VersionRecord
+from goaime_migrate.migration import Migration
+from goaime_migrate.operations import RunFunctions, revert
+from goaime_migrate.planner import Plan
+from goaime_migrate.recorder import Recorder, step_of
+from goaime_migrate.results import OnConflict, State
+
+
+class Reverter:
+    """One `down`, under the lease."""
+
+    def __init__(self, book: Recorder) -> None:
+        self._book = book
+        self._runner = book.runner
+
+    def run(self, plan: Plan, on_conflict: OnConflict) -> None:
+        """Take the versions of the plan back. Raises MigrateError with the state recorded."""
+        for group in reverse_groups(self._book.versions, plan.versions):
+            self._runner.check()
+            self._book.started = time.monotonic()
+            versions = tuple(dict.fromkeys(version for version, _ in group))
+            self._book.put(replace(self._book.versions[v], state=State.REVERTING) for v in versions)
+            try:
+                self._take_back(group, on_conflict)
+            except MigrateError as error:
+                if not isinstance(error, LeaseLost):
+                    result = "failed" if isinstance(error, MigrationFailed) else "interrupted"
+                    self._book.log("down", result, versions[0])
+                raise
+            self._taken_back(group)
+        self._drop_empty(plan.versions)
+
+    def _take_back(self, group: Sequence[tuple[str, int]], on_conflict: OnConflict) -> None:
+        version, index = group[0]
+        operation = self._book.versions[version].operations[index]
+        if operation.pass_id is not None:
+            if operation.pass_id in self._book.passes:
+                self._restore(self._book.passes[operation.pass_id], group, on_conflict)
+            return
+        self._runner.emit(StageStarted("down", (version,), f"undo: {operation.text}", None))
+        self._runner.lease.renew()
+        undo = operation.undo or {"kind": "nothing"}
+        if undo["kind"] == "function":
+            function = self._book.migrations[version].operations[index]
+            assert isinstance(function, RunFunctions)
+            function.revert(self._runner.backend)
+        else:
+            revert(self._runner.backend, undo)
+        seconds = self._book.seconds
+        self._runner.emit(StageFinished("down", (version,), f"undo: {operation.text}", 0, 0, seconds))
+
+    def _restore(self, record: PassRecord, group: Sequence[tuple[str, int]], on_conflict: OnConflict) -> None:
+        target = level_below(record, group)
+        versions = tuple(dict.fromkeys(version for version, _ in group))
+        title = f"restore {record.collection}"
+        self._runner.emit(StageStarted("down", versions, title, None))
+        self._runner.record(records.put_pass(replace(record, target_level=target, finished=record.finished)))
+        restore = Restore(
+            self._runner,
+            record,
+            target,
+            judge(record, self._book.migrations, target, versions[0], on_conflict),
+            versions,
+            reverse_chain(record, self._book.migrations, target),
+        )
+        outcome = restore.run()
+        self._book.progress.documents += outcome.counts()
+        self._book.progress.conflicts += outcome.conflicts
+        self._book.progress.born += outcome.born
+        counts = outcome.counts()
+        self._runner.emit(
+            StageFinished("down", versions, title, counts.matched, counts.changed, self._book.seconds)
+        )
+
+    def _taken_back(self, group: Sequence[tuple[str, int]]) -> None:
+        """Record that these operations are not in effect any more; versions without any are pending again."""
+        pass_id = self._book.versions[group[0][0]].operations[group[0][1]].pass_id
+        for version, index in group:
+            self._book.versions[version] = self._book.versions[version].with_operation(
+                index, pass_id=None, undo=None, started=False, done=False
+            )
+        changes: list[RecordChange] = list(self._lowered(pass_id, group))
+        for version in dict.fromkeys(version for version, _ in group):
+            changes += self._pending_or_less(version)
+        self._runner.record(*changes)
+        if pass_id is not None and pass_id not in self._book.passes:
+            clear(self._runner.backend, pass_id)
+
+    def _pending_or_less(self, version: str) -> list[RecordChange]:
+        record = self._book.versions[version]
+        if any(o.started for o in record.operations):
+            return [records.put_version(record)]
+        del self._book.versions[version]
+        self._book.progress.versions.append(version)
+        seconds = round(self._book.seconds, 3)
+        entry = records.log(
+            self._runner.backend.now(), self._book.owner, "down", "reverted", version, seconds
+        )
+        return [records.delete_version(version), entry]
+
+    def _lowered(self, pass_id: str | None, group: Sequence[tuple[str, int]]) -> list[RecordChange]:
+        """The changes for the pass: gone, or with fewer steps."""
+        record = self._book.passes.pop(pass_id or "", None)
+        if record is None:
+            return []
+        target = level_below(record, group)
+        if target == 0:
+            return list(records.delete_pass(record.id))
+        fewer = replace(record, steps=record.steps[:target], level=target, target_level=None, finished=True)
+        self._book.passes[record.id] = fewer
+        return [
+            records.put_pass(fewer),
+            Delete(PROGRESS, {"pass": record.id, "kind": "partition"}),
+            drop_kind(record.id, Kind.BORN),
+        ]
+
+    def _drop_empty(self, versions: Sequence[str]) -> None:
+        """Versions of which nothing had been started, a failed first batch for one."""
+        left = [
+            v
+            for v in versions
+            if v in self._book.versions and not any(o.started for o in self._book.versions[v].operations)
+        ]
+        for version in left:
+            self._runner.record(*self._pending_or_less(version))
+
+
+def reverse_groups(
+    versions: Mapping[str, VersionRecord], order: Sequence[str]
+) -> list[list[tuple[str, int]]]:
+    """The started operations of these versions, last first; those of one pass together."""
+    groups: list[list[tuple[str, int]]] = []
+    previous: str | None = None
+    for version in order:
+        operations = versions[version].operations
+        for index in reversed(range(len(operations))):
+            if not operations[index].started:
+                continue
+            current = operations[index].pass_id
+            if current is not None and current == previous:
+                groups[-1].append((version, index))
+            else:
+                groups.append([(version, index)])
+            previous = current
+    return groups
+
+
+def level_below(record: PassRecord, group: Sequence[tuple[str, int]]) -> int:
+    """How many steps of a pass stay in effect when these operations are taken back."""
+    taken = set(group)
+    return min(i for i, (version, index, _) in enumerate(record.steps) if (version, index) in taken)
+
+
+def judge(
+    record: PassRecord,
+    migrations: Mapping[str, Migration],
+    target: int,
+    version: str,
+    on_conflict: OnConflict,
+) -> Judge:
+    """Who decides what each document becomes; with the chains to replay where steps stay in effect."""
+    replay: tuple[Chain, Chain] | None = None
+    if target:
+        steps = [step_of(migrations[v], index) for v, index, _ in record.steps]
+        whole = walking.chain_of(record.id, steps)
+        replay = (walking.chain_of(record.id, steps[:target]), whole)
+    return Judge(record, version, on_conflict, replay)
+
+
+def reverse_chain(record: PassRecord, migrations: Mapping[str, Migration], target: int) -> Chain | None:
+    """The chain that takes born documents back, where every step in question has a `reverse=`."""
+    if not record.reverse:
+        return None
+    steps = [step_of(migrations[v], index) for v, index, _ in record.steps[target:]]
+    return walking.chain_of(record.id, [step.reversed() for step in reversed(steps)])

@@ -1,0 +1,418 @@
+"""Every operation, up and down exactly, on every engine that can."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from bson import SON, Int64
+
+from goaime_migrate import errors
+from goaime_migrate.results import RunResult
+from tests.conftest import EMBEDDED
+from tests.integration.engines import each_mode, one_server, servers, two
+from tests.world import World, succeeded
+
+DOCUMENTS = [
+    {"_id": 1, "a": 1, "b": "x", "c": [1, 2]},
+    {"_id": 2, "b": "y", "a": Int64(2)},
+    {"_id": 3, "b": None},
+    {"_id": 4},
+]
+STATE = tuple[dict[str, dict[bytes, bytes]], Any]
+
+
+@pytest.fixture
+def shop(world: World) -> World:
+    """A collection with an index, a few documents of different shapes, and another that is empty of them."""
+    world.insert("c", DOCUMENTS)
+    world.insert("users", [{"_id": 7, "name": "amy"}])
+    world.write(
+        "0001_index.py",
+        'from goaime_migrate import *\noperations = [CreateIndex("c", [("b", 1), ("a", -1)], name="by_b")]',
+    )
+    succeeded(world.up())
+    return world
+
+
+def state(world: World) -> STATE:
+    """All documents with their bytes, and the catalogue."""
+    catalogue = world.catalogue()
+    return {name: world.raws(name) for name in catalogue}, catalogue
+
+
+def operations(world: World, *sources: str, number: int = 2) -> None:
+    world.write(
+        f"000{number}_it.py",
+        "from goaime_migrate import *\nfrom pydantic import BaseModel\n\n"
+        "class Item(BaseModel):\n    a: int = 0\n\n"
+        f"operations = [{', '.join(sources)}]\n",
+    )
+
+
+def there_and_back(world: World, *sources: str) -> tuple[RunResult, STATE]:
+    """Up, down and up again: what the first up left, which is what the second leaves; down is exact."""
+    operations(world, *sources)
+    before = state(world)
+    result = succeeded(world.up())
+    after = state(world)
+    succeeded(world.down())
+    assert state(world) == before
+    succeeded(world.up())
+    assert state(world) == after
+    succeeded(world.down())
+    assert state(world) == before
+    return result, after
+
+
+def found(after: STATE, collection: str = "c") -> list[dict[str, Any]]:
+    from goaime_migrate.backends import raw
+
+    return [raw.decode(document) for _, document in sorted(after[0][collection].items())]
+
+
+# --- documents -------------------------------------------------------------------------------------------------
+
+
+@each_mode
+def test_a_field_is_added_where_it_is_missing(shop: World) -> None:
+    result, after = there_and_back(shop, 'AddField("c", "a", {"deep": []})')
+    assert [d["a"] for d in found(after)] == [1, 2, {"deep": []}, {"deep": []}]
+    assert result.documents.changed == 2
+    assert result.documents.unchanged == 2
+
+
+@each_mode
+def test_a_field_is_removed(shop: World) -> None:
+    _, after = there_and_back(shop, 'RemoveField("c", "b")')
+    assert [list(d) for d in found(after)] == [["_id", "a", "c"], ["_id", "a"], ["_id"], ["_id"]]
+
+
+@each_mode
+def test_a_field_is_renamed_where_it_stands(shop: World) -> None:
+    _, after = there_and_back(shop, 'RenameField("c", "b", "text")')
+    assert [list(d) for d in found(after)] == [["_id", "a", "text", "c"], ["_id", "text", "a"], ["_id", "text"], ["_id"]]
+
+
+@two
+def test_a_document_that_has_both_names_stops_the_run(shop: World) -> None:
+    operations(shop, 'RenameField("c", "b", "a")')
+    error = shop.up().error
+    assert isinstance(error, errors.TransformFailed)
+    assert (error.id, error.field) == (1, "a")
+    assert "the document has both b and a" in error.message
+
+
+@each_mode
+def test_a_pipeline_changes_documents_on_the_server(shop: World) -> None:
+    pipeline = '[{"$set": {"twice": {"$multiply": ["$a", 2]}, "b": "$$REMOVE"}}, {"$unset": "c"}]'
+    result, after = there_and_back(shop, f'UpdateDocuments("c", {pipeline}, where={{"a": {{"$exists": True}}}})')
+    assert found(after)[:2] == [{"_id": 1, "a": 1, "twice": 2}, {"_id": 2, "a": 2, "twice": 4}]
+    assert type(found(after)[1]["twice"]) is Int64
+    assert result.documents.changed == 2
+
+
+@each_mode
+def test_a_pipeline_that_fails_for_a_document_writes_none(shop: World) -> None:
+    before = shop.raws("c")
+    operations(shop, 'UpdateDocuments("c", [{"$set": {"n": {"$add": ["$b", 1]}}}])')
+    result = shop.up()
+    assert isinstance(result.error, errors.MigrateError)
+    assert result.error.hint
+    assert shop.raws("c") == before
+
+
+@two
+def test_a_pipeline_may_not_change_the_id(shop: World) -> None:
+    before = shop.raws("c")
+    operations(shop, 'UpdateDocuments("c", [{"$set": {"_id": "x"}}])')
+    error = shop.up().error
+    assert isinstance(error, errors.IdChanged)
+    assert shop.raws("c") == before
+
+
+@each_mode
+def test_a_filter_limits_the_documents(shop: World) -> None:
+    result, after = there_and_back(shop, 'AddField("c", "n", 1, where={"b": {"$in": ["x", "y"]}})')
+    assert ["n" in d for d in found(after)] == [True, True, False, False]
+    assert (result.documents.matched, result.documents.changed) == (2, 2)
+
+
+@each_mode
+def test_a_filter_that_the_result_no_longer_matches_is_fine(shop: World) -> None:
+    _, after = there_and_back(shop, 'UpdateDocuments("c", [{"$set": {"a": 5}}], where={"a": {"$lt": 5}})')
+    assert [d.get("a") for d in found(after)] == [5, 5, None, None]
+
+
+# --- indexes ---------------------------------------------------------------------------------------------------
+
+
+@each_mode
+@pytest.mark.parametrize(
+    ("source", "key", "options"),
+    [
+        pytest.param('"a"', {"a": 1}, {}, id="one field"),
+        pytest.param('[("a", 1), ("b", -1)]', {"a": 1, "b": -1}, {}, id="two fields"),
+        pytest.param('"b", sparse=True', {"b": 1}, {"sparse": True}, id="sparse"),
+        pytest.param('"_id", name="ids", expireAfterSeconds=None', {"_id": 1}, None, id="on _id"),
+        pytest.param(
+            '"a", unique=True, partialFilterExpression={"a": {"$gt": 0}}',
+            {"a": 1},
+            {"unique": True, "partialFilterExpression": {"a": {"$gt": 0}}},
+            id="unique and partial",
+        ),
+        pytest.param('[("at", 1)], expireAfterSeconds=3600', {"at": 1}, {"expireAfterSeconds": 3600}, id="expiring"),
+    ],
+)
+def test_an_index_is_created(shop: World, source: str, key: dict[str, int], options: dict[str, Any] | None) -> None:
+    if options is None:
+        return
+    _, after = there_and_back(shop, f'CreateIndex("c", {source}, name="new")')
+    (index,) = [i for i in after[1]["c"][1] if i["name"] == "new"]
+    assert dict(index["key"]) == key
+    assert {k: v for k, v in index.items() if k not in ("key", "name", "v")} == options
+
+
+@each_mode
+def test_an_index_that_is_there_already_is_left_by_up_and_by_down(shop: World) -> None:
+    _, after = there_and_back(shop, 'CreateIndex("c", [("b", 1), ("a", -1)], name="by_b")')
+    assert [i["name"] for i in after[1]["c"][1]] == ["_id_", "by_b"]
+
+
+@each_mode
+def test_an_index_that_is_there_and_differs_is_refused(shop: World) -> None:
+    before = state(shop)
+    operations(shop, 'CreateIndex("c", "a", name="by_b")')
+    error = shop.up().error
+    assert isinstance(error, errors.OperationFailed)
+    assert error.version == "0002"
+    assert shop.states() == ["applied", "failed"]
+    operations(shop, 'CreateIndex("c", "a")')
+    succeeded(shop.up())
+    succeeded(shop.down())
+    assert state(shop) == before
+
+
+@each_mode
+def test_a_unique_index_over_equal_values_is_refused_and_the_file_may_be_mended(shop: World) -> None:
+    shop.change("c", 3, b="x")
+    before = state(shop)
+    operations(shop, 'CreateIndex("c", "b", unique=True)')
+    error = shop.up().error
+    assert isinstance(error, errors.MigrationFailed)
+    assert error.version == "0002"
+    operations(shop, 'CreateIndex("c", "b")')
+    succeeded(shop.up())
+    succeeded(shop.down())
+    assert state(shop) == before
+
+
+@each_mode
+def test_an_index_on_a_collection_that_does_not_exist_makes_it_and_down_removes_it(shop: World) -> None:
+    _, after = there_and_back(shop, 'CreateIndex("new", "a")')
+    assert [i["name"] for i in after[1]["new"][1]] == ["_id_", "a_1"]
+
+
+@each_mode
+def test_an_index_is_dropped_and_comes_back_as_it_was(shop: World) -> None:
+    _, after = there_and_back(shop, 'DropIndex("c", "by_b")')
+    assert [i["name"] for i in after[1]["c"][1]] == ["_id_"]
+
+
+@each_mode
+def test_an_index_that_is_not_there_is_dropped_without_a_word(shop: World) -> None:
+    there_and_back(shop, 'DropIndex("c", "nothing")', 'DropIndex("nowhere", "nothing")')
+
+
+@one_server
+@pytest.mark.parametrize(
+    ("keys", "options"),
+    [
+        ([("b", "text")], {"weights": {"b": 5}, "default_language": "english"}),
+        ([("b", "hashed")], {}),
+        ([("$**", 1)], {"wildcardProjection": {"b": 1}}),
+        ([("a", 1)], {"unique": True, "partialFilterExpression": {"a": {"$exists": True}}, "hidden": True}),
+        ([("b", 1)], {"collation": {"locale": "en", "strength": 2}}),
+    ],
+)
+def test_indexes_of_every_kind_come_back_as_they_were(shop: World, keys: Any, options: dict[str, Any]) -> None:
+    with shop.client() as client:
+        client[shop.database].c.create_index(keys, name="special", **options)
+    there_and_back(shop, 'DropIndex("c", "special")')
+
+
+# --- validators ------------------------------------------------------------------------------------------------
+
+
+@each_mode
+def test_a_validator_is_set_from_a_schema(shop: World) -> None:
+    _, after = there_and_back(shop, 'SetValidator("c", {"required": ["_id"]}, level="moderate")')
+    options = after[1]["c"][0]
+    assert options["validator"] == {"$jsonSchema": {"required": ["_id"]}}
+    assert options["validationLevel"] == "moderate"
+
+
+@each_mode
+def test_a_validator_is_set_from_a_model(shop: World) -> None:
+    _, after = there_and_back(shop, 'SetValidator("c", Item, action="warn")')
+    assert after[1]["c"][0]["validator"]["$jsonSchema"]["properties"]["a"]["bsonType"] == ["int", "long"]
+
+
+@servers
+def test_a_validator_that_was_there_comes_back(shop: World) -> None:
+    with shop.client() as client:
+        client[shop.database].command(
+            SON(collMod="c", validator={"a": {"$type": "number"}}, validationLevel="moderate")
+        )
+    there_and_back(shop, 'SetValidator("c", {"required": ["z"]})')
+
+
+@each_mode
+def test_a_validator_makes_a_collection_that_is_not_there(shop: World) -> None:
+    _, after = there_and_back(shop, 'SetValidator("new", {"required": ["a"]})')
+    assert after[1]["new"][0]["validator"] == {"$jsonSchema": {"required": ["a"]}}
+
+
+@servers
+def test_a_validator_is_in_force_and_what_down_restores_passes_by_it(shop: World) -> None:
+    before = shop.raws("c")
+    operations(shop, 'AddField("c", "a", 1)', 'SetValidator("c", {"required": ["a"]})')
+    succeeded(shop.up())
+    with shop.client() as client, pytest.raises(Exception, match="Document failed validation"):
+        client[shop.database].c.insert_one({"_id": 9})
+    succeeded(shop.down())
+    assert shop.raws("c") == before
+
+
+# --- collections -----------------------------------------------------------------------------------------------
+
+
+@each_mode
+def test_a_collection_is_created(shop: World) -> None:
+    _, after = there_and_back(shop, 'CreateCollection("new")')
+    assert "new" in after[1]
+
+
+@one_server
+def test_a_collection_is_created_with_options(shop: World) -> None:
+    _, after = there_and_back(shop, 'CreateCollection("new", capped=True, size=4096)')
+    assert after[1]["new"][0] == {"capped": True, "size": 4096}
+
+
+@each_mode
+def test_a_collection_that_is_there_already_is_left_by_up_and_by_down(shop: World) -> None:
+    there_and_back(shop, 'CreateCollection("c")')
+
+
+@two
+def test_documents_put_into_a_created_collection_are_kept_aside_by_down(shop: World) -> None:
+    operations(shop, 'CreateCollection("new")')
+    succeeded(shop.up())
+    shop.insert("new", [{"_id": 1}])
+    succeeded(shop.down())
+    assert "new" not in shop.catalogue()
+    assert shop.documents("schema_versions_aside.0002.new") == [{"_id": 1}]
+
+
+@each_mode
+def test_a_collection_is_renamed_with_its_indexes(shop: World) -> None:
+    _, after = there_and_back(shop, 'RenameCollection("c", "d")')
+    assert "c" not in after[1]
+    assert [i["name"] for i in after[1]["d"][1]] == ["_id_", "by_b"]
+    assert len(after[0]["d"]) == 4
+
+
+@each_mode
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ('RenameCollection("c", "users")', "a collection users exists"),
+        ('RenameCollection("nothing", "d")', "there is no collection nothing"),
+    ],
+)
+def test_a_name_that_is_taken_or_missing_is_refused(shop: World, source: str, reason: str) -> None:
+    before = state(shop)
+    operations(shop, source)
+    error = shop.up().error
+    assert isinstance(error, errors.OperationFailed)
+    assert reason in error.message
+    assert state(shop) == before
+    succeeded(shop.down())
+    assert shop.states() == ["applied", "pending"]
+
+
+@each_mode
+def test_a_dropped_collection_is_kept_aside_and_comes_back(shop: World) -> None:
+    _, after = there_and_back(shop, 'DropCollection("c")')
+    assert "c" not in after[1]
+    assert len(after[0]["schema_versions_aside.0002.c"]) == 4
+
+
+@each_mode
+def test_a_collection_that_is_not_there_is_dropped_without_a_word(shop: World) -> None:
+    there_and_back(shop, 'DropCollection("nothing")')
+
+
+@two
+def test_a_dropped_collection_whose_name_is_taken_again_is_not_written_over(shop: World) -> None:
+    operations(shop, 'DropCollection("c")')
+    succeeded(shop.up())
+    shop.insert("c", [{"_id": "new"}])
+    error = shop.down().error
+    assert isinstance(error, errors.OperationFailed)
+    assert "a collection c exists" in error.message
+    assert len(shop.documents("schema_versions_aside.0002.c")) == 4
+    assert shop.documents("c") == [{"_id": "new"}]
+
+
+# --- several ---------------------------------------------------------------------------------------------------
+
+
+@each_mode
+def test_a_migration_may_have_several_operations_on_several_collections(shop: World) -> None:
+    result, after = there_and_back(
+        shop,
+        'AddField("c", "n", 1)',
+        'RenameField("users", "name", "username")',
+        'CreateIndex("users", "username", unique=True)',
+        'RenameField("c", "n", "m")',
+        'RenameCollection("c", "d")',
+        'UpdateDocuments("d", [{"$set": {"k": "$m"}}])',
+        'CreateCollection("log")',
+    )
+    assert result.versions == ("0002",)
+    assert [d["k"] for d in found(after, "d")] == [1, 1, 1, 1]
+    assert found(after, "users") == [{"_id": 7, "username": "amy"}]
+    assert "log" in after[1]
+
+
+@each_mode
+def test_operations_that_were_done_before_a_failure_are_not_done_again(shop: World) -> None:
+    before = state(shop)
+    operations(
+        shop,
+        'UpdateDocuments("c", [{"$set": {"n": {"$add": [{"$ifNull": ["$n", 0]}, 1000]}}}])',
+        'RenameCollection("c", "users")',
+    )
+    assert isinstance(shop.up().error, errors.OperationFailed)
+    shop.remove("users", 7)
+    if shop.kind == EMBEDDED:
+        (shop.dump / "users.bson").unlink()
+    else:
+        with shop.client() as client:
+            client[shop.database].users.drop()
+    succeeded(shop.up())
+    assert [d["n"] for d in shop.documents("users")] == [1000] * 4
+    succeeded(shop.down())
+    assert state(shop)[0]["c"] == before[0]["c"]
+
+
+@each_mode
+def test_a_failure_in_the_middle_can_be_taken_back(shop: World) -> None:
+    before = state(shop)
+    operations(shop, 'AddField("c", "n", 1)', 'CreateIndex("c", "n")', 'RenameCollection("c", "users")')
+    assert isinstance(shop.up().error, errors.OperationFailed)
+    assert state(shop) != before
+    succeeded(shop.down())
+    assert state(shop) == before
+    assert shop.states() == ["applied", "pending"]
