@@ -170,6 +170,12 @@ class LintProblems(HistoryError):
     code = "GM209"
 
 
+class DamagedRecord(HistoryError):
+    """A record in the `schema_versions` collections is not one that this tool writes."""
+
+    code = "GM210"
+
+
 class MigrationFailed(MigrateError):
     """A migration stopped. What was committed before stays recorded; the next `up` goes on from there."""
 

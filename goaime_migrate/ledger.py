@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from bson import ObjectId
 
@@ -28,11 +28,12 @@ from goaime_migrate.backends.base import (
     Reader,
     RecordChange,
 )
-from goaime_migrate.errors import MigrateError, NewerFormat
+from goaime_migrate.errors import DamagedRecord, MigrateError, NewerFormat
 from goaime_migrate.results import Counts, Document, HistoryEntry, State, WarningCount
 
 FORMAT = 1
 TOOL = f"goaime-migrate {__version__}"
+_Record = TypeVar("_Record")
 _CI_URLS = ("CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL")
 
 
@@ -148,28 +149,55 @@ class Ledger:
 
 
 def read(reader: Reader) -> Ledger:
-    """The ledger as it is now. Raises NewerFormat."""
-    versions = [_version(d) for d in reader.find(VERSIONS, {}, sort=[("_id", 1)])]
+    """The ledger as it is now. Raises NewerFormat, DamagedRecord."""
+    versions = [_parsed(_version, d) for d in reader.find(VERSIONS, {}, sort=[("_id", 1)])]
     progress = reader.find(PROGRESS, {})
-    for document in progress:
-        _check_format(document)
-    examined: dict[str, tuple[bool, int]] = {}
-    for part in (d for d in progress if d["kind"] == "partition" and d["walk"] != "down"):
-        committed, count = examined.get(part["pass"], (False, 0))
-        examined[part["pass"]] = (committed or part["seq"] > 0, count + part["tally"]["examined"])
-    passes = []
-    for document in (d for d in progress if d["kind"] == "pass"):
-        committed, count = examined.get(document["_id"], (False, 0))
-        committed = committed or document["committed"] or _journaled(reader, document["_id"])
-        passes.append(_pass(document, committed, count))
+    partitions = [
+        _parsed(_examined, d) for d in progress if d.get("kind") == "partition" and d.get("walk") != "down"
+    ]
+    passes = [_parsed(_pass, d) for d in progress if d.get("kind") == "pass"]
     ordered = sorted(versions, key=lambda r: int(r.version))
-    return Ledger({r.version: r for r in ordered}, {p.id: p for p in passes})
+    found = [_with_progress(reader, p, partitions) for p in passes]
+    return Ledger({r.version: r for r in ordered}, {p.id: p for p in found})
+
+
+def _with_progress(
+    reader: Reader, record: PassRecord, partitions: Sequence[tuple[str, int, int]]
+) -> PassRecord:
+    """The pass with what its partitions have counted."""
+    mine = [(seq, examined) for pass_id, seq, examined in partitions if pass_id == record.id]
+    return replace(
+        record,
+        committed=record.committed or any(seq > 0 for seq, _ in mine) or _journaled(reader, record.id),
+        examined=sum(examined for _, examined in mine),
+    )
 
 
 def _journaled(reader: Reader, pass_id: str) -> bool:
     """Whether a batch has begun: without transactions its documents may be written before the cursor moves."""
     segments = {"_id": {"$gte": f"{pass_id}/1", "$lt": f"{pass_id}/9"}}
     return bool(reader.find(JOURNAL, segments, limit=1, fields=["_id"]))
+
+
+def _examined(document: Document) -> tuple[str, int, int]:
+    """A partition's pass, how many batches it has committed, and how many documents it has examined."""
+    return document["pass"], document["seq"], document["tally"]["examined"]
+
+
+def _parsed(parse: Callable[[Document], _Record], document: Document) -> _Record:
+    """A record as a value. Raises NewerFormat, DamagedRecord."""
+    if document.get("format", 0) > FORMAT:
+        raise NewerFormat(
+            f"the record {document['_id']!r} has format {document['format']}; {TOOL} knows up to {FORMAT}",
+            hint="upgrade: pip install --upgrade goaime-migrate",
+        )
+    try:
+        return parse(document)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedRecord(
+            f"the record {document.get('_id')!r} is not one that this tool has written: {type(error).__name__} {error}",
+            hint="restore the schema_versions collections from a backup",
+        ) from error
 
 
 def history(reader: Reader) -> tuple[HistoryEntry, ...]:
@@ -309,16 +337,8 @@ def actor(owner: Owner) -> Document:
     }
 
 
-def _check_format(document: Document) -> None:
-    if document.get("format", 0) > FORMAT:
-        raise NewerFormat(
-            f"the record {document['_id']!r} has format {document['format']}; {TOOL} knows up to {FORMAT}",
-            hint="upgrade: pip install --upgrade goaime-migrate",
-        )
-
-
 def _version(document: Document) -> VersionRecord:
-    _check_format(document)
+    int(document["_id"])
     counts = document.get("documents")
     return VersionRecord(
         version=document["_id"],
@@ -343,7 +363,7 @@ def _version(document: Document) -> VersionRecord:
     )
 
 
-def _pass(document: Document, committed: bool, examined: int) -> PassRecord:
+def _pass(document: Document) -> PassRecord:
     return PassRecord(
         id=document["_id"],
         collection=document["collection"],
@@ -356,8 +376,7 @@ def _pass(document: Document, committed: bool, examined: int) -> PassRecord:
         canary=_bytes(document["canary"]),
         filtered=document["filtered"],
         reverse=document["reverse"],
-        committed=committed,
-        examined=examined,
+        committed=document["committed"],
         started_at=_utc(document["started_at"]),
         since=document["since"],
         target_level=document["target_level"],

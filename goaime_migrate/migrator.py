@@ -1,4 +1,7 @@
-"""The facade: every command is one method. Typed results; nothing is printed and nothing exits."""
+"""The facade: every command is one method. Typed results; nothing is printed and nothing exits.
+
+What only some commands need is imported by them, so that `status` starts quickly.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,17 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from goaime_migrate import forecast, ledger, lock, planner, verification
+from goaime_migrate import ledger, lock, planner
 from goaime_migrate.backends.base import Backend
 from goaime_migrate.backends.connect import connect
 from goaime_migrate.config import Settings
-from goaime_migrate.engine.runner import Options, Runner
 from goaime_migrate.errors import MigrateError, MigrationFailed, PendingMigrations, Refused
 from goaime_migrate.events import Listener, silent
-from goaime_migrate.executor import Executor
 from goaime_migrate.ledger import Ledger
-from goaime_migrate.lint import linted
 from goaime_migrate.loader import Catalogue, load
 from goaime_migrate.planner import Facts, Plan
-from goaime_migrate.recorder import Progress, Recorder
 from goaime_migrate.results import (
     Counts,
     Direction,
@@ -38,9 +37,12 @@ from goaime_migrate.results import (
     UnlockResult,
     VerifyResult,
 )
-from goaime_migrate.reverter import Reverter
 from goaime_migrate.scaffold import init, new
 from goaime_migrate.standing import lock_status, standing
+
+if TYPE_CHECKING:
+    from goaime_migrate.engine.runner import Runner
+    from goaime_migrate.recorder import Progress
 
 __all__ = ["Migrator", "init", "new"]
 
@@ -95,6 +97,8 @@ class Migrator:
         where: Mapping[str, Any] | None = None,
     ) -> PlanResult:
         """What `up` or `down` would do, tried on real documents. Read-only."""
+        from goaime_migrate import forecast
+
         backend = self._backend(write=False)
         facts, book = self._facts(backend)
         try:
@@ -107,6 +111,8 @@ class Migrator:
 
     def verify(self, *, sample: int | None = None) -> VerifyResult:
         """Every promise of the applied versions, over every document or a sample. Read-only."""
+        from goaime_migrate import verification
+
         backend = self._backend(write=False)
         facts, book = self._facts(backend)
         return verification.verify(backend, facts, book, sample)
@@ -132,6 +138,8 @@ class Migrator:
 
     def lint(self) -> LintResult:
         """Problems in the files alone; no database is opened."""
+        from goaime_migrate.lint import linted
+
         problems = [error.problem() for error in self._catalogue.problems]
         return LintResult(len(self._catalogue.migrations), (*problems, *linted(self._catalogue.migrations)))
 
@@ -139,6 +147,9 @@ class Migrator:
 
     def up(self, target: str | None = None, *, where: Mapping[str, Any] | None = None) -> RunResult:
         """Apply all pending versions, or up to and including the target."""
+        from goaime_migrate.executor import Executor
+        from goaime_migrate.recorder import Recorder
+
         backend = self._backend(write=True)
         plan = self._planned(self._facts(backend)[0], Direction.UP, target)
         if not plan.versions:
@@ -161,6 +172,9 @@ class Migrator:
 
     def down(self, target: str | None = None, *, on_conflict: OnConflict = OnConflict.KEEP) -> RunResult:
         """Take back the highest version that is not pending, or all above the target."""
+        from goaime_migrate.recorder import Recorder
+        from goaime_migrate.reverter import Reverter
+
         backend = self._backend(write=True)
         plan = self._planned(self._facts(backend)[0], Direction.DOWN, target)
         if not plan.versions:
@@ -178,6 +192,9 @@ class Migrator:
 
     def _finish_reverting(self, runner: Runner, facts: Facts, book: Ledger) -> RunResult:
         """A `down` that was cut off is finished before anything is applied again."""
+        from goaime_migrate.recorder import Recorder
+        from goaime_migrate.reverter import Reverter
+
         versions = [v for v, r in book.versions.items() if r.state is State.REVERTING]
         lowest = min(map(int, versions))
         below = [v for v in book.versions if int(v) < lowest]
@@ -195,6 +212,8 @@ class Migrator:
 
     def stamp(self, target: str, *, dry_run: bool = False) -> StampResult:
         """Record versions as applied without running them."""
+        from goaime_migrate.recorder import Recorder
+
         backend = self._backend(write=not dry_run)
         facts, _ = self._facts(backend)
         plan = planner.plan_up(facts, target)
@@ -217,6 +236,8 @@ class Migrator:
 
     def repair(self, *, dry_run: bool = False) -> RepairResult:
         """Accept edited files, and drop the records of versions whose file was removed."""
+        from goaime_migrate.recorder import Recorder
+
         backend = self._backend(write=not dry_run)
         facts, _ = self._facts(backend)
         found = planner.repairs(facts)
@@ -256,6 +277,8 @@ class Migrator:
         )
 
     def _under_the_lease(self, backend: Backend, work: Callable[[Runner], _Result]) -> _Result:
+        from goaime_migrate.engine.runner import Options, Runner
+
         settings = self._settings
         options = Options(settings.batch_size, settings.max_rate, settings.max_lag)
         with lock.held(backend, settings.lock_timeout, self._listener) as lease:

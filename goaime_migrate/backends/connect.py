@@ -2,105 +2,23 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from pathlib import Path
-from typing import Any
 
-from pymongo import MongoClient
-from pymongo.errors import InvalidName, PyMongoError
-from pymongo.uri_parser import parse_uri
-
-from goaime_migrate.backends.base import Backend, Capabilities, Mode
-from goaime_migrate.backends.faults import translate
-from goaime_migrate.backends.mongo import MongoBackend
-from goaime_migrate.backends.single_document import SingleDocumentBackend
-from goaime_migrate.backends.transactional import TransactionalBackend
-from goaime_migrate.config import Settings, redact, redact_uri
-from goaime_migrate.errors import InvalidConfiguration, InvalidUri, MissingCapability
-from goaime_migrate.results import Document
+from goaime_migrate.backends.base import Backend
+from goaime_migrate.config import Settings
 
 DUMP = "dump:"
-SELECTION_TIMEOUT_MS = 10_000
-_BSON_TRANSACTIONS = 8
-"""The wire version of MongoDB 4.2, the first whose transactions may be of any size."""
 
 
 def connect(settings: Settings, *, write: bool) -> Backend:
-    """Open what `settings.uri` names. Nothing is created. Raises UsageError, ServerUnreachable, FolderMissing."""
+    """Open what `settings.uri` names. Nothing is created. Raises UsageError, ServerUnreachable, FolderMissing.
+
+    The drivers are imported by who needs them: a dump directory needs none.
+    """
     if settings.uri.startswith(DUMP):
         from goaime_migrate.backends.embedded import EmbeddedBackend
 
         return EmbeddedBackend.open(Path(settings.uri[len(DUMP) :]), settings.database, write=write)
-    return _server(settings, write=write)
+    from goaime_migrate.backends.server import open_server
 
-
-def _server(settings: Settings, *, write: bool) -> Backend:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # an option that the driver does not know
-            client: MongoClient[Document] = MongoClient(
-                settings.uri,
-                appname="goaime-migrate",
-                w="majority",
-                **_defaults(settings.uri),
-            )
-        name = settings.database or parse_uri(settings.uri, validate=False, warn=False)["database"]
-    except (PyMongoError, ValueError, UserWarning) as error:
-        raise InvalidUri(
-            f"the connection string is not valid: {_reason(str(error), settings.uri)}",
-            hint="correct uri; the form is mongodb://user:password@host:port/database",
-        ) from None  # the driver may quote a part of the password
-    if not name:
-        raise InvalidConfiguration(
-            "no database is named", hint="set database = NAME, or name it in the uri: mongodb://host/NAME"
-        )
-    try:
-        untested = settings.allow_untested_topology
-        return _probe(client, name, redact_uri(settings.uri), write=write, untested=untested)
-    except InvalidName as error:
-        raise InvalidConfiguration(f"{name!r} cannot be the name of a database: {error}") from error
-    except PyMongoError as error:
-        client.close()
-        raise translate(error) from error
-
-
-def _reason(text: str, uri: str) -> str:
-    """What the driver says of a connection string, unless it quotes what may belong to a password."""
-    userinfo = uri.partition("://")[2].rpartition("@")[0]
-    secrets = re.split(r"[:/@?&=]+", userinfo.partition(":")[2])
-    options = [value for _, value in re.findall(r"([^?&=]+)=([^&]*)", uri)]
-    hidden = "|".join(re.escape(secret) for secret in (*secrets, *options) if secret)
-    if hidden and re.search(rf"(?<!\w)({hidden})(?!\w)", text):
-        return "a special character in the user name, the password or an option is not percent-encoded"
-    return redact(text)
-
-
-def _defaults(uri: str) -> dict[str, Any]:
-    """Timeouts that bound a wait for a server that is not there, unless the connection string has its own."""
-    lowered = uri.lower()
-    wanted = {"serverSelectionTimeoutMS": SELECTION_TIMEOUT_MS, "connectTimeoutMS": SELECTION_TIMEOUT_MS}
-    return {name: value for name, value in wanted.items() if f"{name.lower()}=" not in lowered}
-
-
-def _probe(client: MongoClient[Document], name: str, server: str, *, write: bool, untested: bool) -> Backend:
-    hello = client.admin.command("hello")
-    version = client.server_info()["version"]
-    sharded = hello.get("msg") == "isdbgrid"
-    if sharded and write and not untested:
-        raise MissingCapability(
-            "the server is a mongos, and nobody has run the fault tests on a sharded cluster",
-            hint="connect to a replica set, or take the risk: --allow-untested-topology",
-        )
-    replicated = (sharded or "setName" in hello) and hello["maxWireVersion"] >= _BSON_TRANSACTIONS
-    capabilities = Capabilities(
-        mode=Mode.TRANSACTIONAL if replicated else Mode.SINGLE_DOCUMENT,
-        product=f"mongod {version}"
-        + (f", replica set {hello['setName']}" if "setName" in hello else ", standalone"),
-        transactions=replicated,
-        change_streams=replicated,
-        leases=True,
-        server_code=True,
-    )
-    kind: type[MongoBackend] = TransactionalBackend if replicated else SingleDocumentBackend
-    return kind(client, name, server, capabilities)  # type: ignore[return-value]
+    return open_server(settings, write=write)

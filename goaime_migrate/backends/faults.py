@@ -82,7 +82,9 @@ def _of_operation(error: OperationFailure, text: str) -> errors.MigrateError:
         )
     if error.has_error_label("TransientTransactionError") or error.has_error_label("RetryableWriteError"):
         return unreachable(message)
-    return errors.OperationFailed(f"the server refused: {message or text}")
+    return errors.OperationFailed(
+        f"the server refused: {message or text}", hint="remove the cause, then run the command again"
+    )
 
 
 def _message(error: OperationFailure) -> str:

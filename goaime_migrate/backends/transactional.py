@@ -11,7 +11,6 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
-from pymongo.write_concern import WriteConcern
 
 from goaime_migrate.backends import updates
 from goaime_migrate.backends.base import Changes, Collision, Committed, GuardFailed, Reader
@@ -73,7 +72,7 @@ class TransactionalBackend(MongoBackend):
         session = self._session
         session.start_transaction(
             read_concern=ReadConcern("snapshot"),
-            write_concern=WriteConcern("majority", wtimeout=30_000),
+            write_concern=self._db.write_concern,
             read_preference=ReadPreference.PRIMARY,
             max_commit_time_ms=30_000,
         )

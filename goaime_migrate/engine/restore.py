@@ -7,7 +7,7 @@ so that a restore that was cut off goes on, and a later `down` (or `up`) is exac
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -28,7 +28,7 @@ from goaime_migrate.engine.chain import Chain
 from goaime_migrate.engine.journal import Entry, Kind, Segment, digest
 from goaime_migrate.engine.reconcile import Found, Restored, backward
 from goaime_migrate.engine.runner import Runner
-from goaime_migrate.errors import Conflicts, Contended, MigrationFailed
+from goaime_migrate.errors import Conflicts, Contended, DuplicateKey, MigrationFailed
 from goaime_migrate.events import BatchCommitted
 from goaime_migrate.ledger import FORMAT, PassRecord
 from goaime_migrate.results import Conflict, Counts, DownPreview, OnConflict
@@ -83,9 +83,16 @@ class Judge:
         self._replay = replay
 
     def documents(
-        self, reader: Reader, entries: Sequence[Entry], targets: Sequence[Entry | None]
+        self,
+        reader: Reader,
+        entries: Sequence[Entry],
+        targets: Sequence[Entry | None],
+        refused: Mapping[bytes, tuple[str, ...]] = {},
     ) -> tuple[list[Write], Outcome]:
-        """What to write to take these documents back, and how they were found."""
+        """What to write to take these documents back, and how they were found.
+
+        `refused`: ids that a unique index does not let go back, with its fields.
+        """
         found = reader.by_ids(self._record.collection, [entry.id for entry in entries])
         current = {raw.id_of(document): document for document in found}
         writes: list[Write] = []
@@ -93,6 +100,8 @@ class Judge:
         for entry, target in zip(entries, targets, strict=True):
             if entry.id in current:
                 restored = self._restored(current[entry.id], entry, target)
+                if entry.id in refused:
+                    restored = Restored(Found.CONFLICT, current[entry.id], refused[entry.id])
                 self._note(entry, restored, outcome)
                 if restored.document != current[entry.id]:
                     writes.append(Write(entry.id, current[entry.id], restored.document))
@@ -173,9 +182,12 @@ def lowered(segment: Segment, target: int, targets: Sequence[Entry | None]) -> S
 
 
 def segment_keys(reader: Reader, pass_id: str) -> list[str]:
-    """The keys of a pass's segments in the order in which they are taken back."""
-    tail, scan, canary = (journal.keys(reader, pass_id, kind) for kind in (Kind.TAIL, Kind.SCAN, Kind.CANARY))
-    return [*reversed(tail), *scan, *reversed(canary)]
+    """The keys of a pass's segments in the order in which they are taken back: that of `up`, backwards.
+
+    So a unique index that let every document forward lets it back again.
+    """
+    kinds = (Kind.TAIL, Kind.SCAN, Kind.CANARY)
+    return [key for kind in kinds for key in reversed(journal.keys(reader, pass_id, kind))]
 
 
 def preview(reader: Reader, record: PassRecord, judge: Judge) -> Outcome:
@@ -219,7 +231,7 @@ class Restore:
                 total.add(attempt.outcome)
                 self.runner.emit(BatchCommitted(self.versions, done, self.total))
                 self.runner.worked(attempt.documents)
-                if place.key is None:
+                if place.key != key:
                     break
         if self.reverse is not None:
             total.born = born.Reversal(
@@ -263,14 +275,21 @@ class Restore:
         """Take a segment back, or as much of it as can be without colliding with the application."""
         size: int | None = None
         tries = 0
+        refused: dict[bytes, tuple[str, ...]] = {}
         while True:
-            attempt = _Attempt(self, key, place, size)
+            attempt = _Attempt(self, key, place, size, refused)
             try:
                 missed = self.runner.transact(attempt.work).missed
             except GuardFailed:
                 if self.runner.partition(self._id)["seq"] == place.seq:
                     raise self.runner.fenced() from None
                 return attempt
+            except DuplicateKey as error:
+                identity = attempt.identity(error)
+                if identity is None or identity in refused:
+                    raise
+                refused[identity] = () if error.field is None else (error.field.partition(".")[0],)
+                continue
             except Collision as error:
                 size = max(1, attempt.documents // 2)
                 tries += attempt.documents <= 1
@@ -290,7 +309,7 @@ class Restore:
 
 @dataclass(frozen=True)
 class _Place:
-    """How far a restore has come: within the segment `key`, `offset` entries are done."""
+    """How far a restore has come: within the segment `key`, the last `offset` entries are done."""
 
     seq: int
     key: str | None
@@ -298,36 +317,52 @@ class _Place:
 
 
 class _Attempt:
-    """One unit of work of a restore: `size` entries of a segment, or all that are left of it."""
+    """One unit of work of a restore: `size` entries of a segment, or all that are left of it; the last come first."""
 
-    def __init__(self, restore: Restore, key: str, place: _Place, size: int | None) -> None:
+    def __init__(
+        self,
+        restore: Restore,
+        key: str,
+        place: _Place,
+        size: int | None,
+        refused: Mapping[bytes, tuple[str, ...]],
+    ) -> None:
         self._restore = restore
         self._key = key
         self._place = place
         self._size = size
-        self.next = replace(place, seq=place.seq + 1, key=None, offset=0)
+        self._refused = refused
+        self._ids: list[bytes] = []
+        self.next = _Place(place.seq + 1, None, 0)
         self.outcome = Outcome()
         self.documents = 0
+
+    def identity(self, error: DuplicateKey) -> bytes | None:
+        """The raw `_id` of the document that an error is about."""
+        wanted = raw.encode({"_id": error.id})
+        return next((i for i in self._ids if raw.encode({"_id": raw.id_value(i)}) == wanted), None)
 
     def work(self, reader: Reader) -> Changes:
         """Read a segment and its documents, and say what to change."""
         restore, place = self._restore, self._place
         segment = journal.read(reader, self._key)
         if segment is None or segment.level <= restore.target:
+            self.next = replace(place, seq=place.seq + 1)
             return Changes(last=(self._move(),))
-        start = place.offset if place.key == self._key else 0
-        stop = len(segment.entries) if self._size is None else min(start + self._size, len(segment.entries))
-        whole = restore.judge.targets(reader, segment.entries)
-        writes, self.outcome = restore.judge.documents(reader, segment.entries[start:stop], whole[start:stop])
+        stop = len(segment.entries) - (place.offset if place.key == self._key else 0)
+        start = 0 if self._size is None else max(0, stop - self._size)
+        entries, whole = segment.entries[start:stop], restore.judge.targets(reader, segment.entries)
+        writes, self.outcome = restore.judge.documents(reader, entries, whole[start:stop], self._refused)
         self.documents = stop - start
+        self._ids = [entry.id for entry in entries]
         puts: list[RecordChange] = []
-        if stop == len(segment.entries):
+        if start == 0:
             puts = lowered(segment, restore.target, whole).puts()
         else:
-            self.next = replace(self.next, key=self._key, offset=stop)
+            self.next = replace(self.next, key=self._key, offset=len(segment.entries) - start)
         return Changes(
             collection=restore.record.collection,
-            writes=writes,
+            writes=writes[::-1],
             last=(*puts, self._move()),
             bypass_validation=True,
         )

@@ -43,7 +43,8 @@ class CreateIndex(StateOperation):
         assert self.collection is not None
         if _named(backend, self.collection, self.name):
             return {"kind": "nothing"}
-        return {"kind": "drop_index", "collection": self.collection, "name": self.name}
+        made = self.collection not in backend.collections()
+        return {"kind": "drop_index", "collection": self.collection, "name": self.name, "made": made}
 
     def apply(self, backend: Backend, undo: Document) -> None:
         assert self.collection is not None
@@ -101,7 +102,10 @@ def _named(backend: Backend, collection: str, name: str) -> Document | None:
 
 @undoes("drop_index")
 def _drop(backend: Backend, undo: Document) -> None:
-    if _named(backend, undo["collection"], undo["name"]):
+    """Drop the index; with it the collection, if it was made for its sake and is still empty."""
+    if undo["made"] and not backend.count(undo["collection"], {}, limit=1):
+        backend.drop_collection(undo["collection"])
+    elif _named(backend, undo["collection"], undo["name"]):
         backend.drop_index(undo["collection"], undo["name"])
 
 

@@ -37,6 +37,7 @@ _KEPT = (
     "description",
     "title",
 )
+_DEFAULTS = {"validationLevel": "strict", "validationAction": "error"}
 _LISTS = ("anyOf", "allOf", "oneOf")
 _FORMATS = {"date-time": ["date"], "binary": ["binData"]}
 _EXCLUSIVE = (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum"))
@@ -75,13 +76,13 @@ class SetValidator(StateOperation):
         if info is None:
             return {"kind": "remove_validated", "collection": self.collection}
         old = {name: info.options[name] for name in self.options if name in info.options}
-        whole = {"validator": {}, "validationLevel": "strict", "validationAction": "error", **old}
+        whole = {"validator": {}, **_DEFAULTS, **old}
         return {"kind": "set_options", "collection": self.collection, "options": whole}
 
     def apply(self, backend: Backend, undo: Document) -> None:
         assert self.collection is not None
         if self.collection in backend.collections():
-            backend.set_options(self.collection, self.options)
+            _set(backend, self.collection, self.options)
         else:
             backend.create_collection(self.collection, self.options)
 
@@ -89,7 +90,14 @@ class SetValidator(StateOperation):
 @undoes("set_options")
 def _set_options(backend: Backend, undo: Document) -> None:
     if undo["collection"] in backend.collections():
-        backend.set_options(undo["collection"], undo["options"])
+        _set(backend, undo["collection"], undo["options"])
+
+
+def _set(backend: Backend, collection: str, options: Document) -> None:
+    """Set a validator. A level and an action that are in force already are left unsaid: no server forgets them."""
+    now = {**_DEFAULTS, **backend.collections()[collection].options}
+    changed = {k: v for k, v in options.items() if k == "validator" or now[k] != v}
+    backend.set_options(collection, changed)
 
 
 @undoes("remove_validated")

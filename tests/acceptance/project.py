@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from tests.world import World
+from tests.world import World, succeeded
 
 COMMAND = (sys.executable, "-m", "goaime_migrate")
 PATIENCE_S = 60.0
@@ -174,6 +174,10 @@ class Project:
         """Migration files, numbered in this order."""
         for number, source in enumerate(sources, 1):
             self.world.write(f"{number:04d}_step_{number}.py", source)
+
+    def applied(self, target: str | None = None) -> None:
+        """Apply migrations in this process, where they are only the ground on which a test stands."""
+        succeeded(self.world.up(target))
 
     # processes
 

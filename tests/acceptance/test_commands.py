@@ -92,7 +92,7 @@ def test_commands_that_read_write_nothing_at_all(project: Project) -> None:
         project.ok(*command.split())
     assert project.fingerprint() == before
 
-    project.ok("up", "0001")
+    project.applied("0001")
     before = project.fingerprint()
     for command in ["status", "plan", "verify", "plan --down", "down --dry-run", "repair --dry-run"]:
         project.ok(*command.split())
@@ -121,7 +121,7 @@ def test_status_check_tells_problems_before_pending_versions(project: Project) -
     assert project.run("status").code == 0
     assert project.run("status", "--check").code == 3
 
-    project.ok("up")
+    project.applied()
     assert project.run("status", "--check").code == 0
 
     project.write(GREETING.replace("Hello", "Good morning"), INDEX)
@@ -161,7 +161,7 @@ def test_a_failure_names_the_document_and_up_goes_on_after_it_is_mended(project:
 
 def test_verify_finds_a_broken_document(project: Project) -> None:
     project.write(LETTERS)
-    project.ok("up")
+    project.applied()
     project.world.insert("people", [{"_id": 9, "name": "Newton"}])
 
     broken = project.run("verify", "--json")
@@ -183,7 +183,7 @@ def test_verify_finds_a_broken_document(project: Project) -> None:
 def test_what_asks_refuses_where_nobody_can_answer(project: Project, command: str) -> None:
     project.write(GREETING)
     if command != "stamp head":
-        project.ok("up")
+        project.applied()
     if command == "repair":
         project.write(GREETING.replace("Hello", "Hi"))
     before = project.fingerprint()
@@ -200,7 +200,7 @@ def test_what_asks_refuses_where_nobody_can_answer(project: Project, command: st
 
 def test_down_without_a_way_back_touches_nothing(project: Project) -> None:
     project.write(GREETING, PLAIN, LETTERS)
-    project.ok("up")
+    project.applied()
     before = project.fingerprint()
 
     refused = project.run("down", "base", "--yes", "--json")
@@ -224,7 +224,7 @@ def test_stamp_records_without_running(project: Project) -> None:
 
 def test_repair_accepts_edited_files_and_drops_removed_ones(project: Project) -> None:
     project.write(GREETING, INDEX, LETTERS)
-    project.ok("up")
+    project.applied()
     project.write(GREETING.replace("Hello", "Hi"))
     (project.world.folder / "0003_step_3.py").unlink()
     assert project.run("status", "--check").code == 4
@@ -263,14 +263,14 @@ def test_a_canary_is_partial_and_the_next_up_completes_it(project: Project) -> N
 )
 def test_targets(embedded: Project, first: str, then: str, states: str) -> None:
     embedded.write(GREETING, INDEX, LETTERS)
-    embedded.world.up(first)
+    embedded.applied(first)
     embedded.ok(*then.split())
     assert list(embedded.state().values()) == states.split()
 
 
 def test_a_target_that_is_passed_says_how_to_go_back(embedded: Project) -> None:
     embedded.write(GREETING, INDEX, LETTERS)
-    embedded.ok("up")
+    embedded.applied()
     assert embedded.ok("up", "2").out == "already at 0003; to go back: down 0002\n"
     assert embedded.json("down", "3", "--yes")["message"] == "already at 0003"
 
@@ -278,7 +278,7 @@ def test_a_target_that_is_passed_says_how_to_go_back(embedded: Project) -> None:
 @pytest.mark.parametrize("words", ["up 7", "up step", "up Step_1", "down nothing --yes", "stamp 9 --yes"])
 def test_a_target_that_names_no_version_or_several_is_a_usage_error(embedded: Project, words: str) -> None:
     embedded.write(GREETING, INDEX, LETTERS)
-    embedded.ok("up", "1")
+    embedded.applied("1")
     refused = embedded.run(*words.split(), "--json")
     assert refused.code == 2
     assert refused.json["error"]["code"] == "GM106"
@@ -312,7 +312,7 @@ def test_wait_ends_at_once_at_head_and_with_3_when_its_time_is_over(project: Pro
     assert set(waited.json) == STATUS
     assert waited.json["error"]["code"] == "GM501"
 
-    project.ok("up")
+    project.applied()
     assert project.json("wait", "--timeout", "0.2")["current"] == "0001"
 
 

@@ -190,3 +190,10 @@ def test_the_first_two_commands_are_the_demo_and_the_tests() -> None:
     assert commands == ["python3 dev demo", "python3 dev test"]
     assert shutil.which("python3")
     assert (REPOSITORY / "dev").exists()
+
+
+def test_every_file_of_the_architecture_exists() -> None:
+    listed = README.partition("## Architecture")[2].partition("```\n")[2].partition("```")[0]
+    names = re.findall(r"(?:^|\s{2,})([a-z_]+(?:\.py|/))(?=\s)", listed, re.MULTILINE)
+    assert len(names) > 10
+    assert [name for name in names if not (REPOSITORY / "goaime_migrate" / name).exists()] == []

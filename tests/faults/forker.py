@@ -1,6 +1,6 @@
 """Forks a ready-made process for every run: all imports are done once, so that hundreds of runs take no time.
 
-It reads one request a line from stdin, ``{"id", "argv", "output", "strikes", "constants", "record", "pause"}``, and
+It reads one request a line from stdin, ``{"id", "argv", "output", "strikes", "constants", "record", "files"}``, and
 writes ``{"id", "pid"}`` when the run has begun and ``{"id", "status"}`` when it has ended. It has no threads and no
 client of its own. Its children die with it, and it dies with whoever started it.
 """
@@ -46,19 +46,25 @@ class Striker(monitoring.CommandListener):
     def started(self, event: monitoring.CommandStartedEvent) -> None:
         """Count the command; strike before it is sent, or arm what strikes later."""
         named = event.command.get(event.command_name)
-        collection = named if isinstance(named, str) else event.command.get("collection", "")
-        with self._guard:
-            self._note(event.command_name, collection)
-            due = [strike for strike in self._strikes if _matches(strike, event.command_name, collection)]
-            due = [strike for strike in due if _counted_down(strike)]
         self._armed.signal = None
-        for strike in due:
-            if strike["moment"] == "before":
-                _strike(strike["signal"])
-            elif strike["moment"] == "sent":
+        for strike in self.about_to(
+            event.command_name, named if isinstance(named, str) else event.command.get("collection", "")
+        ):
+            if strike["moment"] == "sent":
                 self._armed.signal = strike["signal"]
             else:
                 self._after[event.request_id] = strike["signal"]
+
+    def about_to(self, command: str, collection: str) -> list[dict[str, Any]]:
+        """Count it and strike; what strikes later is returned."""
+        with self._guard:
+            self._note(command, collection)
+            due = [strike for strike in self._strikes if _matches(strike, command, collection)]
+            due = [strike for strike in due if _counted_down(strike)]
+        for strike in due:
+            if strike["moment"] == "before":
+                _strike(strike["signal"])
+        return [strike for strike in due if strike["moment"] != "before"]
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
         """Strike where the reply has come and nobody has seen it."""
@@ -83,6 +89,24 @@ class Striker(monitoring.CommandListener):
         if self._record is not None:
             self._record.write(json.dumps([command, collection]) + "\n")
             self._record.flush()
+
+
+class FileStriker:
+    """The same for files: strikes before the n-th change of a directory."""
+
+    CHANGES = frozenset({"os.mkdir", "os.remove", "os.rename", "os.rmdir", "open"})
+
+    def __init__(self, striker: Striker, folder: str) -> None:
+        self._striker = striker
+        self._folder = folder
+        sys.addaudithook(self._seen)
+
+    def _seen(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event not in self.CHANGES or not str(arguments[0]).startswith(self._folder):
+            return
+        if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)):
+            return
+        self._striker.about_to(event, "")
 
 
 def _matches(strike: dict[str, Any], command: str, collection: str) -> bool:
@@ -112,7 +136,10 @@ def _run(request: dict[str, Any]) -> int:
         assert hasattr(sys.modules[f"goaime_migrate.{module}"], name), path
         setattr(sys.modules[f"goaime_migrate.{module}"], name, value)
     if request["strikes"] or request["record"]:
-        monitoring.register(Striker(request["strikes"], request["record"]))
+        striker = Striker(request["strikes"], request["record"])
+        monitoring.register(striker)
+        if request["files"]:
+            FileStriker(striker, request["files"])
     try:
         return goaime_main(request["argv"])
     except BaseException:  # noqa: BLE001 (the log must have it, whatever it is)

@@ -161,6 +161,7 @@ class Forker:
             "strikes": [asdict(strike) for strike in strikes],
             "constants": dict(constants or {}),
             "record": None if record is None else str(record),
+            "files": world.uri.removeprefix("dump:") if world.embedded else None,
         }
         run = self._runs[number] = Run(output)
         assert self._popen.stdin is not None

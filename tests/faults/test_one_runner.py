@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 import pytest
 
-from goaime_migrate.backends.base import LOCK, LOG, PROGRESS, RECORDS
+from goaime_migrate.backends.base import LOCK, LOG, PROGRESS, RECORDS, TAIL
 from tests.faults.runs import Forker, Run, Strike, eventually
 from tests.faults.workload import Bank, bank
 from tests.servers import Mongod, ReplicaSet
@@ -19,6 +19,8 @@ from tests.world import World
 UP = ("up",)
 DOWN = ("down", "base", "--yes")
 SHORT_LEASE = {"lock.TTL_S": 1.5, "lock.HEARTBEAT_S": 0.3, "lock.MARGIN_S": 0.3}
+WRONG_CLOCK = {"lock.TTL_S": 1.5, "lock.HEARTBEAT_S": 60.0, "lock.MARGIN_S": -60.0}
+"""A run that believes in its lease long after it has ended: nothing stops it but the fence."""
 LEASE_LOST, LOCK_HELD = 7, 6
 
 FREEZES = {
@@ -34,18 +36,20 @@ FREEZES = {
 }
 
 
-def everything(world: World) -> dict[str, dict[bytes, bytes]]:
+def everything(world: World, *but: str) -> dict[str, dict[bytes, bytes]]:
     """All documents of all collections."""
     with world.client() as client:
         names = client[world.database].list_collection_names()
-    return {name: world.raws(name) for name in names}
+    return {name: world.raws(name) for name in names if name not in but}
 
 
 @contextmanager
-def frozen(forker: Forker, world: World, *argv: str, strike: Strike) -> Iterator[Run]:
+def frozen(
+    forker: Forker, world: World, *argv: str, strike: Strike, constants: Mapping[str, float] = SHORT_LEASE
+) -> Iterator[Run]:
     """A run that has stopped itself; it is let go on at the end, whatever happens."""
     stop = Strike(strike.command, strike.collection, strike.nth, strike.moment, signal.SIGSTOP)
-    run = forker.start(world, *argv, strikes=[stop], constants=SHORT_LEASE)
+    run = forker.start(world, *argv, strikes=[stop], constants=constants)
     try:
         run.wait_until_frozen()
         yield run
@@ -98,13 +102,13 @@ def test_a_run_that_was_frozen_longer_than_its_lease_writes_nothing_when_it_wake
 ) -> None:
     this = bank(one)
 
-    with frozen(forker, one, *UP, strike=strike) as run:
+    with frozen(forker, one, *UP, strike=strike, constants=WRONG_CLOCK) as run:
         forker.succeed(one, *UP, timeout=15)
         this.is_up()
-        left = everything(one)
+        left = everything(one, TAIL)
     assert run.wait() == LEASE_LOST, run.output
 
-    assert everything(one) == left
+    assert everything(one, TAIL) == left
     this.is_up()
     forker.succeed(one, *DOWN)
     this.is_down()

@@ -19,6 +19,8 @@ DOCUMENTS = [
     {"_id": 3, "b": None},
     {"_id": 4},
 ]
+DEFAULTS = [("validationLevel", "strict"), ("validationAction", "error")]
+"""What a server says of a validator once it was told, and means where it says nothing."""
 STATE = tuple[dict[str, dict[bytes, bytes]], Any]
 
 
@@ -37,7 +39,10 @@ def shop(world: World) -> World:
 
 def state(world: World) -> STATE:
     """All documents with their bytes, and the catalogue."""
-    catalogue = world.catalogue()
+    catalogue = {
+        name: ({k: v for k, v in options.items() if (k, v) not in DEFAULTS}, indexes)
+        for name, (options, indexes) in world.catalogue().items()
+    }
     return {name: world.raws(name) for name in catalogue}, catalogue
 
 
@@ -108,7 +113,8 @@ def test_a_pipeline_changes_documents_on_the_server(shop: World) -> None:
     pipeline = '[{"$set": {"twice": {"$multiply": ["$a", 2]}, "b": "$$REMOVE"}}, {"$unset": "c"}]'
     result, after = there_and_back(shop, f'UpdateDocuments("c", {pipeline}, where={{"a": {{"$exists": True}}}})')
     assert found(after)[:2] == [{"_id": 1, "a": 1, "twice": 2}, {"_id": 2, "a": 2, "twice": 4}]
-    assert type(found(after)[1]["twice"]) is Int64
+    if shop.kind != EMBEDDED:  # where Int64 times int32 is an int32
+        assert type(found(after)[1]["twice"]) is Int64
     assert result.documents.changed == 2
 
 
@@ -154,7 +160,6 @@ def test_a_filter_that_the_result_no_longer_matches_is_fine(shop: World) -> None
         pytest.param('"a"', {"a": 1}, {}, id="one field"),
         pytest.param('[("a", 1), ("b", -1)]', {"a": 1, "b": -1}, {}, id="two fields"),
         pytest.param('"b", sparse=True', {"b": 1}, {"sparse": True}, id="sparse"),
-        pytest.param('"_id", name="ids", expireAfterSeconds=None', {"_id": 1}, None, id="on _id"),
         pytest.param(
             '"a", unique=True, partialFilterExpression={"a": {"$gt": 0}}',
             {"a": 1},
@@ -164,9 +169,7 @@ def test_a_filter_that_the_result_no_longer_matches_is_fine(shop: World) -> None
         pytest.param('[("at", 1)], expireAfterSeconds=3600', {"at": 1}, {"expireAfterSeconds": 3600}, id="expiring"),
     ],
 )
-def test_an_index_is_created(shop: World, source: str, key: dict[str, int], options: dict[str, Any] | None) -> None:
-    if options is None:
-        return
+def test_an_index_is_created(shop: World, source: str, key: dict[str, int], options: dict[str, Any]) -> None:
     _, after = there_and_back(shop, f'CreateIndex("c", {source}, name="new")')
     (index,) = [i for i in after[1]["c"][1] if i["name"] == "new"]
     assert dict(index["key"]) == key

@@ -166,11 +166,15 @@ class Collection:
     def _refused(self, taken: Taken, effects: Effects | None = None) -> DuplicateKey:
         both = [(effects or {}).get(key) or self.documents[key] for key in (taken.first, taken.second)]
         first, second = (raw.id_value(raw.id_of(document)) for document in both)
+        field = next(
+            (next(iter(spec["key"])) for spec in self.metadata.indexes if spec["name"] == taken.index), None
+        )
         return DuplicateKey(
             f"{self.name}: the documents {first!r} and {second!r} would have the same key "
             f"in the unique index {taken.index!r}",
             hint="make the values differ, or drop the index in an earlier migration",
             id=second,
+            field=field,
         )
 
 

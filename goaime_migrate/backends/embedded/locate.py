@@ -43,11 +43,19 @@ def check_writable(root: Path, database: str) -> None:
         )
 
 
+def _how_to_make(root: Path) -> str:
+    """A folder that comes with a generator of sample data is made by it."""
+    generator = root.parent / "sample.py"
+    if generator.is_file():
+        return f"make the sample database: python3 '{generator}' '{root}'"
+    return f"make a dump first: mongodump --db NAME --out '{root}'"
+
+
 def _folders(root: Path) -> list[str]:
     if not root.is_dir():
         raise FolderMissing(
             f"there is no folder {root}",
-            hint=f"make a dump first: mongodump --db NAME --out '{root}'",
+            hint=_how_to_make(root),
         )
     try:
         return sorted(
