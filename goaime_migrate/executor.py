@@ -19,8 +19,8 @@ from goaime_migrate import ledger as records
 from goaime_migrate.backends.base import PROGRESS, Delete, Filter, RecordChange
 from goaime_migrate.engine import up as walking
 from goaime_migrate.engine.chain import Step
+from goaime_migrate.engine.collector import forget
 from goaime_migrate.engine.runner import Runner
-from goaime_migrate.engine.tail import forget
 from goaime_migrate.engine.tally import Tally
 from goaime_migrate.errors import LeaseLost, MigrateError, MigrationFailed, PromiseFailed, Refused
 from goaime_migrate.events import Notice, StageFinished, StageStarted

@@ -8,9 +8,9 @@ from typing import Any
 from goaime_migrate.backends.base import Backend
 from goaime_migrate.engine import restore
 from goaime_migrate.engine.chain import Step
-from goaime_migrate.engine.preview import Preview, preview
+from goaime_migrate.engine.preview import Preview, Unfinished, preview
 from goaime_migrate.errors import MigrateError
-from goaime_migrate.ledger import Ledger
+from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import DocumentOperation, RunFunctions
 from goaime_migrate.planner import Facts, Plan, stages
@@ -45,21 +45,34 @@ def up(
     seen: dict[tuple[str, int], tuple[OperationPlan, Sequence[Sample], Sequence[str]]] = {}
     previews: list[Preview] = []
     before: dict[str, list[Step]] = {}
+    since: dict[str, list[Step]] = {}
     error: MigrateError | None = None
-    for group in stages(migrations, done):
+    pinned = _pinned(book, plan)
+    unfinished = None if pinned is None else Unfinished.of(backend, pinned.id)
+    for group in _groups(facts, plan, done, pinned):
         operation = group[0][0].operations[group[0][1]]
         if error is not None or not isinstance(operation, DocumentOperation):
             continue
         steps = [step_of(m, index) for m, index in group]
         try:
-            found = preview(backend, before.get(operation.collection, ()), steps, where)
+            resumed = pinned is not None and pinned.collection == operation.collection
+            resumes = pinned is not None and pinned.steps[0][:2] == (group[0][0].version, group[0][1])
+            found = preview(
+                backend,
+                before.get(operation.collection, ()),
+                steps,
+                where,
+                unfinished if resumed else None,
+                None if resumes else since.get(operation.collection, ()),
+            )
         except MigrateError as caught:
             error = caught
             continue
         previews.append(found)
-        before.setdefault(operation.collection, []).extend(
-            s for s in steps if s.where is None and not s.pipeline
-        )
+        plain = [s for s in steps if s.where is None and not s.pipeline]
+        before.setdefault(operation.collection, []).extend(plain)
+        if not resumes:
+            since.setdefault(operation.collection, []).extend(plain)
         for position, (m, index) in enumerate(group):
             counts = found.counts[position]
             text = m.operations[index].describe()
@@ -82,6 +95,23 @@ def up(
         sampled=max(sampled, default=None),
         message=plan.message,
     )
+
+
+def _pinned(book: Ledger, plan: Plan) -> PassRecord | None:
+    """The pass that `up` will go on with, if part of its documents are migrated."""
+    going_on = (p for p in book.open_passes if p.committed and p.target_level is None)
+    return next((p for p in going_on if set(p.versions) & set(plan.versions)), None)
+
+
+def _groups(
+    facts: Facts, plan: Plan, done: Mapping[str, int], pinned: PassRecord | None
+) -> list[list[tuple[Migration, int]]]:
+    """What `up` will do, pass by pass: first an unfinished one exactly as it was pinned."""
+    migrations = [facts.files[v] for v in plan.versions]
+    if pinned is None:
+        return stages(migrations, done)
+    first = [(facts.files[v], index) for v, index, _ in pinned.steps]
+    return [first, *stages(migrations, {**done, **{m.version: index + 1 for m, index in first}})]
 
 
 def _step(

@@ -89,6 +89,7 @@ class World:
         """What an application does: write a whole document, over the one with its `_id` if there is one."""
         identity = raw.id_of(document)
         if self.embedded:
+            self.dump.mkdir(parents=True, exist_ok=True)
             known = self.raws(collection) | {identity: document}
             (self.dump / f"{collection}.bson").write_bytes(b"".join(known.values()))
         else:

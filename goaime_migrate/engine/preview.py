@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from goaime_migrate.backends import raw
-from goaime_migrate.backends.base import Backend, Filter
+from goaime_migrate.backends.base import PROGRESS, Backend, Filter, Reader
+from goaime_migrate.backends.ordering import id_key
 from goaime_migrate.engine.chain import Chain, Changed, Step
-from goaime_migrate.engine.journal import Entry, Kind, Segment
+from goaime_migrate.engine.journal import Entry, Kind, Segment, entries_of
 from goaime_migrate.engine.scan import batches
 from goaime_migrate.engine.tally import Tally
 from goaime_migrate.engine.up import chain_of, require_capable
@@ -40,15 +41,48 @@ class Preview:
     notes: list[list[str]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """A pass that was interrupted, or a canary: some documents have its steps behind them already."""
+
+    id: str
+    ranges: tuple[tuple[bytes | None, bytes], ...]
+    """What has been examined: behind the first `_id`, up to the second."""
+
+    @classmethod
+    def of(cls, reader: Reader, pass_id: str) -> Unfinished:
+        """As the records say. Reads only."""
+        parts = reader.find(PROGRESS, {"pass": pass_id, "kind": "partition", "walk": str(Kind.SCAN)})
+        ranges = [(p["after"], bytes(p["cursor"])) for p in parts if p["seq"] and p["cursor"]]
+        return cls(pass_id, tuple((None if after is None else bytes(after), upto) for after, upto in ranges))
+
+    def migrated(self, reader: Reader, documents: Sequence[bytes]) -> set[bytes]:
+        """The ids of those that have been."""
+        ids = [raw.id_of(document) for document in documents]
+        return {i for i in ids if self._examined(i)} | set(entries_of(reader, self.id, ids))
+
+    def _examined(self, identity: bytes) -> bool:
+        key = id_key(identity)
+        return any((a is None or id_key(a) < key) and key <= id_key(upto) for a, upto in self.ranges)
+
+
 def preview(
-    backend: Backend, before: Sequence[Step], steps: Sequence[Step], canary: Filter | None
+    backend: Backend,
+    before: Sequence[Step],
+    steps: Sequence[Step],
+    canary: Filter | None,
+    unfinished: Unfinished | None = None,
+    since: Sequence[Step] | None = None,
 ) -> Preview:
-    """Run `steps` on documents as the not yet applied steps `before` them will leave them. Raises MigrationFailed."""
+    """Run `steps` on documents as the not yet applied steps `before` them will leave them. Raises MigrationFailed.
+
+    Documents that an `unfinished` pass has migrated need only the steps `since`; None where the steps are the pass's own.
+    """
     collection = steps[0].collection
     require_capable(backend, collection)
     where = {"$and": [w for w in (steps[0].where, canary) if w]} if steps[0].where or canary else None
     total = backend.count(collection, where)
-    measure = _Measure(backend, before, steps)
+    measure = _Measure(backend, before, steps, unfinished, since)
     if total <= EXHAUSTIVE:
         for batch in batches(backend, collection, where):
             measure.batch(batch)
@@ -62,8 +96,18 @@ def preview(
 class _Measure:
     """Adds up what batches show."""
 
-    def __init__(self, backend: Backend, before: Sequence[Step], steps: Sequence[Step]) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        before: Sequence[Step],
+        steps: Sequence[Step],
+        unfinished: Unfinished | None,
+        since: Sequence[Step] | None,
+    ) -> None:
         self._backend = backend
+        self._unfinished = unfinished
+        self._resumes = since is None
+        self._since = chain_of("plan", since, freeze=False) if since else None
         self._steps = tuple(steps)
         self._before = chain_of("plan", before, freeze=False) if before else None
         self._chain = chain_of("plan", steps, freeze=False)
@@ -76,7 +120,7 @@ class _Measure:
 
     def batch(self, documents: Sequence[bytes]) -> None:
         """One batch of documents."""
-        ready = _after(self._before, self._backend, documents)
+        ready = self._ready(documents)
         started = time.perf_counter()
         result = self._chain.run(self._backend, ready)
         self._seconds += time.perf_counter() - started
@@ -88,6 +132,15 @@ class _Measure:
         self._oplog += size + sum(len(c.after) for c in result.changed)
         for changed in result.changed:
             self._show(changed)
+
+    def _ready(self, documents: Sequence[bytes]) -> list[bytes]:
+        """The documents as the steps will meet them."""
+        if self._unfinished is None:
+            return _after(self._before, self._backend, documents)
+        migrated = self._unfinished.migrated(self._backend, documents)
+        fresh = [d for d in documents if raw.id_of(d) not in migrated]
+        rest = [] if self._resumes else [d for d in documents if raw.id_of(d) in migrated]
+        return _after(self._before, self._backend, fresh) + _after(self._since, self._backend, rest)
 
     def _show(self, changed: Changed) -> None:
         for position, touched in enumerate(changed.touched):

@@ -28,6 +28,7 @@ from goaime_migrate import TransformDocuments
 
 
 def add_greeting(person):
+    assert "greeting" not in person, "a document is greeted once"
     person["greeting"] = f"Hello {person['name']}"
 
 

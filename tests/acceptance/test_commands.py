@@ -242,6 +242,8 @@ def test_a_canary_is_partial_and_the_next_up_completes_it(project: Project) -> N
 
     assert [d["_id"] for d in project.world.documents("people") if "greeting" in d] == [1]
     assert project.state() == {"0001": "partial"}
+    (step,) = project.json("plan")["steps"]
+    assert [(o["matched"], o["changed"]) for o in step["operations"]] == [(4, 4)]
     project.ok("up")
     assert [d["greeting"] for d in project.world.documents("people")][:2] == ["Hello Ann", "Hello Bob"]
     assert project.state() == {"0001": "applied"}

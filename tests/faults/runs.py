@@ -72,6 +72,11 @@ class Run:
         return not self._ended.is_set()
 
     @property
+    def frozen(self) -> bool:
+        """Whether it has stopped itself."""
+        return _state(self.pid) == "T"
+
+    @property
     def output(self) -> str:
         """Everything that it has printed so far."""
         return self._output.read_text(errors="replace") if self._output.exists() else ""
@@ -93,9 +98,14 @@ class Run:
         self.send(signal.SIGKILL)
         self.wait()
 
+    def end_after(self, seconds: float) -> None:
+        """Kill it at that instant, wherever it is then, unless it has ended."""
+        self._ended.wait(seconds)
+        self.kill()
+
     def wait_until_frozen(self) -> None:
         """Wait until it has stopped itself."""
-        eventually(lambda: not self.running or _state(self.pid) == "T")
+        eventually(lambda: not self.running or self.frozen)
         assert self.running, f"it was to freeze and has ended with {self._status}:\n{self.output}"
 
     def thaw(self) -> None:

@@ -63,6 +63,36 @@ def test_killed_at_any_command_every_document_is_transformed_exactly_once(
     assert kill_everywhere(forker, bank(one, 80, mixed=True), tmp_path) > 60
 
 
+def test_killed_at_random_instants_again_and_again_it_comes_to_its_end(forker: Forker, one: World) -> None:
+    this = bank(one, 2_000)
+    choose = random.Random(1)
+
+    for argv, check in ((UP, this.is_up), (DOWN, this.is_down)) * 2:
+        for _ in range(6):
+            run = forker.start(one, *argv, batch_size=50)
+            run.end_after(choose.uniform(0.05, 0.5))
+        forker.succeed(one, *argv, batch_size=50)
+        check()
+
+
+def test_without_transactions_a_batch_whose_documents_have_left_the_filter_keeps_its_journal(
+    forker: Forker, alone: World
+) -> None:
+    this = bank(alone)
+    source = (alone.folder / "0002_convert.py").read_text()
+    (alone.folder / "0002_convert.py").unlink()
+    (alone.folder / "0001_add.py").write_text(
+        source.replace("rates=", 'where={"history": {"$exists": False}}, rates=')
+    )
+    strike = Strike("update", "schema_versions_progress", 5, "before")
+
+    assert killed_and_finished(forker, this, UP, strike)
+
+    assert all(len(document["history"]) == 1 for document in alone.documents("accounts"))
+    assert killed_and_finished(forker, this, DOWN, strike)
+    this.is_down()
+
+
 def test_without_transactions_a_killed_run_finds_in_the_journal_what_it_had_done(
     forker: Forker, alone: World, tmp_path: Path
 ) -> None:

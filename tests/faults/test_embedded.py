@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from itertools import count
 from pathlib import Path
 
-from tests.faults.runs import Forker, Strike, recorded
+import pytest
+
+from tests.faults.runs import Forker, Strike
 from tests.faults.workload import Bank, bank
 from tests.world import World
 
@@ -13,51 +17,64 @@ UP = ("up",)
 DOWN = ("down", "base", "--yes")
 
 
-def states(forker: Forker, world: World) -> set[str]:
-    """What a reader sees, without repairing anything."""
+@pytest.fixture
+def dump(tmp_path: Path) -> World:
+    """An empty dump directory."""
+    (tmp_path / "dump").mkdir()
+    return World("embedded", f"dump:{tmp_path / 'dump'}", "goaime", tmp_path / "migrations")
+
+
+def state(forker: Forker, world: World) -> str:
+    """What a reader sees, who repairs nothing."""
     run = forker.succeed(world, "status", "--json")
-    return {version["state"] for version in json.loads(run.output)["versions"]}
-
-
-def kill_everywhere(forker: Forker, this: Bank, argv: tuple[str, ...], changes: int) -> set[str]:
-    """Kill a run before each change that it makes to the directory, and let the next finish; what was found between."""
-    world, found = this.world, set[str]()
-    other, old = (DOWN, "pending") if argv == UP else (UP, "applied")
-    for nth in range(1, changes + 1):
-        assert forker.run(world, *argv, strikes=[Strike(nth=nth)]) == -9
-        (state,) = states(forker, world)
-        found.add(state)
-        if state == old:
-            this.check(this.before if argv == UP else this.after)
-            forker.succeed(world, *argv)
-        forker.succeed(world, *other)
-        this.check(this.before if argv == UP else this.after)
-        assert not (world.dump.parent / ".goaime-migrate").exists()
+    (found,) = {version["state"] for version in json.loads(run.output)["versions"]}
+    assert isinstance(found, str)
     return found
+
+
+def kill_everywhere(forker: Forker, this: Bank, argv: tuple[str, ...], back: tuple[str, ...]) -> Counter[str]:
+    """Kill a run before each change that it makes to the directory, and go there and back; what was found between."""
+    world, found = this.world, Counter[str]()
+    old, images = ("pending", this.before) if argv == UP else ("applied", this.after)
+    for nth in count(1):
+        if forker.run(world, *argv, strikes=[Strike(nth=nth)]) == 0:
+            forker.succeed(world, *back)
+            return found
+        found[state(forker, world)] += 1
+        if state(forker, world) == old:
+            this.check(images)
+            forker.succeed(world, *argv)
+        forker.succeed(world, *back)
+        this.check(images)
+        assert not (world.dump.parent / ".goaime-migrate").exists()
+    raise AssertionError("it never came to its end")
 
 
 def test_killed_at_any_change_of_the_directory_a_run_leaves_the_old_or_the_new_generation(
+    forker: Forker, dump: World
+) -> None:
+    this = bank(dump)
+    forker.succeed(dump, *UP)  # the first one has more files to make
+
+    downs = kill_everywhere(forker, this, DOWN, UP)
+    forker.succeed(dump, *DOWN)
+    this.is_down()
+    ups = kill_everywhere(forker, this, UP, DOWN)
+
+    assert min(ups["pending"], ups["applied"], downs["pending"], downs["applied"]) > 3
+
+
+def test_killed_at_any_change_of_its_first_run_it_leaves_a_dump_that_up_takes(
     forker: Forker, tmp_path: Path
 ) -> None:
-    (tmp_path / "dump").mkdir()
-    world = World("embedded", f"dump:{tmp_path / 'dump'}", "goaime", tmp_path / "migrations")
-    this = bank(world)
-    forker.succeed(world, *UP, record=tmp_path / "up")
-    this.is_up()
-
-    downs = kill_everywhere_downs(forker, this, tmp_path)
-    ups = kill_everywhere(forker, this, UP, len(recorded(tmp_path / "up")))
-
-    assert ups == {"pending", "applied"}
-    assert downs == {"pending", "applied"}
-
-
-def kill_everywhere_downs(forker: Forker, this: Bank, folder: Path) -> set[str]:
-    """The same for the way down, which begins and ends migrated; the last one leaves it taken back."""
-    forker.succeed(this.world, *DOWN, record=folder / "down")
-    this.is_down()
-    forker.succeed(this.world, *UP)
-    found = kill_everywhere(forker, this, DOWN, len(recorded(folder / "down")))
-    forker.succeed(this.world, *DOWN)
-    this.is_down()
-    return found
+    for nth in range(1, 100, 4):
+        (tmp_path / str(nth)).mkdir()
+        world = World("embedded", f"dump:{tmp_path / str(nth)}", "goaime", tmp_path / "migrations")
+        this = bank(world)
+        status = forker.run(world, *UP, strikes=[Strike(nth=nth)])
+        forker.succeed(world, *UP)
+        forker.succeed(world, *DOWN)
+        this.is_down()
+        if status == 0:
+            return
+    raise AssertionError("it never came to its end")

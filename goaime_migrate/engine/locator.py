@@ -1,0 +1,54 @@
+"""Finding documents in the journal of a pass by their `_id`."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from goaime_migrate.backends.base import JOURNAL, Reader
+from goaime_migrate.backends.ordering import id_key
+from goaime_migrate.engine import journal
+from goaime_migrate.engine.journal import Entry, Kind
+
+
+@dataclass
+class Known:
+    """Journal entries by id, and the ids that were examined and left alone."""
+
+    entries: dict[bytes, Entry] = field(default_factory=dict)
+    unchanged: set[bytes] = field(default_factory=set)
+
+
+class Locator:
+    """The scanned ranges of a pass that has been walked to its end, in the order of `_id`s."""
+
+    def __init__(self, reader: Reader, pass_id: str) -> None:
+        self._reader = reader
+        heads = [
+            head
+            for head in reader.find(
+                JOURNAL, journal.of_kind(pass_id, Kind.SCAN), sort=[("_id", 1)], fields=["upto"]
+            )
+            if "upto" in head  # the first record of a segment
+        ]
+        self._ends: list[tuple[Any, str]] = [
+            (id_key(bytes(head["upto"])), head["_id"][:-3]) for head in heads if head["upto"] is not None
+        ]
+        self._last = next((head["_id"][:-3] for head in heads if head["upto"] is None), None)
+
+    def _key(self, identity: bytes) -> str | None:
+        """The key of the segment in whose range an id lies; None beyond all ranges."""
+        at = bisect_left(self._ends, (id_key(identity), ""))
+        return self._ends[at][1] if at < len(self._ends) else self._last
+
+    def scanned(self, ids: Sequence[bytes]) -> Known:
+        """What the scan did with these documents."""
+        wanted, known = set(ids), Known()
+        for key in dict.fromkeys(map(self._key, ids)):
+            segment = journal.read(self._reader, key) if key else None
+            if segment is not None:
+                known.entries.update((e.id, e) for e in segment.entries if e.id in wanted)
+                known.unchanged.update(wanted.intersection(segment.unchanged))
+        return known
