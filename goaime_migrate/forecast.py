@@ -8,6 +8,7 @@ from typing import Any
 from goaime_migrate.backends.base import Backend
 from goaime_migrate.engine import restore
 from goaime_migrate.engine.chain import Step
+from goaime_migrate.engine.judge import Outcome
 from goaime_migrate.engine.preview import Preview, Unfinished, preview
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.ledger import Ledger, PassRecord
@@ -146,7 +147,7 @@ def _step(
 
 def down(backend: Backend, facts: Facts, book: Ledger, plan: Plan) -> PlanResult:
     """What taking back would find, counted over the whole journal."""
-    total = restore.Outcome()
+    total = Outcome()
     counted: dict[str, list[OperationPlan]] = {v: [] for v in plan.versions}
     for group in reverse_groups(book.versions, plan.versions):
         version, index = group[0]

@@ -15,7 +15,8 @@ from goaime_migrate.backends.base import PROGRESS, Delete, RecordChange
 from goaime_migrate.engine import up as walking
 from goaime_migrate.engine.chain import Chain
 from goaime_migrate.engine.journal import Kind, clear, drop_kind
-from goaime_migrate.engine.restore import Judge, Restore
+from goaime_migrate.engine.judge import Judge
+from goaime_migrate.engine.restore import Restore
 from goaime_migrate.errors import LeaseLost, MigrateError, MigrationFailed
 from goaime_migrate.events import StageFinished, StageStarted
 from goaime_migrate.ledger import PassRecord, VersionRecord

@@ -48,6 +48,13 @@ def written(current: bytes, entry: Entry) -> bool:
     return digest(current) == entry.after_hash
 
 
+def reappeared(current: bytes, entry: Entry) -> bool:
+    """Whether a restored document has a field again that is, to the byte, what the migration had written."""
+    now, before = dict(raw.elements(current)), dict(raw.elements(entry.before))
+    names = ((text.encode("utf-8", "surrogateescape"), made) for text, made in entry.fields.items() if made)
+    return any(_hash(now.get(name)) == made and now.get(name) != before.get(name) for name, made in names)
+
+
 class Found(Enum):
     """How `down` found a document."""
 

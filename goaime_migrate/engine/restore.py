@@ -7,9 +7,10 @@ so that a restore that was cut off goes on, and a later `down` (or `up`) is exac
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import (
@@ -21,164 +22,20 @@ from goaime_migrate.backends.base import (
     Put,
     Reader,
     RecordChange,
-    Write,
 )
-from goaime_migrate.engine import born, journal
+from goaime_migrate.engine import born, collector, journal
+from goaime_migrate.engine.aftermath import Aftermath
 from goaime_migrate.engine.chain import Chain
-from goaime_migrate.engine.journal import Entry, Kind, Segment, digest
-from goaime_migrate.engine.reconcile import Found, Restored, backward
+from goaime_migrate.engine.journal import Kind
+from goaime_migrate.engine.judge import Judge, Outcome, lowered
 from goaime_migrate.engine.runner import Runner
-from goaime_migrate.errors import Conflicts, Contended, DuplicateKey, MigrationFailed
+from goaime_migrate.errors import Contended, DuplicateKey
 from goaime_migrate.events import BatchCommitted
 from goaime_migrate.ledger import FORMAT, PassRecord
-from goaime_migrate.results import Conflict, Counts, DownPreview, OnConflict
+from goaime_migrate.results import Document
 
 _PATIENCE = 30
 """How often a single document is tried before the run gives up."""
-
-
-@dataclass
-class Outcome:
-    """What taking back did, or would do, to the documents of the journal."""
-
-    exact: int = 0
-    merged: int = 0
-    already: int = 0
-    born: int = 0
-    conflicts: list[Conflict] = field(default_factory=list)
-
-    def counts(self) -> Counts:
-        """As the counts of a result."""
-        changed = self.exact + self.merged
-        conflicts = len(self.conflicts)
-        return Counts(changed + self.already + conflicts, changed, self.already, conflicts)
-
-    def preview(self) -> DownPreview:
-        """As the forecast of `plan --down`."""
-        return DownPreview(self.exact + self.already, self.merged, len(self.conflicts), self.born)
-
-    def add(self, other: Outcome) -> None:
-        """Count what another outcome has counted."""
-        self.exact += other.exact
-        self.merged += other.merged
-        self.already += other.already
-        self.born += other.born
-        self.conflicts += other.conflicts
-
-
-class Judge:
-    """Decides for each document of a segment what it becomes. Reads only.
-
-    `replay` is None when the whole pass is taken back; else the chain of the steps that stay in effect and that of
-    all steps that are: the first on a before-image gives what the document becomes, the second must give the very
-    bytes that the journal has the hash of.
-    """
-
-    def __init__(
-        self, record: PassRecord, version: str, on_conflict: OnConflict, replay: tuple[Chain, Chain] | None
-    ) -> None:
-        self._record = record
-        self._version = version
-        self._on_conflict = on_conflict
-        self._replay = replay
-
-    def documents(
-        self,
-        reader: Reader,
-        entries: Sequence[Entry],
-        targets: Sequence[Entry | None],
-        refused: Mapping[bytes, tuple[str, ...]] = {},
-    ) -> tuple[list[Write], Outcome]:
-        """What to write to take these documents back, and how they were found.
-
-        `refused`: ids that a unique index does not let go back, with its fields.
-        """
-        found = reader.by_ids(self._record.collection, [entry.id for entry in entries])
-        current = {raw.id_of(document): document for document in found}
-        writes: list[Write] = []
-        outcome = Outcome()
-        for entry, target in zip(entries, targets, strict=True):
-            if entry.id in current:
-                restored = self._restored(current[entry.id], entry, target)
-                if entry.id in refused:
-                    restored = Restored(Found.CONFLICT, current[entry.id], refused[entry.id])
-                self._note(entry, restored, outcome)
-                if restored.document != current[entry.id]:
-                    writes.append(Write(entry.id, current[entry.id], restored.document))
-        return writes, outcome
-
-    def targets(self, reader: Reader, entries: Sequence[Entry]) -> list[Entry | None]:
-        """For each entry the one that leads from where its document is to go; None where a replay does not come out."""
-        if self._replay is None:
-            return list(entries)
-        staying, whole = self._replay
-        before = _replayed(staying, reader, [entry.before for entry in entries])
-        after = _replayed(whole, reader, [entry.before for entry in entries])
-        return [_leading(entry, b, a) for entry, b, a in zip(entries, before, after, strict=True)]
-
-    def _restored(self, current: bytes, entry: Entry, target: Entry | None) -> Restored:
-        if target is None:
-            return Restored(Found.CONFLICT, current, tuple(entry.fields))
-        return backward(current, target, self._on_conflict)
-
-    def _note(self, entry: Entry, restored: Restored, outcome: Outcome) -> None:
-        match restored.found:
-            case Found.EXACT:
-                outcome.exact += 1
-            case Found.MERGED:
-                outcome.merged += 1
-            case Found.ALREADY:
-                outcome.already += 1
-            case Found.CONFLICT:
-                identity = raw.id_value(entry.id)
-                outcome.conflicts.append(
-                    Conflict(self._version, self._record.collection, identity, restored.fields)
-                )
-                if self._on_conflict is OnConflict.STOP:
-                    raise Conflicts(
-                        f"the application has changed {', '.join(restored.fields) or 'the document'} since `up`",
-                        version=self._version,
-                        id=identity,
-                        field=restored.fields[0] if restored.fields else None,
-                        hint="goaime-migrate down --on-conflict keep (or restore)",
-                    )
-
-
-def _leading(entry: Entry, before: bytes | None, after: bytes | None) -> Entry | None:
-    """The entry between two replayed states, if the later one is what the journal has the hash of."""
-    if before is None or after is None or digest(after) != entry.after_hash:
-        return None
-    return Entry.of(before, after)
-
-
-def _replayed(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> list[bytes | None]:
-    """The documents after the chain; None for one that it refuses today."""
-    if not chain.steps:
-        return list(documents)
-    try:
-        changed = {c.id: c.after for c in chain.run(reader, documents).changed}
-    except MigrationFailed:
-        if len(documents) == 1:
-            return [None]
-        half = len(documents) // 2
-        return [*_replayed(chain, reader, documents[:half]), *_replayed(chain, reader, documents[half:])]
-    return [changed.get(raw.id_of(document), document) for document in documents]
-
-
-def lowered(segment: Segment, target: int, targets: Sequence[Entry | None]) -> Segment:
-    """The segment once its documents are at the target level."""
-    if target == 0:
-        return replace(segment, level=0)
-    kept: list[Entry] = []
-    plain: list[bytes] = []
-    for entry, leading in zip(segment.entries, targets, strict=True):
-        if leading is None:
-            kept.append(entry)
-        elif leading.before != entry.before:
-            kept.append(Entry.of(entry.before, leading.before))
-        else:
-            plain.append(entry.id)
-    return replace(segment, level=target, entries=tuple(kept), unchanged=(*segment.unchanged, *plain))
 
 
 def segment_keys(reader: Reader, pass_id: str) -> list[str]:
@@ -219,9 +76,29 @@ class Restore:
 
     def run(self) -> Outcome:
         """Restore all documents. Raises Interrupted, LeaseLost, Conflicts with all before recorded."""
-        total = Outcome()
         place = self._adopt()
-        done = 0
+        watching = collector.started(
+            self.runner, self.record.collection, self._id, place.since, self._sessions()
+        )
+        try:
+            total, place = self._segments(place)
+            if self.target == 0:
+                seq = Aftermath(self.runner, self.record, self._id, place.seq, watching).run()
+                place = replace(place, seq=seq)
+        finally:
+            if watching is not None:
+                watching.stop()
+        if self.reverse is not None:
+            total.born = born.Reversal(
+                self.runner, self.record, self.reverse, self.target, self._id, place.seq
+            ).run()
+        else:
+            total.born = born.count(self.runner.backend, self.record)
+        return total
+
+    def _segments(self, place: _Place) -> tuple[Outcome, _Place]:
+        """Take back one segment after the other."""
+        total, done = Outcome(), 0
         for key in segment_keys(self.runner.backend, self.record.id):
             while True:
                 self.runner.check()
@@ -233,13 +110,11 @@ class Restore:
                 self.runner.worked(attempt.documents)
                 if place.key != key:
                     break
-        if self.reverse is not None:
-            total.born = born.Reversal(
-                self.runner, self.record, self.reverse, self.target, self._id, place.seq
-            ).run()
-        else:
-            total.born = born.count(self.runner.backend, self.record)
-        return total
+        return total, place
+
+    def _sessions(self) -> list[Document]:
+        """Every session in which this restore has ever written."""
+        return [dict(s) for s in self.runner.partition(self._id)["lsids"]]
 
     @cached_property
     def total(self) -> int:
@@ -248,11 +123,13 @@ class Restore:
 
     def _adopt(self) -> _Place:
         """The restore's own progress record: it carries the fence for every unit of work."""
-        session = self.runner.backend.session_id()
-        stored = self.runner.backend.find(PROGRESS, {"_id": self._id})
-        place = (
-            _Place(stored[0]["seq"], stored[0]["key"], stored[0]["offset"]) if stored else _Place(0, None, 0)
-        )
+        backend = self.runner.backend
+        session = backend.session_id()
+        stored = backend.find(PROGRESS, {"_id": self._id})
+        place = _Place(0, None, 0, backend.operation_time())
+        if stored:
+            place = _Place(*(stored[0][name] for name in ("seq", "key", "offset", "since")))
+        earlier = stored[0]["lsids"] if stored else []
         self.runner.record(
             Put(
                 PROGRESS,
@@ -264,7 +141,7 @@ class Restore:
                     "walk": "down",
                     "fence": self.runner.lease.fence,
                     "done": False,
-                    "lsids": [] if session is None else [session],
+                    "lsids": earlier if session is None else [*earlier, session],
                     **vars(place),
                 },
             )
@@ -314,6 +191,8 @@ class _Place:
     seq: int
     key: str | None
     offset: int
+    since: Any = None
+    """The cluster time before the first of it, from which on others' writes are watched."""
 
 
 class _Attempt:
@@ -333,7 +212,7 @@ class _Attempt:
         self._size = size
         self._refused = refused
         self._ids: list[bytes] = []
-        self.next = _Place(place.seq + 1, None, 0)
+        self.next = replace(place, seq=place.seq + 1, key=None, offset=0)
         self.outcome = Outcome()
         self.documents = 0
 

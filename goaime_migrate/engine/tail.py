@@ -64,7 +64,7 @@ class Tail:
     def finish(self) -> None:
         """Migrate what was written behind the walk. Raises Conflicts, CollectionChanged and what a walk raises."""
         backend = self.walk.runner.backend
-        if not backend.capabilities.leases:
+        if not backend.capabilities.leases and not self.walk.revisits:
             return  # nobody else can have written
         self._tail = self.walk.adopted(new_partition(self._record, Kind.TAIL))
         self._locator = Locator(backend, self._record.id)

@@ -44,6 +44,9 @@ def test_a_signal_lets_the_batch_finish_and_the_next_up_goes_on(
     assert len(waited) < 5
     assert slow.json("status")["versions"][0]["progress"]["done"] == len(waited)
 
+    (step,) = slow.json("plan")["steps"]
+    assert step["operations"][0]["matched"] == 5 - len(waited)
+
     slow.ok("up")
     assert slow.state() == {"0001": "applied"}
     assert all(d["waited"] for d in slow.world.documents("people"))

@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pymongo.monitoring as monitoring
+from pymongo import monitoring
 from pymongo.synchronous import pool
 
 import goaime_migrate
@@ -41,7 +41,7 @@ class Striker(monitoring.CommandListener):
         self._armed = threading.local()
         self._after: dict[int, int] = {}
         self._record = Path(record).open("a") if record else None  # noqa: SIM115 (it lives as long as the process)
-        pool.sendall = self._sendall
+        vars(pool)["sendall"] = self._sendall
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
         """Count the command; strike before it is sent, or arm what strikes later."""
@@ -104,7 +104,9 @@ class FileStriker:
     def _seen(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event not in self.CHANGES or not str(arguments[0]).startswith(self._folder):
             return
-        if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)):
+        if event == "open" and not (
+            isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        ):
             return
         self._striker.about_to(event, "")
 
@@ -157,48 +159,57 @@ def _import_everything() -> None:
             importlib.import_module(module.name)
 
 
-def _serve() -> None:
-    answers = os.fdopen(os.dup(1), "w")
-    wake, woken = os.pipe()
-    for end in (wake, woken):
-        os.set_blocking(end, False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(woken)
-    children: dict[int, int] = {}
+class Server:
+    """Takes requests until nobody is there any more to make them."""
 
-    def tell(**answer: Any) -> None:
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+    def __init__(self) -> None:
+        self._answers = os.fdopen(os.dup(1), "w")
+        self._children: dict[int, int] = {}
+        self._wake, woken = os.pipe()
+        for end in (self._wake, woken):
+            os.set_blocking(end, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(woken)
 
-    pending = b""
-    tell(ready=True)
-    while True:
-        readable, _, _ = select.select([0, wake], [], [])
-        if wake in readable:
-            with suppress(BlockingIOError):
-                os.read(wake, 4096)
-            while children:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-                if not pid:
-                    break
-                tell(id=children.pop(pid), status=os.waitstatus_to_exitcode(status))
-        if 0 not in readable:
-            continue
-        received = os.read(0, 65536)
-        if not received:
-            return
-        *lines, pending = (pending + received).split(b"\n")
-        for line in lines:
-            request = json.loads(line)
-            pid = os.fork()
-            if pid == 0:
-                signal.set_wakeup_fd(-1)
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                os._exit(_run(request))
-            children[pid] = request["id"]
-            tell(id=request["id"], pid=pid)
+    def serve(self) -> None:
+        """Wait for requests and for children that end."""
+        pending = b""
+        self._tell(ready=True)
+        while True:
+            readable, _, _ = select.select([0, self._wake], [], [])
+            if self._wake in readable:
+                self._reap()
+            if 0 in readable:
+                received = os.read(0, 65536)
+                if not received:
+                    return
+                *lines, pending = (pending + received).split(b"\n")
+                for line in lines:
+                    self._begin(json.loads(line))
+
+    def _begin(self, request: dict[str, Any]) -> None:
+        pid = os.fork()
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os._exit(_run(request))
+        self._children[pid] = request["id"]
+        self._tell(id=request["id"], pid=pid)
+
+    def _reap(self) -> None:
+        with suppress(BlockingIOError):
+            os.read(self._wake, 4096)
+        while self._children:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            self._tell(id=self._children.pop(pid), status=os.waitstatus_to_exitcode(status))
+
+    def _tell(self, **answer: Any) -> None:
+        self._answers.write(json.dumps(answer) + "\n")
+        self._answers.flush()
 
 
 if __name__ == "__main__":
     _import_everything()
-    _serve()
+    Server().serve()

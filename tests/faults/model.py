@@ -183,10 +183,16 @@ class _Moves:
         if world.increments:
             for i, document in enumerate(world.documents):
                 fresh = document._replace(own=document.own + 1)
-                yield f"application adds to {i}", self._theirs(i, fresh)._replace(increments=world.increments - 1)
+                yield (
+                    f"application adds to {i}",
+                    self._theirs(i, fresh)._replace(increments=world.increments - 1),
+                )
         if world.replacements and world.phase in ("pending", "up"):
             document = world.documents[0]
-            yield "application reads 0", world._replace(held=(0, document), replacements=world.replacements - 1)
+            yield (
+                "application reads 0",
+                world._replace(held=(0, document), replacements=world.replacements - 1),
+            )
         if world.held is not None and world.phase in ("pending", "up"):
             i, document = world.held
             fresh = document._replace(own=document.own + 10)
@@ -283,7 +289,9 @@ class _Moves:
             case Fence.READ if world.lease != runner.fence:
                 return "finds another's lease", self._gone(number)
             case Fence.WRITTEN | Fence.READ if world.cursor != runner.cursor:
-                return "finds that its batch is done", self._known(number, runner._replace(cursor=world.cursor))
+                return "finds that its batch is done", self._known(
+                    number, runner._replace(cursor=world.cursor)
+                )
         return None
 
     def _commit(self, number: int, runner: Runner) -> Iterator[Move]:
@@ -341,7 +349,10 @@ class _Moves:
 
     def _pass_on(self, number: int, runner: Runner) -> Iterator[Move]:
         world = self._world._replace(cursor=runner.cursor + 1)
-        yield "moves the cursor", self._known(number, runner._replace(at="read", cursor=runner.cursor + 1), world)
+        yield (
+            "moves the cursor",
+            self._known(number, runner._replace(at="read", cursor=runner.cursor + 1), world),
+        )
 
     # the tail
 

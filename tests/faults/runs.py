@@ -38,7 +38,9 @@ class Strike:
     signal: int = signal.SIGKILL
 
     def __str__(self) -> str:
-        return f"{self.moment} {self.command or 'command'} {self.collection or ''} #{self.nth}".replace("  ", " ")
+        return f"{self.moment} {self.command or 'command'} {self.collection or ''} #{self.nth}".replace(
+            "  ", " "
+        )
 
 
 class Run:

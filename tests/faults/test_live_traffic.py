@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import random
 import threading
 import time
@@ -17,8 +18,13 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 
+from goaime_migrate.backends.feed import Feed
+from goaime_migrate.engine import pacing
+from goaime_migrate.engine.tail import Tail
+from goaime_migrate.errors import Contended
 from goaime_migrate.events import BatchCommitted, Event
-from tests.servers import Kind, Server
+from tests.conftest import StartServer
+from tests.servers import Kind, Options, Server
 from tests.world import World, succeeded
 
 DOCUMENTS = 1_500
@@ -79,7 +85,9 @@ class Application:
                 self._replace(chance, things)
             case "insert":
                 unique = uuid.uuid4()
-                fresh: Any = chance.choice([unique.hex, ObjectId(), -(unique.int >> 66), 10_000 + (unique.int >> 66)])
+                fresh: Any = chance.choice(
+                    [unique.hex, ObjectId(), -(unique.int >> 66), 10_000 + (unique.int >> 66)]
+                )
                 things.insert_one({"_id": fresh, "kind": "born", "n": 0})
                 self.inserted.add(fresh)
             case "delete":
@@ -191,3 +199,118 @@ def test_what_is_written_during_up_is_migrated_before_it_is_applied(busy: World)
     assert restored[7] == {"_id": 7, "kind": "stale", "n": 5}
     assert restored["zz"] == {"_id": "zz", "kind": "late", "n": 0}
     assert [d for d in restored.values() if "label" in d] == []
+
+
+@pytest.mark.parametrize("server", [Kind.REPLICA_SET, Kind.STANDALONE], indirect=True)
+def test_a_document_put_back_in_the_new_shape_during_down_is_taken_back_again(busy: World) -> None:
+    before = {d["_id"]: d for d in busy.documents("things")}
+    succeeded(busy.up())
+    (stale,) = [d for d in busy.documents("things") if d["_id"] == DOCUMENTS - 1]
+    written = threading.Event()
+
+    def put_back_what_was_read_before(event: Event) -> None:
+        if isinstance(event, BatchCommitted) and event.done >= 50 and not written.is_set():
+            written.set()
+            with busy.client() as client:
+                things = client[busy.database]["things"]
+                things.replace_one({"_id": stale["_id"]}, {**stale, "n": 7})
+                things.update_one({"_id": DOCUMENTS - 2}, {"$set": {"note": "mine"}})
+
+    with busy.migrator(put_back_what_was_read_before) as migrator:
+        succeeded(migrator.down())
+
+    assert written.is_set()
+    after = {d["_id"]: d for d in busy.documents("things")}
+    assert after[stale["_id"]] == {**before[stale["_id"]], "n": 7}
+    assert after[DOCUMENTS - 2] == {**before[DOCUMENTS - 2], "note": "mine"}
+
+
+@pytest.mark.parametrize("server", [Kind.REPLICA_SET], indirect=True)
+def test_a_document_that_never_rests_ends_the_run_with_its_name(busy: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pacing, "_PATIENCE", 3)
+    busy.settings["batch_size"] = 1
+    writes = 0
+
+    def write_to_it_every_time(document: Any) -> None:
+        """A transform that lets the application write between the batch's read and its write."""
+        nonlocal writes
+        writes += 1
+        with busy.client() as client:
+            client[busy.database]["things"].update_one({"_id": document["_id"]}, {"$inc": {"n": 1}})
+
+    busy.write("0001_label.py", MIGRATION.replace("document[\"shape\"] = 2", "document[\"shape\"] = 2; HOOK(document)"))
+    monkeypatch.setattr(builtins, "HOOK", write_to_it_every_time, raising=False)
+
+    result = busy.up()
+
+    assert isinstance(result.error, Contended)
+    assert result.error.id == 0
+    assert busy.states() == ["pending"] or busy.states() == ["failed"]
+    assert busy.documents("things")[0]["n"] == writes
+    monkeypatch.setattr(builtins, "HOOK", lambda _: None)
+    succeeded(busy.up())
+    assert busy.states() == ["applied"]
+
+
+@pytest.mark.parametrize("server", [Kind.REPLICA_SET], indirect=True)
+def test_documents_that_expire_during_the_scan_do_not_disturb_it(busy: World) -> None:
+    deleted: set[Any] = set()
+
+    def expire(event: Event) -> None:
+        if isinstance(event, BatchCommitted):
+            with busy.client() as client:
+                ids = [event.done + 10, event.done + 60, max(0, event.done - 10)]
+                client[busy.database]["things"].delete_many({"_id": {"$in": ids}})
+                deleted.update(ids)
+
+    with busy.migrator(expire) as migrator:
+        succeeded(migrator.up())
+
+    documents = busy.documents("things")
+    assert {d["_id"] for d in documents} == set(range(DOCUMENTS)) - deleted
+    assert all(d["shape"] == 2 for d in documents)
+    succeeded(busy.down())
+    assert {d["_id"] for d in busy.documents("things")} == set(range(DOCUMENTS)) - deleted
+
+
+def test_where_history_is_lost_the_collection_is_swept(
+    start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oplog rolls over while the collector does not read: what was written is found all the same."""
+    world = World("oplog", start_server(Kind.REPLICA_SET, Options(oplog_mb=16)).uri, "small_oplog", tmp_path / "m")
+    world.settings["batch_size"] = 50
+    world.insert("things", [{"_id": i, "kind": "old", "n": 0} for i in range(300)])
+    world.write("0001_label.py", MIGRATION)
+    reading, sweeps = threading.Event(), []
+    read, sweep = Feed.read, Tail._sweep_until_clean
+    monkeypatch.setattr(Feed, "read", lambda self: (reading.wait(60), read(self))[1])
+    monkeypatch.setattr(Tail, "_sweep_until_clean", lambda self: (sweeps.append(1), sweep(self))[1])
+
+    def roll_over(event: Event) -> None:
+        if not isinstance(event, BatchCommitted) or reading.is_set():
+            return
+        with world.client() as client:
+            client[world.database]["things"].insert_one({"_id": -1, "kind": "late", "n": 0})
+            client[world.database]["things"].replace_one({"_id": 3}, {"kind": "stale", "n": 1})
+            _fill_the_oplog(client)
+        reading.set()
+
+    with world.migrator(roll_over) as migrator:
+        succeeded(migrator.up())
+
+    assert sweeps == [1]
+    documents = {d["_id"]: d for d in world.documents("things")}
+    assert documents[-1]["label"] == "late!"
+    assert documents[3]["label"] == "stale!"
+    assert all(d["shape"] == 2 for d in documents.values())
+
+
+def _fill_the_oplog(client: Any) -> None:
+    """Write until the oldest entry is younger than the beginning."""
+    oplog = client["local"]["oplog.rs"]
+    begin = oplog.find().sort("$natural", -1).limit(1)[0]["ts"]
+    filler = client["filler"]["documents"]
+    deadline = time.monotonic() + 60
+    while oplog.find().sort("$natural", 1).limit(1)[0]["ts"] <= begin:
+        filler.insert_many([{"pad": "x" * 1_000_000} for _ in range(8)])
+        assert time.monotonic() < deadline

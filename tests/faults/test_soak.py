@@ -1,4 +1,4 @@
-"""Minutes of random faults with a seed that brings the same ones again:
+"""Minutes of random faults with a seed that brings the same ones again.
 
 GOAIME_MIGRATE_SOAK_MINUTES=10 GOAIME_MIGRATE_SOAK_SEED=7 python -m pytest -m soak tests/faults -s
 """
@@ -103,7 +103,9 @@ class Soak:
         command = self.choose.choice(("commitTransaction", "update", "find"))
         code = self.choose.choice((91, 189, 10107, 11602))
         times = self.choose.randint(1, 3)
-        with fail_command(self.servers.primary, command, times=times, error_code=code, app_name="goaime-migrate"):
+        with fail_command(
+            self.servers.primary, command, times=times, error_code=code, app_name="goaime-migrate"
+        ):
             run = self.started(argv)
             run.wait()
         return run

@@ -1,0 +1,159 @@
+"""Deciding what documents become when a pass is taken back. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from goaime_migrate.backends import raw
+from goaime_migrate.backends.base import Reader, Write
+from goaime_migrate.engine.chain import Chain
+from goaime_migrate.engine.journal import Entry, Segment, digest
+from goaime_migrate.engine.reconcile import Found, Restored, backward
+from goaime_migrate.errors import Conflicts, MigrationFailed
+from goaime_migrate.ledger import PassRecord
+from goaime_migrate.results import Conflict, Counts, DownPreview, OnConflict
+
+
+@dataclass
+class Outcome:
+    """What taking back did, or would do, to the documents of the journal."""
+
+    exact: int = 0
+    merged: int = 0
+    already: int = 0
+    born: int = 0
+    conflicts: list[Conflict] = field(default_factory=list)
+
+    def counts(self) -> Counts:
+        """As the counts of a result."""
+        changed = self.exact + self.merged
+        conflicts = len(self.conflicts)
+        return Counts(changed + self.already + conflicts, changed, self.already, conflicts)
+
+    def preview(self) -> DownPreview:
+        """As the forecast of `plan --down`."""
+        return DownPreview(self.exact + self.already, self.merged, len(self.conflicts), self.born)
+
+    def add(self, other: Outcome) -> None:
+        """Count what another outcome has counted."""
+        self.exact += other.exact
+        self.merged += other.merged
+        self.already += other.already
+        self.born += other.born
+        self.conflicts += other.conflicts
+
+
+class Judge:
+    """Decides for each document of a segment what it becomes. Reads only.
+
+    `replay` is None when the whole pass is taken back; else the chain of the steps that stay in effect and that of
+    all steps that are: the first on a before-image gives what the document becomes, the second must give the very
+    bytes that the journal has the hash of.
+    """
+
+    def __init__(
+        self, record: PassRecord, version: str, on_conflict: OnConflict, replay: tuple[Chain, Chain] | None
+    ) -> None:
+        self._record = record
+        self._version = version
+        self._on_conflict = on_conflict
+        self._replay = replay
+
+    def documents(
+        self,
+        reader: Reader,
+        entries: Sequence[Entry],
+        targets: Sequence[Entry | None],
+        refused: Mapping[bytes, tuple[str, ...]] = {},
+    ) -> tuple[list[Write], Outcome]:
+        """What to write to take these documents back, and how they were found.
+
+        `refused`: ids that a unique index does not let go back, with its fields.
+        """
+        found = reader.by_ids(self._record.collection, [entry.id for entry in entries])
+        current = {raw.id_of(document): document for document in found}
+        writes: list[Write] = []
+        outcome = Outcome()
+        for entry, target in zip(entries, targets, strict=True):
+            if entry.id in current:
+                restored = self._restored(current[entry.id], entry, target)
+                if entry.id in refused:
+                    restored = Restored(Found.CONFLICT, current[entry.id], refused[entry.id])
+                self._note(entry, restored, outcome)
+                if restored.document != current[entry.id]:
+                    writes.append(Write(entry.id, current[entry.id], restored.document))
+        return writes, outcome
+
+    def targets(self, reader: Reader, entries: Sequence[Entry]) -> list[Entry | None]:
+        """For each entry the one that leads from where its document is to go; None where a replay does not come out."""
+        if self._replay is None:
+            return list(entries)
+        staying, whole = self._replay
+        before = _replayed(staying, reader, [entry.before for entry in entries])
+        after = _replayed(whole, reader, [entry.before for entry in entries])
+        return [_leading(entry, b, a) for entry, b, a in zip(entries, before, after, strict=True)]
+
+    def _restored(self, current: bytes, entry: Entry, target: Entry | None) -> Restored:
+        if target is None:
+            return Restored(Found.CONFLICT, current, tuple(entry.fields))
+        return backward(current, target, self._on_conflict)
+
+    def _note(self, entry: Entry, restored: Restored, outcome: Outcome) -> None:
+        match restored.found:
+            case Found.EXACT:
+                outcome.exact += 1
+            case Found.MERGED:
+                outcome.merged += 1
+            case Found.ALREADY:
+                outcome.already += 1
+            case Found.CONFLICT:
+                identity = raw.id_value(entry.id)
+                outcome.conflicts.append(
+                    Conflict(self._version, self._record.collection, identity, restored.fields)
+                )
+                if self._on_conflict is OnConflict.STOP:
+                    raise Conflicts(
+                        f"the application has changed {', '.join(restored.fields) or 'the document'} since `up`",
+                        version=self._version,
+                        id=identity,
+                        field=restored.fields[0] if restored.fields else None,
+                        hint="goaime-migrate down --on-conflict keep (or restore)",
+                    )
+
+
+def _leading(entry: Entry, before: bytes | None, after: bytes | None) -> Entry | None:
+    """The entry between two replayed states, if the later one is what the journal has the hash of."""
+    if before is None or after is None or digest(after) != entry.after_hash:
+        return None
+    return Entry.of(before, after)
+
+
+def _replayed(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> list[bytes | None]:
+    """The documents after the chain; None for one that it refuses today."""
+    if not chain.steps:
+        return list(documents)
+    try:
+        changed = {c.id: c.after for c in chain.run(reader, documents).changed}
+    except MigrationFailed:
+        if len(documents) == 1:
+            return [None]
+        half = len(documents) // 2
+        return [*_replayed(chain, reader, documents[:half]), *_replayed(chain, reader, documents[half:])]
+    return [changed.get(raw.id_of(document), document) for document in documents]
+
+
+def lowered(segment: Segment, target: int, targets: Sequence[Entry | None]) -> Segment:
+    """The segment once its documents are at the target level."""
+    if target == 0:
+        return replace(segment, level=0)
+    kept: list[Entry] = []
+    plain: list[bytes] = []
+    for entry, leading in zip(segment.entries, targets, strict=True):
+        if leading is None:
+            kept.append(entry)
+        elif leading.before != entry.before:
+            kept.append(Entry.of(entry.before, leading.before))
+        else:
+            plain.append(entry.id)
+    return replace(segment, level=target, entries=tuple(kept), unchanged=(*segment.unchanged, *plain))
