@@ -86,7 +86,9 @@ def test_down_of_a_canary_alone_is_exact(numbers: World) -> None:
 
 
 @each_mode
-def test_a_canary_that_the_application_wrote_in_other_fields_is_left_and_its_fields_kept(canary: World) -> None:
+def test_a_canary_that_the_application_wrote_in_other_fields_is_left_and_its_fields_kept(
+    canary: World,
+) -> None:
     canary.change("c", 5, more=1)
     succeeded(canary.up())
     assert values(canary) == list(PAST_CANARY)

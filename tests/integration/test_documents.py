@@ -112,7 +112,9 @@ def test_every_type_and_order_is_kept(world: World) -> None:
 @each_mode
 @pytest.mark.parametrize("odd", SURVIVORS.values(), ids=SURVIVORS)
 def test_what_decoding_would_change_keeps_its_bytes(world: World, odd: bytes) -> None:
-    world.insert("c", [document(element("_id", 1), odd, element("n", 1)), document(element("_id", 2), element("x", 1))])
+    world.insert(
+        "c", [document(element("_id", 1), odd, element("n", 1)), document(element("_id", 2), element("x", 1))]
+    )
     migration(world)
     after = there_and_back(world)
     assert after[encode({"_id": 1})] == document(element("_id", 1), odd, element("n", 1001))
@@ -120,7 +122,9 @@ def test_what_decoding_would_change_keeps_its_bytes(world: World, odd: bytes) ->
 
 @each_mode
 @pytest.mark.parametrize("odd", SURVIVORS.values(), ids=SURVIVORS)
-def test_what_decoding_would_change_comes_back_where_the_migration_removes_it(world: World, odd: bytes) -> None:
+def test_what_decoding_would_change_comes_back_where_the_migration_removes_it(
+    world: World, odd: bytes
+) -> None:
     world.insert("c", [document(element("_id", 1), odd, element("n", 1))])
     migration(world, 'for k in [k for k in d if k not in ("_id", "n")]: del d[k]')
     assert there_and_back(world) == {encode({"_id": 1}): encode({"_id": 1, "n": 1})}
@@ -128,7 +132,9 @@ def test_what_decoding_would_change_comes_back_where_the_migration_removes_it(wo
 
 @each_mode
 @pytest.mark.parametrize("odd", FRAGILE.values(), ids=FRAGILE)
-def test_a_document_that_would_lose_data_is_left_alone_where_nothing_changes(world: World, odd: bytes) -> None:
+def test_a_document_that_would_lose_data_is_left_alone_where_nothing_changes(
+    world: World, odd: bytes
+) -> None:
     fragile = document(element("_id", 1), odd)
     world.insert("c", [fragile, {"_id": 2, "n": 1}])
     migration(world, 'd.update(n=2) if "n" in d else None')
@@ -137,7 +143,9 @@ def test_a_document_that_would_lose_data_is_left_alone_where_nothing_changes(wor
 
 @each_mode
 @pytest.mark.parametrize("odd", FRAGILE.values(), ids=FRAGILE)
-def test_a_document_that_would_lose_data_stops_the_run_where_it_has_to_change(world: World, odd: bytes) -> None:
+def test_a_document_that_would_lose_data_stops_the_run_where_it_has_to_change(
+    world: World, odd: bytes
+) -> None:
     world.insert("c", [document(element("_id", 7), odd)])
     before = world.raws("c")
     migration(world)
@@ -149,7 +157,9 @@ def test_a_document_that_would_lose_data_stops_the_run_where_it_has_to_change(wo
 
 @each_mode
 def test_fields_whose_names_look_like_operators_or_paths_are_kept_and_changed(world: World) -> None:
-    world.insert("c", [{"_id": 1, "a.b": 1, "$set": 2, "": 3, "$": 4, "n": 5}, {"_id": 2, "$literal": {"$x": 1}}])
+    world.insert(
+        "c", [{"_id": 1, "a.b": 1, "$set": 2, "": 3, "$": 4, "n": 5}, {"_id": 2, "$literal": {"$x": 1}}]
+    )
     migration(world, 'd["$new"] = 1; d["c.d"] = 2; d["n"] = 6; d.pop("$set", None)')
     after = there_and_back(world)
     assert after[encode({"_id": 1})] == encode(
@@ -178,7 +188,9 @@ def test_a_document_of_nearly_16_mb_goes_there_and_back(world: World) -> None:
     world.insert("c", [{"_id": i, "n": 1, "big": "x" * 16_000_000} for i in range(2)])
     migration(world)
     after = there_and_back(world)
-    assert {len(data) for data in after.values()} == {len(encode({"_id": 0, "n": 1001, "big": "x" * 16_000_000}))}
+    assert {len(data) for data in after.values()} == {
+        len(encode({"_id": 0, "n": 1001, "big": "x" * 16_000_000}))
+    }
 
 
 @two
@@ -190,11 +202,13 @@ def test_many_large_documents_need_more_than_one_command(world: World) -> None:
 
 @two
 def test_a_change_of_type_or_order_alone_is_a_change(world: World) -> None:
-    world.insert("c", [{"_id": 1, "a": 1, "b": 2}, {"_id": 2, "a": 1.0, "b": 2}, {"_id": 3, "b": 2, "a": 1.0}])
+    world.insert(
+        "c", [{"_id": 1, "a": 1, "b": 2}, {"_id": 2, "a": 1.0, "b": 2}, {"_id": 3, "b": 2, "a": 1.0}]
+    )
     migration(world, 'b = d.pop("b"); d["a"] = float(d["a"]); d["b"] = b')
     result = succeeded(world.up())
     assert (result.documents.changed, result.documents.unchanged) == (2, 1)
-    assert {raw.join(list(p for _, p in raw.elements(d))[1:]) for d in world.raws("c").values()} == {
+    assert {raw.join([p for _, p in raw.elements(d)][1:]) for d in world.raws("c").values()} == {
         encode({"a": 1.0, "b": 2})
     }
 
@@ -304,7 +318,9 @@ CHANGES = st.lists(
     ),
     max_size=4,
 )
-COLLECTIONS = st.lists(st.tuples(IDS, FIELDS), max_size=8, unique_by=lambda pair: id_key(encode({"_id": pair[0]})))
+COLLECTIONS = st.lists(
+    st.tuples(IDS, FIELDS), max_size=8, unique_by=lambda pair: id_key(encode({"_id": pair[0]}))
+)
 PLAYED = """
     from pathlib import Path
 
@@ -330,7 +346,9 @@ PLAYED = """
     """
 
 
-def check_exact(world: World, documents: list[tuple[Any, dict[str, Any]]], changes: list[Any], size: int) -> None:
+def check_exact(
+    world: World, documents: list[tuple[Any, dict[str, Any]]], changes: list[Any], size: int
+) -> None:
     """`down(up(d)) == d`, and `up` again gives what it gave."""
     world.settings["batch_size"] = size
     script = world.folder.parent / "changes.bson"
@@ -380,4 +398,6 @@ def test_a_dump_is_a_plain_dump_after_every_command(world: World) -> None:
     for command in (world.up, world.down):
         succeeded(command())
         names = {path.name for path in Path(world.uri.removeprefix("dump:")).rglob("*") if path.is_file()}
-        assert all(name.endswith((".bson", ".metadata.json")) or name == "prelude.json" for name in names), names
+        assert all(name.endswith((".bson", ".metadata.json")) or name == "prelude.json" for name in names), (
+            names
+        )

@@ -111,7 +111,9 @@ def test_a_function_that_failed_is_corrected_and_run_again(numbers: World) -> No
 
 @servers
 def test_a_function_without_a_way_back_that_failed_is_not_taken_back_by_forgetting_it(numbers: World) -> None:
-    numbers.write("0001_plain.py", "def up(db):\n    db.c.delete_one({'_id': 0})\n    raise ValueError('no')\n")
+    numbers.write(
+        "0001_plain.py", "def up(db):\n    db.c.delete_one({'_id': 0})\n    raise ValueError('no')\n"
+    )
     assert numbers.up().error is not None
     with pytest.raises(errors.Irreversible):
         numbers.down()
@@ -167,7 +169,9 @@ CHECKED = """
 
 @each_mode
 def test_a_statement_that_holds_lets_the_version_be_applied(numbers: World) -> None:
-    numbers.write("0001_add.py", CHECKED.format(body='return [] if db.c.count_documents({"m": 1}) == 3 else ["no"]'))
+    numbers.write(
+        "0001_add.py", CHECKED.format(body='return [] if db.c.count_documents({"m": 1}) == 3 else ["no"]')
+    )
     succeeded(numbers.up())
     assert numbers.verify().failures == ()
     numbers.change("c", 1, m=2)
@@ -193,7 +197,9 @@ def test_a_statement_that_does_not_hold_fails_the_version(numbers: World, body: 
 
 @two
 def test_a_statement_is_tried_again_by_the_next_up(numbers: World) -> None:
-    numbers.write("0001_add.py", CHECKED.format(body='return [] if db.c.count_documents({"ok": 1}) else ["no"]'))
+    numbers.write(
+        "0001_add.py", CHECKED.format(body='return [] if db.c.count_documents({"ok": 1}) else ["no"]')
+    )
     assert numbers.up().error is not None
     numbers.change("c", 0, ok=1)
     assert succeeded(numbers.up()).versions == ("0001",)
@@ -202,14 +208,16 @@ def test_a_statement_is_tried_again_by_the_next_up(numbers: World) -> None:
 
 @dump
 def test_a_statement_writes_nothing(numbers: World) -> None:
-    numbers.write("0001_add.py", CHECKED.format(body='db.c.delete_many({})'))
+    numbers.write("0001_add.py", CHECKED.format(body="db.c.delete_many({})"))
     succeeded(numbers.up())
     assert len(numbers.documents("c")) == 3
 
 
 @two
 def test_a_promise_that_was_superseded_is_not_checked_again(numbers: World) -> None:
-    numbers.write("0001_add.py", CHECKED.format(body='return [] if not db.d.count_documents({}) else ["old"]'))
+    numbers.write(
+        "0001_add.py", CHECKED.format(body='return [] if not db.d.count_documents({}) else ["old"]')
+    )
     numbers.write(
         "0002_more.py",
         "from goaime_migrate import *\nsupersedes = ['0001']\noperations = [AddField('d', 'm', 1)]\n",

@@ -96,7 +96,12 @@ def test_a_field_is_removed(shop: World) -> None:
 @each_mode
 def test_a_field_is_renamed_where_it_stands(shop: World) -> None:
     _, after = there_and_back(shop, 'RenameField("c", "b", "text")')
-    assert [list(d) for d in found(after)] == [["_id", "a", "text", "c"], ["_id", "text", "a"], ["_id", "text"], ["_id"]]
+    assert [list(d) for d in found(after)] == [
+        ["_id", "a", "text", "c"],
+        ["_id", "text", "a"],
+        ["_id", "text"],
+        ["_id"],
+    ]
 
 
 @two
@@ -111,7 +116,9 @@ def test_a_document_that_has_both_names_stops_the_run(shop: World) -> None:
 @each_mode
 def test_a_pipeline_changes_documents_on_the_server(shop: World) -> None:
     pipeline = '[{"$set": {"twice": {"$multiply": ["$a", 2]}, "b": "$$REMOVE"}}, {"$unset": "c"}]'
-    result, after = there_and_back(shop, f'UpdateDocuments("c", {pipeline}, where={{"a": {{"$exists": True}}}})')
+    result, after = there_and_back(
+        shop, f'UpdateDocuments("c", {pipeline}, where={{"a": {{"$exists": True}}}})'
+    )
     assert found(after)[:2] == [{"_id": 1, "a": 1, "twice": 2}, {"_id": 2, "a": 2, "twice": 4}]
     if shop.kind != EMBEDDED:  # where Int64 times int32 is an int32
         assert type(found(after)[1]["twice"]) is Int64
@@ -166,7 +173,9 @@ def test_a_filter_that_the_result_no_longer_matches_is_fine(shop: World) -> None
             {"unique": True, "partialFilterExpression": {"a": {"$gt": 0}}},
             id="unique and partial",
         ),
-        pytest.param('[("at", 1)], expireAfterSeconds=3600', {"at": 1}, {"expireAfterSeconds": 3600}, id="expiring"),
+        pytest.param(
+            '[("at", 1)], expireAfterSeconds=3600', {"at": 1}, {"expireAfterSeconds": 3600}, id="expiring"
+        ),
     ],
 )
 def test_an_index_is_created(shop: World, source: str, key: dict[str, int], options: dict[str, Any]) -> None:
@@ -238,7 +247,9 @@ def test_an_index_that_is_not_there_is_dropped_without_a_word(shop: World) -> No
         ([("b", 1)], {"collation": {"locale": "en", "strength": 2}}),
     ],
 )
-def test_indexes_of_every_kind_come_back_as_they_were(shop: World, keys: Any, options: dict[str, Any]) -> None:
+def test_indexes_of_every_kind_come_back_as_they_were(
+    shop: World, keys: Any, options: dict[str, Any]
+) -> None:
     with shop.client() as client:
         client[shop.database].c.create_index(keys, name="special", **options)
     there_and_back(shop, 'DropIndex("c", "special")')

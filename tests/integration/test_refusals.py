@@ -131,7 +131,7 @@ def test_a_file_added_below_the_current_version_is_refused(numbers: World) -> No
     numbers.up()
     (numbers.folder / "0001_grow.py").rename(numbers.folder / "0002_grow.py")
     numbers.write("0001_new.py", grow('d["m"] = 1'))
-    numbers.change("schema_versions", "0001", **{"name": "grow"})
+    numbers.change("schema_versions", "0001", name="grow")
     numbers.put("schema_versions", _renumbered(numbers, "0002"))
     numbers.remove("schema_versions", "0001")
     error = file_problem(numbers, errors.OutOfOrder, "GM205")
@@ -481,7 +481,9 @@ def test_a_collection_that_does_not_exist_has_no_documents_and_is_not_made(world
         ({"viewOn": "numbers", "pipeline": []}, "a view has no documents of its own"),
     ],
 )
-def test_what_cannot_be_migrated_one_by_one_is_refused(world: World, options: dict[str, Any], reason: str) -> None:
+def test_what_cannot_be_migrated_one_by_one_is_refused(
+    world: World, options: dict[str, Any], reason: str
+) -> None:
     with world.client() as client:
         client[world.database].numbers.insert_one({"_id": 1})
         client[world.database].create_collection("c", **options)
@@ -519,17 +521,24 @@ def test_a_view_in_a_dump_is_refused(world: World) -> None:
 def test_a_unique_index_that_refuses_a_result_stops_the_run_and_names_both(
     numbers: World, body: str, first: int, second: int
 ) -> None:
-    numbers.write("0001_index.py", 'from goaime_migrate import *\noperations = [CreateIndex("c", "n", unique=True)]')
+    numbers.write(
+        "0001_index.py", 'from goaime_migrate import *\noperations = [CreateIndex("c", "n", unique=True)]'
+    )
     succeeded(numbers.up())
     before = numbers.raws("c")
     numbers.write("0002_same.py", grow(body))
     error = refusal(numbers)
     assert isinstance(error, errors.DuplicateKey)
     assert (error.exit_code, error.version) == (1, "0002")
-    assert f"the documents {first} and {second} would have the same key in the unique index 'n_1'" in error.message
+    assert (
+        f"the documents {first} and {second} would have the same key in the unique index 'n_1'"
+        in error.message
+    )
     assert error.id == second
     assert len(numbers.documents("c")) == 5
-    if numbers.kind != Kind.STANDALONE:  # there the documents before it in its batch are written, and journaled
+    if (
+        numbers.kind != Kind.STANDALONE
+    ):  # there the documents before it in its batch are written, and journaled
         assert numbers.raws("c") == before
     succeeded(numbers.down())
     assert numbers.raws("c") == before
@@ -554,7 +563,9 @@ def test_a_validator_that_rejects_a_result_stops_the_run(numbers: World) -> None
 
 
 @two
-@pytest.mark.parametrize("collection", ["schema_versions", "schema_versions_progress", "schema_versions_journal"])
+@pytest.mark.parametrize(
+    "collection", ["schema_versions", "schema_versions_progress", "schema_versions_journal"]
+)
 def test_records_of_a_newer_release_are_refused(numbers: World, collection: str) -> None:
     numbers.write("0001_grow.py", grow())
     numbers.up()

@@ -73,7 +73,15 @@ def test_documents_of_a_dump_stay_in_their_order(world: World) -> None:
     world.write("0001_reshape.py", SOURCE.format(options=""))
     before = (world.dump / "c.bson").read_bytes()
     world.up()
-    assert [raw.id_value(raw.id_of(d)) for d in raw.split((world.dump / "c.bson").read_bytes())] == [6, 5, 4, 3, 2, 1, 0]
+    assert [raw.id_value(raw.id_of(d)) for d in raw.split((world.dump / "c.bson").read_bytes())] == [
+        6,
+        5,
+        4,
+        3,
+        2,
+        1,
+        0,
+    ]
     world.down()
     assert (world.dump / "c.bson").read_bytes() == before
 
@@ -94,7 +102,12 @@ def test_there_and_back_again_leaves_the_same_each_time(numbers: World) -> None:
 def test_nothing_of_a_version_is_left_but_its_log(numbers: World) -> None:
     numbers.up()
     numbers.down()
-    for collection in ("schema_versions", "schema_versions_progress", "schema_versions_journal", "schema_versions_tail"):
+    for collection in (
+        "schema_versions",
+        "schema_versions_progress",
+        "schema_versions_journal",
+        "schema_versions_tail",
+    ):
         assert numbers.documents(collection) == []
     assert len(numbers.documents("schema_versions_log")) == 2
 
@@ -256,7 +269,9 @@ def test_down_may_stop_where_a_unique_index_refuses_a_document(applied: World) -
 
 @each_mode
 def test_a_unique_index_that_let_documents_move_up_one_by_one_lets_them_down_again(numbers: World) -> None:
-    numbers.write("0001_reshape.py", 'from goaime_migrate import *\noperations = [CreateIndex("c", "n", unique=True)]')
+    numbers.write(
+        "0001_reshape.py", 'from goaime_migrate import *\noperations = [CreateIndex("c", "n", unique=True)]'
+    )
     numbers.write(
         "0002_shift.py",
         """

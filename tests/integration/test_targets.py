@@ -43,7 +43,9 @@ def four(world: World) -> World:
     """Four migrations, each adding a field: two fused pairs on two collections."""
     for collection in ("c", "d"):
         world.insert(collection, [{"_id": i, "n": i} for i in range(3)])
-    for number, (name, collection) in enumerate([("alpha", "c"), ("beta", "c"), ("gamma", "d"), ("delta", "d")], 1):
+    for number, (name, collection) in enumerate(
+        [("alpha", "c"), ("beta", "c"), ("gamma", "d"), ("delta", "d")], 1
+    ):
         world.write(f"000{number}_{name}.py", SOURCE.format(field=name, value=number, collection=collection))
     return world
 
@@ -134,7 +136,9 @@ def test_a_project_without_migrations_has_nothing_to_do(world: World) -> None:
         ("ta", "'ta' names several versions: 0002_beta, 0004_delta"),
     ],
 )
-def test_a_target_that_is_none_or_several_is_refused(four: World, target: str, message: str, down: bool) -> None:
+def test_a_target_that_is_none_or_several_is_refused(
+    four: World, target: str, message: str, down: bool
+) -> None:
     four.up("2")
     error = refusal(four, target, down=down)
     assert isinstance(error, UnknownTarget)
@@ -231,7 +235,11 @@ def test_new_files_do_not_join_a_pass_that_has_begun(stopped: World) -> None:
     result = succeeded(stopped.up())
     assert result.versions == ("0003", "0004", "0005")
     passes = [d for d in stopped.documents("schema_versions_progress") if d["kind"] == "pass"]
-    assert sorted([s["version"] for s in p["steps"]] for p in passes) == [["0001", "0002"], ["0003", "0004"], ["0005"]]
+    assert sorted([s["version"] for s in p["steps"]] for p in passes) == [
+        ["0001", "0002"],
+        ["0003", "0004"],
+        ["0005"],
+    ]
 
 
 @dump

@@ -41,7 +41,9 @@ def chain(*steps: Step | Callable[..., Any]) -> Chain:
     return Chain(listed, Tables("p", [lookup for s in listed for lookup in s.lookups.values()]))
 
 
-def result(of: Chain | Callable[..., Any], given: Document | bytes, reader: FakeReader | None = None) -> bytes:
+def result(
+    of: Chain | Callable[..., Any], given: Document | bytes, reader: FakeReader | None = None
+) -> bytes:
     """What becomes of one document."""
     data = given if isinstance(given, bytes) else encode(given)
     whole = of if isinstance(of, Chain) else chain(of)
@@ -113,7 +115,9 @@ def test_a_value_of_another_type_or_order_is_a_change() -> None:
 @given(FIELDS)
 def test_types_that_a_transform_does_not_touch_stay(fields: Document) -> None:
     before = encode({"_id": 1, **fields})
-    assert result(lambda d: d.update({"the new one": 1}), before) == encode({"_id": 1, **fields, "the new one": 1})
+    assert result(lambda d: d.update({"the new one": 1}), before) == encode(
+        {"_id": 1, **fields, "the new one": 1}
+    )
 
 
 @pytest.mark.parametrize("odd", SURVIVORS.values(), ids=SURVIVORS)
@@ -132,7 +136,9 @@ def test_a_document_that_would_lose_data_is_left_alone_where_nothing_changes(odd
 @pytest.mark.parametrize(
     ("odd", "reason"), [(NOT_UTF8, "it holds text that is not UTF-8"), (TWICE, "it has the same key twice")]
 )
-def test_a_document_that_would_lose_data_stops_the_run_where_it_has_to_change(odd: bytes, reason: str) -> None:
+def test_a_document_that_would_lose_data_stops_the_run_where_it_has_to_change(
+    odd: bytes, reason: str
+) -> None:
     error = refusal(grow, document(element("_id", 7), odd, element("n", 1)))
     assert isinstance(error, Unrepresentable)
     assert error.id == 7
@@ -196,7 +202,18 @@ def test_a_result_that_is_neither_none_nor_a_dict_is_refused(wrong: Any) -> None
 
 @pytest.mark.parametrize(
     "value",
-    [{1}, object(), uuid.UUID(int=1), 2**64, lambda: None, 1j, {1: "x"}, {"a\0b": 1}, "\ud800", {"in": [{1}]}],
+    [
+        {1},
+        object(),
+        uuid.UUID(int=1),
+        2**64,
+        lambda: None,
+        1j,
+        {1: "x"},
+        {"a\0b": 1},
+        "\ud800",
+        {"in": [{1}]},
+    ],
     ids=repr,
 )
 def test_a_value_that_bson_cannot_hold_is_named(value: Any) -> None:
@@ -311,7 +328,9 @@ USERS = FakeReader(users=[{"_id": 5, "username": "amy"}])
 
 
 def test_a_document_waits_for_what_it_looks_up_and_is_transformed_once() -> None:
-    found = chain(LINK).run(USERS, [encode({"_id": i, "username": n}) for i, n in enumerate(["amy", "bob", "amy"])])
+    found = chain(LINK).run(
+        USERS, [encode({"_id": i, "username": n}) for i, n in enumerate(["amy", "bob", "amy"])]
+    )
     assert [decode(c.after)["user_id"] for c in found.changed] == [5, None, 5]
     assert found.tally.examined == 3
 

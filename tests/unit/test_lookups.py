@@ -49,13 +49,13 @@ def test_it_is_always_true_like_no_empty_dict(reader: FakeReader) -> None:
 @pytest.mark.parametrize(
     ("misuse", "what"),
     [
-        (lambda users: list(users), "iterated over"),
+        (list, "iterated over"),
         (lambda users: [u for u in users.values()], "iterated over"),  # noqa: C416
-        (lambda users: dict(users), "iterated over"),
+        (dict, "iterated over"),
         (lambda users: {**users}, "iterated over"),
         (lambda users: sorted(users.items()), "iterated over"),
         (lambda users: users == {}, "iterated over"),
-        (lambda users: len(users), "counted"),
+        (len, "counted"),
         (lambda users: len(users.keys()), "counted"),
     ],
 )
@@ -66,7 +66,9 @@ def test_what_it_cannot_do_is_refused_with_a_hint(reader: FakeReader, misuse: An
     assert "ask by 'username', with .get(key), [key] or `in`" in str(caught.value)
 
 
-@pytest.mark.parametrize("change", [lambda t: t.__setitem__("amy", {}), lambda t: t.pop("amy"), lambda t: t.clear()])
+@pytest.mark.parametrize(
+    "change", [lambda t: t.__setitem__("amy", {}), lambda t: t.pop("amy"), lambda t: t.clear()]
+)
 def test_it_cannot_be_written_to(reader: FakeReader, change: Any) -> None:
     with pytest.raises(AttributeError):
         change(table(reader, "amy"))
@@ -146,7 +148,9 @@ def test_keys_differ_where_the_server_calls_them_different(different: tuple[Any,
     assert len({cache_key(value) for value in different}) == len(different)
 
 
-@pytest.mark.parametrize("key", [{1}, object(), UUID(int=1), date(2024, 1, 1), 2**70, "\ud800", [{1}]], ids=repr)
+@pytest.mark.parametrize(
+    "key", [{1}, object(), UUID(int=1), date(2024, 1, 1), 2**70, "\ud800", [{1}]], ids=repr
+)
 def test_a_key_that_no_document_can_have_is_refused(reader: FakeReader, key: Any) -> None:
     with pytest.raises(TypeError, match="is no value that a document of 'users' can have"):
         table(reader, key)

@@ -60,8 +60,16 @@ USERS = Lookup("users", key="username")
             "its first parameter is the document",
         ),
         (lambda: TransformDocuments("c", plain, where=1), "where= must be a filter document, not 1", ""),  # type: ignore[arg-type]
-        (lambda: TransformDocuments("c", plain, fields="n"), "fields= must be a list of names", "fields=['n']"),
-        (lambda: TransformDocuments("c", plain, fields=["a.b"]), "fields= names top-level fields, 'a.b' is a path", "a"),
+        (
+            lambda: TransformDocuments("c", plain, fields="n"),
+            "fields= must be a list of names",
+            "fields=['n']",
+        ),
+        (
+            lambda: TransformDocuments("c", plain, fields=["a.b"]),
+            "fields= names top-level fields, 'a.b' is a path",
+            "a",
+        ),
         (lambda: TransformDocuments("c", plain, fields=[1]), "every field in fields= must be a name", ""),  # type: ignore[list-item]
         (lambda: TransformDocuments("c", plain, reverse=1), "reverse= must be a function, not 1", ""),  # type: ignore[arg-type]
         (lambda: TransformDocuments("c", plain, check=1), "check= must be a function, not 1", ""),  # type: ignore[arg-type]
@@ -86,26 +94,46 @@ USERS = Lookup("users", key="username")
             "with_users wants 'users', and no lookup has that name",
             "users=Lookup(…)",
         ),
-        (lambda: TransformDocuments("c", with_users, people=USERS), "the lookup 'people' is not a parameter", ""),
-        (lambda: UpdateDocuments("c", []), "the pipeline must be a list of update stages", "$set, $addFields"),
+        (
+            lambda: TransformDocuments("c", with_users, people=USERS),
+            "the lookup 'people' is not a parameter",
+            "",
+        ),
+        (
+            lambda: UpdateDocuments("c", []),
+            "the pipeline must be a list of update stages",
+            "$set, $addFields",
+        ),
         (lambda: UpdateDocuments("c", {"$set": {}}), "the pipeline must be a list of update stages", ""),  # type: ignore[arg-type]
         (lambda: UpdateDocuments("c", [{"$match": {}}]), "the pipeline must be a list of update stages", ""),
         (lambda: UpdateDocuments("c", [{"$set": {}, "$unset": "a"}]), "the pipeline must be a list", ""),
         (lambda: UpdateDocuments("c", [{"$set": {}}], where=[]), "where= must be a filter document", ""),  # type: ignore[arg-type]
-        (lambda: AddField("c", "a.b", 1), "'a.b' is a path; only top-level fields can be named", "use TransformDocuments"),
+        (
+            lambda: AddField("c", "a.b", 1),
+            "'a.b' is a path; only top-level fields can be named",
+            "use TransformDocuments",
+        ),
         (lambda: AddField("c", "_id", 1), "_id cannot be added, renamed or removed", ""),
         (lambda: RemoveField("c", "_id"), "_id cannot be added, renamed or removed", ""),
         (lambda: RemoveField("c", ""), "the field must be a name, not ''", ""),
         (lambda: RenameField("c", "a", "_id"), "_id cannot be added, renamed or removed", ""),
         (lambda: RenameField("c", "a", "a"), "'a' is already called that", ""),
         (lambda: CreateIndex("c", []), "the keys of an index are a name or a list of (name, direction)", ""),
-        (lambda: CreateIndex("c", ["a"]), "the keys of an index are a name or a list of (name, direction)", ""),  # type: ignore[list-item]
+        (
+            lambda: CreateIndex("c", ["a"]),
+            "the keys of an index are a name or a list of (name, direction)",
+            "",
+        ),  # type: ignore[list-item]
         (lambda: CreateIndex("c", [("a", 1, 2)]), "the keys of an index are a name or a list", ""),  # type: ignore[list-item]
         (lambda: CreateIndex("c", 5), "the keys of an index are a name or a list", ""),  # type: ignore[arg-type]
         (lambda: CreateIndex("c", ""), "the keys of an index are a name or a list", ""),
         (lambda: DropIndex("c", "_id_"), "the index on _id cannot be dropped", ""),
         (lambda: DropIndex("c", ""), "the index must be a name, not ''", ""),
-        (lambda: SetValidator("c", {}, level="none"), "level must be off, strict or moderate, not 'none'", ""),
+        (
+            lambda: SetValidator("c", {}, level="none"),
+            "level must be off, strict or moderate, not 'none'",
+            "",
+        ),
         (lambda: SetValidator("c", {}, action="stop"), "action must be error or warn, not 'stop'", ""),
         (lambda: SetValidator("c", 1), "the schema must be a pydantic model or a dict, not 1", ""),  # type: ignore[arg-type]
         (lambda: CreateCollection(""), "the collection must be a name", ""),
@@ -117,7 +145,9 @@ USERS = Lookup("users", key="username")
         (lambda: Lookup("users", fields="name"), "fields= must be a list of names", "fields=['name']"),
     ],
 )
-def test_a_wrong_declaration_is_refused_at_once(declare: Callable[[], object], message: str, hint: str) -> None:
+def test_a_wrong_declaration_is_refused_at_once(
+    declare: Callable[[], object], message: str, hint: str
+) -> None:
     with pytest.raises(InvalidMigration) as caught:
         declare()
     assert message in caught.value.message
@@ -168,7 +198,10 @@ def test_every_operation_but_a_function_without_down_can_be_undone() -> None:
 
 
 def test_transforms_with_equal_filters_may_share_a_pass() -> None:
-    one, other = TransformDocuments("c", plain, where={"n": 1}), TransformDocuments("c", plain, where={"n": 1})
+    one, other = (
+        TransformDocuments("c", plain, where={"n": 1}),
+        TransformDocuments("c", plain, where={"n": 1}),
+    )
     assert one.fusion == other.fusion
     assert one.fusion != TransformDocuments("c", plain).fusion
     assert one.fusion != TransformDocuments("c", plain, where={"n": 1.0}).fusion
@@ -260,7 +293,7 @@ def test_a_schema_may_be_given_with_or_without_its_operator() -> None:
 def test_a_model_that_holds_itself_is_checked_one_level_deep() -> None:
     class Node(BaseModel):
         name: str
-        children: list["Node"] = []
+        children: list[Node] = []
 
     Node.model_rebuild()
     schema = validator(Node)["$jsonSchema"]

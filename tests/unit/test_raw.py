@@ -121,7 +121,9 @@ def test_arrays_may_grow_and_shrink() -> None:
     assert spliced(data, lambda d: d["l"].append(2)) == document(
         element("_id", 1), b"\x04l\0" + document(b"\x060\0", element("1", 1), element("2", 2))
     )
-    assert spliced(data, lambda d: d["l"].pop()) == document(element("_id", 1), b"\x04l\0" + document(b"\x060\0"))
+    assert spliced(data, lambda d: d["l"].pop()) == document(
+        element("_id", 1), b"\x04l\0" + document(b"\x060\0")
+    )
 
 
 def test_fields_are_removed_reordered_and_renamed() -> None:

@@ -86,8 +86,12 @@ def test_up_comes_to_a_document_for_the_first_time(settled: bool) -> None:
             {"_id": 1, "n": 1, "old": "x", "same": True, "z": 1, "a": 1},
             id="the order of the before-image, then the present one",
         ),
-        pytest.param({**BEFORE, "more": 1}, Found.MERGED, {**BEFORE, "more": 1}, id="every field is already back"),
-        pytest.param({**AFTER, "n": 1, "more": 1}, Found.MERGED, {**BEFORE, "more": 1}, id="one field is already back"),
+        pytest.param(
+            {**BEFORE, "more": 1}, Found.MERGED, {**BEFORE, "more": 1}, id="every field is already back"
+        ),
+        pytest.param(
+            {**AFTER, "n": 1, "more": 1}, Found.MERGED, {**BEFORE, "more": 1}, id="one field is already back"
+        ),
     ],
 )
 def test_down_keeps_both_sides(
