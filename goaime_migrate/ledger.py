@@ -32,6 +32,7 @@ from goaime_migrate.errors import DamagedRecord, MigrateError, NewerFormat
 from goaime_migrate.results import Counts, Document, HistoryEntry, State, WarningCount
 
 FORMAT = 1
+"""Of every record, the journal's included: a release that changes one raises this, so that none is read in part."""
 TOOL = f"goaime-migrate {__version__}"
 _Record = TypeVar("_Record")
 _CI_URLS = ("CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL")

@@ -23,9 +23,9 @@ from bson import Binary
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import JOURNAL, Backend, Changes, Delete, Put, Reader, RecordChange
 from goaime_migrate.errors import NewerFormat
+from goaime_migrate.ledger import FORMAT
 from goaime_migrate.results import Document
 
-FORMAT = 1
 PART = 8 * 1024 * 1024
 """Compressed bytes in one record."""
 _LEVEL = 1

@@ -23,9 +23,9 @@ from bson.errors import BSONError
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import JOURNAL, Put, Reader, RecordChange
 from goaime_migrate.errors import InvalidMigration
+from goaime_migrate.ledger import FORMAT
 from goaime_migrate.results import Document
 
-FORMAT = 1
 CACHE_LIMIT = 50_000
 """Looked-up documents that a worker keeps in memory between two batches."""
 _PLAIN = frozenset({str, int, ObjectId, type(None)})

@@ -19,7 +19,7 @@ from bson import ObjectId
 from pymongo import MongoClient
 
 from goaime_migrate.backends.connect import connect
-from goaime_migrate.backends.feed import Feed
+from goaime_migrate.backends.feed import Feed, Portion
 from goaime_migrate.backends.transactional import TransactionalBackend
 from goaime_migrate.config import Settings
 from goaime_migrate.engine import pacing
@@ -57,7 +57,7 @@ class Application:
     increments: Counter[Any] = field(default_factory=Counter)
     inserted: set[Any] = field(default_factory=set)
     deleted: set[Any] = field(default_factory=set)
-    failures: list[BaseException] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
     writes: int = 0
 
     def run(self, stop: threading.Event) -> None:
@@ -68,7 +68,7 @@ class Application:
             while not stop.is_set():
                 self._one(chance, things)
                 self.writes += 1
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 (reported by the test's own thread)
             self.failures.append(error)
         finally:
             client.close()
@@ -285,7 +285,12 @@ def sweeps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one whenever a whole collection is swept."""
     seen: list[int] = []
     sweep = Tail._sweep_until_clean
-    monkeypatch.setattr(Tail, "_sweep_until_clean", lambda self: (seen.append(1), sweep(self))[1])
+
+    def counted(self: Tail) -> None:
+        seen.append(1)
+        sweep(self)
+
+    monkeypatch.setattr(Tail, "_sweep_until_clean", counted)
     return seen
 
 
@@ -316,13 +321,15 @@ def test_where_history_is_lost_the_collection_is_swept(
             written.set()
             _write_behind(world)
 
-    lost = {
-        "error_code": 286,
-        "error_labels": ["NonResumableChangeStreamError"],
-        "app_name": "goaime-migrate",
-    }
     with (
-        fail_command(local_replica_set.primary, "getMore", times=1, **lost),
+        fail_command(
+            local_replica_set.primary,
+            "getMore",
+            times=1,
+            error_code=286,
+            error_labels=["NonResumableChangeStreamError"],
+            app_name="goaime-migrate",
+        ),
         world.migrator(write_once) as migrator,
     ):
         succeeded(migrator.up())
@@ -342,7 +349,12 @@ def test_an_oplog_that_rolls_over_during_the_run_loses_nothing(
     world.write("0001_label.py", MIGRATION)
     reading = threading.Event()
     read = Feed.read
-    monkeypatch.setattr(Feed, "read", lambda self: (reading.wait(300), read(self))[1])
+
+    def read_later(self: Feed) -> Portion:
+        reading.wait(300)
+        return read(self)
+
+    monkeypatch.setattr(Feed, "read", read_later)
 
     def roll_over(event: Event) -> None:
         if isinstance(event, BatchCommitted) and not reading.is_set():
@@ -384,9 +396,12 @@ def test_lag_pauses_the_run_and_it_says_so(busy: World, monkeypatch: pytest.Monk
     lags = iter([30.0, 30.0, 12.0])
     monkeypatch.setattr(TransactionalBackend, "replication_lag", lambda self: next(lags, 0.0))
     notices: list[str] = []
-    with busy.migrator(
-        lambda e: notices.append(e.text) if isinstance(e, Notice) else None, max_lag=10.0
-    ) as migrator:
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Notice):
+            notices.append(event.text)
+
+    with busy.migrator(listen, max_lag=10.0) as migrator:
         succeeded(migrator.up())
     assert notices == [
         "paused: a replica lags 30 s behind, more than 10 s",

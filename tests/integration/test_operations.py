@@ -13,7 +13,7 @@ from tests.conftest import EMBEDDED
 from tests.integration.engines import each_mode, one_server, servers, two
 from tests.world import World, succeeded
 
-DOCUMENTS = [
+DOCUMENTS: list[dict[str, Any]] = [
     {"_id": 1, "a": 1, "b": "x", "c": [1, 2]},
     {"_id": 2, "b": "y", "a": Int64(2)},
     {"_id": 3, "b": None},

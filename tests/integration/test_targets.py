@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from goaime_migrate.errors import (
+    Interrupted,
     Irreversible,
     JournalPruned,
     MigrateError,
@@ -13,7 +14,7 @@ from goaime_migrate.errors import (
     TransformFailed,
     UnknownTarget,
 )
-from goaime_migrate.migrator import Migrator
+from goaime_migrate.events import Event, StageStarted
 from goaime_migrate.results import State
 from tests.integration.engines import dump, each_mode, two
 from tests.world import World, succeeded
@@ -50,9 +51,12 @@ def four(world: World) -> World:
     return world
 
 
-def refusal(world: World, *args: str, down: bool = False) -> MigrateError:
+def refusal(world: World, target: str | None = None, *, down: bool = False) -> MigrateError:
     with pytest.raises(MigrateError) as caught:
-        (world.down if down else world.up)(*args)
+        if down:
+            world.down(target)
+        else:
+            world.up(target)
     return caught.value
 
 
@@ -247,9 +251,16 @@ def test_up_finishes_a_down_that_was_cut_off_before_it_applies_anything(four: Wo
     four.settings["batch_size"] = 1
     before = four.raws("d")
     four.up()
-    with four.migrator() as migrator:
-        four_to_base = _interrupted_down(migrator)
-    assert four_to_base == ("0004",)
+    succeeded(four.down("3"))
+
+    def stop(event: Event) -> None:
+        if isinstance(event, StageStarted):
+            migrator.interrupt(15)
+
+    with four.migrator(stop) as migrator:
+        error = migrator.down().error
+    assert isinstance(error, Interrupted)
+    assert error.exit_code == 128 + 15
     assert four.states()[2] == "reverting"
 
     result = succeeded(four.up())
@@ -258,30 +269,6 @@ def test_up_finishes_a_down_that_was_cut_off_before_it_applies_anything(four: Wo
     assert applied(four) == 4
     succeeded(four.down("2"))
     assert four.raws("d") == before
-
-
-def _interrupted_down(migrator: Migrator) -> tuple[str, ...]:
-    """Take back two passes one by one, and be stopped by a signal in the second."""
-    from goaime_migrate import executor
-
-    taken = executor.Executor._take_back
-    calls: list[int] = []
-
-    def stop_at_the_second(self: executor.Executor, *args: object) -> None:
-        calls.append(1)
-        if len(calls) == 2:
-            migrator.interrupt(15)
-        taken(self, *args)  # type: ignore[arg-type]
-
-    executor.Executor._take_back = stop_at_the_second  # type: ignore[method-assign]
-    try:
-        migrator.down("3")
-        result = migrator.down("2")
-    finally:
-        executor.Executor._take_back = taken  # type: ignore[method-assign]
-    assert result.error is not None
-    assert result.error.exit_code == 128 + 15
-    return ("0004",)
 
 
 # --- what cannot be taken back ---------------------------------------------------------------------------------

@@ -309,7 +309,8 @@ def test_a_check_rejects_a_result(check: Callable[[Document], Any], field: str |
 
 
 def test_a_check_that_finds_nothing_lets_the_result_through() -> None:
-    for found in (None, [], ()):
+    nothing: list[Any] = [None, [], ()]
+    for found in nothing:
         assert result(chain(step(grow, check=lambda d, found=found: found)), {"_id": 1, "n": 1})
 
 

@@ -73,7 +73,7 @@ USERS = Lookup("users", key="username")
         (lambda: TransformDocuments("c", plain, fields=[1]), "every field in fields= must be a name", ""),  # type: ignore[list-item]
         (lambda: TransformDocuments("c", plain, reverse=1), "reverse= must be a function, not 1", ""),  # type: ignore[arg-type]
         (lambda: TransformDocuments("c", plain, check=1), "check= must be a function, not 1", ""),  # type: ignore[arg-type]
-        (lambda: TransformDocuments("c", plain, model=dict), "model= must be a pydantic model", ""),  # type: ignore[type-var]
+        (lambda: TransformDocuments("c", plain, model=dict), "model= must be a pydantic model", ""),  # type: ignore[arg-type]
         (
             lambda: TransformDocuments("c", plain, wher={}),  # type: ignore[arg-type]
             "wher= is neither an option nor a Lookup",
@@ -120,10 +120,10 @@ USERS = Lookup("users", key="username")
         (lambda: RenameField("c", "a", "a"), "'a' is already called that", ""),
         (lambda: CreateIndex("c", []), "the keys of an index are a name or a list of (name, direction)", ""),
         (
-            lambda: CreateIndex("c", ["a"]),
+            lambda: CreateIndex("c", ["a"]),  # type: ignore[list-item]
             "the keys of an index are a name or a list of (name, direction)",
             "",
-        ),  # type: ignore[list-item]
+        ),
         (lambda: CreateIndex("c", [("a", 1, 2)]), "the keys of an index are a name or a list", ""),  # type: ignore[list-item]
         (lambda: CreateIndex("c", 5), "the keys of an index are a name or a list", ""),  # type: ignore[arg-type]
         (lambda: CreateIndex("c", ""), "the keys of an index are a name or a list", ""),
