@@ -22,6 +22,7 @@ MAX_DOCUMENT = 16 * 1024 * 1024
 """The largest document that MongoDB stores, in bytes."""
 
 OPTIONS: CodecOptions[Document] = CodecOptions(dict, datetime_conversion=DatetimeConversion.DATETIME_AUTO)
+_RAW = OPTIONS.with_options(document_class=RawBSONDocument)
 _LENIENT = OPTIONS.with_options(unicode_decode_error_handler="replace")
 
 _INT = struct.Struct("<i")
@@ -61,7 +62,7 @@ def encode(document: Any) -> bytes:
 
 def raw_document(raw: bytes) -> RawBSONDocument:
     """The bytes as something that pymongo sends as it is."""
-    return RawBSONDocument(raw, OPTIONS.with_options(document_class=RawBSONDocument))
+    return RawBSONDocument(raw, _RAW)
 
 
 def split_all(batches: Iterable[Any]) -> Iterator[bytes]:

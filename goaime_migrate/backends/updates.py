@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pymongo import ReplaceOne
+from pymongo import ReplaceOne, UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, OperationFailure
@@ -20,6 +20,9 @@ from goaime_migrate.results import Document
 
 COMMAND_BYTES = 12 * 1024 * 1024
 """Updates in one command: a command document may hold little more than 16 MB."""
+_DOLLAR_NAME = re.compile(rb"[\x01-\x13\x7f\xff]\$")
+"""Where an element's name may begin with a dollar."""
+_ZERO_VALUE = bytes(9)
 _ZERO_TIMESTAMP = re.compile(rb"\x11[^\x00]*\x00\x00{8}")
 _INDEX_NAME = re.compile(r"index: (\S+) dup key")
 _BSON_TOO_LARGE = (TOO_LARGE, 17419, 17420)
@@ -39,9 +42,9 @@ def replace(
     Raises DuplicateKey, ValidatorRejected or ResultTooLarge naming the document.
     """
     missed: list[bytes] = []
-    for chunk in _chunks(writes):
+    for chunk in _chunks(writes, guard):
         statements = [_statement(write, guard) for write in chunk]
-        if len(chunk) == 1 and len(chunk[0].after) > COMMAND_BYTES:
+        if len(chunk) == 1 and _size(chunk[0], guard) > COMMAND_BYTES:
             answer = _one_large(database, collection, chunk[0], session, bypass_validation, guard)
         else:
             answer = database.command(
@@ -70,13 +73,18 @@ def _missed(
     return [write.id for write in chunk if now.get(write.id) != write.after]
 
 
-def _chunks(writes: Sequence[Write]) -> Iterator[Sequence[Write]]:
+def _size(write: Write, guard: bool) -> int:
+    """About how many bytes it takes to say this; a guard holds the document as it was, too."""
+    return len(write.after) + (len(write.before) if guard else 0) + 200
+
+
+def _chunks(writes: Sequence[Write], guard: bool) -> Iterator[Sequence[Write]]:
     start, size = 0, 0
     for i, write in enumerate(writes):
-        if size and size + len(write.after) > COMMAND_BYTES:
+        if size and size + _size(write, guard) > COMMAND_BYTES:
             yield writes[start:i]
             start, size = i, 0
-        size += len(write.after) + 200
+        size += _size(write, guard)
     if start < len(writes):
         yield writes[start:]
 
@@ -97,11 +105,18 @@ def _update(document: bytes) -> Any:
 
     A replacement refuses top-level names that begin with `$`, and turns a top-level Timestamp(0, 0) into now.
     """
-    if b"$" in document or _ZERO_TIMESTAMP.search(document):
+    if _may_be_awkward(document):
         for name, element in raw.elements(document):
             if name.startswith(b"$") or (element[0] == 0x11 and not any(element[-8:])):
                 return [{"$replaceWith": {"$literal": raw.raw_document(document)}}]
     return raw.raw_document(document)
+
+
+def _may_be_awkward(document: bytes) -> bool:
+    """A cheap look before a document is taken apart; plain searches for bytes are quicker than expressions."""
+    return (b"$" in document and _DOLLAR_NAME.search(document) is not None) or (
+        _ZERO_VALUE in document and _ZERO_TIMESTAMP.search(document) is not None
+    )
 
 
 def _one_large(
@@ -113,7 +128,17 @@ def _one_large(
     guard: bool,
 ) -> Document:
     """A document that nearly fills a message has to travel outside the command document."""
-    request: ReplaceOne[Any] = ReplaceOne(_filter(write, guard), raw.raw_document(write.after))
+    if _size(write, guard) > raw.MAX_DOCUMENT + 8_000:
+        raise errors.MissingCapability(
+            "without transactions a document is written only where it is still what was read: both together must not "
+            "be larger than 16 MB",
+            id=raw.id_value(write.id),
+            hint="run mongod as a replica set of one node, then try again",
+        )
+    update, condition = _update(write.after), _filter(write, guard)
+    request: Any = (
+        UpdateOne(condition, update) if isinstance(update, list) else ReplaceOne(condition, update)
+    )
     try:
         result = database[collection].bulk_write(
             [request], session=session, bypass_document_validation=bypass_validation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import traceback
 import warnings
@@ -99,7 +100,7 @@ class Chain:
         tally = Tally(step.version for step in self.steps)
         frozen: list[RecordChange] = []
         waiting: Iterable[int] = range(len(documents))
-        with self._warnings():
+        with self._warnings(), _without_collection():
             while True:
                 deferred = [i for i in waiting if not self._try(documents[i], i, outcomes, tally)]
                 if not deferred:
@@ -165,6 +166,18 @@ class Chain:
 
             warnings.showwarning = note
             yield
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """No garbage collection for a batch: decoded documents are many objects and no cycles."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def apply(

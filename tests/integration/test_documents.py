@@ -28,7 +28,8 @@ from hypothesis import strategies as st
 from goaime_migrate import errors
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.ordering import id_key
-from tests.integration.engines import dump, each_mode, one_server, two
+from tests.integration.engines import dump, each_mode, one_server, servers, two
+from tests.servers import Kind
 from tests.unit.values import FIELDS, FRAGILE, IDS, SURVIVORS, VALUES, document, element
 from tests.world import World, succeeded
 
@@ -193,7 +194,22 @@ def test_a_document_of_nearly_16_mb_goes_there_and_back(world: World) -> None:
     }
 
 
-@two
+@servers
+def test_documents_too_large_to_be_guarded_are_refused_by_a_standalone_server(world: World) -> None:
+    world.insert("c", [{"_id": 7, "big": "x" * 9_000_000}])
+    migration(world)
+    before = world.raws("c")
+    error = world.up().error
+    if world.kind == Kind.STANDALONE:
+        assert isinstance(error, errors.MissingCapability)
+        assert (error.id, error.exit_code) == (7, 9)
+        assert "replica set" in error.hint
+        assert world.raws("c") == before
+    else:
+        assert error is None
+
+
+@each_mode
 def test_many_large_documents_need_more_than_one_command(world: World) -> None:
     world.insert("c", [{"_id": i, "n": 1, "big": bytes([i]) * 3_000_000} for i in range(9)])
     migration(world)
