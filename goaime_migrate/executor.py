@@ -174,11 +174,11 @@ class Executor:
             of = self._book.versions[version]
             self._book.versions[version] = replace(of, warnings=(*of.warnings, *mine))
             self._book.progress.warnings += mine
-        self._runner.record(
-            records.put_pass(record),
+        self._runner.record(  # without transactions the pass must not be finished before its versions know it
+            *(records.put_version(self._book.timed(self._book.versions[v])) for v in record.versions),
             Delete(PROGRESS, {"pass": record.id, "kind": "partition"}),
             forget(record.id),
-            *(records.put_version(self._book.timed(self._book.versions[v])) for v in record.versions),
+            records.put_pass(record),
         )
 
     def _count(self, tally: Tally) -> None:

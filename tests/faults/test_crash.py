@@ -6,7 +6,10 @@ import random
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
+
+import pytest
 
 from tests.faults.runs import MOMENTS, Forker, Strike, recorded
 from tests.faults.workload import Bank, bank
@@ -22,10 +25,15 @@ DOWN = ("down", "base", "--yes")
 READS = {"aggregate", "buildinfo", "find", "getMore", "hello", "listCollections", "listIndexes"}
 
 
-def strikes(record: Path, choose: random.Random) -> Iterator[Strike]:
-    """Every distinct command of a recorded run at its first, its last or any time; those that write at every moment."""
+def strikes(record: Path, choose: random.Random, *, thorough: bool) -> Iterator[Strike]:
+    """Every distinct command of a recorded run, at its first, its last or any time.
+
+    Those that write are struck at each moment in turn; `thorough`, each of them at all moments.
+    """
+    turn = cycle(MOMENTS)
     for (command, collection), times in Counter(recorded(record)).items():
-        for moment in MOMENTS[:1] if command in READS else MOMENTS:
+        moments = MOMENTS if thorough else ("before",) if command in READS else (next(turn),)
+        for moment in moments:
             yield Strike(command, collection, choose.choice((1, times, choose.randint(1, times))), moment)
 
 
@@ -38,15 +46,15 @@ def killed_and_finished(forker: Forker, this: Bank, argv: tuple[str, ...], strik
     return status != 0
 
 
-def kill_everywhere(forker: Forker, this: Bank, folder: Path, seed: int = 0) -> int:
+def kill_everywhere(forker: Forker, this: Bank, folder: Path, *, thorough: bool = False) -> int:
     """Up and down, over and over, each killed at another command; how many kills there were."""
-    choose = random.Random(seed)
+    choose = random.Random(0)
     forker.succeed(this.world, *UP, record=folder / "up")
     this.is_up()
     forker.succeed(this.world, *DOWN, record=folder / "down")
     this.is_down()
-    ups = list(strikes(folder / "up", choose))
-    downs = list(strikes(folder / "down", choose))
+    ups = list(strikes(folder / "up", choose, thorough=thorough))
+    downs = list(strikes(folder / "down", choose, thorough=thorough))
     kills = 0
     for i in range(max(len(ups), len(downs))):
         for argv, all_strikes, check in ((UP, ups, this.is_up), (DOWN, downs, this.is_down)):
@@ -60,7 +68,7 @@ def kill_everywhere(forker: Forker, this: Bank, folder: Path, seed: int = 0) -> 
 def test_killed_at_any_command_every_document_is_transformed_exactly_once(
     forker: Forker, one: World, tmp_path: Path
 ) -> None:
-    assert kill_everywhere(forker, bank(one, 80, mixed=True), tmp_path) > 60
+    assert kill_everywhere(forker, bank(one, 80, mixed=True), tmp_path) > 50
 
 
 def test_killed_at_random_instants_again_and_again_it_comes_to_its_end(forker: Forker, one: World) -> None:
@@ -96,4 +104,13 @@ def test_without_transactions_a_batch_whose_documents_have_left_the_filter_keeps
 def test_without_transactions_a_killed_run_finds_in_the_journal_what_it_had_done(
     forker: Forker, alone: World, tmp_path: Path
 ) -> None:
-    assert kill_everywhere(forker, bank(alone, 80), tmp_path) > 40
+    assert kill_everywhere(forker, bank(alone, 80), tmp_path) > 30
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["one", "alone"])
+def test_killed_at_any_moment_of_any_command_every_document_is_transformed_exactly_once(
+    request: pytest.FixtureRequest, forker: Forker, tmp_path: Path, kind: str
+) -> None:
+    this = bank(request.getfixturevalue(kind), 80, mixed=kind == "one")
+    assert kill_everywhere(forker, this, tmp_path, thorough=True) > 100

@@ -40,8 +40,9 @@ def kill_everywhere(forker: Forker, this: Bank, argv: tuple[str, ...], back: tup
         if forker.run(world, *argv, strikes=[Strike(nth=nth)]) == 0:
             forker.succeed(world, *back)
             return found
-        found[state(forker, world)] += 1
-        if state(forker, world) == old:
+        seen = state(forker, world)
+        found[seen] += 1
+        if seen == old:
             this.check(images)
             forker.succeed(world, *argv)
         forker.succeed(world, *back)

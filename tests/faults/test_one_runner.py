@@ -114,6 +114,23 @@ def test_a_run_that_was_frozen_longer_than_its_lease_writes_nothing_when_it_wake
     this.is_down()
 
 
+@pytest.mark.parametrize("strike", list(FREEZES.values())[1:-1], ids=list(FREEZES)[1:-1])
+def test_a_run_that_was_frozen_does_not_take_part_again_when_another_is_halfway(
+    forker: Forker, one: World, strike: Strike
+) -> None:
+    this = bank(one)
+
+    with frozen(forker, one, *UP, strike=strike, constants=WRONG_CLOCK) as run:
+        interrupt = Strike("update", "accounts", 3, "before", signal.SIGINT)
+        assert forker.run(one, *UP, strikes=[interrupt]) == 130
+        left = everything(one, TAIL)
+    assert run.wait() == LEASE_LOST, run.output
+
+    assert everything(one, TAIL) == left
+    forker.succeed(one, *UP)
+    this.is_up()
+
+
 def test_a_run_that_was_frozen_finds_everything_taken_back_and_leaves_it_so(
     forker: Forker, one: World
 ) -> None:

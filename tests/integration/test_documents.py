@@ -383,7 +383,7 @@ def check_exact(
     assert world.raws("c") == after
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(COLLECTIONS, CHANGES, st.sampled_from([1, 3, 500]))
 def test_down_is_exact_for_any_documents_and_any_change(
     documents: list[tuple[Any, dict[str, Any]]], changes: list[Any], size: int
@@ -397,7 +397,7 @@ def test_down_is_exact_for_any_documents_and_any_change(
 
 
 @one_server
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(COLLECTIONS, CHANGES, st.sampled_from([1, 3, 500]))
 def test_down_is_exact_for_any_documents_and_any_change_on_a_server(
     world: World, documents: list[tuple[Any, dict[str, Any]]], changes: list[Any], size: int

@@ -615,3 +615,46 @@ def test_a_missing_migrations_folder_is_refused_and_not_made(world: World, tmp_p
     error = refusal(world)
     assert isinstance(error, errors.FolderMissing)
     assert not world.folder.exists()
+
+
+@pytest.fixture
+def collided(numbers: World) -> World:
+    """A transform that must not be applied twice, stopped by a unique index within its first batch."""
+    numbers.write(
+        "0001_index.py",
+        'from goaime_migrate import *\noperations = [CreateIndex("c", "k", unique=True, sparse=True)]',
+    )
+    numbers.write("0002_grow.py", grow('d["n"] += 1000; d["k"] = d.get("k", 1)'))
+    assert isinstance(refusal(numbers), errors.DuplicateKey)
+    _drop_the_index(numbers)
+    return numbers
+
+
+def _drop_the_index(world: World) -> None:
+    """What an administrator does."""
+    if world.embedded:
+        (world.dump / "c.metadata.json").write_text('{"options": {}, "indexes": []}')
+    else:
+        with world.client() as client:
+            client[world.database].c.drop_index("k_1")
+
+
+@each_mode
+def test_a_batch_that_was_refused_halfway_is_not_applied_twice(collided: World) -> None:
+    succeeded(collided.up())
+    assert values(collided) == [1000, 1001, 1002, 1003, 1004]
+    succeeded(collided.down())
+    assert values(collided) == [0, 1, 2, 3, 4]
+
+
+@each_mode
+def test_a_batch_that_was_refused_halfway_is_not_forgotten_for_an_edited_file(collided: World) -> None:
+    collided.write("0002_grow.py", grow('d["n"] += 2000; d["k"] = d.get("k", 1)'))
+    halfway = 1000 in values(collided)
+    assert halfway == (collided.kind == Kind.STANDALONE)
+    if halfway:
+        assert isinstance(refusal(collided), errors.PinnedPassEdited)
+        succeeded(collided.down())
+    assert values(collided) == [0, 1, 2, 3, 4]
+    succeeded(collided.up())
+    assert values(collided) == [2000, 2001, 2002, 2003, 2004]
