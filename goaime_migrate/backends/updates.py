@@ -136,9 +136,7 @@ def _one_large(
             hint="run mongod as a replica set of one node, then try again",
         )
     update, condition = _update(write.after), _filter(write, guard)
-    request: Any = (
-        UpdateOne(condition, update) if isinstance(update, list) else ReplaceOne(condition, update)
-    )
+    request: Any = UpdateOne(condition, update) if isinstance(update, list) else ReplaceOne(condition, update)
     try:
         result = database[collection].bulk_write(
             [request], session=session, bypass_document_validation=bypass_validation

@@ -10,7 +10,7 @@ from bson import SON, Int64
 from goaime_migrate import errors
 from goaime_migrate.results import RunResult
 from tests.conftest import EMBEDDED
-from tests.integration.engines import each_mode, one_server, servers, two
+from tests.integration.engines import each_mode, one_server, two
 from tests.world import World, succeeded
 
 DOCUMENTS: list[dict[str, Any]] = [
@@ -160,7 +160,7 @@ def test_a_filter_that_the_result_no_longer_matches_is_fine(shop: World) -> None
 # --- indexes ---------------------------------------------------------------------------------------------------
 
 
-@each_mode
+@two
 @pytest.mark.parametrize(
     ("source", "key", "options"),
     [
@@ -185,13 +185,13 @@ def test_an_index_is_created(shop: World, source: str, key: dict[str, int], opti
     assert {k: v for k, v in index.items() if k not in ("key", "name", "v")} == options
 
 
-@each_mode
+@two
 def test_an_index_that_is_there_already_is_left_by_up_and_by_down(shop: World) -> None:
     _, after = there_and_back(shop, 'CreateIndex("c", [("b", 1), ("a", -1)], name="by_b")')
     assert [i["name"] for i in after[1]["c"][1]] == ["_id_", "by_b"]
 
 
-@each_mode
+@two
 def test_an_index_that_is_there_and_differs_is_refused(shop: World) -> None:
     before = state(shop)
     operations(shop, 'CreateIndex("c", "a", name="by_b")')
@@ -205,7 +205,7 @@ def test_an_index_that_is_there_and_differs_is_refused(shop: World) -> None:
     assert state(shop) == before
 
 
-@each_mode
+@two
 def test_a_unique_index_over_equal_values_is_refused_and_the_file_may_be_mended(shop: World) -> None:
     shop.change("c", 3, b="x")
     before = state(shop)
@@ -219,19 +219,19 @@ def test_a_unique_index_over_equal_values_is_refused_and_the_file_may_be_mended(
     assert state(shop) == before
 
 
-@each_mode
+@two
 def test_an_index_on_a_collection_that_does_not_exist_makes_it_and_down_removes_it(shop: World) -> None:
     _, after = there_and_back(shop, 'CreateIndex("new", "a")')
     assert [i["name"] for i in after[1]["new"][1]] == ["_id_", "a_1"]
 
 
-@each_mode
+@two
 def test_an_index_is_dropped_and_comes_back_as_it_was(shop: World) -> None:
     _, after = there_and_back(shop, 'DropIndex("c", "by_b")')
     assert [i["name"] for i in after[1]["c"][1]] == ["_id_"]
 
 
-@each_mode
+@two
 def test_an_index_that_is_not_there_is_dropped_without_a_word(shop: World) -> None:
     there_and_back(shop, 'DropIndex("c", "nothing")', 'DropIndex("nowhere", "nothing")')
 
@@ -258,7 +258,7 @@ def test_indexes_of_every_kind_come_back_as_they_were(
 # --- validators ------------------------------------------------------------------------------------------------
 
 
-@each_mode
+@two
 def test_a_validator_is_set_from_a_schema(shop: World) -> None:
     _, after = there_and_back(shop, 'SetValidator("c", {"required": ["_id"]}, level="moderate")')
     options = after[1]["c"][0]
@@ -266,13 +266,13 @@ def test_a_validator_is_set_from_a_schema(shop: World) -> None:
     assert options["validationLevel"] == "moderate"
 
 
-@each_mode
+@two
 def test_a_validator_is_set_from_a_model(shop: World) -> None:
     _, after = there_and_back(shop, 'SetValidator("c", Item, action="warn")')
     assert after[1]["c"][0]["validator"]["$jsonSchema"]["properties"]["a"]["bsonType"] == ["int", "long"]
 
 
-@servers
+@one_server
 def test_a_validator_that_was_there_comes_back(shop: World) -> None:
     with shop.client() as client:
         client[shop.database].command(
@@ -281,13 +281,13 @@ def test_a_validator_that_was_there_comes_back(shop: World) -> None:
     there_and_back(shop, 'SetValidator("c", {"required": ["z"]})')
 
 
-@each_mode
+@two
 def test_a_validator_makes_a_collection_that_is_not_there(shop: World) -> None:
     _, after = there_and_back(shop, 'SetValidator("new", {"required": ["a"]})')
     assert after[1]["new"][0]["validator"] == {"$jsonSchema": {"required": ["a"]}}
 
 
-@servers
+@one_server
 def test_a_validator_is_in_force_and_what_down_restores_passes_by_it(shop: World) -> None:
     before = shop.raws("c")
     operations(shop, 'AddField("c", "a", 1)', 'SetValidator("c", {"required": ["a"]})')
@@ -301,7 +301,7 @@ def test_a_validator_is_in_force_and_what_down_restores_passes_by_it(shop: World
 # --- collections -----------------------------------------------------------------------------------------------
 
 
-@each_mode
+@two
 def test_a_collection_is_created(shop: World) -> None:
     _, after = there_and_back(shop, 'CreateCollection("new")')
     assert "new" in after[1]
@@ -313,7 +313,7 @@ def test_a_collection_is_created_with_options(shop: World) -> None:
     assert after[1]["new"][0] == {"capped": True, "size": 4096}
 
 
-@each_mode
+@two
 def test_a_collection_that_is_there_already_is_left_by_up_and_by_down(shop: World) -> None:
     there_and_back(shop, 'CreateCollection("c")')
 
@@ -328,7 +328,7 @@ def test_documents_put_into_a_created_collection_are_kept_aside_by_down(shop: Wo
     assert shop.documents("schema_versions_aside.0002.new") == [{"_id": 1}]
 
 
-@each_mode
+@two
 def test_a_collection_is_renamed_with_its_indexes(shop: World) -> None:
     _, after = there_and_back(shop, 'RenameCollection("c", "d")')
     assert "c" not in after[1]
@@ -336,7 +336,7 @@ def test_a_collection_is_renamed_with_its_indexes(shop: World) -> None:
     assert len(after[0]["d"]) == 4
 
 
-@each_mode
+@two
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
@@ -355,14 +355,14 @@ def test_a_name_that_is_taken_or_missing_is_refused(shop: World, source: str, re
     assert shop.states() == ["applied", "pending"]
 
 
-@each_mode
+@two
 def test_a_dropped_collection_is_kept_aside_and_comes_back(shop: World) -> None:
     _, after = there_and_back(shop, 'DropCollection("c")')
     assert "c" not in after[1]
     assert len(after[0]["schema_versions_aside.0002.c"]) == 4
 
 
-@each_mode
+@two
 def test_a_collection_that_is_not_there_is_dropped_without_a_word(shop: World) -> None:
     there_and_back(shop, 'DropCollection("nothing")')
 
