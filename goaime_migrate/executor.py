@@ -22,7 +22,14 @@ from goaime_migrate.engine.chain import Step
 from goaime_migrate.engine.collector import forget
 from goaime_migrate.engine.runner import Runner
 from goaime_migrate.engine.tally import Tally
-from goaime_migrate.errors import LeaseLost, MigrateError, MigrationFailed, PromiseFailed, Refused
+from goaime_migrate.errors import (
+    LeaseLost,
+    MigrateError,
+    MigrationFailed,
+    PromiseFailed,
+    Refused,
+    ServerUnreachable,
+)
 from goaime_migrate.events import Notice, StageFinished, StageStarted
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.migration import Migration
@@ -106,6 +113,8 @@ class Executor:
                 "up", record.versions, _title(group), record.total, record.examined if record.committed else 0
             )
         )
+        if record.upper is None and record.collection not in self._runner.backend.collections():
+            self._runner.emit(Notice(f"there is no collection {record.collection!r}: nothing to change"))
         this = walking.Pass(self._runner, record, steps)
         try:
             done = this.run(canary_only=canary is not None)
@@ -136,12 +145,10 @@ class Executor:
                     "an unfinished pass is in the way of a canary",
                     hint="finish it: goaime-migrate up; or take it back: goaime-migrate down",
                 )
-            self._book.put(
-                replace(
-                    self._book.begun(self._book.migrations[v]), checksum=self._book.migrations[v].checksum
-                )
-                for v in versions
-            )
+            known = replace(known, run_at=self._runner.backend.now(), run_from=known.examined)
+            self._book.passes[known.id] = known
+            begun = [self._book.begun(self._book.migrations[v]) for v in versions]
+            self._book.put(begun, records.put_pass(known))
             self._runner.emit(Notice(f"resuming the pass over {known.collection} where it stopped"))
             return known
         pins = [(m.version, index, m.checksum) for m, index in group]
@@ -230,7 +237,7 @@ class Executor:
 
     def _stopped(self, versions: Sequence[str], error: MigrateError, this: walking.Pass | None) -> None:
         """Record where and why a run stopped, unless it is this run no more."""
-        if isinstance(error, LeaseLost):
+        if isinstance(error, LeaseLost | ServerUnreachable):
             return
         failed = isinstance(error, MigrationFailed)
         culprit = (error.version or versions[-1]) if failed else None

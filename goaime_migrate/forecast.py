@@ -12,8 +12,14 @@ from goaime_migrate.engine.judge import Outcome
 from goaime_migrate.engine.preview import Preview, Unfinished, preview
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.ledger import Ledger, PassRecord
-from goaime_migrate.migration import Migration
-from goaime_migrate.operations import DocumentOperation, RunFunctions
+from goaime_migrate.migration import Migration, Operation
+from goaime_migrate.operations import (
+    CreateCollection,
+    DocumentOperation,
+    DropCollection,
+    RenameCollection,
+    RunFunctions,
+)
 from goaime_migrate.planner import Facts, Plan, stages
 from goaime_migrate.recorder import step_of
 from goaime_migrate.results import (
@@ -43,59 +49,139 @@ def up(
     """The effects of `up`, version by version; a document that would stop the run is named in `refused`."""
     migrations = [facts.files[v] for v in plan.versions]
     done = {v: sum(o.done for o in book.versions[v].operations) for v in plan.versions if v in book.versions}
-    seen: dict[tuple[str, int], tuple[OperationPlan, Sequence[Sample], Sequence[str]]] = {}
-    previews: list[Preview] = []
-    before: dict[str, list[Step]] = {}
-    since: dict[str, list[Step]] = {}
-    error: MigrateError | None = None
     pinned = _pinned(book, plan)
-    unfinished = None if pinned is None else Unfinished.of(backend, pinned.id)
+    forecast = _Forecast(backend, where, pinned)
     for group in _groups(facts, plan, done, pinned):
-        operation = group[0][0].operations[group[0][1]]
-        if error is not None or not isinstance(operation, DocumentOperation):
-            continue
-        steps = [step_of(m, index) for m, index in group]
-        try:
-            resumed = pinned is not None and pinned.collection == operation.collection
-            resumes = pinned is not None and pinned.steps[0][:2] == (group[0][0].version, group[0][1])
-            found = preview(
-                backend,
-                before.get(operation.collection, ()),
-                steps,
-                where,
-                unfinished if resumed else None,
-                None if resumes else since.get(operation.collection, ()),
-            )
-        except MigrateError as caught:
-            error = caught
-            continue
-        previews.append(found)
-        plain = [s for s in steps if s.where is None and not s.pipeline]
-        before.setdefault(operation.collection, []).extend(plain)
-        if not resumes:
-            since.setdefault(operation.collection, []).extend(plain)
-        for position, (m, index) in enumerate(group):
-            counts = found.counts[position]
-            text = m.operations[index].describe()
-            planned = OperationPlan(
-                text, operation.collection, counts.matched, counts.changed, counts.unchanged
-            )
-            seen[m.version, index] = (planned, found.samples[position], found.notes[position])
-    warnings = [w for found in previews for w in found.warnings]
-    sampled = [found.sampled for found in previews if found.sampled is not None]
+        forecast.group(group)
+    warnings = [w for found in forecast.previews for w in found.warnings]
+    sampled = [found.sampled for found in forecast.previews if found.sampled is not None]
     return PlanResult(
         direction=Direction.UP,
         target=plan.target,
-        steps=tuple(_step(m, done.get(m.version, 0), seen, warnings) for m in migrations),
+        steps=tuple(_step(m, done.get(m.version, 0), forecast.seen, warnings) for m in migrations),
         predicted=Predicted(
-            round(sum(p.seconds for p in previews), 3),
-            sum(p.journal_bytes for p in previews),
-            sum(p.oplog_bytes for p in previews),
+            round(sum(p.seconds for p in forecast.previews), 3),
+            sum(p.journal_bytes for p in forecast.previews),
+            sum(p.oplog_bytes for p in forecast.previews),
         ),
-        refused=error,
+        refused=forecast.error,
         sampled=max(sampled, default=None),
         message=plan.message,
     )
+
+
+Group = Sequence[tuple[Migration, int]]
+Seen = tuple[OperationPlan, Sequence[Sample], Sequence[str]]
+
+
+class _Forecast:
+    """The effects of a plan, pass by pass. What cannot be known before an earlier step is applied is not guessed.
+
+    Plain transforms are run one after the other on the same documents. A filter, a pipeline or a lookup sees only
+    what is stored: after an earlier step that changes it, its effect cannot be foreseen.
+    """
+
+    def __init__(self, backend: Backend, where: Mapping[str, Any] | None, pinned: PassRecord | None) -> None:
+        self._backend = backend
+        self._where = where
+        self._pinned = pinned
+        self._unfinished = None if pinned is None else Unfinished.of(backend, pinned.id)
+        self._before: dict[str, list[Step]] = {}
+        self._since: dict[str, list[Step]] = {}
+        self._changed: dict[str, str] = {}
+        """The collections that earlier steps change, with the version that does."""
+        self._unforeseen: dict[str, str] = {}
+        """Those among them of which it is not known how they will look."""
+        self._function: str | None = None
+        self.seen: dict[tuple[str, int], Seen] = {}
+        self.previews: list[Preview] = []
+        self.error: MigrateError | None = None
+
+    def group(self, group: Group) -> None:
+        """The effects of operations that run as one pass, or of a single other operation."""
+        migration, index = group[0]
+        operation = migration.operations[index]
+        if not isinstance(operation, DocumentOperation):
+            self._other(migration.version, operation)
+        elif self.error is None:
+            steps = [step_of(m, i) for m, i in group]
+            obstacle = self._obstacle(operation, steps)
+            if obstacle is None:
+                self._foreseen(group, steps)
+            else:
+                self._not_foreseen(group, f"its effect cannot be foreseen before {obstacle} is applied")
+            self._remember(group, steps)
+
+    def _other(self, version: str, operation: Operation) -> None:
+        if isinstance(operation, RunFunctions):
+            self._function = version
+        if isinstance(operation, RenameCollection):
+            self._unforeseen |= {operation.old: version, operation.new: version}
+        elif isinstance(operation, CreateCollection | DropCollection):
+            self._unforeseen[operation.name] = version
+
+    def _obstacle(self, operation: DocumentOperation, steps: Sequence[Step]) -> str | None:
+        """The version that has to be applied before the effect of these steps can be known."""
+        for collection in (operation.collection, *sorted(operation.reads)):
+            if collection in self._unforeseen:
+                return self._unforeseen[collection]
+        stored_only = {operation.collection} if steps[0].where or steps[0].pipeline else set()
+        looked_up = {lookup.collection for step in steps for lookup in step.lookups.values()}
+        return next((self._changed[c] for c in sorted(stored_only | looked_up) if c in self._changed), None)
+
+    def _foreseen(self, group: Group, steps: Sequence[Step]) -> None:
+        collection = steps[0].collection
+        resumed = self._pinned is not None and self._pinned.collection == collection
+        try:
+            found = preview(
+                self._backend,
+                self._before.get(collection, ()),
+                steps,
+                self._where,
+                self._unfinished if resumed else None,
+                None if self._resumes(group) else self._since.get(collection, ()),
+            )
+        except MigrateError as caught:
+            self.error = caught
+            return
+        self.previews.append(found)
+        for position, (m, index) in enumerate(group):
+            counts = found.counts[position]
+            text = m.operations[index].describe()
+            planned = OperationPlan(text, collection, counts.matched, counts.changed, counts.unchanged)
+            self.seen[m.version, index] = (
+                planned,
+                found.samples[position],
+                [*found.notes[position], *self._notes(collection)],
+            )
+
+    def _not_foreseen(self, group: Group, note: str) -> None:
+        for m, index in group:
+            operation = m.operations[index]
+            planned = OperationPlan(operation.describe(), operation.collection, None, None, None)
+            self.seen[m.version, index] = (planned, (), [note])
+
+    def _notes(self, collection: str) -> list[str]:
+        notes = []
+        if collection not in self._backend.collections():
+            notes.append(f"there is no collection {collection!r}")
+        if self._function is not None:
+            notes.append(f"up(db) of {self._function} runs before and may change what is shown here")
+        return notes
+
+    def _remember(self, group: Group, steps: Sequence[Step]) -> None:
+        collection, version = steps[0].collection, group[-1][0].version
+        self._changed[collection] = version
+        if steps[0].where or steps[0].pipeline:
+            self._unforeseen[collection] = version
+            return
+        self._before.setdefault(collection, []).extend(steps)
+        if not self._resumes(group):
+            self._since.setdefault(collection, []).extend(steps)
+
+    def _resumes(self, group: Group) -> bool:
+        """Whether the group is the pass that an earlier run has begun."""
+        return self._pinned is not None and self._pinned.steps[0][:2] == (group[0][0].version, group[0][1])
 
 
 def _pinned(book: Ledger, plan: Plan) -> PassRecord | None:
@@ -118,7 +204,7 @@ def _groups(
 def _step(
     migration: Migration,
     done: int,
-    seen: Mapping[tuple[str, int], tuple[OperationPlan, Sequence[Sample], Sequence[str]]],
+    seen: Mapping[tuple[str, int], Seen],
     warnings: Sequence[WarningCount],
 ) -> StepPlan:
     operations: list[OperationPlan] = []

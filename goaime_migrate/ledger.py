@@ -107,6 +107,9 @@ class PassRecord:
     started_at: datetime | None = None
     since: Any = None
     """The cluster time before the first batch, from which on others' writes are watched."""
+    run_at: datetime | None = None
+    """When the present run, or the last, took it up, and how many documents had been examined by then."""
+    run_from: int = 0
     target_level: int | None = None
     """While it is being taken back: the level that it goes to."""
 
@@ -271,6 +274,8 @@ def put_pass(record: PassRecord) -> RecordChange:
             "reverse": record.reverse,
             "started_at": record.started_at,
             "since": record.since,
+            "run_at": record.run_at,
+            "run_from": record.run_from,
             "target_level": record.target_level,
             "committed": record.committed,
         },
@@ -380,6 +385,8 @@ def _pass(document: Document) -> PassRecord:
         committed=document["committed"],
         started_at=_utc(document["started_at"]),
         since=document["since"],
+        run_at=_utc(document["run_at"]),
+        run_from=document["run_from"],
         target_level=document["target_level"],
     )
 

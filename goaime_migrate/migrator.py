@@ -17,8 +17,8 @@ from goaime_migrate import ledger, lock, planner
 from goaime_migrate.backends.base import Backend
 from goaime_migrate.backends.connect import connect
 from goaime_migrate.config import Settings
-from goaime_migrate.errors import MigrateError, MigrationFailed, PendingMigrations, Refused
-from goaime_migrate.events import Listener, silent
+from goaime_migrate.errors import MigrateError, MigrationFailed, Refused
+from goaime_migrate.events import Listener, Notice, silent
 from goaime_migrate.ledger import Ledger
 from goaime_migrate.loader import Catalogue, load
 from goaime_migrate.planner import Facts, Plan
@@ -122,18 +122,12 @@ class Migrator:
         return ledger.history(self._backend(write=False))
 
     def wait(self, timeout_s: float) -> StatusResult:
-        """Wait until nothing is pending. Raises PendingMigrations when the time is over. Read-only."""
+        """Wait until nothing is pending, or the time is over; how it stands then. Read-only."""
         deadline = time.monotonic() + timeout_s
         while True:
             status = self.status()
-            if not status.pending and not status.problems:
+            if not (status.pending or status.problems) or time.monotonic() >= deadline:
                 return status
-            if time.monotonic() >= deadline:
-                raise PendingMigrations(
-                    f"{len(status.pending)} versions are not applied after {timeout_s:g} s: "
-                    f"{', '.join(status.pending)}",
-                    hint="goaime-migrate up",
-                )
             time.sleep(min(_POLL_S, max(0.0, deadline - time.monotonic())))
 
     def lint(self) -> LintResult:
@@ -261,7 +255,9 @@ class Migrator:
     def _backend(self, *, write: bool) -> Backend:
         """The database, opened once for reading and once for writing."""
         if write not in self._open:
-            self._open[write] = connect(self._settings, write=write)
+            self._open[write] = connect(
+                self._settings, write=write, notify=lambda text: self._listener(Notice(text))
+            )
         return self._open[write]
 
     def _facts(self, backend: Backend) -> tuple[Facts, Ledger]:

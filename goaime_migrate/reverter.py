@@ -17,7 +17,7 @@ from goaime_migrate.engine.chain import Chain
 from goaime_migrate.engine.journal import Kind, clear, drop_kind
 from goaime_migrate.engine.judge import Judge
 from goaime_migrate.engine.restore import Restore
-from goaime_migrate.errors import LeaseLost, MigrateError, MigrationFailed
+from goaime_migrate.errors import LeaseLost, MigrateError, MigrationFailed, ServerUnreachable
 from goaime_migrate.events import StageFinished, StageStarted
 from goaime_migrate.ledger import PassRecord, VersionRecord
 from goaime_migrate.migration import Migration
@@ -44,7 +44,7 @@ class Reverter:
             try:
                 self._take_back(group, on_conflict)
             except MigrateError as error:
-                if not isinstance(error, LeaseLost):
+                if not isinstance(error, LeaseLost | ServerUnreachable):
                     result = "failed" if isinstance(error, MigrationFailed) else "interrupted"
                     self._book.log("down", result, versions[0])
                 raise

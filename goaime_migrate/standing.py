@@ -79,9 +79,10 @@ def _progress(record: VersionRecord, book: Ledger, now: datetime | None) -> Prog
 
 def _pass_progress(record: PassRecord, now: datetime | None) -> Progress:
     rate = eta = None
-    if now is not None and record.started_at is not None and record.examined:
-        elapsed = max(0.001, (now - record.started_at).total_seconds())
-        rate = round(record.examined / elapsed, 1)
+    done = record.examined - record.run_from
+    if now is not None and record.run_at is not None and done > 0:
+        elapsed = max(0.001, (now - record.run_at).total_seconds())
+        rate = round(done / elapsed, 1)
         if record.total is not None and rate:
             eta = round(max(0, record.total - record.examined) / rate, 1)
     return Progress(record.examined, record.total, rate, eta)

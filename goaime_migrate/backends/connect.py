@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from goaime_migrate.backends.base import Backend
@@ -10,10 +11,15 @@ from goaime_migrate.config import Settings
 DUMP = "dump:"
 
 
-def connect(settings: Settings, *, write: bool) -> Backend:
+def _unheard(_: str) -> None:
+    """For those who do not want to know what is waited for."""
+
+
+def connect(settings: Settings, *, write: bool, notify: Callable[[str], None] = _unheard) -> Backend:
     """Open what `settings.uri` names. Nothing is created. Raises UsageError, ServerUnreachable, FolderMissing.
 
-    The drivers are imported by who needs them: a dump directory needs none.
+    `notify` is told in one line when something is waited for. The drivers are imported by who needs them:
+    a dump directory needs none.
     """
     if settings.uri.startswith(DUMP):
         from goaime_migrate.backends.embedded import EmbeddedBackend
@@ -21,4 +27,4 @@ def connect(settings: Settings, *, write: bool) -> Backend:
         return EmbeddedBackend.open(Path(settings.uri[len(DUMP) :]), settings.database, write=write)
     from goaime_migrate.backends.server import open_server
 
-    return open_server(settings, write=write)
+    return open_server(settings, write=write, notify=notify)

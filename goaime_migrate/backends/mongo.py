@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -49,6 +49,8 @@ class MongoBackend(MongoReader):
         self.database_name = name
         self.server = server
         self.capabilities = capabilities
+        self.notify: Callable[[str], None] = lambda _: None
+        """Told in one line when something is waited for."""
 
     @property
     def _session(self) -> ClientSession:

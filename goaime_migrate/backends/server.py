@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from pymongo import MongoClient
@@ -26,8 +27,9 @@ _BSON_TRANSACTIONS = 8
 """The wire version of MongoDB 4.2, the first whose transactions may be of any size."""
 
 
-def open_server(settings: Settings, *, write: bool) -> Backend:
+def open_server(settings: Settings, *, write: bool, notify: Callable[[str], None]) -> Backend:
     """Connect, and probe what the server can do. Raises UsageError, ServerUnreachable, MissingCapability."""
+    _refuse_ambiguous(settings.uri)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # an option that the driver does not know
@@ -45,11 +47,14 @@ def open_server(settings: Settings, *, write: bool) -> Backend:
         ) from None  # the driver may quote a part of the password
     if not name:
         raise InvalidConfiguration(
-            "no database is named", hint="set database = NAME, or name it in the uri: mongodb://host/NAME"
+            "no database is named: there is no database key, and the uri ends without one",
+            hint="set database = NAME, or --database NAME, or name it in the uri: mongodb://host/NAME",
         )
     try:
-        untested = settings.allow_untested_topology
-        return _probe(client, name, redact_uri(settings.uri), write=write, untested=untested)
+        allowed = settings.allow_untested_topology or not write
+        backend = _probe(client, name, redact_uri(settings.uri), untested_allowed=allowed)
+        backend.notify = notify
+        return backend  # type: ignore[return-value]
     except InvalidName as error:
         raise InvalidConfiguration(f"{name!r} cannot be the name of a database: {error}") from error
     except PyMongoError as error:
@@ -68,6 +73,15 @@ def _reason(text: str, uri: str) -> str:
     return redact(text)
 
 
+def _refuse_ambiguous(uri: str) -> None:
+    """With an unescaped @ in it, what follows in a password would be taken for a host, and be shown as one."""
+    if uri.partition("?")[0].count("@") > 1:
+        raise InvalidUri(
+            "the connection string has more than one @",
+            hint="write user and password percent-encoded: %40 for @, %2F for /, %3A for :, %25 for %",
+        )
+
+
 def _defaults(uri: str) -> dict[str, Any]:
     """Timeouts that bound a wait for a server that is not there, unless the connection string has its own."""
     lowered = uri.lower()
@@ -79,11 +93,11 @@ def _defaults(uri: str) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if f"{name.lower()}=" not in lowered}
 
 
-def _probe(client: MongoClient[Document], name: str, server: str, *, write: bool, untested: bool) -> Backend:
+def _probe(client: MongoClient[Document], name: str, server: str, *, untested_allowed: bool) -> MongoBackend:
     hello = client.admin.command("hello")
     version = client.server_info()["version"]
     sharded = hello.get("msg") == "isdbgrid"
-    if sharded and write and not untested:
+    if sharded and not untested_allowed:
         raise MissingCapability(
             "the server is a mongos, and nobody has run the fault tests on a sharded cluster",
             hint="connect to a replica set, or take the risk: --allow-untested-topology",
@@ -98,4 +112,4 @@ def _probe(client: MongoClient[Document], name: str, server: str, *, write: bool
         server_code=True,
     )
     kind: type[MongoBackend] = TransactionalBackend if replicated else SingleDocumentBackend
-    return kind(client, name, server, capabilities)  # type: ignore[return-value]
+    return kind(client, name, server, capabilities)

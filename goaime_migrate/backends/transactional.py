@@ -63,9 +63,12 @@ class TransactionalBackend(MongoBackend):
                 if not error.has_error_label(_TRANSIENT) or time.monotonic() > deadline:
                     raise translate(error) from error
                 tries += 1
-                collisions += isinstance(error, OperationFailure) and error.code == _WRITE_CONFLICT
+                collided = isinstance(error, OperationFailure) and error.code == _WRITE_CONFLICT
+                collisions += collided
                 if collisions >= TRIES:
                     raise Collision(str(error)) from error
+                if not collided and tries - collisions == 1:
+                    self.notify(f"the server does not answer; trying again for up to {PATIENCE_S:.0f} s")
                 time.sleep(random.uniform(0, _pause(error, tries)))
 
     def _once(self, work: Callable[[Reader], Changes]) -> None:

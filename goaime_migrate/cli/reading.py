@@ -130,8 +130,10 @@ def wait(
     """Wait until every version is applied; reads only. For the start of an application."""
     with run.migrator(run.settings()) as migrator:
         result = migrator.wait(timeout)
-    if not result.pending:
+    if not (result.pending or result.problems):
         return _status(result, None)
+    if not result.pending:
+        return _status(result, problem_of(result))
     return _status(
         result,
         errors.PendingMigrations(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import PROGRESS, Backend, Filter, Reader
@@ -167,7 +167,7 @@ class _Measure:
         return Preview(
             counts=counts,
             samples=self._samples,
-            warnings=self._tally.warning_counts(),
+            warnings=tuple(replace(w, count=round(w.count * factor)) for w in self._tally.warning_counts()),
             seconds=round(self._seconds * factor * _WRITE_FACTOR, 3),
             journal_bytes=round(self._journal * factor),
             oplog_bytes=round(self._oplog * factor),

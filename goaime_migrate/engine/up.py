@@ -59,7 +59,8 @@ def opened(
         canary=None if canary is None else raw.encode(dict(canary)),
         filtered=where is not None,
         reverse=all(step.reverse is not None for step in steps),
-        started_at=backend.now(),
+        started_at=(now := backend.now()),
+        run_at=now,
         since=backend.operation_time(),
     )
 
