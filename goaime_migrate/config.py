@@ -86,6 +86,12 @@ def load(
     return _validated(settled, sources, file.path if file else None, env)
 
 
+def in_pyproject(folder: Path) -> bool:
+    """Whether the folder's pyproject.toml holds the configuration. Raises InvalidConfiguration."""
+    path = folder / PYPROJECT
+    return path.is_file() and _read_toml(path, PYPROJECT) is not None
+
+
 @dataclass(frozen=True)
 class _Value:
     """A value as it was written, where, and the folder that its relative paths count from."""

@@ -6,7 +6,7 @@ The docstring of a class is the long form that ``goaime-migrate explain CODE`` p
     ├── UsageError (exit 2)          configuration, credentials, targets, folders
     ├── HistoryError (exit 4)        the files do not match what was applied
     ├── MigrationFailed (exit 1)     a migration stopped; its state is kept, ``up`` resumes
-    ├── PromiseBroken (exit 5)       ``verify`` or ``rehearse`` found a difference
+    ├── PromiseBroken (exit 5)       ``verify`` found a difference
     ├── PendingMigrations (exit 3)   ``status --check`` and ``wait``
     ├── LockHeld (exit 6), LeaseLost (exit 7), ServerUnreachable (exit 8)
     ├── Refused (exit 9)             would not be safe, or was not confirmed
@@ -274,7 +274,7 @@ class SaveFailed(MigrationFailed):
 
 
 class PromiseBroken(MigrateError):
-    """`verify` or `rehearse` found documents that do not keep the promises of the applied versions."""
+    """`verify` found documents that do not keep the promises of the applied versions."""
 
     code = "GM401"
     exit_code = 5
@@ -340,7 +340,7 @@ class MissingCapability(Refused):
 
 
 class JournalPruned(Refused):
-    """The journal of a version was pruned: it can no longer be taken back exactly."""
+    """The journal of a version is gone: it can no longer be taken back exactly."""
 
     code = "GM805"
 

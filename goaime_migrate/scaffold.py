@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from pathlib import Path
 from string import Template
 
-from goaime_migrate.config import Settings
+from goaime_migrate.config import INI, PYPROJECT, SECTION, Settings, in_pyproject
 from goaime_migrate.errors import FolderMissing, UsageError
 from goaime_migrate.migration import FILE_NAME, version_of
 from goaime_migrate.results import InitResult, NewResult
-
-INI_NAME = "alembic-style.ini"
 
 _INI = """\
 # Configuration of goaime-migrate. Every key can be overridden by GOAIME_MIGRATE_<KEY> and by a flag.
@@ -20,8 +19,8 @@ _INI = """\
 # Where the database is: mongodb://…, or dump:PATH for a directory in mongodump's format.
 uri = ${MONGODB_URI:-mongodb://localhost:27017}
 
-# Which database; may also stand in the uri.
-# database = myapp
+# Which database; it wins over one that stands in the uri.
+database = @database@
 
 # The folder of the migration files, relative to this file.
 migrations = migrations
@@ -77,10 +76,19 @@ KINDS = tuple(_TEMPLATES)
 
 
 def init(folder: Path) -> InitResult:
-    """Write the ini and the migrations folder into a project; what is there already is left alone."""
+    """Write the ini and the migrations folder into a project; what is there already is left alone.
+
+    Raises UsageError where the ini would put a pyproject.toml with our table out of force.
+    """
     created, kept = [], []
-    ini, migrations = folder / INI_NAME, folder / "migrations"
-    for path, make in ((ini, lambda: ini.write_text(_INI, encoding="utf-8")), (migrations, migrations.mkdir)):
+    ini, migrations = folder / INI, folder / "migrations"
+    if not ini.exists() and in_pyproject(folder):
+        raise UsageError(
+            f"{PYPROJECT} has [tool.{SECTION}] already, and {INI} would put it out of force",
+            hint=("" if migrations.exists() else "mkdir -p migrations, then ") + "goaime-migrate new NAME",
+        )
+    text = _INI.replace("@database@", _database(folder))
+    for path, make in ((ini, lambda: ini.write_text(text, encoding="utf-8")), (migrations, migrations.mkdir)):
         if path.exists():
             kept.append(str(path))
         else:
@@ -96,9 +104,13 @@ def new(settings: Settings, name: str, kind: str) -> NewResult:
     if not settings.migrations.is_dir():
         raise FolderMissing(
             f"there is no migrations folder {settings.migrations}",
-            hint="goaime-migrate init, or set migrations = FOLDER",
+            hint=f"mkdir -p {settings.migrations}, or set migrations = FOLDER"
+            if settings.config_file
+            else "goaime-migrate init, or set migrations = FOLDER",
         )
-    word = re.sub(r"\W+", "_", name.strip().lower()).strip("_")
+    # Some type the file's whole name; its number is ours to choose.
+    bare = re.sub(r"^\d+_|\.py$", "", name.strip())
+    word = re.sub(r"\W+", "_", bare.lower()).strip("_")
     if not word:
         raise UsageError(
             f"{name!r} holds no word to name a migration by", hint="goaime-migrate new add_user_id"
@@ -106,11 +118,17 @@ def new(settings: Settings, name: str, kind: str) -> NewResult:
     numbers = [int(m["number"]) for p in settings.migrations.iterdir() if (m := FILE_NAME.fullmatch(p.name))]
     version = version_of(max(numbers, default=0) + 1)
     path = settings.migrations / f"{version}_{word}.py"
-    function = word if word.isidentifier() and not word[0].isdigit() else f"migration_{word}"
+    function = word if word.isidentifier() and not keyword.iskeyword(word) else f"migrate_{word}"
     title = word.replace("_", " ").capitalize()
     text = Template(_TEMPLATES[kind]).substitute(title=title, name=function)
     _written(path, lambda: path.write_text(text, encoding="utf-8"))
     return NewResult(version, str(path))
+
+
+def _database(folder: Path) -> str:
+    """A database name out of the folder's."""
+    name = re.sub(r"[^a-z0-9]+", "_", folder.resolve().name.lower()).strip("_")[:63] or "app"
+    return f"{name}_app" if name in ("admin", "config", "local") else name
 
 
 def _written(path: Path, make: object) -> None:

@@ -133,7 +133,8 @@ def _report(console: Console, error: MigrateError) -> None:
     from goaime_migrate.render import errors
 
     console.urgent(errors.error(error, console.err))
-    if console.err.verbose and error.__traceback__ is not None:
+    # Only what nobody foresaw needs one: every other error has said its cause, and its evidence.
+    if console.err.verbose and error.code == MigrateError.code and error.__traceback__ is not None:
         console.urgent("".join(traceback.format_exception(error)).rstrip())
 
 

@@ -34,8 +34,10 @@ class Console:
     live: bool
     """Whether stderr is a terminal on which bars may move."""
     quiet: bool
+    redraws: bool = False
+    """Whether stdout is a terminal on which one screen may take the place of another."""
 
-    def result(self, text: str, *, redacted: bool = False) -> None:
+    def result(self, text: str, *, redacted: bool = False, end: str = "\n") -> None:
         """Print the result. A reader that has gone, as with ``| head``, is no failure of the command.
 
         JSON comes `redacted` string by string, since in one line nobody can tell where a password ends.
@@ -43,7 +45,7 @@ class Console:
         if not text:
             return
         try:
-            self.stdout.write((text if redacted else redact(text)) + "\n")
+            self.stdout.write((text if redacted else redact(text)) + end)
             self.stdout.flush()
         except OSError as error:
             # What is still in the buffer must not fail once more when the interpreter ends.
@@ -73,7 +75,8 @@ def open_console(environ: Mapping[str, str], *, quiet: bool = False, verbose: bo
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     styles = [_style(stream, environ, verbose) for stream in (out, err)]
-    return Console(out, err, styles[0], styles[1], live=moving and not quiet, quiet=quiet)
+    redraws = _terminal(out) and environ.get("TERM") != "dumb"
+    return Console(out, err, styles[0], styles[1], live=moving and not quiet, quiet=quiet, redraws=redraws)
 
 
 def _style(stream: TextIO, environ: Mapping[str, str], verbose: bool) -> Style:

@@ -58,6 +58,8 @@ class Invocation:
         )
         if common.verbose:
             for key, source in settings.sources.items():
+                if getattr(settings, key) in (None, ""):
+                    continue
                 self.console.message(f"{key} = {getattr(settings, key)} ({source})")
         return settings
 

@@ -29,7 +29,7 @@ def stamp(
         if not dry_run and (result.recorded or result.removed):
             run.confirm(text.stamp(result, would=True), "record this?", yes=yes)
             result = migrator.stamp(target, dry_run=False)
-    return Outcome(lambda _: text.stamp(result, would=dry_run), lambda: json.stamp(result))
+    return Outcome(lambda _: text.stamp(result, would=dry_run, target=target), lambda: json.stamp(result))
 
 
 def repair(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
@@ -14,6 +14,9 @@ from goaime_migrate.cli.outcome import Outcome
 from goaime_migrate.render import status as status_text
 from goaime_migrate.render.words import count
 from goaime_migrate.results import Direction, PlanResult, StatusResult
+
+if TYPE_CHECKING:
+    from goaime_migrate.migrator import Migrator
 
 WATCH_EVERY_S = 2.0
 
@@ -31,12 +34,8 @@ def status(
         raise errors.UsageError("--json prints one value, --watch many", hint="goaime-migrate status --json")
     with run.migrator(run.settings()) as migrator:
         result = migrator.status()
-        seen_live = False
-        while watch and not _over(result, seen_live):
-            seen_live = seen_live or _live(result)
-            _redraw(run, result)
-            time.sleep(WATCH_EVERY_S)
-            result = migrator.status()
+        if watch:
+            result = _watched(run, migrator, result)
     return _status(result, problem_of(result) if check else None)
 
 
@@ -182,7 +181,15 @@ def _over(result: StatusResult, seen_live: bool) -> bool:
     return not _live(result) and (seen_live or not result.pending)
 
 
-def _redraw(run: Invocation, result: StatusResult) -> None:
-    style = run.console.out
-    home = "\x1b[H\x1b[J" if style.color else ""
-    run.console.result(home + status_text.status(result, style) + "\n")
+def _watched(run: Invocation, migrator: Migrator, result: StatusResult) -> StatusResult:
+    """Show the status until there is nothing to wait for. On a terminal each takes the place of the one before."""
+    seen_live, above = False, ""
+    while not _over(result, seen_live):
+        seen_live = seen_live or _live(result)
+        shown = status_text.status(result, run.console.out) + "\n"
+        run.console.result(above + shown)
+        above = f"\x1b[{shown.count(chr(10)) + 1}A\r\x1b[J" if run.console.redraws else ""
+        time.sleep(WATCH_EVERY_S)
+        result = migrator.status()
+    run.console.result(above, end="")
+    return result

@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+import re
+
 from goaime_migrate.errors import MigrateError
-from goaime_migrate.render.style import Style, clean
+from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.values import key, value
 
 
 def error(found: MigrateError, style: Style, detail_limit: int = 20) -> str:
     """What goes to stderr: the message is never cut, the evidence only where it is long."""
-    head, *rest = clean(found.message).splitlines() or [""]
-    lines = [
-        style.paint(f"error[{found.code}]:", "red", "bold") + f" {head}",
-        *(f"  {line}" for line in rest),
-    ]
+    lines = _headed(f"error[{found.code}]:", clean(found.message), style, 2, "red")
     lines += _detail(found, style, detail_limit)
     if where := _where(found, style):
-        lines.append(f"  at: {where}")
-    first, *more = clean(found.hint or f"goaime-migrate explain {found.code}").splitlines()
-    lines += [style.paint("next:", "cyan", "bold") + f" {first}", *(f"      {line}" for line in more)]
-    return "\n".join(lines)
+        lines += bullet("at:", where, style)
+    hint = clean(found.hint or f"goaime-migrate explain {found.code}")
+    lines += _headed("next:", _COMMAND.sub(_glued, hint), style, 6, "cyan")
+    return "\n".join(lines).replace(_GLUE, " ")
+
+
+_GLUE = "\N{NO-BREAK SPACE}"
+_COMMAND = re.compile(
+    r"goaime-migrate(?: (?!(?:or|and|then)\b)(?:'[^'\n]*'|\"[^\"\n]*\"|[^\s,;()'\"])+)+|--where '[^'\n]*'"
+)
+"""A command inside a hint: it is copied, so that it stays on one line however long that becomes."""
+
+
+def _glued(command: re.Match[str]) -> str:
+    return command[0].replace(" ", _GLUE)
+
+
+def _headed(head: str, text: str, style: Style, indent: int, color: str) -> list[str]:
+    """A text behind a coloured word, wrapped between words."""
+    first, *rest = text.splitlines() or [""]
+    lines = bullet(head, first, style, indent=0, under=indent)
+    lines += [more for line in rest for more in bullet("", line, style, indent=indent)]
+    return [style.paint(head, color, "bold") + lines[0].removeprefix(head), *lines[1:]]
 
 
 def _detail(found: MigrateError, style: Style, limit: int) -> list[str]:

@@ -91,15 +91,17 @@ def warnings(found: Sequence[WarningCount], style: Style, show_version: bool = T
 
 def _preview(found: DownPreview) -> list[str]:
     rows = [
-        ("come back exactly as they were", found.exact),
-        ("come back, and keep what the application has changed since", found.merged),
-        ("have changes in the very same fields (see --on-conflict)", found.conflicts),
-        ("were inserted since and stay as they are", found.born),
+        ("would come back exactly as {} before", found.exact, ("it was", "they were")),
+        ("would come back and keep what the application has changed since", found.merged, ("", "")),
+        ("would conflict: changed since in the same fields (see --on-conflict)", found.conflicts, ("", "")),
+        ("would stay as {}, inserted since `up`", found.born, ("it is", "they are")),
     ]
-    if not any(total for _, total in rows):
-        return []
-    width = max(len(number(total)) for _, total in rows)
-    return ["documents that", *(f"  {number(total):>{width}}  {text}" for text, total in rows if total), ""]
+    lines = [
+        f"{count(total, 'document')} {text.format(one if total == 1 else many)}"
+        for text, total, (one, many) in rows
+        if total
+    ]
+    return [*lines, ""] if lines else []
 
 
 def _predicted(found: Predicted) -> list[str]:

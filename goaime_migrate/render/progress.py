@@ -8,11 +8,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from goaime_migrate.events import BatchCommitted, Event, LockWaiting, StageFinished, StageStarted
-from goaime_migrate.render.style import clean
+from goaime_migrate.render.style import Style, clean, columns
 from goaime_migrate.render.words import count, duration, number, versions
 
 EVERY_S = 2.0
 LOCK_EVERY_S = 15.0
+WIDTH = 71
+"""80 columns without the time in front."""
 
 
 class Meter:
@@ -57,7 +59,7 @@ def started(event: StageStarted) -> str:
     """The first line of a stage."""
     size = f": {count(event.total, 'document')}" if event.total is not None else ""
     resumed = f", goes on after {number(event.done)}" if event.done else ""
-    return f"{versions(event.versions)} {event.direction} {clean(event.text)}{size}{resumed}"
+    return _line(f"{versions(event.versions)} {event.direction}", event.text, size + resumed)
 
 
 def finished(event: StageFinished) -> str:
@@ -65,8 +67,18 @@ def finished(event: StageFinished) -> str:
     seen = (
         f" {count(event.documents, 'document')}, {number(event.changed)} changed," if event.documents else ""
     )
-    head = f"{versions(event.versions)} {event.direction} {clean(event.text)}"
-    return f"{head}: done,{seen} {duration(event.seconds)}"
+    head = f"{versions(event.versions)} {event.direction}"
+    return _line(head, event.text, f": done,{seen} {duration(event.seconds)}")
+
+
+def _line(head: str, text: str, tail: str) -> str:
+    """A line of a stage. The operation, which may be a whole pipeline, gets the columns that are left for it."""
+    room = max(WIDTH - columns(head) - 1 - columns(tail), 24)
+    text = clean(text)
+    if columns(text) > room:
+        whole, _, _ = Style().fit(text, room - 2).removesuffix("...").rpartition(" ")
+        text = f"{whole}..." if len(whole) > 8 else Style().fit(text, room)
+    return f"{head} {text}{tail}"
 
 
 def waiting(event: LockWaiting) -> str:
@@ -118,8 +130,8 @@ class Lines:
         meter.mark(event.done, at)
         if at - self._said < EVERY_S or event.done == event.total:
             return None
-        text = f" {clean(stage.text)}" if stage else ""
-        return f"{versions(event.versions)}{text} {position(event.done, event.total, meter)}"
+        head, said = versions(event.versions), " " + position(event.done, event.total, meter)
+        return _line(head, stage.text, said) if stage else head + said
 
     def _lock(self, event: LockWaiting) -> str | None:
         if self._clock() - self._said_lock < LOCK_EVERY_S:

@@ -34,8 +34,13 @@ def _summary(result: RunResult) -> str:
     if result.versions:
         return f"{done} {versions(result.versions)}{took}: {documents(result.documents)}"
     if result.error:
-        partly = f"; seen so far: {documents(result.documents)}" if result.documents.matched else ""
-        return f"no version was {'applied' if done == 'applied' else 'taken back'}{partly}"
+        up = result.direction is Direction.UP
+        verb = "applied" if up else "taken back"
+        if not result.documents.matched:
+            return f"no version was {verb}"
+        kept = "migrated and kept" if up else "taken back already"
+        are = "is" if result.documents.matched == 1 else "are"
+        return f"no version was {verb} whole yet; {count(result.documents.matched, 'document')} {are} {kept}"
     if result.documents.matched:
         return f"{documents(result.documents)}{took}"
     return "" if result.message else "nothing to do"

@@ -58,13 +58,13 @@ def clean(text: str) -> str:
     return "".join(char if char.isprintable() or char in "\n\t" else f"\\x{ord(char):02x}" for char in text)
 
 
-def bullet(mark: str, text: str, style: Style, indent: int = 2) -> list[str]:
-    """A text behind a mark, wrapped between words, with its further lines under its first."""
+def bullet(mark: str, text: str, style: Style, indent: int = 2, under: int | None = None) -> list[str]:
+    """A text behind a mark, wrapped between words, with its further lines under its first, or `under` columns in."""
     import textwrap
 
     lead = " " * indent + mark + " " if mark else " " * indent
     width = max(style.width, 40)
     return textwrap.wrap(
-        text, width, initial_indent=lead, subsequent_indent=" " * columns(lead), break_long_words=False,
+        text, width, initial_indent=lead, subsequent_indent=" " * (columns(lead) if under is None else under), break_long_words=False,
         break_on_hyphens=False,
     ) or [lead.rstrip()]  # fmt: skip

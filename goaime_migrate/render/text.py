@@ -27,7 +27,7 @@ _HISTORY = (
     Column("WHEN (UTC)"),
     Column("VERSION"),
     Column("ACTION"),
-    Column("RESULT", elastic=True),
+    Column("RESULT"),
     Column("TIME", right=True),
     Column("WHO", elastic=True),
     Column("TOOL"),
@@ -36,6 +36,8 @@ _HISTORY = (
 
 def verify(result: VerifyResult, style: Style) -> str:
     """Every failure up to a limit, then the sum."""
+    if not (result.versions or result.checked or result.failures):
+        return "no version is applied; nothing to check"
     shown = result.failures if style.verbose else result.failures[:FAILURES]
     lines = [line for failure in shown for line in _failure(failure, style)]
     if len(result.failures) > len(shown):
@@ -74,7 +76,7 @@ def history(entries: Sequence[HistoryEntry], style: Style) -> str:
             clean(entry.result),
             duration(entry.duration_s) if entry.duration_s is not None else "",
             f"{clean(entry.who)}@{clean(entry.host)}" if entry.host else clean(entry.who),
-            clean(entry.tool),
+            clean(entry.tool).removeprefix("goaime-migrate ").strip(),
         ]
         for entry in entries
     ]
@@ -105,7 +107,7 @@ def unlock(result: UnlockResult, style: Style) -> str:
     return "\n".join(lines)
 
 
-def stamp(result: StampResult, would: bool = False) -> str:
+def stamp(result: StampResult, would: bool = False, target: str = "") -> str:
     """What was recorded, or would be."""
     lines = []
     if result.recorded:
@@ -114,7 +116,14 @@ def stamp(result: StampResult, would: bool = False) -> str:
         )
     if result.removed:
         lines.append(f"{'would remove' if would else 'removed'} the record of: {versions(result.removed)}")
-    return "\n".join(lines) or "nothing to stamp: the records say so already"
+    if lines:
+        return "\n".join(lines)
+    if target == "base":
+        return (
+            "nothing to stamp: `stamp` records versions as applied, it removes no record\n"
+            "next: goaime-migrate down base (takes back all that is applied)"
+        )
+    return "nothing to stamp: the records say so already"
 
 
 def repair(result: RepairResult, would: bool = False) -> str:

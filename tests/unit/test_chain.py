@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import uuid
 import warnings
@@ -214,7 +215,7 @@ def test_a_result_that_is_neither_none_nor_a_dict_is_refused(wrong: Any) -> None
         "\ud800",
         {"in": [{1}]},
     ],
-    ids=repr,
+    ids=lambda value: re.sub(r" at 0x[0-9a-f]+", "", repr(value)),
 )
 def test_a_value_that_bson_cannot_hold_is_named(value: Any) -> None:
     error = refusal(lambda d: d.update(good=1, bad=value), {"_id": 7})
