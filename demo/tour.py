@@ -3,6 +3,7 @@
 The sample is a directory in mongodump's format, so no server is needed and none is touched.
 """
 
+import json
 import os
 import shlex
 import subprocess
@@ -26,27 +27,38 @@ ENVIRONMENT = {**os.environ, "GOAIME_MIGRATE_URI": "dump:demo/dump", "GOAIME_MIG
 
 def main() -> None:
     """Up, and back to the very bytes."""
-    before = fingerprint()
-    say("A session as years of history have left it")
+    before, planned = fingerprint(), first_sample()
+    say("A session as years of history have left it, and one whose user is known")
     run(SHOW)
-    say("What would happen? Nothing is written")
+    run(f"{SHOW} {planned}")
+    say("What would happen? Nothing is written; the samples show the second session")
     run("goaime-migrate plan")
+    say(f"Before anything is written: sha256 of {SESSIONS}")
+    print(f"\n{before}")
     say("All four migrations, in one pass over the collection")
     run("goaime-migrate up")
     run("goaime-migrate status")
-    say("The same session")
+    say("The same two sessions")
     run(SHOW)
+    run(f"{SHOW} {planned}")
     say("Every promise of every migration, checked on every document")
     run("goaime-migrate verify")
     say("And back")
     run("goaime-migrate down base --yes")
     run("goaime-migrate status")
-    if fingerprint() != before:
+    say(f"{SESSIONS} has the very bytes it had before: sha256")
+    print(f"\n{before}  before\n{(after := fingerprint())}  now")
+    if after != before:
         sys.exit(f"{SESSIONS} is not what it was")
-    say(f"{SESSIONS} has the very bytes it had before")
-    print(f"\nsha256 {before}")
     say("Try it yourself; what a command can do, it says with --help")
     print("", *TRY, sep="\n")
+
+
+def first_sample() -> str:
+    """The session that `plan` shows first."""
+    command = ["goaime-migrate", "plan", "--json", "--quiet"]
+    done = subprocess.run(command, env=ENVIRONMENT, stdout=subprocess.PIPE, check=True)
+    return str(json.loads(done.stdout)["steps"][0]["samples"][0]["before"]["session_id"])
 
 
 def say(text: str) -> None:

@@ -1,7 +1,7 @@
 """Where the settings come from: one file, then ``GOAIME_MIGRATE_*`` variables, then flags.
 
 The value of a variable is never expanded again, and nothing but ``${VAR}``, ``${VAR:-default}`` and
-``%(here)s`` means anything, so that a password may hold any character.
+``%(here)s`` means anything, so that a percent-encoded password needs no second escaping.
 """
 
 from __future__ import annotations

@@ -262,7 +262,7 @@ class Executor:
         ]
         now = self._runner.backend.now
         result = "failed" if failed else "interrupted"
-        with suppress(MigrateError):  # the error itself matters more than its record
+        with suppress(Exception):  # whatever its record meets, the error itself matters more
             entry = records.log(now(), self._book.owner, "up", result, culprit or versions[-1])
             self._book.put(changed, *map(records.delete_version, untouched), entry)
 

@@ -190,7 +190,8 @@ def _examined(document: Document) -> tuple[str, int, int]:
 
 def _parsed(parse: Callable[[Document], _Record], document: Document) -> _Record:
     """A record as a value. Raises NewerFormat, DamagedRecord."""
-    if document.get("format", 0) > FORMAT:
+    newer = document.get("format", 0)
+    if isinstance(newer, int) and newer > FORMAT:
         raise NewerFormat(
             f"the record {document['_id']!r} has format {document['format']}; {TOOL} knows up to {FORMAT}",
             hint="upgrade: pip install --upgrade goaime-migrate",
@@ -310,7 +311,13 @@ def log(
 
 def error_record(error: MigrateError) -> Document:
     """An error as it is kept with the version that it stopped."""
-    return {"code": error.code, "message": error.message, "id": error.id, "field": error.field}
+    name = None if error.field is None else storable(error.field, 200)
+    return {"code": error.code, "message": storable(error.message, 2_000), "id": error.id, "field": name}
+
+
+def storable(text: str, length: int) -> str:
+    """Text that BSON can hold, cut: what users' code says may be anything."""
+    return text[:length].encode("utf-8", "backslashreplace").decode()
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable
@@ -234,7 +235,7 @@ def _function(module: ModuleType, name: str) -> Callable[[Any], Any] | None:
 def _supersedes(module: ModuleType) -> tuple[str, ...]:
     declared = getattr(module, "supersedes", [])
     if not isinstance(declared, list | tuple) or not all(
-        isinstance(v, str) and v.isdigit() for v in declared
+        isinstance(v, str) and re.fullmatch("[0-9]{1,9}", v) for v in declared
     ):
         raise InvalidMigration('supersedes must be a list of versions, such as ["0001"]')
     return tuple(version_of(int(v)) for v in declared)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-FILE_NAME = re.compile(r"(?P<number>\d{1,9})_(?P<name>\w+)\.py")
+FILE_NAME = re.compile(r"(?P<number>[0-9]{1,9})_(?P<name>\w+)\.py")
 
 
 class Operation(Protocol):

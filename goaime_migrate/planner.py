@@ -10,6 +10,7 @@ A plan is refused, in this order,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -29,6 +30,7 @@ from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.results import Direction, RepairResult, State
 
 BASE, HEAD = "base", "head"
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 class OperationFacts(Protocol):
@@ -203,9 +205,9 @@ def resolve(text: str, facts: Facts, direction: Direction) -> str:
         return BASE
     if wanted == HEAD:
         return facts.head or BASE
-    if wanted[:1] in ("+", "-") and wanted[1:].isdigit():
+    if wanted[:1] in ("+", "-") and _NUMBER.fullmatch(wanted[1:]):
         return _steps(int(wanted[1:]), facts, direction)
-    if wanted.isdigit():
+    if _NUMBER.fullmatch(wanted):
         return _numbered(wanted, facts)
     stem = wanted.removesuffix(".py")
     matches = [v for v, name in facts.known.items() if stem in f"{v}_{name}"]

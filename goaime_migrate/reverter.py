@@ -11,13 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from goaime_migrate import ledger as records
-from goaime_migrate.backends.base import PROGRESS, Delete, RecordChange
+from goaime_migrate.backends.base import PROGRESS, Backend, Delete, RecordChange
+from goaime_migrate.engine import journal
 from goaime_migrate.engine import up as walking
 from goaime_migrate.engine.chain import Chain
 from goaime_migrate.engine.journal import Kind, clear, drop_kind
 from goaime_migrate.engine.judge import Judge
 from goaime_migrate.engine.restore import Restore
-from goaime_migrate.errors import LeaseLost, MigrateError, MigrationFailed, ServerUnreachable
+from goaime_migrate.errors import (
+    CollectionChanged,
+    DamagedRecord,
+    LeaseLost,
+    MigrateError,
+    MigrationFailed,
+    ServerUnreachable,
+)
 from goaime_migrate.events import StageFinished, StageStarted
 from goaime_migrate.ledger import PassRecord, VersionRecord
 from goaime_migrate.migration import Migration
@@ -55,8 +63,13 @@ class Reverter:
         version, index = group[0]
         operation = self._book.versions[version].operations[index]
         if operation.pass_id is not None:
-            if operation.pass_id in self._book.passes:
-                self._restore(self._book.passes[operation.pass_id], group, on_conflict)
+            if operation.pass_id not in self._book.passes:
+                raise DamagedRecord(
+                    f"the record of the pass {operation.pass_id!r}, in which {version} was applied, is gone",
+                    version=version,
+                    hint="restore the schema_versions collections from a backup",
+                )
+            self._restore(self._book.passes[operation.pass_id], group, on_conflict)
             return
         self._runner.emit(StageStarted("down", (version,), f"undo: {operation.text}", None))
         self._runner.lease.renew()
@@ -71,6 +84,7 @@ class Reverter:
         self._runner.emit(StageFinished("down", (version,), f"undo: {operation.text}", 0, 0, seconds))
 
     def _restore(self, record: PassRecord, group: Sequence[tuple[str, int]], on_conflict: OnConflict) -> None:
+        _require_collection(self._runner.backend, record)
         target = level_below(record, group)
         versions = tuple(dict.fromkeys(version for version, _ in group))
         title = f"restore {record.collection}"
@@ -100,9 +114,10 @@ class Reverter:
             self._book.versions[version] = self._book.versions[version].with_operation(
                 index, pass_id=None, undo=None, started=False, done=False
             )
-        changes: list[RecordChange] = list(self._lowered(pass_id, group))
+        changes: list[RecordChange] = []
         for version in dict.fromkeys(version for version, _ in group):
             changes += self._pending_or_less(version)
+        changes += self._lowered(pass_id, group)  # last: a version never names a pass that is gone
         self._runner.record(*changes)
         if pass_id is not None and pass_id not in self._book.passes:
             clear(self._runner.backend, pass_id)
@@ -144,6 +159,16 @@ class Reverter:
         ]
         for version in left:
             self._runner.record(*self._pending_or_less(version))
+
+
+def _require_collection(backend: Backend, record: PassRecord) -> None:
+    """Refuse to take back into nothing: documents that are not there would count as deleted. Raises CollectionChanged."""
+    if record.collection not in backend.collections() and journal.count(backend, record.id):
+        raise CollectionChanged(
+            f"there is no collection {record.collection}, and the journal has documents for it",
+            version=record.versions[-1],
+            hint="bring the collection back (empty, if its documents are gone for good), then: goaime-migrate down",
+        )
 
 
 def reverse_groups(

@@ -148,6 +148,8 @@ class CollectionInfo:
     name: str
     kind: str
     options: Document = field(default_factory=dict)
+    uuid: bytes | None = None
+    """What the server tells it by from another of the same name."""
 
 
 class Reader(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
 from pymongo import MongoClient, ReplaceOne
@@ -132,21 +133,24 @@ class MongoBackend(MongoReader):
     # records ---------------------------------------------------------------------------------------------------
 
     def _apply(self, changes: Sequence[RecordChange], session: ClientSession | None) -> None:
-        puts: dict[str, list[ReplaceOne[Document]]] = {}
+        """In the order given, since without transactions it matters; neighbouring puts go together."""
+        for (kind, collection), together in groupby(changes, lambda c: (type(c), c.collection)):
+            if kind is Put:
+                puts = [c.document for c in together if isinstance(c, Put)]
+                requests = [ReplaceOne({"_id": put["_id"]}, put, upsert=True) for put in puts]
+                self._db[collection].bulk_write(requests, session=session)
+            else:
+                self._apply_singly(together, session)
+
+    def _apply_singly(self, changes: Iterable[RecordChange], session: ClientSession | None) -> None:
         for change in changes:
             match change:
-                case Put(collection, document):
-                    puts.setdefault(collection, []).append(
-                        ReplaceOne({"_id": document["_id"]}, document, upsert=True)
-                    )
                 case Move(collection, filter, values):
                     moved = self._db[collection].update_one(filter, {"$set": values}, session=session)
                     if moved.matched_count != 1:
                         raise GuardFailed(collection)
                 case Delete(collection, filter):
                     self._db[collection].delete_many(filter, session=session)
-        for collection, requests in puts.items():
-            self._db[collection].bulk_write(requests, session=session)
 
     # the lease -------------------------------------------------------------------------------------------------
 
@@ -230,7 +234,10 @@ class MongoBackend(MongoReader):
             listed = list(self._db.list_collections())
         return {
             info["name"]: CollectionInfo(
-                info["name"], info.get("type", "collection"), info.get("options", {})
+                info["name"],
+                info.get("type", "collection"),
+                info.get("options", {}),
+                _uuid(info),
             )
             for info in listed
             if info["name"] not in RECORDS and not info["name"].startswith("system.")
@@ -278,6 +285,11 @@ class MongoBackend(MongoReader):
             if self._own is not None:
                 self._own.end_session()
         self._client.close()
+
+
+def _uuid(info: Mapping[str, Any]) -> bytes | None:
+    identity = info.get("info", {}).get("uuid")
+    return None if identity is None else bytes(getattr(identity, "bytes", identity))
 
 
 def lease_filter(lease: LeaseRecord) -> Document:

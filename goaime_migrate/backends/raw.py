@@ -110,6 +110,11 @@ def id_of(raw: bytes) -> bytes:
     raise KeyError("_id")
 
 
+def has_id(raw: bytes) -> bool:
+    """Whether a raw document has an `_id`."""
+    return any(name == b"_id" for name, _ in elements(raw))
+
+
 def id_value(raw_id: bytes) -> Any:
     """The decoded value of a raw ``{_id: x}``."""
     return decode_leniently(raw_id)["_id"]

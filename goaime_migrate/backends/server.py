@@ -78,7 +78,8 @@ def _refuse_ambiguous(uri: str) -> None:
     if uri.partition("?")[0].count("@") > 1:
         raise InvalidUri(
             "the connection string has more than one @",
-            hint="write user and password percent-encoded: %40 for @, %2F for /, %3A for :, %25 for %",
+            hint="write user and password percent-encoded (%40 for @, %2F for /, %25 for %); "
+            "the form is mongodb://user:password@host:port/database",
         )
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from bson.errors import BSONError
 from pymongo.client_session import ClientSession
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -18,6 +19,7 @@ from goaime_migrate.backends.faults import translate, translated
 from goaime_migrate.backends.feed import Feed
 from goaime_migrate.backends.mongo import MongoBackend
 from goaime_migrate.backends.reader import MongoReader
+from goaime_migrate.errors import OperationFailed
 from goaime_migrate.results import Document
 
 TRIES = 3
@@ -59,6 +61,11 @@ class TransactionalBackend(MongoBackend):
             try:
                 self._once(work)
                 return Committed(retries=tries)
+            except BSONError as error:
+                raise OperationFailed(
+                    f"the database holds what cannot be decoded: {error}",
+                    hint="mend that document, then: goaime-migrate up",
+                ) from error
             except PyMongoError as error:
                 if not error.has_error_label(_TRANSIENT) or time.monotonic() > deadline:
                     raise translate(error) from error

@@ -31,6 +31,8 @@ from goaime_migrate.errors import (
 from goaime_migrate.results import Document
 
 _FIELD = re.compile(r"(?P<field>[A-Za-z_$][\w$-]*(?:\.[\w$-]+)*): ")
+_ROUNDS = 200
+"""How often a transform may ask for keys that depend on documents it has just been given."""
 _UNENCODABLE = (BSONError, OverflowError, TypeError, ValueError, RecursionError)
 
 
@@ -93,6 +95,7 @@ class Chain:
         self.tables = tables
         self._arguments = [{k: tables[v] for k, v in step.lookups.items()} for step in steps]
         self._noted: list[tuple[str, str]] = []
+        self._version = steps[0].version if steps else ""
 
     def run(self, reader: Reader, documents: Sequence[bytes]) -> BatchResult:
         """Apply all steps to each document, loading lookups as they are asked for."""
@@ -101,14 +104,24 @@ class Chain:
         frozen: list[RecordChange] = []
         waiting: Iterable[int] = range(len(documents))
         with self._warnings(), _without_collection():
-            while True:
+            for _ in range(_ROUNDS):
                 deferred = [i for i in waiting if not self._try(documents[i], i, outcomes, tally)]
                 if not deferred:
                     break
                 frozen += self.tables.load(reader)
                 waiting = deferred
+            else:
+                raise self._restless(documents[next(iter(waiting))])
         changed = [o for o in outcomes if isinstance(o, Changed)]
         return BatchResult(changed, [o for o in outcomes if isinstance(o, bytes)], tally, frozen)
+
+    def _restless(self, document: bytes) -> TransformFailed:
+        return TransformFailed(
+            f"the transform asks for other keys each time it is called, {_ROUNDS} times over",
+            version=self._version,
+            id=raw.id_value(raw.id_of(document)),
+            hint="a transform must be pure: it may use no random value and no clock, then: goaime-migrate up",
+        )
 
     def _try(self, document: bytes, slot: int, outcomes: list[Changed | bytes | None], tally: Tally) -> bool:
         """Whether the document came through; False where a lookup has to be loaded first."""
@@ -142,7 +155,7 @@ class Chain:
         last = self.steps[-1].version
         if base != original:
             current = _spliced(original, document, last, identity)
-        _check_identity(base, current, last, identity)
+        _check_identity(original, current, last, identity)
         return Changed(identity, original, current, tuple(touched))
 
     def _apply(

@@ -28,6 +28,8 @@ from goaime_migrate.results import Document
 
 CACHE_LIMIT = 50_000
 """Looked-up documents that a worker keeps in memory between two batches."""
+_KEYS = 5_000
+"""Keys that one query asks for."""
 _PLAIN = frozenset({str, int, ObjectId, type(None)})
 _SCALARS = (str, int, float, bool, bytes, type(None))
 
@@ -67,6 +69,9 @@ def cache_key(value: Any) -> Any:
         return value
     if isinstance(value, bool):
         return ("bool", value)
+    value = raw.decode(raw.encode({"": value}))[
+        ""
+    ]  # an aware datetime, a Binary: as the database gives it back
     if isinstance(value, Decimal128):
         number = value.to_decimal()
         return ("nan",) if number.is_nan() else number
@@ -202,21 +207,26 @@ class Tables:
         return changes
 
     def _load(self, reader: Reader, table: Table) -> list[RecordChange]:
-        if self._freeze:
-            self._thaw(reader, table)
-        wanted = list(table.wanted.values())
-        found = _first_by_key(reader, table.lookup, wanted)
         changes: list[RecordChange] = []
-        for key in wanted:
-            document = found.get(cache_key(key))
-            table.store(key, document, committed=not self._freeze)
-            if self._freeze:
-                changes.append(Put(JOURNAL, self._record(table.lookup, key, document)))
+        wanted = list(table.wanted.values())
+        for start in range(0, len(wanted), _KEYS):
+            changes += self._load_some(reader, table, wanted[start : start + _KEYS])
         return changes
 
-    def _thaw(self, reader: Reader, table: Table) -> None:
+    def _load_some(self, reader: Reader, table: Table, keys: Sequence[Any]) -> list[RecordChange]:
+        if self._freeze:
+            self._thaw(reader, table, keys)
+            keys = [key for key in keys if cache_key(key) in table.wanted]
+        found = _first_by_key(reader, table.lookup, keys)
+        for key in keys:
+            table.store(key, found.get(cache_key(key)), committed=not self._freeze)
+        if not self._freeze:
+            return []
+        return [Put(JOURNAL, self._record(table.lookup, key, found.get(cache_key(key)))) for key in keys]
+
+    def _thaw(self, reader: Reader, table: Table, keys: Sequence[Any]) -> None:
         """Take what the pass has frozen before."""
-        ids = [self._record_id(table.lookup, key) for key in table.wanted.values()]
+        ids = [self._record_id(table.lookup, key) for key in keys]
         for record in reader.find(JOURNAL, {"_id": {"$in": ids}}):
             table.store(record["key"], record["document"], committed=True)
 

@@ -22,10 +22,8 @@ class Pipeline(Chain):
         """What the pipeline makes of the documents, which must be as they are in the collection."""
         (step,) = self.steps
         tally = Tally([step.version])
-        results = {
-            raw.id_of(d): d
-            for d in reader.pipeline(step.collection, [raw.id_of(d) for d in documents], step.pipeline)
-        }
+        found = reader.pipeline(step.collection, [raw.id_of(d) for d in documents], step.pipeline)
+        results = {raw.id_of(d): d for d in found if raw.has_id(d)}
         changed: list[Changed] = []
         unchanged: list[bytes] = []
         for document in documents:

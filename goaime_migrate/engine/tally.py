@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from goaime_migrate.backends import raw
+from goaime_migrate.ledger import storable
 from goaime_migrate.results import Counts, Document, WarningCount
 
 EXAMPLES = 5
@@ -13,6 +14,8 @@ EXAMPLES = 5
 TEXTS = 100
 """Different texts that are kept for each version; the rest is counted under one heading."""
 OTHERS = "other warnings"
+_LENGTH = 500
+"""Characters of a text that are kept."""
 
 
 class Tally:
@@ -40,6 +43,7 @@ class Tally:
             self._warn(version, text, 1, [raw.id_value(identity)])
 
     def _warn(self, version: str, text: str, count: int, examples: Sequence[Any]) -> None:
+        text = storable(text, _LENGTH)
         key = (version, text)
         if key not in self.warnings and sum(v == version for v, _ in self.warnings) >= TEXTS:
             key = (version, OTHERS)

@@ -18,7 +18,7 @@ from goaime_migrate.engine.passes import Partition, Walk, new_partition
 from goaime_migrate.engine.runner import Runner
 from goaime_migrate.engine.tail import Tail
 from goaime_migrate.engine.tally import Tally
-from goaime_migrate.errors import MigrationFailed, MissingCapability, UndeclaredField
+from goaime_migrate.errors import CollectionChanged, MigrationFailed, MissingCapability, UndeclaredField
 from goaime_migrate.ledger import PassRecord
 
 _KINDS = {
@@ -73,6 +73,8 @@ def require_capable(backend: Backend, collection: str) -> None:
     reason = _KINDS.get(info.kind)
     if info.options.get("capped"):
         reason = "documents of a capped collection cannot grow"
+    if info.options.get("collation", {}).get("locale", "simple") != "simple":
+        reason = "its collation orders _ids in a way of its own"
     if reason:
         raise MissingCapability(
             f"{collection} cannot be migrated: {reason}",
@@ -111,13 +113,25 @@ class Pass:
         """Walk to the end; what this run did. Raises MigrationFailed, Interrupted, LeaseLost."""
         canary: dict[str, Any] | None = raw.decode(self.record.canary) if self.record.canary else None
         where = self.steps[0].where
+        identity = self._identity()
         walk = Walk(self.runner, self.record, chain_of(self.record.id, self.steps), where)
         tail = Tail(walk)
         tail.start()
         try:
-            return self._walked(walk, tail, where, canary, canary_only=canary_only)
+            done = self._walked(walk, tail, where, canary, canary_only=canary_only)
         finally:
             tail.stop()
+        if identity is not None and self._identity() != identity:
+            raise CollectionChanged(
+                "the collection was dropped, renamed or replaced while it was being migrated",
+                version=self.record.versions[-1],
+                hint="bring the collection back, then: goaime-migrate up; or: goaime-migrate down",
+            )
+        return done
+
+    def _identity(self) -> bytes | None:
+        info = self.runner.backend.collections().get(self.record.collection)
+        return None if info is None else info.uuid
 
     def _walked(
         self, walk: Walk, tail: Tail, where: Filter | None, canary: Filter | None, *, canary_only: bool

@@ -91,6 +91,12 @@ def require(condition: object, message: str, hint: str = "") -> None:
         raise InvalidMigration(message, hint=hint)
 
 
+def require_collection(value: object) -> None:
+    """Refuse what is no collection of the user's."""
+    require_name(value, "the collection")
+    require(not str(value).startswith("schema_versions"), f"{value} is the tool's own collection")
+
+
 def require_name(value: object, what: str) -> None:
     """Refuse a collection, field or index name that is not one."""
     require(isinstance(value, str) and value and "\0" not in value, f"{what} must be a name, not {value!r}")

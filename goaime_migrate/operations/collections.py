@@ -6,7 +6,7 @@ from typing import Any
 
 from goaime_migrate.backends.base import Backend
 from goaime_migrate.errors import OperationFailed
-from goaime_migrate.operations.base import StateOperation, require, require_name, undoes
+from goaime_migrate.operations.base import StateOperation, require, require_collection, require_name, undoes
 from goaime_migrate.results import Document
 
 ASIDE = "schema_versions_aside"
@@ -17,7 +17,7 @@ class CreateCollection(StateOperation):
     """Create a collection with the server's own options. One that is there already is left as it is."""
 
     def __init__(self, name: str, **options: Any) -> None:
-        require_name(name, "the collection")
+        require_collection(name)
         self.collection = name
         self.name = name
         self.options = options
@@ -49,6 +49,10 @@ class RenameCollection(StateOperation):
         return f"rename collection {self.old} to {self.new}"
 
     def prepare(self, backend: Backend, version: str) -> Document:
+        if self.old not in backend.collections():
+            raise OperationFailed(
+                f"cannot rename {self.old} to {self.new}: there is no collection {self.old}"
+            )
         return {"kind": "rename_collection", "old": self.new, "new": self.old}
 
     def apply(self, backend: Backend, undo: Document) -> None:
@@ -59,7 +63,7 @@ class DropCollection(StateOperation):
     """Drop a collection: it is kept aside under another name, so that `down` gives it back whole."""
 
     def __init__(self, name: str) -> None:
-        require_name(name, "the collection")
+        require_collection(name)
         self.collection = name
         self.name = name
 

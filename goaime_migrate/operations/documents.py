@@ -13,7 +13,7 @@ from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import Filter
 from goaime_migrate.engine.chain import Step
 from goaime_migrate.engine.lookups import Lookup
-from goaime_migrate.operations.base import DocumentOperation, require, require_name
+from goaime_migrate.operations.base import DocumentOperation, require, require_collection, require_name
 from goaime_migrate.results import Document
 
 _OPTIONS = ("where", "fields", "reverse", "model", "check")
@@ -39,7 +39,7 @@ class TransformDocuments(DocumentOperation):
         check: Callable[..., Iterable[str] | None] | None = None,
         **lookups: Lookup,
     ) -> None:
-        require_name(collection, "the collection")
+        require_collection(collection)
         require(callable(transform), f"the transform must be a function, not {transform!r}")
         require(
             where is None or isinstance(where, Mapping), f"where= must be a filter document, not {where!r}"
@@ -161,7 +161,7 @@ class UpdateDocuments(DocumentOperation):
     def __init__(
         self, collection: str, pipeline: Sequence[Mapping[str, Any]], *, where: Filter | None = None
     ) -> None:
-        require_name(collection, "the collection")
+        require_collection(collection)
         require(
             isinstance(pipeline, list | tuple) and pipeline and all(_is_stage(stage) for stage in pipeline),
             "the pipeline must be a list of update stages",
@@ -220,7 +220,9 @@ class AddField(TransformDocuments):
             if field not in document:
                 document[field] = deepcopy(value)
 
-        super().__init__(collection, add_field, where=where, fields=[field], reverse=_without(field))
+        super().__init__(
+            collection, add_field, where=where, fields=[field], reverse=_without_value(field, value)
+        )
         self._text = f"add {field} = {value!r} to {collection}"
 
     def describe(self) -> str:
@@ -258,6 +260,16 @@ def _without(field: str) -> Callable[[Document], None]:
         document.pop(field, None)
 
     return remove_field
+
+
+def _without_value(field: str, value: Any) -> Callable[[Document], None]:
+    """Remove the field where it has the very value that was added: any other is the application's."""
+
+    def remove_added_field(document: Document) -> None:
+        if field in document and raw.encode({"": document[field]}) == raw.encode({"": value}):
+            del document[field]
+
+    return remove_added_field
 
 
 def _renaming(old: str, new: str) -> Callable[[Document], Document | None]:

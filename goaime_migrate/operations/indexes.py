@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from goaime_migrate.backends.base import Backend
-from goaime_migrate.operations.base import StateOperation, require, require_name, undoes
+from goaime_migrate.operations.base import StateOperation, require, require_collection, require_name, undoes
 from goaime_migrate.results import Document
 
 _BOOKKEEPING = ("v", "ns", "key", "name", "background")
@@ -24,7 +24,7 @@ class CreateIndex(StateOperation):
         unique: bool = False,
         **options: Any,
     ) -> None:
-        require_name(collection, "the collection")
+        require_collection(collection)
         self.collection = collection
         listed = [(keys, 1)] if isinstance(keys, str) else keys
         require(
@@ -65,7 +65,7 @@ class DropIndex(StateOperation):
     """Drop an index; `down` creates it again as it was."""
 
     def __init__(self, collection: str, name: str) -> None:
-        require_name(collection, "the collection")
+        require_collection(collection)
         require_name(name, "the index")
         require(name != "_id_", "the index on _id cannot be dropped")
         self.collection = collection

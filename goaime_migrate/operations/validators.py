@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from goaime_migrate.backends.base import Backend
-from goaime_migrate.operations.base import StateOperation, require, require_name, undoes
+from goaime_migrate.operations.base import StateOperation, require, require_collection, undoes
 from goaime_migrate.results import Document
 
 _TYPES = {
@@ -54,7 +54,7 @@ class SetValidator(StateOperation):
         level: str = "strict",
         action: str = "error",
     ) -> None:
-        require_name(collection, "the collection")
+        require_collection(collection)
         require(
             level in ("off", "strict", "moderate"), f"level must be off, strict or moderate, not {level!r}"
         )

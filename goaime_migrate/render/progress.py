@@ -73,7 +73,7 @@ def finished(event: StageFinished) -> str:
 
 def _line(head: str, text: str, tail: str) -> str:
     """A line of a stage. The operation, which may be a whole pipeline, gets the columns that are left for it."""
-    room = max(WIDTH - columns(head) - 1 - columns(tail), 24)
+    room = max(WIDTH - columns(head) - 1 - columns(tail), 12)
     text = clean(text)
     if columns(text) > room:
         whole, _, _ = Style().fit(text, room - 2).removesuffix("...").rpartition(" ")

@@ -34,13 +34,11 @@ def _summary(result: RunResult) -> str:
     if result.versions:
         return f"{done} {versions(result.versions)}{took}: {documents(result.documents)}"
     if result.error:
-        up = result.direction is Direction.UP
-        verb = "applied" if up else "taken back"
-        if not result.documents.matched:
-            return f"no version was {verb}"
+        up, seen = result.direction is Direction.UP, result.documents.matched
+        if not seen:
+            return f"no version was {'applied' if up else 'taken back'}"
         kept = "migrated and kept" if up else "taken back already"
-        are = "is" if result.documents.matched == 1 else "are"
-        return f"no version was {verb} whole yet; {count(result.documents.matched, 'document')} {are} {kept}"
+        return f"no version was finished; {count(seen, 'document')} {'is' if seen == 1 else 'are'} {kept}"
     if result.documents.matched:
         return f"{documents(result.documents)}{took}"
     return "" if result.message else "nothing to do"

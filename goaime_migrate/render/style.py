@@ -64,7 +64,8 @@ def bullet(mark: str, text: str, style: Style, indent: int = 2, under: int | Non
 
     lead = " " * indent + mark + " " if mark else " " * indent
     width = max(style.width, 40)
+    further = " " * (columns(lead) if under is None else under)
     return textwrap.wrap(
-        text, width, initial_indent=lead, subsequent_indent=" " * (columns(lead) if under is None else under), break_long_words=False,
+        text, width, initial_indent=lead, subsequent_indent=further, break_long_words=False,
         break_on_hyphens=False,
     ) or [lead.rstrip()]  # fmt: skip

@@ -6,7 +6,8 @@ import ast
 
 import pytest
 
-from goaime_migrate import errors
+from goaime_migrate import config, errors
+from goaime_migrate.scaffold import init
 from tests.acceptance.project import GREETING, PLAIN, Project
 from tests.world import succeeded
 
@@ -26,6 +27,23 @@ def test_init_writes_a_project_and_leaves_an_existing_one_alone(embedded: Projec
     assert second["created"] == []
     assert len(second["kept"]) == 2
     assert (embedded.folder / "alembic-style.ini").read_text() == "mine"
+
+
+def test_init_names_a_database_after_the_folder(embedded: Project) -> None:
+    folder = embedded.folder / "My shop. 2"
+    folder.mkdir()
+    init(folder)
+    settings = config.load(config=None, env=None, overrides={}, cwd=folder, environ={})
+    assert settings.database == "my_shop_2"
+
+
+def test_init_does_not_put_a_pyproject_out_of_force(embedded: Project) -> None:
+    (embedded.folder / "pyproject.toml").write_text("[tool.goaime-migrate]\ndatabase = 'shop'\n")
+    refused = embedded.run("init", "--json")
+    assert refused.code == 2
+    assert "pyproject.toml" in refused.json["error"]["message"]
+    assert refused.json["error"]["hint"] == "goaime-migrate new NAME"
+    assert not (embedded.folder / "alembic-style.ini").exists()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -54,6 +72,10 @@ def test_new_takes_the_next_number_and_a_name_that_python_can_import(embedded: P
     assert made["version"] == "0002"
     source = (embedded.world.folder / "0002_2nd_größer.py").read_text(encoding="utf-8")
     ast.parse(source)
+    made = embedded.json("new", "class")
+    assert made["path"].endswith("0003_class.py")
+    ast.parse((embedded.world.folder / "0003_class.py").read_text())
+    assert embedded.json("new", "0007_foo")["path"].endswith("0004_foo.py")
     assert embedded.run("new", "???").code == 2
     assert embedded.run("new", "x", "--kind", "magic").code == 2
 

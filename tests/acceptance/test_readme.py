@@ -19,20 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from bson import encode
 
 import goaime_migrate
 from goaime_migrate.cli.app import COMMANDS, application
 from tests.world import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-ORDERS = [
-    {"_id": 1, "customer": "ann", "price": "12.50"},
-    {"_id": 2, "customer": "bob", "price": "8"},
-    {"_id": 3, "customer": "cid", "price": "0.99"},
-]
-CUSTOMERS = [{"_id": 70, "name": "ann", "country": "GB"}, {"_id": 71, "name": "bob", "country": "FR"}]
-
 VARIABLE = (
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d"), "DATE"),
     (re.compile(r"\b\d\d:\d\d:\d\d\b"), "TIME"),
@@ -75,10 +67,6 @@ def test_every_file_loads_and_every_command_prints_what_the_readme_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    dump = tmp_path / "dump" / "shop"
-    dump.mkdir(parents=True)
-    for name, documents in (("orders", ORDERS), ("customers", CUSTOMERS)):
-        (dump / f"{name}.bson").write_bytes(b"".join(map(encode, documents)))
     for block in blocks():
         if block.file:
             written = tmp_path / block.file

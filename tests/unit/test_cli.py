@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -277,6 +278,8 @@ class TestExitStatus:
         )
         assert "Traceback" not in ended.err
         assert "Traceback" in run("status", "--verbose").err
+        migrator.answers["status"] = errors.ServerUnreachable("gone")
+        assert "Traceback" not in run("status", "--verbose").err
 
     def test_a_refused_plan_is_shown_before_its_error(self, run: Run, migrator: Fake) -> None:
         migrator.answers["plan"] = planned(Direction.UP, STEP, refused=errors.Irreversible("no way back"))
@@ -468,6 +471,11 @@ class TestSettings:
         assert migrator.calls[-1][1][1:] == ("add_x", "index")
         assert run("status").status == 2
 
+    def test_verbose_leaves_out_what_is_not_set(self, run: Run) -> None:
+        told = run("status", "--verbose").err
+        assert "lock_timeout = 60.0 (default)" in told
+        assert "None" not in told
+
     def test_verbose_tells_the_sources_without_secrets(self, run: Run) -> None:
         assert (
             "uri = mongodb://app:***@h/ (alembic-style.ini [goaime-migrate])"
@@ -626,6 +634,19 @@ class TestOutput:
         ended = run("status", "--watch")
         assert ended.out.count("database") == 3
         assert "0001 unfinished" in ended.out.splitlines()[-1]
+
+    def test_watch_on_a_terminal_puts_each_screen_in_the_place_of_the_last(
+        self, run: Run, migrator: Fake, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(reading, "WATCH_EVERY_S", 0)
+        monkeypatch.setattr("goaime_migrate.cli.console._terminal", lambda stream: stream is sys.stdout)
+        monkeypatch.setenv("TERM", "xterm")
+        steps = iter([standing(State.RUNNING, lock=LOCK), standing(State.RUNNING, lock=LOCK), standing()])
+        migrator.answers["status"] = lambda: next(steps)
+        screens = re.split(r"\x1b\[(\d+)A\r\x1b\[J", run("status", "--watch").out)
+        assert len(screens) == 5
+        assert [screens[0].count("\n"), screens[2].count("\n")] == [int(screens[1]), int(screens[3])]
+        assert "up to date" in screens[4]
 
 
 class TestSignals:

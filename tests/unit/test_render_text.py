@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import doctest
 import io
+import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goaime_migrate import errors
+from goaime_migrate.cli.app import COMMANDS
 from goaime_migrate.errors import Problem, TransformFailed
 from goaime_migrate.events import BatchCommitted, Event, LockWaiting, Notice, StageFinished, StageStarted
 from goaime_migrate.render import diff, plan, run, status, text, words
@@ -297,11 +300,14 @@ class TestPlan:
 
     def test_the_way_back_says_what_it_would_find(self) -> None:
         shown = plan.plan(
-            PlanResult(Direction.DOWN, None, (STEP,), Predicted(1, 0, 0), None, DownPreview(5, 0, 12)), PIPE
+            PlanResult(Direction.DOWN, None, (STEP,), Predicted(1, 0, 0), None, DownPreview(5, 1, 12)), PIPE
         )
         assert "plan down: take back 1 version" in shown
-        assert "   5  come back exactly as they were" in shown
-        assert "  12  have changes in the very same fields" in shown
+        assert "\n5 documents would come back exactly as they were before\n" in shown
+        assert "\n1 document would come back and keep what the application has changed since\n" in shown
+        assert (
+            "\n12 documents would conflict: changed since in the same fields (see --on-conflict)\n" in shown
+        )
         assert "inserted since" not in shown
 
     def test_the_irreversible_is_said(self) -> None:
@@ -329,7 +335,15 @@ class TestRun:
             (RunResult(Direction.UP, (), None, None, Counts(), (), (), 0.1), "nothing to do"),
             (
                 RunResult(Direction.UP, (), "0001", TransformFailed("x"), Counts(5, 5), (), (), 0.1),
-                "no version was applied; seen so far: 5 documents: 5 changed",
+                "no version was finished; 5 documents are migrated and kept",
+            ),
+            (
+                RunResult(Direction.DOWN, (), "0001", TransformFailed("x"), Counts(1, 1), (), (), 0.1),
+                "no version was finished; 1 document is taken back already",
+            ),
+            (
+                RunResult(Direction.UP, (), "0001", TransformFailed("x"), Counts(), (), (), 0.1),
+                "no version was applied",
             ),
         ],
     )
@@ -360,13 +374,25 @@ class TestSmallerResults:
         ]
         assert text.verify(VerifyResult(1, ()), PIPE) == "checked 1 document: every promise is kept"
 
+    def test_nothing_applied_is_nothing_to_verify(self) -> None:
+        assert text.verify(VerifyResult(0, ()), PIPE) == "no version is applied; nothing to check"
+
     def test_history(self) -> None:
         entry = HistoryEntry(
-            AT, "0001", "up", "applied", 12.3, "deploy", "a-host-with-a-long-name" * 3, "0.1.0"
+            AT,
+            "0001",
+            "up",
+            "applied",
+            12.3,
+            "deploy",
+            "a-host-with-a-long-name" * 3,
+            "goaime-migrate 0.1.0",
         )
         shown = text.history((entry,), PIPE).splitlines()
         assert shown[1].startswith("2025-11-23 12:00  0001     up      applied  12.3s  deploy@a-host")
         assert all(columns(line) <= 80 for line in shown)
+        assert shown[1].endswith("  0.1.0")
+        assert "  interrupted  " in text.history((replace(entry, result="interrupted"),), PIPE)
         assert "nothing has been applied" in text.history((), PIPE)
 
     def test_lint(self) -> None:
@@ -397,6 +423,7 @@ class TestSmallerResults:
             == "would record as applied, not run: 0001-0002"
         )
         assert text.stamp(StampResult(())) == "nothing to stamp: the records say so already"
+        assert "it removes no record" in text.stamp(StampResult(()), target="base")
         assert text.repair(RepairResult(("0001",), ("0007",))).splitlines() == [
             "accepted the edited files of: 0001",
             "dropped what removed files left: 0007",
@@ -410,7 +437,34 @@ class TestSmallerResults:
             assert text.explain(cls, PIPE).startswith(f"{code} {cls.__name__}, exit {cls.exit_code}\n\n")
 
 
+def test_explanations_promise_only_commands_that_exist() -> None:
+    for cls in errors.catalogue().values():
+        said = errors.explanation(cls)
+        named = re.findall(r"`(?:goaime-migrate )?([a-z]+)(?: --[^`]*)?`", said)
+        assert [word for word in named if word not in {*COMMANDS, "model", "verify"}] == [], cls
+        assert not re.search(r"rehears|\bprune", said), cls
+
+
 class TestErrors:
+    def test_lines_are_wrapped_at_words_and_commands_are_not_cut(self) -> None:
+        command = 'goaime-migrate up 0004 --where \'{"username": "goAmy"}\''
+        found = TransformFailed(
+            "the transform shuffle_everything_that_is_there raised a KeyError for a document of sessions",
+            hint=f"mend the document or the transform in the file, then {command}, or {command} --quiet",
+            id="x" * 50,
+            version="0003",
+            field="problems_attempted",
+        )
+        assert error(found, PIPE).splitlines() == [
+            "error[GM301]: the transform shuffle_everything_that_is_there raised a KeyError",
+            "  for a document of sessions",
+            f'  at: version 0003, _id "{"x" * 50}",',
+            "      field problems_attempted",
+            "next: mend the document or the transform in the file, then",
+            f"      {command}, or",
+            f"      {command} --quiet",
+        ]
+
     def test_cause_evidence_place_and_next_command(self) -> None:
         found = TransformFailed(
             "it raised TypeError",
@@ -461,6 +515,16 @@ class TestLines:
             "0001-0004 sessions 11,600/300,000 3% 2,900/s ETA 1m39s",
             "0001-0004 up sessions: done, 300,000 documents, 9 changed, 9s",
         ]
+
+    def test_a_pipeline_is_cut_so_that_a_line_fits(self) -> None:
+        long = "update orders with " + "[{'$set': {'reference': {'$concat': ['$customer']}}}] " * 4
+        shown = self.feed(
+            (0, StageStarted("up", ("0003",), long, 300_000)),
+            (9, BatchCommitted(("0003",), 9_000, 300_000)),
+            (99, StageFinished("up", ("0003",), long, 300_000, 300_000, 99.0)),
+        )
+        assert [line.startswith("0003") and "update " in line for line in shown] == [True] * 3
+        assert [len("12:00:01 " + line) for line in shown if len(line) > 71] == []
 
     def test_a_resumed_stage_counts_its_rate_from_where_it_goes_on(self) -> None:
         assert self.feed(
