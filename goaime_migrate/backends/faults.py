@@ -21,7 +21,7 @@ from pymongo.errors import (
 )
 
 from goaime_migrate import errors
-from goaime_migrate.config import redact
+from goaime_migrate.redaction import redact
 
 UNAUTHORIZED, AUTHENTICATION, NO_SUCH_TRANSACTION, HISTORY_LOST = 13, 18, 251, 286
 DUPLICATE_KEY, VALIDATION, TOO_LARGE = 11000, 121, 10334

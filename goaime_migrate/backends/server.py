@@ -16,8 +16,9 @@ from goaime_migrate.backends.faults import translate
 from goaime_migrate.backends.mongo import MongoBackend
 from goaime_migrate.backends.single_document import SingleDocumentBackend
 from goaime_migrate.backends.transactional import TransactionalBackend
-from goaime_migrate.config import Settings, redact, redact_uri
+from goaime_migrate.config import Settings
 from goaime_migrate.errors import InvalidConfiguration, InvalidUri, MissingCapability
+from goaime_migrate.redaction import redact, redact_uri
 from goaime_migrate.results import Document
 
 SELECTION_TIMEOUT_MS = 10_000

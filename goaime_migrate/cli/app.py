@@ -11,11 +11,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from goaime_migrate.cli import argv as words
-from goaime_migrate.cli.console import Console, open_console, redact
+from goaime_migrate.cli.console import Console, open_console
 from goaime_migrate.cli.invocation import Invocation
 from goaime_migrate.cli.outcome import Outcome
 from goaime_migrate.cli.signals import immediate, interrupted
 from goaime_migrate.errors import MigrateError, UsageError
+from goaime_migrate.redaction import redact
 
 if TYPE_CHECKING:
     from typer import Typer

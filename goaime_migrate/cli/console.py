@@ -10,17 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from goaime_migrate.redaction import redact
 from goaime_migrate.render.style import Style
-
-
-def redact(text: str) -> str:
-    """`config.redact`, imported when there is something that could need it: it draws in all of pydantic."""
-    lowered = text.lower()
-    if not any(sign in lowered for sign in ("://", "mongodb", "passw", "passphrase", "mechanism", "aws_")):
-        return text
-    from goaime_migrate.config import redact as thoroughly
-
-    return thoroughly(text)
 
 
 @dataclass(frozen=True)

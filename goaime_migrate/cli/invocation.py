@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from goaime_migrate.cli.argv import PROGRAM
-from goaime_migrate.cli.console import Console, redact
+from goaime_migrate.cli.console import Console
 from goaime_migrate.errors import NotConfirmed, UsageError
 from goaime_migrate.events import Listener
+from goaime_migrate.redaction import redact
 
 if TYPE_CHECKING:
     from goaime_migrate.config import Settings

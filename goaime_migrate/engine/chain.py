@@ -8,7 +8,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from bson.errors import BSONError
@@ -25,7 +25,6 @@ from goaime_migrate.errors import (
     PromiseFailed,
     ResultTooLarge,
     TransformFailed,
-    UndeclaredField,
     Unrepresentable,
 )
 from goaime_migrate.results import Document
@@ -347,60 +346,3 @@ def _check_identity(base: bytes, current: bytes, version: str, identity: bytes) 
             field="_id",
             hint="keep _id as it is; to give documents new ids, insert copies in a plain up(db)",
         )
-
-
-def check_declared_fields(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> None:
-    """Refuse a step whose result differs when it sees only its declared `fields`. Raises UndeclaredField."""
-    for step in chain.steps:
-        alone = Chain([step], chain.tables)
-        after = _results(alone, reader, documents)
-        if step.fields is not None:
-            _compare(alone, reader, documents, after)
-        documents = after
-
-
-def _results(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> list[bytes]:
-    """What the chain makes of documents, in their order."""
-    changed = {c.id: c.after for c in chain.run(reader, documents).changed}
-    return [changed.get(raw.id_of(document), document) for document in documents]
-
-
-def _compare(alone: Chain, reader: Reader, before: Sequence[bytes], after: Sequence[bytes]) -> None:
-    """Hold the results of whole documents against those of their declared fields alone."""
-    (step,) = alone.steps
-    alone = Chain([replace(step, model=None, check=None)], alone.tables)  # promises are about whole documents
-    declared = {b"_id", *(name.encode() for name in step.fields or ())}
-    old = [dict(raw.elements(document)) for document in before]
-    projected = [raw.join(e for name, e in fields.items() if name in declared) for fields in old]
-    try:
-        seen = _results(alone, reader, projected)
-    except MigrationFailed as error:
-        raise _undeclared(step, error.id, error.field, str(error)) from error
-    for was, whole, part in zip(old, after, seen, strict=True):
-        name = _difference(was, dict(raw.elements(whole)), dict(raw.elements(part)), declared)
-        if name is not None:
-            raise _undeclared(step, raw.id_value(raw.id_of(whole)), name.decode("utf-8", "replace"), "")
-
-
-def _difference(
-    before: Mapping[bytes, bytes],
-    whole: Mapping[bytes, bytes],
-    part: Mapping[bytes, bytes],
-    declared: set[bytes],
-) -> bytes | None:
-    """The first field that was written without being declared, or that came out differently."""
-    for name in {**before, **whole, **part}:
-        expected = part.get(name) if name in declared else before.get(name)
-        if whole.get(name) != expected or (name in part and name not in declared):
-            return name
-    return None
-
-
-def _undeclared(step: Step, identity: Any, name: str | None, reason: str) -> UndeclaredField:
-    return UndeclaredField(
-        f"{step.name} uses a field that fields= does not declare" + (f": {reason}" if reason else ""),
-        version=step.version,
-        id=identity,
-        field=name,
-        hint=f"add it to fields= in {step.source}, or leave fields= out",
-    )

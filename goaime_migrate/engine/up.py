@@ -10,7 +10,8 @@ from typing import Any
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import PROGRESS, Backend, Filter
 from goaime_migrate.engine import pipeline
-from goaime_migrate.engine.chain import Chain, Step, check_declared_fields
+from goaime_migrate.engine.chain import Chain, Step
+from goaime_migrate.engine.declared import check_declared_fields
 from goaime_migrate.engine.journal import Kind
 from goaime_migrate.engine.lookups import Lookup, Tables
 from goaime_migrate.engine.pacing import BATCH_BYTES, LARGEST

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from goaime_migrate.config import KEYS, Settings, load, redact, redact_uri
+from goaime_migrate.config import KEYS, Settings, load
 from goaime_migrate.errors import InvalidConfiguration, InvalidUri, MigrateError
+from goaime_migrate.redaction import redact, redact_uri
 from goaime_migrate.results import OnConflict
 
 

@@ -564,7 +564,7 @@ def test_a_plan_that_predicts_nothing_says_nothing_of_it() -> None:
 
 
 def test_bars_leave_a_line_for_each_stage_and_hide_secrets() -> None:
-    from goaime_migrate.config import redact
+    from goaime_migrate.redaction import redact
     from goaime_migrate.render.bars import Bars
 
     stream = io.StringIO()
