@@ -81,11 +81,15 @@ def backward(current: bytes, entry: Entry, on_conflict: OnConflict) -> Restored:
     """The document without the migration: its old bytes, or the old fields under the application's newer ones.
 
     A merged document has the keys of the before-image in their order, then its other fields in their present order.
+    Where a key stands twice there is no telling which field is which: the whole document is in conflict.
     """
     if current == entry.before:
         return Restored(Found.ALREADY, current)
     if written(current, entry):
         return Restored(Found.EXACT, entry.before)
+    if _ambiguous(current) or _ambiguous(entry.before):
+        document = entry.before if on_conflict is OnConflict.RESTORE else current
+        return Restored(Found.CONFLICT, document, tuple(entry.fields))
     now, before = dict(raw.elements(current)), dict(raw.elements(entry.before))
     merged, conflicts = dict(now), []
     for text, made in entry.fields.items():
@@ -101,6 +105,11 @@ def backward(current: bytes, entry: Entry, on_conflict: OnConflict) -> Restored:
     order = [name for name in before if name in merged] + [name for name in merged if name not in before]
     document = raw.join(merged[name] for name in order)
     return Restored(Found.CONFLICT if conflicts else Found.MERGED, document, tuple(conflicts))
+
+
+def _ambiguous(document: bytes) -> bool:
+    names = [name for name, _ in raw.elements(document)]
+    return len(set(names)) != len(names)
 
 
 def _put(fields: dict[bytes, bytes], name: bytes, element: bytes | None) -> None:

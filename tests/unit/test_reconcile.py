@@ -194,3 +194,17 @@ def test_down_twice_changes_nothing_more(
     entry = Entry.of(encode({"_id": 1, **before}), encode({"_id": 1, **after}))
     once = backward(encode({"_id": 1, **now}), entry, RESTORE).document
     assert backward(once, entry, RESTORE).document == once
+
+
+@pytest.mark.parametrize(("on_conflict", "restored"), [(KEEP, False), (RESTORE, True)])
+def test_a_key_that_stands_twice_makes_the_whole_document_a_conflict(
+    on_conflict: OnConflict, restored: bool
+) -> None:
+    before = document(element("_id", 1) + element("a", 1) + element("a", 2))
+    entry = Entry.of(before, encode({"_id": 1, "a": 2, "new": 1}))
+    now = encode({"_id": 1, "a": 2, "new": 1, "note": "the application's"})
+
+    result = backward(now, entry, on_conflict)
+
+    assert result.found is Found.CONFLICT
+    assert result.document == (before if restored else now)
