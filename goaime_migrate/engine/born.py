@@ -23,7 +23,7 @@ _BATCH = 500
 
 def count(reader: Reader, record: PassRecord) -> int:
     """How many documents were born since; 0 where a filter makes that impossible to tell."""
-    return 0 if record.filtered else sum(map(len, _strangers(reader, record)))
+    return sum(map(len, _strangers(reader, record))) if record.reverse or not record.filtered else 0
 
 
 def _strangers(reader: Reader, record: PassRecord) -> Iterator[list[bytes]]:

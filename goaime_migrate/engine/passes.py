@@ -223,7 +223,7 @@ class _Batch:
         result = walk.chain.run(reader, todo)
         result.tally.examined += len(left) + len(kept)
         entries = [Entry.of(c.before, c.after) for c in result.changed]
-        unchanged = [*result.unchanged, *left]
+        unchanged = [*result.unchanged, *left, *self._strangers(reader, upto)]
         segment = Segment(
             before.pass_id,
             before.kind,
@@ -302,6 +302,20 @@ class _Batch:
         read = {raw.id_of(document) for document in documents}
         kept += [entry for identity, entry in known.items() if identity not in read]  # `where` is past them
         return todo, kept, left
+
+    def _strangers(self, reader: Reader, upto: bytes | None) -> list[bytes]:
+        """Ids in the range that `where` left out, so that `reverse=` will know them from documents born later."""
+        walk = self._walk
+        if not walk.where or not walk.record.reverse:
+            return []
+        others = reader.documents(
+            walk.record.collection,
+            after=self._partition.cursor,
+            upto=upto,
+            where={"$nor": [walk.where]},
+            fields=(),
+        )
+        return [raw.id_of(document) for document in others]
 
 
 def _bytes(value: Any) -> bytes | None:

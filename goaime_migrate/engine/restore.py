@@ -88,7 +88,7 @@ class Restore:
         finally:
             if watching is not None:
                 watching.stop()
-        if self.reverse is not None and not self.record.filtered:
+        if self.reverse is not None:
             total.born = born.Reversal(
                 self.runner, self.record, self.reverse, self.target, self._id, place.seq
             ).run()
