@@ -11,7 +11,13 @@ from typing import Any
 from pymongo import MongoClient, ReplaceOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.errors import CollectionInvalid, DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.errors import (
+    CollectionInvalid,
+    DuplicateKeyError,
+    ExecutionTimeout,
+    OperationFailure,
+    PyMongoError,
+)
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import (
@@ -36,6 +42,7 @@ from goaime_migrate.backends.reader import MongoReader
 from goaime_migrate.results import Document
 
 _LOCK_ID = "lock"
+_CLAIM_MS = 1_000
 
 
 class MongoBackend(MongoReader):
@@ -170,14 +177,22 @@ class MongoBackend(MongoReader):
             return lease
 
     def _claim(self, owner: Owner, ttl_s: float, dead: LeaseRecord | None) -> LeaseRecord:
+        """One claim. It does not wait for a frozen holder's transaction: that is ended once the lease has expired."""
         for _ in range(10):
             with suppress(DuplicateKeyError):
-                record = self._db[LOCK].find_one_and_update(
-                    {"_id": _LOCK_ID},
-                    _claim(owner, self.session_id(), ttl_s, dead),
-                    upsert=True,
-                    return_document=True,
-                )
+                try:
+                    record = self._db[LOCK].find_one_and_update(
+                        {"_id": _LOCK_ID},
+                        _claim(owner, self.session_id(), ttl_s, dead),
+                        upsert=True,
+                        return_document=True,
+                        maxTimeMS=_CLAIM_MS,
+                    )
+                except ExecutionTimeout:
+                    held = self.read_lease()
+                    if held is not None:
+                        return held
+                    continue
                 if record is not None:
                     return _lease(record)
         raise AssertionError("an upsert by _id cannot collide for ever")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from typing import Any
 
@@ -195,3 +196,24 @@ def test_text_that_bson_cannot_hold_does_not_hide_the_failure(world: World) -> N
     result = world.up()
     assert isinstance(result.error, errors.TransformFailed)
     assert world.states() == ["failed"]
+
+
+@ONE_NODE
+def test_a_claim_does_not_wait_for_a_transaction_that_has_the_lease_locked(world: World) -> None:
+    world.insert("things", [{"_id": 1, "n": 0}])
+    world.write("0001_count.py", COUNT)
+    succeeded(world.up())
+    lease = {"_id": "lock"}
+    later = [{"$set": {"expires_at": {"$add": ["$$NOW", 60_000]}, "run": "frozen", "host": "elsewhere"}}]
+    with world.client() as client, client.start_session() as session:
+        lock = client[world.database]["schema_versions_lock"]
+        lock.update_one(lease, later)
+        session.start_transaction()
+        lock.update_one(lease, {"$set": {"touched_at": None}}, session=session)
+        started = time.monotonic()
+
+        with pytest.raises(errors.LockHeld), world.migrator(lock_timeout=0) as migrator:
+            migrator.down()
+
+        assert time.monotonic() - started < 20
+        session.abort_transaction()
