@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import PROGRESS, Changes, Collision, GuardFailed, Move, Reader, Write
 from goaime_migrate.backends.ordering import id_key
-from goaime_migrate.engine import journal
+from goaime_migrate.engine import journal, pacing
 from goaime_migrate.engine.collector import Collector, HistoryGone
 from goaime_migrate.engine.journal import Entry, Kind
 from goaime_migrate.engine.locator import Known, Locator
@@ -21,10 +21,6 @@ from goaime_migrate.engine.runner import Runner
 from goaime_migrate.errors import Contended, DuplicateKey
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import OnConflict
-
-_BATCH = 500
-_PATIENCE = 30
-"""How often a single document is tried before the run gives up."""
 
 
 @dataclass
@@ -61,8 +57,8 @@ class Aftermath:
 
     def _look_at(self, locator: Locator, ids: Iterable[bytes]) -> None:
         ordered = sorted(ids, key=id_key)
-        for start in range(0, len(ordered), _BATCH):
-            batch = ordered[start : start + _BATCH]
+        for start in range(0, len(ordered), pacing.LARGEST):
+            batch = ordered[start : start + pacing.LARGEST]
             self._batch(batch, locator.scanned(batch))
 
     def _batch(self, ids: Sequence[bytes], known: Known) -> None:
@@ -82,7 +78,7 @@ class Aftermath:
                 if isinstance(error, DuplicateKey):
                     return  # a unique index does not let it go back, as the restore itself has found
                 tries += 1
-                if tries >= _PATIENCE:
+                if tries >= pacing.PATIENCE:
                     raise Contended(
                         f"the application keeps writing the same document: {error}",
                         version=self.record.versions[-1],

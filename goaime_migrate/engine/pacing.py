@@ -9,7 +9,7 @@ LARGEST = 500
 FEWEST = 20
 _GROWTH = 1.5
 """How fast batches grow again."""
-_PATIENCE = 30
+PATIENCE = 30
 """How often a single document is tried before the run gives up."""
 BATCH_BYTES = 12 * 1024 * 1024
 """Documents of one batch, before the transform."""
@@ -35,4 +35,4 @@ class Pacing:
         """A batch could not be committed; False if one single document has been tried often enough."""
         self._collisions += self.size == 1
         self.size = max(1, self.size // 2)
-        return self._collisions < _PATIENCE
+        return self._collisions < PATIENCE

@@ -23,7 +23,7 @@ from goaime_migrate.backends.base import (
     Reader,
     RecordChange,
 )
-from goaime_migrate.engine import born, collector, journal
+from goaime_migrate.engine import born, collector, journal, pacing
 from goaime_migrate.engine.aftermath import Aftermath
 from goaime_migrate.engine.chain import Chain
 from goaime_migrate.engine.journal import Kind
@@ -33,9 +33,6 @@ from goaime_migrate.errors import Contended, DuplicateKey
 from goaime_migrate.events import BatchCommitted
 from goaime_migrate.ledger import FORMAT, PassRecord
 from goaime_migrate.results import Document
-
-_PATIENCE = 30
-"""How often a single document is tried before the run gives up."""
 
 
 def segment_keys(reader: Reader, pass_id: str) -> list[str]:
@@ -170,7 +167,7 @@ class Restore:
             except Collision as error:
                 size = max(1, attempt.documents // 2)
                 tries += attempt.documents <= 1
-                if tries >= _PATIENCE:
+                if tries >= pacing.PATIENCE:
                     raise self._contended(error) from error
                 continue
             if not missed:

@@ -13,7 +13,7 @@ from typing import Any
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import PROGRESS, Changes, Collision, GuardFailed, Move, Reader, Write
 from goaime_migrate.backends.ordering import id_key
-from goaime_migrate.engine import collector, journal, reconcile, scan
+from goaime_migrate.engine import collector, journal, pacing, reconcile, scan
 from goaime_migrate.engine.chain import BatchResult
 from goaime_migrate.engine.collector import Collector
 from goaime_migrate.engine.journal import Entry, Kind, Segment
@@ -23,9 +23,6 @@ from goaime_migrate.engine.tally import Tally
 from goaime_migrate.errors import Conflicts, Contended
 from goaime_migrate.ledger import PassRecord
 
-_BATCH = 500
-_PATIENCE = 30
-"""How often a single document is tried before the run gives up."""
 _SWEEPS = 20
 
 
@@ -93,7 +90,7 @@ class Tail:
             written = 0
             for batch in scan.batches(self.walk.runner.backend, self._record.collection, self.walk.where):
                 written += self._reconcile([raw.id_of(document) for document in batch])
-            if written <= _BATCH:
+            if written <= pacing.LARGEST:
                 return
         raise Contended(
             "the application writes faster than the collection can be looked at again",
@@ -106,7 +103,10 @@ class Tail:
     def _reconcile(self, ids: Iterable[bytes]) -> int:
         """How many documents had to be written. Neighbours go together: they share segments of the journal."""
         ordered = sorted(ids, key=id_key)
-        return sum(self._batch(ordered[start : start + _BATCH]) for start in range(0, len(ordered), _BATCH))
+        return sum(
+            self._batch(ordered[start : start + pacing.LARGEST])
+            for start in range(0, len(ordered), pacing.LARGEST)
+        )
 
     def _batch(self, ids: Sequence[bytes]) -> int:
         runner, collisions = self.walk.runner, 0
@@ -129,7 +129,7 @@ class Tail:
                 if len(ids) > 1:
                     half = len(ids) // 2
                     return self._batch(ids[:half]) + self._batch(ids[half:])
-                if collisions > _PATIENCE:
+                if collisions > pacing.PATIENCE:
                     raise self.walk.contended(ids[0], error) from error
                 continue
             if not committed.missed:

@@ -232,7 +232,7 @@ def test_a_document_put_back_in_the_new_shape_during_down_is_taken_back_again(bu
 def test_a_document_that_never_rests_ends_the_run_with_its_name(
     busy: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pacing, "_PATIENCE", 3)
+    monkeypatch.setattr(pacing, "PATIENCE", 3)
     busy.settings["batch_size"] = 1
     writes = 0
 

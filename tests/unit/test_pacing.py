@@ -42,12 +42,12 @@ def test_collisions_halve_down_to_one_document_and_end_after_many_tries_of_it() 
     while pace.collided():
         sizes.append(pace.size)
     assert sizes[:4] == [4, 2, 1, 1]
-    assert sizes.count(1) == pacing._PATIENCE
+    assert sizes.count(1) == pacing.PATIENCE
 
 
 def test_a_committed_batch_restores_patience() -> None:
     pace = Pacing(1)
-    for _ in range(pacing._PATIENCE - 1):
+    for _ in range(pacing.PATIENCE - 1):
         assert pace.collided()
     pace.took(0.01, 1)
     assert pace.collided()
