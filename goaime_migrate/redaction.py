@@ -43,7 +43,7 @@ def _masked(rest: str) -> str:
     if not colon or after.startswith(f"{MASK}@"):
         return rest
     userinfo, at, hosts = rest.rpartition("@")
-    if at and ":" in userinfo and not _ADDRESS.match(rest):
+    if at and ":" in userinfo and (after[:1].isspace() or not _ADDRESS.match(rest)):
         return f"{user}:{MASK}@{hosts}"
     if not at and not re.search(r"\s", user) and not _ADDRESS.match(rest):
         return f"{user}:{MASK}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from pymongo.errors import (
     ExecutionTimeout,
     OperationFailure,
     PyMongoError,
+    WTimeoutError,
 )
 
 from goaime_migrate.backends import raw
@@ -43,6 +45,9 @@ from goaime_migrate.results import Document
 
 _LOCK_ID = "lock"
 _CLAIM_MS = 1_000
+_CONFIRMED_S = 30.0
+"""How long a claim waits for a majority of the members."""
+_TIME_LIMIT_EXCEEDED = 50
 
 
 class MongoBackend(MongoReader):
@@ -177,9 +182,14 @@ class MongoBackend(MongoReader):
             return lease
 
     def _claim(self, owner: Owner, ttl_s: float, dead: LeaseRecord | None) -> LeaseRecord:
-        """One claim. It does not wait for a frozen holder's transaction: that is ended once the lease has expired."""
-        for _ in range(10):
-            with suppress(DuplicateKeyError):
+        """One claim. It does not wait for a frozen holder's transaction: that is ended once the lease has expired.
+
+        The time limit of a claim counts the wait for a majority as well. A claim that was made but not confirmed in
+        time is made again until it is: it finds itself the owner.
+        """
+        deadline = time.monotonic() + _CONFIRMED_S
+        while True:
+            with suppress(DuplicateKeyError):  # of two first claims one inserts, the other tries again
                 try:
                     record = self._db[LOCK].find_one_and_update(
                         {"_id": _LOCK_ID},
@@ -188,14 +198,16 @@ class MongoBackend(MongoReader):
                         return_document=True,
                         maxTimeMS=_CLAIM_MS,
                     )
+                    return _lease(record)
                 except ExecutionTimeout:
                     held = self.read_lease()
                     if held is not None:
                         return held
-                    continue
-                if record is not None:
-                    return _lease(record)
-        raise AssertionError("an upsert by _id cannot collide for ever")
+                    if time.monotonic() > deadline:
+                        raise
+                except WTimeoutError as error:
+                    if error.code != _TIME_LIMIT_EXCEEDED or time.monotonic() > deadline:
+                        raise
 
     def _end_transactions_of_former_owner(self, dead: LeaseRecord | None) -> None:
         """A holder that was killed while it wrote the lease still has it locked, and a claim would wait for that."""

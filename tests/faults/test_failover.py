@@ -96,6 +96,24 @@ def test_without_a_majority_a_run_ends_in_time_and_the_next_goes_on(
     this.is_down()
 
 
+def test_a_claim_of_the_lock_waits_for_a_majority_that_comes_back(
+    forker: Forker, three: World, three_nodes: ReplicaSet
+) -> None:
+    """The claim has a time limit of its own, which the server counts the wait for the majority to."""
+    this = bank(three)
+
+    def claims() -> int:
+        status = three_nodes.primary.client.admin.command("serverStatus")
+        return int(status["metrics"]["commands"]["findAndModify"]["total"])
+
+    with no_majority(three_nodes):
+        before = claims()
+        run = forker.start(three, *UP)
+        eventually(lambda: claims() >= before + 3)
+    assert run.wait(60) == 0, run.output
+    this.is_up()
+
+
 def test_secondaries_that_are_gone_end_the_run_in_time_and_the_next_goes_on(
     forker: Forker, three: World, three_nodes: ReplicaSet
 ) -> None:

@@ -355,6 +355,7 @@ class TestRedact:
     )
     @example(password="1/x", user="u", scheme="mongodb://", before="", after="/db?w=1")
     @example(password="1,2", user="u", scheme="mongodb://", before="", after="")
+    @example(password=" ", user="u", scheme="mongodb://", before="", after="")
     @example(password="@@/@:@", user="", scheme="mongodb://", before="", after=" is down")
     def test_no_password_is_ever_shown(
         self, password: str, user: str, scheme: str, before: str, after: str
