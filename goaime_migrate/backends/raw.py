@@ -40,6 +40,7 @@ _FIXED = {
     0x7F: 0,
     0xFF: 0,
 }
+_SIZES = tuple(map(_FIXED.get, range(256)))
 _STRING = (0x02, 0x0D, 0x0E)
 _NESTED = (0x03, 0x04, 0x0F)
 _BINARY, _REGEX, _POINTER = 0x05, 0x0B, 0x0C
@@ -92,6 +93,20 @@ def elements(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
         stop = name_end + 1 + _value_length(raw, raw[position], name_end + 1)
         yield raw[position + 1 : name_end], raw[position:stop]
         position = stop
+
+
+def fields(raw: bytes) -> dict[bytes, bytes]:
+    """The top-level elements by name, in order; of a name that stands twice the last. Quicker than `elements`."""
+    found: dict[bytes, bytes] = {}
+    position, end, index = 4, len(raw) - 1, raw.index
+    while position < end:
+        kind = raw[position]
+        at = index(0, position + 1) + 1
+        size = _SIZES[kind]
+        stop = at + (_value_length(raw, kind, at) if size is None else size)
+        found[raw[position + 1 : at - 1]] = raw[position:stop]
+        position = stop
+    return found
 
 
 def join(parts: Iterable[bytes]) -> bytes:

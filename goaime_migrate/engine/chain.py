@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import Filter, Reader, RecordChange
+from goaime_migrate.engine.evidence import Gauge, Unproven, Witness
 from goaime_migrate.engine.lookups import Lookup, Tables
 from goaime_migrate.engine.tally import Tally
 from goaime_migrate.errors import (
@@ -93,6 +94,7 @@ class Chain:
         self.steps = tuple(steps)
         self.tables = tables
         self._arguments = [{k: tables[v] for k, v in step.lookups.items()} for step in steps]
+        self._gauges = [Gauge() for _ in self.steps]
         self._noted: list[tuple[str, str]] = []
         self._version = steps[0].version if steps else ""
 
@@ -124,16 +126,9 @@ class Chain:
 
     def _try(self, document: bytes, slot: int, outcomes: list[Changed | bytes | None], tally: Tally) -> bool:
         """Whether the document came through; False where a lookup has to be loaded first."""
-        self.tables.misses.clear()
-        self._noted.clear()
         identity = raw.id_of(document)
-        try:
-            outcome = self._one(document, identity)
-        except MigrationFailed:
-            if self.tables.misses:
-                return False
-            raise
-        if self.tables.misses:
+        outcome = self._outcome(document, identity)
+        if outcome is None:
             return False
         outcomes[slot] = outcome
         tally.count(outcome.touched if isinstance(outcome, Changed) else None)
@@ -141,20 +136,47 @@ class Chain:
             tally.warn(self._noted, identity)
         return True
 
-    def _one(self, original: bytes, identity: bytes) -> Changed | bytes:
+    def _outcome(self, original: bytes, identity: bytes) -> Changed | bytes | None:
+        """What becomes of a document, None where a lookup is missing.
+
+        At first it is encoded once, at the end. Where that does not tell which steps have changed it, or anything is
+        wrong with it, it is done again with a look at its bytes after every step.
+        """
+        for exact in (False, True):
+            self.tables.misses.clear()
+            self._noted.clear()
+            try:
+                outcome = self._one(original, identity, exact=exact)
+            except (Unproven, MigrationFailed):
+                if self.tables.misses:
+                    return None
+                if exact:
+                    raise
+                continue
+            return None if self.tables.misses else outcome
+        raise AssertionError("the second time is exact")
+
+    def _one(self, original: bytes, identity: bytes, *, exact: bool) -> Changed | bytes:
         document, base = _decoded(original)
-        current, touched = base, []
-        for step, arguments in zip(self.steps, self._arguments, strict=True):
-            document, previous = self._apply(step, document, arguments, identity), current
-            current = _encoded(step, document, identity)
-            touched.append(current != previous)
-            _check_promises(step, document, arguments, identity)
+
+        def encode(position: int, document: Document) -> bytes:
+            return _encoded(self.steps[position], document, identity)
+
+        witness = Witness(base, self._gauges, encode, exact=exact)
+        touched = []
+        for position, (step, arguments) in enumerate(zip(self.steps, self._arguments, strict=True)):
+            witness.before(position, document)
+            document = self._apply(step, document, arguments, identity)
+            touched.append(witness.changed(position, document))
+            if step.model is not None or step.check is not None:
+                _check_promises(step, document, arguments, identity)
         if not any(touched):
             return identity
-        last = self.steps[-1].version
+        last = len(self.steps) - 1
+        current = encode(last, document) if witness.known is None else witness.known
         if base != original:
-            current = _spliced(original, document, last, identity)
-        _check_identity(original, current, last, identity)
+            current = _spliced(original, document, self.steps[last].version, identity)
+        _check_identity(original, current, self.steps[last].version, identity)
         return Changed(identity, original, current, tuple(touched))
 
     def _apply(

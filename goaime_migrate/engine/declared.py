@@ -12,14 +12,20 @@ from goaime_migrate.engine.chain import Chain, Step
 from goaime_migrate.errors import MigrationFailed, UndeclaredField
 
 
-def check_declared_fields(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> None:
-    """Refuse a step whose result differs when it sees only its declared `fields`. Raises UndeclaredField."""
+def check_declared_fields(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> list[bytes]:
+    """The results of the chain, in the order of the documents.
+
+    Refuses a step whose result differs when it sees only its declared `fields`. Raises UndeclaredField.
+    """
+    if all(step.fields is None for step in chain.steps):
+        return _results(chain, reader, documents)
     for step in chain.steps:
         alone = Chain([step], chain.tables)
         after = _results(alone, reader, documents)
         if step.fields is not None:
             _compare(alone, reader, documents, after)
         documents = after
+    return list(documents)
 
 
 def _results(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> list[bytes]:
@@ -33,14 +39,14 @@ def _compare(alone: Chain, reader: Reader, before: Sequence[bytes], after: Seque
     (step,) = alone.steps
     alone = Chain([replace(step, model=None, check=None)], alone.tables)  # promises are about whole documents
     declared = {b"_id", *(name.encode() for name in step.fields or ())}
-    old = [dict(raw.elements(document)) for document in before]
+    old = [raw.fields(document) for document in before]
     projected = [raw.join(e for name, e in fields.items() if name in declared) for fields in old]
     try:
         seen = _results(alone, reader, projected)
     except MigrationFailed as error:
         raise _undeclared(step, error.id, error.field, str(error)) from error
     for was, whole, part in zip(old, after, seen, strict=True):
-        name = _difference(was, dict(raw.elements(whole)), dict(raw.elements(part)), declared)
+        name = _difference(was, raw.fields(whole), raw.fields(part), declared)
         if name is not None:
             raise _undeclared(step, raw.id_value(raw.id_of(whole)), name.decode("utf-8", "replace"), "")
 

@@ -11,10 +11,11 @@ can be, so it is cut into parts).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import zstandard
@@ -28,6 +29,8 @@ from goaime_migrate.results import Document
 
 PART = 8 * 1024 * 1024
 """Compressed bytes in one record."""
+HASH = 16
+"""Bytes of a hash."""
 _LEVEL = 1
 _PORTION = 500
 
@@ -43,8 +46,8 @@ class Kind(StrEnum):
 
 
 def digest(data: bytes) -> bytes:
-    """A 16-byte hash."""
-    return hashlib.blake2b(data, digest_size=16).digest()
+    """A 16-byte hash: SHA-256 cut off, for which processors have instructions."""
+    return hashlib.sha256(data).digest()[:HASH]
 
 
 @dataclass(frozen=True)
@@ -72,11 +75,16 @@ class Entry:
 
 def changed_fields(before: bytes, after: bytes) -> dict[str, bytes | None]:
     """The top-level fields whose bytes differ, with the hash of what is in `after`, or None where it is absent."""
-    old, new = dict(raw.elements(before)), dict(raw.elements(after))
-    changed = {_text(name): digest(element) for name, element in new.items() if old.get(name) != element}
-    return {**changed, **{_text(name): None for name in old if name not in new}}
+    old, new = raw.fields(before), raw.fields(after)
+    changed: dict[str, bytes | None] = {
+        _text(name): digest(element) for name, element in new.items() if old.get(name) != element
+    }
+    if not old.keys() <= new.keys():
+        changed |= {_text(name): None for name in old if name not in new}
+    return changed
 
 
+@lru_cache(maxsize=4096)
 def _text(name: bytes) -> str:
     return name.decode("utf-8", "surrogateescape")
 
@@ -128,13 +136,20 @@ class Segment:
         return [Put(JOURNAL, record) for record in self.records()]
 
     def _payload(self) -> bytes:
-        fields = [{"n": list(map(_stored, e.fields)), "h": list(e.fields.values())} for e in self.entries]
+        """The changed fields go by shape, since most documents of a batch have the same ones changed."""
+        shapes: dict[tuple[tuple[str, bool], ...], int] = {}
+        shape = [
+            shapes.setdefault(tuple((name, made is not None) for name, made in e.fields.items()), len(shapes))
+            for e in self.entries
+        ]
         return raw.encode(
             {
                 "before": b"".join(entry.before for entry in self.entries),
                 "hashes": b"".join(entry.after_hash for entry in self.entries),
                 "unchanged": b"".join(self.unchanged),
-                "fields": fields,
+                "shapes": [[{"name": _stored(n), "written": w} for n, w in each] for each in shapes],
+                "shape": struct.pack(f"<{len(shape)}I", *shape),
+                "fields": b"".join(made for e in self.entries for made in e.fields.values() if made),
             }
         )
 
@@ -217,11 +232,8 @@ def _assembled(records: Sequence[Document]) -> Segment:
     payload = b"".join(record["data"] for record in records)
     body = raw.decode(zstandard.ZstdDecompressor().decompress(payload, max_output_size=0))
     before = list(raw.split(body["before"]))
-    hashes = [body["hashes"][i : i + 16] for i in range(0, len(body["hashes"]), 16)]
-    entries = tuple(
-        Entry(document, after, dict(zip(map(_name, fields["n"]), map(_hash, fields["h"]), strict=True)))
-        for document, after, fields in zip(before, hashes, body["fields"], strict=True)
-    )
+    after = _hashes(body["hashes"])
+    entries = tuple(map(Entry, before, after, _fields(body)))
     return Segment(
         head["pass"],
         Kind(head["kind"]),
@@ -235,12 +247,20 @@ def _assembled(records: Sequence[Document]) -> Segment:
     )
 
 
+def _fields(body: Document) -> Iterator[dict[str, bytes | None]]:
+    """The changed fields of each entry."""
+    shapes = [[(_name(field["name"]), field["written"]) for field in each] for each in body["shapes"]]
+    hashes = iter(_hashes(body["fields"]))
+    for (shape,) in struct.iter_unpack("<I", body["shape"]):
+        yield {name: next(hashes) if written else None for name, written in shapes[shape]}
+
+
+def _hashes(joined: bytes) -> list[bytes]:
+    return [joined[i : i + HASH] for i in range(0, len(joined), HASH)]
+
+
 def _name(name: Any) -> str:
     return name if isinstance(name, str) else _text(bytes(name))
-
-
-def _hash(value: Any) -> bytes | None:
-    return None if value is None else bytes(value)
 
 
 def _maybe(value: Any) -> bytes | None:

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from bson import Code, Decimal128, ObjectId, Regex
+import zstandard
+from bson import Binary, Code, Decimal128, ObjectId, Regex
 from bson.errors import BSONError
 
 from goaime_migrate.backends import raw
@@ -28,9 +29,14 @@ from goaime_migrate.results import Document
 
 CACHE_LIMIT = 50_000
 """Looked-up documents that a worker keeps in memory between two batches."""
+WHOLE = 20_000
+"""A looked-up collection of no more documents than this is read as a whole,"""
+WHOLE_BYTES = 4 * 1024 * 1024
+"""if they have no more bytes than this."""
 _KEYS = 5_000
 """Keys that one query asks for."""
 _PLAIN = frozenset({str, int, ObjectId, type(None)})
+_ABSENT: Any = object()
 _SCALARS = (str, int, float, bool, bytes, type(None))
 
 
@@ -89,21 +95,24 @@ class _Entry:
 
     def __init__(self, document: Document) -> None:
         self.document = document
-        self.nested = tuple(k for k, v in document.items() if isinstance(v, dict | list))
+        self.nested = tuple((k, _copier(v)) for k, v in document.items() if isinstance(v, dict | list))
 
     def copy(self) -> Document:
         copy = self.document.copy()
-        for key in self.nested:
-            value = copy[key]
-            flat = type(value) is list and all(isinstance(item, _SCALARS) for item in value)
-            copy[key] = value[:] if flat else deepcopy(value)
+        for key, copier in self.nested:
+            copy[key] = copier(copy[key])
         return copy
+
+
+def _copier(value: Any) -> Callable[[Any], Any]:
+    flat = type(value) is list and all(isinstance(item, _SCALARS) for item in value)
+    return list.copy if flat else deepcopy
 
 
 class Table(Mapping[Any, Document]):
     """What a transform receives for a `Lookup`: a read-only mapping from key to document."""
 
-    __slots__ = ("_cache", "_misses", "lookup", "uncommitted", "wanted")
+    __slots__ = ("_cache", "_misses", "_whole", "lookup", "uncommitted", "wanted")
 
     def __init__(self, lookup: Lookup, misses: list[Any]) -> None:
         self.lookup = lookup
@@ -111,14 +120,16 @@ class Table(Mapping[Any, Document]):
         self.wanted: dict[Any, Any] = {}
         self.uncommitted: list[Any] = []
         self._cache: dict[Any, _Entry | None] = {}
+        self._whole = False
 
     def _entry(self, key: Any) -> _Entry | None:
         try:
             cached = cache_key(key)
             if cached not in self._cache:
                 raw.encode({"": key})
-                self.wanted[cached] = key
-                self._misses.append(key)
+                if not self._whole:
+                    self.wanted[cached] = key
+                    self._misses.append(key)
         except (BSONError, ValueError, TypeError, OverflowError) as error:
             raise TypeError(
                 f"{key!r} is no value that a document of {self.lookup.collection!r} can have: {error}"
@@ -126,7 +137,9 @@ class Table(Mapping[Any, Document]):
         return self._cache.get(cached)
 
     def get(self, key: Any, default: Any = None) -> Any:
-        entry = self._entry(key)
+        entry = self._cache.get(key, _ABSENT) if type(key) in _PLAIN else _ABSENT  # the usual way, made short
+        if entry is _ABSENT:
+            entry = self._entry(key)
         return default if entry is None else entry.copy()
 
     def __getitem__(self, key: Any) -> Document:
@@ -161,6 +174,15 @@ class Table(Mapping[Any, Document]):
         if not committed:
             self.uncommitted.append(cached)
 
+    def store_whole(self, documents: Iterable[Document]) -> None:
+        """Remember all documents, ascending by `_id`: there are no others."""
+        name = self.lookup.key
+        for document in documents:
+            if not isinstance(document[name], Regex):  # no document is found by a pattern
+                self._cache.setdefault(cache_key(document[name]), _Entry(document))
+        self._whole = True
+        self.wanted.clear()
+
     def rollback(self) -> None:
         """Forget what was read in a batch that has not been committed."""
         for cached in self.uncommitted:
@@ -171,7 +193,7 @@ class Table(Mapping[Any, Document]):
     def commit(self) -> None:
         """The batch is committed; keep the cache within its bound."""
         self.uncommitted.clear()
-        if len(self._cache) > CACHE_LIMIT:
+        if len(self._cache) > CACHE_LIMIT and not self._whole:
             self._cache.clear()
 
 
@@ -184,6 +206,7 @@ class Tables:
         self.misses: list[Any] = []
         """Keys that were asked for in vain since this list was last cleared."""
         self._tables = {lookup: Table(lookup, self.misses) for lookup in lookups}
+        self._thawed = not freeze
 
     def __getitem__(self, lookup: Lookup) -> Table:
         return self._tables[lookup]
@@ -198,8 +221,46 @@ class Tables:
         for table in self._tables.values():
             table.commit()
 
+    def freeze_small(self, reader: Reader, most: int) -> list[RecordChange]:
+        """Read the collections that are small, and have at most `most` documents, as a whole.
+
+        Only for a pass that has not looked anything up yet. Returns the records that freeze them.
+        """
+        self._thaw_whole(reader)
+        changes: list[RecordChange] = []
+        for table in self._tables.values():
+            documents = _all(reader, table.lookup, min(most, WHOLE))
+            if documents is not None:
+                table.store_whole(map(raw.decode, documents))
+                changes.append(Put(JOURNAL, self._whole_record(table.lookup, documents)))
+        return changes
+
+    def _whole_record(self, lookup: Lookup, documents: Sequence[bytes]) -> Document:
+        return {
+            "_id": self._whole_id(lookup),
+            "format": FORMAT,
+            "pass": self._pass,
+            "kind": "lookup",
+            "table": lookup.label,
+            "data": Binary(zstandard.compress(b"".join(documents), level=1)),
+        }
+
+    def _whole_id(self, lookup: Lookup) -> str:
+        return f"{self._pass}/lookup/{_fingerprint({'table': lookup.label})}/all"
+
+    def _thaw_whole(self, reader: Reader) -> None:
+        """Take the collections that the pass has frozen as a whole."""
+        if self._thawed:
+            return
+        tables = {self._whole_id(lookup): table for lookup, table in self._tables.items()}
+        for record in reader.find(JOURNAL, {"_id": {"$in": list(tables)}}) if tables else []:
+            documents = zstandard.decompress(record["data"], max_output_size=16 * WHOLE_BYTES)
+            tables[record["_id"]].store_whole(map(raw.decode, raw.split(documents)))
+        self._thawed = True
+
     def load(self, reader: Reader) -> list[RecordChange]:
         """Load every key that was asked for; returns the records that freeze what was not frozen before."""
+        self._thaw_whole(reader)
         changes: list[RecordChange] = []
         for table in self._tables.values():
             if table.wanted:
@@ -243,8 +304,25 @@ class Tables:
         }
 
     def _record_id(self, lookup: Lookup, key: Any) -> str:
-        digest = hashlib.blake2b(raw.encode({"table": lookup.label, "key": key}), digest_size=16)
-        return f"{self._pass}/lookup/{digest.hexdigest()}"
+        return f"{self._pass}/lookup/{_fingerprint({'table': lookup.label, 'key': key})}"
+
+
+def _fingerprint(named: Document) -> str:
+    return hashlib.sha256(raw.encode(named)).hexdigest()[:32]
+
+
+def _all(reader: Reader, lookup: Lookup, most: int) -> list[bytes] | None:
+    """All documents that can be found by `key`, ascending by `_id`; None where there are too many to keep."""
+    if "." in lookup.key:
+        return None  # a path through an array means more than one value
+    found = reader.documents(
+        lookup.collection,
+        where={lookup.key: {"$exists": True}},
+        limit=most + 1,
+        max_bytes=WHOLE_BYTES,
+        fields=None if lookup.fields is None else tuple(dict.fromkeys((lookup.key, *lookup.fields))),
+    )
+    return found if len(found) <= most and sum(map(len, found)) < WHOLE_BYTES else None
 
 
 def _first_by_key(reader: Reader, lookup: Lookup, wanted: Sequence[Any]) -> dict[Any, Document]:

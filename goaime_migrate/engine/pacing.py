@@ -6,6 +6,8 @@ import math
 
 AIM_S = 0.5
 LARGEST = 500
+FIRST = 200
+"""Documents of a pass's first batch, which is looked at more closely than the others."""
 FEWEST = 20
 _GROWTH = 1.5
 """How fast batches grow again."""
@@ -20,7 +22,7 @@ class Pacing:
 
     def __init__(self, largest: int | None = None) -> None:
         self.largest = largest or LARGEST
-        self.size = self.largest
+        self.size = min(FIRST, self.largest)
         self._fewest = min(FEWEST, self.largest)
         self._collisions = 0
 

@@ -32,7 +32,7 @@ def forward(current: bytes, entry: Entry | None, *, settled: bool) -> Forward:
         return Forward.TRANSFORM
     if written(current, entry):
         return Forward.LEAVE
-    now, before = dict(raw.elements(current)), dict(raw.elements(entry.before))
+    now, before = raw.fields(current), raw.fields(entry.before)
     names = {name.encode("utf-8", "surrogateescape"): made for name, made in entry.fields.items()}
     if all(now.get(name) == before.get(name) for name in names):
         return Forward.TRANSFORM
@@ -50,7 +50,7 @@ def written(current: bytes, entry: Entry) -> bool:
 
 def reappeared(current: bytes, entry: Entry) -> bool:
     """Whether a restored document has a field again that is, to the byte, what the migration had written."""
-    now, before = dict(raw.elements(current)), dict(raw.elements(entry.before))
+    now, before = raw.fields(current), raw.fields(entry.before)
     names = ((text.encode("utf-8", "surrogateescape"), made) for text, made in entry.fields.items() if made)
     return any(_hash(now.get(name)) == made and now.get(name) != before.get(name) for name, made in names)
 
@@ -90,7 +90,7 @@ def backward(current: bytes, entry: Entry, on_conflict: OnConflict) -> Restored:
     if _ambiguous(current) or _ambiguous(entry.before):
         document = entry.before if on_conflict is OnConflict.RESTORE else current
         return Restored(Found.CONFLICT, document, tuple(entry.fields))
-    now, before = dict(raw.elements(current)), dict(raw.elements(entry.before))
+    now, before = raw.fields(current), raw.fields(entry.before)
     merged, conflicts = dict(now), []
     for text, made in entry.fields.items():
         name = text.encode("utf-8", "surrogateescape")

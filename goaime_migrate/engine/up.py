@@ -14,7 +14,7 @@ from goaime_migrate.engine.chain import Chain, Step
 from goaime_migrate.engine.declared import check_declared_fields
 from goaime_migrate.engine.journal import Kind
 from goaime_migrate.engine.lookups import Lookup, Tables
-from goaime_migrate.engine.pacing import BATCH_BYTES, LARGEST
+from goaime_migrate.engine.pacing import BATCH_BYTES, FIRST
 from goaime_migrate.engine.passes import Partition, Walk, new_partition
 from goaime_migrate.engine.runner import Runner
 from goaime_migrate.engine.tail import Tail
@@ -22,6 +22,8 @@ from goaime_migrate.engine.tally import Tally
 from goaime_migrate.errors import CollectionChanged, MigrationFailed, MissingCapability, UndeclaredField
 from goaime_migrate.ledger import PassRecord
 
+_LARGE = 1_000
+"""From so many documents on it pays to read small looked-up collections as a whole beforehand."""
 _KINDS = {
     "view": "a view has no documents of its own",
     "timeseries": "time-series documents cannot be replaced",
@@ -90,11 +92,10 @@ def _probed(backend: Backend, steps: Sequence[Step], where: Filter | None) -> bo
     """
     if any(step.pipeline for step in steps):
         return False
-    documents = backend.documents(steps[0].collection, where=where, limit=LARGEST, max_bytes=BATCH_BYTES)
+    documents = backend.documents(steps[0].collection, where=where, limit=FIRST, max_bytes=BATCH_BYTES)
     chain = chain_of("probe", steps, freeze=False)
     try:
-        check_declared_fields(chain, backend, documents)
-        results = [changed.after for changed in chain.run(backend, documents).changed]
+        results = check_declared_fields(chain, backend, documents)
         return not chain.run(backend, results).changed
     except UndeclaredField:
         raise
@@ -116,6 +117,8 @@ class Pass:
         where = self.steps[0].where
         identity = self._identity()
         walk = Walk(self.runner, self.record, chain_of(self.record.id, self.steps), where)
+        if not self.record.committed and self.record.total >= _LARGE:
+            self.runner.record(*walk.chain.tables.freeze_small(self.runner.backend, self.record.total))
         tail = Tail(walk)
         tail.start()
         try:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from goaime_migrate.engine import pacing
-from goaime_migrate.engine.pacing import AIM_S, FEWEST, LARGEST, Pacing
+from goaime_migrate.engine.pacing import AIM_S, FEWEST, FIRST, LARGEST, Pacing
 
 
-def test_the_first_batch_is_as_large_as_allowed() -> None:
-    assert Pacing().size == LARGEST
+def test_the_first_batch_is_a_small_one_and_the_next_grow_to_the_largest() -> None:
+    pace = Pacing()
+    assert pace.size == FIRST
+    for _ in range(5):
+        pace.took(AIM_S / 100, pace.size)
+    assert pace.size == LARGEST
     assert Pacing(50).size == 50
 
 
@@ -17,7 +21,7 @@ def test_a_batch_that_took_too_long_is_followed_by_a_smaller_one_but_not_a_tiny_
     for _ in range(20):
         pace.took(AIM_S * 10, pace.size)
         sizes.append(pace.size)
-    assert sizes[:2] == [LARGEST // 2, LARGEST // 4]
+    assert sizes[:2] == [FIRST // 2, FIRST // 4]
     assert sizes[-1] == FEWEST
 
 
@@ -33,7 +37,7 @@ def test_batches_grow_back_to_the_limit() -> None:
 def test_a_batch_that_was_not_full_says_nothing_about_the_next() -> None:
     pace = Pacing()
     pace.took(AIM_S * 10, pace.size - 1)
-    assert pace.size == LARGEST
+    assert pace.size == FIRST
 
 
 def test_collisions_halve_down_to_one_document_and_end_after_many_tries_of_it() -> None:

@@ -1,0 +1,73 @@
+"""What proves, without encoding, that a document has changed: never a false proof."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from bson import DBRef, encode
+from bson.son import SON
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goaime_migrate.engine import evidence
+from goaime_migrate.engine.evidence import Gauge, Level
+
+VALUES = st.recursive(
+    st.none() | st.integers(0, 3) | st.sampled_from(["", "a", "bb"]) | st.just(float("nan")),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=6,
+)
+DOCUMENTS = st.dictionaries(st.sampled_from(["_id", "a", "b", "c"]), VALUES, max_size=4)
+
+
+def proven(before: dict[str, Any], after: dict[str, Any]) -> bool:
+    if evidence.names(before) != evidence.names(after):
+        return True
+    return evidence.grown(evidence.sizes(before), evidence.sizes(after))
+
+
+@given(DOCUMENTS, DOCUMENTS)
+def test_what_is_proven_to_have_changed_has_other_bytes(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    if proven(before, after):
+        assert encode(before) != encode(after)
+
+
+@given(DOCUMENTS)
+def test_a_copy_has_not_changed(document: dict[str, Any]) -> None:
+    assert not proven(document, deepcopy(document))
+
+
+def test_fields_that_a_nested_document_gains_are_seen() -> None:
+    assert proven({"a": [{"x": 1}, {}]}, {"a": [{"x": 1}, {"y": 1}]})
+    assert proven({"a": {}}, {"a": {"y": 1}})
+    assert proven({"a": [1]}, {"a": [1, 2]})
+    assert proven({"a": 1, "b": 1}, {"b": 1, "a": 1})
+
+
+def test_other_types_that_are_encoded_alike_prove_nothing() -> None:
+    reference = {"$ref": "users", "$id": 1}
+    for before, after in (
+        ({"a": [DBRef("users", 1)]}, {"a": [reference]}),
+        ({"a": DBRef("users", 1)}, {"a": reference}),
+        ({"a": [1, 2]}, {"a": (1, 2)}),
+        ({"a": {"x": 1}}, {"a": SON([("x", 1)])}),
+        ({"_id": 1, "a": 2}, {"a": 2, "_id": 1}),
+    ):
+        assert encode(before) == encode(after)
+        assert not proven(before, after)
+
+
+def test_a_gauge_looks_as_closely_as_was_needed_last() -> None:
+    gauge = Gauge()
+    gauge.failed()
+    assert gauge.level is Level.SIZES
+    gauge.failed()
+    for _ in range(5):
+        assert gauge.level is Level.BYTES
+        gauge.told(Level.BYTES)
+    assert gauge.level is Level.SIZES
+    gauge.told(Level.NAMES)
+    assert gauge.level is Level.NAMES
