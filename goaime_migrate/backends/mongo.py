@@ -198,7 +198,8 @@ class MongoBackend(MongoReader):
                         return_document=True,
                         maxTimeMS=_CLAIM_MS,
                     )
-                    return _lease(record)
+                    if record is not None:
+                        return _lease(record)
                 except ExecutionTimeout:
                     held = self.read_lease()
                     if held is not None:

@@ -117,8 +117,9 @@ class Pass:
         where = self.steps[0].where
         identity = self._identity()
         walk = Walk(self.runner, self.record, chain_of(self.record.id, self.steps), where)
-        if not self.record.committed and self.record.total >= _LARGE:
-            self.runner.record(*walk.chain.tables.freeze_small(self.runner.backend, self.record.total))
+        total = self.record.total or 0
+        if not self.record.committed and total >= _LARGE:
+            self.runner.record(*walk.chain.tables.freeze_small(self.runner.backend, total))
         tail = Tail(walk)
         tail.start()
         try:
