@@ -45,6 +45,8 @@ class Capabilities:
     transactions: bool
     """A batch is one transaction: documents, journal and cursor change together or not at all."""
     change_streams: bool
+    deltas: bool
+    """A `Write` may hold some fields of a document only, and that is cheaper."""
     leases: bool
     """The lock is a record with an expiry that must be renewed; else it lives and dies with the process."""
     server_code: bool
@@ -89,11 +91,15 @@ RecordChange = Put | Move | Delete
 
 @dataclass(frozen=True)
 class Write:
-    """Replace one document; `before` is what was read. Other documents than `before` are never overwritten."""
+    """Replace one document; `before` is what was read. Other documents than `before` are never overwritten.
+
+    With `partial`, `before` and `after` hold some fields only, and the others stay as they are.
+    """
 
     id: bytes
     before: bytes
     after: bytes
+    partial: bool = False
 
 
 @dataclass(frozen=True)
@@ -171,8 +177,17 @@ class Reader(Protocol):
         Ends early, after the document with which `max_bytes` (if not 0) is reached. `fields` and `_id` only, if given.
         """
 
-    def by_ids(self, collection: str, ids: Sequence[bytes], where: Filter | None = None) -> list[bytes]:
-        """Raw documents with these ids (raw ``{_id: x}``) that match `where`, in any order."""
+    def by_ids(
+        self,
+        collection: str,
+        ids: Sequence[bytes],
+        where: Filter | None = None,
+        fields: Sequence[str] | None = None,
+    ) -> list[bytes]:
+        """Raw documents with these ids (raw ``{_id: x}``) that match `where`, in any order.
+
+        `fields` and `_id` only, if given.
+        """
 
     def lookup(
         self, collection: str, key: str, values: Sequence[Any], fields: Sequence[str] | None

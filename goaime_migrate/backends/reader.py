@@ -38,7 +38,7 @@ class MongoReader:
     ) -> list[bytes]:
         cursor = self._db[collection].find_raw_batches(
             _both(where, id_range(after, upto)),
-            None if fields is None else {"_id": 1, **dict.fromkeys(fields, 1)},
+            _projection(fields),
             sort=_BY_ID,
             hint=_BY_ID,
             limit=limit,
@@ -47,12 +47,18 @@ class MongoReader:
         )
         return _split(cursor, max_bytes)
 
-    def by_ids(self, collection: str, ids: Sequence[bytes], where: Filter | None = None) -> list[bytes]:
+    def by_ids(
+        self,
+        collection: str,
+        ids: Sequence[bytes],
+        where: Filter | None = None,
+        fields: Sequence[str] | None = None,
+    ) -> list[bytes]:
         found: list[bytes] = []
         for start in range(0, len(ids), IDS_A_QUERY):
             listed = raw.raw_document(_id_in(ids[start : start + IDS_A_QUERY]))
             cursor = self._db[collection].find_raw_batches(
-                _both(where, listed), session=self._reading, collation=_SIMPLE
+                _both(where, listed), _projection(fields), session=self._reading, collation=_SIMPLE
             )
             found += _split(cursor)
         wanted = set(ids)
@@ -102,6 +108,10 @@ def id_range(after: bytes | None, upto: bytes | None) -> Filter:
         if bound is not None
     ]
     return {"$and": bounds} if bounds else {}
+
+
+def _projection(fields: Sequence[str] | None) -> Document | None:
+    return None if fields is None else {"_id": 1, **dict.fromkeys(fields, 1)}
 
 
 def _both(where: Filter | None, other: Mapping[str, Any]) -> Mapping[str, Any]:

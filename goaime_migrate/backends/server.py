@@ -110,6 +110,7 @@ def _probe(client: MongoClient[Document], name: str, server: str, *, untested_al
         product=f"mongod {version}, {'mongos' if sharded else hello.get('setName', 'standalone')}",
         transactions=replicated,
         change_streams=replicated,
+        deltas=replicated,
         leases=True,
         server_code=True,
     )

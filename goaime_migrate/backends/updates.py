@@ -89,7 +89,7 @@ def _chunks(writes: Sequence[Write], guard: bool) -> Iterator[Sequence[Write]]:
 
 
 def _statement(write: Write, guard: bool) -> Document:
-    return {"q": _filter(write, guard), "u": _update(write.after)}
+    return {"q": _filter(write, guard), "u": _delta(write) if write.partial else _update(write.after)}
 
 
 def _filter(write: Write, guard: bool) -> Any:
@@ -97,6 +97,21 @@ def _filter(write: Write, guard: bool) -> Any:
         return raw.raw_document(write.id)
     whole = {"$expr": {"$eq": ["$$ROOT", {"$literal": raw.raw_document(write.before)}]}}
     return {"$and": [raw.raw_document(write.id), whole]}
+
+
+def _delta(write: Write) -> Any:
+    """The fields that differ, as a pipeline: it appends new ones in this order, where `$set` alone would sort them."""
+    before, after = raw.fields(write.before), raw.fields(write.after)
+    values = [_literal(name, e) for name, e in after.items() if before.get(name) != e]
+    gone = [name.decode() for name in before if name not in after]
+    stages: list[Any] = [raw.raw_document(raw.join([b"\x03$set\0" + raw.join(values)]))] if values else []
+    return [*stages, {"$unset": gone}] if gone else stages
+
+
+def _literal(name: bytes, element: bytes) -> bytes:
+    """The element ``name: {$literal: value}``."""
+    value = element[:1] + b"$literal\0" + element[len(name) + 2 :]
+    return b"\x03" + name + b"\0" + raw.join([value])
 
 
 def _update(document: bytes) -> Any:

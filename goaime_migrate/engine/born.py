@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from goaime_migrate.backends import raw
-from goaime_migrate.backends.base import PROGRESS, Changes, Collision, GuardFailed, Move, Reader, Write
+from goaime_migrate.backends.base import PROGRESS, Changes, Collision, GuardFailed, Move, Reader
 from goaime_migrate.engine import journal
 from goaime_migrate.engine.chain import Chain
-from goaime_migrate.engine.journal import Entry, Kind, Segment
+from goaime_migrate.engine.journal import Kind, Segment
 from goaime_migrate.engine.reconcile import written
 from goaime_migrate.engine.runner import Runner
 from goaime_migrate.ledger import PassRecord
@@ -117,13 +117,13 @@ class _Attempt:
         todo = [d for d in found if not (entry := done.get(raw.id_of(d))) or not written(d, entry)]
         result = this.chain.run(reader, todo)
         self.documents = len(found)
-        entries = {**done, **{c.id: Entry.of(c.before, c.after) for c in result.changed}}
+        entries = {**done, **{c.id: c.entry() for c in result.changed}}
         segment = replace(segment, entries=tuple(entries.values()))
         guard = {"_id": this.progress, "fence": this.runner.lease.fence, "seq": this.seq}
         return Changes(
             first=[*result.frozen, *segment.puts()],
             collection=this.record.collection,
-            writes=[Write(c.id, c.before, c.after) for c in result.changed],
+            writes=[c.write() for c in result.changed],
             last=(Move(PROGRESS, guard, {"seq": this.seq + 1}),),
             bypass_validation=True,
         )

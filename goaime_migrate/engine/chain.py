@@ -15,8 +15,9 @@ from bson.errors import BSONError
 from pydantic import BaseModel, ValidationError
 
 from goaime_migrate.backends import raw
-from goaime_migrate.backends.base import Filter, Reader, RecordChange
+from goaime_migrate.backends.base import Filter, Reader, RecordChange, Write
 from goaime_migrate.engine.evidence import Gauge, Unproven, Witness
+from goaime_migrate.engine.journal import Entry
 from goaime_migrate.engine.lookups import Lookup, Tables
 from goaime_migrate.engine.tally import Tally
 from goaime_migrate.errors import (
@@ -68,12 +69,24 @@ class Step:
 
 @dataclass(slots=True)
 class Changed:
-    """A document that the chain changes; `touched` says which steps did."""
+    """A document that the chain changes; `touched` says which steps did.
+
+    With `partial`, `before` and `after` hold only the fields that are carried.
+    """
 
     id: bytes
     before: bytes
     after: bytes
     touched: tuple[bool, ...]
+    partial: bool = False
+
+    def entry(self) -> Entry:
+        """What the journal keeps of it."""
+        return Entry.of(self.before, self.after, partial=self.partial)
+
+    def write(self) -> Write:
+        """How it is written."""
+        return Write(self.id, self.before, self.after, self.partial)
 
 
 @dataclass
@@ -98,8 +111,13 @@ class Chain:
         self._noted: list[tuple[str, str]] = []
         self._version = steps[0].version if steps else ""
 
-    def run(self, reader: Reader, documents: Sequence[bytes]) -> BatchResult:
-        """Apply all steps to each document, loading lookups as they are asked for."""
+    def run(
+        self, reader: Reader, documents: Sequence[bytes], fields: Sequence[str] | None = None
+    ) -> BatchResult:
+        """Apply all steps to each document, loading lookups as they are asked for.
+
+        `fields`: all that the documents hold of those in the collection; None where they are whole.
+        """
         outcomes: list[Changed | bytes | None] = [None] * len(documents)
         tally = Tally(step.version for step in self.steps)
         frozen: list[RecordChange] = []

@@ -55,12 +55,14 @@ class Entry:
     """One document that was written.
 
     `fields`: changed top-level names, with the hash of the element that was written, or None where the result has no
-    such field.
+    such field. With `partial`, `before` and what `after_hash` is of hold some fields of the document only, and the
+    change has done nothing but set fields in their places and append others.
     """
 
     before: bytes
     after_hash: bytes
     fields: dict[str, bytes | None]
+    partial: bool = False
 
     @cached_property
     def id(self) -> bytes:
@@ -68,9 +70,9 @@ class Entry:
         return raw.id_of(self.before)
 
     @classmethod
-    def of(cls, before: bytes, after: bytes) -> Entry:
+    def of(cls, before: bytes, after: bytes, *, partial: bool = False) -> Entry:
         """The entry for a document that goes from `before` to `after`."""
-        return cls(before, digest(after), changed_fields(before, after))
+        return cls(before, digest(after), changed_fields(before, after), partial)
 
 
 def changed_fields(before: bytes, after: bytes) -> dict[str, bytes | None]:
@@ -146,6 +148,7 @@ class Segment:
             {
                 "before": b"".join(entry.before for entry in self.entries),
                 "hashes": b"".join(entry.after_hash for entry in self.entries),
+                "partial": bytes(entry.partial for entry in self.entries),
                 "unchanged": b"".join(self.unchanged),
                 "shapes": [[{"name": _stored(n), "written": w} for n, w in each] for each in shapes],
                 "shape": struct.pack(f"<{len(shape)}I", *shape),
@@ -233,7 +236,7 @@ def _assembled(records: Sequence[Document]) -> Segment:
     body = raw.decode(zstandard.ZstdDecompressor().decompress(payload, max_output_size=0))
     before = list(raw.split(body["before"]))
     after = _hashes(body["hashes"])
-    entries = tuple(map(Entry, before, after, _fields(body)))
+    entries = tuple(map(Entry, before, after, _fields(body), map(bool, body["partial"])))
     return Segment(
         head["pass"],
         Kind(head["kind"]),

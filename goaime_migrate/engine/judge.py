@@ -71,8 +71,7 @@ class Judge:
 
         `refused`: ids that a unique index does not let go back, with its fields.
         """
-        found = reader.by_ids(self._record.collection, [entry.id for entry in entries])
-        current = {raw.id_of(document): document for document in found}
+        current = self._current(reader, entries)
         writes: list[Write] = []
         outcome = Outcome()
         for entry, target in zip(entries, targets, strict=True):
@@ -82,8 +81,18 @@ class Judge:
                     restored = Restored(Found.CONFLICT, current[entry.id], refused[entry.id])
                 self._note(entry, restored, outcome)
                 if restored.document != current[entry.id]:
-                    writes.append(Write(entry.id, current[entry.id], restored.document))
+                    writes.append(Write(entry.id, current[entry.id], restored.document, entry.partial))
         return writes, outcome
+
+    def _current(self, reader: Reader, entries: Sequence[Entry]) -> dict[bytes, bytes]:
+        """The documents as they are now, of each as much as its entry is about."""
+        found: list[bytes] = []
+        for partial in (False, True):
+            these = [entry for entry in entries if entry.partial is partial]
+            fields = sorted({name for entry in these for name in entry.fields}) if partial else None
+            if these:
+                found += reader.by_ids(self._record.collection, [e.id for e in these], fields=fields)
+        return {raw.id_of(document): document for document in found}
 
     def targets(self, reader: Reader, entries: Sequence[Entry]) -> list[Entry | None]:
         """For each entry the one that leads from where its document is to go; None where a replay does not come out."""
@@ -126,7 +135,7 @@ def _leading(entry: Entry, before: bytes | None, after: bytes | None) -> Entry |
     """The entry between two replayed states, if the later one is what the journal has the hash of."""
     if before is None or after is None or digest(after) != entry.after_hash:
         return None
-    return Entry.of(before, after)
+    return Entry.of(before, after, partial=entry.partial)
 
 
 def _replayed(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> list[bytes | None]:
@@ -153,7 +162,7 @@ def lowered(segment: Segment, target: int, targets: Sequence[Entry | None]) -> S
         if leading is None:
             kept.append(entry)
         elif leading.before != entry.before:
-            kept.append(Entry.of(entry.before, leading.before))
+            kept.append(Entry.of(entry.before, leading.before, partial=entry.partial))
         else:
             plain.append(entry.id)
     return replace(segment, level=target, entries=tuple(kept), unchanged=(*segment.unchanged, *plain))

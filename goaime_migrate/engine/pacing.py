@@ -6,6 +6,8 @@ import math
 
 AIM_S = 0.5
 LARGEST = 500
+LARGEST_NARROW = 2_000
+"""Where only some fields of each document are carried."""
 FIRST = 200
 """Documents of a pass's first batch, which is looked at more closely than the others."""
 FEWEST = 20
@@ -20,8 +22,8 @@ BATCH_BYTES = 12 * 1024 * 1024
 class Pacing:
     """The size of the next batch, adapted after each."""
 
-    def __init__(self, largest: int | None = None) -> None:
-        self.largest = largest or LARGEST
+    def __init__(self, largest: int = LARGEST) -> None:
+        self.largest = largest
         self.size = min(FIRST, self.largest)
         self._fewest = min(FEWEST, self.largest)
         self._collisions = 0

@@ -21,18 +21,20 @@ from goaime_migrate.backends.base import (
     Move,
     Put,
     Reader,
-    Write,
 )
-from goaime_migrate.engine import journal, reconcile
-from goaime_migrate.engine.chain import Chain
+from goaime_migrate.engine import journal, narrow, reconcile
+from goaime_migrate.engine.chain import BatchResult, Chain
 from goaime_migrate.engine.journal import Entry, Kind, Segment
-from goaime_migrate.engine.pacing import BATCH_BYTES, Pacing
+from goaime_migrate.engine.pacing import BATCH_BYTES, LARGEST, LARGEST_NARROW, Pacing
 from goaime_migrate.engine.runner import Runner
 from goaime_migrate.engine.tally import Tally
 from goaime_migrate.errors import Contended
 from goaime_migrate.events import BatchCommitted
 from goaime_migrate.ledger import FORMAT, PassRecord
 from goaime_migrate.results import Document
+
+_SELDOM = 10
+"""If more than one document in so many has to be read as a whole after all, all are."""
 
 
 @dataclass(frozen=True)
@@ -111,11 +113,14 @@ class Walk:
     record: PassRecord
     chain: Chain
     where: Filter | None
+    fields: Sequence[str] | None = None
+    """The fields that are carried, None where documents are read as a whole: each batch may do either."""
     revisits: bool = False
     """Whether documents may be met that the pass has already written: after a canary, and in the tail."""
 
     def __post_init__(self) -> None:
-        self.pacing = Pacing(self.runner.options.batch_size)
+        largest = LARGEST if self.fields is None else LARGEST_NARROW
+        self.pacing = Pacing(self.runner.options.batch_size or largest)
         self.done_before = 0
         self.examined = 0
         self.tally = Tally(version for version, _, _ in self.record.steps)
@@ -176,6 +181,8 @@ class Walk:
             return partition
         self.committed(attempt.tally)
         self.examined = attempt.examined
+        if attempt.misfits * _SELDOM > attempt.examined:
+            self.fields = None
         self.pacing.took(time.monotonic() - started, attempt.examined)
         return attempt.next
 
@@ -211,6 +218,8 @@ class _Batch:
         self.examined = 0
         self.tally = Tally(())
         self.last: bytes | None = None
+        self.misfits = 0
+        """Documents that had to be read as a whole after all."""
 
     def work(self, reader: Reader) -> Changes:
         """Read, transform, and say what to change."""
@@ -220,9 +229,9 @@ class _Batch:
         documents, upto = self._read(reader, earlier)
         self.examined = len(documents)
         todo, kept, left = self._sort_out(reader, documents, earlier)
-        result = walk.chain.run(reader, todo)
+        result = self._transformed(reader, todo)
         result.tally.examined += len(left) + len(kept)
-        entries = [Entry.of(c.before, c.after) for c in result.changed]
+        entries = [c.entry() for c in result.changed]
         unchanged = [*result.unchanged, *left, *self._strangers(reader, upto)]
         segment = Segment(
             before.pass_id,
@@ -244,9 +253,25 @@ class _Batch:
         return Changes(
             first=[*result.frozen, *segment.puts()],
             collection=walk.record.collection,
-            writes=[Write(c.id, c.before, c.after) for c in result.changed],
+            writes=[c.write() for c in result.changed],
             last=(Move(PROGRESS, guard, self.next.position()),),
         )
+
+    def _transformed(self, reader: Reader, documents: Sequence[bytes]) -> BatchResult:
+        """The batch after the chain. Where carrying some fields is not enough, the documents are read as a whole."""
+        walk = self._walk
+        result = walk.chain.run(reader, documents, walk.fields)
+        if walk.fields is None:
+            return result
+        step = walk.chain.steps[0]
+        fitting = [replace(c, partial=True) for c in result.changed if narrow.fits(c, step, walk.fields)]
+        kept = {changed.id for changed in fitting}
+        others = [changed.id for changed in result.changed if changed.id not in kept]
+        self.misfits = len(others)
+        if others:
+            whole = walk.chain.run(reader, reader.by_ids(walk.record.collection, others))
+            fitting += whole.changed
+        return replace(result, changed=fitting)
 
     def _interrupted(self, reader: Reader) -> Segment | None:
         """The journal of this very batch, from a run that was cut off between it and the cursor.
@@ -273,6 +298,7 @@ class _Batch:
             where=self._walk.where,
             limit=self._size,
             max_bytes=BATCH_BYTES,
+            fields=self._walk.fields,
         )
         self.last = raw.id_of(documents[-1]) if documents else None
         full = len(documents) >= self._size or sum(map(len, documents)) >= BATCH_BYTES

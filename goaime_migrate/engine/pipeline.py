@@ -18,11 +18,16 @@ from goaime_migrate.errors import IdChanged
 class Pipeline(Chain):
     """The chain of one step whose transform is a pipeline."""
 
-    def run(self, reader: Reader, documents: Sequence[bytes]) -> BatchResult:
+    def run(
+        self, reader: Reader, documents: Sequence[bytes], fields: Sequence[str] | None = None
+    ) -> BatchResult:
         """What the pipeline makes of the documents, which must be as they are in the collection."""
         (step,) = self.steps
         tally = Tally([step.version])
-        found = reader.pipeline(step.collection, [raw.id_of(d) for d in documents], step.pipeline)
+        stages = list(step.pipeline)
+        if fields is not None:
+            stages.append({"$project": dict.fromkeys(("_id", *fields), 1)})
+        found = reader.pipeline(step.collection, [raw.id_of(d) for d in documents], stages)
         results = {raw.id_of(d): d for d in found if raw.has_id(d)}
         changed: list[Changed] = []
         unchanged: list[bytes] = []

@@ -10,7 +10,7 @@ from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import PROGRESS, Backend, Filter, Reader
 from goaime_migrate.backends.ordering import id_key
 from goaime_migrate.engine.chain import Chain, Changed, Step
-from goaime_migrate.engine.journal import Entry, Kind, Segment, entries_of
+from goaime_migrate.engine.journal import Kind, Segment, entries_of
 from goaime_migrate.engine.scan import batches
 from goaime_migrate.engine.tally import Tally
 from goaime_migrate.engine.up import chain_of, require_capable
@@ -125,7 +125,7 @@ class _Measure:
         result = self._chain.run(self._backend, ready)
         self._seconds += time.perf_counter() - started
         self._tally.add(result.tally)
-        entries = tuple(Entry.of(c.before, c.after) for c in result.changed)
+        entries = tuple(c.entry() for c in result.changed)
         segment = Segment("plan", Kind.SCAN, 0, 0, entries=entries, unchanged=tuple(result.unchanged))
         size = sum(len(raw.encode(record)) for record in segment.records())
         self._journal += size

@@ -33,7 +33,7 @@ def forward(current: bytes, entry: Entry | None, *, settled: bool) -> Forward:
     if written(current, entry):
         return Forward.LEAVE
     now, before = raw.fields(current), raw.fields(entry.before)
-    names = {name.encode("utf-8", "surrogateescape"): made for name, made in entry.fields.items()}
+    names = {_name(text): made for text, made in entry.fields.items()}
     if all(now.get(name) == before.get(name) for name in names):
         return Forward.TRANSFORM
     if settled:
@@ -44,14 +44,17 @@ def forward(current: bytes, entry: Entry | None, *, settled: bool) -> Forward:
 
 
 def written(current: bytes, entry: Entry) -> bool:
-    """Whether the document is, to the byte, what the migration made of it."""
-    return digest(current) == entry.after_hash
+    """Whether the document is, to the byte, what the migration made of it, as far as the journal knows it."""
+    if not entry.partial:
+        return digest(current) == entry.after_hash
+    now = raw.fields(current)
+    return all(_hash(now.get(_name(text))) == made for text, made in entry.fields.items())
 
 
 def reappeared(current: bytes, entry: Entry) -> bool:
     """Whether a restored document has a field again that is, to the byte, what the migration had written."""
     now, before = raw.fields(current), raw.fields(entry.before)
-    names = ((text.encode("utf-8", "surrogateescape"), made) for text, made in entry.fields.items() if made)
+    names = ((_name(text), made) for text, made in entry.fields.items() if made)
     return any(_hash(now.get(name)) == made and now.get(name) != before.get(name) for name, made in names)
 
 
@@ -83,17 +86,18 @@ def backward(current: bytes, entry: Entry, on_conflict: OnConflict) -> Restored:
     A merged document has the keys of the before-image in their order, then its other fields in their present order.
     Where a key stands twice there is no telling which field is which: the whole document is in conflict.
     """
-    if current == entry.before:
-        return Restored(Found.ALREADY, current)
-    if written(current, entry):
-        return Restored(Found.EXACT, entry.before)
+    if not entry.partial:
+        if current == entry.before:
+            return Restored(Found.ALREADY, current)
+        if written(current, entry):
+            return Restored(Found.EXACT, entry.before)
     if _ambiguous(current) or _ambiguous(entry.before):
         document = entry.before if on_conflict is OnConflict.RESTORE else current
         return Restored(Found.CONFLICT, document, tuple(entry.fields))
     now, before = raw.fields(current), raw.fields(entry.before)
     merged, conflicts = dict(now), []
     for text, made in entry.fields.items():
-        name = text.encode("utf-8", "surrogateescape")
+        name = _name(text)
         mine, old = now.get(name), before.get(name)
         if mine == old:
             continue
@@ -102,9 +106,18 @@ def backward(current: bytes, entry: Entry, on_conflict: OnConflict) -> Restored:
             if on_conflict is not OnConflict.RESTORE:
                 continue
         _put(merged, name, old)
-    order = [name for name in before if name in merged] + [name for name in merged if name not in before]
-    document = raw.join(merged[name] for name in order)
-    return Restored(Found.CONFLICT if conflicts else Found.MERGED, document, tuple(conflicts))
+    if entry.partial:  # its fields have never left their places
+        found = Found.ALREADY if merged == now else Found.EXACT if written(current, entry) else Found.MERGED
+        document = raw.join(merged.values())
+    else:
+        found = Found.MERGED
+        order = [name for name in before if name in merged] + [name for name in merged if name not in before]
+        document = raw.join(merged[name] for name in order)
+    return Restored(Found.CONFLICT if conflicts else found, document, tuple(conflicts))
+
+
+def _name(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _ambiguous(document: bytes) -> bool:

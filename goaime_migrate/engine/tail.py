@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from goaime_migrate.backends import raw
-from goaime_migrate.backends.base import PROGRESS, Changes, Collision, GuardFailed, Move, Reader, Write
+from goaime_migrate.backends.base import PROGRESS, Changes, Collision, GuardFailed, Move, Reader
 from goaime_migrate.backends.ordering import id_key
 from goaime_migrate.engine import collector, journal, pacing, reconcile, scan
 from goaime_migrate.engine.chain import BatchResult
@@ -177,7 +177,7 @@ class _Attempt:
         result = walk.chain.run(reader, list(self._to_transform(documents, entries)))
         self.tally = _recounted(result, entries, self._known.unchanged)
         self.written = len(result.changed)
-        fresh = tuple(Entry.of(c.before, c.after) for c in result.changed)
+        fresh = tuple(c.entry() for c in result.changed)
         tally = before.tally.copy()
         tally.add(self.tally)
         self.next = replace(before, seq=before.seq + 1, tally=tally)
@@ -186,7 +186,7 @@ class _Attempt:
         return Changes(
             first=[*result.frozen, *(journaled.puts() if journaled.entries else [])],
             collection=walk.record.collection,
-            writes=[Write(c.id, c.before, c.after) for c in result.changed],
+            writes=[c.write() for c in result.changed],
             last=(Move(PROGRESS, guard, self.next.position()),),
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import PROGRESS, Backend, Filter
-from goaime_migrate.engine import pipeline
+from goaime_migrate.engine import narrow, pipeline
 from goaime_migrate.engine.chain import Chain, Step
 from goaime_migrate.engine.declared import check_declared_fields
 from goaime_migrate.engine.journal import Kind
@@ -116,10 +116,11 @@ class Pass:
         canary: dict[str, Any] | None = raw.decode(self.record.canary) if self.record.canary else None
         where = self.steps[0].where
         identity = self._identity()
-        walk = Walk(self.runner, self.record, chain_of(self.record.id, self.steps), where)
-        total = self.record.total or 0
+        backend, total = self.runner.backend, self.record.total or 0
+        fields = narrow.carried(self.steps, backend.capabilities, total)
+        walk = Walk(self.runner, self.record, chain_of(self.record.id, self.steps), where, fields)
         if not self.record.committed and total >= _LARGE:
-            self.runner.record(*walk.chain.tables.freeze_small(self.runner.backend, total))
+            self.runner.record(*walk.chain.tables.freeze_small(backend, total))
         tail = Tail(walk)
         tail.start()
         try:

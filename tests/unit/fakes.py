@@ -22,7 +22,9 @@ class FakeReader:
     def documents(self, collection: str, **_: Any) -> list[bytes]:
         return [encode(d) for d in self.stored.get(collection, ())]
 
-    def by_ids(self, collection: str, ids: Sequence[bytes], where: Any = None) -> list[bytes]:
+    def by_ids(
+        self, collection: str, ids: Sequence[bytes], where: Any = None, fields: Any = None
+    ) -> list[bytes]:
         return [d for d in self.documents(collection) if raw.id_of(d) in set(ids)]
 
     def lookup(

@@ -40,6 +40,7 @@ CAPABILITIES = Capabilities(
     product="dump directory",
     transactions=True,
     change_streams=False,
+    deltas=False,
     leases=False,
     server_code=False,
 )

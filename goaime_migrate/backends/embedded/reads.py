@@ -54,10 +54,17 @@ class DumpReader:
             found = (paths.trim(document, fields) for document in found)
         return list(_up_to(_limited(found, limit), max_bytes))
 
-    def by_ids(self, collection: str, ids: Sequence[bytes], where: Filter | None = None) -> list[bytes]:
+    def by_ids(
+        self,
+        collection: str,
+        ids: Sequence[bytes],
+        where: Filter | None = None,
+        fields: Sequence[str] | None = None,
+    ) -> list[bytes]:
         documents, matches = self._reading(collection).documents, matcher(where)
         found = (documents.get(key) for key in dict.fromkeys(id_key(each) for each in ids))
-        return [document for document in found if document is not None and matches(document)]
+        matching = (document for document in found if document is not None and matches(document))
+        return [document if fields is None else paths.trim(document, fields) for document in matching]
 
     def lookup(
         self, collection: str, key: str, values: Sequence[Any], fields: Sequence[str] | None
