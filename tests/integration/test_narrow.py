@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -46,7 +45,7 @@ NO_TEXT = raw.join([element("_id", 92), b"\x02t\0\x02\0\0\0\xff\0", element("n",
 
 
 @pytest.fixture
-def world(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """Sixty documents and three odd ones; the reads of each command are noted."""
     monkeypatch.setattr(narrow, "FROM", 1)
     world.settings["batch_size"] = 20
