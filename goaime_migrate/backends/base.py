@@ -46,7 +46,7 @@ class Capabilities:
     """A batch is one transaction: documents, journal and cursor change together or not at all."""
     change_streams: bool
     deltas: bool
-    """A `Write` may hold some fields of a document only, and that is cheaper."""
+    """A `Write` may hold some fields of a document only, many may be a `Sweep`, and that is cheaper."""
     leases: bool
     """The lock is a record with an expiry that must be renewed; else it lives and dies with the process."""
     server_code: bool
@@ -55,6 +55,10 @@ class Capabilities:
 
 class Collision(Exception):
     """A batch met concurrent writes on the same documents in every one of its tries."""
+
+
+class SweepRefused(Exception):
+    """The server refuses one of the documents of a `Sweep`, and does not say which."""
 
 
 class GuardFailed(Exception):
@@ -103,12 +107,25 @@ class Write:
 
 
 @dataclass(frozen=True)
+class Sweep:
+    """One update of all documents with after < _id <= upto that match `where`, which are so many `documents`."""
+
+    after: bytes | None
+    upto: bytes | None
+    where: Filter | None
+    stages: Sequence[Document]
+    documents: int
+
+
+@dataclass(frozen=True)
 class Changes:
     """One unit of work. With transactions it is atomic; without, its three parts happen in this order."""
 
     first: Sequence[RecordChange] = ()
     collection: str = ""
     writes: Sequence[Write] = ()
+    sweep: Sweep | None = None
+    """In place of `writes`; only with the capability `deltas`."""
     last: Sequence[RecordChange] = ()
     bypass_validation: bool = False
     """Whether the collection's validator is passed over: what is restored was there before."""

@@ -151,6 +151,12 @@ def renamed(raw_id: bytes, name: str) -> RawBSONDocument:
     return raw_document(join([value]))
 
 
+def literal(name: bytes, element: bytes) -> bytes:
+    """The element ``name: {$literal: value}``, for a pipeline that must not look into the value."""
+    value = element[:1] + b"$literal\0" + element[len(name) + 2 :]
+    return b"\x03" + name + b"\0" + join([value])
+
+
 def _value_length(raw: bytes, kind: int, at: int) -> int:
     fixed = _FIXED.get(kind)
     if fixed is not None:

@@ -37,7 +37,7 @@ class MongoReader:
         fields: Sequence[str] | None = None,
     ) -> list[bytes]:
         cursor = self._db[collection].find_raw_batches(
-            _both(where, id_range(after, upto)),
+            both(where, id_range(after, upto)),
             _projection(fields),
             sort=_BY_ID,
             hint=_BY_ID,
@@ -58,7 +58,7 @@ class MongoReader:
         for start in range(0, len(ids), IDS_A_QUERY):
             listed = raw.raw_document(_id_in(ids[start : start + IDS_A_QUERY]))
             cursor = self._db[collection].find_raw_batches(
-                _both(where, listed), _projection(fields), session=self._reading, collation=_SIMPLE
+                both(where, listed), _projection(fields), session=self._reading, collation=_SIMPLE
             )
             found += _split(cursor)
         wanted = set(ids)
@@ -114,7 +114,8 @@ def _projection(fields: Sequence[str] | None) -> Document | None:
     return None if fields is None else {"_id": 1, **dict.fromkeys(fields, 1)}
 
 
-def _both(where: Filter | None, other: Mapping[str, Any]) -> Mapping[str, Any]:
+def both(where: Filter | None, other: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A filter for what matches both."""
     if not where:
         return other
     return {"$and": [where, other]} if len(other) else where

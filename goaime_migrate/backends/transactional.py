@@ -90,6 +90,8 @@ class TransactionalBackend(MongoBackend):
             changes = work(MongoReader(self._db, session))
             self._apply(changes.last, session)
             self._apply(changes.first, session)
+            if changes.sweep is not None:
+                updates.sweep(self._db, changes.collection, changes.sweep, session)
             if changes.writes:
                 missed = updates.replace(
                     self._db,

@@ -13,9 +13,10 @@ from pymongo.errors import BulkWriteError, OperationFailure
 
 from goaime_migrate import errors
 from goaime_migrate.backends import raw
-from goaime_migrate.backends.base import Write
+from goaime_migrate.backends.base import Sweep, SweepRefused, Write
 from goaime_migrate.backends.faults import DUPLICATE_KEY, TOO_LARGE, VALIDATION
 from goaime_migrate.backends.raw import value_at
+from goaime_migrate.backends.reader import both, id_range
 from goaime_migrate.results import Document
 
 COMMAND_BYTES = 12 * 1024 * 1024
@@ -60,6 +61,15 @@ def replace(
     return missed
 
 
+def sweep(database: Database[Document], collection: str, sweep: Sweep, session: ClientSession) -> None:
+    """Let the server update a range of documents. Raises SweepRefused."""
+    chosen = both(sweep.where, id_range(sweep.after, sweep.upto))
+    statement = {"q": chosen, "u": list(sweep.stages), "multi": True, "hint": {"_id": 1}}
+    answer = database.command({"update": collection, "updates": [statement]}, session=session)
+    if answer.get("writeErrors") or answer["n"] != sweep.documents:
+        raise SweepRefused(collection)
+
+
 def _missed(
     database: Database[Document], collection: str, chunk: Sequence[Write], session: ClientSession | None
 ) -> list[bytes]:
@@ -102,16 +112,10 @@ def _filter(write: Write, guard: bool) -> Any:
 def _delta(write: Write) -> Any:
     """The fields that differ, as a pipeline: it appends new ones in this order, where `$set` alone would sort them."""
     before, after = raw.fields(write.before), raw.fields(write.after)
-    values = [_literal(name, e) for name, e in after.items() if before.get(name) != e]
+    values = [raw.literal(name, e) for name, e in after.items() if before.get(name) != e]
     gone = [name.decode() for name in before if name not in after]
     stages: list[Any] = [raw.raw_document(raw.join([b"\x03$set\0" + raw.join(values)]))] if values else []
     return [*stages, {"$unset": gone}] if gone else stages
-
-
-def _literal(name: bytes, element: bytes) -> bytes:
-    """The element ``name: {$literal: value}``."""
-    value = element[:1] + b"$literal\0" + element[len(name) + 2 :]
-    return b"\x03" + name + b"\0" + raw.join([value])
 
 
 def _update(document: bytes) -> Any:

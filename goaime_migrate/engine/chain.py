@@ -34,7 +34,8 @@ from goaime_migrate.results import Document
 _FIELD = re.compile(r"(?P<field>[A-Za-z_$][\w$-]*(?:\.[\w$-]+)*): ")
 _ROUNDS = 200
 """How often a transform may ask for keys that depend on documents it has just been given."""
-_UNENCODABLE = (BSONError, OverflowError, TypeError, ValueError, RecursionError)
+UNENCODABLE = (BSONError, OverflowError, TypeError, ValueError, RecursionError)
+"""What encoding raises."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class Step:
     reverse_lookups: tuple[str, ...] = ()
     pipeline: tuple[Document, ...] = ()
     """Update stages for the server to run, in place of the transform."""
+    adds: bytes | None = None
+    """The one BSON element that the transform appends to documents that have no field of its name, and all it does."""
 
     def reversed(self) -> Step:
         """The step that takes documents back which were born after `up`."""
@@ -98,6 +101,10 @@ class BatchResult:
     """Raw ids."""
     tally: Tally
     frozen: list[RecordChange]
+    stages: Sequence[Document] = ()
+    """Update stages with which the server makes the very same of all these documents,"""
+    where: Filter | None = None
+    """if they match this."""
 
 
 class Chain:
@@ -293,7 +300,7 @@ def _decoded(original: bytes) -> tuple[Document, bytes]:
 def _encoded(step: Step, document: Document, identity: bytes) -> bytes:
     try:
         current = raw.encode(document)
-    except _UNENCODABLE as error:
+    except UNENCODABLE as error:
         name, value = _culprit(document)
         raise InvalidResult(
             f"{step.name} made a document that BSON cannot hold: {error}",
@@ -323,7 +330,7 @@ def _culprit(document: Document) -> tuple[str | None, Any]:
     for name, value in document.items():
         try:
             raw.encode({name: value})
-        except _UNENCODABLE:
+        except UNENCODABLE:
             return str(name), value
     return None, None
 

@@ -21,6 +21,8 @@ from goaime_migrate.backends.base import (
     Move,
     Put,
     Reader,
+    Sweep,
+    SweepRefused,
 )
 from goaime_migrate.engine import journal, narrow, reconcile
 from goaime_migrate.engine.chain import BatchResult, Chain
@@ -121,6 +123,8 @@ class Walk:
     def __post_init__(self) -> None:
         largest = LARGEST if self.fields is None else LARGEST_NARROW
         self.pacing = Pacing(self.runner.options.batch_size or largest)
+        self.sweeps = self.runner.backend.capabilities.deltas
+        """Whether batches that the server can compute by itself are one update each."""
         self.done_before = 0
         self.examined = 0
         self.tally = Tally(version for version, _, _ in self.record.steps)
@@ -173,6 +177,9 @@ class Walk:
             if moved.seq == partition.seq:
                 raise self.runner.fenced() from None
             return moved
+        except SweepRefused:
+            self.sweeps = False  # written one by one, the document will be named
+            return partition
         except Collision as error:
             if not self.pacing.collided():
                 raise self.contended(attempt.last, error) from error
@@ -205,6 +212,13 @@ class Walk:
             id=None if identity is None else raw.id_value(identity),
             hint="try again at a quieter moment: goaime-migrate up",
         )
+
+
+def combined(first: Filter | None, second: Filter | None) -> Filter | None:
+    """Documents that match both."""
+    if first and second:
+        return {"$and": [first, second]}
+    return first or second
 
 
 class _Batch:
@@ -250,10 +264,12 @@ class _Batch:
         done = upto == before.upto
         self.next = replace(before, cursor=upto, seq=before.seq + 1, done=done, tally=tally)
         guard = {"_id": before.id, "fence": walk.runner.lease.fence, "seq": before.seq}
+        sweep = None if kept or left else self._sweep(result, upto)
         return Changes(
             first=[*result.frozen, *segment.puts()],
             collection=walk.record.collection,
-            writes=[c.write() for c in result.changed],
+            writes=() if sweep else [c.write() for c in result.changed],
+            sweep=sweep,
             last=(Move(PROGRESS, guard, self.next.position()),),
         )
 
@@ -272,6 +288,15 @@ class _Batch:
             whole = walk.chain.run(reader, reader.by_ids(walk.record.collection, others))
             fitting += whole.changed
         return replace(result, changed=fitting)
+
+    def _sweep(self, result: BatchResult, upto: bytes | None) -> Sweep | None:
+        """The batch as one update, where the server can make the very same of it."""
+        walk = self._walk
+        if not (walk.sweeps and result.stages and result.changed):
+            return None
+        documents = len(result.changed) + (0 if result.where else len(result.unchanged))
+        where = combined(walk.where, result.where)
+        return Sweep(self._partition.cursor, upto, where, result.stages, documents)
 
     def _interrupted(self, reader: Reader) -> Segment | None:
         """The journal of this very batch, from a run that was cut off between it and the cursor.

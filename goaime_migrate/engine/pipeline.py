@@ -1,11 +1,14 @@
-"""A step that the server computes: an update pipeline, run over a batch as an aggregation that writes nothing.
+"""Steps that the server computes: an update pipeline, and a constant field.
 
-The result is written like any other, so that it is journaled, checked for its size and taken back alike.
+A pipeline is run over a batch as an aggregation that writes nothing, so that its results are journaled and checked for
+their size like any other. Then the server runs it over the range once more, as one update in the same transaction:
+both see the same documents. Where it would not give the same twice, its results are written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import Reader
@@ -13,6 +16,18 @@ from goaime_migrate.engine.chain import BatchResult, Chain, Changed, Step, check
 from goaime_migrate.engine.lookups import Tables
 from goaime_migrate.engine.tally import Tally
 from goaime_migrate.errors import IdChanged
+
+_IMPURE = ("$$NOW", "$$CLUSTER_TIME", "$rand", "$sampleRate", "$function", "$accumulator", "$where")
+"""What may give something else each time."""
+
+
+def chain(steps: Sequence[Step], tables: Tables) -> Chain:
+    """The chain for these steps."""
+    if any(step.pipeline for step in steps):
+        return Pipeline(steps, tables)
+    if len(steps) == 1 and steps[0].adds is not None:
+        return Addition(steps, tables)
+    return Chain(steps, tables)
 
 
 class Pipeline(Chain):
@@ -23,14 +38,12 @@ class Pipeline(Chain):
     ) -> BatchResult:
         """What the pipeline makes of the documents, which must be as they are in the collection."""
         (step,) = self.steps
-        tally = Tally([step.version])
+        result = BatchResult([], [], Tally([step.version]), [])
         stages = list(step.pipeline)
         if fields is not None:
             stages.append({"$project": dict.fromkeys(("_id", *fields), 1)})
         found = reader.pipeline(step.collection, [raw.id_of(d) for d in documents], stages)
         results = {raw.id_of(d): d for d in found if raw.has_id(d)}
-        changed: list[Changed] = []
-        unchanged: list[bytes] = []
         for document in documents:
             identity = raw.id_of(document)
             after = results.get(identity)
@@ -43,15 +56,47 @@ class Pipeline(Chain):
                     hint="keep _id as it is",
                 )
             if after == document:
-                unchanged.append(identity)
-                tally.count(None)
+                result.unchanged.append(identity)
+                result.tally.count(None)
             else:
                 check_size(step, "the pipeline", after, identity)
-                changed.append(Changed(identity, document, after, (True,)))
-                tally.count((True,))
-        return BatchResult(changed, unchanged, tally, [])
+                result.changed.append(Changed(identity, document, after, (True,)))
+                result.tally.count((True,))
+        if not _names(step.pipeline).intersection(_IMPURE):
+            result.stages = step.pipeline
+        return result
 
 
-def chain(steps: Sequence[Step], tables: Tables) -> Chain:
-    """The chain for these steps."""
-    return Pipeline(steps, tables) if any(step.pipeline for step in steps) else Chain(steps, tables)
+def _names(value: Any) -> set[str]:
+    """Every name and text in a pipeline, with variables cut down to their own names."""
+    if isinstance(value, Mapping):
+        return {str(key) for key in value}.union(*map(_names, value.values()))
+    if isinstance(value, str):
+        return {value.partition(".")[0]}
+    return set().union(*map(_names, value)) if isinstance(value, Iterable) else set()
+
+
+class Addition(Chain):
+    """The chain of one step that adds a constant field to documents that lack it."""
+
+    def run(
+        self, reader: Reader, documents: Sequence[bytes], fields: Sequence[str] | None = None
+    ) -> BatchResult:
+        """Where nothing but this field is carried, a document that lacks it is its `_id` alone."""
+        (step,) = self.steps
+        if fields is None or step.adds is None:
+            return super().run(reader, documents)
+        result = BatchResult([], [], Tally([step.version]), [])
+        for document in documents:
+            identity = raw.id_of(document)
+            if document == identity:
+                after = raw.join([document[4:-1], step.adds])
+                result.changed.append(Changed(identity, document, after, (True,)))
+                result.tally.count((True,))
+            else:
+                result.unchanged.append(identity)
+                result.tally.count(None)
+        ((name, element),) = raw.elements(raw.join([step.adds]))
+        result.stages = [{"$set": raw.raw_document(raw.join([raw.literal(name, element)]))}]
+        result.where = {name.decode(): {"$exists": False}}
+        return result

@@ -15,7 +15,7 @@ from goaime_migrate.engine.declared import check_declared_fields
 from goaime_migrate.engine.journal import Kind
 from goaime_migrate.engine.lookups import Lookup, Tables
 from goaime_migrate.engine.pacing import BATCH_BYTES, FIRST
-from goaime_migrate.engine.passes import Partition, Walk, new_partition
+from goaime_migrate.engine.passes import Partition, Walk, combined, new_partition
 from goaime_migrate.engine.runner import Runner
 from goaime_migrate.engine.tail import Tail
 from goaime_migrate.engine.tally import Tally
@@ -34,13 +34,6 @@ def chain_of(pass_id: str, steps: Sequence[Step], *, freeze: bool = True) -> Cha
     """The steps with their lookup tables."""
     lookups: list[Lookup] = [lookup for step in steps for lookup in step.lookups.values()]
     return pipeline.chain(steps, Tables(pass_id, list(dict.fromkeys(lookups)), freeze=freeze))
-
-
-def combined(first: Filter | None, second: Filter | None) -> Filter | None:
-    """Documents that match both."""
-    if first and second:
-        return {"$and": [first, second]}
-    return first or second
 
 
 def opened(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import Filter
-from goaime_migrate.engine.chain import Step
+from goaime_migrate.engine.chain import UNENCODABLE, Step
 from goaime_migrate.engine.lookups import Lookup
 from goaime_migrate.operations.base import DocumentOperation, require, require_collection, require_name
 from goaime_migrate.results import Document
@@ -224,9 +225,13 @@ class AddField(TransformDocuments):
             collection, add_field, where=where, fields=[field], reverse=_without_value(field, value)
         )
         self._text = f"add {field} = {value!r} to {collection}"
+        self._element = _element(field, value)
 
     def describe(self) -> str:
         return self._text
+
+    def step(self, version: str, source: str) -> Step:
+        return replace(super().step(version, source), adds=self._element)
 
 
 class RemoveField(TransformDocuments):
@@ -253,6 +258,14 @@ class RenameField(TransformDocuments):
 
     def describe(self) -> str:
         return self._text
+
+
+def _element(field: str, value: Any) -> bytes | None:
+    """The field as a BSON element; None for a value that cannot be encoded, which the first document will tell."""
+    try:
+        return raw.encode({field: value})[4:-1]
+    except UNENCODABLE:
+        return None
 
 
 def _without(field: str) -> Callable[[Document], None]:

@@ -8,7 +8,7 @@ import pytest
 from bson import encode
 
 from goaime_migrate import errors
-from goaime_migrate.backends import raw
+from goaime_migrate.backends import raw, updates
 from goaime_migrate.backends.reader import MongoReader
 from goaime_migrate.engine import narrow
 from goaime_migrate.results import OnConflict
@@ -31,7 +31,7 @@ TRANSFORM = """
 PIPELINE = """
     from goaime_migrate import UpdateDocuments
 
-    operations = [UpdateDocuments("c", [{"$set": {"n": {"$add": ["$n", 1000]}, "user.name": "x", "at": "$$NOW"}}])]
+    operations = [UpdateDocuments("c", [{"$set": {"n": {"$add": ["$n", 1000]}, "user.name": "x"}}])]
     """
 
 
@@ -71,6 +71,20 @@ def whole_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
+@pytest.fixture
+def sweeps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many documents each update of a range was for."""
+    found: list[int] = []
+    sweep = updates.sweep
+
+    def noted(database: Any, collection: str, this: Any, session: Any) -> None:
+        found.append(this.documents)
+        sweep(database, collection, this, session)
+
+    monkeypatch.setattr(updates, "sweep", noted)
+    return found
+
+
 def names(document: bytes) -> list[str]:
     return [name.decode() for name, _ in raw.elements(document)]
 
@@ -103,6 +117,69 @@ def test_a_pipeline_carries_the_fields_that_it_sets(world: World, whole_reads: l
     assert {d["n"] for d in map(raw.decode_leniently, world.raws("c").values())} == {
         1000 + n for n in range(60)
     }
+    succeeded(world.down("base"))
+    assert world.raws("c") == before
+
+
+def test_a_constant_field_is_one_update_a_batch(world: World, sweeps: list[int]) -> None:
+    world.insert("c", [{"_id": 200, "flag": None}, {"_id": 201, "flag": {"a": 1}}])
+    world.write(
+        "0001_add.py",
+        """
+        from goaime_migrate import AddField
+        operations = [AddField("c", "flag", {"$literal": [1, "$n"]})]
+        """,
+    )
+    before = world.raws("c")
+    result = succeeded(world.up())
+    assert (result.documents.matched, result.documents.changed) == (65, 63)
+    assert sum(sweeps) == 63
+    after = world.raws("c")
+    assert [identity for identity in before if before[identity] == after[identity]] == [
+        encode({"_id": 200}),
+        encode({"_id": 201}),
+    ]
+    assert raw.decode(after[encode({"_id": 7})])["flag"] == {"$literal": [1, "$n"]}
+    succeeded(world.down("base"))
+    assert world.raws("c") == before
+
+
+@pytest.mark.parametrize(
+    ("stages", "pure"),
+    [
+        ([{"$set": {"n": {"$add": ["$n", 1]}}}], True),
+        ([{"$set": {"n": {"$add": ["$n", 1]}}}, {"$unset": "tail"}], True),
+        ([{"$set": {"n": {"$add": ["$n", 1]}, "at": "$$NOW"}}], False),
+        ([{"$set": {"n": {"$add": ["$n", 1]}, "r": {"$rand": {}}}}], False),
+    ],
+)
+def test_a_pipeline_is_one_update_a_batch_if_it_gives_the_same_twice(
+    world: World, sweeps: list[int], stages: list[Any], pure: bool
+) -> None:
+    world.write(
+        "0001_set.py",
+        f"from goaime_migrate import UpdateDocuments\noperations = [UpdateDocuments('c', {stages!r})]",
+    )
+    before = world.raws("c")
+    succeeded(world.up())
+    assert sum(sweeps) == (63 if pure else 0)
+    assert {d["n"] for d in map(raw.decode_leniently, world.raws("c").values())} == {*range(1, 61)}
+    result = succeeded(world.down("base"))
+    assert result.documents.changed == 63
+    assert world.raws("c") == before
+
+
+def test_a_document_that_a_sweep_may_not_write_is_named(world: World) -> None:
+    with world.client() as client:
+        client[world.database].command("collMod", "c", validator={"n": {"$lt": 1042}})
+    world.write("0001_set.py", PIPELINE)
+    before = world.raws("c")
+    result = world.up()
+    assert isinstance(result.error, errors.ValidatorRejected)
+    assert result.error.id == 42
+    with world.client() as client:
+        client[world.database].command("collMod", "c", validator={})
+    succeeded(world.up())
     succeeded(world.down("base"))
     assert world.raws("c") == before
 
