@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -30,7 +33,7 @@ from goaime_migrate.events import BatchCommitted, Event
 from goaime_migrate.worker import crew
 from goaime_migrate.worker.process import Process
 from tests.servers import Mongod, ReplicaSet
-from tests.world import World, succeeded
+from tests.world import REPOSITORY, World, succeeded
 
 DOCUMENTS = 600
 CHANGE = """
@@ -396,3 +399,23 @@ def test_a_pass_that_was_recorded_without_bounds_has_one_partition(world: World)
 
     assert all(1000 <= d["n"] < 1000 + DOCUMENTS for d in world.documents("things"))
     assert encode({"_id": 0}) in world.raws("things")
+
+
+def test_stdout_is_one_json_value_whatever_the_migrations_print(
+    local_replica_set: ReplicaSet, database_name: str, tmp_path: Path
+) -> None:
+    world = World("real", local_replica_set.uri, database_name, tmp_path / "migrations")
+    world.insert("things", ({"_id": i, "n": i} for i in range(partitions.WORTH)))
+    world.insert("names", [{"_id": i, "name": f"name {i}"} for i in range(7)])
+    write(world, 'print("called") if d["n"] % 100 == 0 else None')
+    path = world.folder / "0001_change.py"
+    path.write_text("import sys\nprint('imported by', sys.orig_argv[-1])\n" + path.read_text())
+
+    command = [sys.executable, "-m", "goaime_migrate", "up", "--json", "--workers", "2", "--uri", world.uri]
+    where = ["--database", world.database, "--migrations", str(world.folder)]
+    done = subprocess.run([*command, *where], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["documents"]["changed"] == partitions.WORTH
+    assert "imported by goaime_migrate.worker" in done.stderr
+    assert done.stderr.count("called") >= partitions.WORTH // 100
