@@ -17,9 +17,11 @@ from dataclasses import replace
 
 from goaime_migrate import ledger as records
 from goaime_migrate.backends.base import PROGRESS, Delete, Filter, RecordChange
+from goaime_migrate.engine import partitions
 from goaime_migrate.engine import up as walking
 from goaime_migrate.engine.chain import Step
 from goaime_migrate.engine.collector import forget
+from goaime_migrate.engine.crew import Crew, SourceFile
 from goaime_migrate.engine.runner import Runner
 from goaime_migrate.engine.tally import Tally
 from goaime_migrate.errors import (
@@ -44,9 +46,10 @@ Group = Sequence[tuple[Migration, int]]
 class Executor:
     """One `up`, under the lease."""
 
-    def __init__(self, book: Recorder) -> None:
+    def __init__(self, book: Recorder, crew: Crew) -> None:
         self._book = book
         self._runner = book.runner
+        self._crew = crew
 
     def run(self, plan: Plan, canary: Filter | None) -> None:
         """Apply the versions of the plan. Raises MigrateError with the state recorded."""
@@ -107,6 +110,8 @@ class Executor:
 
     def _pass(self, group: Group, canary: Filter | None) -> None:
         steps = [step_of(m, index) for m, index in group]
+        if canary is None:
+            self._summon(group, steps[0].collection)
         record = self._opened(group, steps, canary)
         self._runner.emit(
             StageStarted(
@@ -115,7 +120,7 @@ class Executor:
         )
         if record.upper is None and record.collection not in self._runner.backend.collections():
             self._runner.emit(Notice(f"there is no collection {record.collection!r}: nothing to change"))
-        this = walking.Pass(self._runner, record, steps)
+        this = walking.Pass(self._runner, record, steps, self._crew)
         try:
             done = this.run(canary_only=canary is not None)
         except MigrateError as error:
@@ -132,13 +137,28 @@ class Executor:
             StageFinished("up", record.versions, _title(group), done.examined, done.written, seconds)
         )
 
-    def _opened(self, group: Group, steps: Sequence[Step], canary: Filter | None) -> PassRecord:
-        """The unfinished pass of this group, or a new one, its members recorded as running."""
-        versions = tuple(dict.fromkeys(m.version for m, _ in group))
-        known = next(
+    def _summon(self, group: Group, collection: str) -> None:
+        """Let other processes get ready for a large pass, while it is being opened here."""
+        backend = self._runner.backend
+        known = self._unfinished([m.version for m, _ in group])
+        if known is None:
+            walking.require_capable(backend, collection)
+            count = partitions.wanted(backend, collection)
+        else:
+            count = len(partitions.left(backend, known))
+        self._crew.summon(count, [SourceFile(m.version, m.path, m.checksum) for m, _ in group])
+
+    def _unfinished(self, versions: Sequence[str]) -> PassRecord | None:
+        """The unfinished pass of exactly these versions."""
+        return next(
             (p for p in self._book.passes.values() if not p.finished and set(p.versions) == set(versions)),
             None,
         )
+
+    def _opened(self, group: Group, steps: Sequence[Step], canary: Filter | None) -> PassRecord:
+        """The unfinished pass of this group, or a new one, its members recorded as running."""
+        versions = tuple(dict.fromkeys(m.version for m, _ in group))
+        known = self._unfinished(versions)
         if known is not None:
             if canary is not None:
                 raise Refused(

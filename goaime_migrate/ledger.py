@@ -112,6 +112,8 @@ class PassRecord:
     run_from: int = 0
     target_level: int | None = None
     """While it is being taken back: the level that it goes to."""
+    bounds: tuple[bytes, ...] = ()
+    """The raw `_id`s that part its scan, ascending: one partition more than there are bounds."""
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -159,7 +161,7 @@ def read(reader: Reader) -> Ledger:
     partitions = [
         _parsed(_examined, d) for d in progress if d.get("kind") == "partition" and d.get("walk") != "down"
     ]
-    passes = [_parsed(_pass, d) for d in progress if d.get("kind") == "pass"]
+    passes = [_parsed(pass_record, d) for d in progress if d.get("kind") == "pass"]
     ordered = sorted(versions, key=lambda r: int(r.version))
     found = [_with_progress(reader, p, partitions) for p in passes]
     return Ledger({r.version: r for r in ordered}, {p.id: p for p in found})
@@ -255,7 +257,7 @@ def delete_version(version: str) -> RecordChange:
     return Delete(VERSIONS, {"_id": version})
 
 
-def put_pass(record: PassRecord) -> RecordChange:
+def put_pass(record: PassRecord) -> Put:
     """Store a pass; what its partitions count is not part of it."""
     return Put(
         PROGRESS,
@@ -279,6 +281,7 @@ def put_pass(record: PassRecord) -> RecordChange:
             "run_from": record.run_from,
             "target_level": record.target_level,
             "committed": record.committed,
+            "bounds": list(record.bounds),
         },
     )
 
@@ -376,7 +379,8 @@ def _version(document: Document) -> VersionRecord:
     )
 
 
-def _pass(document: Document) -> PassRecord:
+def pass_record(document: Document) -> PassRecord:
+    """A pass from what `put_pass` stores."""
     return PassRecord(
         id=document["_id"],
         collection=document["collection"],
@@ -395,6 +399,7 @@ def _pass(document: Document) -> PassRecord:
         run_at=_utc(document["run_at"]),
         run_from=document["run_from"],
         target_level=document["target_level"],
+        bounds=tuple(map(bytes, document.get("bounds", ()))),
     )
 
 

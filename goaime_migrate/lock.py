@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -111,6 +111,21 @@ class Lease:
         elif not self._lost:
             with suppress(MigrateError):  # it expires by itself
                 self._backend.release_lease(self.record)
+
+
+class Deputy(Lease):
+    """The lease as a process knows it that works for the holder: it neither renews it nor knows when it ends.
+
+    `check` asks only whether the holder still wants the work, and raises if not. What keeps a deputy of a former
+    holder from writing is the fence in the record that it moves.
+    """
+
+    def __init__(self, backend: Backend, record: LeaseRecord, check: Callable[[], None]) -> None:
+        super().__init__(backend, record, 0.0)
+        self._asked = check
+
+    def check(self) -> None:
+        self._asked()
 
 
 @contextmanager

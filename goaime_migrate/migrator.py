@@ -143,6 +143,7 @@ class Migrator:
         """Apply all pending versions, or up to and including the target."""
         from goaime_migrate.executor import Executor
         from goaime_migrate.recorder import Recorder
+        from goaime_migrate.worker.crew import Processes
 
         backend = self._backend(write=True)
         plan = self._planned(self._facts(backend)[0], Direction.UP, target)
@@ -160,7 +161,9 @@ class Migrator:
                     return replace(undone, direction=Direction.UP, versions=())
                 facts, book = self._facts(backend)
             recorder = Recorder(runner, facts.files, book)
-            return _run(Direction.UP, recorder.progress, lambda: Executor(recorder).run(plan, where))
+            with Processes(self._settings, self._listener) as crew:
+                executor = Executor(recorder, crew)
+                return _run(Direction.UP, recorder.progress, lambda: executor.run(plan, where))
 
         return self._under_the_lease(backend, work)
 

@@ -51,6 +51,8 @@ class Capabilities:
     """The lock is a record with an expiry that must be renewed; else it lives and dies with the process."""
     server_code: bool
     """Users' plain functions talk to a real server: what they have written before they raise stays written."""
+    workers: bool = False
+    """Several processes may change the same database side by side."""
 
 
 class Collision(Exception):
@@ -245,6 +247,9 @@ class Backend(Reader, Protocol):
     def session_id(self) -> Document | None:
         """What ends this process's open transaction if it dies: recorded with its work. None without sessions."""
 
+    def end_transactions(self, sessions: Sequence[Document]) -> None:
+        """End what dead processes have left open in these sessions; without the privilege nothing happens."""
+
     def replication_lag(self) -> float | None:
         """How many seconds the slowest replica is behind; None where there is none, or it cannot be seen."""
 
@@ -271,6 +276,9 @@ class Backend(Reader, Protocol):
 
     def sample(self, collection: str, size: int, where: Filter | None = None) -> list[bytes]:
         """Up to `size` raw documents spread over the collection; all of them where there are no more."""
+
+    def sample_ids(self, collection: str, size: int) -> list[bytes]:
+        """Up to `size` raw `_id`s spread over the collection by chance, in any order; one may come twice."""
 
     def read_lease(self) -> LeaseRecord | None:
         """The lease as it is now, None if there never was one or it was released."""

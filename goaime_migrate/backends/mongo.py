@@ -142,6 +142,11 @@ class MongoBackend(MongoReader):
             batches = self._db[collection].aggregate_raw_batches([*stages, {"$sample": {"size": size}}])
             return list(raw.split_all(batches))
 
+    def sample_ids(self, collection: str, size: int) -> list[bytes]:
+        stages: list[Document] = [{"$sample": {"size": size}}, {"$project": {"_id": 1}}]
+        with translated():
+            return list(raw.split_all(self._db[collection].aggregate_raw_batches(stages)))
+
     # records ---------------------------------------------------------------------------------------------------
 
     def _apply(self, changes: Sequence[RecordChange], session: ClientSession | None) -> None:
@@ -222,6 +227,10 @@ class MongoBackend(MongoReader):
             s for p in self._db[PROGRESS].find(parts, ["lsids"]) for s in p.get("lsids", ())
         )
         self._db[PROGRESS].update_many(parts, {"$set": {"fence": fence}})
+
+    def end_transactions(self, sessions: Sequence[Document]) -> None:
+        with translated():
+            self._end_transactions(sessions)
 
     def _end_transactions(self, ids: Iterable[Document]) -> None:
         """Free in a moment what a dead process has locked, which the server itself does after a minute."""

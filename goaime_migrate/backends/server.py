@@ -113,6 +113,7 @@ def _probe(client: MongoClient[Document], name: str, server: str, *, untested_al
         deltas=replicated,
         leases=True,
         server_code=True,
+        workers=replicated,
     )
     kind: type[MongoBackend] = TransactionalBackend if replicated else SingleDocumentBackend
     return kind(client, name, server, capabilities)

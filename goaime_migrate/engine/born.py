@@ -38,7 +38,8 @@ def _strangers(reader: Reader, record: PassRecord) -> Iterator[list[bytes]]:
         segment = None if key is None else journal.read(reader, key)
         known = set() if segment is None else {*(e.id for e in segment.entries), *segment.unchanged}
         upto = None if segment is None else segment.upto
-        for ids in _ids(reader, record.collection, cursor, upto):
+        after = cursor if segment is None else segment.after  # between two segments nobody has been yet
+        for ids in _ids(reader, record.collection, after, upto):
             strangers = [i for i in ids if i not in known]
             if strangers and indexed:
                 seen = journal.entries_of(reader, record.id, strangers)

@@ -7,7 +7,7 @@ work, and only while the partition still carries this run's fence.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -99,12 +99,36 @@ def partition_id(pass_id: str, kind: Kind, number: int) -> str:
     return f"{pass_id}#{kind}/{number:04d}"
 
 
+def number_of(partition: str) -> int:
+    """The number in the `_id` of a partition's record."""
+    return int(partition.rpartition("/")[2])
+
+
 def new_partition(
     record: PassRecord, kind: Kind, number: int = 0, after: bytes | None = None, upto: bytes | None = None
 ) -> Partition:
     """A partition that nobody has walked in yet."""
     versions = [version for version, _, _ in record.steps]
     return Partition(record.id, kind, number, after, upto, after, 0, False, Tally(versions))
+
+
+class Meter:
+    """How many documents each partition has examined, told as one number whenever one of them changes."""
+
+    def __init__(self, runner: Runner, record: PassRecord) -> None:
+        self._runner = runner
+        self._record = record
+        self._examined: dict[str, int] = {}
+
+    def start(self, partitions: Iterable[Partition] = ()) -> None:
+        """Begin anew, with what these have examined so far."""
+        self._examined = {partition.id: partition.tally.examined for partition in partitions}
+
+    def moved(self, partition: str, examined: int) -> None:
+        """This is how far a partition has come."""
+        self._examined[partition] = examined
+        done = sum(self._examined.values())
+        self._runner.emit(BatchCommitted(self._record.versions, done, self._record.total))
 
 
 @dataclass
@@ -125,21 +149,20 @@ class Walk:
         self.pacing = Pacing(self.runner.options.batch_size or largest)
         self.sweeps = self.runner.backend.capabilities.deltas
         """Whether batches that the server can compute by itself are one update each."""
-        self.done_before = 0
+        self.meter = Meter(self.runner, self.record)
         self.examined = 0
-        self.tally = Tally(version for version, _, _ in self.record.steps)
-        """What this run has done, of all that the pass has."""
 
     def partition(self, partition: Partition) -> Partition:
-        """Walk to the end of a partition. Raises MigrationFailed, Interrupted, LeaseLost with all before recorded."""
-        partition = self.adopted(partition)
+        """Walk to the end of a partition that only this process walks in. Raises as `through` does."""
+        return self.through(self.adopted(partition))
+
+    def through(self, partition: Partition) -> Partition:
+        """Walk from the cursor to the end. Raises MigrationFailed, Interrupted, LeaseLost with all before recorded."""
         while not partition.done:
             self.runner.check()
             partition = self._batch(partition)
-            done = self.done_before + partition.tally.examined
-            self.runner.emit(BatchCommitted(self.record.versions, done, self.record.total))
+            self.meter.moved(partition.id, partition.tally.examined)
             self.runner.worked(self.examined)
-        self.done_before += partition.tally.examined
         return partition
 
     def adopted(self, partition: Partition) -> Partition:
@@ -186,17 +209,16 @@ class Walk:
             return partition
         if committed.missed:
             return partition
-        self.committed(attempt.tally)
+        self.committed()
         self.examined = attempt.examined
         if attempt.misfits * _SELDOM > attempt.examined:
             self.fields = None
         self.pacing.took(time.monotonic() - started, attempt.examined)
         return attempt.next
 
-    def committed(self, tally: Tally) -> None:
-        """A batch with these counts has been committed."""
+    def committed(self) -> None:
+        """A batch has been committed."""
         self.chain.tables.commit()
-        self.tally.add(tally)
 
     def closed(self, partition: Partition) -> Partition:
         """Record that nothing is left to do in a partition."""
@@ -230,7 +252,6 @@ class _Batch:
         self._size = size
         self.next = partition
         self.examined = 0
-        self.tally = Tally(())
         self.last: bytes | None = None
         self.misfits = 0
         """Documents that had to be read as a whole after all."""
@@ -258,7 +279,6 @@ class _Batch:
             tuple(unchanged),
             len(walk.chain.steps),
         )
-        self.tally = result.tally
         tally = before.tally.copy()
         tally.add(result.tally)
         done = upto == before.upto

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import PROGRESS, Backend, Filter, Reader
@@ -46,15 +47,15 @@ class Unfinished:
     """A pass that was interrupted, or a canary: some documents have its steps behind them already."""
 
     id: str
-    ranges: tuple[tuple[bytes | None, bytes], ...]
-    """What has been examined: behind the first `_id`, up to the second."""
+    ranges: tuple[tuple[bytes | None, bytes | None], ...]
+    """What has been examined: behind the first `_id`, up to the second; None is the beginning, or the end."""
 
     @classmethod
     def of(cls, reader: Reader, pass_id: str) -> Unfinished:
         """As the records say. Reads only."""
         parts = reader.find(PROGRESS, {"pass": pass_id, "kind": "partition", "walk": str(Kind.SCAN)})
-        ranges = [(p["after"], bytes(p["cursor"])) for p in parts if p["seq"] and p["cursor"]]
-        return cls(pass_id, tuple((None if after is None else bytes(after), upto) for after, upto in ranges))
+        walked = [(p["after"], p["cursor"]) for p in parts if p["done"] or (p["seq"] and p["cursor"])]
+        return cls(pass_id, tuple((_bytes(after), _bytes(upto)) for after, upto in walked))
 
     def migrated(self, reader: Reader, documents: Sequence[bytes]) -> set[bytes]:
         """The ids of those that have been."""
@@ -63,7 +64,10 @@ class Unfinished:
 
     def _examined(self, identity: bytes) -> bool:
         key = id_key(identity)
-        return any((a is None or id_key(a) < key) and key <= id_key(upto) for a, upto in self.ranges)
+        return any(
+            (after is None or id_key(after) < key) and (upto is None or key <= id_key(upto))
+            for after, upto in self.ranges
+        )
 
 
 def preview(
@@ -190,6 +194,10 @@ def _after(chain: Chain | None, reader: Backend, documents: Sequence[bytes]) -> 
         return list(documents)
     changed = {c.id: c.after for c in chain.run(reader, documents).changed}
     return [changed.get(raw.id_of(d), d) for d in documents]
+
+
+def _bytes(value: Any) -> bytes | None:
+    return None if value is None else bytes(value)
 
 
 def _scaled(counts: Counts, factor: float) -> Counts:

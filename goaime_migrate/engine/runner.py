@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from goaime_migrate.backends.base import (
     PROGRESS,
@@ -33,6 +34,10 @@ class Options:
     max_rate: float | None = None
     max_lag: float | None = None
 
+    def shared(self, workers: int) -> Options:
+        """The options of one of so many workers that share the work."""
+        return self if self.max_rate is None else replace(self, max_rate=self.max_rate / workers)
+
 
 @dataclass
 class Runner:
@@ -46,8 +51,21 @@ class Runner:
     """The signal that asked the run to stop, if one did."""
 
     def __post_init__(self) -> None:
-        options = self.options
-        self._throttle = Throttle(self.backend, self.listener, options.max_rate, options.max_lag)
+        self._throttle = self._paced(self.options)
+        self._between: Callable[[], None] = _nothing
+
+    def _paced(self, options: Options) -> Throttle:
+        return Throttle(self.backend, self.listener, options.max_rate, options.max_lag)
+
+    @contextmanager
+    def among(self, workers: int, between: Callable[[], None]) -> Iterator[None]:
+        """Work as one of several: at its share of the rate, seeing to what is `between` two batches as well."""
+        alone = self._throttle, self._between
+        self._throttle, self._between = self._paced(self.options.shared(workers)), between
+        try:
+            yield
+        finally:
+            self._throttle, self._between = alone
 
     def worked(self, documents: int) -> None:
         """A batch was committed: wait if the run is to go slower."""
@@ -58,8 +76,9 @@ class Runner:
         self.listener(event)
 
     def check(self) -> None:
-        """Between two batches: may the run go on? Raises Interrupted, LeaseLost."""
+        """Between two batches: may the run go on? Raises Interrupted, LeaseLost, and what another worker met."""
         self.lease.check()
+        self._between()
         number = self.interrupted()
         if number is not None:
             raise interruption(number)
@@ -88,6 +107,10 @@ class Runner:
     def fenced(self) -> LeaseLost:
         """The error of a run that comes to its own partition and finds another's fence."""
         return self.lease.lost("another run has taken it over")
+
+
+def _nothing() -> None:
+    """What is between two batches of a run that works alone."""
 
 
 def interruption(number: int) -> Interrupted:

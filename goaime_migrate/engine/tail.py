@@ -133,7 +133,7 @@ class Tail:
                     raise self.walk.contended(ids[0], error) from error
                 continue
             if not committed.missed:
-                self.walk.committed(attempt.tally)
+                self.walk.committed()
                 self._tail = attempt.next
                 self._conflicts += attempt.conflicts
                 return attempt.written
@@ -161,7 +161,6 @@ class _Attempt:
         self._ids = ids
         self.next = tail
         self.written = 0
-        self.tally = tail.tally
         self.conflicts: list[tuple[bytes, tuple[str, ...]]] = []
 
     def work(self, reader: Reader) -> Changes:
@@ -175,11 +174,10 @@ class _Attempt:
         entries = {**self._known.entries, **later, **{entry.id: entry for entry in kept}}
         documents = reader.by_ids(walk.record.collection, self._ids, walk.where)
         result = walk.chain.run(reader, list(self._to_transform(documents, entries)))
-        self.tally = _recounted(result, entries, self._known.unchanged)
         self.written = len(result.changed)
         fresh = tuple(c.entry() for c in result.changed)
         tally = before.tally.copy()
-        tally.add(self.tally)
+        tally.add(_recounted(result, entries, self._known.unchanged))
         self.next = replace(before, seq=before.seq + 1, tally=tally)
         guard = {"_id": before.id, "fence": walk.runner.lease.fence, "seq": before.seq}
         journaled = replace(segment, entries=(*kept, *fresh))

@@ -61,6 +61,15 @@ class Tally:
         for (version, text), (count, examples) in other.warnings.items():
             self._warn(version, text, count, examples)
 
+    def since(self, earlier: Tally) -> Tally:
+        """The counts that came after `earlier` was counted; without the warnings."""
+        later = Tally(self.versions)
+        later.examined = self.examined - earlier.examined
+        later.written = self.written - earlier.written
+        later.changed = [now - then for now, then in zip(self.changed, earlier.changed, strict=True)]
+        later.conflicts = [now - then for now, then in zip(self.conflicts, earlier.conflicts, strict=True)]
+        return later
+
     def copy(self) -> Tally:
         """The same counts, to be counted on."""
         other = Tally(self.versions)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import PROGRESS, Backend, Filter
-from goaime_migrate.engine import narrow, pipeline
+from goaime_migrate.engine import narrow, partitions, pipeline, sharing
 from goaime_migrate.engine.chain import Chain, Step
+from goaime_migrate.engine.crew import Alone, Crew
 from goaime_migrate.engine.declared import check_declared_fields
 from goaime_migrate.engine.journal import Kind
 from goaime_migrate.engine.lookups import Lookup, Tables
 from goaime_migrate.engine.pacing import BATCH_BYTES, FIRST
-from goaime_migrate.engine.passes import Partition, Walk, combined, new_partition
+from goaime_migrate.engine.passes import Walk, combined, new_partition
 from goaime_migrate.engine.runner import Runner
 from goaime_migrate.engine.tail import Tail
 from goaime_migrate.engine.tally import Tally
@@ -58,6 +59,7 @@ def opened(
         started_at=(now := backend.now()),
         run_at=now,
         since=backend.operation_time(),
+        bounds=partitions.bounds(backend, collection),
     )
 
 
@@ -96,6 +98,12 @@ def _probed(backend: Backend, steps: Sequence[Step], where: Filter | None) -> bo
         return False
 
 
+def walk_of(runner: Runner, record: PassRecord, steps: Sequence[Step]) -> Walk:
+    """The walk over a pass, as each of its workers walks it."""
+    fields = narrow.carried(steps, runner.backend.capabilities, record.total or 0)
+    return Walk(runner, record, chain_of(record.id, steps), steps[0].where, fields)
+
+
 @dataclass
 class Pass:
     """A pass being walked by this run."""
@@ -103,21 +111,23 @@ class Pass:
     runner: Runner
     record: PassRecord
     steps: Sequence[Step]
+    crew: Crew = field(default_factory=Alone)
 
     def run(self, *, canary_only: bool) -> Tally:
         """Walk to the end; what this run did. Raises MigrationFailed, Interrupted, LeaseLost."""
         canary: dict[str, Any] | None = raw.decode(self.record.canary) if self.record.canary else None
         where = self.steps[0].where
-        identity = self._identity()
-        backend, total = self.runner.backend, self.record.total or 0
-        fields = narrow.carried(self.steps, backend.capabilities, total)
-        walk = Walk(self.runner, self.record, chain_of(self.record.id, self.steps), where, fields)
+        identity, before = self._identity(), self.tally()
+        walk = walk_of(self.runner, self.record, self.steps)
+        total = self.record.total or 0
         if not self.record.committed and total >= _LARGE:
-            self.runner.record(*walk.chain.tables.freeze_small(backend, total))
+            self.runner.record(*walk.chain.tables.freeze_small(self.runner.backend, total))
         tail = Tail(walk)
+        if self.record.bounds and not canary_only:
+            sharing.enrol(self.runner, self.record, self.crew.sessions(self.runner))
         tail.start()
         try:
-            done = self._walked(walk, tail, where, canary, canary_only=canary_only)
+            self._walked(walk, tail, where, canary, canary_only=canary_only)
         finally:
             tail.stop()
         if identity is not None and self._identity() != identity:
@@ -126,7 +136,7 @@ class Pass:
                 version=self.record.versions[-1],
                 hint="bring the collection back, then: goaime-migrate up; or: goaime-migrate down",
             )
-        return done
+        return self.tally().since(before)
 
     def _identity(self) -> bytes | None:
         info = self.runner.backend.collections().get(self.record.collection)
@@ -134,27 +144,32 @@ class Pass:
 
     def _walked(
         self, walk: Walk, tail: Tail, where: Filter | None, canary: Filter | None, *, canary_only: bool
-    ) -> Tally:
+    ) -> None:
         if canary is not None:
             walk.where = combined(where, canary)
             walk.partition(new_partition(self.record, Kind.CANARY, upto=self.record.upper))
         if canary_only:
-            return walk.tally
+            return
         walk.where, walk.revisits = where, canary is not None
-        walk.done_before = 0
-        for partition in self._partitions():
-            walk.partition(partition)
+        walk.meter.start()
+        if self.record.bounds:
+            self._shared(walk)
+        else:
+            walk.partition(new_partition(self.record, Kind.SCAN))
         tail.finish()
-        return walk.tally
 
-    def _partitions(self) -> list[Partition]:
-        return [new_partition(self.record, Kind.SCAN)]
+    def _shared(self, walk: Walk) -> None:
+        """Walk the partitions that are left, together with others."""
+        walk.meter.start(partitions.stored(self.runner.backend, self.record).values())
+        left = [partition.number for partition in partitions.left(self.runner.backend, self.record)]
+        self.crew.share(sharing.Scan(walk), left)
 
     def tally(self) -> Tally:
         """What all runs together have done."""
         versions = [version for version, _, _ in self.record.steps]
         total = Tally(versions)
-        for record in self.runner.backend.find(PROGRESS, {"pass": self.record.id, "kind": "partition"}):
+        walked = {"pass": self.record.id, "kind": "partition"}
+        for record in self.runner.backend.find(PROGRESS, walked, sort=[("_id", 1)]):
             total.add(Tally.read(versions, record["tally"]))
         return total
 

@@ -140,7 +140,7 @@ def busy(server: Server, database_name: str, tmp_path: Path) -> World:
     return world
 
 
-def _conserved(world: World, applications: list[Application], before: dict[Any, dict[str, Any]]) -> None:
+def conserved(world: World, applications: list[Application], before: dict[Any, dict[str, Any]]) -> None:
     """No acknowledged write is lost, nothing deleted came back."""
     now = {d["_id"]: d for d in world.documents("things")}
     expected = set(before)
@@ -161,12 +161,12 @@ def test_up_and_down_beside_writers_lose_no_write(busy: World) -> None:
     before = {d["_id"]: d for d in busy.documents("things")}
     with traffic(busy) as applications:
         succeeded(busy.up())
-    _conserved(busy, applications, before)
+    conserved(busy, applications, before)
 
     middle = {d["_id"]: d for d in busy.documents("things")}
     with traffic(busy) as applications:
         result = succeeded(busy.down())
-    _conserved(busy, applications, middle)
+    conserved(busy, applications, middle)
     assert result.conflicts == ()
 
 

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import (
     LOCK,
     PROGRESS,
@@ -43,6 +44,7 @@ CAPABILITIES = Capabilities(
     deltas=False,
     leases=False,
     server_code=False,
+    workers=False,
 )
 
 
@@ -84,6 +86,12 @@ class EmbeddedBackend(DumpReader):
         if collection == VERSIONS and self._lease is None and self._is_stale():
             self._reload()
         return super().find(collection, *args, **options)
+
+    def end_transactions(self, sessions: Sequence[Document]) -> None:
+        """Nothing: there are none."""
+
+    def sample_ids(self, collection: str, size: int) -> list[bytes]:
+        return [raw.id_of(document) for document in self.sample(collection, size)]
 
     def replication_lag(self) -> float | None:
         return None

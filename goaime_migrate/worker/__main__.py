@@ -1,0 +1,123 @@
+"""A worker process: ``python -m goaime_migrate.worker``, started by a run and spoken to through its stdin and stdout.
+
+Everything that it has to know comes through stdin, the connection string too. What users' code prints goes to stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from typing import IO, NoReturn
+
+from goaime_migrate.config import Settings
+from goaime_migrate.engine.crew import Share, Work
+from goaime_migrate.results import Document
+from goaime_migrate.worker.site import Site
+from goaime_migrate.worker.wire import Wire, packed
+
+_GRACE_S = 5.0
+"""How long a batch may still take once the run is gone."""
+
+
+class Dismissed(Exception):
+    """The run does not want the work any more."""
+
+
+class Worker:
+    """Does what it is told, one message after the other; a thread listens all the while."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._messages: queue.SimpleQueue[Document | None] = queue.SimpleQueue()
+        self._dismissed = threading.Event()
+        self._work: Work | None = None
+
+    def run(self) -> None:
+        """Work until dismissed."""
+        threading.Thread(target=self._listen, name="listener", daemon=True).start()
+        begin = self._messages.get()
+        if begin is None:
+            return
+        settings = Settings.model_validate(begin["settings"])
+        site = Site(settings, self._check, lambda text: self._wire.tell(**{"is": "notice", "text": text}))
+        try:
+            try:
+                site.load(begin["files"])
+                self._wire.tell(**{"is": "ready", "session": site.backend.session_id()})
+            except Exception as error:  # noqa: BLE001 (whatever it is, the run must know)
+                self._wire.tell(**{"is": "failed", "number": None, "error": packed(error)})
+                return
+            while (message := self._messages.get()) is not None:
+                self._obey(site, message)
+        finally:
+            site.close()
+
+    def _listen(self) -> None:
+        for message in self._wire.heard():
+            if message["do"] == "stop":
+                self._dismissed.set()
+            else:
+                self._messages.put(message)
+        self._dismissed.set()
+        self._messages.put(None)
+        time.sleep(_GRACE_S)
+        os._exit(1)
+
+    def _check(self) -> None:
+        if self._dismissed.is_set():
+            raise Dismissed
+
+    def _obey(self, site: Site, message: Document) -> None:
+        number = message.get("number")
+        try:
+            if message["do"] == "open":
+                self._work = None
+                self._work = site.work(message["spec"], self._report)
+                return
+            self._check()
+            if self._work is None:
+                raise Dismissed
+            self._work.do(Share(message["number"], message["in_turn"]))
+            self._wire.tell(**{"is": "done", "number": number})
+        except Dismissed:
+            self._wire.tell(**{"is": "left", "number": number})
+        except Exception as error:  # noqa: BLE001 (whatever it is, the run must know)
+            self._wire.tell(**{"is": "failed", "number": number, "error": packed(error)})
+
+    def _report(self, number: int, report: Document) -> None:
+        self._wire.tell(**{"is": "batch", "number": number, "report": report})
+
+
+def _own_pipes() -> tuple[IO[bytes], IO[bytes]]:
+    """The inherited pipes for the protocol alone; for users' code stdin is empty, and stdout is stderr."""
+    incoming, outgoing = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return incoming, outgoing
+
+
+def main() -> NoReturn:
+    """Run, and leave at once: there is nothing to wait for."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who has started it decides when it stops
+    status = 1
+    try:
+        Worker(Wire(*_own_pipes())).run()
+        status = 0
+    except BrokenPipeError:
+        pass  # the run is gone, and nobody is there to be told
+    except Exception:  # noqa: BLE001 (the last resort; the run shows what a worker writes to stderr)
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+"""This process and others of this host as the crew of a run.
+
+The main thread does shares itself. A thread for each other process hears what it reports and gives it its next share
+at once; what there is to tell is told by the main thread, between two of its own batches. Only this process holds the
+lease.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from goaime_migrate.config import Settings
+from goaime_migrate.engine.crew import Share, Shares, SourceFile, Work
+from goaime_migrate.engine.runner import Runner
+from goaime_migrate.errors import DuplicateKey, LeaseLost, MigrateError
+from goaime_migrate.events import Listener, Notice
+from goaime_migrate.results import Document
+from goaime_migrate.worker.process import Process
+from goaime_migrate.worker.site import spec
+from goaime_migrate.worker.wire import unpacked
+
+_TICK_S = 0.1
+_STARTING_S = 60.0
+"""How long a worker may take to get ready."""
+
+
+def cores() -> int:
+    """The processors that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+class Processes:
+    """The crew of one run. A context manager: at its end no process is left."""
+
+    def __init__(self, settings: Settings, listener: Listener) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._most = settings.workers or cores()
+        self._files: dict[str, SourceFile] = {}
+        self._members: list[Process] = []
+        self._changed = threading.Condition(threading.RLock())
+        self._told: deque[Callable[[], None]] = deque()
+        self._shares = Shares(())
+        self._orphans: list[int] = []
+        self._work: Work | None = None
+        self._failure: MigrateError | None = None
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for member in self._members:
+            member.dismiss()
+        for member in self._members:
+            member.close()
+
+    # getting ready ---------------------------------------------------------------------------------------------
+
+    def summon(self, partitions: int, files: Sequence[SourceFile]) -> None:
+        """Start as many processes as the partitions keep busy, this one included. Does not wait for them."""
+        self._files |= {file.version: file for file in files}
+        while len(self._members) + 1 < min(self._most, partitions):
+            member = Process(self._settings, files)
+            self._members.append(member)
+            member.listen(self._heard, self._gone)
+
+    def sessions(self, runner: Runner) -> list[Document]:
+        """Wait until all are ready. Raises what kept one from it, and what `check` raises."""
+        deadline = time.monotonic() + _STARTING_S
+        with runner.among(1, self._relay):
+            while not all(member.ready or member.ended for member in self._members):
+                runner.check()
+                if time.monotonic() > deadline:
+                    raise _unready(f"was not ready after {_STARTING_S:.0f} s")
+                self._wait()
+            runner.check()
+        return [m.session for m in self._members if not m.ended and m.session is not None]
+
+    # working ---------------------------------------------------------------------------------------------------
+
+    def share(self, work: Work, numbers: Sequence[int]) -> None:
+        """Do all these partitions, each by whoever is free. Raises the first error, when all have stopped."""
+        present = [member for member in self._members if not member.ended]
+        with work.runner.among(1 + len(present), self._relay):
+            try:
+                self._open(work, numbers, present)
+                self._until_done(work)
+            except BaseException as error:
+                self._stop(work.runner, error)
+                raise
+            finally:
+                self._work = None
+
+    def _open(self, work: Work, numbers: Sequence[int], present: Sequence[Process]) -> None:
+        message = spec(work, self._files.values(), 1 + len(present))
+        with self._changed:
+            self._shares, self._orphans, self._work = Shares(numbers), [], work
+            for member in present:
+                member.tell(do="open", spec=message)
+            self._feed()
+
+    def _until_done(self, work: Work) -> None:
+        """Do what there is to do here, and wait for the others."""
+        while True:
+            work.runner.check()
+            share = self._own_share()
+            if share is not None:
+                self._do(work, share)
+            elif self._shares.finished:
+                work.runner.check()
+                return
+            else:
+                self._wait()
+
+    def _own_share(self) -> Share | None:
+        """The next for this process: first what another has left behind."""
+        with self._changed:
+            if self._orphans:
+                number = self._orphans.pop(0)
+                return Share(number, self._shares.in_turn(number))
+            return self._shares.next()
+
+    def _do(self, work: Work, share: Share) -> None:
+        try:
+            work.do(share)
+        except DuplicateKey as error:
+            with self._changed:
+                if self._shares.refused(share, error):
+                    raise
+                return
+        with self._changed:
+            self._shares.done(share.number)
+            self._feed()
+
+    def _feed(self) -> None:
+        """Give every process that is idle something to do. The lock is held."""
+        if self._work is None or self._failure is not None:
+            return
+        for member in self._members:
+            if member.ready and not member.ended and member.share is None:
+                member.share = self._shares.next()
+                if member.share is not None:
+                    member.tell(do="share", number=member.share.number, in_turn=member.share.in_turn)
+
+    def _wait(self) -> None:
+        with self._changed:
+            self._changed.wait(_TICK_S)
+
+    def _relay(self) -> None:
+        """Tell what the others have reported, in the main thread. Raises the first of their errors."""
+        while self._told:
+            self._told.popleft()()
+        if self._failure is not None:
+            raise self._failure
+
+    # hearing: called by the threads of the others ----------------------------------------------------------------
+
+    def _heard(self, member: Process, message: Document) -> None:
+        with self._changed:
+            match message["is"]:
+                case "ready":
+                    member.session, member.ready = message["session"], True
+                case "batch" if self._work is not None:
+                    work, number, report = self._work, message["number"], message["report"]
+                    self._told.append(lambda: work.heard(number, report))
+                case "notice":
+                    text = message["text"]
+                    self._told.append(lambda: self._listener(Notice(text)))
+                case "done":
+                    self._shares.done(message["number"])
+                    member.share = None
+                case "left":
+                    member.share = None
+                case "failed":
+                    self._failed(member, unpacked(message["error"]))
+            self._feed()
+            self._changed.notify_all()
+
+    def _failed(self, member: Process, error: MigrateError) -> None:
+        share, member.share = member.share, None
+        if share is None or self._shares.refused(share, error):
+            self._failure = self._failure or error
+
+    def _gone(self, member: Process) -> None:
+        """A process has ended. What it was at work on is taken over here, once its transaction is ended."""
+        share, work = member.share, self._work
+        if share is not None and work is not None and member.session is not None:
+            with suppress(MigrateError):  # the next write waits, or says what is wrong with the server
+                work.runner.backend.end_transactions([member.session])
+        with self._changed:
+            member.ended = True
+            if not member.ready and self._failure is None:
+                self._failure = _unready(f"{member.end}: {member.said}".removesuffix(": "))
+            if share is not None and work is not None:
+                member.share = None
+                self._orphans.append(share.number)
+                text = f"worker process {member.pid} {member.end}; this process goes on with its partition"
+                self._told.append(lambda: self._listener(Notice(text)))
+                self._told.append(lambda: work.taken_over(share.number))
+            self._changed.notify_all()
+
+    # stopping --------------------------------------------------------------------------------------------------
+
+    def _stop(self, runner: Runner, error: BaseException) -> None:
+        """Let the others finish their batches; at once where it is urgent, or the lease is lost."""
+        patient = isinstance(error, MigrateError) and not isinstance(error, LeaseLost)
+        with self._changed:
+            self._shares = Shares(())
+        try:
+            for member in self._members:
+                member.tell(do="stop")
+            while patient and any(m.share is not None and not m.ended for m in self._members):
+                runner.lease.check()
+                self._wait()
+        except BaseException:
+            self._kill(runner)
+            raise
+        if not patient:
+            self._kill(runner)
+
+    def _kill(self, runner: Runner) -> None:
+        """End the others, and what they have left open."""
+        busy = [m.session for m in self._members if m.share is not None and m.session is not None]
+        for member in self._members:
+            member.kill()
+        with suppress(MigrateError):
+            runner.backend.end_transactions(busy)
+
+
+def _unready(how: str) -> MigrateError:
+    return MigrateError(
+        f"a worker process did not get ready: it {how}", hint="goaime-migrate up --workers 1 does without"
+    )

@@ -1,0 +1,122 @@
+"""Where a worker works: its own connection and its own copy of the migrations, for any number of passes of one run.
+
+Nothing here knows how the worker is reached: `Site.work` makes from a `spec`, a plain document, the work whose shares
+may then be done in this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from goaime_migrate.backends.base import Backend, LeaseRecord, Owner
+from goaime_migrate.backends.connect import connect
+from goaime_migrate.config import Settings
+from goaime_migrate.engine.chain import Step
+from goaime_migrate.engine.crew import SourceFile, Work
+from goaime_migrate.engine.passes import Meter, number_of
+from goaime_migrate.engine.runner import Options, Runner
+from goaime_migrate.engine.sharing import Scan
+from goaime_migrate.engine.up import walk_of
+from goaime_migrate.errors import PinnedPassEdited
+from goaime_migrate.events import Event, Notice
+from goaime_migrate.ledger import PassRecord, pass_record
+from goaime_migrate.loader import load_file
+from goaime_migrate.lock import Deputy
+from goaime_migrate.migration import Migration
+from goaime_migrate.recorder import step_of
+from goaime_migrate.results import Document
+
+Report = Callable[[int, Document], None]
+
+
+def spec(work: Work, files: Iterable[SourceFile], workers: int) -> Document:
+    """All that one of so many workers has to know to do shares of a work."""
+    runner = work.runner
+    return {
+        "work": work.spec(),
+        "files": [file_record(file) for file in files],
+        "owner": asdict(runner.lease.record.owner),
+        "fence": runner.lease.fence,
+        "options": asdict(runner.options.shared(workers)),
+    }
+
+
+def file_record(file: SourceFile) -> Document:
+    """A migration file as it is named in a message."""
+    return {"version": file.version, "path": str(file.path), "checksum": file.checksum}
+
+
+@dataclass
+class Site:
+    """One worker's own means. `check` raises where the work is not wanted any more; `tell` passes a notice on."""
+
+    settings: Settings
+    check: Callable[[], None]
+    tell: Callable[[str], None]
+    _migrations: dict[str, Migration] = field(default_factory=dict)
+    _backend: Backend | None = None
+
+    @property
+    def backend(self) -> Backend:
+        """The database, opened when it is first asked for."""
+        if self._backend is None:
+            self._backend = connect(self.settings, write=True, notify=self.tell)
+        return self._backend
+
+    def load(self, files: Iterable[Document]) -> None:
+        """Load migrations, each once. Raises PinnedPassEdited where a file is not what the run has loaded."""
+        for file in files:
+            path, version = Path(file["path"]), file["version"]
+            if version not in self._migrations:
+                self._migrations[version] = load_file(path)
+            if self._migrations[version].checksum != file["checksum"]:
+                raise PinnedPassEdited(
+                    f"{path.name} was edited after the run had begun",
+                    version=version,
+                    hint="run it again: goaime-migrate up",
+                )
+
+    def work(self, spec: Document, report: Report) -> Work:
+        """The work that a spec describes; `report` is told of every batch that is committed."""
+        self.load(spec["files"])
+        owner = Owner(**spec["owner"])
+        lease = Deputy(self.backend, LeaseRecord(owner, spec["fence"], None, None, True), self.check)
+        runner = Runner(self.backend, lease, self._listen, Options(**spec["options"]), lambda: None)
+        return _WORKS[spec["work"]["kind"]](self, runner, spec["work"], report)
+
+    def _listen(self, event: Event) -> None:
+        if isinstance(event, Notice):
+            self.tell(event.text)
+
+    def steps(self, record: PassRecord) -> list[Step]:
+        """The steps of a pass, as they were pinned."""
+        return [step_of(self._migrations[version], index) for version, index, _ in record.steps]
+
+    def close(self) -> None:
+        """Let go of the database."""
+        if self._backend is not None:
+            self._backend.close()
+
+
+class _Reporter(Meter):
+    """The meter of one who knows only how far its own partitions have come."""
+
+    def __init__(self, runner: Runner, record: PassRecord, report: Report) -> None:
+        super().__init__(runner, record)
+        self._report = report
+
+    def moved(self, partition: str, examined: int) -> None:
+        self._report(number_of(partition), {"examined": examined})
+
+
+def _scan(site: Site, runner: Runner, spec: Document, report: Report) -> Work:
+    record = pass_record(spec["pass"])
+    walk = walk_of(runner, record, site.steps(record))
+    walk.revisits = spec["revisits"]
+    walk.meter = _Reporter(runner, record, report)
+    return Scan(walk)
+
+
+_WORKS: dict[str, Callable[[Site, Runner, Document, Report], Work]] = {"scan": _scan}

@@ -1,0 +1,421 @@
+"""Several processes over one collection: the same result as one, to the byte, and the same counts."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import Binary, Decimal128, Int64, ObjectId, encode
+
+from goaime_migrate.backends import raw
+from goaime_migrate.backends.base import JOURNAL, PROGRESS
+from goaime_migrate.backends.connect import connect
+from goaime_migrate.backends.ordering import id_key
+from goaime_migrate.config import Settings
+from goaime_migrate.engine import partitions
+from goaime_migrate.errors import (
+    DuplicateKey,
+    Interrupted,
+    MigrateError,
+    PinnedPassEdited,
+    PromiseFailed,
+    TransformFailed,
+)
+from goaime_migrate.events import BatchCommitted, Event
+from goaime_migrate.worker import crew
+from goaime_migrate.worker.process import Process
+from tests.servers import Mongod, ReplicaSet
+from tests.world import REPOSITORY, World, succeeded
+
+DOCUMENTS = 600
+CHANGE = """
+    import os
+    import warnings
+    from goaime_migrate import Lookup, TransformDocuments
+
+    def change(d, names):
+        d["n"] += 1000
+        d["name"] = names[d["n"] % 7]["name"]
+        if d["n"] % 50 == 0:
+            warnings.warn(f"a round number of {d['n'] % 3}")
+        {more}
+
+    operations = [TransformDocuments("things", change, names=Lookup("names"))]
+    """
+PROCESS = 'd["by"] = os.getpid()'
+
+
+def mixed() -> Iterator[dict[str, Any]]:
+    """Documents of many types of `_id`, in no order."""
+    kinds: list[Callable[[int], Any]] = [
+        lambda i: i,
+        lambda i: float(i) + 0.5,
+        lambda i: Int64(1 << 40 | i),
+        lambda i: f"id-{i:05d}",
+        lambda i: {"year": i, "at": "x"},
+        lambda i: ObjectId(f"{i:024x}"),
+        lambda i: Binary(bytes([i % 256, i // 256]), 5),
+        lambda i: Decimal128(f"{i}.25"),
+        lambda i: datetime(2024, 1, 1) + timedelta(hours=i),
+    ]
+    for i in range(DOCUMENTS):
+        yield {"_id": kinds[i % len(kinds)](i), "n": i * 7919 % DOCUMENTS, "text": "x" * (i % 40)}
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Collections are parted that have a hundred documents."""
+    monkeypatch.setattr(partitions, "WORTH", 100)
+    monkeypatch.setattr(partitions, "SIZE", 60)
+
+
+@pytest.fixture
+def world(small: None, local_replica_set: ReplicaSet, database_name: str, tmp_path: Path) -> World:
+    """Documents of all types, a migration that is not idempotent, and two workers."""
+    settings = {"workers": 2, "batch_size": 20}
+    world = World("workers", local_replica_set.uri, database_name, tmp_path / "migrations", settings)
+    world.insert("things", mixed())
+    world.insert("names", [{"_id": i, "name": f"name {i}"} for i in range(7)])
+    write(world)
+    return world
+
+
+def write(world: World, more: str = "pass") -> None:
+    world.write("0001_change.py", CHANGE.replace("{more}", more))
+
+
+def alone(world: World) -> Any:
+    """Documents, counts and warnings as one worker over one partition makes them; then everything is taken back."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(partitions, "WORTH", 10**9)
+        with world.migrator(workers=1) as migrator:
+            result = succeeded(migrator.up())
+    after = world.raws("things")
+    succeeded(world.down())
+    return after, result.documents, result.warnings
+
+
+def test_two_workers_make_what_one_makes_and_count_what_one_counts(world: World) -> None:
+    before = world.raws("things")
+    after, counts, warnings = alone(world)
+
+    result = succeeded(world.up())
+
+    assert world.raws("things") == after
+    assert (result.documents, result.warnings) == (counts, warnings)
+    assert result.documents.matched == result.documents.changed == DOCUMENTS
+    undone = succeeded(world.down())
+    assert world.raws("things") == before
+    assert (undone.documents.changed, undone.conflicts, undone.born) == (DOCUMENTS, (), 0)
+    assert world.documents(JOURNAL) == world.documents(PROGRESS) == []
+
+
+def test_both_have_worked_and_every_partition_was_walked_once(world: World) -> None:
+    write(world, PROCESS)
+    seen: list[Event] = []
+
+    with world.migrator(seen.append) as migrator:
+        succeeded(migrator.up())
+
+    assert len({d["by"] for d in world.documents("things")}) == 2
+    heads = [d for d in world.documents(JOURNAL) if d.get("kind") == "2-scan"]
+    assert len({d["partition"] for d in heads}) == 10
+    done = [event.done for event in seen if isinstance(event, BatchCommitted)]
+    assert done == sorted(done)
+    assert done[-1] == DOCUMENTS
+    assert len(done) >= DOCUMENTS / 20
+
+
+def test_the_segments_of_all_partitions_stand_in_the_order_of_the_ids(world: World) -> None:
+    succeeded(world.up())
+
+    heads = sorted((d for d in world.documents(JOURNAL) if d.get("kind") == "2-scan"), key=lambda d: d["_id"])
+    assert heads[0]["after"] is None
+    assert heads[-1]["upto"] is None
+    for one, next_one in pairwise(heads):
+        assert one["upto"] == next_one["after"]
+    keys = [id_key(bytes(head["upto"])) for head in heads[:-1]]
+    assert keys == sorted(keys)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_an_interrupted_pass_goes_on_with_another_number_of_workers(world: World, workers: int) -> None:
+    before = world.raws("things")
+    after, counts, _ = alone(world)
+
+    first = interrupted_after(world, 5)
+    assert isinstance(first.error, Interrupted)
+    assert world.states() == ["partial"]
+    with world.migrator(workers=workers) as migrator:
+        second = succeeded(migrator.up())
+
+    assert world.raws("things") == after
+    assert (first.documents + second.documents).matched == counts.matched
+    assert world.status().versions[0].documents == counts
+    succeeded(world.down())
+    assert world.raws("things") == before
+
+
+def test_a_half_walked_pass_is_taken_back_and_what_was_born_in_its_gaps_stays(world: World) -> None:
+    source = CHANGE.replace("{more}", "pass").replace("names=Lookup", "reverse=reverse, names=Lookup")
+    reverse = 'def reverse(d):\n        d["n"] = -1\n\n    operations ='
+    world.write("0001_change.py", source.replace("operations =", reverse))
+    before = world.raws("things")
+    interrupted_after(world, 5)
+
+    succeeded(world.down())
+
+    assert world.raws("things") == before
+
+
+def interrupted_after(world: World, batches: int) -> Any:
+    """A run that is asked to stop after so many batches."""
+    left = batches
+
+    def count(event: Event) -> None:
+        nonlocal left
+        left -= isinstance(event, BatchCommitted)
+        if left == 0:
+            migrator.interrupt(2)
+
+    with world.migrator(count) as migrator:
+        return migrator.up()
+
+
+def test_a_canary_comes_first_and_is_not_migrated_again(world: World) -> None:
+    after, counts, _ = alone(world)
+
+    first = succeeded(world.up(where={"n": {"$lt": 100}}))
+    second = succeeded(world.up())
+
+    assert first.documents.changed == 100
+    assert world.raws("things") == after
+    assert first.documents.changed + second.documents.changed == counts.changed
+    succeeded(world.down())
+    assert {d["n"] for d in world.documents("things")} == set(range(DOCUMENTS))
+
+
+FAULTY = """
+    import os
+    from goaime_migrate import TransformDocuments
+
+    def change(d):
+        if os.getpid() != {pid} and d["n"] % 10 == 0:
+            {fault}
+        d["n"] += 1000
+
+    def check(d):
+        return [] if isinstance(d["n"], int) else ["n: not a number"]
+
+    operations = [TransformDocuments("things", change, check=check)]
+    """
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "field"),
+    [
+        ('raise ValueError("count.total: odd")', TransformFailed, "count.total"),
+        ('d["n"] -= 0.5', PromiseFailed, "n"),
+    ],
+)
+def test_what_goes_wrong_in_another_process_is_the_same_error_here(
+    world: World, fault: str, kind: type[MigrateError], field: str
+) -> None:
+    world.write("0001_change.py", FAULTY.format(pid=os.getpid(), fault=fault))
+    before = world.raws("things")
+
+    error = world.up().error
+
+    assert type(error) is kind
+    culprit = raw.decode(before[encode({"_id": error.id})])
+    assert culprit["n"] % 10 == 0
+    assert (error.field, error.version, error.exit_code) == (field, "0001", 1)
+    assert error.hint
+    assert "0001_change.py" in error.detail or kind is PromiseFailed
+    assert world.states() == ["failed"]
+    succeeded(world.down())
+    assert world.raws("things") == before
+
+
+def test_values_may_move_from_one_document_to_another_though_they_are_unique(world: World) -> None:
+    world.write(
+        "0001_change.py",
+        """
+        from goaime_migrate import TransformDocuments
+
+        def down_one(d):
+            d["place"] -= 1
+
+        operations = [TransformDocuments("things", down_one)]
+        """,
+    )
+    with world.client() as client:
+        things = client[world.database]["things"]
+        things.delete_many({})
+        things.insert_many([{"_id": i, "place": i} for i in range(DOCUMENTS)])
+        things.create_index("place", unique=True)
+    before = world.raws("things")
+
+    succeeded(world.up())
+
+    assert [d["place"] - d["_id"] for d in world.documents("things")] == [-1] * DOCUMENTS
+    undone = succeeded(world.down())
+    assert undone.conflicts == ()
+    assert world.raws("things") == before
+
+
+def test_a_value_that_would_be_there_twice_is_refused(world: World) -> None:
+    write(world, 'd["n"] = min(d["n"], 1400)')
+    with world.client() as client:
+        client[world.database]["things"].create_index("n", unique=True)
+
+    error = world.up().error
+
+    assert isinstance(error, DuplicateKey)
+    assert error.field == "n"
+
+
+def test_a_migration_that_prints_when_it_is_imported_and_when_it_works_disturbs_nobody(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write(world, 'print("working", d["n"], flush=True); input() if d["n"] == -1 else None')
+    path = world.folder / "0001_change.py"
+    path.write_text("print('imported')\nimport os\nos.write(1, b'raw')\n" + path.read_text())
+
+    succeeded(world.up())
+
+    assert "imported" in capfd.readouterr().err
+    assert all(d["n"] >= 1000 for d in world.documents("things"))
+
+
+def test_a_file_that_was_edited_since_the_run_began_is_refused_by_the_other_process(world: World) -> None:
+    with world.migrator() as migrator:
+        assert migrator.status().pending == ("0001",)
+        write(world, 'd["late"] = True')
+        error = migrator.up().error
+
+    assert isinstance(error, PinnedPassEdited)
+    assert not any("late" in d for d in world.documents("things"))
+
+
+def test_a_worker_that_cannot_start_is_an_error_with_what_it_said(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = world.folder.parent / "python"
+    script.write_text("#!/bin/sh\necho no such thing here >&2\nexit 3\n")
+    script.chmod(0o755)
+    monkeypatch.setattr("goaime_migrate.worker.process.sys.executable", str(script))
+
+    error = world.up().error
+
+    assert error is not None
+    assert "exited 3: no such thing here" in error.message
+    assert "--workers 1" in error.hint
+    assert all(d["n"] < 1000 for d in world.documents("things"))
+
+
+def test_a_worker_is_told_everything_through_its_stdin(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    tell = Process.tell
+
+    def told(self: Process, **message: Any) -> None:
+        for name in ("cmdline", "environ"):
+            seen.append(Path(f"/proc/{self.pid}/{name}").read_text())
+        tell(self, **message)
+
+    monkeypatch.setattr(Process, "tell", told)
+    succeeded(world.up())
+
+    assert seen
+    assert not any(world.uri in text for text in seen)
+
+
+def test_no_process_is_started_for_what_is_small_or_for_one_worker(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(crew, "Process", refuse)
+    with world.migrator(workers=1) as migrator:
+        succeeded(migrator.up())
+    succeeded(world.down())
+    monkeypatch.setattr(partitions, "WORTH", DOCUMENTS + 1)
+    succeeded(world.up())
+
+
+def test_a_server_without_transactions_has_one_partition(
+    small: None, standalone: Mongod, database_name: str, tmp_path: Path
+) -> None:
+    world = World("alone", standalone.uri, database_name, tmp_path / "migrations", {"workers": 2})
+    world.insert("things", mixed())
+    world.insert("names", [{"_id": i, "name": f"name {i}"} for i in range(7)])
+    write(world)
+
+    succeeded(world.up())
+
+    assert {d["partition"] for d in world.documents(JOURNAL) if "partition" in d} == {0}
+
+
+def test_the_rate_is_the_rate_of_all_together(world: World) -> None:
+    with world.migrator(max_rate=400) as migrator:
+        result = succeeded(migrator.up())
+
+    assert result.duration_s > DOCUMENTS / 400 * 0.8
+
+
+def test_bounds_part_a_collection_of_all_types_into_equal_parts(world: World) -> None:
+    backend = connect(Settings(uri=world.uri, database=world.database), write=False)
+    try:
+        bounds = partitions.bounds(backend, "things")
+        edges = [None, *bounds, None]
+        parts = [backend.documents("things", after=after, upto=upto) for after, upto in pairwise(edges)]
+    finally:
+        backend.close()
+
+    assert len(bounds) == 9
+    assert sorted(map(id_key, bounds)) == list(map(id_key, bounds))
+    assert sum(map(len, parts)) == DOCUMENTS
+    assert min(map(len, parts)) > 5
+    assert {raw.id_of(d) for part in parts for d in part} == set(world.raws("things"))
+
+
+def test_a_pass_that_was_recorded_without_bounds_has_one_partition(world: World) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(partitions, "WORTH", 10**9)
+        interrupted_after(world, 5)
+    with world.client() as client:
+        client[world.database][PROGRESS].update_one({"kind": "pass"}, {"$unset": {"bounds": 1}})
+
+    succeeded(world.up())
+
+    assert all(1000 <= d["n"] < 1000 + DOCUMENTS for d in world.documents("things"))
+    assert encode({"_id": 0}) in world.raws("things")
+
+
+def test_stdout_is_one_json_value_whatever_the_migrations_print(
+    local_replica_set: ReplicaSet, database_name: str, tmp_path: Path
+) -> None:
+    world = World("real", local_replica_set.uri, database_name, tmp_path / "migrations")
+    world.insert("things", ({"_id": i, "n": i} for i in range(partitions.WORTH)))
+    world.insert("names", [{"_id": i, "name": f"name {i}"} for i in range(7)])
+    write(world, 'print("called") if d["n"] % 100 == 0 else None')
+    path = world.folder / "0001_change.py"
+    path.write_text("import sys\nprint('imported by', sys.orig_argv[-1])\n" + path.read_text())
+
+    command = [sys.executable, "-m", "goaime_migrate", "up", "--json", "--workers", "2", "--uri", world.uri]
+    where = ["--database", world.database, "--migrations", str(world.folder)]
+    done = subprocess.run([*command, *where], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["documents"]["changed"] == partitions.WORTH
+    assert "imported by goaime_migrate.worker" in done.stderr
+    assert done.stderr.count("called") >= partitions.WORTH // 100
