@@ -1,0 +1,173 @@
+"""What each safety costs: one run with all of them, one with each of them taken out.
+
+There is no setting for that, and there will be none. Parts of the engine are replaced from here, in this process
+alone. A part that is no longer there, or that no run ever calls, ends the benchmark: it would measure nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from goaime_migrate.backends.base import PROGRESS, Changes, Move, RecordChange
+
+
+class NoSuchPart(Exception):
+    """The engine has changed; this module has to follow it."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A function of the engine: of a module, or of a class in it. `without` makes its replacement from it."""
+
+    module: str
+    path: str
+    without: Callable[[Any], Any]
+
+    def owner(self) -> tuple[Any, str]:
+        """What it is an attribute of, and its name there. Raises NoSuchPart."""
+        *classes, name = self.path.split(".")
+        try:
+            owner: Any = importlib.import_module(f"goaime_migrate.{self.module}")
+            for each in classes:
+                owner = vars(owner)[each]
+            vars(owner)[name]
+        except (ImportError, KeyError) as error:
+            raise NoSuchPart(
+                f"goaime_migrate.{self.module} has no {self.path} any more: mend benchmarks/safeties.py or profiling.py"
+            ) from error
+        return owner, name
+
+
+@dataclass(frozen=True)
+class Safety:
+    """Something that `up` does for safety alone."""
+
+    key: str
+    title: str
+    parts: Sequence[Part]
+
+
+@contextmanager
+def replaced(parts: Sequence[Part]) -> Iterator[None]:
+    """With these parts taken out. Raises NoSuchPart, at the end also where one was never called."""
+    calls = [0] * len(parts)
+    with ExitStack() as stack:
+        for number, part in enumerate(parts):
+            owner, name = part.owner()
+            original = vars(owner)[name]
+            stack.callback(setattr, owner, name, original)
+            setattr(owner, name, _counting(part.without, original, calls, number))
+        yield
+    for part, called in zip(parts, calls, strict=True):
+        if not called:
+            raise NoSuchPart(
+                f"no run calls {part.module}.{part.path}: mend benchmarks/safeties.py or profiling.py"
+            )
+
+
+def _counting(without: Callable[[Any], Any], original: Any, calls: list[int], number: int) -> Any:
+    """The replacement, of the same kind as the original: a class method stays one."""
+    bound = isinstance(original, classmethod | staticmethod)
+    plain = original.__func__ if bound else original
+    function = without(plain)
+
+    @functools.wraps(plain)
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        calls[number] += 1
+        return function(*args, **kwargs)
+
+    return type(original)(counted) if bound else counted
+
+
+# The safeties
+
+
+def _returning(value: Any) -> Callable[[Any], Callable[..., Any]]:
+    """A replacement that does nothing."""
+    return lambda _: lambda *_args, **_kwargs: value
+
+
+def _entry_without_hashes(_: Any) -> Any:
+    def of(cls: Any, before: bytes, _after: bytes) -> Any:
+        return cls(before, b"", {})
+
+    return of
+
+
+def _cursor_stands_still(original: Any) -> Any:
+    def apply_singly(self: Any, changes: Iterator[RecordChange], session: Any) -> None:
+        kept = [c for c in changes if not (isinstance(c, Move) and c.collection == PROGRESS)]
+        original(self, kept, session)
+
+    return apply_singly
+
+
+def _one_write_after_the_other(_: Any) -> Any:
+    """What a batch does, in the same session, and each command by itself."""
+    from goaime_migrate.backends import updates
+    from goaime_migrate.backends.reader import MongoReader
+
+    def once(self: Any, work: Callable[[Any], Changes]) -> None:
+        session = self._session
+        changes = work(MongoReader(self._db, session))
+        self._apply(changes.first, session)
+        if changes.writes:
+            missed = updates.replace(
+                self._db, changes.collection, changes.writes, session=session, bypass_validation=False
+            )
+            assert not missed
+        self._apply(changes.last, session)
+
+    return once
+
+
+def _one_member_is_enough(original: Any) -> Any:
+    return lambda *args, **options: original(*args, **{**options, "w": 1})
+
+
+JOURNAL = Safety(
+    "journal",
+    "the journal of before-images",
+    (
+        Part("engine.journal", "Segment.puts", _returning([])),
+        Part("engine.journal", "Entry.of", _entry_without_hashes),
+    ),
+)
+CURSOR = Safety(
+    "cursor",
+    "the record with cursor and fence",
+    (Part("backends.mongo", "MongoBackend._apply_singly", _cursor_stands_still),),
+)
+TRANSACTION = Safety(
+    "transaction",
+    "the transaction around a batch",
+    (Part("backends.transactional", "TransactionalBackend._once", _one_write_after_the_other),),
+)
+MAJORITY = Safety(
+    "majority",
+    "w: majority (w: 1 instead)",
+    (Part("backends.server", "MongoClient", _one_member_is_enough),),
+)
+TAIL = Safety(
+    "tail",
+    "the change stream and the tail",
+    (
+        Part("engine.tail", "Tail.start", _returning(None)),
+        Part("engine.tail", "Tail.finish", _returning(None)),
+    ),
+)
+CHECKS = Safety("checks", "model= and check=", (Part("engine.chain", "_check_promises", _returning(None)),))
+PROBE = Safety("probe", "the probe of the first documents", (Part("engine.up", "_probed", _returning(True)),))
+EACH = (JOURNAL, CURSOR, TRANSACTION, MAJORITY, TAIL, CHECKS, PROBE)
+ALL = Safety("all", "all of these", tuple(part for safety in EACH for part in safety.parts))
+
+
+def require_parts() -> None:
+    """Find out before anything is measured whether the engine still has all that is replaced."""
+    for part in ALL.parts:
+        part.owner()
