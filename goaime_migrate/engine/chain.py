@@ -193,8 +193,8 @@ class Chain:
             witness.before(position, document)
             document = self._apply(step, document, arguments, identity)
             touched.append(witness.changed(position, document))
-            if step.model is not None or step.check is not None:
-                _check_promises(step, document, arguments, identity)
+            if not _keeps_promises(step, document, arguments):
+                raise _promise_broken(step, document, arguments, identity)
         if not any(touched):
             return identity
         last = len(self.steps) - 1
@@ -335,15 +335,26 @@ def _culprit(document: Document) -> tuple[str | None, Any]:
     return None, None
 
 
-def _check_promises(step: Step, document: Document, arguments: Mapping[str, Any], identity: bytes) -> None:
-    for name, reason in broken_promises(step, document, arguments):
-        raise PromiseFailed(
-            f"the result of {step.name} breaks its promise: {f'{name}: ' if name else ''}{reason}",
-            version=step.version,
-            id=raw.id_value(identity),
-            field=name,
-            hint="correct the document or the migration, then: goaime-migrate up",
-        )
+def _keeps_promises(step: Step, document: Document, arguments: Mapping[str, Any]) -> bool:
+    if step.model is not None:
+        try:
+            step.model.model_validate(document)
+        except ValidationError:
+            return False
+    return step.check is None or not any(broken_checks(step, document, arguments))
+
+
+def _promise_broken(
+    step: Step, document: Document, arguments: Mapping[str, Any], identity: bytes
+) -> PromiseFailed:
+    name, reason = next(broken_promises(step, document, arguments), (None, "not each time it is asked"))
+    return PromiseFailed(
+        f"the result of {step.name} breaks its promise: {f'{name}: ' if name else ''}{reason}",
+        version=step.version,
+        id=raw.id_value(identity),
+        field=name,
+        hint="correct the document or the migration, then: goaime-migrate up",
+    )
 
 
 def broken_promises(
@@ -356,14 +367,22 @@ def broken_promises(
         except ValidationError as error:
             for problem in error.errors(include_url=False):
                 yield ".".join(map(str, problem["loc"])) or None, problem["msg"]
-    if step.check is not None:
-        try:
-            problems = list(step.check(document, **arguments) or ())
-        except Exception as error:  # noqa: BLE001 (a check says no by raising, with whatever it likes)
-            problems = [str(error) or type(error).__name__]
-        for text in problems:
-            match = _FIELD.match(str(text))
-            yield (match["field"] if match else None), str(text)
+    yield from broken_checks(step, document, arguments)
+
+
+def broken_checks(
+    step: Step, document: Document, arguments: Mapping[str, Any]
+) -> Iterator[tuple[str | None, str]]:
+    """Each way in which a document breaks `check=`, as (field, reason)."""
+    if step.check is None:
+        return
+    try:
+        problems = list(step.check(document, **arguments) or ())
+    except Exception as error:  # noqa: BLE001 (a check says no by raising, with whatever it likes)
+        problems = [str(error) or type(error).__name__]
+    for text in problems:
+        match = _FIELD.match(str(text))
+        yield (match["field"] if match else None), str(text)
 
 
 def _spliced(original: bytes, document: Document, version: str, identity: bytes) -> bytes:

@@ -8,7 +8,7 @@ AIM_S = 0.5
 LARGEST = 500
 LARGEST_NARROW = 2_000
 """Where only some fields of each document are carried."""
-FIRST = 200
+FIRST = 100
 """Documents of a pass's first batch, which is looked at more closely than the others."""
 FEWEST = 20
 _GROWTH = 1.5

@@ -27,7 +27,7 @@ class Tally:
         self.written = 0
         self.changed = [0] * len(self.versions)
         self.conflicts = [0] * len(self.versions)
-        self.warnings: dict[tuple[str, str], tuple[int, list[Any]]] = {}
+        self.warnings: dict[tuple[str, str], tuple[int, Sequence[Any]]] = {}
 
     def count(self, touched: Sequence[bool] | None) -> None:
         """One document examined; `touched` says which steps changed it."""
@@ -40,16 +40,20 @@ class Tally:
     def warn(self, noted: Iterable[tuple[str, str]], identity: bytes) -> None:
         """What the steps said about one document."""
         for version, text in noted:
-            self._warn(version, text, 1, [raw.id_value(identity)])
+            seen, kept = self.warnings.get((version, text), (0, ()))
+            if len(kept) == EXAMPLES:
+                self.warnings[version, text] = (seen + 1, kept)
+            else:
+                self._warn(version, text, 1, [raw.id_value(identity)])
 
     def _warn(self, version: str, text: str, count: int, examples: Sequence[Any]) -> None:
         text = storable(text, _LENGTH)
         key = (version, text)
         if key not in self.warnings and sum(v == version for v, _ in self.warnings) >= TEXTS:
             key = (version, OTHERS)
-        seen, kept = self.warnings.setdefault(key, (0, []))
+        seen, kept = self.warnings.get(key, (0, ()))
         fresh = [e for e in examples if e not in kept]
-        self.warnings[key] = (seen + count, (kept + fresh)[:EXAMPLES])
+        self.warnings[key] = (seen + count, [*kept, *fresh][:EXAMPLES])
 
     def add(self, other: Tally) -> None:
         """Count what another tally has counted."""
