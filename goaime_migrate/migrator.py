@@ -171,6 +171,7 @@ class Migrator:
         """Take back the highest version that is not pending, or all above the target."""
         from goaime_migrate.recorder import Recorder
         from goaime_migrate.reverter import Reverter
+        from goaime_migrate.worker.crew import Processes
 
         backend = self._backend(write=True)
         plan = self._planned(self._facts(backend)[0], Direction.DOWN, target)
@@ -183,7 +184,9 @@ class Migrator:
             if not plan.versions:
                 return _nothing(plan)
             recorder = Recorder(runner, facts.files, book)
-            return _run(Direction.DOWN, recorder.progress, lambda: Reverter(recorder).run(plan, on_conflict))
+            with Processes(self._settings, self._listener) as crew:
+                reverter = Reverter(recorder, crew)
+                return _run(Direction.DOWN, recorder.progress, lambda: reverter.run(plan, on_conflict))
 
         return self._under_the_lease(backend, work)
 
@@ -191,13 +194,16 @@ class Migrator:
         """A `down` that was cut off is finished before anything is applied again."""
         from goaime_migrate.recorder import Recorder
         from goaime_migrate.reverter import Reverter
+        from goaime_migrate.worker.crew import Processes
 
         versions = [v for v, r in book.versions.items() if r.state is State.REVERTING]
         lowest = min(map(int, versions))
         below = [v for v in book.versions if int(v) < lowest]
         plan = planner.plan_down(facts, below[-1] if below else planner.BASE)
         recorder = Recorder(runner, facts.files, book)
-        return _run(Direction.DOWN, recorder.progress, lambda: Reverter(recorder).run(plan, OnConflict.KEEP))
+        with Processes(self._settings, self._listener) as crew:
+            reverter = Reverter(recorder, crew)
+            return _run(Direction.DOWN, recorder.progress, lambda: reverter.run(plan, OnConflict.KEEP))
 
     def unlock(self, *, force: bool = False) -> UnlockResult:
         """Show the lease; with `force`, end it and shut its holder out."""

@@ -161,6 +161,11 @@ class Processes:
         if self._failure is not None:
             raise self._failure
 
+    def _take_over(self, work: Work, number: int) -> None:
+        """In the main thread, when everything that was reported of the partition has been told."""
+        work.taken_over(number)
+        self._orphans.append(number)
+
     # hearing: called by the threads of the others ----------------------------------------------------------------
 
     def _heard(self, member: Process, message: Document) -> None:
@@ -201,10 +206,9 @@ class Processes:
                 self._failure = _unready(f"{member.end}: {member.said}".removesuffix(": "))
             if share is not None and work is not None:
                 member.share = None
-                self._orphans.append(share.number)
                 text = f"worker process {member.pid} {member.end}; this process goes on with its partition"
                 self._told.append(lambda: self._listener(Notice(text)))
-                self._told.append(lambda: work.taken_over(share.number))
+                self._told.append(lambda: self._take_over(work, share.number))
             self._changed.notify_all()
 
     # stopping --------------------------------------------------------------------------------------------------

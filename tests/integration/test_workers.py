@@ -118,6 +118,30 @@ def test_two_workers_make_what_one_makes_and_count_what_one_counts(world: World)
     assert world.documents(JOURNAL) == world.documents(PROGRESS) == []
 
 
+def test_conflicts_are_told_in_the_order_of_one_worker(world: World) -> None:
+    def changed() -> Any:
+        succeeded(world.up())
+        for document in sorted(world.documents("things"), key=lambda d: d["n"])[::40]:
+            world.change("things", document["_id"], n=-document["n"])
+        with world.migrator(workers=2 if many else 1) as migrator:
+            undone = succeeded(migrator.down())
+        left = {d["n"] for d in world.documents("things") if d["n"] < 0}
+        for document in world.documents("things"):
+            world.change("things", document["_id"], n=abs(document["n"]) % 1000)
+        with world.client() as client:
+            client[world.database]["things"].update_many({}, {"$unset": {"name": 1}})
+        return undone.conflicts, undone.documents, left
+
+    many = False
+    one = changed()
+    many = True
+    both = changed()
+
+    assert len(one[0]) == DOCUMENTS / 40
+    assert sorted(map(repr, both[0])) == sorted(map(repr, one[0]))
+    assert both == one
+
+
 def test_both_have_worked_and_every_partition_was_walked_once(world: World) -> None:
     write(world, PROCESS)
     seen: list[Event] = []
@@ -347,9 +371,10 @@ def test_no_process_is_started_for_what_is_small_or_for_one_worker(
     monkeypatch.setattr(crew, "Process", refuse)
     with world.migrator(workers=1) as migrator:
         succeeded(migrator.up())
-    succeeded(world.down())
+        succeeded(migrator.down())
     monkeypatch.setattr(partitions, "WORTH", DOCUMENTS + 1)
     succeeded(world.up())
+    succeeded(world.down())
 
 
 def test_a_server_without_transactions_has_one_partition(
