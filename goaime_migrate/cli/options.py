@@ -33,6 +33,10 @@ Workers = Annotated[
     str | None,
     Option(metavar="N", help="Processes that share a large collection on a replica set [one a core]."),
 ]
+Executor = Annotated[
+    str | None,
+    Option(metavar="WHERE", help="Where workers run: processes [of this host], or dask:tcp://HOST:PORT."),
+]
 BatchSize = Annotated[str | None, Option(metavar="N", help="Most documents in one transaction.")]
 MaxLag = Annotated[str | None, Option(metavar="SECONDS", help="Pause while a secondary is further behind.")]
 MaxRate = Annotated[str | None, Option(metavar="N", help="Most documents a second.")]

@@ -65,7 +65,7 @@ class Process:
         """Its process id."""
         return self._popen.pid
 
-    def listen(self, heard: Callable[[Process, Document], None], gone: Callable[[Process], None]) -> None:
+    def listen(self, heard: Callable[[Any, Document], None], gone: Callable[[Any], None]) -> None:
         """Call back from a thread: for every message, and once when it has ended."""
 
         def loop() -> None:
@@ -83,6 +83,10 @@ class Process:
         """Send a message; one that has ended does not hear it, and is known by its end."""
         with suppress(OSError, ValueError):
             self._wire.tell(**message)
+
+    @property
+    def name(self) -> str:
+        return f"worker process {self.pid}"
 
     @property
     def end(self) -> str:
