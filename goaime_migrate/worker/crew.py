@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from goaime_migrate.config import DASK, Settings
 from goaime_migrate.engine.crew import Share, Shares, SourceFile, Work
 from goaime_migrate.engine.runner import Runner
-from goaime_migrate.errors import DuplicateKey, LeaseLost, MigrateError
+from goaime_migrate.errors import DuplicateKey, LeaseLost, MigrateError, WorkerFailed
 from goaime_migrate.events import Listener, Notice
 from goaime_migrate.results import Document
 from goaime_migrate.worker.process import Process
@@ -159,7 +159,7 @@ class Team:
             while not all(member.ready or member.ended for member in self._members):
                 runner.check()
                 if time.monotonic() > deadline:
-                    raise _unready(f"was not ready after {_STARTING_S:.0f} s")
+                    raise _unready(next(m for m in self._members if not m.ready))
                 self._wait()
             runner.check()
         return [m.session for m in self._members if not m.ended and m.session is not None]
@@ -276,19 +276,20 @@ class Team:
 
     def _gone(self, member: Member) -> None:
         """A process has ended. What it was at work on is taken over here, once its transaction is ended."""
-        share, work = member.share, self._work
-        if share is not None and work is not None and member.session is not None:
-            with suppress(MigrateError):  # the next write waits, or says what is wrong with the server
-                work.runner.backend.end_transactions([member.session])
         with self._changed:
-            member.ended = True
+            member.ended = True  # from here on it is given nothing more
+            share, work = member.share, self._work
             if not member.ready and self._failure is None:
-                self._failure = _unready(f"{member.end}: {member.said}".removesuffix(": "))
-            if share is not None and work is not None:
-                member.share = None
-                text = f"{member.name} {member.end}; this process goes on with its partition"
-                self._told.append(lambda: self._listener(Notice(text)))
-                self._told.append(lambda: self._take_over(work, share.number))
+                self._failure = _unready(member)
+            self._changed.notify_all()
+        if share is None or work is None:
+            return
+        with suppress(MigrateError):  # the next write waits, or says what is wrong with the server
+            work.runner.backend.end_transactions([] if member.session is None else [member.session])
+        text = f"{member.name} {member.end}; this process goes on with its partition"
+        with self._changed:
+            self._told.append(lambda: self._listener(Notice(text)))
+            self._told.append(lambda: self._take_over(work, share.number))
             self._changed.notify_all()
 
     # stopping --------------------------------------------------------------------------------------------------
@@ -319,7 +320,9 @@ class Team:
             runner.backend.end_transactions(busy)
 
 
-def _unready(how: str) -> MigrateError:
-    return MigrateError(
-        f"a worker process did not get ready: it {how}", hint="goaime-migrate up --workers 1 does without"
+def _unready(member: Member) -> WorkerFailed:
+    how = member.end if member.ended else f"was not ready after {_STARTING_S:.0f} s"
+    said = f": {member.said}" if member.said else ""
+    return WorkerFailed(
+        f"{member.name} {how}{said}", hint="goaime-migrate up --workers 1 does without others"
     )

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from goaime_migrate.config import Settings
 from goaime_migrate.engine.crew import Share, SourceFile
-from goaime_migrate.errors import MigrateError
+from goaime_migrate.errors import WorkerFailed
 from goaime_migrate.redaction import redact
 from goaime_migrate.results import Document
 from goaime_migrate.worker.site import file_record
@@ -39,7 +39,7 @@ class Process:
                 start_new_session=True,
             )
         except OSError as error:
-            raise MigrateError(
+            raise WorkerFailed(
                 f"a worker process cannot be started: {error}", hint="goaime-migrate up --workers 1"
             ) from error
         assert self._popen.stdin is not None
@@ -69,11 +69,16 @@ class Process:
         """Call back from a thread: for every message, and once when it has ended."""
 
         def loop() -> None:
-            for message in self._wire.heard():
-                heard(self, message)
-            self._popen.wait()
-            self._threads[0].join(timeout=1)
-            gone(self)
+            try:
+                for message in self._wire.heard():
+                    heard(self, message)
+            except BaseException:  # not a message: nobody can say what it is doing
+                self._popen.kill()
+                raise
+            finally:
+                self._popen.wait()
+                self._threads[0].join(timeout=1)
+                gone(self)
 
         thread = threading.Thread(target=loop, name=f"worker {self.pid}", daemon=True)
         self._threads.append(thread)

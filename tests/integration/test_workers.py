@@ -28,6 +28,7 @@ from goaime_migrate.errors import (
     PinnedPassEdited,
     PromiseFailed,
     TransformFailed,
+    WorkerFailed,
 )
 from goaime_migrate.events import BatchCommitted, Event
 from goaime_migrate.worker import crew
@@ -336,7 +337,7 @@ def test_a_worker_that_cannot_start_is_an_error_with_what_it_said(
 
     error = world.up().error
 
-    assert error is not None
+    assert isinstance(error, WorkerFailed)
     assert "exited 3: no such thing here" in error.message
     assert "--workers 1" in error.hint
     assert all(d["n"] < 1000 for d in world.documents("things"))
