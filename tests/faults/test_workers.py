@@ -17,6 +17,7 @@ from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import PROGRESS
 from goaime_migrate.engine import partitions
 from tests.faults.runs import Forker, Run, eventually
+from tests.faults.test_crash import strikes
 from tests.faults.test_live_traffic import DOCUMENTS, MIGRATION, conserved, traffic
 from tests.faults.test_one_runner import LEASE_LOST, WRONG_CLOCK, batches
 from tests.faults.workload import ADD, Bank, bank
@@ -370,3 +371,21 @@ def test_applications_that_write_while_two_workers_migrate_lose_nothing(
     with traffic(one) as more:
         succeeded(one.down())
     conserved(one, [*applications, *more], before)
+
+
+@pytest.mark.soak
+def test_the_run_is_killed_at_any_command_and_no_document_is_transformed_twice(
+    forker: Forker, one: World, tmp_path: Path
+) -> None:
+    this = bank(one, 300)
+    choose = random.Random(3)
+    for argv, check, back in ((UP, this.is_up, DOWN), (DOWN, this.is_down, UP)):
+        record = tmp_path / argv[0]
+        assert start(forker, one, *argv, record=record).wait() == 0
+        check()
+        for strike in strikes(record, choose, thorough=False):
+            finish(forker, one, *back)
+            run = start(forker, one, *argv, strikes=[strike])
+            assert run.wait() in (-signal.SIGKILL, 0), run.output
+            finish(forker, one, *argv)
+            check()
