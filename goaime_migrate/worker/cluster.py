@@ -56,7 +56,7 @@ class Cluster:
         except ImportError as error:
             raise InvalidConfiguration(
                 "executor = dask:… needs dask.distributed, which is not installed",
-                hint="pip install 'goaime-migrate[dask]'",
+                hint="pip install distributed",
                 field="executor",
             ) from error
         try:
