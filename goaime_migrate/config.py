@@ -22,6 +22,7 @@ INI = "alembic-style.ini"
 PYPROJECT = "pyproject.toml"
 SECTION = "goaime-migrate"
 PREFIX = "GOAIME_MIGRATE_"
+DASK = "dask:"
 SCHEMES = ("mongodb://", "mongodb+srv://", "dump:")
 
 
@@ -37,6 +38,7 @@ class Settings(BaseModel):
     migrations: Path = Path("migrations")
     lock_timeout: float = Field(default=60.0, ge=0)
     workers: int | None = Field(default=None, ge=1)
+    executor: str | None = Field(default=None, pattern=rf"^(processes|{DASK}[a-z]+://\S+)$")
     batch_size: int | None = Field(default=None, ge=1)
     max_lag: float | None = Field(default=None, gt=0)
     max_rate: float | None = Field(default=None, gt=0)
@@ -351,4 +353,6 @@ def _validated(
 def _expectation(key: str, message: str) -> str:
     if key == "database":
         return 'a database name has 1 to 63 characters, and none of /\\. "$*<>:|?'
+    if key == "executor":
+        return "it should be processes, or dask:tcp://HOST:PORT"
     return message.replace("Input should be", "it should be")

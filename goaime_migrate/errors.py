@@ -3,6 +3,7 @@
 The docstring of a class is the long form that ``goaime-migrate explain CODE`` prints. The tree::
 
     MigrateError
+    ├── WorkerFailed (exit 1)        another process cannot take part
     ├── UsageError (exit 2)          configuration, credentials, targets, folders
     ├── HistoryError (exit 4)        the files do not match what was applied
     ├── MigrationFailed (exit 1)     a migration stopped; its state is kept, ``up`` resumes
@@ -50,6 +51,12 @@ class MigrateError(Exception):
         """Name the version where this happened, unless something closer to the cause already did."""
         self.version = self.version or version
         return self
+
+
+class WorkerFailed(MigrateError):
+    """A process that was to share the work could not be started or did not get ready. `--workers 1` does without."""
+
+    code = "GM001"
 
 
 @dataclass(frozen=True)

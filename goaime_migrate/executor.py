@@ -21,7 +21,7 @@ from goaime_migrate.engine import partitions
 from goaime_migrate.engine import up as walking
 from goaime_migrate.engine.chain import Step
 from goaime_migrate.engine.collector import forget
-from goaime_migrate.engine.crew import Crew, SourceFile
+from goaime_migrate.engine.crew import Crew
 from goaime_migrate.engine.runner import Runner
 from goaime_migrate.engine.tally import Tally
 from goaime_migrate.errors import (
@@ -37,7 +37,7 @@ from goaime_migrate.ledger import PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import DocumentOperation, RunFunctions, StateOperation
 from goaime_migrate.planner import Plan, stages
-from goaime_migrate.recorder import Recorder, findings, step_of
+from goaime_migrate.recorder import Recorder, findings, source_file, step_of
 from goaime_migrate.results import Counts, State
 
 Group = Sequence[tuple[Migration, int]]
@@ -146,7 +146,7 @@ class Executor:
             count = partitions.wanted(backend, collection)
         else:
             count = len(partitions.left(backend, known))
-        self._crew.summon(count, [SourceFile(m.version, m.path, m.checksum) for m, _ in group])
+        self._crew.summon(count, [source_file(m) for m, _ in group])
 
     def _unfinished(self, versions: Sequence[str]) -> PassRecord | None:
         """The unfinished pass of exactly these versions."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from goaime_migrate import ledger as records
 from goaime_migrate.backends.base import Backend, RecordChange
 from goaime_migrate.engine.chain import Step
+from goaime_migrate.engine.crew import SourceFile
 from goaime_migrate.engine.runner import Runner
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord, VersionRecord
@@ -140,6 +141,11 @@ def step_of(migration: Migration, index: int) -> Step:
     operation = migration.operations[index]
     assert isinstance(operation, DocumentOperation)
     return operation.step(migration.version, str(migration.path))
+
+
+def source_file(migration: Migration) -> SourceFile:
+    """The migration's file, as another process will load it."""
+    return SourceFile(migration.version, migration.path, migration.checksum)
 
 
 def findings(backend: Backend, migration: Migration) -> list[str]:

@@ -15,9 +15,10 @@ from goaime_migrate.backends.base import PROGRESS, Backend, Delete, RecordChange
 from goaime_migrate.engine import journal
 from goaime_migrate.engine import up as walking
 from goaime_migrate.engine.chain import Chain
+from goaime_migrate.engine.crew import Crew
 from goaime_migrate.engine.journal import Kind, clear, drop_kind
 from goaime_migrate.engine.judge import Judge
-from goaime_migrate.engine.restore import Restore
+from goaime_migrate.engine.restore import Restore, parts
 from goaime_migrate.errors import (
     CollectionChanged,
     DamagedRecord,
@@ -31,16 +32,17 @@ from goaime_migrate.ledger import PassRecord, VersionRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import RunFunctions, revert
 from goaime_migrate.planner import Plan
-from goaime_migrate.recorder import Recorder, step_of
+from goaime_migrate.recorder import Recorder, source_file, step_of
 from goaime_migrate.results import OnConflict, State
 
 
 class Reverter:
     """One `down`, under the lease."""
 
-    def __init__(self, book: Recorder) -> None:
+    def __init__(self, book: Recorder, crew: Crew) -> None:
         self._book = book
         self._runner = book.runner
+        self._crew = crew
 
     def run(self, plan: Plan, on_conflict: OnConflict) -> None:
         """Take the versions of the plan back. Raises MigrateError with the state recorded."""
@@ -86,6 +88,7 @@ class Reverter:
     def _restore(self, record: PassRecord, group: Sequence[tuple[str, int]], on_conflict: OnConflict) -> None:
         _require_collection(self._runner.backend, record)
         target = level_below(record, group)
+        self._summon(record, target)
         versions = tuple(dict.fromkeys(version for version, _ in group))
         title = f"restore {record.collection}"
         self._runner.emit(StageStarted("down", versions, title, None))
@@ -97,6 +100,7 @@ class Reverter:
             judge(record, self._book.migrations, target, versions[0], on_conflict),
             versions,
             reverse_chain(record, self._book.migrations, target),
+            self._crew,
         )
         outcome = restore.run()
         self._book.progress.documents += outcome.counts()
@@ -106,6 +110,13 @@ class Reverter:
         self._runner.emit(
             StageFinished("down", versions, title, counts.matched, counts.changed, self._book.seconds)
         )
+
+    def _summon(self, record: PassRecord, target: int) -> None:
+        """Let other processes get ready for a large pass; they need its code only to replay steps that stay."""
+        if record.bounds and self._runner.backend.capabilities.workers:
+            versions = record.versions if target else ()
+            files = [source_file(self._book.migrations[v]) for v in versions]
+            self._crew.summon(len(parts(self._runner.backend, record)), files)
 
     def _taken_back(self, group: Sequence[tuple[str, int]]) -> None:
         """Record that these operations are not in effect any more; versions without any are pending again."""

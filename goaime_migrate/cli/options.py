@@ -29,7 +29,14 @@ DryRun = Annotated[bool, Option("--dry-run", help="Show what would be done, and 
 LockTimeout = Annotated[
     str | None, Option(metavar="SECONDS", help="How long to wait for another run's lock [60].")
 ]
-Workers = Annotated[str | None, Option(metavar="N", help="Processes at most; one is used as yet.")]
+Workers = Annotated[
+    str | None,
+    Option(metavar="N", help="Processes that share a large collection on a replica set [one a core]."),
+]
+Executor = Annotated[
+    str | None,
+    Option(metavar="WHERE", help="Where workers run: processes [of this host], or dask:tcp://HOST:PORT."),
+]
 BatchSize = Annotated[str | None, Option(metavar="N", help="Most documents in one transaction.")]
 MaxLag = Annotated[str | None, Option(metavar="SECONDS", help="Pause while a secondary is further behind.")]
 MaxRate = Annotated[str | None, Option(metavar="N", help="Most documents a second.")]

@@ -12,6 +12,7 @@ from goaime_migrate.cli.invocation import Invocation, filter_of
 from goaime_migrate.cli.options import (
     BatchSize,
     DryRun,
+    Executor,
     LockTimeout,
     MaxLag,
     MaxRate,
@@ -38,6 +39,7 @@ def up(
     dry_run: DryRun = False,
     where: Where = None,
     workers: Workers = None,
+    executor: Executor = None,
     batch_size: BatchSize = None,
     max_lag: MaxLag = None,
     max_rate: MaxRate = None,
@@ -51,6 +53,7 @@ def up(
     only = filter_of(where)
     settings = run.settings(
         workers=workers,
+        executor=executor,
         batch_size=batch_size,
         max_lag=max_lag,
         max_rate=max_rate,
@@ -76,6 +79,7 @@ def down(
     ] = None,
     dry_run: DryRun = False,
     workers: Workers = None,
+    executor: Executor = None,
     batch_size: BatchSize = None,
     max_lag: MaxLag = None,
     max_rate: MaxRate = None,
@@ -89,6 +93,7 @@ def down(
     settings = run.settings(
         on_conflict=on_conflict,
         workers=workers,
+        executor=executor,
         batch_size=batch_size,
         max_lag=max_lag,
         max_rate=max_rate,

@@ -12,7 +12,7 @@ from goaime_migrate.engine.journal import Entry, Segment, digest
 from goaime_migrate.engine.reconcile import Found, Restored, backward
 from goaime_migrate.errors import Conflicts, MigrationFailed
 from goaime_migrate.ledger import PassRecord
-from goaime_migrate.results import Conflict, Counts, DownPreview, OnConflict
+from goaime_migrate.results import Conflict, Counts, Document, DownPreview, OnConflict
 
 
 @dataclass
@@ -34,6 +34,33 @@ class Outcome:
     def preview(self) -> DownPreview:
         """As the forecast of `plan --down`."""
         return DownPreview(self.exact + self.already, self.merged, len(self.conflicts), self.born)
+
+    def record(self) -> Document:
+        """The counts as they are stored, and told to other processes."""
+        conflicts = [
+            {
+                "version": c.version,
+                "collection": c.collection,
+                "id": c.id,
+                "fields": [name.encode("utf-8", "surrogateescape") for name in c.fields],
+            }
+            for c in self.conflicts
+        ]
+        return {"exact": self.exact, "merged": self.merged, "already": self.already, "conflicts": conflicts}
+
+    @classmethod
+    def read(cls, record: Document) -> Outcome:
+        """The counts from `record`."""
+        conflicts = [
+            Conflict(
+                c["version"],
+                c["collection"],
+                c["id"],
+                tuple(bytes(name).decode("utf-8", "surrogateescape") for name in c["fields"]),
+            )
+            for c in record["conflicts"]
+        ]
+        return cls(record["exact"], record["merged"], record["already"], conflicts=conflicts)
 
     def add(self, other: Outcome) -> None:
         """Count what another outcome has counted."""
@@ -57,7 +84,7 @@ class Judge:
     ) -> None:
         self._record = record
         self._version = version
-        self._on_conflict = on_conflict
+        self.on_conflict = on_conflict
         self._replay = replay
 
     def documents(
@@ -106,7 +133,7 @@ class Judge:
     def _restored(self, current: bytes, entry: Entry, target: Entry | None) -> Restored:
         if target is None:
             return Restored(Found.CONFLICT, current, tuple(entry.fields))
-        return backward(current, target, self._on_conflict)
+        return backward(current, target, self.on_conflict)
 
     def _note(self, entry: Entry, restored: Restored, outcome: Outcome) -> None:
         match restored.found:
@@ -121,7 +148,7 @@ class Judge:
                 outcome.conflicts.append(
                     Conflict(self._version, self._record.collection, identity, restored.fields)
                 )
-                if self._on_conflict is OnConflict.STOP:
+                if self.on_conflict is OnConflict.STOP:
                     raise Conflicts(
                         f"the application has changed {', '.join(restored.fields) or 'the document'} since `up`",
                         version=self._version,

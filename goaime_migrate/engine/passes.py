@@ -178,11 +178,7 @@ class Walk:
         return self.reread(partition)
 
     def _move(self, identity: str, condition: Mapping[str, Any], values: Document) -> None:
-        move = Move(PROGRESS, {"_id": identity, **condition}, values)
-        try:
-            self.runner.transact(lambda _: Changes(last=(move,)))
-        except GuardFailed as error:
-            raise self.runner.fenced() from error
+        self.runner.move(Move(PROGRESS, {"_id": identity, **condition}, values))
 
     def reread(self, partition: Partition) -> Partition:
         """The partition as it is recorded now. Raises LeaseLost."""

@@ -1,38 +1,30 @@
 """Taking a pass back, from its journal, to the level where only its first `target` steps are in effect.
 
-Segments are taken in the reverse of the order in which they were written. In one unit of work a segment's documents
-are restored and the segment is stored anew at the lower level: what a segment says is always true of its documents,
-so that a restore that was cut off goes on, and a later `down` (or `up`) is exact again.
+Segments are taken in the reverse of the order in which they were written (see `strand`). Those of a parted scan are
+shared by several processes: the segments of two partitions have no document in common.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
-from goaime_migrate.backends import raw
-from goaime_migrate.backends.base import (
-    PROGRESS,
-    Changes,
-    Collision,
-    GuardFailed,
-    Move,
-    Put,
-    Reader,
-    RecordChange,
-)
-from goaime_migrate.engine import born, collector, journal, pacing
+from goaime_migrate.backends.base import JOURNAL, PROGRESS, Move, Put, Reader
+from goaime_migrate.engine import born, collector, journal
 from goaime_migrate.engine.aftermath import Aftermath
 from goaime_migrate.engine.chain import Chain
-from goaime_migrate.engine.journal import Kind
-from goaime_migrate.engine.judge import Judge, Outcome, lowered
+from goaime_migrate.engine.crew import Alone, Crew, Share
+from goaime_migrate.engine.journal import Kind, Segment
+from goaime_migrate.engine.judge import Judge, Outcome
 from goaime_migrate.engine.runner import Runner
-from goaime_migrate.errors import Contended, DuplicateKey
+from goaime_migrate.engine.strand import Attempt, Place, Strand, progress_record
 from goaime_migrate.events import BatchCommitted
-from goaime_migrate.ledger import FORMAT, PassRecord
+from goaime_migrate.ledger import PassRecord, put_pass
 from goaime_migrate.results import Document
+
+_STAGES = (Kind.TAIL, Kind.SCAN, Kind.CANARY)
 
 
 def segment_keys(reader: Reader, pass_id: str) -> list[str]:
@@ -40,8 +32,13 @@ def segment_keys(reader: Reader, pass_id: str) -> list[str]:
 
     So a unique index that let every document forward lets it back again.
     """
-    kinds = (Kind.TAIL, Kind.SCAN, Kind.CANARY)
-    return [key for kind in kinds for key in reversed(journal.keys(reader, pass_id, kind))]
+    return [key for kind in _STAGES for key in reversed(journal.keys(reader, pass_id, kind))]
+
+
+def parts(reader: Reader, record: PassRecord) -> list[int]:
+    """The numbers of the scan's partitions that have a journal, in the order in which they are taken back."""
+    found = {int(key.split("/")[-3]) for key in journal.keys(reader, record.id, Kind.SCAN)}
+    return sorted(found, reverse=True)
 
 
 def preview(reader: Reader, record: PassRecord, judge: Judge) -> Outcome:
@@ -58,7 +55,7 @@ def preview(reader: Reader, record: PassRecord, judge: Judge) -> Outcome:
 
 @dataclass
 class Restore:
-    """A pass being taken back by this process."""
+    """A pass being taken back by this process, or by several."""
 
     runner: Runner
     record: PassRecord
@@ -66,6 +63,10 @@ class Restore:
     judge: Judge
     versions: tuple[str, ...]
     reverse: Chain | None = None
+    crew: Crew = field(default_factory=Alone)
+
+    def __post_init__(self) -> None:
+        self._done = 0
 
     @property
     def _id(self) -> str:
@@ -73,15 +74,18 @@ class Restore:
 
     def run(self) -> Outcome:
         """Restore all documents. Raises Interrupted, LeaseLost, Conflicts with all before recorded."""
-        place = self._adopt()
+        others = self.crew.sessions(self.runner) if self.record.bounds else []
+        place = self._adopt(others)
+        rewind = Rewind(self)
+        left = rewind.enrol(others) if self.record.bounds else []
         watching = collector.started(
             self.runner, self.record.collection, self._id, place.since, self._sessions()
         )
         try:
-            total, place = self._segments(place)
+            total, place = self._stages(place, rewind, left)
             if self.target == 0:
                 seq = Aftermath(self.runner, self.record, self._id, place.seq, watching).run()
-                place = replace(place, seq=seq)
+                place = Place(seq, place.key, place.offset, place.since)
         finally:
             if watching is not None:
                 watching.stop()
@@ -93,21 +97,31 @@ class Restore:
             total.born = born.count(self.runner.backend, self.record)
         return total
 
-    def _segments(self, place: _Place) -> tuple[Outcome, _Place]:
-        """Take back one segment after the other."""
-        total, done = Outcome(), 0
-        for key in segment_keys(self.runner.backend, self.record.id):
-            while True:
-                self.runner.check()
-                attempt = self._some(key, place)
-                place = attempt.next
-                done += attempt.documents
-                total.add(attempt.outcome)
-                self.runner.emit(BatchCommitted(self.versions, done, self.total))
-                self.runner.worked(attempt.documents)
-                if place.key != key:
-                    break
+    def _stages(self, place: Place, rewind: Rewind, left: Sequence[int]) -> tuple[Outcome, Place]:
+        """Take back what the tail, the scan and the canary have written."""
+        total = Outcome()
+
+        def told(attempt: Attempt) -> None:
+            total.add(attempt.outcome)
+            self.progressed(attempt.documents)
+
+        for kind in _STAGES:
+            if kind is Kind.SCAN and self.record.bounds:
+                self.crew.share(rewind, left)
+                total.add(rewind.outcome)
+            else:
+                keys = reversed(journal.keys(self.runner.backend, self.record.id, kind))
+                place = self.strand(self._id).through(keys, place, told)
         return total, place
+
+    def strand(self, identity: str, *, final: bool = True) -> Strand:
+        """What takes back segments under the progress record with this `_id`."""
+        return Strand(self.runner, self.record, self.target, self.judge, self.versions, identity, final)
+
+    def progressed(self, documents: int) -> None:
+        """So many more documents have been seen to."""
+        self._done += documents
+        self.runner.emit(BatchCommitted(self.versions, self._done, self.total))
 
     def _sessions(self) -> list[Document]:
         """Every session in which this restore has ever written."""
@@ -118,132 +132,94 @@ class Restore:
         """How many documents the journal holds."""
         return journal.count(self.runner.backend, self.record.id)
 
-    def _adopt(self) -> _Place:
-        """The restore's own progress record: it carries the fence for every unit of work."""
+    def _adopt(self, others: Sequence[Document]) -> Place:
+        """The restore's own progress record, with every session that will write for it."""
         backend = self.runner.backend
-        session = backend.session_id()
+        own = backend.session_id()
         stored = backend.find(PROGRESS, {"_id": self._id})
-        place = _Place(0, None, 0, backend.operation_time())
-        if stored:
-            place = _Place(*(stored[0][name] for name in ("seq", "key", "offset", "since")))
-        earlier = stored[0]["lsids"] if stored else []
-        self.runner.record(
-            Put(
-                PROGRESS,
-                {
-                    "_id": self._id,
-                    "kind": "partition",
-                    "format": FORMAT,
-                    "pass": self.record.id,
-                    "walk": "down",
-                    "fence": self.runner.lease.fence,
-                    "done": False,
-                    "lsids": earlier if session is None else [*earlier, session],
-                    **vars(place),
-                },
-            )
-        )
+        place = Place.read(stored[0]) if stored else Place(since=backend.operation_time())
+        lsids = [*(stored[0]["lsids"] if stored else []), *([] if own is None else [own]), *others]
+        fence = self.runner.lease.fence
+        self.runner.record(Put(PROGRESS, progress_record(self._id, self.record.id, fence, place, lsids)))
         return place
 
-    def _some(self, key: str, place: _Place) -> _Attempt:
-        """Take a segment back, or as much of it as can be without colliding with the application."""
-        size: int | None = None
-        tries = 0
-        refused: dict[bytes, tuple[str, ...]] = {}
-        while True:
-            attempt = _Attempt(self, key, place, size, refused)
-            try:
-                missed = self.runner.transact(attempt.work).missed
-            except GuardFailed:
-                if self.runner.partition(self._id)["seq"] == place.seq:
-                    raise self.runner.fenced() from None
-                return attempt
-            except DuplicateKey as error:
-                identity = attempt.identity(error)
-                if identity is None or identity in refused:
-                    raise
-                refused[identity] = () if error.field is None else (error.field.partition(".")[0],)
-                continue
-            except Collision as error:
-                size = max(1, attempt.documents // 2)
-                tries += attempt.documents <= 1
-                if tries >= pacing.PATIENCE:
-                    raise self._contended(error) from error
-                continue
-            if not missed:
-                return attempt
 
-    def _contended(self, error: Collision) -> Contended:
-        return Contended(
-            f"the application keeps writing the same document: {error}",
-            version=self.versions[-1],
-            hint="try again at a quieter moment: goaime-migrate down",
-        )
+class Rewind:
+    """The partitions of a scan, taken back; as work that several processes share."""
 
-
-@dataclass(frozen=True)
-class _Place:
-    """How far a restore has come: within the segment `key`, the last `offset` entries are done."""
-
-    seq: int
-    key: str | None
-    offset: int
-    since: Any = None
-    """The cluster time before the first of it, from which on others' writes are watched."""
-
-
-class _Attempt:
-    """One unit of work of a restore: `size` entries of a segment, or all that are left of it; the last come first."""
-
-    def __init__(
-        self,
-        restore: Restore,
-        key: str,
-        place: _Place,
-        size: int | None,
-        refused: Mapping[bytes, tuple[str, ...]],
-    ) -> None:
+    def __init__(self, restore: Restore, told: Callable[[int, Document], None] | None = None) -> None:
         self._restore = restore
-        self._key = key
-        self._place = place
-        self._size = size
-        self._refused = refused
-        self._ids: list[bytes] = []
-        self.next = replace(place, seq=place.seq + 1, key=None, offset=0)
-        self.outcome = Outcome()
-        self.documents = 0
+        self._told = told or self.heard
+        self._outcomes: defaultdict[int, Outcome] = defaultdict(Outcome)
+        self._seqs: dict[int, int] = {}
 
-    def identity(self, error: DuplicateKey) -> bytes | None:
-        """The raw `_id` of the document that an error is about."""
-        wanted = raw.encode({"_id": error.id})
-        return next((i for i in self._ids if raw.encode({"_id": raw.id_value(i)}) == wanted), None)
+    @property
+    def runner(self) -> Runner:
+        return self._restore.runner
 
-    def work(self, reader: Reader) -> Changes:
-        """Read a segment and its documents, and say what to change."""
-        restore, place = self._restore, self._place
-        segment = journal.read(reader, self._key)
-        if segment is None or segment.level <= restore.target:
-            self.next = replace(place, seq=place.seq + 1)
-            return Changes(last=(self._move(),))
-        stop = len(segment.entries) - (place.offset if place.key == self._key else 0)
-        start = 0 if self._size is None else max(0, stop - self._size)
-        entries, whole = segment.entries[start:stop], restore.judge.targets(reader, segment.entries)
-        writes, self.outcome = restore.judge.documents(reader, entries, whole[start:stop], self._refused)
-        self.documents = stop - start
-        self._ids = [entry.id for entry in entries]
-        puts: list[RecordChange] = []
-        if start == 0:
-            puts = lowered(segment, restore.target, whole).puts()
-        else:
-            self.next = replace(self.next, key=self._key, offset=len(segment.entries) - start)
-        return Changes(
-            collection=restore.record.collection,
-            writes=writes[::-1],
-            last=(*puts, self._move()),
-            bypass_validation=True,
-        )
+    @property
+    def outcome(self) -> Outcome:
+        """What has been done by all, in the order of one worker alone."""
+        total = Outcome()
+        for number in sorted(self._outcomes, reverse=True):
+            total.add(self._outcomes[number])
+        return total
 
-    def _move(self) -> Move:
+    def _id(self, number: int) -> str:
+        return f"{self._restore.record.id}#down/{number:04d}"
+
+    def enrol(self, others: Sequence[Document]) -> list[int]:
+        """Record every partition that is left, with the fence and the sessions of all workers; their numbers."""
+        runner, record = self.runner, self._restore.record
+        own = runner.backend.session_id()
+        known = {d["_id"]: d for d in runner.backend.find(PROGRESS, {"pass": record.id, "walk": "down"})}
+        puts: list[Put] = []
+        for number in parts(runner.backend, record):
+            stored = known.get(self._id(number))
+            if stored is not None and stored["done"]:
+                continue
+            place = Place() if stored is None else Place.read(stored)
+            lsids = [*(stored["lsids"] if stored else []), *([] if own is None else [own]), *others]
+            fields = progress_record(self._id(number), record.id, runner.lease.fence, place, lsids)
+            puts.append(Put(PROGRESS, fields))
+            self._seqs[number] = place.seq
+        runner.record(*puts)
+        return list(self._seqs)
+
+    def spec(self) -> Document:
         restore = self._restore
-        guard = {"_id": restore._id, "fence": restore.runner.lease.fence, "seq": self._place.seq}
-        return Move(PROGRESS, guard, vars(self.next).copy())
+        return {
+            "kind": "rewind",
+            "pass": put_pass(restore.record).document,
+            "target": restore.target,
+            "versions": list(restore.versions),
+            "on_conflict": str(restore.judge.on_conflict),
+        }
+
+    def do(self, share: Share) -> None:
+        identity = self._id(share.number)
+        place = Place.read(self.runner.partition(identity))
+        strand = self._restore.strand(identity, final=share.in_turn)
+        place = strand.through(
+            self._keys(share.number), place, lambda a: self._told(share.number, a.report())
+        )
+        guard = {"_id": identity, "fence": self.runner.lease.fence, "seq": place.seq}
+        self.runner.move(Move(PROGRESS, guard, {"done": True}))
+
+    def _keys(self, number: int) -> list[str]:
+        """The keys of a partition's segments, the last first."""
+        prefix = Segment(self._restore.record.id, Kind.SCAN, number, 0).key.removesuffix("00000000/")
+        between = {"_id": {"$gte": prefix, "$lt": prefix + "\uffff"}}
+        found = self.runner.backend.find(JOURNAL, between, sort=[("_id", -1)], fields=["_id"])
+        return [record["_id"][:-3] for record in found if record["_id"].endswith("/000")]
+
+    def heard(self, number: int, report: Document) -> None:
+        self._seqs[number] = report["seq"]
+        self._outcomes[number].add(Outcome.read(report["outcome"]))
+        self._restore.progressed(report["documents"])
+
+    def taken_over(self, number: int) -> None:
+        """The last unit of work may have been committed without a report: then it is in the record."""
+        record = self.runner.partition(self._id(number))
+        if record["seq"] > self._seqs[number]:
+            self.heard(number, record["last"])

@@ -13,6 +13,7 @@ from goaime_migrate.backends.base import (
     Changes,
     Committed,
     GuardFailed,
+    Move,
     Reader,
     RecordChange,
 )
@@ -96,6 +97,13 @@ class Runner:
         """One unit of work of a walk; its own `Move` guards it."""
         self.lease.check()
         return self.backend.transact(work)
+
+    def move(self, move: Move) -> None:
+        """Change a partition's record outside of a batch. Raises LeaseLost if it is fenced off or gone."""
+        try:
+            self.transact(lambda _: Changes(last=(move,)))
+        except GuardFailed as error:
+            raise self.fenced() from error
 
     def partition(self, identity: str) -> Document:
         """A partition's record as it is now. Raises LeaseLost if it is fenced off or gone."""

@@ -17,15 +17,12 @@ from typing import IO, NoReturn
 from goaime_migrate.config import Settings
 from goaime_migrate.engine.crew import Share, Work
 from goaime_migrate.results import Document
+from goaime_migrate.worker.dismissed import Dismissed
 from goaime_migrate.worker.site import Site
 from goaime_migrate.worker.wire import Wire, packed
 
 _GRACE_S = 5.0
 """How long a batch may still take once the run is gone."""
-
-
-class Dismissed(Exception):
-    """The run does not want the work any more."""
 
 
 class Worker:

@@ -1,4 +1,4 @@
-"""This process and others of this host as the crew of a run.
+"""This process and others as the crew of a run.
 
 The main thread does shares itself. A thread for each other process hears what it reports and gives it its next share
 at once; what there is to tell is told by the main thread, between two of its own batches. Only this process holds the
@@ -13,11 +13,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any, Protocol
 
-from goaime_migrate.config import Settings
+from goaime_migrate.config import DASK, Settings
 from goaime_migrate.engine.crew import Share, Shares, SourceFile, Work
 from goaime_migrate.engine.runner import Runner
-from goaime_migrate.errors import DuplicateKey, LeaseLost, MigrateError
+from goaime_migrate.errors import DuplicateKey, LeaseLost, MigrateError, WorkerFailed
 from goaime_migrate.events import Listener, Notice
 from goaime_migrate.results import Document
 from goaime_migrate.worker.process import Process
@@ -37,15 +38,91 @@ def cores() -> int:
         return os.cpu_count() or 1
 
 
-class Processes:
-    """The crew of one run. A context manager: at its end no process is left."""
+class Member(Protocol):
+    """One of the others, in a process of its own somewhere."""
 
-    def __init__(self, settings: Settings, listener: Listener) -> None:
+    session: Document | None
+    """The session that it writes in, once it is ready."""
+    ready: bool
+    ended: bool
+    share: Share | None
+    """What it is at work on."""
+
+    @property
+    def name(self) -> str:
+        """What people know it by."""
+
+    @property
+    def end(self) -> str:
+        """How it has ended, for people: "was killed by signal 9"."""
+
+    @property
+    def said(self) -> str:
+        """The last that it had to say, without secrets."""
+
+    def listen(self, heard: Callable[[Member, Document], None], gone: Callable[[Member], None]) -> None:
+        """Call back from another thread: for every message, and once when it has ended."""
+
+    def tell(self, **message: Any) -> None:
+        """Send a message. Returns at once; one that has ended does not hear it, and is known by its end."""
+
+    def kill(self) -> None:
+        """See to it that it writes nothing more, wherever it is."""
+
+    def dismiss(self) -> None:
+        """Let it go; returns at once."""
+
+    def close(self) -> None:
+        """Wait until it has left."""
+
+
+class Members(Protocol):
+    """Where others come from."""
+
+    def wanted(self, partitions: int) -> int:
+        """How many workers so many partitions keep busy, this process included. Raises MigrateError."""
+
+    def new(self, files: Sequence[SourceFile]) -> Member:
+        """One more. Raises MigrateError."""
+
+    def close(self) -> None:
+        """There will be no more."""
+
+
+class Processes:
+    """Other processes of this host."""
+
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
+
+    def wanted(self, partitions: int) -> int:
+        return min(self._settings.workers or cores(), partitions)
+
+    def new(self, files: Sequence[SourceFile]) -> Member:
+        return Process(self._settings, files)
+
+    def close(self) -> None:
+        """Nothing is left open."""
+
+
+def crew(settings: Settings, listener: Listener) -> Team:
+    """The crew that the settings ask for. Nobody is summoned yet."""
+    chosen = settings.executor or ""
+    if not chosen.startswith(DASK):
+        return Team(Processes(settings), listener)
+    from goaime_migrate.worker.cluster import Cluster
+
+    return Team(Cluster(settings, chosen.removeprefix(DASK)), listener)
+
+
+class Team:
+    """The crew of one run. A context manager: at its end nobody is left."""
+
+    def __init__(self, members: Members, listener: Listener) -> None:
+        self._others = members
         self._listener = listener
-        self._most = settings.workers or cores()
         self._files: dict[str, SourceFile] = {}
-        self._members: list[Process] = []
+        self._members: list[Member] = []
         self._changed = threading.Condition(threading.RLock())
         self._told: deque[Callable[[], None]] = deque()
         self._shares = Shares(())
@@ -53,7 +130,7 @@ class Processes:
         self._work: Work | None = None
         self._failure: MigrateError | None = None
 
-    def __enter__(self) -> Processes:
+    def __enter__(self) -> Team:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -61,14 +138,17 @@ class Processes:
             member.dismiss()
         for member in self._members:
             member.close()
+        self._others.close()
 
     # getting ready ---------------------------------------------------------------------------------------------
 
     def summon(self, partitions: int, files: Sequence[SourceFile]) -> None:
-        """Start as many processes as the partitions keep busy, this one included. Does not wait for them."""
+        """Begin with as many others as the partitions keep busy. Does not wait for them."""
         self._files |= {file.version: file for file in files}
-        while len(self._members) + 1 < min(self._most, partitions):
-            member = Process(self._settings, files)
+        if partitions < 2:
+            return
+        for _ in range(len(self._members) + 1, self._others.wanted(partitions)):
+            member = self._others.new(files)
             self._members.append(member)
             member.listen(self._heard, self._gone)
 
@@ -79,7 +159,7 @@ class Processes:
             while not all(member.ready or member.ended for member in self._members):
                 runner.check()
                 if time.monotonic() > deadline:
-                    raise _unready(f"was not ready after {_STARTING_S:.0f} s")
+                    raise _unready(next(m for m in self._members if not m.ready))
                 self._wait()
             runner.check()
         return [m.session for m in self._members if not m.ended and m.session is not None]
@@ -99,7 +179,7 @@ class Processes:
             finally:
                 self._work = None
 
-    def _open(self, work: Work, numbers: Sequence[int], present: Sequence[Process]) -> None:
+    def _open(self, work: Work, numbers: Sequence[int], present: Sequence[Member]) -> None:
         message = spec(work, self._files.values(), 1 + len(present))
         with self._changed:
             self._shares, self._orphans, self._work = Shares(numbers), [], work
@@ -161,9 +241,14 @@ class Processes:
         if self._failure is not None:
             raise self._failure
 
+    def _take_over(self, work: Work, number: int) -> None:
+        """In the main thread, when everything that was reported of the partition has been told."""
+        work.taken_over(number)
+        self._orphans.append(number)
+
     # hearing: called by the threads of the others ----------------------------------------------------------------
 
-    def _heard(self, member: Process, message: Document) -> None:
+    def _heard(self, member: Member, message: Document) -> None:
         with self._changed:
             match message["is"]:
                 case "ready":
@@ -184,27 +269,27 @@ class Processes:
             self._feed()
             self._changed.notify_all()
 
-    def _failed(self, member: Process, error: MigrateError) -> None:
+    def _failed(self, member: Member, error: MigrateError) -> None:
         share, member.share = member.share, None
         if share is None or self._shares.refused(share, error):
             self._failure = self._failure or error
 
-    def _gone(self, member: Process) -> None:
+    def _gone(self, member: Member) -> None:
         """A process has ended. What it was at work on is taken over here, once its transaction is ended."""
-        share, work = member.share, self._work
-        if share is not None and work is not None and member.session is not None:
-            with suppress(MigrateError):  # the next write waits, or says what is wrong with the server
-                work.runner.backend.end_transactions([member.session])
         with self._changed:
-            member.ended = True
+            member.ended = True  # from here on it is given nothing more
+            share, work = member.share, self._work
             if not member.ready and self._failure is None:
-                self._failure = _unready(f"{member.end}: {member.said}".removesuffix(": "))
-            if share is not None and work is not None:
-                member.share = None
-                self._orphans.append(share.number)
-                text = f"worker process {member.pid} {member.end}; this process goes on with its partition"
-                self._told.append(lambda: self._listener(Notice(text)))
-                self._told.append(lambda: work.taken_over(share.number))
+                self._failure = _unready(member)
+            self._changed.notify_all()
+        if share is None or work is None:
+            return
+        with suppress(MigrateError):  # the next write waits, or says what is wrong with the server
+            work.runner.backend.end_transactions([] if member.session is None else [member.session])
+        text = f"{member.name} {member.end}; this process goes on with its partition"
+        with self._changed:
+            self._told.append(lambda: self._listener(Notice(text)))
+            self._told.append(lambda: self._take_over(work, share.number))
             self._changed.notify_all()
 
     # stopping --------------------------------------------------------------------------------------------------
@@ -235,7 +320,9 @@ class Processes:
             runner.backend.end_transactions(busy)
 
 
-def _unready(how: str) -> MigrateError:
-    return MigrateError(
-        f"a worker process did not get ready: it {how}", hint="goaime-migrate up --workers 1 does without"
+def _unready(member: Member) -> WorkerFailed:
+    how = member.end if member.ended else f"was not ready after {_STARTING_S:.0f} s"
+    said = f": {member.said}" if member.said else ""
+    return WorkerFailed(
+        f"{member.name} {how}{said}", hint="goaime-migrate up --workers 1 does without others"
     )

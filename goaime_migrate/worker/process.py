@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from goaime_migrate.config import Settings
 from goaime_migrate.engine.crew import Share, SourceFile
-from goaime_migrate.errors import MigrateError
+from goaime_migrate.errors import WorkerFailed
 from goaime_migrate.redaction import redact
 from goaime_migrate.results import Document
 from goaime_migrate.worker.site import file_record
@@ -39,7 +39,7 @@ class Process:
                 start_new_session=True,
             )
         except OSError as error:
-            raise MigrateError(
+            raise WorkerFailed(
                 f"a worker process cannot be started: {error}", hint="goaime-migrate up --workers 1"
             ) from error
         assert self._popen.stdin is not None
@@ -65,15 +65,20 @@ class Process:
         """Its process id."""
         return self._popen.pid
 
-    def listen(self, heard: Callable[[Process, Document], None], gone: Callable[[Process], None]) -> None:
+    def listen(self, heard: Callable[[Any, Document], None], gone: Callable[[Any], None]) -> None:
         """Call back from a thread: for every message, and once when it has ended."""
 
         def loop() -> None:
-            for message in self._wire.heard():
-                heard(self, message)
-            self._popen.wait()
-            self._threads[0].join(timeout=1)
-            gone(self)
+            try:
+                for message in self._wire.heard():
+                    heard(self, message)
+            except BaseException:  # not a message: nobody can say what it is doing
+                self._popen.kill()
+                raise
+            finally:
+                self._popen.wait()
+                self._threads[0].join(timeout=1)
+                gone(self)
 
         thread = threading.Thread(target=loop, name=f"worker {self.pid}", daemon=True)
         self._threads.append(thread)
@@ -83,6 +88,10 @@ class Process:
         """Send a message; one that has ended does not hear it, and is known by its end."""
         with suppress(OSError, ValueError):
             self._wire.tell(**message)
+
+    @property
+    def name(self) -> str:
+        return f"worker process {self.pid}"
 
     @property
     def end(self) -> str:

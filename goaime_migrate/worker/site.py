@@ -16,6 +16,7 @@ from goaime_migrate.config import Settings
 from goaime_migrate.engine.chain import Step
 from goaime_migrate.engine.crew import SourceFile, Work
 from goaime_migrate.engine.passes import Meter, number_of
+from goaime_migrate.engine.restore import Restore, Rewind
 from goaime_migrate.engine.runner import Options, Runner
 from goaime_migrate.engine.sharing import Scan
 from goaime_migrate.engine.up import walk_of
@@ -26,7 +27,8 @@ from goaime_migrate.loader import load_file
 from goaime_migrate.lock import Deputy
 from goaime_migrate.migration import Migration
 from goaime_migrate.recorder import step_of
-from goaime_migrate.results import Document
+from goaime_migrate.results import Document, OnConflict
+from goaime_migrate.reverter import judge
 
 Report = Callable[[int, Document], None]
 
@@ -55,7 +57,7 @@ class Site:
     settings: Settings
     check: Callable[[], None]
     tell: Callable[[str], None]
-    _migrations: dict[str, Migration] = field(default_factory=dict)
+    migrations: dict[str, Migration] = field(default_factory=dict)
     _backend: Backend | None = None
 
     @property
@@ -69,9 +71,9 @@ class Site:
         """Load migrations, each once. Raises PinnedPassEdited where a file is not what the run has loaded."""
         for file in files:
             path, version = Path(file["path"]), file["version"]
-            if version not in self._migrations:
-                self._migrations[version] = load_file(path)
-            if self._migrations[version].checksum != file["checksum"]:
+            if version not in self.migrations:
+                self.migrations[version] = load_file(path)
+            if self.migrations[version].checksum != file["checksum"]:
                 raise PinnedPassEdited(
                     f"{path.name} was edited after the run had begun",
                     version=version,
@@ -92,7 +94,7 @@ class Site:
 
     def steps(self, record: PassRecord) -> list[Step]:
         """The steps of a pass, as they were pinned."""
-        return [step_of(self._migrations[version], index) for version, index, _ in record.steps]
+        return [step_of(self.migrations[version], index) for version, index, _ in record.steps]
 
     def close(self) -> None:
         """Let go of the database."""
@@ -119,4 +121,11 @@ def _scan(site: Site, runner: Runner, spec: Document, report: Report) -> Work:
     return Scan(walk)
 
 
-_WORKS: dict[str, Callable[[Site, Runner, Document, Report], Work]] = {"scan": _scan}
+def _rewind(site: Site, runner: Runner, spec: Document, report: Report) -> Work:
+    record, target = pass_record(spec["pass"]), spec["target"]
+    versions = tuple(spec["versions"])
+    decides = judge(record, site.migrations, target, versions[0], OnConflict(spec["on_conflict"]))
+    return Rewind(Restore(runner, record, target, decides, versions), report)
+
+
+_WORKS: dict[str, Callable[[Site, Runner, Document, Report], Work]] = {"scan": _scan, "rewind": _rewind}

@@ -60,7 +60,8 @@ def packed(error: BaseException) -> Document:
     """An error as a message."""
     if not isinstance(error, errors.MigrateError):
         lines = "".join(traceback.format_exception(error))
-        error = errors.MigrateError(f"{type(error).__name__}: {error} (this is a bug)", detail=redact(lines))
+        text = redact(f"{type(error).__name__}: {error}")
+        error = errors.MigrateError(f"{text} (this is a bug)", detail=redact(lines))
     packed = {name: _text(getattr(error, name)) for name in ("message", "hint", "version", "field", "detail")}
     return {"code": error.code, **packed, "id": _value(error.id)}
 

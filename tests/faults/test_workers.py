@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bson import encode
 
+from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import PROGRESS
 from goaime_migrate.engine import partitions
 from tests.faults.runs import Forker, Run, eventually
+from tests.faults.test_crash import strikes
 from tests.faults.test_live_traffic import DOCUMENTS, MIGRATION, conserved, traffic
 from tests.faults.test_one_runner import LEASE_LOST, WRONG_CLOCK, batches
 from tests.faults.workload import ADD, Bank, bank
@@ -155,6 +158,62 @@ def test_a_worker_is_killed_and_the_run_goes_on_without_it(
     this.is_down()
 
 
+@pytest.mark.parametrize(
+    "rig",
+    [
+        'monitoring.register(Killer("before", 2))',
+        'monitoring.register(Killer("after", 2))',
+        'monitoring.register(Killer("after", 5))',
+    ],
+    ids=["before a commit", "after a commit", "after another commit"],
+)
+def test_a_worker_is_killed_on_the_way_down_and_the_counts_are_exact(
+    forker: Forker, this: Bank, rig: str
+) -> None:
+    once = this.world.folder.parent / "once"
+    once.touch()
+    rigged(this.world, rig)
+    finish(forker, this.world, *UP)
+    once.unlink()
+
+    run = finish(forker, this.world, "down", "1", "--yes", "--workers", "2", "--json")
+
+    assert "was killed by signal 9; this process goes on with its partition" in run.output
+    assert result_of(run)["documents"]["changed"] == ACCOUNTS
+    assert result_of(run)["conflicts"] == []
+    expected = {i: encode({**(d := raw.decode(b)), "n": d["n"] + 1000}) for i, b in this.before.items()}
+    this.check(expected)
+    finish(forker, this.world, *DOWN)
+    this.is_down()
+
+
+def test_a_signal_stops_all_workers_on_the_way_down(forker: Forker, this: Bank) -> None:
+    finish(forker, this.world, *UP)
+    run = start(forker, this.world, *DOWN, "--max-rate", "200")
+    workers = busy(this.world, run)
+
+    run.send(signal.SIGINT)
+
+    assert run.wait() == 130, run.output
+    assert not any(map(alive, workers))
+    assert this.world.states() == ["reverting", "reverting"]
+    assert 0 < len(this.differences(this.before)) < ACCOUNTS
+    finish(forker, this.world, *DOWN[:-1], "3")
+    this.is_down()
+
+
+def test_the_run_is_killed_on_the_way_down_and_up_puts_everything_right(forker: Forker, this: Bank) -> None:
+    finish(forker, this.world, *UP)
+    run = start(forker, this.world, *DOWN, "--max-rate", "200")
+    workers = busy(this.world, run)
+
+    run.kill()
+
+    eventually(lambda: not any(map(alive, workers)), GONE_S)
+    finish(forker, this.world, *UP)
+    this.is_up()
+
+
 def test_the_run_is_killed_and_its_workers_are_gone_and_the_next_run_finishes(
     forker: Forker, this: Bank
 ) -> None:
@@ -236,17 +295,11 @@ def test_a_transform_that_fails_in_a_worker_exits_1_with_the_id(forker: Forker, 
     error = result_of(run)["error"]
     assert error["code"] == "GM301"
     n = int(error["message"].rpartition(" ")[2])
-    accounts = {d["n"]: d["_id"] for d in map(_decoded, this.before.values())}
+    accounts = {d["n"]: d["_id"] for d in map(raw.decode, this.before.values())}
     assert error["id"] in (accounts[n], {"$numberInt": str(n)})
     assert this.world.states() == ["failed", "partial"]
     finish(forker, this.world, *DOWN)
     this.is_down()
-
-
-def _decoded(document: bytes) -> dict[str, Any]:
-    from goaime_migrate.backends import raw
-
-    return raw.decode(document)
 
 
 def test_a_frozen_run_is_taken_over_and_neither_it_nor_its_workers_write_any_more(
@@ -318,3 +371,21 @@ def test_applications_that_write_while_two_workers_migrate_lose_nothing(
     with traffic(one) as more:
         succeeded(one.down())
     conserved(one, [*applications, *more], before)
+
+
+@pytest.mark.soak
+def test_the_run_is_killed_at_any_command_and_no_document_is_transformed_twice(
+    forker: Forker, one: World, tmp_path: Path
+) -> None:
+    this = bank(one, 300)
+    choose = random.Random(3)
+    for argv, check, back in ((UP, this.is_up, DOWN), (DOWN, this.is_down, UP)):
+        record = tmp_path / argv[0]
+        assert start(forker, one, *argv, record=record).wait() == 0
+        check()
+        for strike in strikes(record, choose, thorough=False):
+            finish(forker, one, *back)
+            run = start(forker, one, *argv, strikes=[strike])
+            assert run.wait() in (-signal.SIGKILL, 0), run.output
+            finish(forker, one, *argv)
+            check()

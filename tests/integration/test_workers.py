@@ -28,6 +28,7 @@ from goaime_migrate.errors import (
     PinnedPassEdited,
     PromiseFailed,
     TransformFailed,
+    WorkerFailed,
 )
 from goaime_migrate.events import BatchCommitted, Event
 from goaime_migrate.worker import crew
@@ -116,6 +117,26 @@ def test_two_workers_make_what_one_makes_and_count_what_one_counts(world: World)
     assert world.raws("things") == before
     assert (undone.documents.changed, undone.conflicts, undone.born) == (DOCUMENTS, (), 0)
     assert world.documents(JOURNAL) == world.documents(PROGRESS) == []
+
+
+def test_conflicts_and_what_becomes_of_them_are_those_of_one_worker(world: World) -> None:
+    before = list(world.raws("things").values())
+
+    def there_and_back(workers: int) -> Any:
+        with world.client() as client:
+            things = client[world.database]["things"]
+            things.delete_many({})
+            world.insert("things", before)
+            succeeded(world.up())
+            things.update_many({"n": {"$mod": [40, 0]}}, {"$inc": {"n": -5_000}})
+        with world.migrator(workers=workers) as migrator:
+            undone = succeeded(migrator.down())
+        return sorted(undone.conflicts, key=repr), undone.documents, world.raws("things")
+
+    alone, together = there_and_back(1), there_and_back(2)
+
+    assert len(alone[0]) == DOCUMENTS / 40
+    assert together == alone
 
 
 def test_both_have_worked_and_every_partition_was_walked_once(world: World) -> None:
@@ -316,7 +337,7 @@ def test_a_worker_that_cannot_start_is_an_error_with_what_it_said(
 
     error = world.up().error
 
-    assert error is not None
+    assert isinstance(error, WorkerFailed)
     assert "exited 3: no such thing here" in error.message
     assert "--workers 1" in error.hint
     assert all(d["n"] < 1000 for d in world.documents("things"))
@@ -347,9 +368,10 @@ def test_no_process_is_started_for_what_is_small_or_for_one_worker(
     monkeypatch.setattr(crew, "Process", refuse)
     with world.migrator(workers=1) as migrator:
         succeeded(migrator.up())
-    succeeded(world.down())
+        succeeded(migrator.down())
     monkeypatch.setattr(partitions, "WORTH", DOCUMENTS + 1)
     succeeded(world.up())
+    succeeded(world.down())
 
 
 def test_a_server_without_transactions_has_one_partition(

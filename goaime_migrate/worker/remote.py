@@ -1,0 +1,127 @@
+"""What runs in a worker of a dask.distributed cluster: functions that the run calls there, and what they remember.
+
+None of them raises: an error is a message like any other, since the cluster would log the arguments of a call that
+failed. The run cannot be heard here while a share is done, so every few seconds the lease is looked at: a worker whose
+run is gone stops when the lease has ended, or sooner, when the next run has raised the fence.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from goaime_migrate.backends import raw
+from goaime_migrate.config import Settings
+from goaime_migrate.engine.crew import Share, Work
+from goaime_migrate.results import Document
+from goaime_migrate.worker.dismissed import Dismissed
+from goaime_migrate.worker.site import Site
+from goaime_migrate.worker.wire import packed
+
+_LOOK_S = 5.0
+"""How often the lease is looked at."""
+
+
+class _Place:
+    """What this process keeps for one run: its connection, its migrations, the work that it is at."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.site = Site(settings, self.check, lambda _: None)
+        self.dismissed = threading.Event()
+        self.lock = threading.Lock()
+        self.spec: Document | None = None
+        self.work: Work | None = None
+        self.report: Callable[[int, Document], None] = lambda *_: None
+        self.looked = 0.0
+
+    def check(self) -> None:
+        """Raise Dismissed when the run has said so, or is not there any more."""
+        if self.dismissed.is_set():
+            raise Dismissed
+        if self.spec is not None and time.monotonic() - self.looked >= _LOOK_S:
+            lease = self.site.backend.read_lease()
+            if lease is None or not lease.live or lease.owner.run != self.spec["owner"]["run"]:
+                raise Dismissed
+            self.looked = time.monotonic()
+
+    def told(self, number: int, report: Document) -> None:
+        """A batch was committed."""
+        self.report(number, report)
+
+    def opened(self, spec: Document) -> Work:
+        """The work, made once and kept for the next share."""
+        if self.work is None or self.spec != spec:
+            self.spec, self.work = spec, self.site.work(spec, self.told)
+        return self.work
+
+
+_places: dict[str, _Place] = {}
+
+
+def hello(token: str, settings: Settings, files: list[Document]) -> bytes:
+    """Get ready for a run: load its files, open the database. Returns ``{is: "ready", session}`` or a failure."""
+    place = _Place(settings)
+    try:
+        place.site.load(files)
+        session = place.site.backend.session_id()
+    except Exception as error:  # noqa: BLE001 (whatever it is, the run must know)
+        return raw.encode({"is": "failed", "number": None, "error": packed(error)})
+    _places[token] = place
+    return raw.encode({"is": "ready", "session": session})
+
+
+def share(token: str, spec: bytes, number: int, in_turn: bool, tell: Any = None) -> bytes:
+    """Do a share. Returns ``{reports: […], last: message}``; each report is also given to `tell` as it is made."""
+    reports: list[Document] = []
+
+    def report(of: int, document: Document) -> None:
+        reports.append(document)
+        (tell or _log)(token, raw.encode({"number": of, "index": len(reports), "report": document}))
+
+    place = _places.get(token)
+    if place is None:  # this process is not the one that said hello
+        return raw.encode({"reports": [], "last": {"is": "gone"}})
+    try:
+        with place.lock:
+            place.report = report
+            work = place.opened(raw.decode(spec))
+            place.check()
+            work.do(Share(number, in_turn))
+        last: Document = {"is": "done", "number": number}
+    except Dismissed:
+        last = {"is": "left", "number": number}
+    except Exception as error:  # noqa: BLE001 (whatever it is, the run must know)
+        last = {"is": "failed", "number": number, "error": packed(error)}
+    return raw.encode({"reports": reports, "last": last})
+
+
+def stop(token: str) -> None:
+    """Stop after the batch."""
+    if token in _places:
+        _places[token].dismissed.set()
+
+
+def farewell(token: str) -> None:
+    """Stop after the batch, and forget the run."""
+    place = _places.pop(token, None)
+    if place is not None:
+        place.dismissed.set()
+        threading.Thread(target=_close, args=(place,), daemon=True).start()
+
+
+def _close(place: _Place) -> None:
+    with place.lock:
+        place.site.close()
+
+
+def _log(token: str, message: bytes) -> None:
+    from distributed import get_worker
+
+    get_worker().log_event(topic(token), message)
+
+
+def topic(token: str) -> str:
+    """Where a run listens for what a worker reports."""
+    return f"goaime-migrate-{token}"

@@ -1,0 +1,262 @@
+"""A crew whose others are threads of this process: what is given to whom, and what becomes of it when one is gone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+
+import pytest
+
+from goaime_migrate.engine.crew import Share, SourceFile, Work
+from goaime_migrate.engine.runner import Options, Runner
+from goaime_migrate.errors import DuplicateKey, MigrateError, TransformFailed, WorkerFailed
+from goaime_migrate.events import Event, Notice
+from goaime_migrate.results import Document
+from goaime_migrate.worker import crew
+from goaime_migrate.worker.crew import Team
+from goaime_migrate.worker.wire import packed
+
+Do = Callable[[Share], MigrateError | None]
+
+
+class FakeRunner:
+    """A run whose lease is never lost."""
+
+    options = Options()
+
+    def __init__(self) -> None:
+        self.ended: list[Document] = []
+        self.backend = self
+        self.between: Callable[[], None] = lambda: None
+        self.lease = self
+
+    def end_transactions(self, sessions: Sequence[Document]) -> None:
+        self.ended += sessions
+
+    def check(self) -> None:
+        self.between()
+
+    @contextmanager
+    def among(self, workers: int, between: Callable[[], None]) -> Iterator[None]:
+        before, self.between = self.between, between
+        try:
+            yield
+        finally:
+            self.between = before
+
+
+class FakeWork:
+    """Remembers who did what."""
+
+    def __init__(self, do: Do = lambda _: None) -> None:
+        self.runner = FakeRunner()
+        self.here: list[int] = []
+        self.reports: list[tuple[int, Document]] = []
+        self.inherited: list[int] = []
+        self._do = do
+
+    def do(self, share: Share) -> None:
+        if error := self._do(share):
+            raise error
+        self.here.append(share.number)
+
+    def heard(self, number: int, report: Document) -> None:
+        self.reports.append((number, report))
+
+    def taken_over(self, number: int) -> None:
+        self.inherited.append(number)
+
+
+class FakeMember:
+    """One that does its shares in a thread; `do` may raise SystemExit: then it is gone."""
+
+    def __init__(self, name: str, do: Do) -> None:
+        self.name = name
+        self.session: Document | None = None
+        self.ready = self.ended = False
+        self.share: Share | None = None
+        self.end, self.said = "was killed by signal 9", ""
+        self.did: list[int] = []
+        self.told: list[str] = []
+        self._do = do
+
+    def listen(self, heard: Callable[[Any, Document], None], gone: Callable[[Any], None]) -> None:
+        self._heard, self._gone = heard, gone
+        heard(self, {"is": "ready", "session": {"id": self.name}})
+
+    def tell(self, **message: Any) -> None:
+        self.told.append(message["do"])
+        if message["do"] == "share":
+            share = Share(message["number"], message["in_turn"])
+            threading.Thread(target=self._work, args=(share,)).start()
+
+    def _work(self, share: Share) -> None:
+        try:
+            error = self._do(share)
+        except SystemExit:
+            self._gone(self)
+            return
+        if error is not None:
+            self._heard(self, {"is": "failed", "number": share.number, "error": packed(error)})
+            return
+        self.did.append(share.number)
+        self._heard(self, {"is": "batch", "number": share.number, "report": {"documents": 1}})
+        self._heard(self, {"is": "done", "number": share.number})
+
+    def kill(self) -> None:
+        self.told.append("killed")
+
+    def dismiss(self) -> None:
+        self.told.append("dismissed")
+
+    def close(self) -> None:
+        pass
+
+
+class FakeMembers:
+    """Hands out members that have been made."""
+
+    def __init__(self, *members: FakeMember) -> None:
+        self.members = list(members)
+
+    def wanted(self, partitions: int) -> int:
+        return min(partitions, len(self.members) + 1)
+
+    def new(self, files: Sequence[SourceFile]) -> FakeMember:
+        return self.members.pop(0)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def _no_spec(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "spec", lambda *_: {})
+
+
+def shared(work: FakeWork, *members: FakeMember, partitions: int = 12) -> list[Event]:
+    """Do a work together; what was told."""
+    told: list[Event] = []
+    with Team(FakeMembers(*members), told.append) as team:
+        team.summon(partitions, ())
+        assert team.sessions(cast(Runner, work.runner)) == [{"id": member.name} for member in members]
+        team.share(cast(Work, work), list(range(partitions)))
+    return told
+
+
+def slowly(_: Share) -> None:
+    time.sleep(0.002)
+
+
+def test_everything_is_done_once_by_one_or_the_other() -> None:
+    work, one, two = FakeWork(slowly), FakeMember("one", slowly), FakeMember("two", slowly)
+
+    shared(work, one, two, partitions=40)
+
+    assert sorted(work.here + one.did + two.did) == list(range(40))
+    assert one.did
+    assert two.did
+    assert sorted(number for number, _ in work.reports) == sorted(one.did + two.did)
+    assert one.told[-1] == "dismissed"
+
+
+@pytest.mark.parametrize("attempt", range(20))
+def test_what_one_that_is_gone_was_at_is_taken_over_when_its_transaction_is_ended(attempt: int) -> None:
+    def die(share: Share) -> None:
+        if share.number >= attempt % 5:
+            raise SystemExit
+
+    work, mortal = FakeWork(), FakeMember("mortal", die)
+
+    told = shared(work, mortal)
+
+    assert sorted(work.here + mortal.did) == list(range(12))
+    if mortal.ended:
+        assert work.runner.ended == [{"id": "mortal"}]
+        assert len(work.inherited) == 1
+        assert told == [Notice("mortal was killed by signal 9; this process goes on with its partition")]
+
+
+def test_the_first_error_of_another_ends_the_work_here() -> None:
+    started = threading.Event()
+
+    def fail(_: Share) -> MigrateError:
+        started.set()
+        return TransformFailed("raised", id=7)
+
+    def wait(_: Share) -> None:
+        started.wait(5)
+
+    work, other = FakeWork(wait), FakeMember("other", fail)
+
+    with pytest.raises(TransformFailed) as caught:
+        shared(work, other, partitions=1_000)
+
+    assert caught.value.id == 7
+    assert len(work.here) < 1_000
+    assert "stop" in other.told
+    assert "killed" not in other.told
+
+
+def test_an_error_here_waits_for_what_the_others_are_at() -> None:
+    done = threading.Event()
+
+    def last_batch(_: Share) -> None:
+        time.sleep(0.1)
+        done.set()
+
+    with pytest.raises(TransformFailed):
+        shared(FakeWork(lambda _: TransformFailed("raised")), FakeMember("other", last_batch))
+
+    assert done.is_set()
+
+
+def test_an_interrupt_waits_for_nobody() -> None:
+    forever = threading.Event()
+
+    def interrupt(_: Share) -> None:
+        raise KeyboardInterrupt
+
+    def hang(_: Share) -> None:
+        forever.wait(10)
+
+    other = FakeMember("other", hang)
+    work = FakeWork(interrupt)
+
+    with pytest.raises(KeyboardInterrupt):
+        shared(work, other)
+    forever.set()
+
+    assert "killed" in other.told
+    assert work.runner.ended == [{"id": "other"}]
+
+
+@pytest.mark.parametrize("number", [0, 3, 11])
+def test_a_duplicate_out_of_turn_is_tried_again_in_its_turn(number: int) -> None:
+    tried: list[bool] = []
+
+    def refuse(share: Share) -> MigrateError | None:
+        if share.number != number:
+            return None
+        tried.append(share.in_turn)
+        return None if share.in_turn else DuplicateKey("twice")
+
+    work, other = FakeWork(refuse), FakeMember("other", refuse)
+
+    shared(work, other)
+
+    assert sorted(work.here + other.did) == list(range(12))
+    assert tried[-1]
+
+
+def test_one_that_never_gets_ready_ends_the_run() -> None:
+    class Stillborn(FakeMember):
+        def listen(self, heard: Callable[[Any, Document], None], gone: Callable[[Any], None]) -> None:
+            self.said = "no such module"
+            gone(self)
+
+    with pytest.raises(WorkerFailed, match="was killed by signal 9: no such module"):
+        shared(FakeWork(), Stillborn("other", slowly))
