@@ -216,11 +216,11 @@ def _text(path: Path, shown: str) -> str:
 
 def _checked(file: _File) -> _File:
     """Refuse unknown keys in every section, also in those that are not chosen today."""
-    import difflib
-
     for env, values in file.sections.items():
         for key in values:
             if key not in KEYS:
+                import difflib
+
                 near = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.5)
                 hint = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(KEYS)}"
                 raise InvalidConfiguration(

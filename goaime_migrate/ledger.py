@@ -7,7 +7,6 @@ guard, so that nobody whose lease is lost can write a record.
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from typing import Any, TypeVar
 
 from bson import ObjectId
 
-from goaime_migrate import __version__
+from goaime_migrate import __version__, results
 from goaime_migrate.backends.base import (
     JOURNAL,
     LOG,
@@ -29,7 +28,7 @@ from goaime_migrate.backends.base import (
     RecordChange,
 )
 from goaime_migrate.errors import DamagedRecord, MigrateError, NewerFormat
-from goaime_migrate.results import Counts, Document, HistoryEntry, State, WarningCount
+from goaime_migrate.results import Counts, Document, State, WarningCount
 
 FORMAT = 1
 """Of every record, the journal's included: a release that changes one raises this, so that none is read in part."""
@@ -207,10 +206,10 @@ def _parsed(parse: Callable[[Document], _Record], document: Document) -> _Record
         ) from error
 
 
-def history(reader: Reader) -> tuple[HistoryEntry, ...]:
+def history(reader: Reader) -> tuple[results.HistoryEntry, ...]:
     """The log, oldest first."""
     return tuple(
-        HistoryEntry(
+        results.HistoryEntry(
             at=_utc(d["at"]) or datetime.fromtimestamp(0, UTC),
             version=d.get("version"),
             action=d["action"],
@@ -325,6 +324,8 @@ def storable(text: str, length: int) -> str:
 
 @cache
 def _git_commit() -> str | None:
+    import subprocess
+
     try:
         done = subprocess.run(
             ["git", "rev-parse", "HEAD"],  # noqa: S607 (git is where PATH says)

@@ -10,44 +10,57 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from goaime_migrate import ledger, lock, planner
+from goaime_migrate import ledger, planner, results
 from goaime_migrate.backends.base import Backend
 from goaime_migrate.backends.connect import connect
 from goaime_migrate.config import Settings
 from goaime_migrate.errors import MigrateError, MigrationFailed, Refused
-from goaime_migrate.events import Listener, Notice, silent
 from goaime_migrate.ledger import Ledger
 from goaime_migrate.loader import Catalogue, load
 from goaime_migrate.planner import Facts, Plan
-from goaime_migrate.results import (
-    Counts,
-    Direction,
-    HistoryEntry,
-    LintResult,
-    OnConflict,
-    PlanResult,
-    RepairResult,
-    RunResult,
-    StampResult,
-    State,
-    StatusResult,
-    UnlockResult,
-    VerifyResult,
-)
-from goaime_migrate.scaffold import init, new
+from goaime_migrate.results import Counts, Direction, OnConflict, State
 from goaime_migrate.standing import lock_status, standing
 
 if TYPE_CHECKING:
     from goaime_migrate.engine.runner import Runner
+    from goaime_migrate.events import Listener
     from goaime_migrate.recorder import Progress
+    from goaime_migrate.results import (
+        HistoryEntry,
+        InitResult,
+        LintResult,
+        NewResult,
+        PlanResult,
+        RepairResult,
+        RunResult,
+        StampResult,
+        StatusResult,
+        UnlockResult,
+        VerifyResult,
+    )
 
 __all__ = ["Migrator", "init", "new"]
 
 _POLL_S = 0.5
 _Result = TypeVar("_Result")
+
+
+def init(folder: Path) -> InitResult:
+    """Write a first configuration and a folder for the migrations; what is there already is left alone."""
+    from goaime_migrate import scaffold
+
+    return scaffold.init(folder)
+
+
+def new(settings: Settings, name: str, kind: str) -> NewResult:
+    """Write the next migration file from a template."""
+    from goaime_migrate import scaffold
+
+    return scaffold.new(settings, name, kind)
 
 
 class Migrator:
@@ -57,9 +70,9 @@ class Migrator:
     begun to change the database.
     """
 
-    def __init__(self, settings: Settings, listener: Listener = silent) -> None:
+    def __init__(self, settings: Settings, listener: Listener | None = None) -> None:
         self._settings = settings
-        self._listener = listener
+        self._listener: Listener = listener or (lambda _: None)
         self._signal: int | None = None
         self._open: dict[bool, Backend] = {}
 
@@ -135,20 +148,21 @@ class Migrator:
         from goaime_migrate.lint import linted
 
         problems = [error.problem() for error in self._catalogue.problems]
-        return LintResult(len(self._catalogue.migrations), (*problems, *linted(self._catalogue.migrations)))
+        return results.LintResult(
+            len(self._catalogue.migrations), (*problems, *linted(self._catalogue.migrations))
+        )
 
     # writing ---------------------------------------------------------------------------------------------------
 
     def up(self, target: str | None = None, *, where: Mapping[str, Any] | None = None) -> RunResult:
         """Apply all pending versions, or up to and including the target."""
-        from goaime_migrate.executor import Executor
-        from goaime_migrate.recorder import Recorder
-        from goaime_migrate.worker.crew import crew
-
         backend = self._backend(write=True)
         plan = self._planned(self._facts(backend)[0], Direction.UP, target)
         if not plan.versions:
             return _nothing(plan)
+        from goaime_migrate.executor import Executor
+        from goaime_migrate.recorder import Recorder
+        from goaime_migrate.worker.crew import crew
 
         def work(runner: Runner) -> RunResult:
             facts, book = self._facts(backend)
@@ -169,14 +183,13 @@ class Migrator:
 
     def down(self, target: str | None = None, *, on_conflict: OnConflict = OnConflict.KEEP) -> RunResult:
         """Take back the highest version that is not pending, or all above the target."""
-        from goaime_migrate.recorder import Recorder
-        from goaime_migrate.reverter import Reverter
-        from goaime_migrate.worker.crew import crew
-
         backend = self._backend(write=True)
         plan = self._planned(self._facts(backend)[0], Direction.DOWN, target)
         if not plan.versions:
             return _nothing(plan)
+        from goaime_migrate.recorder import Recorder
+        from goaime_migrate.reverter import Reverter
+        from goaime_migrate.worker.crew import crew
 
         def work(runner: Runner) -> RunResult:
             facts, book = self._facts(backend)
@@ -211,7 +224,7 @@ class Migrator:
         record = backend.read_lease()
         if force:
             backend.break_lease()
-        return UnlockResult(lock_status(record), force and record is not None)
+        return results.UnlockResult(lock_status(record), force and record is not None)
 
     def stamp(self, target: str, *, dry_run: bool = False) -> StampResult:
         """Record versions as applied without running them."""
@@ -227,13 +240,13 @@ class Migrator:
                 "an unfinished version is in the way", hint="goaime-migrate up, or goaime-migrate down"
             )
         if dry_run or not plan.versions:
-            return StampResult(plan.versions)
+            return results.StampResult(plan.versions)
 
         def work(runner: Runner) -> StampResult:
             facts, book = self._facts(backend)
             plan = planner.plan_up(facts, target)
             Recorder(runner, facts.files, book).stamp(plan.versions)
-            return StampResult(plan.versions)
+            return results.StampResult(plan.versions)
 
         return self._under_the_lease(backend, work)
 
@@ -264,10 +277,13 @@ class Migrator:
     def _backend(self, *, write: bool) -> Backend:
         """The database, opened once for reading and once for writing."""
         if write not in self._open:
-            self._open[write] = connect(
-                self._settings, write=write, notify=lambda text: self._listener(Notice(text))
-            )
+            self._open[write] = connect(self._settings, write=write, notify=self._notify)
         return self._open[write]
+
+    def _notify(self, text: str) -> None:
+        from goaime_migrate.events import Notice
+
+        self._listener(Notice(text))
 
     def _facts(self, backend: Backend) -> tuple[Facts, Ledger]:
         """Files and history, side by side."""
@@ -282,6 +298,7 @@ class Migrator:
         )
 
     def _under_the_lease(self, backend: Backend, work: Callable[[Runner], _Result]) -> _Result:
+        from goaime_migrate import lock
         from goaime_migrate.engine.runner import Options, Runner
 
         settings = self._settings
@@ -293,7 +310,7 @@ class Migrator:
 
 def _nothing(plan: Plan) -> RunResult:
     """The result of a run that had nothing to do."""
-    return RunResult(plan.direction, (), None, None, Counts(), (), (), 0.0, plan.message)
+    return results.RunResult(plan.direction, (), None, None, Counts(), (), (), 0.0, plan.message)
 
 
 def _run(direction: Direction, done: Progress, work: Callable[[], None]) -> RunResult:
@@ -303,7 +320,7 @@ def _run(direction: Direction, done: Progress, work: Callable[[], None]) -> RunR
         work()
     except MigrateError as caught:
         error = caught
-    return RunResult(
+    return results.RunResult(
         direction=direction,
         versions=tuple(done.versions),
         failed=error.version if isinstance(error, MigrationFailed) else None,

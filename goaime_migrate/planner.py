@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from goaime_migrate import results
 from goaime_migrate.errors import (
     EditedMigration,
     HistoryError,
@@ -27,7 +28,7 @@ from goaime_migrate.errors import (
     UnknownTarget,
 )
 from goaime_migrate.migration import Migration, Operation
-from goaime_migrate.results import Direction, RepairResult, State
+from goaime_migrate.results import Direction, State
 
 BASE, HEAD = "base", "head"
 _NUMBER = re.compile(r"[0-9]{1,9}")
@@ -371,7 +372,7 @@ def _check_code(facts: Facts, version: str, checksum: str | None) -> None:
         )
 
 
-def repairs(facts: Facts) -> RepairResult:
+def repairs(facts: Facts) -> results.RepairResult:
     """What `repair` would do: versions whose edited file it accepts, and those whose record it drops.
 
     Raises Refused where an unfinished version could not go on from where it stopped.
@@ -384,7 +385,7 @@ def repairs(facts: Facts) -> RepairResult:
     for version in edited:
         if facts.versions[version].state is not State.APPLIED:
             _check_continues(facts, version)
-    return RepairResult(tuple(edited), tuple(missing))
+    return results.RepairResult(tuple(edited), tuple(missing))
 
 
 def _unfinished(facts: Facts, version: str) -> bool:

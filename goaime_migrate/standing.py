@@ -10,12 +10,15 @@ from goaime_migrate.ledger import Ledger, PassRecord, VersionRecord
 from goaime_migrate.planner import Facts
 from goaime_migrate.results import LockStatus, Progress, State, StatusResult, VersionStatus
 
+_WORKING = (State.RUNNING, State.REVERTING)
+
 
 def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
     """Every version with its state."""
     lease = backend.read_lease()
     live = lease is not None and lease.live
-    now = backend.now()
+    working = live and any(record.state in _WORKING for record in book.versions.values())
+    now = backend.now() if working else None
     versions = tuple(_version(v, facts, book, live, now) for v in facts.known)
     return StatusResult(
         database=backend.database_name,
@@ -47,14 +50,13 @@ def lock_status(lease: LeaseRecord | None) -> LockStatus | None:
     )
 
 
-def _version(version: str, facts: Facts, book: Ledger, live: bool, now: datetime) -> VersionStatus:
+def _version(version: str, facts: Facts, book: Ledger, live: bool, now: datetime | None) -> VersionStatus:
     record, file = book.versions.get(version), facts.files.get(version)
     name = file.name if file else facts.known[version]
     description = file.description if file else (record.description if record else "")
     checksum = file.checksum if file else (record.checksum if record else None)
     if record is None:
         return VersionStatus(version, name, description, State.PENDING, None, None, None, 0, None, checksum)
-    running = record.state in (State.RUNNING, State.REVERTING)
     return VersionStatus(
         version=version,
         name=name,
@@ -64,7 +66,7 @@ def _version(version: str, facts: Facts, book: Ledger, live: bool, now: datetime
         duration_s=record.duration_s,
         documents=record.documents,
         warnings=sum(w.count for w in record.warnings),
-        progress=_progress(record, book, now if running and live else None),
+        progress=_progress(record, book, now if record.state in _WORKING else None),
         checksum=checksum,
     )
 

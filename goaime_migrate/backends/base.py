@@ -41,7 +41,7 @@ class Capabilities:
 
     mode: Mode
     product: str
-    """For people: "mongod 6.0.27, replica set rs0" or "dump directory"."""
+    """For people: "replica set rs0", "standalone", "mongos" or "dump directory"."""
     transactions: bool
     """A batch is one transaction: documents, journal and cursor change together or not at all."""
     change_streams: bool

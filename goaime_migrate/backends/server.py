@@ -97,7 +97,6 @@ def _defaults(uri: str) -> dict[str, Any]:
 
 def _probe(client: MongoClient[Document], name: str, server: str, *, untested_allowed: bool) -> MongoBackend:
     hello = client.admin.command("hello")
-    version = client.server_info()["version"]
     sharded = hello.get("msg") == "isdbgrid"
     if sharded and not untested_allowed:
         raise MissingCapability(
@@ -107,7 +106,11 @@ def _probe(client: MongoClient[Document], name: str, server: str, *, untested_al
     replicated = (sharded or "setName" in hello) and hello["maxWireVersion"] >= _BSON_TRANSACTIONS
     capabilities = Capabilities(
         mode=Mode.TRANSACTIONAL if replicated else Mode.SINGLE_DOCUMENT,
-        product=f"mongod {version}, {'mongos' if sharded else hello.get('setName', 'standalone')}",
+        product="mongos"
+        if sharded
+        else f"replica set {hello['setName']}"
+        if "setName" in hello
+        else "standalone",
         transactions=replicated,
         change_streams=replicated,
         deltas=replicated,

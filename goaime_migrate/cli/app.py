@@ -6,40 +6,21 @@ import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Collection, Sequence
-from importlib import import_module
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from goaime_migrate.cli import argv as words
+from goaime_migrate.cli import plain
+from goaime_migrate.cli.commands import COMMANDS
 from goaime_migrate.cli.console import Console, open_console
 from goaime_migrate.cli.invocation import Invocation
 from goaime_migrate.cli.outcome import Outcome
 from goaime_migrate.cli.signals import immediate, interrupted
-from goaime_migrate.errors import MigrateError, UsageError
+from goaime_migrate.errors import MigrateError
 from goaime_migrate.redaction import redact
 
 if TYPE_CHECKING:
-    from typer import Typer
-
     from goaime_migrate.cli.options import Request
-
-COMMANDS = {
-    "init": "project",
-    "new": "project",
-    "status": "reading",
-    "plan": "reading",
-    "up": "running",
-    "down": "running",
-    "verify": "reading",
-    "history": "reading",
-    "lint": "reading",
-    "wait": "reading",
-    "stamp": "mending",
-    "repair": "mending",
-    "unlock": "mending",
-    "explain": "project",
-}
-"""Every command and the module that it lives in."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -67,42 +48,14 @@ def run(argv: Sequence[str]) -> int:
         return _fail(console, _unexpected(error), command, asked)
 
 
-def application(names: Collection[str] = tuple(COMMANDS)) -> Typer:
-    """The parser. One that knows only the command which is meant is built in half the time."""
-    import typer
-
-    from goaime_migrate.cli.options import parsed, root
-
-    app = typer.Typer(
-        name=words.PROGRAM,
-        add_completion=False,
-        rich_markup_mode=None,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
-
-    app.callback()(root)
-
-    for name in names:
-        module = import_module(f"goaime_migrate.cli.{COMMANDS[name]}")
-        app.command(name)(parsed(name, getattr(module, name)))
-    return app
-
-
 def _parse(argv: Sequence[str]) -> Request | int:
     """The request; or an exit status, where help was printed."""
     command = words.check(argv, COMMANDS)
-    import typer.main
+    if command and (request := plain.request(command, argv)):
+        return request
+    from goaime_migrate.cli.parser import parse
 
-    parser = typer.main.get_command(application([command] if command else COMMANDS))
-    try:
-        asked = list(argv) or ["--help"]
-        request: Request | int | None = parser.main(asked, prog_name=words.PROGRAM, standalone_mode=False)
-    except typer.TyperException as error:
-        hint = f"{words.PROGRAM} {command} --help" if command else f"{words.PROGRAM} --help"
-        raise UsageError(error.format_message().replace("Value error, ", ""), hint=hint) from None
-    except typer.Abort:
-        raise KeyboardInterrupt from None
-    return 0 if request is None else request
+    return parse(command, argv)
 
 
 def _finish(console: Console, outcome: Outcome, asked: bool) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -77,9 +76,15 @@ def _style(stream: TextIO, environ: Mapping[str, str], verbose: bool) -> Style:
     return Style(
         color=terminal and not dumb and not environ.get("NO_COLOR"),
         symbols=terminal and not dumb and unicode,
-        width=max(shutil.get_terminal_size((80, 24)).columns, 60) if terminal else 80,
+        width=_columns() if terminal else 80,
         verbose=verbose,
     )
+
+
+def _columns() -> int:
+    import shutil
+
+    return max(shutil.get_terminal_size((80, 24)).columns, 60)
 
 
 def _open(stream: TextIO | None) -> TextIO:

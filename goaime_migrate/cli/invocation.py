@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from goaime_migrate.cli.argv import PROGRAM
 from goaime_migrate.cli.console import Console
 from goaime_migrate.errors import NotConfirmed, UsageError
-from goaime_migrate.events import Listener
 from goaime_migrate.redaction import redact
 
 if TYPE_CHECKING:
     from goaime_migrate.config import Settings
+    from goaime_migrate.events import Event, Listener
     from goaime_migrate.migrator import Migrator
 
 
@@ -67,10 +67,9 @@ class Invocation:
     @contextmanager
     def migrator(self, settings: Settings, *, progress: bool = False) -> Iterator[Migrator]:
         """An open Migrator; with `progress`, its events are shown on stderr while it works."""
-        from goaime_migrate.events import silent
         from goaime_migrate.migrator import Migrator
 
-        shown: AbstractContextManager[Listener] = nullcontext(silent)
+        shown: AbstractContextManager[Listener | None] = nullcontext(None)
         if progress and not self.console.quiet:
             shown = self._listener()
         with shown as listener, Migrator(settings, listener) as migrator:
@@ -93,31 +92,38 @@ class Invocation:
 
     @contextmanager
     def _listener(self) -> Iterator[Listener]:
-        if self.console.live:
-            from goaime_migrate.render.bars import Bars
+        """Whatever shows the events is made with the first of them: most runs find nothing to do."""
+        from threading import Lock
 
-            bars = Bars(self.console.stderr, redact, self.console.err.color)
-            try:
-                yield bars
-            finally:
-                bars.close()
-            return
-        yield _lines(self.console.message)
+        guard = Lock()
+        made: list[Listener] = []
+        with ExitStack() as stack:
+
+            def listen(event: Event) -> None:
+                with guard:
+                    if not made:
+                        made.append(self._bars(stack) if self.console.live else _lines(self.console.message))
+                    made[0](event)
+
+            yield listen
+
+    def _bars(self, stack: ExitStack) -> Listener:
+        from goaime_migrate.render.bars import Bars
+
+        bars = Bars(self.console.stderr, redact, self.console.err.color)
+        stack.callback(bars.close)
+        return bars
 
 
 def _lines(write: Callable[[str], None]) -> Listener:
-    """A listener that writes plain lines, from whichever thread."""
-    import threading
-
-    from goaime_migrate.events import Event
+    """A listener that writes plain lines."""
     from goaime_migrate.render.progress import Lines
 
-    lines, guard = Lines(), threading.Lock()
+    lines = Lines()
 
     def listen(event: Event) -> None:
-        with guard:
-            if line := lines.feed(event):
-                write(line)
+        if line := lines.feed(event):
+            write(line)
 
     return listen
 

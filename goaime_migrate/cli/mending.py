@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from typer import Argument, Option
-
 from goaime_migrate.cli.invocation import Invocation
-from goaime_migrate.cli.options import DryRun, LockTimeout, Yes
+from goaime_migrate.cli.options import Argument, DryRun, LockTimeout, Option, Yes
 from goaime_migrate.cli.outcome import Outcome
 
 

@@ -1,4 +1,4 @@
-"""The options of every command, and how a plain function becomes a command of the parser."""
+"""The options of every command, as they stand in the signatures of the commands. No parser is needed to read this."""
 
 from __future__ import annotations
 
@@ -8,10 +8,27 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Argument, Option
-
 from goaime_migrate.cli.invocation import Common, Invocation
 from goaime_migrate.cli.outcome import Outcome
+
+
+class Argument:
+    """A parameter that is given by its place."""
+
+    def __init__(self, *, metavar: str, help: str) -> None:
+        self.metavar = metavar
+        self.help = help
+
+
+class Option:
+    """A parameter that is given by a name: its own with dashes, where no names are said."""
+
+    def __init__(self, *names: str, help: str, metavar: str | None = None, min: float | None = None) -> None:
+        self.names = names
+        self.help = help
+        self.metavar = metavar
+        self.min = min
+
 
 Target = Annotated[
     str | None,
@@ -62,44 +79,44 @@ _COMMON: dict[str, Any] = {
 }
 
 
-def root(_: Annotated[bool, Option("--version", "-V", help="Print the version.")] = False) -> None:
-    """Versioned schema and data migrations for MongoDB."""
-
-
 @dataclass(frozen=True)
 class Request:
     """A command line that has been understood, not yet acted on."""
 
     command: str
     common: Common
-    call: Callable[[Invocation], Outcome]
+    function: Callable[..., Outcome]
+    own: dict[str, Any]
+    """The command's own options."""
 
-
-def parsed(name: str, function: Callable[..., Outcome]) -> Callable[..., Request]:
-    """The function for the parser: the command's own options, then the common ones; it returns a Request.
-
-    The command itself runs later, outside of the parser, which would turn its exceptions into its own.
-    """
-
-    def parse(**given: Any) -> Request:
-        common = Common(**{field.name: given.pop(field.name) for field in fields(Common)})
-        return Request(name, common, lambda invocation: function(invocation, **given))
-
-    signature = inspect.signature(function, eval_str=True)
-    own = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for parameter in list(signature.parameters.values())[1:]
-    ]
-    shared = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=False if name in ("json", "quiet", "verbose") else None,
-            annotation=annotation,
+    @classmethod
+    def of(cls, command: str, function: Callable[..., Outcome], given: dict[str, Any]) -> Request:
+        """The request for a command, from the values of all its parameters."""
+        shared = {field.name for field in fields(Common)}
+        return cls(
+            command,
+            Common(**{name: value for name, value in given.items() if name in shared}),
+            function,
+            {name: value for name, value in given.items() if name not in shared},
         )
-        for name, annotation in _COMMON.items()
+
+    def call(self, invocation: Invocation) -> Outcome:
+        """Do it."""
+        return self.function(invocation, **self.own)
+
+
+def parameters(function: Callable[..., Outcome]) -> list[inspect.Parameter]:
+    """What a command takes: its own arguments and options, then the common ones. Annotations are evaluated."""
+    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+    return [
+        *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own),
+        *(
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=False if name in ("json", "quiet", "verbose") else None,
+                annotation=annotation,
+            )
+            for name, annotation in _COMMON.items()
+        ),
     ]
-    parse.__doc__ = inspect.getdoc(function)
-    parse.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
-    parse.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *shared]}
-    return parse

@@ -8,10 +8,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option
-
 from goaime_migrate import errors
 from goaime_migrate.cli.invocation import Invocation
+from goaime_migrate.cli.options import Argument, Option
 from goaime_migrate.cli.outcome import Outcome
 from goaime_migrate.render import text
 from goaime_migrate.results import InitResult

@@ -5,18 +5,17 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Option
-
 from goaime_migrate import errors
 from goaime_migrate.cli.invocation import Invocation, filter_of
-from goaime_migrate.cli.options import Target, Where
+from goaime_migrate.cli.options import Option, Target, Where
 from goaime_migrate.cli.outcome import Outcome
 from goaime_migrate.render import status as status_text
 from goaime_migrate.render.words import count
-from goaime_migrate.results import Direction, PlanResult, StatusResult
+from goaime_migrate.results import Direction
 
 if TYPE_CHECKING:
     from goaime_migrate.migrator import Migrator
+    from goaime_migrate.results import PlanResult, StatusResult
 
 WATCH_EVERY_S = 2.0
 

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Option
-
 from goaime_migrate.cli.invocation import Invocation, filter_of
 from goaime_migrate.cli.options import (
     BatchSize,
@@ -16,6 +14,7 @@ from goaime_migrate.cli.options import (
     LockTimeout,
     MaxLag,
     MaxRate,
+    Option,
     Target,
     Untested,
     Where,
@@ -25,11 +24,12 @@ from goaime_migrate.cli.options import (
 from goaime_migrate.cli.outcome import Outcome
 from goaime_migrate.cli.reading import planned
 from goaime_migrate.cli.signals import graceful
-from goaime_migrate.results import Direction, OnConflict, RunResult
+from goaime_migrate.results import Direction, OnConflict
 
 if TYPE_CHECKING:
     from goaime_migrate.config import Settings
     from goaime_migrate.migrator import Migrator
+    from goaime_migrate.results import RunResult
 
 
 def up(

@@ -6,33 +6,34 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from goaime_migrate import results
 from goaime_migrate.errors import MigrateError, Problem
 from goaime_migrate.render.words import utc
-from goaime_migrate.results import (
-    Conflict,
-    Counts,
-    Direction,
-    HistoryEntry,
-    InitResult,
-    LintResult,
-    LockStatus,
-    NewResult,
-    PlanResult,
-    Predicted,
-    Progress,
-    RepairResult,
-    RunResult,
-    Sample,
-    StampResult,
-    StatusResult,
-    StepPlan,
-    UnlockResult,
-    VerifyResult,
-    VersionStatus,
-    WarningCount,
-)
+from goaime_migrate.results import Counts, Direction
+
+if TYPE_CHECKING:
+    from goaime_migrate.results import (
+        Conflict,
+        HistoryEntry,
+        InitResult,
+        LintResult,
+        LockStatus,
+        NewResult,
+        PlanResult,
+        Progress,
+        RepairResult,
+        RunResult,
+        Sample,
+        StampResult,
+        StatusResult,
+        StepPlan,
+        UnlockResult,
+        VerifyResult,
+        VersionStatus,
+        WarningCount,
+    )
 
 Json = dict[str, Any]
 
@@ -175,21 +176,21 @@ def explain(found: Sequence[type[MigrateError]], text: Callable[[type[MigrateErr
 def empty(command: str) -> Json:
     """What a command prints beside the error where it failed before there was a result."""
     if command in ("up", "down"):
-        return run(RunResult(Direction(command), (), None, None, Counts(), (), (), 0.0))
+        return run(results.RunResult(Direction(command), (), None, None, Counts(), (), (), 0.0))
     if command in ("status", "wait"):
         nowhere = {"database": None, "server": None, "mode": None}
-        return status(StatusResult("", "", "", None, None, (), (), None, ())) | nowhere
+        return status(results.StatusResult("", "", "", None, None, (), (), None, ())) | nowhere
     return _EMPTY[command]() if command in _EMPTY else {}
 
 
 _EMPTY: Mapping[str, Callable[[], Json]] = {
-    "plan": lambda: plan(PlanResult(Direction.UP, None, (), Predicted(0.0, 0, 0), None)),
-    "verify": lambda: verify(VerifyResult(0, ())),
-    "lint": lambda: lint(LintResult(0)),
-    "unlock": lambda: unlock(UnlockResult(None, ended=False)),
-    "stamp": lambda: stamp(StampResult(())),
-    "repair": lambda: repair(RepairResult((), ())),
-    "init": lambda: init(InitResult(())),
+    "plan": lambda: plan(results.PlanResult(Direction.UP, None, (), results.Predicted(0.0, 0, 0), None)),
+    "verify": lambda: verify(results.VerifyResult(0, ())),
+    "lint": lambda: lint(results.LintResult(0)),
+    "unlock": lambda: unlock(results.UnlockResult(None, ended=False)),
+    "stamp": lambda: stamp(results.StampResult(())),
+    "repair": lambda: repair(results.RepairResult((), ())),
+    "init": lambda: init(results.InitResult(())),
     "new": lambda: {"version": None, "path": None},
     "explain": lambda: {"errors": []},
 }

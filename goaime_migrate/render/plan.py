@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from goaime_migrate.render import diff
 from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.values import value
 from goaime_migrate.render.words import count, duration, number, size
-from goaime_migrate.results import (
-    Direction,
-    DownPreview,
-    OperationPlan,
-    PlanResult,
-    Predicted,
-    Sample,
-    StepPlan,
-    WarningCount,
-)
+from goaime_migrate.results import Direction
+
+if TYPE_CHECKING:
+    from goaime_migrate.results import (
+        DownPreview,
+        OperationPlan,
+        PlanResult,
+        Predicted,
+        Sample,
+        StepPlan,
+        WarningCount,
+    )
 
 DIFF_LINES = 12
 EXAMPLES = 3

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from goaime_migrate.render.plan import warnings
 from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.values import key, value
 from goaime_migrate.render.words import count, documents, duration, versions
-from goaime_migrate.results import Conflict, Direction, RunResult
+from goaime_migrate.results import Direction
+
+if TYPE_CHECKING:
+    from goaime_migrate.results import Conflict, RunResult
 
 CONFLICTS = 10
 

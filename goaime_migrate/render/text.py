@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from goaime_migrate import errors
 from goaime_migrate.render.status import lock, problem
@@ -10,17 +11,19 @@ from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.table import Column, table
 from goaime_migrate.render.values import key, value
 from goaime_migrate.render.words import count, duration, moment, versions
-from goaime_migrate.results import (
-    HistoryEntry,
-    InitResult,
-    LintResult,
-    NewResult,
-    RepairResult,
-    StampResult,
-    UnlockResult,
-    VerifyFailure,
-    VerifyResult,
-)
+
+if TYPE_CHECKING:
+    from goaime_migrate.results import (
+        HistoryEntry,
+        InitResult,
+        LintResult,
+        NewResult,
+        RepairResult,
+        StampResult,
+        UnlockResult,
+        VerifyFailure,
+        VerifyResult,
+    )
 
 FAILURES = 20
 _HISTORY = (

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 import goaime_migrate
-from goaime_migrate.cli.app import COMMANDS, application
+from goaime_migrate.cli.commands import COMMANDS
 from tests.world import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -120,6 +120,8 @@ def normal(text: str) -> str:
 
 def test_every_command_that_the_readme_mentions_exists() -> None:
     from typer.main import get_command
+
+    from goaime_migrate.cli.parser import application
 
     group = get_command(application())
     for words in mentioned():

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goaime_migrate import errors
-from goaime_migrate.cli.app import COMMANDS
+from goaime_migrate.cli.commands import COMMANDS
 from goaime_migrate.errors import Problem, TransformFailed
 from goaime_migrate.events import BatchCommitted, Event, LockWaiting, Notice, StageFinished, StageStarted
 from goaime_migrate.render import diff, plan, run, status, text, words

@@ -1,0 +1,32 @@
+"""What the interpreter does on its own account, kept short where the process is the command's own."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import sys
+
+GARBAGE_AFTER = 50_000
+"""How many new containers there are before the collector looks. With the 700 of the interpreter it looks through all
+that is imported, again and again, before a command has begun."""
+
+
+def begin() -> None:
+    """At the beginning of the process."""
+    gc.set_threshold(GARBAGE_AFTER)
+
+
+def end() -> None:
+    """At its end: everything is written and closed, and the interpreter ends as it always does, only sooner.
+
+    pymongo would wait at exit, for up to half a second, for the threads of clients that have been closed: they sleep,
+    and look only when they wake whether they should stop. They are daemon threads, hold nothing, and end with the
+    process. Should another release of the driver not have that function, then it is waited for.
+
+    The collector would look once more through every module that was imported.
+    """
+    monitor = sys.modules.get("pymongo.synchronous.monitor")
+    waits = getattr(monitor, "_shutdown_resources", None)
+    if waits is not None:
+        atexit.unregister(waits)
+    gc.freeze()

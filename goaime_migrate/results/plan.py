@@ -1,0 +1,77 @@
+"""What `plan` returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from goaime_migrate.errors import MigrateError
+from goaime_migrate.results.words import Direction, Document, WarningCount
+
+
+@dataclass(frozen=True)
+class OperationPlan:
+    """One operation of a step; counts are None where the operation does not work on documents."""
+
+    text: str
+    collection: str | None
+    matched: int | None
+    changed: int | None
+    unchanged: int | None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One document before and after."""
+
+    id: Any
+    before: Document
+    after: Document
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """What one version would do."""
+
+    version: str
+    name: str
+    operations: tuple[OperationPlan, ...]
+    samples: tuple[Sample, ...]
+    irreversible: bool
+    warnings: tuple[WarningCount, ...]
+    notes: tuple[str, ...] = ()
+    """Advice for people, for example that a sample shows no change at all."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """From a timed sample."""
+
+    seconds: float
+    journal_bytes: int
+    oplog_bytes: int
+
+
+@dataclass(frozen=True)
+class DownPreview:
+    """What `down` would find, over all documents of the journal."""
+
+    exact: int = 0
+    merged: int = 0
+    conflicts: int = 0
+    born: int = 0
+
+
+@dataclass(frozen=True)
+class PlanResult:
+    """What `up` or `down` would do. Nothing was written."""
+
+    direction: Direction
+    target: str | None
+    steps: tuple[StepPlan, ...]
+    predicted: Predicted
+    refused: MigrateError | None
+    preview: DownPreview | None = None
+    sampled: int | None = None
+    """How many documents a collection the counts were extrapolated from, or None where all were read."""
+    message: str = ""

@@ -1,0 +1,52 @@
+"""What `verify`, `history` and `lint` return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from goaime_migrate.errors import Problem
+
+
+@dataclass(frozen=True)
+class VerifyFailure:
+    """A document, or a statement about several, that breaks a promise."""
+
+    version: str
+    collection: str | None
+    id: Any
+    field: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class VerifyResult:
+    """How many documents were checked, and what failed; `superseded` versions were covered by newer promises."""
+
+    checked: int
+    failures: tuple[VerifyFailure, ...]
+    versions: tuple[str, ...] = ()
+    superseded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """One event of the log."""
+
+    at: datetime
+    version: str | None
+    action: str
+    result: str
+    duration_s: float | None
+    who: str
+    host: str
+    tool: str
+
+
+@dataclass(frozen=True)
+class LintResult:
+    """Problems in the files alone."""
+
+    checked: int
+    problems: tuple[Problem, ...] = field(default=())

@@ -1,0 +1,38 @@
+"""What `up` and `down` return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from goaime_migrate.errors import MigrateError
+from goaime_migrate.results.words import Counts, Direction, WarningCount
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A document that could not be taken back, or brought forward, whole; `fields` were left as they are."""
+
+    version: str
+    collection: str
+    id: Any
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What `up` or `down` did. A partial failure is a value: `failed` and `error` say where it stopped and why."""
+
+    direction: Direction
+    versions: tuple[str, ...]
+    """Applied by `up`, or reverted by `down`, in the order in which they were finished."""
+    failed: str | None
+    error: MigrateError | None
+    documents: Counts
+    conflicts: tuple[Conflict, ...]
+    warnings: tuple[WarningCount, ...]
+    duration_s: float
+    message: str = ""
+    """One sentence for people where nothing had to be done."""
+    born: int = 0
+    """Documents that `down` found, that were inserted after `up`, and for which there is no `reverse=`."""

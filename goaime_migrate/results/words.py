@@ -1,0 +1,63 @@
+"""The words that results share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+Document = dict[str, Any]
+
+
+class State(StrEnum):
+    """Where a version stands. `pending` has no record; every other state is one in `schema_versions`."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    PARTIAL = "partial"
+    APPLIED = "applied"
+    REVERTING = "reverting"
+    FAILED = "failed"
+
+
+class Direction(StrEnum):
+    """Which way a plan goes."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+class OnConflict(StrEnum):
+    """What `down` does where the application has changed the very field that it would take back."""
+
+    KEEP = "keep"
+    RESTORE = "restore"
+    STOP = "stop"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Documents of a version or a run. `matched` = `changed` + `unchanged` + `conflicts`."""
+
+    matched: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    conflicts: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.matched + other.matched,
+            self.changed + other.changed,
+            self.unchanged + other.unchanged,
+            self.conflicts + other.conflicts,
+        )
+
+
+@dataclass(frozen=True)
+class WarningCount:
+    """A text that a version's transforms warned with, how often, and a few `_id`s."""
+
+    version: str
+    message: str
+    count: int
+    examples: tuple[Any, ...]
