@@ -1,14 +1,14 @@
 """Compute each session's performance by topic and by difficulty, its metrics and its totals."""
 
-from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache, reduce
-from itertools import chain, compress, count
+from itertools import chain, compress
 from operator import add, not_
 from typing import Annotated, Any
 
 from bson import Decimal128
 from pydantic import AfterValidator, BaseModel, InstanceOf, StrictFloat, StrictInt
+from typing_extensions import TypedDict
 
 from goaime_migrate import Document, TransformDocuments
 
@@ -22,20 +22,21 @@ def compute_analytics(session: Document) -> None:
     field has one BSON type in all sessions. Counts are ints, and times stay what they were.
     """
     attempts = _attempts(session)
-    results = list(map(_is_correct, attempts))
-    times = list(map(_time_spent, attempts, count()))
-    session["topic_performance"] = _performance(list(map(_topics, attempts, count())), results)
-    session["difficulty_performance"] = _performance(list(map(_difficulty, attempts, count())), results)
+    results = _results(attempts)
+    times = _times(attempts)
+    session["topic_performance"] = _performance(_topics(attempts), results)
+    session["difficulty_performance"] = _performance(_difficulties(attempts), results)
     total = _settle_total_time(session, times)
+    seconds, minutes = _ratio(total, 1000), _ratio(total, 60000)
     if session.get("performance_metrics") is None:
-        session["performance_metrics"] = _metrics(results, times, session["total_time_ms"], total)
-    session.setdefault("total_time_seconds", _ratio(total, 1000))
-    session.setdefault("total_time_minutes", _ratio(total, 60000))
+        session["performance_metrics"] = _metrics(results, times, session["total_time_ms"], seconds, minutes)
+    session.setdefault("total_time_seconds", seconds)
+    session.setdefault("total_time_minutes", minutes)
     session.setdefault("score", sum(results))
     session.setdefault("total_attempted", len(attempts))
 
 
-# What a session says
+# What a session says: each field of all attempts at once, and one by one only where any of them is odd
 
 
 def _attempts(session: Document) -> list[Document]:
@@ -48,43 +49,59 @@ def _attempts(session: Document) -> list[Document]:
     return attempts
 
 
-def _is_correct(attempt: Document) -> bool:
-    """By `is_correct` even where that is null; only older attempts, which lack it, say `correct`."""
-    return bool(attempt["is_correct"] if "is_correct" in attempt else attempt.get("correct"))
+def _results(attempts: list[Document]) -> list[int]:
+    """1 for correct, 0 for not: by `is_correct` even where that is null; older attempts say `correct`."""
+    return [
+        1 if (attempt["is_correct"] if "is_correct" in attempt else attempt.get("correct")) else 0
+        for attempt in attempts
+    ]
 
 
-def _time_spent(attempt: Document, index: int) -> Number:
-    value = attempt.get("time_spent_ms")
-    if type(value) is int:
-        return value
-    return 0 if value is None else _number(value, f"problems_attempted.{index}.time_spent_ms")
+def _times(attempts: list[Document]) -> list[Number]:
+    times: list[Any] = [attempt.get("time_spent_ms") for attempt in attempts]
+    if {*map(type, times)} <= {int}:
+        return times
+    return [
+        0 if time is None else _number(time, f"problems_attempted.{index}.time_spent_ms")
+        for index, time in enumerate(times)
+    ]
 
 
-def _topics(attempt: Document, index: int) -> Iterable[str]:
-    """Each topic once, in order of appearance.
+def _topics(attempts: list[Document]) -> list[list[str]]:
+    """Types are compared exactly, as JavaScript code comes as a subclass of str."""
+    topics: list[Any] = [attempt.get("topics") for attempt in attempts]
+    if {*map(type, topics)} <= {list} and {*map(type, chain.from_iterable(topics))} <= {str}:
+        return topics
+    return [_strings(value, index) for index, value in enumerate(topics)]
 
-    Types are compared exactly, as JavaScript code comes as a subclass of str.
-    """
-    topics = attempt.get("topics")
+
+def _strings(topics: object, index: int) -> list[str]:
+    path = f"problems_attempted.{index}.topics"
     if topics is None:
-        return ()
+        return []
     if not isinstance(topics, list):
-        path = f"problems_attempted.{index}.topics"
         raise TypeError(f"{path}: must be an array of strings, found {_kind(topics)}")
     for topic in topics:
         if type(topic) is not str:
-            path = f"problems_attempted.{index}.topics"
             raise TypeError(f"{path}: must be an array of strings, found {_kind(topic)} in it")
-    return topics if len({*topics}) == len(topics) else dict.fromkeys(topics)
+    return topics
 
 
-def _difficulty(attempt: Document, index: int) -> Iterable[str]:
-    difficulty = attempt.get("difficulty")
-    if type(difficulty) is str:
-        return (difficulty,)
+def _difficulties(attempts: list[Document]) -> Iterable[tuple[str, ...]]:
+    """Of each attempt the one, or none."""
+    difficulties: list[Any] = [attempt.get("difficulty") for attempt in attempts]
+    if {*map(type, difficulties)} <= {str}:
+        return zip(difficulties, strict=True)
+    return [_at_most_one(value, index) for index, value in enumerate(difficulties)]
+
+
+def _at_most_one(difficulty: object, index: int) -> tuple[str, ...]:
     if difficulty is None:
         return ()
-    raise TypeError(f"problems_attempted.{index}.difficulty: must be a string, found {_kind(difficulty)}")
+    if type(difficulty) is not str:
+        path = f"problems_attempted.{index}.difficulty"
+        raise TypeError(f"{path}: must be a string, found {_kind(difficulty)}")
+    return (difficulty,)
 
 
 def _number(value: object, path: str) -> Number:
@@ -103,18 +120,26 @@ def _kind(value: object) -> str:
 # What follows from it
 
 
-def _performance(groups: list[Iterable[str]], results: list[bool]) -> Document:
-    """What came of the attempts of each name: an attempt counts for all its names, a blank is none."""
-    attempted = Counter(chain.from_iterable(groups))
-    correct = Counter(chain.from_iterable(compress(groups, results)))
-    _refuse_null_characters(attempted)
+def _performance(groups: Iterable[Iterable[str]], results: list[int]) -> Document:
+    """What came of the attempts of each name, in order of appearance; a blank is none.
+
+    An attempt counts once for each of its names. So a tally says, beside the attempts and the correct
+    ones among them, which attempt was the last to count.
+    """
+    tallies: dict[str, list[int]] = {}
+    for index, (names, correct) in enumerate(zip(groups, results, strict=True)):
+        for name in names:
+            tally = tallies.get(name)
+            if tally is None:
+                tallies[name] = [1, correct, index]
+            elif tally[2] != index:
+                tally[0] += 1
+                tally[1] += correct
+                tally[2] = index
+    _refuse_null_characters(tallies)
     return {
-        name: {
-            "attempted": tried,
-            "correct": (right := correct.get(name, 0)),
-            "accuracy": _percentage(right, tried),
-        }
-        for name, tried in attempted.items()
+        name: {"attempted": tried, "correct": right, "accuracy": _percentage(right, tried)}
+        for name, (tried, right, _) in tallies.items()
         if name.strip()
     }
 
@@ -154,7 +179,7 @@ def _recorded_total_time(session: Document) -> tuple[str, Any] | None:
     return ("totalTime", session["totalTime"]) if "totalTime" in session else None
 
 
-def _metrics(results: list[bool], times: list[Number], total_time: Any, total: Number | None) -> Document:
+def _metrics(results: list[int], times: list[Number], total: Any, seconds: Any, minutes: Any) -> Document:
     spent, attempted = _sum(times), len(times)
     correct = list(compress(times, results))
     incorrect = list(compress(times, map(not_, results)))
@@ -163,9 +188,9 @@ def _metrics(results: list[bool], times: list[Number], total_time: Any, total: N
             "total_attempted": attempted,
             "total_correct": len(correct),
             "total_incorrect": len(incorrect),
-            "total_time_ms": _rounded(total_time),
-            "total_time_seconds": _ratio(total, 1000),
-            "total_time_minutes": _ratio(total, 60000),
+            "total_time_ms": _rounded(total),
+            "total_time_seconds": seconds,
+            "total_time_minutes": minutes,
         },
         "average_metrics": {
             "accuracy_percentage": _percentage(len(correct), attempted),
@@ -193,8 +218,10 @@ def _rounded(value: Any) -> Any:
 
 
 def _sum(times: list[Number]) -> Number:
-    """From left to right in every Python (`sum` is not); a double where an int64 cannot hold it."""
-    total = reduce(add, times, 0)
+    """A double where an int64 cannot hold it. Doubles are added from left to right, as `sum` may not do."""
+    total = sum(times)
+    if type(total) is not int:
+        total = reduce(add, times, 0)
     return total if -(2**63) <= total < 2**63 else float(total)
 
 
@@ -207,7 +234,7 @@ def _not_null(value: object) -> object:
     return value
 
 
-class Performance(BaseModel):
+class Performance(TypedDict):
     """How one topic or one difficulty went."""
 
     attempted: StrictInt

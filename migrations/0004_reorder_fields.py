@@ -37,13 +37,16 @@ class TargetSession(BaseModel):
 
 
 TARGET = tuple(TargetSession.model_fields)
-ABSENT = dict.fromkeys(TARGET) | {"session_status": "completed"}
+PLACES: Document = dict.fromkeys(("_id", *TARGET)) | {"session_status": "completed"}
+ORDERS = (["_id", *TARGET], ["_id", *TARGET, "updated_at"])
 
 
 def reorder_fields(session: Document) -> Document:
     """A dict keeps the place of a key that is written again: lay out the places, then fill them."""
-    ordered: Document = {"_id": session["_id"]} if "_id" in session else {}
-    ordered.update(ABSENT, problems_attempted=[])
+    ordered = PLACES.copy()
+    ordered["problems_attempted"] = []
+    if "_id" not in session:
+        del ordered["_id"]
     if "updated_at" in session:
         ordered["updated_at"] = None
     ordered.update(session)
@@ -52,11 +55,14 @@ def reorder_fields(session: Document) -> Document:
 
 def target_order(session: Document) -> list[str]:
     """The first field that is not where it belongs; all behind it are then out of place as well."""
-    expected = (*TARGET, "updated_at") if "updated_at" in session else TARGET
-    found = [name for name in session if name != "_id"]
+    expected = ORDERS["updated_at" in session]
+    found = [*session]
+    if found[: len(expected)] == expected:
+        return []
+    fields = (name for name in found if name != "_id")
     wrong = (
         f"{name}: must come where {other} is"
-        for name, other in zip(expected, found, strict=False)
+        for name, other in zip(expected[1:], fields, strict=False)
         if name != other
     )
     return list(islice(wrong, 1))

@@ -309,6 +309,19 @@ class TestEnrichProblems:
         with pytest.raises(ValidationError):
             enriching.EnrichedSession.model_validate({"problems_attempted": [attempt]})
 
+    @pytest.mark.parametrize(
+        ("broken", "place"),
+        [
+            ({"topics": ["Logic", 3]}, ("problems_attempted", 1, "topics", 1)),
+            ({"difficulty": 3}, ("problems_attempted", 1, "difficulty")),
+        ],
+    )
+    def test_a_broken_promise_says_where(self, broken: Document, place: tuple[str | int, ...]) -> None:
+        attempt: Document = {"correct_answer": None, "difficulty": None, "topics": []}
+        with pytest.raises(ValidationError) as refusal:
+            enriching.EnrichedSession.model_validate({"problems_attempted": [attempt, attempt | broken]})
+        assert [error["loc"] for error in refusal.value.errors()] == [place]
+
 
 RIGHT, WRONG = {"is_correct": True, "time_spent_ms": 1000}, {"is_correct": False, "time_spent_ms": 500}
 
@@ -346,6 +359,11 @@ class TestPerformance:
     def test_an_attempt_counts_once_for_each_of_its_distinct_topics(self) -> None:
         topics = analysed({**RIGHT, "topics": ["a", "b", "a"]})["topic_performance"]
         assert [(name, entry["attempted"]) for name, entry in topics.items()] == [("a", 1), ("b", 1)]
+
+    def test_a_topic_that_comes_twice_in_one_attempt_counts_in_the_next_one_again(self) -> None:
+        topics = ["a", "b", "a"]
+        figures = analysed({**WRONG, "topics": topics}, {**RIGHT, "topics": topics})["topic_performance"]
+        assert [(entry["attempted"], entry["correct"]) for entry in figures.values()] == [(2, 1), (2, 1)]
 
     def test_blank_topics_are_skipped_and_others_kept_as_written(self) -> None:
         topics = analysed({"topics": ["", " ", "\t\n", "\u2003", " a "]})["topic_performance"]
@@ -649,6 +667,12 @@ class TestComputeAnalytics:
     def test_promises_the_shape_of_what_it_computes(self, broken: Document) -> None:
         with pytest.raises(ValidationError):
             analysing.AnalysedSession.model_validate(analysed(RIGHT) | broken)
+
+    def test_a_broken_promise_says_where(self) -> None:
+        broken = {"topic_performance": {"a.b": {"attempted": 1, "correct": "1", "accuracy": 100.0}}}
+        with pytest.raises(ValidationError) as refusal:
+            analysing.AnalysedSession.model_validate(analysed(RIGHT) | broken)
+        assert [error["loc"] for error in refusal.value.errors()] == [("topic_performance", "a.b", "correct")]
 
 
 TARGET = [
