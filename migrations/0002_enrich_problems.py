@@ -53,7 +53,7 @@ def _attempts(session: Document) -> list[Any]:
 def _problem(problem_id: object, problems: Mapping[Any, Document]) -> Document:
     """The problem, or an empty one, of which the run reports how many there were."""
     found = None
-    if isinstance(problem_id, str):
+    if type(problem_id) is str:  # JavaScript code is a subclass, and cannot be the key of anything
         object_id = _object_id(problem_id)
         found = None if object_id is None else problems.get(object_id)
         found = problems.get(problem_id) if found is None else found

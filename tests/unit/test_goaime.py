@@ -255,6 +255,9 @@ class TestEnrichProblems:
     def test_a_missing_problem_takes_nothing_away(self, kept: Document) -> None:
         assert kept.items() <= enriched({"problem_id": "gone", **kept}).items()
 
+    def test_javascript_code_is_no_problem_id(self) -> None:
+        assert unresolved({"problem_id": Code("x")}) == ["unresolved attempt: no such problem"]
+
     def test_every_unresolved_attempt_is_reported_in_the_same_words(self) -> None:
         attempts: list[Document] = [{}, {"problem_id": None}, {"problem_id": "gone"}, {"problem_id": HEX}]
         assert unresolved(*attempts) == ["unresolved attempt: no such problem"] * 3
