@@ -149,7 +149,7 @@ def findings(backend: Backend, migration: Migration) -> list[str]:
     with backend.functions(write=False) as database:
         try:
             return [str(finding) for finding in migration.verify(database) or ()]
-        except MigrateError:
+        except (MigrateError, KeyboardInterrupt):
             raise
-        except Exception as error:  # noqa: BLE001 (a statement says no by raising, with whatever it likes)
+        except BaseException as error:  # noqa: BLE001 (a statement says no by raising, with whatever it likes)
             return [f"{type(error).__name__}: {error}"]
