@@ -161,7 +161,11 @@ def read(reader: Reader) -> Ledger:
     ]
     passes = [_parsed(_pass, d) for d in progress if d.get("kind") == "pass"]
     ordered = sorted(versions, key=lambda r: int(r.version))
-    found = [_with_progress(reader, p, partitions) for p in passes]
+    named = {pass_id for r in versions for pass_id in r.passes}
+    left = [
+        p for p in passes if p.target_level != 0 or p.id in named
+    ]  # others are taken back and to be forgotten
+    found = [_with_progress(reader, p, partitions) for p in left]
     return Ledger({r.version: r for r in ordered}, {p.id: p for p in found})
 
 
