@@ -50,6 +50,7 @@ class Executor:
 
     def run(self, plan: Plan, canary: Filter | None) -> None:
         """Apply the versions of the plan. Raises MigrateError with the state recorded."""
+        self._book.forget_left_over()
         groups = self._groups(plan.versions)
         if canary is not None:
             self._require_canary(groups)
@@ -191,7 +192,7 @@ class Executor:
             *(records.put_version(self._book.timed(self._book.versions[v])) for v in record.versions),
             records.put_pass(record),
             Delete(PROGRESS, {"pass": record.id, "kind": "partition"}),
-            forget(record.id),
+            *forget(record.id),
         )
 
     def _count(self, tally: Tally) -> None:

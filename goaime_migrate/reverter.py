@@ -15,6 +15,7 @@ from goaime_migrate.backends.base import PROGRESS, Backend, Delete, RecordChange
 from goaime_migrate.engine import journal
 from goaime_migrate.engine import up as walking
 from goaime_migrate.engine.chain import Chain
+from goaime_migrate.engine.collector import forget
 from goaime_migrate.engine.journal import Kind, clear, drop_kind
 from goaime_migrate.engine.judge import Judge
 from goaime_migrate.engine.restore import Restore
@@ -44,6 +45,7 @@ class Reverter:
 
     def run(self, plan: Plan, on_conflict: OnConflict) -> None:
         """Take the versions of the plan back. Raises MigrateError with the state recorded."""
+        self._book.forget_left_over()
         groups = reverse_groups(self._book.versions, plan.versions)
         for group in (part for whole in groups for part in self._parts(whole)):
             self._runner.check()
@@ -160,13 +162,14 @@ class Reverter:
             return []
         target = level_below(record, group)
         if target == 0:
-            return list(records.delete_pass(record.id))
+            return [*records.delete_pass(record.id), *forget(record.id)]
         fewer = replace(record, steps=record.steps[:target], level=target, target_level=None, finished=True)
         self._book.passes[record.id] = fewer
         return [
             records.put_pass(fewer),
             Delete(PROGRESS, {"pass": record.id, "kind": "partition"}),
             drop_kind(record.id, Kind.BORN),
+            *forget(record.id),
         ]
 
     def _drop_empty(self, versions: Sequence[str]) -> None:

@@ -204,6 +204,15 @@ def entries_of(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> dict[bytes
     return newest
 
 
+def passes(reader: Reader) -> Iterator[str]:
+    """The passes of which anything is kept; one short query each."""
+    last = ""
+    while found := reader.find(JOURNAL, {"_id": {"$gt": last}}, sort=[("_id", 1)], limit=1, fields=["_id"]):
+        pass_id = str(found[0]["_id"]).partition("/")[0]
+        yield pass_id
+        last = pass_id + "0"  # what sorts next after a slash
+
+
 def clear(backend: Backend, pass_id: str) -> None:
     """Remove everything that was kept for a pass, lookups included, in portions that a transaction can hold."""
     while records := backend.find(JOURNAL, _between(f"{pass_id}/"), limit=_PORTION, fields=["_id"]):
