@@ -65,8 +65,8 @@ class Recorder:
         backend = self.runner.backend
         known = {*self.passes, *(pass_id for r in self.versions.values() for pass_id in r.passes)}
         progress = backend.find(PROGRESS, {}, fields=["kind", "pass"])
-        found = {d["_id"] if d.get("kind") == "pass" else d.get("pass") for d in progress}
-        for pass_id in (found | set(journal.passes(backend))) - {*known, None}:
+        found = {str(d["_id"] if d.get("kind") == "pass" else d["pass"]) for d in progress}
+        for pass_id in (found | set(journal.passes(backend))) - known:
             of = pass_id.partition("-")[0]
             if not records.journaled(backend, pass_id) or records.was_reverted(backend, of):
                 self.runner.record(*records.delete_pass(pass_id), *forget(pass_id))
