@@ -114,7 +114,7 @@ class Segment:
     def records(self) -> list[Document]:
         """The segment as it is stored."""
         payload = zstandard.ZstdCompressor(level=_LEVEL).compress(self._payload())
-        parts = [payload[i : i + PART] for i in range(0, len(payload), PART)] or [b""]
+        cut = parts(payload)
         head: Document = {
             "_id": f"{self.key}000",
             "format": FORMAT,
@@ -126,12 +126,12 @@ class Segment:
             "upto": _binary(self.upto),
             "level": self.level,
             "documents": len(self.entries),
-            "parts": len(parts),
+            "parts": len(cut),
         }
         if self.kind is not Kind.SCAN:
             head["ids"] = [raw.id_value(entry.id) for entry in self.entries]
-        rest = [{"_id": f"{self.key}{i:03d}", "pass": self.pass_id} for i in range(1, len(parts))]
-        return [{**record, "data": Binary(part)} for record, part in zip([head, *rest], parts, strict=True)]
+        rest = [{"_id": f"{self.key}{i:03d}", "pass": self.pass_id} for i in range(1, len(cut))]
+        return [{**record, "data": part} for record, part in zip([head, *rest], cut, strict=True)]
 
     def puts(self) -> list[RecordChange]:
         """The changes that store it."""
@@ -155,6 +155,11 @@ class Segment:
                 "fields": b"".join(made for e in self.entries for made in e.fields.values() if made),
             }
         )
+
+
+def parts(payload: bytes) -> list[Binary]:
+    """What is to be stored, cut into pieces that records can hold; never none."""
+    return [Binary(payload[i : i + PART]) for i in range(0, len(payload) or 1, PART)]
 
 
 def _stored(name: str) -> str | bytes:
