@@ -53,6 +53,7 @@ class Executor:
 
     def run(self, plan: Plan, canary: Filter | None) -> None:
         """Apply the versions of the plan. Raises MigrateError with the state recorded."""
+        self._book.forget_left_over()
         groups = self._groups(plan.versions)
         if canary is not None:
             self._require_canary(groups)
@@ -189,23 +190,29 @@ class Executor:
         return record
 
     def _pass_done(self, record: PassRecord, tally: Tally) -> None:
-        """The walk is over: counts and warnings go to the versions, the partitions are not needed any more."""
+        """The walk is over: counts and warnings go to the versions, the partitions are not needed any more.
+
+        Without transactions the order matters: a finished pass has versions that know it, and an unfinished one has
+        its partitions, or it would be walked again from the beginning.
+        """
         record = walking.finished(record)
         self._book.passes[record.id] = record
+        fresh = [v for v, index, _ in record.steps if not self._book.versions[v].operations[index].done]
         for position, (version, index, _) in enumerate(record.steps):
-            of = self._book.versions[version]
-            counts = (of.documents or Counts()) + tally.counts(position)
-            self._book.versions[version] = replace(of.with_operation(index, done=True), documents=counts)
-        for version in record.versions:
+            if version in fresh:
+                of = self._book.versions[version]
+                counts = (of.documents or Counts()) + tally.counts(position)
+                self._book.versions[version] = replace(of.with_operation(index, done=True), documents=counts)
+        for version in dict.fromkeys(fresh):
             mine = tuple(w for w in tally.warning_counts() if w.version == version)
             of = self._book.versions[version]
             self._book.versions[version] = replace(of, warnings=(*of.warnings, *mine))
             self._book.progress.warnings += mine
-        self._runner.record(  # without transactions the pass must not be finished before its versions know it
+        self._runner.record(
             *(records.put_version(self._book.timed(self._book.versions[v])) for v in record.versions),
-            Delete(PROGRESS, {"pass": record.id, "kind": "partition"}),
-            forget(record.id),
             records.put_pass(record),
+            Delete(PROGRESS, {"pass": record.id, "kind": "partition"}),
+            *forget(record.id),
         )
 
     def _count(self, tally: Tally) -> None:

@@ -162,7 +162,11 @@ def read(reader: Reader) -> Ledger:
     ]
     passes = [_parsed(pass_record, d) for d in progress if d.get("kind") == "pass"]
     ordered = sorted(versions, key=lambda r: int(r.version))
-    found = [_with_progress(reader, p, partitions) for p in passes]
+    named = {pass_id for r in versions for pass_id in r.passes}
+    left = [
+        p for p in passes if p.target_level != 0 or p.id in named
+    ]  # others are taken back and to be forgotten
+    found = [_with_progress(reader, p, partitions) for p in left]
     return Ledger({r.version: r for r in ordered}, {p.id: p for p in found})
 
 
@@ -173,12 +177,12 @@ def _with_progress(
     mine = [(seq, examined) for pass_id, seq, examined in partitions if pass_id == record.id]
     return replace(
         record,
-        committed=record.committed or any(seq > 0 for seq, _ in mine) or _journaled(reader, record.id),
+        committed=record.committed or any(seq > 0 for seq, _ in mine) or journaled(reader, record.id),
         examined=sum(examined for _, examined in mine),
     )
 
 
-def _journaled(reader: Reader, pass_id: str) -> bool:
+def journaled(reader: Reader, pass_id: str) -> bool:
     """Whether a batch has begun: without transactions its documents may be written before the cursor moves."""
     segments = {"_id": {"$gte": f"{pass_id}/1", "$lt": f"{pass_id}/9"}}
     return bool(reader.find(JOURNAL, segments, limit=1, fields=["_id"]))
@@ -221,6 +225,12 @@ def history(reader: Reader) -> tuple[results.HistoryEntry, ...]:
         )
         for d in reader.find(LOG, {}, sort=[("at", 1), ("_id", 1)])
     )
+
+
+def was_reverted(reader: Reader, version: str) -> bool:
+    """Whether the log says that a version has ever been taken back."""
+    event = {"version": version, "action": "down", "result": "reverted"}
+    return bool(reader.find(LOG, event, limit=1, fields=["_id"]))
 
 
 def put_version(record: VersionRecord) -> RecordChange:

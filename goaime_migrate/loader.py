@@ -172,7 +172,9 @@ def _imported(path: Path, version: str) -> ModuleType:
             version=version,
             hint=error.hint or f"correct {path}",
         ) from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         line = _line(error, path)
         raise LoadFailed(
             f"{path.name}, line {line}: {type(error).__name__}: {error}",

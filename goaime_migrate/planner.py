@@ -292,6 +292,8 @@ def _refuse_splitting(facts: Facts, limit: int) -> None:
 def plan_down(facts: Facts, target: str | None = None) -> Plan:
     """Versions to take back, highest first; the target stays. Raises UnknownTarget, Refused, HistoryError.
 
+    What an earlier `down` has begun to take back is taken back, whatever the target.
+
     What is thereby proved: every one of them can be taken back, and all code that this needs is there as it was.
     """
     if not facts.versions:
@@ -300,7 +302,8 @@ def plan_down(facts: Facts, target: str | None = None) -> Plan:
         return Plan(Direction.DOWN, BASE, (), "nothing is applied")
     goal = resolve("-1" if target is None else target, facts, Direction.DOWN)
     limit = 0 if goal == BASE else int(goal)
-    versions = _whole_passes(facts, {v for v in facts.versions if int(v) > limit})
+    begun = {v for v, r in facts.versions.items() if r.state is State.REVERTING}
+    versions = _whole_passes(facts, begun | {v for v in facts.versions if int(v) > limit})
     plan = Plan(Direction.DOWN, goal, tuple(sorted(versions, key=int, reverse=True)))
     if not plan.versions:
         current = max(facts.versions, key=int)

@@ -11,8 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from goaime_migrate import ledger as records
-from goaime_migrate.backends.base import Backend, RecordChange
+from goaime_migrate.backends.base import PROGRESS, Backend, RecordChange
+from goaime_migrate.engine import journal
 from goaime_migrate.engine.chain import Step
+from goaime_migrate.engine.collector import forget
 from goaime_migrate.engine.crew import SourceFile
 from goaime_migrate.engine.runner import Runner
 from goaime_migrate.errors import MigrateError
@@ -55,6 +57,21 @@ class Recorder:
         """Log how a run ended; that it cannot be logged matters less than how it ended."""
         with suppress(MigrateError):
             self.runner.record(records.log(self.runner.backend.now(), self.owner, direction, result, version))
+
+    def forget_left_over(self) -> None:
+        """Remove what runs that were killed have left of passes that are in effect no more.
+
+        A before-image is only ever removed where the log says that it was given back.
+        """
+        backend = self.runner.backend
+        known = {*self.passes, *(pass_id for r in self.versions.values() for pass_id in r.passes)}
+        progress = backend.find(PROGRESS, {}, fields=["kind", "pass"])
+        found = {str(d["_id"] if d.get("kind") == "pass" else d["pass"]) for d in progress}
+        for pass_id in (found | set(journal.passes(backend))) - known:
+            of = pass_id.partition("-")[0]
+            if not records.journaled(backend, pass_id) or records.was_reverted(backend, of):
+                self.runner.record(*records.delete_pass(pass_id), *forget(pass_id))
+                journal.clear(backend, pass_id)
 
     def begun(self, migration: Migration) -> VersionRecord:
         """The version as running; a new record where it was pending."""
@@ -155,7 +172,7 @@ def findings(backend: Backend, migration: Migration) -> list[str]:
     with backend.functions(write=False) as database:
         try:
             return [str(finding) for finding in migration.verify(database) or ()]
-        except MigrateError:
+        except (MigrateError, KeyboardInterrupt):
             raise
-        except Exception as error:  # noqa: BLE001 (a statement says no by raising, with whatever it likes)
+        except BaseException as error:  # noqa: BLE001 (a statement says no by raising, with whatever it likes)
             return [f"{type(error).__name__}: {error}"]

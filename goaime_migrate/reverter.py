@@ -15,6 +15,7 @@ from goaime_migrate.backends.base import PROGRESS, Backend, Delete, RecordChange
 from goaime_migrate.engine import journal
 from goaime_migrate.engine import up as walking
 from goaime_migrate.engine.chain import Chain
+from goaime_migrate.engine.collector import forget
 from goaime_migrate.engine.crew import Crew
 from goaime_migrate.engine.journal import Kind, clear, drop_kind
 from goaime_migrate.engine.judge import Judge
@@ -46,7 +47,9 @@ class Reverter:
 
     def run(self, plan: Plan, on_conflict: OnConflict) -> None:
         """Take the versions of the plan back. Raises MigrateError with the state recorded."""
-        for group in reverse_groups(self._book.versions, plan.versions):
+        self._book.forget_left_over()
+        groups = reverse_groups(self._book.versions, plan.versions)
+        for group in (part for whole in groups for part in self._parts(whole)):
             self._runner.check()
             self._book.started = time.monotonic()
             versions = tuple(dict.fromkeys(version for version, _ in group))
@@ -61,6 +64,19 @@ class Reverter:
             self._taken_back(group)
         self._drop_empty(plan.versions)
 
+    def _parts(self, group: list[tuple[str, int]]) -> list[list[tuple[str, int]]]:
+        """The group; or first what an earlier `down` has begun to take back of it, then the rest.
+
+        What is no step of the pass any more has been taken back, and has yet to be forgotten.
+        """
+        version, index = group[0]
+        record = self._book.passes.get(self._book.versions[version].operations[index].pass_id or "")
+        if record is None:
+            return [group]
+        staying = {(v, i) for v, i, _ in record.steps[: record.target_level]}
+        parts = [[o for o in group if o not in staying], [o for o in group if o in staying]]
+        return [part for part in parts if part]
+
     def _take_back(self, group: Sequence[tuple[str, int]], on_conflict: OnConflict) -> None:
         version, index = group[0]
         operation = self._book.versions[version].operations[index]
@@ -71,7 +87,9 @@ class Reverter:
                     version=version,
                     hint="restore the schema_versions collections from a backup",
                 )
-            self._restore(self._book.passes[operation.pass_id], group, on_conflict)
+            record = self._book.passes[operation.pass_id]
+            if level_below(record, group) < len(record.steps):
+                self._restore(record, group, on_conflict)
             return
         self._runner.emit(StageStarted("down", (version,), f"undo: {operation.text}", None))
         self._runner.lease.renew()
@@ -128,8 +146,11 @@ class Reverter:
         changes: list[RecordChange] = []
         for version in dict.fromkeys(version for version, _ in group):
             changes += self._pending_or_less(version)
-        changes += self._lowered(pass_id, group)  # last: a version never names a pass that is gone
-        self._runner.record(*changes)
+        lowered = self._lowered(pass_id, group)
+        if pass_id in self._book.passes:
+            self._runner.record(*lowered, *changes)  # a pass never has a step whose version is gone
+        else:
+            self._runner.record(*changes, *lowered)  # a version never names a pass that is gone
         if pass_id is not None and pass_id not in self._book.passes:
             clear(self._runner.backend, pass_id)
 
@@ -152,13 +173,14 @@ class Reverter:
             return []
         target = level_below(record, group)
         if target == 0:
-            return list(records.delete_pass(record.id))
+            return [*records.delete_pass(record.id), *forget(record.id)]
         fewer = replace(record, steps=record.steps[:target], level=target, target_level=None, finished=True)
         self._book.passes[record.id] = fewer
         return [
             records.put_pass(fewer),
             Delete(PROGRESS, {"pass": record.id, "kind": "partition"}),
             drop_kind(record.id, Kind.BORN),
+            *forget(record.id),
         ]
 
     def _drop_empty(self, versions: Sequence[str]) -> None:
@@ -203,9 +225,10 @@ def reverse_groups(
 
 
 def level_below(record: PassRecord, group: Sequence[tuple[str, int]]) -> int:
-    """How many steps of a pass stay in effect when these operations are taken back."""
+    """How many steps of a pass stay in effect when these operations are taken back; all, if they have been already."""
     taken = set(group)
-    return min(i for i, (version, index, _) in enumerate(record.steps) if (version, index) in taken)
+    steps = enumerate(record.steps)
+    return min((i for i, (v, index, _) in steps if (v, index) in taken), default=len(record.steps))
 
 
 def judge(

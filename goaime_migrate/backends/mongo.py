@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -48,6 +49,9 @@ _CLAIM_MS = 1_000
 _CONFIRMED_S = 30.0
 """How long a claim waits for a majority of the members."""
 _TIME_LIMIT_EXCEEDED = 50
+_OPEN_S = 180.0
+"""How long a transaction that a dead run has left open is waited for; the server ends it after a minute or two."""
+_SLOW_S = 2.0
 
 
 class MongoBackend(MongoReader):
@@ -59,6 +63,7 @@ class MongoBackend(MongoReader):
         super().__init__(Database(client, name, codec_options=raw.OPTIONS))
         self._client = client
         self._own: ClientSession | None = None
+        self._said = False
         self.database_name = name
         self.server = server
         self.capabilities = capabilities
@@ -189,6 +194,8 @@ class MongoBackend(MongoReader):
     def _claim(self, owner: Owner, ttl_s: float, dead: LeaseRecord | None) -> LeaseRecord:
         """One claim. It does not wait for a frozen holder's transaction: that is ended once the lease has expired.
 
+        Where this user may not end it (it is another user's, and takes a privilege), it is waited for then.
+
         The time limit of a claim counts the wait for a majority as well. A claim that was made but not confirmed in
         time is made again until it is: it finds itself the owner.
         """
@@ -207,10 +214,11 @@ class MongoBackend(MongoReader):
                         return _lease(record)
                 except ExecutionTimeout:
                     held = self.read_lease()
-                    if held is not None:
+                    if held is not None and held.live and not _same(held, dead):
                         return held
-                    if time.monotonic() > deadline:
+                    if time.monotonic() > deadline - _CONFIRMED_S + _OPEN_S:
                         raise
+                    self._say_that_it_waits()
                 except WTimeoutError as error:
                     if error.code != _TIME_LIMIT_EXCEEDED or time.monotonic() > deadline:
                         raise
@@ -226,7 +234,8 @@ class MongoBackend(MongoReader):
         self._end_transactions(
             s for p in self._db[PROGRESS].find(parts, ["lsids"]) for s in p.get("lsids", ())
         )
-        self._db[PROGRESS].update_many(parts, {"$set": {"fence": fence}})
+        with self._saying_so_if_slow():
+            self._db[PROGRESS].update_many(parts, {"$set": {"fence": fence}})
 
     def end_transactions(self, sessions: Sequence[Document]) -> None:
         with translated():
@@ -238,6 +247,25 @@ class MongoBackend(MongoReader):
         if sessions:
             with suppress(OperationFailure):  # without the privilege the next write waits
                 self._client.admin.command("killSessions", sessions)
+
+    @contextmanager
+    def _saying_so_if_slow(self) -> Iterator[None]:
+        timer = threading.Timer(_SLOW_S, self._say_that_it_waits)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _say_that_it_waits(self) -> None:
+        """Say it once."""
+        if not self._said:
+            self._said = True
+            self.notify(
+                "an earlier run seems to have left a transaction open, which this user may not end: waiting until the "
+                "server ends it, after a minute or two"
+            )
 
     def renew_lease(self, lease: LeaseRecord, ttl_s: float) -> bool:
         later = {"$set": {"expires_at": {"$add": ["$$NOW", int(ttl_s * 1000)]}}}
@@ -252,11 +280,12 @@ class MongoBackend(MongoReader):
         with translated():
             former = self._db[LOCK].find_one({"_id": _LOCK_ID}) or {}
             self._end_transactions(filter(None, [former.get("lsid")]))
-            record = self._db[LOCK].find_one_and_update(
-                {"_id": _LOCK_ID},
-                {"$inc": {"fence": 1}, "$unset": {"expires_at": 1, "lsid": 1}, "$set": {"run": ""}},
-                return_document=True,
-            )
+            with self._saying_so_if_slow():
+                record = self._db[LOCK].find_one_and_update(
+                    {"_id": _LOCK_ID},
+                    {"$inc": {"fence": 1}, "$unset": {"expires_at": 1, "lsid": 1}, "$set": {"run": ""}},
+                    return_document=True,
+                )
             if record is not None:
                 self._raise_fence(record["fence"])
 
@@ -332,6 +361,10 @@ def _uuid(info: Mapping[str, Any]) -> bytes | None:
 def lease_filter(lease: LeaseRecord) -> Document:
     """Matches the lease while it is still this one."""
     return {"_id": _LOCK_ID, "run": lease.owner.run, "fence": lease.fence}
+
+
+def _same(lease: LeaseRecord, dead: LeaseRecord | None) -> bool:
+    return dead is not None and (lease.owner.run, lease.fence) == (dead.owner.run, dead.fence)
 
 
 def _free(dead: LeaseRecord | None) -> list[Document]:

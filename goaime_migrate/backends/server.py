@@ -40,27 +40,37 @@ def open_server(settings: Settings, *, write: bool, notify: Callable[[str], None
                 w="majority",
                 **_defaults(settings.uri),
             )
-        name = settings.database or parse_uri(settings.uri, validate=False, warn=False)["database"]
     except (PyMongoError, ValueError, UserWarning) as error:
         raise InvalidUri(
             f"the connection string is not valid: {_reason(str(error), settings.uri)}",
             hint="correct uri; the form is mongodb://user:password@host:port/database",
         ) from None  # the driver may quote a part of the password
-    if not name:
-        raise InvalidConfiguration(
-            "no database is named: there is no database key, and the uri ends without one",
-            hint="set database = NAME, or --database NAME, or name it in the uri: mongodb://host/NAME",
-        )
     try:
+        return _opened(client, settings, write=write, notify=notify)
+    except BaseException:
+        client.close()
+        raise
+
+
+def _opened(
+    client: MongoClient[Document], settings: Settings, *, write: bool, notify: Callable[[str], None]
+) -> Backend:
+    name = settings.database
+    try:
+        name = name or parse_uri(settings.uri, validate=False, warn=False)["database"]
+        if not name:
+            raise InvalidConfiguration(
+                "no database is named: there is no database key, and the uri ends without one",
+                hint="set database = NAME, or --database NAME, or name it in the uri: mongodb://host/NAME",
+            )
         allowed = settings.allow_untested_topology or not write
         backend = _probe(client, name, redact_uri(settings.uri), untested_allowed=allowed)
-        backend.notify = notify
-        return backend  # type: ignore[return-value]
     except InvalidName as error:
         raise InvalidConfiguration(f"{name!r} cannot be the name of a database: {error}") from error
     except PyMongoError as error:
-        client.close()
         raise translate(error) from error
+    backend.notify = notify
+    return backend  # type: ignore[return-value]
 
 
 def _reason(text: str, uri: str) -> str:

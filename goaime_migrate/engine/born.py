@@ -6,15 +6,15 @@ They have no before-image. Where the transform has a `reverse=` they are taken b
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import PROGRESS, Changes, Collision, GuardFailed, Move, Reader
-from goaime_migrate.engine import journal
+from goaime_migrate.engine import journal, reconcile
 from goaime_migrate.engine.chain import Chain
-from goaime_migrate.engine.journal import Kind, Segment
-from goaime_migrate.engine.reconcile import written
+from goaime_migrate.engine.journal import Entry, Kind, Segment
+from goaime_migrate.engine.reconcile import Forward
 from goaime_migrate.engine.runner import Runner
 from goaime_migrate.ledger import PassRecord
 
@@ -75,16 +75,25 @@ class Reversal:
 
     def run(self) -> int:
         """How many were taken back."""
-        total = 0
+        total = self._interrupted()
         for strangers in _strangers(self.runner.backend, self.record):
             if strangers:
                 total += self._batch(strangers)
         return total
 
-    def _batch(self, ids: list[bytes]) -> int:
+    def _interrupted(self) -> int:
+        """Finish what a run has journaled and may not have written: without transactions, it was cut off in between."""
+        backend = self.runner.backend
+        last = journal.keys(backend, self.record.id, Kind.BORN)[-1:]
+        segment = journal.read(backend, last[0]) if last and not backend.capabilities.transactions else None
+        return 0 if segment is None else self._batch([entry.id for entry in segment.entries], segment)
+
+    def _batch(self, ids: list[bytes], segment: Segment | None = None) -> int:
+        missed: Sequence[bytes] = ()
         while True:
             self.runner.check()
-            attempt = _Attempt(self, ids)
+            new = Segment(self.record.id, Kind.BORN, 0, self.seq + 1, level=self.target)
+            attempt = _Attempt(self, ids, segment or new, missed)
             try:
                 missed = self.runner.transact(attempt.work).missed
             except GuardFailed:
@@ -100,26 +109,29 @@ class Reversal:
 
 
 class _Attempt:
-    """One batch of a reversal."""
+    """One batch of a reversal. `missed`: what the attempt before has not written, for others' writes."""
 
-    def __init__(self, reversal: Reversal, ids: list[bytes]) -> None:
+    def __init__(
+        self, reversal: Reversal, ids: list[bytes], segment: Segment, missed: Sequence[bytes]
+    ) -> None:
         self._reversal = reversal
         self._ids = ids
+        self._segment = segment
+        self._missed = frozenset(missed)
         self.documents = 0
 
     def work(self, reader: Reader) -> Changes:
         """Read the documents, reverse them, and say what to change."""
         this = self._reversal
-        segment = Segment(this.record.id, Kind.BORN, 0, this.seq + 1, level=this.target)
-        earlier = journal.read(reader, segment.key)
+        earlier = journal.read(reader, self._segment.key)
         done = {} if earlier is None else {entry.id: entry for entry in earlier.entries}
         this.chain.tables.rollback()
         found = reader.by_ids(this.record.collection, self._ids)
-        todo = [d for d in found if not (entry := done.get(raw.id_of(d))) or not written(d, entry)]
+        todo = [d for d in found if self._is_due(d, done.get(raw.id_of(d)))]
         result = this.chain.run(reader, todo)
         self.documents = len(found)
         entries = {**done, **{c.id: c.entry() for c in result.changed}}
-        segment = replace(segment, entries=tuple(entries.values()))
+        segment = replace(self._segment, entries=tuple(entries.values()))
         guard = {"_id": this.progress, "fence": this.runner.lease.fence, "seq": this.seq}
         return Changes(
             first=[*result.frozen, *segment.puts()],
@@ -128,3 +140,9 @@ class _Attempt:
             last=(Move(PROGRESS, guard, {"seq": this.seq + 1}),),
             bypass_validation=True,
         )
+
+    def _is_due(self, document: bytes, entry: Entry | None) -> bool:
+        """Whether a document is still to be reversed: never one that may have been."""
+        verdict = reconcile.forward(document, entry, settled=False)
+        missed = entry is not None and entry.id in self._missed
+        return verdict is Forward.TRANSFORM or (missed and verdict is Forward.CONFLICT)

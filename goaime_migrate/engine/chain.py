@@ -249,7 +249,9 @@ def apply(
     """Call a transform or a reverse. Raises TransformFailed, InvalidResult."""
     try:
         result = function(document, **arguments)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise _failure(step, error, identity) from error
     if result is None:
         return document
@@ -378,7 +380,9 @@ def broken_checks(
         return
     try:
         problems = list(step.check(document, **arguments) or ())
-    except Exception as error:  # noqa: BLE001 (a check says no by raising, with whatever it likes)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 (a check says no by raising, with whatever it likes)
         problems = [str(error) or type(error).__name__]
     for text in problems:
         match = _FIELD.match(str(text))

@@ -131,6 +131,6 @@ def started(
     return collector
 
 
-def forget(walk: str) -> Delete:
-    """The change that removes what was collected for a walk."""
-    return Delete(TAIL, {"pass": walk})
+def forget(pass_id: str) -> tuple[Delete, Delete]:
+    """The changes that remove what was collected for a pass, on its way up and down."""
+    return Delete(TAIL, {"pass": pass_id}), Delete(TAIL, {"pass": f"{pass_id}#down"})

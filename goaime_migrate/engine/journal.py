@@ -114,7 +114,7 @@ class Segment:
     def records(self) -> list[Document]:
         """The segment as it is stored."""
         payload = zstandard.ZstdCompressor(level=_LEVEL).compress(self._payload())
-        parts = [payload[i : i + PART] for i in range(0, len(payload), PART)] or [b""]
+        cut = parts(payload)
         head: Document = {
             "_id": f"{self.key}000",
             "format": FORMAT,
@@ -126,12 +126,12 @@ class Segment:
             "upto": _binary(self.upto),
             "level": self.level,
             "documents": len(self.entries),
-            "parts": len(parts),
+            "parts": len(cut),
         }
         if self.kind is not Kind.SCAN:
             head["ids"] = [raw.id_value(entry.id) for entry in self.entries]
-        rest = [{"_id": f"{self.key}{i:03d}", "pass": self.pass_id} for i in range(1, len(parts))]
-        return [{**record, "data": Binary(part)} for record, part in zip([head, *rest], parts, strict=True)]
+        rest = [{"_id": f"{self.key}{i:03d}", "pass": self.pass_id} for i in range(1, len(cut))]
+        return [{**record, "data": part} for record, part in zip([head, *rest], cut, strict=True)]
 
     def puts(self) -> list[RecordChange]:
         """The changes that store it."""
@@ -155,6 +155,11 @@ class Segment:
                 "fields": b"".join(made for e in self.entries for made in e.fields.values() if made),
             }
         )
+
+
+def parts(payload: bytes) -> list[Binary]:
+    """What is to be stored, cut into pieces that records can hold; never none."""
+    return [Binary(payload[i : i + PART]) for i in range(0, len(payload) or 1, PART)]
 
 
 def _stored(name: str) -> str | bytes:
@@ -202,6 +207,15 @@ def entries_of(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> dict[bytes
         if segment is not None:
             newest |= {entry.id: entry for entry in segment.entries if entry.id in wanted}
     return newest
+
+
+def passes(reader: Reader) -> Iterator[str]:
+    """The passes of which anything is kept; one short query each."""
+    last = ""
+    while found := reader.find(JOURNAL, {"_id": {"$gt": last}}, sort=[("_id", 1)], limit=1, fields=["_id"]):
+        pass_id = str(found[0]["_id"]).partition("/")[0]
+        yield pass_id
+        last = pass_id + "0"  # what sorts next after a slash
 
 
 def clear(backend: Backend, pass_id: str) -> None:

@@ -23,6 +23,7 @@ from bson.errors import BSONError
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import JOURNAL, Put, Reader, RecordChange
+from goaime_migrate.engine.journal import parts
 from goaime_migrate.errors import InvalidMigration
 from goaime_migrate.ledger import FORMAT
 from goaime_migrate.results import Document
@@ -207,6 +208,8 @@ class Tables:
         """Keys that were asked for in vain since this list was last cleared."""
         self._tables = {lookup: Table(lookup, self.misses) for lookup in lookups}
         self._thawed = not freeze
+        self._compressor = zstandard.ZstdCompressor(level=1)
+        self._decompressor = zstandard.ZstdDecompressor()
 
     def __getitem__(self, lookup: Lookup) -> Table:
         return self._tables[lookup]
@@ -283,28 +286,53 @@ class Tables:
             table.store(key, found.get(cache_key(key)), committed=not self._freeze)
         if not self._freeze:
             return []
-        return [Put(JOURNAL, self._record(table.lookup, key, found.get(cache_key(key)))) for key in keys]
+        frozen = (self._records(table.lookup, key, found.get(cache_key(key))) for key in keys)
+        return [Put(JOURNAL, record) for records in frozen for record in records]
 
     def _thaw(self, reader: Reader, table: Table, keys: Sequence[Any]) -> None:
         """Take what the pass has frozen before."""
         ids = [self._record_id(table.lookup, key) for key in keys]
         for record in reader.find(JOURNAL, {"_id": {"$in": ids}}):
-            table.store(record["key"], record["document"], committed=True)
+            data = b"".join((record["data"], *self._rest(reader, record)))
+            key, *documents = map(raw.decode, raw.split(self._decompressor.decompress(data)))
+            table.store(key["key"], documents[0] if documents else None, committed=True)
 
-    def _record(self, lookup: Lookup, key: Any, document: Document | None) -> Document:
+    def _rest(self, reader: Reader, record: Document) -> list[bytes]:
+        """What did not fit into the record of a key; as a rule everything did."""
+        if record["parts"] == 1:
+            return []
+        ids = [_part_id(record["_id"], number) for number in range(1, record["parts"])]
+        found = {part["_id"]: part["data"] for part in reader.find(JOURNAL, {"_id": {"$in": ids}})}
+        return [found[identity] for identity in ids]
+
+    def _records(self, lookup: Lookup, key: Any, document: Document | None) -> list[Document]:
+        """The copy of one document, compressed: it may be as large as a record can be, with its key larger."""
+        whole = raw.encode({"key": key}) + (b"" if document is None else raw.encode(document))
+        first, *rest = parts(self._compressor.compress(whole))
         identity = self._record_id(lookup, key)
-        return {
+        head = {
             "_id": identity,
             "format": FORMAT,
             "pass": self._pass,
             "kind": "lookup",
             "table": lookup.label,
-            "key": key,
-            "document": document,
+            "parts": 1 + len(rest),
+            "data": first,
         }
+        return [
+            head,
+            *(
+                {"_id": _part_id(identity, number), "pass": self._pass, "data": part}
+                for number, part in enumerate(rest, 1)
+            ),
+        ]
 
     def _record_id(self, lookup: Lookup, key: Any) -> str:
         return f"{self._pass}/lookup/{_fingerprint({'table': lookup.label, 'key': key})}"
+
+
+def _part_id(identity: str, number: int) -> str:
+    return f"{identity}/{number:03d}"
 
 
 def _fingerprint(named: Document) -> str:

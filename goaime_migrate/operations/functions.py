@@ -42,9 +42,9 @@ class RunFunctions(StateOperation):
         try:
             with backend.functions(write=True) as database:
                 function(database)
-        except MigrateError:
+        except (MigrateError, KeyboardInterrupt):
             raise
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             kept = (
                 "what it wrote before stays written"
                 if backend.capabilities.server_code

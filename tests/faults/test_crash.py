@@ -37,13 +37,19 @@ def strikes(record: Path, choose: random.Random, *, thorough: bool) -> Iterator[
             yield Strike(command, collection, choose.choice((1, times, choose.randint(1, times))), moment)
 
 
-def killed_and_finished(forker: Forker, this: Bank, argv: tuple[str, ...], strike: Strike) -> bool:
-    """Kill a run as the strike says, and let the next one finish; whether the strike came at all."""
+def killed(forker: Forker, this: Bank, argv: tuple[str, ...], strike: Strike) -> bool:
+    """Kill a run as the strike says; whether the strike came at all."""
     run = forker.start(this.world, *argv, strikes=[strike])
     status = run.wait()
     assert status in (-signal.SIGKILL, 0), run.output
-    forker.succeed(this.world, *argv, timeout=AT_ONCE_S)
     return status != 0
+
+
+def killed_and_finished(forker: Forker, this: Bank, argv: tuple[str, ...], strike: Strike) -> bool:
+    """The same, and let the next run finish."""
+    came = killed(forker, this, argv, strike)
+    forker.succeed(this.world, *argv, timeout=AT_ONCE_S)
+    return came
 
 
 def kill_everywhere(forker: Forker, this: Bank, folder: Path, *, thorough: bool = False) -> int:

@@ -97,6 +97,14 @@ def test_a_function_that_raises_names_its_own_line_and_what_it_left(numbers: Wor
     assert numbers.states() == ["pending"]
 
 
+@two
+@pytest.mark.parametrize("error", ["asyncio.CancelledError", "GeneratorExit", "SystemExit"])
+def test_whatever_a_function_raises_is_its_failure(numbers: World, error: str) -> None:
+    numbers.write("0001_plain.py", f"import asyncio\ndef up(db): raise {error}\ndef down(db): ...")
+    assert isinstance(numbers.up().error, errors.FunctionFailed)
+    assert numbers.states() == ["failed"]
+
+
 @each_mode
 def test_a_function_that_failed_is_corrected_and_run_again(numbers: World) -> None:
     numbers.write("0001_plain.py", "def up(db): raise ValueError('no')\ndef down(db): ...")
@@ -181,7 +189,12 @@ def test_a_statement_that_holds_lets_the_version_be_applied(numbers: World) -> N
 @each_mode
 @pytest.mark.parametrize(
     ("body", "finding"),
-    [('yield "too few"', "too few"), ('assert False, "too few"', "AssertionError: too few")],
+    [
+        ('yield "too few"', "too few"),
+        ('assert False, "too few"', "AssertionError: too few"),
+        ('raise SystemExit("too few")', "SystemExit: too few"),
+        ('raise GeneratorExit("too few")', "GeneratorExit: too few"),
+    ],
 )
 def test_a_statement_that_does_not_hold_fails_the_version(numbers: World, body: str, finding: str) -> None:
     before = numbers.raws("c")

@@ -11,6 +11,7 @@ from bson import Binary, DatetimeMS
 from bson.raw_bson import RawBSONDocument
 
 from goaime_migrate import errors
+from goaime_migrate.backends import raw
 from goaime_migrate.events import BatchCommitted, Event
 from tests.servers import Kind
 from tests.world import World, succeeded
@@ -217,3 +218,27 @@ def test_a_claim_does_not_wait_for_a_transaction_that_has_the_lease_locked(world
 
         assert time.monotonic() - started < 20
         session.abort_transaction()
+
+
+@ONE_NODE
+def test_a_looked_up_document_may_be_as_large_as_documents_can_be(world: World) -> None:
+    large = {"_id": 1, "text": ""}
+    large["text"] = "x" * (raw.MAX_DOCUMENT - len(raw.encode(large)))
+    world.insert("others", [large])
+    world.insert("things", [{"_id": 1, "n": 0}, {"_id": 2, "n": 0}])
+    world.write(
+        "0001_look.py",
+        '''
+        """Look."""
+        from goaime_migrate import Lookup, TransformDocuments
+
+        def look(document, others):
+            document["n"] = len(others[1]["text"])
+
+        operations = [TransformDocuments("things", look, others=Lookup("others"))]
+        ''',
+    )
+    succeeded(world.up())
+    assert [d["n"] for d in world.documents("things")] == 2 * [len(str(large["text"]))]
+    succeeded(world.down())
+    assert [d["n"] for d in world.documents("things")] == [0, 0]

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 from bson import encode
+from pymongo import MongoClient
+from pymongo.errors import InvalidOperation
 
 from goaime_migrate import config, errors
+from goaime_migrate.backends import server
 from goaime_migrate.config import Settings
 from goaime_migrate.migrator import Migrator
 from tests.integration.engines import dump, each_mode, one_server, servers, two
@@ -208,6 +211,25 @@ def test_a_uri_without_a_database_says_what_is_missing(tmp_path: Path) -> None:
     error = opened("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50", tmp_path, database=None)
     assert isinstance(error, errors.InvalidConfiguration)
     assert "no database is named" in error.message
+
+
+@pytest.mark.parametrize("database", [None, "c"])
+def test_what_cannot_be_opened_is_closed_again(
+    database: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[MongoClient[Any]] = []
+
+    def noted(*arguments: Any, **options: Any) -> MongoClient[Any]:
+        made.append(MongoClient(*arguments, **options))
+        return made[-1]
+
+    monkeypatch.setattr(server, "MongoClient", noted)
+    error = opened("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50", tmp_path, database=database)
+    assert error.exit_code in (2, 8)
+    assert made
+    for client in made:
+        with pytest.raises(InvalidOperation, match="after close"):
+            client.admin.command("ping")
 
 
 def test_a_server_that_is_not_there_is_given_up_in_time(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from bson import encode
 
-from goaime_migrate import errors
-from goaime_migrate.backends import raw
+from goaime_migrate import errors, reverter
+from goaime_migrate.backends import feed, raw
+from goaime_migrate.events import BatchCommitted, Event
 from goaime_migrate.results import Conflict, Direction, OnConflict
 from tests.conftest import EMBEDDED
-from tests.integration.engines import dump, each_mode, two
+from tests.integration.engines import dump, each_mode, one_server, servers, two
 from tests.world import World, succeeded
 
 SOURCE = """
@@ -110,6 +111,70 @@ def test_nothing_of_a_version_is_left_but_its_log(numbers: World) -> None:
     ):
         assert numbers.documents(collection) == []
     assert len(numbers.documents("schema_versions_log")) == 2
+
+
+class Killed(BaseException):
+    """The run goes no further."""
+
+
+@servers
+def test_what_a_killed_run_left_of_a_pass_is_removed_by_a_later_one(
+    numbers: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers.write("0002_more.py", "from goaime_migrate import *\noperations = [AddField('c', 'm', 1)]\n")
+    before = numbers.raws("c")
+    succeeded(numbers.up())
+    with monkeypatch.context() as killed:
+        killed.setattr(reverter, "clear", _killed)
+        with pytest.raises(Killed):
+            numbers.down("base")
+    assert numbers.states() == ["pending", "pending"]
+    left = {record["pass"] for record in numbers.documents("schema_versions_journal")}
+    assert len(left) == 1
+    with numbers.client() as client:
+        tail = client[numbers.database]["schema_versions_tail"]
+        tail.insert_many([{"_id": 1, "pass": left.pop()}, {"_id": 2, "pass": "of others"}])
+
+    succeeded(numbers.up("0001"))
+
+    found = {record["pass"] for record in numbers.documents("schema_versions_journal")}
+    assert found == {p["_id"] for p in numbers.documents("schema_versions_progress") if p["kind"] == "pass"}
+    assert [record["pass"] for record in numbers.documents("schema_versions_tail")] == ["of others"]
+    succeeded(numbers.down())
+    assert numbers.raws("c") == before
+
+
+def _killed(*_: object) -> None:
+    raise Killed
+
+
+@servers
+def test_a_journal_that_was_never_taken_back_is_kept_whatever_has_become_of_the_other_records(
+    numbers: World,
+) -> None:
+    succeeded(numbers.up())
+    kept = numbers.raws("schema_versions_journal")
+    with numbers.client() as client:
+        for name in ("schema_versions", "schema_versions_progress"):
+            client[numbers.database][name].delete_many({})
+    numbers.up()
+    assert kept.items() <= numbers.raws("schema_versions_journal").items()
+
+
+@one_server
+def test_what_was_collected_during_a_way_down_is_forgotten_after_it(
+    numbers: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    succeeded(numbers.up())
+    monkeypatch.setattr(feed, "_AWAIT_MS", 20)
+
+    def write(event: Event) -> None:
+        if isinstance(event, BatchCommitted):
+            numbers.change("c", 2, more=1)
+
+    with numbers.migrator(write) as migrator:
+        succeeded(migrator.down())
+    assert numbers.documents("schema_versions_tail") == []
 
 
 @each_mode

@@ -9,10 +9,11 @@ from tests.servers.kinds import ExternalServer, Kind, LocalServer, Server, new_s
 from tests.servers.mongod import Mongod, Options, ServerError
 from tests.servers.proxy import Proxy, Rule
 from tests.servers.replica_set import ReplicaSet
-from tests.servers.users import ADMIN, READER, WRITER, User
+from tests.servers.users import ADMIN, OTHER, READER, WRITER, User
 
 __all__ = [
     "ADMIN",
+    "OTHER",
     "READER",
     "WRITER",
     "ExternalServer",

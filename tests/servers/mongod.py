@@ -14,7 +14,7 @@ from pymongo.errors import ConnectionFailure
 
 from tests.servers.binary import find_mongod
 from tests.servers.process import ChildProcess, free_port
-from tests.servers.users import ADMIN, READER, WRITER, User, uri
+from tests.servers.users import ADMIN, OTHER, READER, WRITER, User, uri
 
 Client = MongoClient[dict[str, Any]]
 
@@ -199,7 +199,8 @@ class Mongod:
 
     def add_users(self) -> None:
         """Create the users of `tests.servers.users`; while there are none, localhost may create the first."""
-        for client, user in ((self.anonymous_client, ADMIN), (self.client, WRITER), (self.client, READER)):
+        users = [(self.anonymous_client, ADMIN), *((self.client, user) for user in (WRITER, OTHER, READER))]
+        for client, user in users:
             client.admin.command("createUser", user.name, pwd=user.password, roles=list(user.roles))
 
     def wait_until(self, what: str, condition: Callable[[], object], timeout: float = START_TIMEOUT) -> None:

@@ -17,6 +17,8 @@ class User:
 # The passwords hold the characters that URIs, ini files and shells stumble over.
 ADMIN = User("admin", "adm%n:p@ss/word", ("root",))
 WRITER = User("writer", "wr$ter%20", ("readWriteAnyDatabase",))
+OTHER = User("other", "other", ("readWriteAnyDatabase",))
+"""May end no session of anybody else."""
 READER = User("reader", "re@der#?", ("readAnyDatabase",))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 import uuid
@@ -188,9 +189,30 @@ def test_a_transform_that_exits_fails_like_any_other() -> None:
     assert isinstance(refusal(lambda d: sys.exit(1), {"_id": 7}), TransformFailed)
 
 
+ODD_EXITS = [asyncio.CancelledError("no"), GeneratorExit("no"), BaseException("no")]
+"""What `except Exception` does not see."""
+
+
+@pytest.mark.parametrize("error", ODD_EXITS, ids=repr)
+def test_whatever_a_transform_raises_is_its_failure(error: BaseException) -> None:
+    failure = refusal(lambda d: _raise(error), {"_id": 7})
+    assert isinstance(failure, TransformFailed)
+    assert f"raised {type(error).__name__}: no" in failure.message
+    assert failure.id == 7
+
+
+@pytest.mark.parametrize("error", [*ODD_EXITS, SystemExit("no")], ids=repr)
+def test_whatever_a_check_raises_is_a_no(error: BaseException) -> None:
+    failure = refusal(chain(step(grow, check=lambda d: _raise(error))), {"_id": 7, "n": 1})
+    assert isinstance(failure, PromiseFailed)
+    assert failure.message.endswith("no")
+
+
 def test_an_interrupt_from_the_keyboard_is_not_the_transforms() -> None:
     with pytest.raises(KeyboardInterrupt):
         result(lambda d: _raise(KeyboardInterrupt()), {"_id": 7})
+    with pytest.raises(KeyboardInterrupt):
+        result(chain(step(grow, check=lambda d: _raise(KeyboardInterrupt()))), {"_id": 7, "n": 1})
 
 
 @pytest.mark.parametrize("wrong", [1, "x", [], (), True, False, 0, {1}])

@@ -131,6 +131,8 @@ def test_the_place_is_named_where_the_folder_is_relative(
 def test_a_file_that_exits_does_not_end_the_tool(folder: Path) -> None:
     write(folder, m0001_one="import sys\nsys.exit(0)\n")
     assert "SystemExit" in problem(folder).message
+    write(folder, m0001_one="import asyncio\nraise asyncio.CancelledError\n")
+    assert "line 2: CancelledError" in problem(folder).message
 
 
 def test_a_file_that_is_not_utf8_is_refused(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -9,6 +10,7 @@ from uuid import UUID
 import pytest
 from bson import Binary, Code, Decimal128, Int64, ObjectId, Regex
 
+from goaime_migrate.backends import raw
 from goaime_migrate.engine.lookups import CACHE_LIMIT, Lookup, Table, Tables, cache_key
 from tests.unit.fakes import FakeReader
 
@@ -174,6 +176,22 @@ def test_what_a_pass_has_seen_stays_as_it_was_seen(reader: FakeReader) -> None:
     later = table(reader, "amy", "bob", freeze=True)
 
     assert later["amy"] == AMY
+    assert later.get("bob") is None
+
+
+@pytest.mark.parametrize("noise", [b"", random.Random(0).randbytes(11_000_000)], ids=["plain", "noise"])
+def test_a_document_as_large_as_can_be_is_frozen_in_records_that_can_be_stored(noise: bytes) -> None:
+    large = {"_id": 1, "username": "amy", "noise": noise, "text": ""}
+    large["text"] = "x" * (raw.MAX_DOCUMENT - len(raw.encode(large)))
+    reader = FakeReader(users=[large])
+    table(reader, "amy", "bob", freeze=True)
+    assert all(len(raw.encode(record)) < 9_000_000 for record in reader.records.values())
+    assert len(reader.records) == (3 if noise else 2)
+    reader.stored["users"] = []
+
+    later = table(reader, "amy", "bob", freeze=True)
+
+    assert later["amy"] == large
     assert later.get("bob") is None
 
 

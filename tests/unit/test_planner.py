@@ -375,6 +375,12 @@ def test_down_refuses_an_unknown_target_even_where_nothing_is_applied() -> None:
     assert isinstance(refusal(plan_down, facts(4, 0), "9"), UnknownTarget)
 
 
+def test_what_a_way_down_has_begun_with_is_taken_back_whatever_the_target() -> None:
+    records = [Record(v, state=State.REVERTING) for v in ("0002", "0003")]
+    given = facts(4, 1, records=records)
+    assert [plan_down(given, target).versions for target in (None, "2", "3")] == 3 * [("0003", "0002")]
+
+
 def test_an_unfinished_pass_is_taken_back_whole() -> None:
     records = [Record(v, state=State.PARTIAL) for v in ("0002", "0003")]
     unfinished = Pass("p", ("0002", "0003"), finished=False)

@@ -1,0 +1,173 @@
+"""`kill -9` at every database command of a `down` that takes documents back which were born after `up`."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import encode
+
+from goaime_migrate.backends import raw
+from tests.faults.runs import Forker, Strike
+from tests.faults.test_crash import DOWN, UP, killed, killed_and_finished, strikes
+from tests.faults.workload import ADD, RATE, RATES, Bank, bank
+
+ONE_DOWN = ("down", "0001", "--yes")
+ADD_BACK = '''
+
+def back(account: Document) -> None:
+    """To be called once: it subtracts every time."""
+    account["n"] -= 1000
+'''
+RATE_BACK = '''
+
+def back(account: Document, rates: Mapping[str, Document]) -> None:
+    """To be called once: it divides every time."""
+    account["n"] //= rates[account["currency"]]["rate"]
+    del account["history"]
+'''
+
+
+@dataclass
+class Newborn(Bank):
+    """Accounts of which a third is opened after each `up`, by an application that knows only the new shape."""
+
+    def bear(self) -> None:
+        """What the application does after `up`."""
+        self.world.insert("accounts", [new(account) for account in self.births()])
+
+    def bury(self) -> None:
+        """What it does before the next."""
+        for account in self.births():
+            self.world.remove("accounts", account["_id"])
+
+    def births(self) -> list[dict[str, Any]]:
+        """The accounts that are opened, in the old shape."""
+        return [
+            {"_id": identity, "n": i, "currency": list(RATES)[i % 3]}
+            for i, identity in enumerate([*(n + 0.5 for n in range(12)), *(f"born-{n}" for n in range(12))])
+        ]
+
+    def is_halfway(self) -> None:
+        """Only the first version is in effect, in all documents."""
+        half = {**self.before, **self._born(0)}
+        half = {i: encode({**raw.decode(d), "n": raw.decode(d)["n"] + 1000}) for i, d in half.items()}
+        self.check(half)
+        assert self.world.states() == ["applied", "pending"]
+
+    def is_down_with_births(self) -> None:
+        """Every document is as it would have been without the migrations."""
+        self.check({**self.before, **self._born(0)})
+        assert set(self.world.states()) == {"pending"}
+
+    def _born(self, more: int) -> dict[bytes, bytes]:
+        documents = [encode({**account, "n": account["n"] + more}) for account in self.births()]
+        return {raw.id_of(document): document for document in documents}
+
+
+def new(account: dict[str, Any]) -> dict[str, Any]:
+    """An account in the new shape."""
+    n = (account["n"] + 1000) * RATES[account["currency"]]
+    return {**account, "n": n, "history": [n]}
+
+
+@pytest.fixture(params=["one", "alone"], ids=["transactions", "no transactions"])
+def this(request: pytest.FixtureRequest) -> Newborn:
+    world = request.getfixturevalue(request.param)
+    found = bank(world, 40)
+    add = ADD.partition("operations")[0] + ADD_BACK
+    world.write("0001_add.py", add + 'operations = [TransformDocuments("accounts", add, reverse=back)]\n')
+    rate = RATE.partition("operations")[0] + RATE_BACK
+    lookup = 'rates=Lookup("rates")'
+    world.write(
+        "0002_convert.py",
+        rate + f'operations = [TransformDocuments("accounts", convert, reverse=back, {lookup})]\n',
+    )
+    return Newborn(world, found.before, found.after)
+
+
+def listed(forker: Forker, this: Newborn, argv: tuple[str, ...], folder: Path) -> list[Strike]:
+    """Strikes for a command that is run to its end on the way."""
+    forker.succeed(this.world, *argv, record=folder / "commands")
+    found = list(strikes(folder / "commands", random.Random(0), thorough=False))
+    (folder / "commands").unlink()
+    return found
+
+
+def test_what_was_born_since_is_reversed_exactly_once(forker: Forker, this: Newborn, tmp_path: Path) -> None:
+    forker.succeed(this.world, *UP)
+    this.bear()
+    kills = 0
+    for strike in listed(forker, this, DOWN, tmp_path):
+        this.is_down_with_births()
+        this.bury()
+        forker.succeed(this.world, *UP)
+        this.is_up()
+        this.bear()
+        print("down killed", strike)
+        kills += killed_and_finished(forker, this, DOWN, strike)
+    this.is_down_with_births()
+    assert kills > 15
+
+
+def test_what_was_born_since_is_reversed_exactly_once_step_by_step(
+    forker: Forker, this: Newborn, tmp_path: Path
+) -> None:
+    forker.succeed(this.world, *UP)
+    this.bear()
+    kills = 0
+    for strike in listed(forker, this, ONE_DOWN, tmp_path):
+        this.is_halfway()
+        forker.succeed(this.world, *DOWN)
+        this.is_down_with_births()
+        this.bury()
+        forker.succeed(this.world, *UP)
+        this.is_up()
+        this.bear()
+        print("down killed", strike)
+        kills += killed_and_finished(forker, this, ONE_DOWN, strike)
+    this.is_halfway()
+    forker.succeed(this.world, *DOWN)
+    this.is_down_with_births()
+    assert kills > 15
+
+
+def test_a_way_down_that_was_killed_may_be_gone_further(
+    forker: Forker, this: Newborn, tmp_path: Path
+) -> None:
+    forker.succeed(this.world, *UP)
+    this.bear()
+    kills = 0
+    for strike in listed(forker, this, ONE_DOWN, tmp_path)[::2]:
+        forker.succeed(this.world, *DOWN)
+        this.is_down_with_births()
+        this.bury()
+        forker.succeed(this.world, *UP)
+        this.bear()
+        print("down killed", strike)
+        kills += killed(forker, this, ONE_DOWN, strike)
+    forker.succeed(this.world, *DOWN)
+    this.is_down_with_births()
+    assert kills > 8
+
+
+def test_a_way_down_that_was_killed_may_be_gone_on_with_one_by_one(
+    forker: Forker, this: Newborn, tmp_path: Path
+) -> None:
+    forker.succeed(this.world, *UP)
+    this.bear()
+    kills = 0
+    for strike in listed(forker, this, DOWN, tmp_path)[1::2]:
+        this.is_down_with_births()
+        this.bury()
+        forker.succeed(this.world, *UP)
+        this.bear()
+        print("down killed", strike)
+        kills += killed(forker, this, DOWN, strike)
+        forker.succeed(this.world, "down", "--yes")
+        forker.succeed(this.world, "down", "--yes")
+    this.is_down_with_births()
+    assert kills > 8
