@@ -55,12 +55,21 @@ def sieve(steps: Sequence[Step]) -> Sieve | None:
     whole = [part for part in parts if part is not None]
     if len(whole) != len(parts):
         return None
-    schemas = [{"$jsonSchema": part.schema} for part in whole if part.schema]
+    fields = tuple(dict.fromkeys(name for part in whole for name in part.fields))
+    schemas: list[Document] = [{"$jsonSchema": part.schema} for part in whole if part.schema]
+    sure = [*schemas, *([_once(fields)] if fields else [])]
     return Sieve(
-        fields=tuple(dict.fromkeys(name for part in whole for name in part.fields)),
-        suspects={"$nor": [{"$and": schemas}]} if schemas else None,
+        fields=fields,
+        suspects={"$nor": [{"$and": sure}]} if sure else None,
         validators=tuple(part.validator for part in whole if part.validator is not None),
     )
+
+
+def _once(fields: Sequence[str]) -> Document:
+    """A filter for documents in which none of these stands twice: a projection may leave out the one that counts."""
+    named = {"$filter": {"input": {"$objectToArray": "$$ROOT"}, "cond": {"$in": ["$$this.k", list(fields)]}}}
+    there = [{"$cond": [{"$eq": [{"$type": f"${name}"}, "missing"]}, 0, 1]} for name in fields]
+    return {"$expr": {"$eq": [{"$size": named}, {"$add": there}]}}
 
 
 def _parts(step: Step) -> Parts | None:
