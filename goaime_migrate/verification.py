@@ -31,8 +31,7 @@ def verify(backend: Backend, facts: Facts, book: Ledger, sample: int | None) -> 
     checked, failures = 0, list(_statements(backend, kept))
     for collection in sorted(_collections(kept)):
         auditor = audit.Auditor(_promising(kept, collection))
-        for batch in audit.documents(backend, collection, sample):
-            auditor.batch(backend, batch)
+        auditor.whole(backend, collection, sample)
         checked += auditor.checked
         failures += auditor.failures
     for m in kept:

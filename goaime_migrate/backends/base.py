@@ -49,6 +49,8 @@ class Capabilities:
     """A `Write` may hold some fields of a document only, many may be a `Sweep`, and that is cheaper."""
     leases: bool
     """The lock is a record with an expiry that must be renewed; else it lives and dies with the process."""
+    schemas: bool
+    """A filter may hold a `$jsonSchema`, and matching it costs less than fetching the document."""
     server_code: bool
     """Users' plain functions talk to a real server: what they have written before they raise stays written."""
     workers: bool = False

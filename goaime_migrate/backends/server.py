@@ -125,6 +125,7 @@ def _probe(client: MongoClient[Document], name: str, server: str, *, untested_al
         change_streams=replicated,
         deltas=replicated,
         leases=True,
+        schemas=True,
         server_code=True,
         workers=replicated,
     )

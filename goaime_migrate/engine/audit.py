@@ -1,31 +1,33 @@
-"""Checking promises again: every document of a collection against `model=` and `check=`."""
+"""Checking promises again: every document of a collection against `model=` and `check=`.
+
+Most documents keep theirs, which is found out in the quickest way there is: by the server, where it can tell, or by one
+look at the decoded document for all steps. Only where that finds fault is a document judged promise by promise, each
+with a decoded document of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from bson.errors import BSONError
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import Backend, Reader
 from goaime_migrate.engine import journal
-from goaime_migrate.engine.chain import Step, broken_promises
+from goaime_migrate.engine.chain import Step, broken_promises, without_collection
 from goaime_migrate.engine.journal import Kind
 from goaime_migrate.engine.lookups import Tables
 from goaime_migrate.engine.scan import batches
-from goaime_migrate.results import VerifyFailure
+from goaime_migrate.engine.sieve import Sieve, sieve
+from goaime_migrate.results import Document, VerifyFailure
 
 MOST = 1_000
-"""Failures that are listed; the walk ends when there are more."""
+"""Failures that are listed; from then on documents are only counted."""
+_JUDGED = 100
+"""Documents that the server does not vouch for are fetched by so many."""
 
-
-def documents(backend: Backend, collection: str, sample: int | None) -> Iterator[list[bytes]]:
-    """All documents of a collection, batch by batch, or a sample of them."""
-    if sample is not None:
-        yield backend.sample(collection, sample)
-        return
-    yield from batches(backend, collection)
+_Finding = TypeVar("_Finding")
 
 
 def migrated(backend: Backend, collection: str, pass_id: str, sample: int | None) -> Iterator[list[bytes]]:
@@ -44,37 +46,118 @@ class Auditor:
 
     def __init__(self, steps: Sequence[Step]) -> None:
         lookups = [lookup for step in steps for lookup in step.lookups.values()]
-        self._steps = steps
         self._tables = Tables("verify", list(dict.fromkeys(lookups)), freeze=False)
+        self._promises = [
+            (step, {name: self._tables[lookup] for name, lookup in step.lookups.items()}) for step in steps
+        ]
         self.checked = 0
         self.failures: list[VerifyFailure] = []
 
-    def batch(self, reader: Reader, batch: Sequence[bytes]) -> None:
-        """Check some documents."""
-        self.checked += len(batch)
-        waiting: Sequence[bytes] = batch
-        while waiting and len(self.failures) < MOST:
-            deferred = [document for document in waiting if not self._document(document)]
+    def whole(self, backend: Backend, collection: str, sample: int | None) -> None:
+        """Check all documents of a collection, or a sample of them."""
+        if sample is not None:
+            self.batch(backend, backend.sample(collection, sample))
+            return
+        sifted = sieve([step for step, _ in self._promises]) if backend.capabilities.schemas else None
+        if sifted is not None:
+            self._sift(backend, collection, sifted)
+            return
+        for batch in batches(backend, collection):
+            self.batch(backend, batch)
+
+    def batch(self, reader: Reader, documents: Sequence[bytes]) -> None:
+        """Check some whole documents."""
+        self.checked += len(documents)
+        if self._promises and not self._enough:
+            with without_collection():
+                kept = self._settled(reader, documents, self._keeps)
+            self._judge(reader, [d for d, kept in zip(documents, kept, strict=True) if not kept])
+
+    @property
+    def _enough(self) -> bool:
+        return len(self.failures) >= MOST
+
+    def _sift(self, backend: Backend, collection: str, sieve: Sieve) -> None:
+        """Count all documents, and judge those that the sieve keeps back, as they are when they are fetched.
+
+        A document that is inserted behind the walk is neither counted nor judged, as ever.
+        """
+        after: bytes | None = None
+        for batch in batches(backend, collection, fields=sieve.fields):
+            upto = raw.id_of(batch[-1])
+            self.checked += len(batch)
+            if not self._enough:
+                suspects = _suspects(backend, collection, sieve, after, upto)
+                if suspects or sieve.validators:
+                    with without_collection():
+                        kept_back = list(_ids_kept_back(batch, suspects, sieve))
+                    self._fetch_and_judge(backend, collection, kept_back)
+            after = upto
+
+    def _fetch_and_judge(self, reader: Reader, collection: str, ids: Sequence[bytes]) -> None:
+        for start in range(0, len(ids), _JUDGED):
+            some = ids[start : start + _JUDGED]
+            found = {raw.id_of(document): document for document in reader.by_ids(collection, some)}
+            self._judge(reader, [found[i] for i in some if i in found])
+
+    def _judge(self, reader: Reader, documents: Sequence[bytes]) -> None:
+        for found in self._settled(reader, documents, self._broken):
+            if not self._enough:
+                self.failures += found
+
+    def _settled(
+        self, reader: Reader, documents: Sequence[bytes], look: Callable[[bytes], _Finding]
+    ) -> list[_Finding]:
+        """What a look at each document finds, with the lookups loaded that it asks for."""
+        findings: dict[int, _Finding] = {}
+        waiting: Sequence[int] = range(len(documents))
+        while waiting:
+            deferred = []
+            for slot in waiting:
+                self._tables.misses.clear()
+                findings[slot] = look(documents[slot])
+                if self._tables.misses:
+                    deferred.append(slot)
             if deferred:
                 self._tables.load(reader)
             waiting = deferred
+        return [findings[slot] for slot in range(len(documents))]
 
-    def _document(self, document: bytes) -> bool:
-        """Whether it could be judged; False where a lookup has to be loaded first."""
-        self._tables.misses.clear()
-        found = list(self._judged(document))
-        if self._tables.misses:
-            return False
-        self.failures += found
-        return True
+    def _keeps(self, document: bytes) -> bool:
+        """Whether the document keeps every promise, as far as one decoded document for all of them tells."""
+        decoded = _decoded(document)
+        return not any(
+            True for step, arguments in self._promises for _ in broken_promises(step, decoded, arguments)
+        )
 
-    def _judged(self, document: bytes) -> Iterator[VerifyFailure]:
+    def _broken(self, document: bytes) -> list[VerifyFailure]:
         identity: Any = raw.id_value(raw.id_of(document))
-        for step in self._steps:
-            arguments = {name: self._tables[lookup] for name, lookup in step.lookups.items()}
-            try:
-                decoded = raw.decode(document)
-            except (BSONError, UnicodeDecodeError):
-                decoded = raw.decode_leniently(document)
-            for name, reason in broken_promises(step, decoded, arguments):
-                yield VerifyFailure(step.version, step.collection, identity, name, reason)
+        return [
+            VerifyFailure(step.version, step.collection, identity, name, reason)
+            for step, arguments in self._promises
+            for name, reason in broken_promises(step, _decoded(document), arguments)
+        ]
+
+
+def _suspects(
+    reader: Reader, collection: str, sieve: Sieve, after: bytes | None, upto: bytes
+) -> frozenset[bytes]:
+    """The raw ids after < `_id` <= upto of the documents that the server does not vouch for."""
+    if sieve.suspects is None:
+        return frozenset()
+    found = reader.documents(collection, after=after, upto=upto, where=sieve.suspects, fields=())
+    return frozenset(map(raw.id_of, found))
+
+
+def _ids_kept_back(batch: Sequence[bytes], suspects: frozenset[bytes], sieve: Sieve) -> Iterator[bytes]:
+    for document in batch:
+        identity = raw.id_of(document)
+        if identity in suspects or (sieve.validators and not sieve.passes(_decoded(document))):
+            yield identity
+
+
+def _decoded(document: bytes) -> Document:
+    try:
+        return raw.decode(document)
+    except (BSONError, UnicodeDecodeError):
+        return raw.decode_leniently(document)

@@ -129,7 +129,7 @@ class Chain:
         tally = Tally(step.version for step in self.steps)
         frozen: list[RecordChange] = []
         waiting: Iterable[int] = range(len(documents))
-        with self._warnings(), _without_collection():
+        with self._warnings(), without_collection():
             for _ in range(_ROUNDS):
                 deferred = [i for i in waiting if not self._try(documents[i], i, outcomes, tally)]
                 if not deferred:
@@ -228,7 +228,7 @@ class Chain:
 
 
 @contextmanager
-def _without_collection() -> Iterator[None]:
+def without_collection() -> Iterator[None]:
     """No garbage collection for a batch: decoded documents are many objects and no cycles."""
     enabled = gc.isenabled()
     gc.disable()
