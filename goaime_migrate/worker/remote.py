@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+
 from goaime_migrate.backends import raw
 from goaime_migrate.config import Settings
 from goaime_migrate.engine.crew import Share, Work
