@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from goaime_migrate.backends import raw
 from goaime_migrate.config import Settings
@@ -72,13 +71,13 @@ def hello(token: str, settings: Settings, files: list[Document]) -> bytes:
     return raw.encode({"is": "ready", "session": session})
 
 
-def share(token: str, spec: bytes, number: int, in_turn: bool, tell: Any = None) -> bytes:
-    """Do a share. Returns ``{reports: […], last: message}``; each report is also given to `tell` as it is made."""
+def share(token: str, spec: bytes, number: int, in_turn: bool) -> bytes:
+    """Do a share. Returns ``{reports: […], last: message}``; each report is also an event of the cluster at once."""
     reports: list[Document] = []
 
     def report(of: int, document: Document) -> None:
         reports.append(document)
-        (tell or _log)(token, raw.encode({"number": of, "index": len(reports), "report": document}))
+        _log(token, raw.encode({"number": of, "index": len(reports), "report": document}))
 
     place = _places.get(token)
     if place is None:  # this process is not the one that said hello
@@ -117,6 +116,7 @@ def _close(place: _Place) -> None:
 
 
 def _log(token: str, message: bytes) -> None:
+    """Report while the share is being done."""
     from distributed import get_worker
 
     get_worker().log_event(topic(token), message)
