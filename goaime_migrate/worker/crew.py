@@ -13,7 +13,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
 
 from goaime_migrate.config import DASK, Settings
 from goaime_migrate.engine.crew import Share, Shares, SourceFile, Work
@@ -21,6 +20,7 @@ from goaime_migrate.engine.runner import Runner
 from goaime_migrate.errors import DuplicateKey, LeaseLost, MigrateError, WorkerFailed
 from goaime_migrate.events import Listener, Notice
 from goaime_migrate.results import Document
+from goaime_migrate.worker.member import Member, Members
 from goaime_migrate.worker.process import Process
 from goaime_migrate.worker.site import spec
 from goaime_migrate.worker.wire import unpacked
@@ -36,57 +36,6 @@ def cores() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:
         return os.cpu_count() or 1
-
-
-class Member(Protocol):
-    """One of the others, in a process of its own somewhere."""
-
-    session: Document | None
-    """The session that it writes in, once it is ready."""
-    ready: bool
-    ended: bool
-    share: Share | None
-    """What it is at work on."""
-
-    @property
-    def name(self) -> str:
-        """What people know it by."""
-
-    @property
-    def end(self) -> str:
-        """How it has ended, for people: "was killed by signal 9"."""
-
-    @property
-    def said(self) -> str:
-        """The last that it had to say, without secrets."""
-
-    def listen(self, heard: Callable[[Member, Document], None], gone: Callable[[Member], None]) -> None:
-        """Call back from another thread: for every message, and once when it has ended."""
-
-    def tell(self, **message: Any) -> None:
-        """Send a message. Returns at once; one that has ended does not hear it, and is known by its end."""
-
-    def kill(self) -> None:
-        """See to it that it writes nothing more, wherever it is."""
-
-    def dismiss(self) -> None:
-        """Let it go; returns at once."""
-
-    def close(self) -> None:
-        """Wait until it has left."""
-
-
-class Members(Protocol):
-    """Where others come from."""
-
-    def wanted(self, partitions: int) -> int:
-        """How many workers so many partitions keep busy, this process included. Raises MigrateError."""
-
-    def new(self, files: Sequence[SourceFile]) -> Member:
-        """One more. Raises MigrateError."""
-
-    def close(self) -> None:
-        """There will be no more."""
 
 
 class Processes:
