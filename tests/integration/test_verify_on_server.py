@@ -116,7 +116,7 @@ class Fitting(NamedTuple):
 INTS = st.integers(-(2**31), 2**31 - 1) | st.integers(-(2**63), 2**63 - 1).map(Int64)
 LEAVES = [
     Fitting(Any, VALUES),
-    Fitting(None, st.none()),
+    Fitting(type(None), st.none()),
     Fitting(bool, st.booleans()),
     Fitting(int, INTS),
     Fitting(StrictInt, INTS),
@@ -173,17 +173,11 @@ def nested(inner: st.SearchStrategy[Fitting]) -> st.SearchStrategy[Fitting]:
         inner.map(
             lambda f: Fitting(dict[str, f.annotation], st.dictionaries(NAMES, noisy(f.values), max_size=3))  # type: ignore[name-defined]
         ),
-        inner.map(lambda f: Fitting(f.annotation | None if f.annotation else None, f.values | st.none())),
-        st.tuples(inner, inner).map(
-            lambda two: Fitting(_union(two[0].annotation, two[1].annotation), two[0].values | two[1].values)
-        ),
+        inner.map(lambda f: Fitting(f.annotation | None, f.values | st.none())),
+        st.builds(lambda f, g: Fitting(f.annotation | g.annotation, f.values | g.values), inner, inner),
         st.builds(of_model, fields, left_out),
         st.builds(of_typed_dict, fields, left_out),
     )
-
-
-def _union(left: Any, right: Any) -> Any:
-    return left if left == right or right is None else left | right if left is not None else right | None
 
 
 FITTING = st.recursive(st.sampled_from(LEAVES), nested, max_leaves=4)

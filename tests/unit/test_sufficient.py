@@ -71,7 +71,7 @@ ENTRY = {**NO_DBREF, "required": ["name"], "patternProperties": {"^(name|note)$"
     ("annotation", "schema"),
     [
         (Any, {}),
-        (None, {"bsonType": ["null"]}),
+        (type(None), {"bsonType": ["null"]}),
         (bool, {"bsonType": ["bool"]}),
         (StrictBool, {"bsonType": ["bool"]}),
         (int, INTEGER),
