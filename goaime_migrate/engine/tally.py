@@ -15,7 +15,7 @@ TEXTS = 100
 """Different texts that are kept for each version; the rest is counted under one heading."""
 OTHERS = "other warnings"
 _LENGTH = 500
-"""Characters of a text that are kept."""
+"""Characters of a text that are kept; an `_id` of more bytes is no example, since all have to fit into a record."""
 
 
 class Tally:
@@ -39,8 +39,9 @@ class Tally:
 
     def warn(self, noted: Iterable[tuple[str, str]], identity: bytes) -> None:
         """What the steps said about one document."""
+        examples = [raw.id_value(identity)] if len(identity) <= _LENGTH else []
         for version, text in noted:
-            self._warn(version, text, 1, [raw.id_value(identity)])
+            self._warn(version, text, 1, examples)
 
     def _warn(self, version: str, text: str, count: int, examples: Sequence[Any]) -> None:
         text = storable(text, _LENGTH)
