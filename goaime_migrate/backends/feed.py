@@ -24,6 +24,8 @@ from goaime_migrate.results import Document
 
 _AWAIT_MS = 100
 _PORTION_S = 0.1
+_PORTION_BYTES = 4 * 1024 * 1024
+"""Of ids, which are stored in one record."""
 _LOST = {136, 280, 286}
 """CappedPositionLost, ChangeStreamFatalError, ChangeStreamHistoryLost."""
 _ENDED = {"drop", "rename", "dropDatabase", "invalidate"}
@@ -92,13 +94,15 @@ class Feed:
     def _available(self, stream: CollectionChangeStream[Document]) -> list[bytes]:
         """The events of a moment: while there are more, the place in history has to move on all the same."""
         ids: list[bytes] = []
+        size = 0
         until = time.monotonic() + _PORTION_S
         while (event := stream.try_next()) is not None:
             if event["operationType"] in _ENDED:
                 raise CollectionGone(event["operationType"])
             if "documentKey" in event:
                 ids.append(raw.encode({"_id": event["documentKey"]["_id"]}))
-            if time.monotonic() >= until:
+                size += len(ids[-1])
+            if time.monotonic() >= until or size >= _PORTION_BYTES:
                 break
         return ids
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pymongo.client_session import ClientSession
@@ -16,6 +16,8 @@ from goaime_migrate.results import Document
 _BY_ID = [("_id", 1)]
 _SIMPLE = Collation(locale="simple")
 IDS_A_QUERY = 1_000
+_ID_BYTES = 8 * 1024 * 1024
+"""Ids in one query, which may be no larger than a document."""
 
 
 class MongoReader:
@@ -55,8 +57,8 @@ class MongoReader:
         fields: Sequence[str] | None = None,
     ) -> list[bytes]:
         found: list[bytes] = []
-        for start in range(0, len(ids), IDS_A_QUERY):
-            listed = raw.raw_document(_id_in(ids[start : start + IDS_A_QUERY]))
+        for portion in _portions(ids):
+            listed = raw.raw_document(_id_in(portion))
             cursor = self._db[collection].find_raw_batches(
                 both(where, listed), _projection(fields), session=self._reading, collation=_SIMPLE
             )
@@ -78,8 +80,12 @@ class MongoReader:
         return list(cursor)
 
     def pipeline(self, collection: str, ids: Sequence[bytes], stages: Sequence[Document]) -> list[bytes]:
-        match = {"$match": raw.raw_document(_id_in(ids))}
-        return _split(self._db[collection].aggregate_raw_batches([match, *stages], session=self._reading))
+        found: list[bytes] = []
+        for portion in _portions(ids):
+            match = {"$match": raw.raw_document(_id_in(portion))}
+            cursor = self._db[collection].aggregate_raw_batches([match, *stages], session=self._reading)
+            found += _split(cursor)
+        return found
 
     def find(
         self,
@@ -119,6 +125,18 @@ def both(where: Filter | None, other: Mapping[str, Any]) -> Mapping[str, Any]:
     if not where:
         return other
     return {"$and": [where, other]} if len(other) else where
+
+
+def _portions(ids: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """The ids of one query after the other."""
+    start = size = 0
+    for i, identity in enumerate(ids):
+        if i > start and (i - start >= IDS_A_QUERY or size + len(identity) > _ID_BYTES):
+            yield ids[start:i]
+            start, size = i, 0
+        size += len(identity)
+    if start < len(ids):
+        yield ids[start:]
 
 
 def _id_in(ids: Sequence[bytes]) -> bytes:

@@ -84,7 +84,7 @@ def _missed(
 
 def _size(write: Write, guard: bool) -> int:
     """About how many bytes it takes to say this; a guard holds the document as it was, too."""
-    return len(write.after) + (len(write.before) if guard else 0) + 200
+    return len(write.id) + len(write.after) + (len(write.before) if guard else 0) + 200
 
 
 def _chunks(writes: Sequence[Write], guard: bool) -> Iterator[Sequence[Write]]:

@@ -129,7 +129,7 @@ class Segment:
             "parts": len(cut),
         }
         if self.kind is not Kind.SCAN:
-            head["ids"] = [raw.id_value(entry.id) for entry in self.entries]
+            head["ids"] = [Binary(digest(entry.id)) for entry in self.entries]
         rest = [{"_id": f"{self.key}{i:03d}", "pass": self.pass_id} for i in range(1, len(cut))]
         return [{**record, "data": part} for record, part in zip([head, *rest], cut, strict=True)]
 
@@ -198,8 +198,8 @@ def count(reader: Reader, pass_id: str) -> int:
 
 def entries_of(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> dict[bytes, Entry]:
     """The newest entry of each of these documents among canary and tail segments."""
-    values = [raw.id_value(i) for i in ids]
-    heads = reader.find(JOURNAL, {"ids": {"$in": values}, "pass": pass_id}, sort=[("_id", 1)], fields=["_id"])
+    hashes = [Binary(digest(i)) for i in ids]  # an `_id` may be too long to be kept once more
+    heads = reader.find(JOURNAL, {"ids": {"$in": hashes}, "pass": pass_id}, sort=[("_id", 1)], fields=["_id"])
     newest: dict[bytes, Entry] = {}
     wanted = set(ids)
     for head in heads:

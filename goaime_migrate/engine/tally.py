@@ -15,7 +15,7 @@ TEXTS = 100
 """Different texts that are kept for each version; the rest is counted under one heading."""
 OTHERS = "other warnings"
 _LENGTH = 500
-"""Characters of a text that are kept."""
+"""Characters of a text that are kept; an `_id` of more bytes is no example, since all have to fit into a record."""
 
 
 class Tally:
@@ -44,7 +44,7 @@ class Tally:
             if len(kept) == EXAMPLES:
                 self.warnings[version, text] = (seen + 1, kept)
             else:
-                self._warn(version, text, 1, [raw.id_value(identity)])
+                self._warn(version, text, 1, [raw.id_value(identity)] if len(identity) <= _LENGTH else [])
 
     def _warn(self, version: str, text: str, count: int, examples: Sequence[Any]) -> None:
         text = storable(text, _LENGTH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from datetime import datetime
 from typing import Any
@@ -242,3 +243,28 @@ def test_a_looked_up_document_may_be_as_large_as_documents_can_be(world: World) 
     assert [d["n"] for d in world.documents("things")] == 2 * [len(str(large["text"]))]
     succeeded(world.down())
     assert [d["n"] for d in world.documents("things")] == [0, 0]
+
+
+@SERVERS
+def test_ids_may_be_long(world: World) -> None:
+    """All of a batch together are more than a record, a command or an index entry can hold."""
+    noise = random.Random(0)
+    names = [f"{i:03d}{noise.randbytes(50_000).hex()}" for i in range(200)]
+    world.insert("things", [{"_id": name, "n": i} for i, name in enumerate(names)])
+    before = world.raws("things")
+    world.write("0001_count.py", COUNT.replace("+= 1", "+= 1000"))
+    written: list[int] = []
+
+    def write(event: Event) -> None:
+        if isinstance(event, BatchCommitted) and not written:
+            written.append(1)
+            with world.client() as client:
+                client[world.database]["things"].update_many({"n": {"$lt": 1000}}, {"$set": {"more": 1}})
+
+    succeeded(world.up(where={"n": {"$gte": 20}}))
+    with world.migrator(write) as migrator:
+        succeeded(migrator.up())
+    assert sorted(d["n"] for d in world.documents("things")) == list(range(1000, 1200))
+    succeeded(world.down())
+    after = [{k: v for k, v in d.items() if k != "more"} for d in world.documents("things")]
+    assert {raw.id_of(d): d for d in map(raw.encode, after)} == before

@@ -360,6 +360,12 @@ def test_a_document_waits_for_what_it_looks_up_and_is_transformed_once() -> None
     assert found.tally.examined == 3
 
 
+def test_an_id_that_is_too_long_is_no_example_of_a_warning() -> None:
+    documents = [encode({"_id": identity, "username": "bob"}) for identity in ("x" * 100_000, "y")]
+    (warning,) = chain(LINK).run(USERS, documents).tally.warning_counts()
+    assert (warning.count, warning.examples) == (2, ("y",))
+
+
 def test_a_lookup_that_depends_on_a_lookup_is_loaded_too() -> None:
     def climb(d: Document, users: Mapping[str, Document]) -> None:
         boss = users["amy"]["boss"]
