@@ -23,6 +23,7 @@ from bson.errors import BSONError
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import JOURNAL, Put, Reader, RecordChange
+from goaime_migrate.backends.typed import reading
 from goaime_migrate.engine.journal import parts
 from goaime_migrate.errors import InvalidMigration
 from goaime_migrate.ledger import FORMAT
@@ -257,8 +258,9 @@ class Tables:
             return
         tables = {self._whole_id(lookup): table for lookup, table in self._tables.items()}
         for record in reader.find(JOURNAL, {"_id": {"$in": list(tables)}}) if tables else []:
-            documents = zstandard.decompress(record["data"], max_output_size=16 * WHOLE_BYTES)
-            tables[record["_id"]].store_whole(map(raw.decode, raw.split(documents)))
+            with reading(JOURNAL, record["_id"]):
+                documents = self._decompressor.decompress(record["data"])
+                tables[record["_id"]].store_whole(map(raw.decode, raw.split(documents)))
         self._thawed = True
 
     def load(self, reader: Reader) -> list[RecordChange]:
@@ -293,9 +295,10 @@ class Tables:
         """Take what the pass has frozen before."""
         ids = [self._record_id(table.lookup, key) for key in keys]
         for record in reader.find(JOURNAL, {"_id": {"$in": ids}}):
-            data = b"".join((record["data"], *self._rest(reader, record)))
-            key, *documents = map(raw.decode, raw.split(self._decompressor.decompress(data)))
-            table.store(key["key"], documents[0] if documents else None, committed=True)
+            with reading(JOURNAL, record["_id"]):
+                data = b"".join((record["data"], *self._rest(reader, record)))
+                key, *documents = map(raw.decode, raw.split(self._decompressor.decompress(data)))
+                table.store(key["key"], documents[0] if documents else None, committed=True)
 
     def _rest(self, reader: Reader, record: Document) -> list[bytes]:
         """What did not fit into the record of a key; as a rule everything did."""
