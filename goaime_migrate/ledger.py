@@ -27,13 +27,75 @@ from goaime_migrate.backends.base import (
     Reader,
     RecordChange,
 )
-from goaime_migrate.errors import DamagedRecord, MigrateError, NewerFormat
+from goaime_migrate.backends.typed import (
+    CLUSTER_TIME,
+    COUNT,
+    DATA,
+    FLAG,
+    MANY,
+    MOMENT,
+    NESTED,
+    SECONDS,
+    TEXT,
+    Kinds,
+    checked,
+    numbers,
+    optional,
+    reading,
+)
+from goaime_migrate.errors import MigrateError, NewerFormat
 from goaime_migrate.results import Counts, Document, State, WarningCount
 
 FORMAT = 1
 """Of every record, the journal's included: a release that changes one raises this, so that none is read in part."""
 TOOL = f"goaime-migrate {__version__}"
 _Record = TypeVar("_Record")
+_VERSION: dict[str, Kinds] = {
+    **dict.fromkeys(("_id", "name", "description", "state", "checksum"), TEXT),
+    **dict.fromkeys(("operations", "warnings"), MANY),
+    **dict.fromkeys(("documents", "error"), optional(NESTED)),
+    **dict.fromkeys(("started_at", "applied_at"), optional(MOMENT)),
+    "duration_s": SECONDS,
+    "rollback": optional(TEXT),
+    "actor": NESTED,
+}
+_OPERATION = {
+    "text": TEXT,
+    "pass": optional(TEXT),
+    "undo": optional(NESTED),
+    "started": FLAG,
+    "done": FLAG,
+}
+_WARNING = {"version": TEXT, "message": TEXT, "count": COUNT, "examples": MANY}
+_COUNTS = dict.fromkeys(("matched", "changed", "unchanged", "conflicts"), COUNT)
+_PASS: dict[str, Kinds] = {
+    **dict.fromkeys(("_id", "collection"), TEXT),
+    **dict.fromkeys(("finished", "filtered", "reverse", "committed"), FLAG),
+    **dict.fromkeys(("level", "run_from"), COUNT),
+    **dict.fromkeys(("total", "target_level"), optional(COUNT)),
+    **dict.fromkeys(("upper", "canary"), optional(DATA)),
+    **dict.fromkeys(("started_at", "run_at"), optional(MOMENT)),
+    "since": optional(CLUSTER_TIME),
+    "settled": optional(FLAG),
+    "steps": MANY,
+}
+_STEP = {"version": TEXT, "operation": COUNT, "checksum": TEXT}
+_WALK: dict[str, Kinds] = {
+    "_id": TEXT,
+    "pass": TEXT,
+    "seq": COUNT,
+    "done": FLAG,
+    "lsids": MANY,
+    "fence": COUNT,
+}
+_RANGE: dict[str, Kinds] = {
+    "number": COUNT,
+    "tally": NESTED,
+    **dict.fromkeys(("after", "upto", "cursor"), optional(DATA)),
+}
+_PLACE = {"key": optional(TEXT), "offset": COUNT, "since": optional(CLUSTER_TIME)}
+_TALLY = {"examined": COUNT, "written": COUNT, "warnings": MANY}
+_EVENT = {"at": MOMENT, "action": TEXT, "result": TEXT}
 _CI_URLS = ("CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL")
 
 
@@ -155,19 +217,33 @@ class Ledger:
 
 def read(reader: Reader) -> Ledger:
     """The ledger as it is now. Raises NewerFormat, DamagedRecord."""
-    versions = [_parsed(_version, d) for d in reader.find(VERSIONS, {}, sort=[("_id", 1)])]
-    progress = reader.find(PROGRESS, {})
-    partitions = [
-        _parsed(_examined, d) for d in progress if d.get("kind") == "partition" and d.get("walk") != "down"
+    versions = [_parsed(VERSIONS, _version, d) for d in reader.find(VERSIONS, {}, sort=[("_id", 1)])]
+    progress = [_parsed(PROGRESS, _of_known_kind, d) for d in reader.find(PROGRESS, {})]
+    passes = [_parsed(PROGRESS, pass_record, d) for d in progress if d["kind"] == "pass"]
+    steps = {p.id: len(p.steps) for p in passes}
+    walks = [
+        _parsed(PROGRESS, lambda d: _examined(d, steps), d) for d in progress if d["kind"] == "partition"
     ]
-    passes = [_parsed(pass_record, d) for d in progress if d.get("kind") == "pass"]
     ordered = sorted(versions, key=lambda r: int(r.version))
     named = {pass_id for r in versions for pass_id in r.passes}
     left = [
         p for p in passes if p.target_level != 0 or p.id in named
     ]  # others are taken back and to be forgotten
-    found = [_with_progress(reader, p, partitions) for p in left]
-    return Ledger({r.version: r for r in ordered}, {p.id: p for p in found})
+    found = [_with_progress(reader, p, [w for w in walks if w is not None]) for p in left]
+    book = Ledger({r.version: r for r in ordered}, {p.id: p for p in found})
+    for record in found:
+        with reading(PROGRESS, record.id):
+            _check_steps(book, record)
+    return book
+
+
+def _check_steps(book: Ledger, record: PassRecord) -> None:
+    """Every step of a pass is an operation of a version, unless that was dropped."""
+    for version, index, _ in record.steps:
+        if version in book.versions and index >= len(book.versions[version].operations):
+            raise ValueError(f"{version} has no operation {index}")
+    if not record.steps or max(record.level, record.target_level or 0) > len(record.steps):
+        raise ValueError(f"{len(record.steps)} steps, level {record.level}, to {record.target_level}")
 
 
 def _with_progress(
@@ -188,12 +264,32 @@ def journaled(reader: Reader, pass_id: str) -> bool:
     return bool(reader.find(JOURNAL, segments, limit=1, fields=["_id"]))
 
 
-def _examined(document: Document) -> tuple[str, int, int]:
-    """A partition's pass, how many batches it has committed, and how many documents it has examined."""
-    return document["pass"], document["seq"], document["tally"]["examined"]
+def _of_known_kind(document: Document) -> Document:
+    if document["kind"] not in ("pass", "partition"):
+        raise ValueError(f"kind is {document['kind']!r:.100}")
+    return document
 
 
-def _parsed(parse: Callable[[Document], _Record], document: Document) -> _Record:
+def _examined(document: Document, steps: Mapping[str, int]) -> tuple[str, int, int] | None:
+    """A partition's pass, how many batches it has committed, and how many documents it has examined.
+
+    None for the way down.
+    """
+    checked(document, _WALK)
+    for session in document["lsids"]:
+        checked(session, {})
+    if document["walk"] == "down":
+        checked(document, _PLACE)
+        return None
+    tally = checked(checked(document, _RANGE)["tally"], _TALLY)
+    for name in ("changed", "conflicts"):
+        numbers(tally[name], steps.get(document["pass"]))
+    for warning in tally["warnings"]:
+        checked(warning, _WARNING)
+    return document["pass"], document["seq"], tally["examined"]
+
+
+def _parsed(collection: str, parse: Callable[[Document], _Record], document: Document) -> _Record:
     """A record as a value. Raises NewerFormat, DamagedRecord."""
     newer = document.get("format", 0)
     if isinstance(newer, int) and newer > FORMAT:
@@ -201,29 +297,28 @@ def _parsed(parse: Callable[[Document], _Record], document: Document) -> _Record
             f"the record {document['_id']!r} has format {document['format']}; {TOOL} knows up to {FORMAT}",
             hint="upgrade: pip install --upgrade goaime-migrate",
         )
-    try:
+    with reading(collection, document.get("_id")):
         return parse(document)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DamagedRecord(
-            f"the record {document.get('_id')!r} is not one that this tool has written: {type(error).__name__} {error}",
-            hint="restore the schema_versions collections from a backup",
-        ) from error
 
 
 def history(reader: Reader) -> tuple[results.HistoryEntry, ...]:
-    """The log, oldest first."""
-    return tuple(
-        results.HistoryEntry(
-            at=_utc(d["at"]) or datetime.fromtimestamp(0, UTC),
-            version=d.get("version"),
-            action=d["action"],
-            result=d["result"],
-            duration_s=d.get("duration_s"),
-            who=d.get("who", ""),
-            host=d.get("host", ""),
-            tool=d.get("tool", ""),
-        )
-        for d in reader.find(LOG, {}, sort=[("at", 1), ("_id", 1)])
+    """The log, oldest first. Raises DamagedRecord."""
+    return tuple(_parsed(LOG, _event, d) for d in reader.find(LOG, {}, sort=[("at", 1), ("_id", 1)]))
+
+
+def _event(document: Document) -> results.HistoryEntry:
+    d = {"version": None, "duration_s": None, "who": "", "host": "", "tool": "", **document}
+    checked(d, _EVENT | dict.fromkeys(("who", "host", "tool"), TEXT))
+    checked(d, {"version": optional(TEXT), "duration_s": optional(SECONDS)})
+    return results.HistoryEntry(
+        at=d["at"].replace(tzinfo=UTC),
+        version=d["version"],
+        action=d["action"],
+        result=d["result"],
+        duration_s=d["duration_s"],
+        who=d["who"],
+        host=d["host"],
+        tool=d["tool"],
     )
 
 
@@ -365,8 +460,10 @@ def actor(owner: Owner) -> Document:
 
 
 def _version(document: Document) -> VersionRecord:
-    int(document["_id"])
-    counts = document.get("documents")
+    int(checked(document, _VERSION)["_id"])
+    if document["state"] == State.PENDING:
+        raise ValueError("a version that is pending has no record")
+    counts = document["documents"]
     return VersionRecord(
         version=document["_id"],
         name=document["name"],
@@ -375,11 +472,12 @@ def _version(document: Document) -> VersionRecord:
         checksum=document["checksum"],
         operations=tuple(
             OperationRecord(o["text"], o["pass"], o["undo"], o["started"], o["done"])
-            for o in document["operations"]
+            for o in (checked(each, _OPERATION) for each in document["operations"])
         ),
-        documents=None if counts is None else Counts(**counts),
+        documents=None if counts is None else Counts(**checked(counts, _COUNTS)),
         warnings=tuple(
-            WarningCount(**(w | {"examples": tuple(w["examples"])})) for w in document["warnings"]
+            WarningCount(**(checked(w, _WARNING) | {"examples": tuple(w["examples"])}))
+            for w in document["warnings"]
         ),
         started_at=_utc(document["started_at"]),
         applied_at=_utc(document["applied_at"]),
@@ -392,10 +490,13 @@ def _version(document: Document) -> VersionRecord:
 
 def pass_record(document: Document) -> PassRecord:
     """A pass from what `put_pass` stores."""
+    steps = [checked(step, _STEP) for step in checked(document, _PASS)["steps"]]
+    for step in steps:
+        int(step["version"])
     return PassRecord(
         id=document["_id"],
         collection=document["collection"],
-        steps=tuple((s["version"], s["operation"], s["checksum"]) for s in document["steps"]),
+        steps=tuple((s["version"], s["operation"], s["checksum"]) for s in steps),
         level=document["level"],
         finished=document["finished"],
         settled=document["settled"],
@@ -410,7 +511,7 @@ def pass_record(document: Document) -> PassRecord:
         run_at=_utc(document["run_at"]),
         run_from=document["run_from"],
         target_level=document["target_level"],
-        bounds=tuple(map(bytes, document.get("bounds", ()))),
+        bounds=tuple(checked({"bound": b}, {"bound": DATA})["bound"] for b in document.get("bounds", ())),
     )
 
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from goaime_migrate import ledger as records
-from goaime_migrate.backends.base import PROGRESS, Backend, Delete, RecordChange
+from goaime_migrate.backends.base import PROGRESS, VERSIONS, Backend, Delete, RecordChange
+from goaime_migrate.backends.typed import reading
 from goaime_migrate.engine import journal
 from goaime_migrate.engine import up as walking
 from goaime_migrate.engine.chain import Chain
@@ -94,12 +95,15 @@ class Reverter:
         self._runner.emit(StageStarted("down", (version,), f"undo: {operation.text}", None))
         self._runner.lease.renew()
         undo = operation.undo or {"kind": "nothing"}
-        if undo["kind"] == "function":
-            function = self._book.migrations[version].operations[index]
-            assert isinstance(function, RunFunctions)
+        if undo.get("kind") == "function":
+            with reading(VERSIONS, version):
+                function = self._book.migrations[version].operations[index]
+                if not isinstance(function, RunFunctions):
+                    raise TypeError(f"operation {index} is no function")
             function.revert(self._runner.backend)
         else:
-            revert(self._runner.backend, undo)
+            with reading(VERSIONS, version):
+                revert(self._runner.backend, undo)
         seconds = self._book.seconds
         self._runner.emit(StageFinished("down", (version,), f"undo: {operation.text}", 0, 0, seconds))
 

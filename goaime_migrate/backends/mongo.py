@@ -42,6 +42,7 @@ from goaime_migrate.backends.base import (
 )
 from goaime_migrate.backends.faults import translated
 from goaime_migrate.backends.reader import MongoReader
+from goaime_migrate.backends.typed import COUNT, MOMENT, TEXT, Kinds, checked, optional, reading
 from goaime_migrate.results import Document
 
 _LOCK_ID = "lock"
@@ -49,6 +50,11 @@ _CLAIM_MS = 1_000
 _CONFIRMED_S = 30.0
 """How long a claim waits for a majority of the members."""
 _TIME_LIMIT_EXCEEDED = 50
+_LEASE: dict[str, Kinds] = {
+    **dict.fromkeys(("run", "who", "host", "boot", "started"), TEXT),
+    **dict.fromkeys(("pid", "fence"), COUNT),
+    **dict.fromkeys(("acquired_at", "expires_at"), optional(MOMENT)),
+}
 _OPEN_S = 180.0
 """How long a transaction that a dead run has left open is waited for; the server ends it after a minute or two."""
 _SLOW_S = 2.0
@@ -185,6 +191,8 @@ class MongoBackend(MongoReader):
 
     def try_lease(self, owner: Owner, ttl_s: float, *, dead: LeaseRecord | None = None) -> LeaseRecord:
         with translated():
+            for record in self._db[LOCK].find({"_id": _LOCK_ID}):
+                _lease(record)
             self._end_transactions_of_former_owner(dead)
             lease = self._claim(owner, ttl_s, dead)
             if lease.owner.run == owner.run:
@@ -400,21 +408,18 @@ def _claim(
 
 
 def _lease(record: Document) -> LeaseRecord:
-    owner = Owner(
-        record.get("run", ""),
-        record.get("who", ""),
-        record.get("host", ""),
-        record.get("pid", 0),
-        record.get("boot", ""),
-        record.get("started", ""),
-    )
-    return LeaseRecord(
-        owner,
-        record.get("fence", 0),
-        _utc(record.get("acquired_at")),
-        _utc(record.get("expires_at")),
-        bool(record.get("live", True)),
-    )
+    """The lease from its record. Raises DamagedRecord."""
+    with reading(LOCK, record.get("_id")):
+        absent: Document = {name: "" if str in kinds else None for name, kinds in _LEASE.items()}
+        known = checked({**absent, "pid": 0, "fence": 0, "live": True, **record}, _LEASE)
+        names = ("run", "who", "host", "pid", "boot", "started")
+        return LeaseRecord(
+            Owner(*(known[name] for name in names)),
+            known["fence"],
+            _utc(known["acquired_at"]),
+            _utc(known["expires_at"]),
+            bool(known["live"]),
+        )
 
 
 def _utc(moment: datetime | None) -> datetime | None:

@@ -25,6 +25,8 @@ _TYPES = frozenset((*range(0x01, 0x14), 0x7F, 0xFF))
 """What stands before an element's name."""
 _ZERO_TIMESTAMP = re.compile(rb"\x11[^\x00]+\x00{9}")
 _INDEX_NAME = re.compile(r"index: (\S+) dup key")
+_NAMED_TWICE = 7693400
+"""An update by a pipeline meets a document that has the field which it sets twice."""
 _BSON_TOO_LARGE = (TOO_LARGE, 17419, 17420)
 
 
@@ -223,6 +225,12 @@ def rejected(problem: Document, chunk: Sequence[Write]) -> Exception:
     if code in _BSON_TOO_LARGE:
         return errors.ResultTooLarge(
             f"the result is too large: {text}", id=identity, hint=f"shorten it, {again}"
+        )
+    if code == _NAMED_TWICE:
+        return errors.Unrepresentable(
+            f"the document would have to change, but it has the same key twice: {text}",
+            id=identity,
+            hint="mend this document by hand, then: goaime-migrate up",
         )
     if code in (112, 251) or code is None:
         return OperationFailure(text, code, {"errorLabels": ["TransientTransactionError"], **problem})

@@ -16,6 +16,7 @@ from bson import Timestamp
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import TAIL, Delete
 from goaime_migrate.backends.feed import CollectionGone, Feed, HistoryLost
+from goaime_migrate.backends.typed import NESTED, checked, optional, reading
 from goaime_migrate.engine.runner import Runner
 from goaime_migrate.errors import CollectionChanged, MigrateError
 from goaime_migrate.ledger import FORMAT
@@ -122,8 +123,13 @@ def started(
     if since is None:
         return None
     stored = runner.backend.find(TAIL, {"pass": walk}, sort=[("at", 1)])
-    left_over = [identity for record in stored for identity in raw.split(record["ids"])]
-    feed = runner.backend.feed(collection, since, stored[-1]["token"] if stored else None, sessions)
+    left_over: list[bytes] = []
+    token: Document | None = None
+    for record in stored:
+        with reading(TAIL, record["_id"]):
+            left_over += raw.split(record["ids"])
+            token = checked(record, {"token": optional(NESTED)})["token"]
+    feed = runner.backend.feed(collection, since, token, sessions)
     if feed is None:
         return None
     collector = Collector(feed, runner.lease, walk, since, left_over)

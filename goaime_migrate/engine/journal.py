@@ -18,21 +18,24 @@ from enum import StrEnum
 from functools import cached_property, lru_cache
 from typing import Any
 
-import zstandard
 from bson import Binary
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import JOURNAL, Backend, Changes, Delete, Put, Reader, RecordChange
+from goaime_migrate.backends.typed import COUNT, DATA, TEXT, Kinds, checked, optional, reading
+from goaime_migrate.engine.packing import packed, unpacked
 from goaime_migrate.errors import NewerFormat
 from goaime_migrate.ledger import FORMAT
 from goaime_migrate.results import Document
 
-PART = 8 * 1024 * 1024
-"""Compressed bytes in one record."""
 HASH = 16
 """Bytes of a hash."""
-_LEVEL = 1
 _PORTION = 500
+_HEAD: dict[str, Kinds] = {
+    **dict.fromkeys(("pass", "kind"), TEXT),
+    **dict.fromkeys(("partition", "seq", "level", "documents", "parts"), COUNT),
+    **dict.fromkeys(("after", "upto"), optional(DATA)),
+}
 
 
 class Kind(StrEnum):
@@ -113,8 +116,7 @@ class Segment:
 
     def records(self) -> list[Document]:
         """The segment as it is stored."""
-        payload = zstandard.ZstdCompressor(level=_LEVEL).compress(self._payload())
-        cut = parts(payload)
+        cut = packed(self._payload())
         head: Document = {
             "_id": f"{self.key}000",
             "format": FORMAT,
@@ -157,11 +159,6 @@ class Segment:
         )
 
 
-def parts(payload: bytes) -> list[Binary]:
-    """What is to be stored, cut into pieces that records can hold; never none."""
-    return [Binary(payload[i : i + PART]) for i in range(0, len(payload) or 1, PART)]
-
-
 def _stored(name: str) -> str | bytes:
     """A field name as it is stored: as bytes where it is not UTF-8."""
     try:
@@ -189,11 +186,12 @@ def keys(reader: Reader, pass_id: str, kind: Kind) -> list[str]:
 
 def count(reader: Reader, pass_id: str) -> int:
     """How many documents the journal of a pass holds."""
-    return sum(
-        record.get("documents", 0)
-        for kind in (Kind.CANARY, Kind.SCAN, Kind.TAIL)
-        for record in reader.find(JOURNAL, of_kind(pass_id, kind), fields=["documents"])
-    )
+    total = 0
+    for kind in (Kind.CANARY, Kind.SCAN, Kind.TAIL):
+        for record in reader.find(JOURNAL, of_kind(pass_id, kind), fields=["documents"]):
+            with reading(JOURNAL, record["_id"]):
+                total += checked({"documents": 0, **record}, {"documents": COUNT})["documents"]
+    return total
 
 
 def entries_of(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> dict[bytes, Entry]:
@@ -241,27 +239,33 @@ def _between(prefix: str) -> dict[str, Any]:
 
 def _assembled(records: Sequence[Document]) -> Segment:
     head = records[0]
-    if head["format"] > FORMAT:
-        raise NewerFormat(
-            f"the journal of {head['pass']} has format {head['format']}; this release knows up to {FORMAT}",
-            hint="upgrade: pip install --upgrade goaime-migrate",
+    with reading(JOURNAL, head["_id"]):
+        if checked(head, {"format": COUNT})["format"] > FORMAT:
+            raise NewerFormat(
+                f"the journal of {head['pass']} has format {head['format']}; this release knows up to {FORMAT}",
+                hint="upgrade: pip install --upgrade goaime-migrate",
+            )
+        checked(head, _HEAD)
+        if len(records) != head["parts"]:
+            raise ValueError(f"{len(records)} parts of {head['parts']} are there")
+        body = raw.decode(unpacked([checked(record, {"data": DATA})["data"] for record in records]))
+        before = raw.split(body["before"])
+        after = _hashes(body["hashes"])
+        parts = zip(before, after, _fields(body), map(bool, body["partial"]), strict=True)
+        entries = tuple(Entry(*each) for each in parts)
+        if len(entries) != head["documents"]:
+            raise ValueError(f"{len(entries)} documents of {head['documents']} are there")
+        return Segment(
+            head["pass"],
+            Kind(head["kind"]),
+            head["partition"],
+            head["seq"],
+            _maybe(head["after"]),
+            _maybe(head["upto"]),
+            entries,
+            tuple(raw.split(body["unchanged"])),
+            head["level"],
         )
-    payload = b"".join(record["data"] for record in records)
-    body = raw.decode(zstandard.ZstdDecompressor().decompress(payload, max_output_size=0))
-    before = list(raw.split(body["before"]))
-    after = _hashes(body["hashes"])
-    entries = tuple(map(Entry, before, after, _fields(body), map(bool, body["partial"])))
-    return Segment(
-        head["pass"],
-        Kind(head["kind"]),
-        head["partition"],
-        head["seq"],
-        _maybe(head["after"]),
-        _maybe(head["upto"]),
-        entries,
-        tuple(raw.split(body["unchanged"])),
-        head["level"],
-    )
 
 
 def _fields(body: Document) -> Iterator[dict[str, bytes | None]]:

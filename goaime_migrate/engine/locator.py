@@ -9,8 +9,10 @@ from typing import Any
 
 from goaime_migrate.backends.base import JOURNAL, Reader
 from goaime_migrate.backends.ordering import id_key
+from goaime_migrate.backends.typed import DATA, checked, optional, reading
 from goaime_migrate.engine import journal
 from goaime_migrate.engine.journal import Entry, Kind
+from goaime_migrate.results import Document
 
 
 @dataclass
@@ -27,7 +29,7 @@ class Locator:
     def __init__(self, reader: Reader, pass_id: str) -> None:
         self._reader = reader
         heads = [
-            head
+            _checked(head)
             for head in reader.find(
                 JOURNAL, journal.of_kind(pass_id, Kind.SCAN), sort=[("_id", 1)], fields=["upto"]
             )
@@ -52,3 +54,8 @@ class Locator:
                 known.entries.update((e.id, e) for e in segment.entries if e.id in wanted)
                 known.unchanged.update(wanted.intersection(segment.unchanged))
         return known
+
+
+def _checked(head: Document) -> Document:
+    with reading(JOURNAL, head["_id"]):
+        return checked(head, {"upto": optional(DATA)})

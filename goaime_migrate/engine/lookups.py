@@ -17,13 +17,13 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-import zstandard
-from bson import Binary, Code, Decimal128, ObjectId, Regex
+from bson import Code, Decimal128, ObjectId, Regex
 from bson.errors import BSONError
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import JOURNAL, Put, Reader, RecordChange
-from goaime_migrate.engine.journal import parts
+from goaime_migrate.backends.typed import reading
+from goaime_migrate.engine.packing import packed, unpacked
 from goaime_migrate.errors import InvalidMigration
 from goaime_migrate.ledger import FORMAT
 from goaime_migrate.results import Document
@@ -208,8 +208,6 @@ class Tables:
         """Keys that were asked for in vain since this list was last cleared."""
         self._tables = {lookup: Table(lookup, self.misses) for lookup in lookups}
         self._thawed = not freeze
-        self._compressor = zstandard.ZstdCompressor(level=1)
-        self._decompressor = zstandard.ZstdDecompressor()
 
     def __getitem__(self, lookup: Lookup) -> Table:
         return self._tables[lookup]
@@ -239,13 +237,14 @@ class Tables:
         return changes
 
     def _whole_record(self, lookup: Lookup, documents: Sequence[bytes]) -> Document:
+        (data,) = packed(b"".join(documents))  # no more than WHOLE_BYTES
         return {
             "_id": self._whole_id(lookup),
             "format": FORMAT,
             "pass": self._pass,
             "kind": "lookup",
             "table": lookup.label,
-            "data": Binary(zstandard.compress(b"".join(documents), level=1)),
+            "data": data,
         }
 
     def _whole_id(self, lookup: Lookup) -> str:
@@ -257,8 +256,9 @@ class Tables:
             return
         tables = {self._whole_id(lookup): table for lookup, table in self._tables.items()}
         for record in reader.find(JOURNAL, {"_id": {"$in": list(tables)}}) if tables else []:
-            documents = zstandard.decompress(record["data"], max_output_size=16 * WHOLE_BYTES)
-            tables[record["_id"]].store_whole(map(raw.decode, raw.split(documents)))
+            with reading(JOURNAL, record["_id"]):
+                documents = unpacked([record["data"]])
+                tables[record["_id"]].store_whole(map(raw.decode, raw.split(documents)))
         self._thawed = True
 
     def load(self, reader: Reader) -> list[RecordChange]:
@@ -293,9 +293,10 @@ class Tables:
         """Take what the pass has frozen before."""
         ids = [self._record_id(table.lookup, key) for key in keys]
         for record in reader.find(JOURNAL, {"_id": {"$in": ids}}):
-            data = b"".join((record["data"], *self._rest(reader, record)))
-            key, *documents = map(raw.decode, raw.split(self._decompressor.decompress(data)))
-            table.store(key["key"], documents[0] if documents else None, committed=True)
+            with reading(JOURNAL, record["_id"]):
+                data = unpacked([record["data"], *self._rest(reader, record)])
+                key, *documents = map(raw.decode, raw.split(data))
+                table.store(key["key"], documents[0] if documents else None, committed=True)
 
     def _rest(self, reader: Reader, record: Document) -> list[bytes]:
         """What did not fit into the record of a key; as a rule everything did."""
@@ -308,7 +309,7 @@ class Tables:
     def _records(self, lookup: Lookup, key: Any, document: Document | None) -> list[Document]:
         """The copy of one document, compressed: it may be as large as a record can be, with its key larger."""
         whole = raw.encode({"key": key}) + (b"" if document is None else raw.encode(document))
-        first, *rest = parts(self._compressor.compress(whole))
+        first, *rest = packed(whole)
         identity = self._record_id(lookup, key)
         head = {
             "_id": identity,

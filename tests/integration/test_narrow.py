@@ -204,6 +204,17 @@ def test_a_field_that_is_written_without_being_declared_stops_the_run(world: Wor
     assert (result.error.id, result.error.field) == (1250, "other")
 
 
+def test_a_document_that_has_a_declared_field_twice_stops_the_run(world: World) -> None:
+    world.insert("c", [raw.join([element("_id", 95), element("n", 1), element("z", 1), element("n", 2)])])
+    world.write("0001_set.py", PIPELINE)
+    before = world.raws("c")
+    result = world.up()
+    assert isinstance(result.error, errors.Unrepresentable)
+    assert result.error.id == 95
+    succeeded(world.down("base"))
+    assert world.raws("c") == before
+
+
 def test_the_application_keeps_its_own_changes(world: World) -> None:
     world.write("0001_link.py", TRANSFORM.format(more=""))
     succeeded(world.up())
