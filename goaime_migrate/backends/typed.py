@@ -15,7 +15,6 @@ from typing import Any
 
 from bson import Timestamp
 from bson.errors import BSONError
-from zstandard import ZstdError
 
 from goaime_migrate.errors import DamagedRecord
 from goaime_migrate.results import Document
@@ -34,7 +33,6 @@ _WRONG = (
     RuntimeError,
     TypeError,
     ValueError,
-    ZstdError,
     struct.error,
 )
 

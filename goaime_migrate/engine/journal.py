@@ -168,6 +168,14 @@ def parts(payload: bytes) -> list[Binary]:
     return [Binary(payload[i : i + PART]) for i in range(0, len(payload) or 1, PART)]
 
 
+def decompressed(data: bytes) -> bytes:
+    """What was compressed in one piece. Raises ValueError where it is cut or something else."""
+    try:
+        return zstandard.ZstdDecompressor().decompress(data)
+    except zstandard.ZstdError as error:
+        raise ValueError(str(error)) from error
+
+
 def _stored(name: str) -> str | bytes:
     """A field name as it is stored: as bytes where it is not UTF-8."""
     try:
@@ -258,7 +266,7 @@ def _assembled(records: Sequence[Document]) -> Segment:
         if len(records) != head["parts"]:
             raise ValueError(f"{len(records)} parts of {head['parts']} are there")
         payload = b"".join(checked(record, {"data": DATA})["data"] for record in records)
-        body = raw.decode(zstandard.ZstdDecompressor().decompress(payload, max_output_size=0))
+        body = raw.decode(decompressed(payload))
         before = raw.split(body["before"])
         after = _hashes(body["hashes"])
         parts = zip(before, after, _fields(body), map(bool, body["partial"]), strict=True)

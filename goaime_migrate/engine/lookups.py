@@ -24,7 +24,7 @@ from bson.errors import BSONError
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import JOURNAL, Put, Reader, RecordChange
 from goaime_migrate.backends.typed import reading
-from goaime_migrate.engine.journal import parts
+from goaime_migrate.engine.journal import decompressed, parts
 from goaime_migrate.errors import InvalidMigration
 from goaime_migrate.ledger import FORMAT
 from goaime_migrate.results import Document
@@ -210,7 +210,6 @@ class Tables:
         self._tables = {lookup: Table(lookup, self.misses) for lookup in lookups}
         self._thawed = not freeze
         self._compressor = zstandard.ZstdCompressor(level=1)
-        self._decompressor = zstandard.ZstdDecompressor()
 
     def __getitem__(self, lookup: Lookup) -> Table:
         return self._tables[lookup]
@@ -259,7 +258,7 @@ class Tables:
         tables = {self._whole_id(lookup): table for lookup, table in self._tables.items()}
         for record in reader.find(JOURNAL, {"_id": {"$in": list(tables)}}) if tables else []:
             with reading(JOURNAL, record["_id"]):
-                documents = self._decompressor.decompress(record["data"])
+                documents = decompressed(record["data"])
                 tables[record["_id"]].store_whole(map(raw.decode, raw.split(documents)))
         self._thawed = True
 
@@ -297,7 +296,7 @@ class Tables:
         for record in reader.find(JOURNAL, {"_id": {"$in": ids}}):
             with reading(JOURNAL, record["_id"]):
                 data = b"".join((record["data"], *self._rest(reader, record)))
-                key, *documents = map(raw.decode, raw.split(self._decompressor.decompress(data)))
+                key, *documents = map(raw.decode, raw.split(decompressed(data)))
                 table.store(key["key"], documents[0] if documents else None, committed=True)
 
     def _rest(self, reader: Reader, record: Document) -> list[bytes]:
