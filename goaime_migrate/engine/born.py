@@ -5,17 +5,17 @@ They have no before-image. Where the transform has a `reverse=` they are taken b
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import PROGRESS, Changes, Collision, GuardFailed, Move, Reader
-from goaime_migrate.engine import journal, reconcile
+from goaime_migrate.engine import journal, pacing, reconcile
 from goaime_migrate.engine.chain import Chain
 from goaime_migrate.engine.journal import Entry, Kind, Segment
 from goaime_migrate.engine.reconcile import Forward
 from goaime_migrate.engine.runner import Runner
+from goaime_migrate.errors import Contended
 from goaime_migrate.ledger import PassRecord
 
 _BATCH = 500
@@ -90,6 +90,7 @@ class Reversal:
 
     def _batch(self, ids: list[bytes], segment: Segment | None = None) -> int:
         missed: Sequence[bytes] = ()
+        tries = 0
         while True:
             self.runner.check()
             new = Segment(self.record.id, Kind.BORN, 0, self.seq + 1, level=self.target)
@@ -100,12 +101,25 @@ class Reversal:
                 if self.runner.partition(self.progress)["seq"] == self.seq:
                     raise self.runner.fenced() from None
                 missed = ()
-            except Collision:
-                time.sleep(0.1)
+            except Collision as error:
+                if len(ids) > 1:
+                    half = len(ids) // 2
+                    return self._batch(ids[:half]) + self._batch(ids[half:])
+                tries += 1
+                if tries >= pacing.PATIENCE:
+                    raise self._contended(ids[0], error) from error
                 continue
             if not missed:
                 self.seq += 1
                 return attempt.documents
+
+    def _contended(self, identity: bytes, error: Collision) -> Contended:
+        return Contended(
+            f"the application keeps writing the same document: {error}",
+            version=self.record.versions[-1],
+            id=raw.id_value(identity),
+            hint="try again at a quieter moment: goaime-migrate down",
+        )
 
 
 class _Attempt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, count
 from typing import Any
 
 from goaime_migrate.backends.base import Backend
@@ -73,7 +74,8 @@ class DropCollection(StateOperation):
     def prepare(self, backend: Backend, version: str) -> Document:
         if self.name not in backend.collections():
             return {"kind": "nothing"}
-        return {"kind": "rename_collection", "old": f"{ASIDE}.{version}.{self.name}", "new": self.name}
+        aside = _free(backend, f"{ASIDE}.{version}.{self.name}")
+        return {"kind": "rename_collection", "old": aside, "new": self.name}
 
     def apply(self, backend: Backend, undo: Document) -> None:
         if undo["kind"] != "nothing":
@@ -91,9 +93,16 @@ def _undo_create(backend: Backend, undo: Document) -> None:
     if undo["name"] not in backend.collections():
         return
     if backend.count(undo["name"], {}, limit=1):
-        _rename(backend, undo["name"], undo["aside"])
+        _rename(backend, undo["name"], _free(backend, undo["aside"]))
     else:
         backend.drop_collection(undo["name"])
+
+
+def _free(backend: Backend, name: str) -> str:
+    """The name, or one like it that no collection has."""
+    there = backend.collections()
+    others = (f"{name}.{number}" for number in count(2))
+    return next(each for each in chain([name], others) if each not in there)
 
 
 def _rename(backend: Backend, old: str, new: str) -> None:

@@ -163,6 +163,18 @@ def test_what_a_dump_cannot_do_is_said_with_a_way_out(numbers: World) -> None:
     assert numbers.states() == ["pending"]
 
 
+@two
+def test_a_function_without_a_way_back_that_was_only_stamped_can_be_unstamped(numbers: World) -> None:
+    before = numbers.raws("c")
+    numbers.write("0001_plain.py", "def up(db): db.c.drop()\n")
+    with numbers.migrator() as migrator:
+        assert migrator.stamp("head").recorded == ("0001",)
+    assert numbers.states() == ["applied"]
+    assert succeeded(numbers.down()).versions == ("0001",)
+    assert numbers.states() == ["pending"]
+    assert numbers.raws("c") == before
+
+
 # --- verify(db) ------------------------------------------------------------------------------------------------
 
 CHECKED = """

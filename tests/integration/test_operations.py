@@ -363,6 +363,30 @@ def test_a_dropped_collection_is_kept_aside_and_comes_back(shop: World) -> None:
 
 
 @two
+def test_a_name_may_be_dropped_more_than_once_in_one_version(shop: World) -> None:
+    _, after = there_and_back(
+        shop, 'DropCollection("c")', 'CreateCollection("c")', 'CreateIndex("c", "n")', 'DropCollection("c")'
+    )
+    assert "c" not in after[1]
+    assert len(after[0]["schema_versions_aside.0002.c"]) == 4
+
+
+@two
+def test_what_is_kept_aside_of_a_collection_that_was_dropped_and_made_again_is_neither_lost_nor_in_the_way(
+    shop: World,
+) -> None:
+    before = shop.raws("c")
+    operations(shop, 'DropCollection("c")', 'CreateCollection("c")')
+    for identity in ("first", "second"):
+        succeeded(shop.up())
+        shop.insert("c", [{"_id": identity}])
+        succeeded(shop.down())
+        assert shop.raws("c") == before
+    aside = [name for name in shop.catalogue() if name.startswith("schema_versions_aside")]
+    assert sorted(d["_id"] for name in aside for d in shop.documents(name)) == ["first", "second"]
+
+
+@two
 def test_a_collection_that_is_not_there_is_dropped_without_a_word(shop: World) -> None:
     there_and_back(shop, 'DropCollection("nothing")')
 

@@ -9,6 +9,8 @@ from bson import encode
 
 from goaime_migrate import errors, reverter
 from goaime_migrate.backends import feed, raw
+from goaime_migrate.backends.base import Changes, Collision, Reader
+from goaime_migrate.engine import born
 from goaime_migrate.events import BatchCommitted, Event
 from goaime_migrate.results import Conflict, Direction, OnConflict
 from tests.conftest import EMBEDDED
@@ -472,3 +474,31 @@ def test_what_down_restores_passes_by_validators(numbers: World) -> None:
         client[numbers.database].command("collMod", "c", validator={"new": {"$exists": True}})
     succeeded(numbers.down())
     assert numbers.raws("c") == before
+
+
+@one_server
+def test_a_document_that_collides_for_ever_ends_a_reversal_and_is_named(
+    numbers: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = numbers.raws("c")
+    numbers.write("0001_reshape.py", SOURCE.format(options=", reverse=back"))
+    succeeded(numbers.up())
+    numbers.insert("c", [{"_id": i, "n": 1000 + i, "new": "made"} for i in range(100, 103)])
+    work = born._Attempt.work
+
+    def collide(attempt: born._Attempt, reader: Reader) -> Changes:
+        changes = work(attempt, reader)
+        if any(raw.id_value(write.id) == 101 for write in changes.writes):
+            raise Collision("on and on")
+        return changes
+
+    with monkeypatch.context() as colliding:
+        colliding.setattr(born._Attempt, "work", collide)
+        error = numbers.down().error
+    assert isinstance(error, errors.Contended)
+    assert (error.id, error.version) == (101, "0001")
+    assert [by_id(numbers)[i]["n"] for i in (100, 101, 102)] == [100, 1101, 1102]
+
+    succeeded(numbers.down())
+    assert {d: numbers.raws("c")[d] for d in before} == before
+    assert [by_id(numbers)[i]["n"] for i in (100, 101, 102)] == [100, 101, 102]
