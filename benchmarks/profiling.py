@@ -110,7 +110,7 @@ CATEGORIES = (
     ("decode", "backends.raw", "decode"),
     ("encode", "backends.raw", "encode"),
     ("transforms and lookups", "engine.chain", "apply"),
-    ("promises", "engine.chain", "_keeps_promises"),
+    ("promises", "engine.chain", "keeps_promises"),
     ("journal: hashes", "engine.journal", "Entry.of"),
     ("journal: compression", "engine.journal", "Segment.puts"),
     ("building the commands", "backends.updates", "replace"),

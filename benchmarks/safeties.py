@@ -161,7 +161,7 @@ TAIL = Safety(
         Part("engine.tail", "Tail.finish", _returning(None)),
     ),
 )
-CHECKS = Safety("checks", "model= and check=", (Part("engine.chain", "_keeps_promises", _returning(True)),))
+CHECKS = Safety("checks", "model= and check=", (Part("engine.chain", "keeps_promises", _returning(True)),))
 PROBE = Safety("probe", "the probe of the first documents", (Part("engine.up", "_probed", _returning(True)),))
 EACH = (JOURNAL, CURSOR, TRANSACTION, MAJORITY, TAIL, CHECKS, PROBE)
 ALL = Safety("all", "all of these", tuple(part for safety in EACH for part in safety.parts))

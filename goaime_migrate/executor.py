@@ -19,10 +19,10 @@ from goaime_migrate import ledger as records
 from goaime_migrate.backends.base import PROGRESS, Delete, Filter, RecordChange
 from goaime_migrate.engine import partitions
 from goaime_migrate.engine import up as walking
-from goaime_migrate.engine.chain import Step
 from goaime_migrate.engine.collector import forget
 from goaime_migrate.engine.crew import Crew
 from goaime_migrate.engine.runner import Runner
+from goaime_migrate.engine.step import Step
 from goaime_migrate.engine.tally import Tally
 from goaime_migrate.errors import (
     LeaseLost,

@@ -7,9 +7,9 @@ from typing import Any
 
 from goaime_migrate.backends.base import Backend
 from goaime_migrate.engine import restore
-from goaime_migrate.engine.chain import Step
 from goaime_migrate.engine.judge import Outcome
 from goaime_migrate.engine.preview import Preview, Unfinished, preview
+from goaime_migrate.engine.step import Step
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration, Operation

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from goaime_migrate import ledger as records
 from goaime_migrate.backends.base import PROGRESS, Backend, RecordChange
 from goaime_migrate.engine import journal
-from goaime_migrate.engine.chain import Step
 from goaime_migrate.engine.collector import forget
 from goaime_migrate.engine.crew import SourceFile
 from goaime_migrate.engine.runner import Runner
+from goaime_migrate.engine.step import Step
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord, VersionRecord
 from goaime_migrate.migration import Migration

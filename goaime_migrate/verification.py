@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from goaime_migrate.backends.base import Backend
 from goaime_migrate.engine import audit
-from goaime_migrate.engine.chain import Step
+from goaime_migrate.engine.step import Step
 from goaime_migrate.errors import LoadFailed
 from goaime_migrate.ledger import Ledger
 from goaime_migrate.migration import Migration

@@ -15,11 +15,12 @@ from bson.errors import BSONError
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import Backend, Reader
 from goaime_migrate.engine import journal
-from goaime_migrate.engine.chain import Step, broken_promises, without_collection
+from goaime_migrate.engine.chain import without_collection
 from goaime_migrate.engine.journal import Kind
 from goaime_migrate.engine.lookups import Tables
 from goaime_migrate.engine.scan import batches
 from goaime_migrate.engine.sieve import Sieve, sieve
+from goaime_migrate.engine.step import Step, broken_promises
 from goaime_migrate.results import Document, VerifyFailure
 
 MOST = 1_000

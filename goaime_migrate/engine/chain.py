@@ -3,71 +3,31 @@
 from __future__ import annotations
 
 import gc
-import re
-import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from bson.errors import BSONError
-from pydantic import BaseModel, ValidationError
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import Filter, Reader, RecordChange, Write
 from goaime_migrate.engine.evidence import Gauge, Unproven, Witness
 from goaime_migrate.engine.journal import Entry
-from goaime_migrate.engine.lookups import Lookup, Tables
+from goaime_migrate.engine.lookups import Tables
+from goaime_migrate.engine.step import Step, apply, encoded, keeps_promises, promise_broken
 from goaime_migrate.engine.tally import Tally
 from goaime_migrate.errors import (
     IdChanged,
-    InvalidResult,
     MigrationFailed,
-    PromiseFailed,
-    ResultTooLarge,
     TransformFailed,
     Unrepresentable,
 )
 from goaime_migrate.results import Document
 
-_FIELD = re.compile(r"(?P<field>[A-Za-z_$][\w$-]*(?:\.[\w$-]+)*): ")
 _ROUNDS = 200
 """How often a transform may ask for keys that depend on documents it has just been given."""
-UNENCODABLE = (BSONError, OverflowError, TypeError, ValueError, RecursionError)
-"""What encoding raises."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One transform of one version. `source` is the migration's file, whose lines a traceback may show."""
-
-    version: str
-    collection: str
-    source: str
-    transform: Callable[..., Document | None]
-    lookups: Mapping[str, Lookup] = field(default_factory=dict)
-    where: Filter | None = None
-    fields: tuple[str, ...] | None = None
-    reverse: Callable[..., Document | None] | None = None
-    model: type[BaseModel] | None = None
-    check: Callable[..., Iterable[str] | None] | None = None
-    reverse_lookups: tuple[str, ...] = ()
-    pipeline: tuple[Document, ...] = ()
-    """Update stages for the server to run, in place of the transform."""
-    adds: bytes | None = None
-    """The one BSON element that the transform appends to documents that have no field of its name, and all it does."""
-
-    def reversed(self) -> Step:
-        """The step that takes documents back which were born after `up`."""
-        assert self.reverse is not None
-        lookups = {name: self.lookups[name] for name in self.reverse_lookups}
-        return Step(self.version, self.collection, self.source, self.reverse, lookups)
-
-    @property
-    def name(self) -> str:
-        """The transform's own name."""
-        return getattr(self.transform, "__name__", repr(self.transform))
 
 
 @dataclass(slots=True)
@@ -185,7 +145,7 @@ class Chain:
         document, base = _decoded(original)
 
         def encode(position: int, document: Document) -> bytes:
-            return _encoded(self.steps[position], document, identity)
+            return encoded(self.steps[position], document, identity)
 
         witness = Witness(base, self._gauges, encode, exact=exact)
         touched = []
@@ -193,8 +153,8 @@ class Chain:
             witness.before(position, document)
             document = self._apply(step, document, arguments, identity)
             touched.append(witness.changed(position, document))
-            if not _keeps_promises(step, document, arguments):
-                raise _promise_broken(step, document, arguments, identity)
+            if not keeps_promises(step, document, arguments):
+                raise promise_broken(step, document, arguments, identity)
         if not any(touched):
             return identity
         last = len(self.steps) - 1
@@ -239,154 +199,12 @@ def without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def apply(
-    step: Step,
-    function: Callable[..., Document | None],
-    document: Document,
-    arguments: Mapping[str, Any],
-    identity: bytes,
-) -> Document:
-    """Call a transform or a reverse. Raises TransformFailed, InvalidResult."""
-    try:
-        result = function(document, **arguments)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise _failure(step, error, identity) from error
-    if result is None:
-        return document
-    if not isinstance(result, dict):
-        raise InvalidResult(
-            f"{step.name} returned {type(result).__name__}; it must change its document and return None, "
-            "or return a dict",
-            version=step.version,
-            id=raw.id_value(identity),
-            hint=f"correct {step.source}, then: goaime-migrate up",
-        )
-    if "_id" in result and next(iter(result)) != "_id":
-        result = {"_id": result["_id"], **result}
-    return result
-
-
-def _failure(step: Step, error: BaseException, identity: bytes) -> TransformFailed:
-    text = str(error) if not isinstance(error, KeyError) else f"no key {error}"
-    match = _FIELD.match(text)
-    name = match["field"] if match else None
-    if isinstance(error, KeyError) and error.args and isinstance(error.args[0], str):
-        name = error.args[0]
-    return TransformFailed(
-        f"{step.name} raised {type(error).__name__}: {text}",
-        version=step.version,
-        id=raw.id_value(identity),
-        field=name,
-        detail=own_lines(error, step.source),
-        hint="correct the document or the migration, then: goaime-migrate up",
-    )
-
-
-def own_lines(error: BaseException, source: str) -> str:
-    """The traceback, cut down to the lines of the migration's own file."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == source]
-    lines = traceback.format_list(frames) + traceback.format_exception_only(error)
-    return "".join(lines).rstrip()
-
-
 def _decoded(original: bytes) -> tuple[Document, bytes]:
     try:
         document = raw.decode(original)
     except (BSONError, UnicodeDecodeError):
         document = raw.decode_leniently(original)
     return document, raw.encode(document)
-
-
-def _encoded(step: Step, document: Document, identity: bytes) -> bytes:
-    try:
-        current = raw.encode(document)
-    except UNENCODABLE as error:
-        name, value = _culprit(document)
-        raise InvalidResult(
-            f"{step.name} made a document that BSON cannot hold: {error}",
-            version=step.version,
-            id=raw.id_value(identity),
-            field=name,
-            detail=f"{name} = {value!r:.200}",
-            hint=f"correct {step.source}, then: goaime-migrate up",
-        ) from error
-    check_size(step, step.name, current, identity)
-    return current
-
-
-def check_size(step: Step, name: str, result: bytes, identity: bytes) -> None:
-    """Refuse a result that no collection can hold. Raises ResultTooLarge."""
-    if len(result) > raw.MAX_DOCUMENT:
-        raise ResultTooLarge(
-            f"{name} made a document of {len(result):,} bytes; MongoDB stores at most {raw.MAX_DOCUMENT:,}",
-            version=step.version,
-            id=raw.id_value(identity),
-            hint="shorten the document or the result of the migration, then: goaime-migrate up",
-        )
-
-
-def _culprit(document: Document) -> tuple[str | None, Any]:
-    """The first top-level field that cannot be encoded by itself."""
-    for name, value in document.items():
-        try:
-            raw.encode({name: value})
-        except UNENCODABLE:
-            return str(name), value
-    return None, None
-
-
-def _keeps_promises(step: Step, document: Document, arguments: Mapping[str, Any]) -> bool:
-    if step.model is not None:
-        try:
-            step.model.model_validate(document)
-        except ValidationError:
-            return False
-    return step.check is None or not any(broken_checks(step, document, arguments))
-
-
-def _promise_broken(
-    step: Step, document: Document, arguments: Mapping[str, Any], identity: bytes
-) -> PromiseFailed:
-    name, reason = next(broken_promises(step, document, arguments), (None, "not each time it is asked"))
-    return PromiseFailed(
-        f"the result of {step.name} breaks its promise: {f'{name}: ' if name else ''}{reason}",
-        version=step.version,
-        id=raw.id_value(identity),
-        field=name,
-        hint="correct the document or the migration, then: goaime-migrate up",
-    )
-
-
-def broken_promises(
-    step: Step, document: Document, arguments: Mapping[str, Any]
-) -> Iterator[tuple[str | None, str]]:
-    """Each way in which a document breaks `model=` and `check=`, as (field, reason)."""
-    if step.model is not None:
-        try:
-            step.model.model_validate(document)
-        except ValidationError as error:
-            for problem in error.errors(include_url=False):
-                yield ".".join(map(str, problem["loc"])) or None, problem["msg"]
-    yield from broken_checks(step, document, arguments)
-
-
-def broken_checks(
-    step: Step, document: Document, arguments: Mapping[str, Any]
-) -> Iterator[tuple[str | None, str]]:
-    """Each way in which a document breaks `check=`, as (field, reason)."""
-    if step.check is None:
-        return
-    try:
-        problems = list(step.check(document, **arguments) or ())
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001 (a check says no by raising, with whatever it likes)
-        problems = [str(error) or type(error).__name__]
-    for text in problems:
-        match = _FIELD.match(str(text))
-        yield (match["field"] if match else None), str(text)
 
 
 def _spliced(original: bytes, document: Document, version: str, identity: bytes) -> bytes:

@@ -8,7 +8,8 @@ from typing import Any
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import Reader
-from goaime_migrate.engine.chain import Chain, Step
+from goaime_migrate.engine.chain import Chain
+from goaime_migrate.engine.step import Step
 from goaime_migrate.errors import MigrationFailed, UndeclaredField
 
 

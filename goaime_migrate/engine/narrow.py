@@ -14,7 +14,8 @@ from pydantic import BaseModel
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import Capabilities
-from goaime_migrate.engine.chain import Changed, Step
+from goaime_migrate.engine.chain import Changed
+from goaime_migrate.engine.step import Step
 from goaime_migrate.errors import UndeclaredField
 
 FROM = 1_000

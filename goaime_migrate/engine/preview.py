@@ -10,9 +10,10 @@ from typing import Any
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import PROGRESS, Backend, Filter, Reader
 from goaime_migrate.backends.ordering import id_key
-from goaime_migrate.engine.chain import Chain, Changed, Step
+from goaime_migrate.engine.chain import Chain, Changed
 from goaime_migrate.engine.journal import Kind, Segment, entries_of
 from goaime_migrate.engine.scan import batches
+from goaime_migrate.engine.step import Step
 from goaime_migrate.engine.tally import Tally
 from goaime_migrate.engine.up import chain_of, require_capable
 from goaime_migrate.results import Counts, Sample, WarningCount

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pydantic_core import SchemaError, SchemaValidator
 
 from goaime_migrate.backends.base import Filter
-from goaime_migrate.engine.chain import Step
+from goaime_migrate.engine.step import Step
 from goaime_migrate.engine.sufficient import Node, Translation, Untranslatable, model_fields
 from goaime_migrate.results import Document
 

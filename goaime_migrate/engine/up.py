@@ -10,7 +10,7 @@ from typing import Any
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import PROGRESS, Backend, Filter
 from goaime_migrate.engine import narrow, partitions, pipeline, sharing
-from goaime_migrate.engine.chain import Chain, Step
+from goaime_migrate.engine.chain import Chain
 from goaime_migrate.engine.crew import Alone, Crew
 from goaime_migrate.engine.declared import check_declared_fields
 from goaime_migrate.engine.journal import Kind
@@ -18,6 +18,7 @@ from goaime_migrate.engine.lookups import Lookup, Tables
 from goaime_migrate.engine.pacing import BATCH_BYTES, FIRST
 from goaime_migrate.engine.passes import Walk, combined, new_partition
 from goaime_migrate.engine.runner import Runner
+from goaime_migrate.engine.step import Step
 from goaime_migrate.engine.tail import Tail
 from goaime_migrate.engine.tally import Tally
 from goaime_migrate.errors import CollectionChanged, MigrationFailed, MissingCapability, UndeclaredField

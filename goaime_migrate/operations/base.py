@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from goaime_migrate.backends.base import Backend
-from goaime_migrate.engine.chain import Step
+from goaime_migrate.engine.step import Step
 from goaime_migrate.errors import InvalidMigration
 from goaime_migrate.results import Document
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import Filter
-from goaime_migrate.engine.chain import UNENCODABLE, Step
 from goaime_migrate.engine.lookups import Lookup
+from goaime_migrate.engine.step import UNENCODABLE, Step
 from goaime_migrate.operations.base import DocumentOperation, require, require_collection, require_name
 from goaime_migrate.results import Document
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from goaime_migrate.backends.base import Backend, LeaseRecord, Owner
 from goaime_migrate.backends.connect import connect
 from goaime_migrate.config import Settings
-from goaime_migrate.engine.chain import Step
 from goaime_migrate.engine.crew import SourceFile, Work
 from goaime_migrate.engine.passes import Meter, number_of
 from goaime_migrate.engine.restore import Restore, Rewind
 from goaime_migrate.engine.runner import Options, Runner
 from goaime_migrate.engine.sharing import Scan
+from goaime_migrate.engine.step import Step
 from goaime_migrate.engine.up import walk_of
 from goaime_migrate.errors import PinnedPassEdited
 from goaime_migrate.events import Event, Notice

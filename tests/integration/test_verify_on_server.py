@@ -36,9 +36,9 @@ from goaime_migrate.backends.transactional import TransactionalBackend
 from goaime_migrate.config import Settings
 from goaime_migrate.engine import audit, scan
 from goaime_migrate.engine.audit import Auditor
-from goaime_migrate.engine.chain import Step
 from goaime_migrate.engine.lookups import Lookup
 from goaime_migrate.engine.sieve import parts, sieve
+from goaime_migrate.engine.step import Step
 from goaime_migrate.results import VerifyFailure
 from tests.servers import Server
 from tests.unit.values import (

@@ -15,9 +15,10 @@ from bson import Decimal128, Int64, decode, encode
 from hypothesis import given
 from pydantic import BaseModel
 
-from goaime_migrate.engine.chain import Chain, Step
+from goaime_migrate.engine.chain import Chain
 from goaime_migrate.engine.declared import check_declared_fields
 from goaime_migrate.engine.lookups import Lookup, Tables
+from goaime_migrate.engine.step import Step
 from goaime_migrate.errors import (
     IdChanged,
     InvalidResult,
