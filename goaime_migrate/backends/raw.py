@@ -44,6 +44,10 @@ _SIZES = tuple(map(_FIXED.get, range(256)))
 _STRING = (0x02, 0x0D, 0x0E)
 _NESTED = (0x03, 0x04, 0x0F)
 _BINARY, _REGEX, _POINTER = 0x05, 0x0B, 0x0C
+_BEYOND_LENGTH: tuple[int | None, ...] = tuple(
+    map({**dict.fromkeys(_NESTED, 0), **dict.fromkeys(_STRING, 4), _BINARY: 5, _POINTER: 16}.get, range(256))
+)
+"""Bytes of a value beside those that it counts itself, for the types whose values begin with their length."""
 
 
 def decode(raw: bytes) -> Document:
@@ -98,12 +102,16 @@ def elements(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
 def fields(raw: bytes) -> dict[bytes, bytes]:
     """The top-level elements by name, in order; of a name that stands twice the last. Quicker than `elements`."""
     found: dict[bytes, bytes] = {}
-    position, end, index = 4, len(raw) - 1, raw.index
+    position, end, index, length = 4, len(raw) - 1, raw.index, _INT.unpack_from
     while position < end:
         kind = raw[position]
         at = index(0, position + 1) + 1
-        size = _SIZES[kind]
-        stop = at + (_value_length(raw, kind, at) if size is None else size)
+        extra = _BEYOND_LENGTH[kind]
+        if extra is not None:
+            stop = at + extra + length(raw, at)[0]
+        else:
+            size = _SIZES[kind]
+            stop = at + (_value_length(raw, kind, at) if size is None else size)
         found[raw[position + 1 : at - 1]] = raw[position:stop]
         position = stop
     return found
@@ -158,17 +166,12 @@ def literal(name: bytes, element: bytes) -> bytes:
 
 
 def _value_length(raw: bytes, kind: int, at: int) -> int:
-    fixed = _FIXED.get(kind)
-    if fixed is not None:
-        return fixed
-    if kind in _NESTED:
-        return int(_INT.unpack_from(raw, at)[0])
-    if kind in _STRING:
-        return int(_INT.unpack_from(raw, at)[0]) + 4
-    if kind == _BINARY:
-        return int(_INT.unpack_from(raw, at)[0]) + 5
-    if kind == _POINTER:
-        return int(_INT.unpack_from(raw, at)[0]) + 16
+    size = _SIZES[kind]
+    if size is not None:
+        return size
+    extra = _BEYOND_LENGTH[kind]
+    if extra is not None:
+        return int(_INT.unpack_from(raw, at)[0]) + extra
     if kind == _REGEX:
         return raw.index(0, raw.index(0, at) + 1) + 1 - at
     raise InvalidBSON(f"unknown element type 0x{kind:02x}")

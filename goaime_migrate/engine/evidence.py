@@ -74,14 +74,16 @@ class Witness:
         level = self._gauges[position].level
         if self.known is None and level is Level.BYTES:
             self.known = self._encode(position - 1, document)
-        self._names = names(document)
+        if position == 0:
+            self._names = names(document)
         self._sizes = sizes(document) if level is Level.SIZES else None
 
     def changed(self, position: int, document: Document) -> bool:
         """Whether the step has changed the document. Raises Unproven."""
         gauge = self._gauges[position]
         if not self._exact:
-            if self._names != names(document):
+            before, self._names = self._names, names(document)
+            if self._names != before:
                 self.known = None
                 gauge.told(Level.NAMES)
                 return True
