@@ -1,15 +1,18 @@
-"""Where a pass is parted, so that several processes can walk it side by side."""
+"""Partitions: ranges of `_id`s that several processes can walk side by side, and how far they have come."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from goaime_migrate.backends.base import PROGRESS, Backend
 from goaime_migrate.backends.ordering import id_key
 from goaime_migrate.engine.journal import Kind
-from goaime_migrate.engine.passes import Partition, new_partition
-from goaime_migrate.ledger import PassRecord
+from goaime_migrate.engine.tally import Tally
+from goaime_migrate.ledger import FORMAT, PassRecord
+from goaime_migrate.results import Document
 
 WORTH = 4_000
 """Documents from which on a collection is parted: fewer are walked before another process has started."""
@@ -19,6 +22,79 @@ MOST = 256
 """Partitions of one pass; those of a larger collection are larger."""
 _DRAWN = 20
 """`_id`s that are drawn for each partition: its size is then right to within a quarter."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A range of `_id`s and how far a walk has come in it. `cursor` is the last `_id` that was examined."""
+
+    pass_id: str
+    kind: Kind
+    number: int
+    after: bytes | None
+    upto: bytes | None
+    cursor: bytes | None
+    seq: int
+    done: bool
+    tally: Tally
+
+    @property
+    def id(self) -> str:
+        """The `_id` of its record."""
+        return partition_id(self.pass_id, self.kind, self.number)
+
+    def record(self, fence: int, session: Document | None) -> Document:
+        """The partition as it is first stored."""
+        return {
+            "_id": self.id,
+            "kind": "partition",
+            "format": FORMAT,
+            "pass": self.pass_id,
+            "walk": str(self.kind),
+            "number": self.number,
+            "fence": fence,
+            "after": self.after,
+            "upto": self.upto,
+            "lsids": [] if session is None else [session],
+            **self.position(),
+        }
+
+    def position(self) -> Document:
+        """What changes with every batch."""
+        return {"cursor": self.cursor, "seq": self.seq, "done": self.done, "tally": self.tally.record()}
+
+    @classmethod
+    def read(cls, record: Document, versions: Sequence[str]) -> Partition:
+        """The partition from its record."""
+        return cls(
+            record["pass"],
+            Kind(record["walk"]),
+            record["number"],
+            _bytes(record["after"]),
+            _bytes(record["upto"]),
+            _bytes(record["cursor"]),
+            record["seq"],
+            record["done"],
+            Tally.read(versions, record["tally"]),
+        )
+
+
+def partition_id(pass_id: str, kind: Kind, number: int) -> str:
+    """The `_id` of a partition's record."""
+    return f"{pass_id}#{kind}/{number:04d}"
+
+
+def number_of(partition: str) -> int:
+    """The number in the `_id` of a partition's record."""
+    return int(partition.rpartition("/")[2])
+
+
+def new_partition(
+    record: PassRecord, kind: Kind, number: int = 0, after: bytes | None = None, upto: bytes | None = None
+) -> Partition:
+    """A partition that nobody has walked in yet."""
+    versions = [version for version, _, _ in record.steps]
+    return Partition(record.id, kind, number, after, upto, after, 0, False, Tally(versions))
 
 
 def wanted(backend: Backend, collection: str) -> int:
@@ -58,3 +134,7 @@ def left(backend: Backend, record: PassRecord) -> list[Partition]:
     """The partitions of a pass that nobody has walked to the end."""
     known = stored(backend, record)
     return [part for part in partitions(record) if part.number not in known or not known[part.number].done]
+
+
+def _bytes(value: Any) -> bytes | None:
+    return None if value is None else bytes(value)

@@ -26,90 +26,17 @@ from goaime_migrate.backends.base import (
 )
 from goaime_migrate.engine import journal, narrow, reconcile
 from goaime_migrate.engine.chain import BatchResult, Chain
-from goaime_migrate.engine.journal import Entry, Kind, Segment
+from goaime_migrate.engine.journal import Entry, Segment
 from goaime_migrate.engine.pacing import BATCH_BYTES, LARGEST, LARGEST_NARROW, Pacing
+from goaime_migrate.engine.partitions import Partition
 from goaime_migrate.engine.runner import Runner
-from goaime_migrate.engine.tally import Tally
 from goaime_migrate.errors import Contended
 from goaime_migrate.events import BatchCommitted
-from goaime_migrate.ledger import FORMAT, PassRecord
+from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import Document
 
 _SELDOM = 10
 """If more than one document in so many has to be read as a whole after all, all are."""
-
-
-@dataclass(frozen=True)
-class Partition:
-    """A range of `_id`s and how far a walk has come in it. `cursor` is the last `_id` that was examined."""
-
-    pass_id: str
-    kind: Kind
-    number: int
-    after: bytes | None
-    upto: bytes | None
-    cursor: bytes | None
-    seq: int
-    done: bool
-    tally: Tally
-
-    @property
-    def id(self) -> str:
-        """The `_id` of its record."""
-        return partition_id(self.pass_id, self.kind, self.number)
-
-    def record(self, fence: int, session: Document | None) -> Document:
-        """The partition as it is first stored."""
-        return {
-            "_id": self.id,
-            "kind": "partition",
-            "format": FORMAT,
-            "pass": self.pass_id,
-            "walk": str(self.kind),
-            "number": self.number,
-            "fence": fence,
-            "after": self.after,
-            "upto": self.upto,
-            "lsids": [] if session is None else [session],
-            **self.position(),
-        }
-
-    def position(self) -> Document:
-        """What changes with every batch."""
-        return {"cursor": self.cursor, "seq": self.seq, "done": self.done, "tally": self.tally.record()}
-
-    @classmethod
-    def read(cls, record: Document, versions: Sequence[str]) -> Partition:
-        """The partition from its record."""
-        return cls(
-            record["pass"],
-            Kind(record["walk"]),
-            record["number"],
-            _bytes(record["after"]),
-            _bytes(record["upto"]),
-            _bytes(record["cursor"]),
-            record["seq"],
-            record["done"],
-            Tally.read(versions, record["tally"]),
-        )
-
-
-def partition_id(pass_id: str, kind: Kind, number: int) -> str:
-    """The `_id` of a partition's record."""
-    return f"{pass_id}#{kind}/{number:04d}"
-
-
-def number_of(partition: str) -> int:
-    """The number in the `_id` of a partition's record."""
-    return int(partition.rpartition("/")[2])
-
-
-def new_partition(
-    record: PassRecord, kind: Kind, number: int = 0, after: bytes | None = None, upto: bytes | None = None
-) -> Partition:
-    """A partition that nobody has walked in yet."""
-    versions = [version for version, _, _ in record.steps]
-    return Partition(record.id, kind, number, after, upto, after, 0, False, Tally(versions))
 
 
 class Meter:
@@ -383,7 +310,3 @@ class _Batch:
             fields=(),
         )
         return [raw.id_of(document) for document in others]
-
-
-def _bytes(value: Any) -> bytes | None:
-    return None if value is None else bytes(value)

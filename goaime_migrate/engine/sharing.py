@@ -9,7 +9,8 @@ from goaime_migrate.backends.base import PROGRESS, Move, Put, RecordChange
 from goaime_migrate.engine import partitions
 from goaime_migrate.engine.crew import Share
 from goaime_migrate.engine.journal import Kind
-from goaime_migrate.engine.passes import Walk, partition_id
+from goaime_migrate.engine.partitions import partition_id
+from goaime_migrate.engine.passes import Walk
 from goaime_migrate.engine.runner import Runner
 from goaime_migrate.ledger import PassRecord, put_pass
 from goaime_migrate.results import Document

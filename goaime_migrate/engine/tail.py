@@ -18,7 +18,8 @@ from goaime_migrate.engine.chain import BatchResult
 from goaime_migrate.engine.collector import Collector
 from goaime_migrate.engine.journal import Entry, Kind, Segment
 from goaime_migrate.engine.locator import Known, Locator
-from goaime_migrate.engine.passes import Partition, Walk, new_partition
+from goaime_migrate.engine.partitions import Partition, new_partition
+from goaime_migrate.engine.passes import Walk
 from goaime_migrate.engine.tally import Tally
 from goaime_migrate.errors import Conflicts, Contended
 from goaime_migrate.ledger import PassRecord

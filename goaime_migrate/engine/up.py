@@ -16,7 +16,8 @@ from goaime_migrate.engine.declared import check_declared_fields
 from goaime_migrate.engine.journal import Kind
 from goaime_migrate.engine.lookups import Lookup, Tables
 from goaime_migrate.engine.pacing import BATCH_BYTES, FIRST
-from goaime_migrate.engine.passes import Walk, combined, new_partition
+from goaime_migrate.engine.partitions import new_partition
+from goaime_migrate.engine.passes import Walk, combined
 from goaime_migrate.engine.runner import Runner
 from goaime_migrate.engine.step import Step
 from goaime_migrate.engine.tail import Tail

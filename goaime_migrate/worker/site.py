@@ -14,7 +14,8 @@ from goaime_migrate.backends.base import Backend, LeaseRecord, Owner
 from goaime_migrate.backends.connect import connect
 from goaime_migrate.config import Settings
 from goaime_migrate.engine.crew import SourceFile, Work
-from goaime_migrate.engine.passes import Meter, number_of
+from goaime_migrate.engine.partitions import number_of
+from goaime_migrate.engine.passes import Meter
 from goaime_migrate.engine.restore import Restore, Rewind
 from goaime_migrate.engine.runner import Options, Runner
 from goaime_migrate.engine.sharing import Scan
