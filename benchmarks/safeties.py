@@ -10,7 +10,7 @@ import functools
 import importlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from goaime_migrate.backends.base import PROGRESS, Changes, Move, RecordChange
@@ -93,16 +93,25 @@ def _returning(value: Any) -> Callable[[Any], Callable[..., Any]]:
 
 
 def _entry_without_hashes(_: Any) -> Any:
-    def of(cls: Any, before: bytes, _after: bytes) -> Any:
-        return cls(before, b"", {})
+    def of(cls: Any, before: bytes, _after: bytes, *, partial: bool = False) -> Any:
+        return cls(before, b"", {}, partial)
 
     return of
 
 
+def _at_the_end(change: RecordChange) -> RecordChange | None:
+    if not (isinstance(change, Move) and change.collection == PROGRESS):
+        return change
+    if not change.set.get("done"):
+        return None
+    return replace(change, filter={"_id": change.filter["_id"]})
+
+
 def _cursor_stands_still(original: Any) -> Any:
+    """Only the last batch of a partition moves it, and takes it from wherever it is: the counts are kept there."""
+
     def apply_singly(self: Any, changes: Iterator[RecordChange], session: Any) -> None:
-        kept = [c for c in changes if not (isinstance(c, Move) and c.collection == PROGRESS)]
-        original(self, kept, session)
+        original(self, [moved for change in changes if (moved := _at_the_end(change)) is not None], session)
 
     return apply_singly
 
