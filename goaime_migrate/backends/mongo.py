@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
-from pymongo import MongoClient, ReplaceOne
+from pymongo import IndexModel, MongoClient, ReplaceOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import (
@@ -325,7 +325,11 @@ class MongoBackend(MongoReader):
 
     def create_index(self, collection: str, keys: Sequence[tuple[str, Any]], options: Document) -> None:
         with translated():
-            self._db[collection].create_index(list(keys), **options)
+            self._db[collection].create_indexes([IndexModel(list(keys), **options)], **self._index_quorum())
+
+    def _index_quorum(self) -> dict[str, Any]:
+        """Which members must have built an index before it counts."""
+        return {}
 
     def drop_index(self, collection: str, name: str) -> None:
         with translated():

@@ -26,6 +26,8 @@ TRIES = 3
 """How often a batch is tried before it is said to collide."""
 PATIENCE_S = 60.0
 """How long failovers and unknown commit results are waited out."""
+_COMMIT_QUORUM = 9
+"""The wire version of MongoDB 4.4, the first that can be told how many members must have built an index."""
 _TRANSIENT = "TransientTransactionError"
 _UNKNOWN = "UnknownTransactionCommitResult"
 _WRITE_CONFLICT = 112
@@ -54,6 +56,11 @@ class TransactionalBackend(MongoBackend):
 
     def feed(self, collection: str, since: Any, token: Document | None, sessions: Sequence[Document]) -> Any:
         return Feed(self._db[collection], since, token, sessions)
+
+    def _index_quorum(self) -> dict[str, Any]:
+        """A majority: by default the server waits for every voting member, even for one that is down."""
+        known = self._client.admin.command("hello")["maxWireVersion"] >= _COMMIT_QUORUM
+        return {"commitQuorum": "majority"} if known else {}
 
     def transact(self, work: Callable[[Reader], Changes]) -> Committed:
         collisions, tries, deadline = 0, 0, time.monotonic() + PATIENCE_S

@@ -42,6 +42,20 @@ def test_a_primary_that_is_killed_costs_nothing(
         three_nodes.heal()
 
 
+def test_an_index_is_built_while_a_member_is_down(
+    forker: Forker, three: World, three_nodes: ReplicaSet
+) -> None:
+    three.insert("c", [{"_id": i, "n": i} for i in range(50)])
+    source = 'from goaime_migrate import CreateIndex\noperations = [CreateIndex("c", "n")]'
+    three.write("0001_index.py", source)
+    three_nodes.secondaries[0].kill()
+    try:
+        forker.succeed(three, *UP, uri=f"{three.uri}&{QUICK}")
+        assert "n_1" in {index["name"] for index in three.catalogue()["c"][1]}
+    finally:
+        three_nodes.heal()
+
+
 def test_a_primary_that_steps_down_again_and_again_costs_nothing(
     forker: Forker, three: World, three_nodes: ReplicaSet
 ) -> None:
