@@ -4,6 +4,7 @@ import functools
 import signal
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,7 @@ class Mongod:
         """Freeze the process: connections stay open and nothing answers."""
         self._signal(signal.SIGSTOP)
         self._paused = True
+        self.wait_until("had stopped", lambda: _threads(self.pid) <= {"T"})
 
     def resume(self) -> None:
         """Thaw it."""
@@ -254,3 +256,12 @@ def close_quickly(client: Client | None) -> None:
     if client:
         with pymongo.timeout(0.1):
             client.close()
+
+
+def _threads(pid: int) -> set[str]:
+    """The states of a process's threads, as the kernel has them: each of them takes a signal by itself."""
+    states = set()
+    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with suppress(OSError):
+            states.add(stat.read_text().rpartition(")")[2].split()[0])
+    return states
