@@ -70,10 +70,6 @@ class Samples:
         """One more."""
         self.values.setdefault(key, []).append(value)
 
-    def has(self, *keys: str) -> bool:
-        """Whether all of these were measured."""
-        return all(key in self.values for key in keys)
-
     def row(self, key: str, title: str, unit: Unit) -> Row:
         """A figure as it is."""
         return Row(key, title, unit, tuple(self.values[key]))

@@ -38,6 +38,7 @@ from goaime_migrate.backends.typed import (
     SECONDS,
     TEXT,
     Kinds,
+    bytes_or_none,
     checked,
     numbers,
     optional,
@@ -501,8 +502,8 @@ def pass_record(document: Document) -> PassRecord:
         finished=document["finished"],
         settled=document["settled"],
         total=document["total"],
-        upper=_bytes(document["upper"]),
-        canary=_bytes(document["canary"]),
+        upper=bytes_or_none(document["upper"]),
+        canary=bytes_or_none(document["canary"]),
         filtered=document["filtered"],
         reverse=document["reverse"],
         committed=document["committed"],
@@ -513,10 +514,6 @@ def pass_record(document: Document) -> PassRecord:
         target_level=document["target_level"],
         bounds=tuple(checked({"bound": b}, {"bound": DATA})["bound"] for b in document.get("bounds", ())),
     )
-
-
-def _bytes(value: Any) -> bytes | None:
-    return None if value is None else bytes(value)
 
 
 def _utc(moment: datetime | None) -> datetime | None:

@@ -13,7 +13,7 @@ from typing import Any
 from bson import decode as _decode
 from bson import encode as _encode
 from bson.codec_options import CodecOptions, DatetimeConversion
-from bson.errors import InvalidBSON
+from bson.errors import BSONError, InvalidBSON
 from bson.raw_bson import RawBSONDocument
 
 from goaime_migrate.results import Document
@@ -58,6 +58,14 @@ def decode(raw: bytes) -> Document:
 def decode_leniently(raw: bytes) -> Document:
     """As `decode`, with a replacement character where a string is not UTF-8."""
     return _decode(raw, _LENIENT)
+
+
+def decode_any(raw: bytes) -> Document:
+    """As `decode`, leniently only where it has to be."""
+    try:
+        return decode(raw)
+    except (BSONError, UnicodeDecodeError):
+        return decode_leniently(raw)
 
 
 def encode(document: Any) -> bytes:

@@ -50,6 +50,11 @@ def reading(collection: str, identity: Any) -> Iterator[None]:
         ) from error
 
 
+def bytes_or_none(value: Any) -> bytes | None:
+    """Binary data of a record as plain bytes."""
+    return None if value is None else bytes(value)
+
+
 def optional(kinds: Kinds) -> Kinds:
     """The same, or null."""
     return (*kinds, NONE)

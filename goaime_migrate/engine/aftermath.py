@@ -17,8 +17,8 @@ from goaime_migrate.engine.collector import Collector, HistoryGone
 from goaime_migrate.engine.journal import Entry, Kind
 from goaime_migrate.engine.locator import Known, Locator
 from goaime_migrate.engine.reconcile import backward, reappeared
-from goaime_migrate.engine.runner import Runner
-from goaime_migrate.errors import Contended, DuplicateKey
+from goaime_migrate.engine.runner import Runner, contended
+from goaime_migrate.errors import DuplicateKey
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import OnConflict
 
@@ -79,12 +79,7 @@ class Aftermath:
                     return  # a unique index does not let it go back, as the restore itself has found
                 tries += 1
                 if tries >= pacing.PATIENCE:
-                    raise Contended(
-                        f"the application keeps writing the same document: {error}",
-                        version=self.record.versions[-1],
-                        id=raw.id_value(ids[0]),
-                        hint="try again at a quieter moment: goaime-migrate down",
-                    ) from error
+                    raise contended(self.record.versions[-1], ids[0], error, "down") from error
                 continue
             if not missed:
                 self.seq += 1

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from bson.errors import BSONError
-
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import Backend, Reader
 from goaime_migrate.engine import journal
@@ -21,7 +19,7 @@ from goaime_migrate.engine.lookups import Tables
 from goaime_migrate.engine.scan import batches
 from goaime_migrate.engine.sieve import Sieve, sieve
 from goaime_migrate.engine.step import Step, broken_promises
-from goaime_migrate.results import Document, VerifyFailure
+from goaime_migrate.results import VerifyFailure
 
 MOST = 1_000
 """Failures that are listed; from then on documents are only counted."""
@@ -47,7 +45,7 @@ class Auditor:
 
     def __init__(self, steps: Sequence[Step]) -> None:
         lookups = [lookup for step in steps for lookup in step.lookups.values()]
-        self._tables = Tables("verify", list(dict.fromkeys(lookups)), freeze=False)
+        self._tables = Tables("verify", lookups, freeze=False)
         self._promises = [
             (step, {name: self._tables[lookup] for name, lookup in step.lookups.items()}) for step in steps
         ]
@@ -126,7 +124,7 @@ class Auditor:
 
     def _keeps(self, document: bytes) -> bool:
         """Whether the document keeps every promise, as far as one decoded document for all of them tells."""
-        decoded = _decoded(document)
+        decoded = raw.decode_any(document)
         return not any(
             True for step, arguments in self._promises for _ in broken_promises(step, decoded, arguments)
         )
@@ -136,7 +134,7 @@ class Auditor:
         return [
             VerifyFailure(step.version, step.collection, identity, name, reason)
             for step, arguments in self._promises
-            for name, reason in broken_promises(step, _decoded(document), arguments)
+            for name, reason in broken_promises(step, raw.decode_any(document), arguments)
         ]
 
 
@@ -153,12 +151,5 @@ def _suspects(
 def _ids_kept_back(batch: Sequence[bytes], suspects: frozenset[bytes], sieve: Sieve) -> Iterator[bytes]:
     for document in batch:
         identity = raw.id_of(document)
-        if identity in suspects or (sieve.validators and not sieve.passes(_decoded(document))):
+        if identity in suspects or (sieve.validators and not sieve.passes(raw.decode_any(document))):
             yield identity
-
-
-def _decoded(document: bytes) -> Document:
-    try:
-        return raw.decode(document)
-    except (BSONError, UnicodeDecodeError):
-        return raw.decode_leniently(document)

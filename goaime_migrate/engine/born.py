@@ -14,8 +14,7 @@ from goaime_migrate.engine import journal, pacing, reconcile
 from goaime_migrate.engine.chain import Chain
 from goaime_migrate.engine.journal import Entry, Kind, Segment
 from goaime_migrate.engine.reconcile import Forward
-from goaime_migrate.engine.runner import Runner
-from goaime_migrate.errors import Contended
+from goaime_migrate.engine.runner import Runner, contended
 from goaime_migrate.ledger import PassRecord
 
 _BATCH = 500
@@ -107,19 +106,11 @@ class Reversal:
                     return self._batch(ids[:half]) + self._batch(ids[half:])
                 tries += 1
                 if tries >= pacing.PATIENCE:
-                    raise self._contended(ids[0], error) from error
+                    raise contended(self.record.versions[-1], ids[0], error, "down") from error
                 continue
             if not missed:
                 self.seq += 1
                 return attempt.documents
-
-    def _contended(self, identity: bytes, error: Collision) -> Contended:
-        return Contended(
-            f"the application keeps writing the same document: {error}",
-            version=self.record.versions[-1],
-            id=raw.id_value(identity),
-            hint="try again at a quieter moment: goaime-migrate down",
-        )
 
 
 class _Attempt:

@@ -200,10 +200,7 @@ def without_collection() -> Iterator[None]:
 
 
 def _decoded(original: bytes) -> tuple[Document, bytes]:
-    try:
-        document = raw.decode(original)
-    except (BSONError, UnicodeDecodeError):
-        document = raw.decode_leniently(original)
+    document = raw.decode_any(original)
     return document, raw.encode(document)
 
 

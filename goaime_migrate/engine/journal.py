@@ -22,7 +22,7 @@ from bson import Binary
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import JOURNAL, Backend, Changes, Delete, Put, Reader, RecordChange
-from goaime_migrate.backends.typed import COUNT, DATA, TEXT, Kinds, checked, optional, reading
+from goaime_migrate.backends.typed import COUNT, DATA, TEXT, Kinds, bytes_or_none, checked, optional, reading
 from goaime_migrate.engine.packing import packed, unpacked
 from goaime_migrate.errors import NewerFormat
 from goaime_migrate.ledger import FORMAT
@@ -260,8 +260,8 @@ def _assembled(records: Sequence[Document]) -> Segment:
             Kind(head["kind"]),
             head["partition"],
             head["seq"],
-            _maybe(head["after"]),
-            _maybe(head["upto"]),
+            bytes_or_none(head["after"]),
+            bytes_or_none(head["upto"]),
             entries,
             tuple(raw.split(body["unchanged"])),
             head["level"],
@@ -282,7 +282,3 @@ def _hashes(joined: bytes) -> list[bytes]:
 
 def _name(name: Any) -> str:
     return name if isinstance(name, str) else _text(bytes(name))
-
-
-def _maybe(value: Any) -> bytes | None:
-    return None if value is None else bytes(value)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from goaime_migrate.backends.base import PROGRESS, Backend
 from goaime_migrate.backends.ordering import id_key
+from goaime_migrate.backends.typed import bytes_or_none
 from goaime_migrate.engine.journal import Kind
 from goaime_migrate.engine.tally import Tally
 from goaime_migrate.ledger import FORMAT, PassRecord
@@ -70,9 +70,9 @@ class Partition:
             record["pass"],
             Kind(record["walk"]),
             record["number"],
-            _bytes(record["after"]),
-            _bytes(record["upto"]),
-            _bytes(record["cursor"]),
+            bytes_or_none(record["after"]),
+            bytes_or_none(record["upto"]),
+            bytes_or_none(record["cursor"]),
             record["seq"],
             record["done"],
             Tally.read(versions, record["tally"]),
@@ -134,7 +134,3 @@ def left(backend: Backend, record: PassRecord) -> list[Partition]:
     """The partitions of a pass that nobody has walked to the end."""
     known = stored(backend, record)
     return [part for part in partitions(record) if part.number not in known or not known[part.number].done]
-
-
-def _bytes(value: Any) -> bytes | None:
-    return None if value is None else bytes(value)

@@ -29,8 +29,7 @@ from goaime_migrate.engine.chain import BatchResult, Chain
 from goaime_migrate.engine.journal import Entry, Segment
 from goaime_migrate.engine.pacing import BATCH_BYTES, LARGEST, LARGEST_NARROW, Pacing
 from goaime_migrate.engine.partitions import Partition
-from goaime_migrate.engine.runner import Runner
-from goaime_migrate.errors import Contended
+from goaime_migrate.engine.runner import Runner, contended
 from goaime_migrate.events import BatchCommitted
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import Document
@@ -128,7 +127,7 @@ class Walk:
             return partition
         except Collision as error:
             if not self.pacing.collided():
-                raise self.contended(attempt.last, error) from error
+                raise contended(self.record.versions[-1], attempt.last, error, "up") from error
             return partition
         if committed.missed:
             return partition
@@ -148,15 +147,6 @@ class Walk:
         position = {"fence": self.runner.lease.fence, "seq": partition.seq}
         self._move(partition.id, position, {"done": True})
         return replace(partition, done=True)
-
-    def contended(self, identity: bytes | None, error: Collision) -> Contended:
-        """The error for a document that cannot be written for others' writes."""
-        return Contended(
-            f"the application keeps writing the same document: {error}",
-            version=self.record.versions[-1],
-            id=None if identity is None else raw.id_value(identity),
-            hint="try again at a quieter moment: goaime-migrate up",
-        )
 
 
 def combined(first: Filter | None, second: Filter | None) -> Filter | None:
@@ -230,6 +220,7 @@ class _Batch:
         if others:
             whole = walk.chain.run(reader, reader.by_ids(walk.record.collection, others))
             fitting += whole.changed
+            result.frozen.extend(whole.frozen)
         return replace(result, changed=fitting)
 
     def _sweep(self, result: BatchResult, upto: bytes | None) -> Sweep | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import PROGRESS, Backend, Filter, Reader
 from goaime_migrate.backends.ordering import id_key
+from goaime_migrate.backends.typed import bytes_or_none
 from goaime_migrate.engine.chain import Chain, Changed
 from goaime_migrate.engine.journal import Kind, Segment, entries_of
 from goaime_migrate.engine.scan import batches
@@ -56,7 +56,7 @@ class Unfinished:
         """As the records say. Reads only."""
         parts = reader.find(PROGRESS, {"pass": pass_id, "kind": "partition", "walk": str(Kind.SCAN)})
         walked = [(p["after"], p["cursor"]) for p in parts if p["done"] or (p["seq"] and p["cursor"])]
-        return cls(pass_id, tuple((_bytes(after), _bytes(upto)) for after, upto in walked))
+        return cls(pass_id, tuple((bytes_or_none(after), bytes_or_none(upto)) for after, upto in walked))
 
     def migrated(self, reader: Reader, documents: Sequence[bytes]) -> set[bytes]:
         """The ids of those that have been."""
@@ -195,10 +195,6 @@ def _after(chain: Chain | None, reader: Backend, documents: Sequence[bytes]) -> 
         return list(documents)
     changed = {c.id: c.after for c in chain.run(reader, documents).changed}
     return [changed.get(raw.id_of(d), d) for d in documents]
-
-
-def _bytes(value: Any) -> bytes | None:
-    return None if value is None else bytes(value)
 
 
 def _scaled(counts: Counts, factor: float) -> Counts:

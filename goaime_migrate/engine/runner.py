@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import (
     PROGRESS,
     Backend,
     Changes,
+    Collision,
     Committed,
     GuardFailed,
     Move,
@@ -18,7 +20,7 @@ from goaime_migrate.backends.base import (
     RecordChange,
 )
 from goaime_migrate.engine.throttle import Throttle
-from goaime_migrate.errors import Interrupted, LeaseLost
+from goaime_migrate.errors import Contended, Interrupted, LeaseLost
 from goaime_migrate.events import Event, Listener
 from goaime_migrate.lock import Lease
 from goaime_migrate.results import Document
@@ -119,6 +121,16 @@ class Runner:
 
 def _nothing() -> None:
     """What is between two batches of a run that works alone."""
+
+
+def contended(version: str, identity: bytes | None, error: Collision, command: str) -> Contended:
+    """The error for a document that cannot be written for others' writes; `command` goes on later."""
+    return Contended(
+        f"the application keeps writing the same document: {error}",
+        version=version,
+        id=None if identity is None else raw.id_value(identity),
+        hint=f"try again at a quieter moment: goaime-migrate {command}",
+    )
 
 
 def interruption(number: int) -> Interrupted:

@@ -15,8 +15,8 @@ from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import PROGRESS, Changes, Collision, GuardFailed, Move, Reader, RecordChange
 from goaime_migrate.engine import journal, pacing
 from goaime_migrate.engine.judge import Judge, Outcome, lowered
-from goaime_migrate.engine.runner import Runner
-from goaime_migrate.errors import Contended, DuplicateKey
+from goaime_migrate.engine.runner import Runner, contended
+from goaime_migrate.errors import DuplicateKey
 from goaime_migrate.ledger import FORMAT, PassRecord
 from goaime_migrate.results import Document
 
@@ -103,17 +103,10 @@ class Strand:
                 size = max(1, attempt.documents // 2)
                 tries += attempt.documents <= 1
                 if tries >= pacing.PATIENCE:
-                    raise self._contended(error) from error
+                    raise contended(self.versions[-1], None, error, "down") from error
                 continue
             if not missed:
                 return attempt
-
-    def _contended(self, error: Collision) -> Contended:
-        return Contended(
-            f"the application keeps writing the same document: {error}",
-            version=self.versions[-1],
-            hint="try again at a quieter moment: goaime-migrate down",
-        )
 
 
 class Attempt:

@@ -20,6 +20,7 @@ from goaime_migrate.engine.journal import Entry, Kind, Segment
 from goaime_migrate.engine.locator import Known, Locator
 from goaime_migrate.engine.partitions import Partition, new_partition
 from goaime_migrate.engine.passes import Walk
+from goaime_migrate.engine.runner import contended
 from goaime_migrate.engine.tally import Tally
 from goaime_migrate.errors import Conflicts, Contended
 from goaime_migrate.ledger import PassRecord
@@ -131,7 +132,7 @@ class Tail:
                     half = len(ids) // 2
                     return self._batch(ids[:half]) + self._batch(ids[half:])
                 if collisions > pacing.PATIENCE:
-                    raise self.walk.contended(ids[0], error) from error
+                    raise contended(self._record.versions[-1], ids[0], error, "up") from error
                 continue
             if not committed.missed:
                 self.walk.committed()

@@ -36,7 +36,7 @@ _KINDS = {
 def chain_of(pass_id: str, steps: Sequence[Step], *, freeze: bool = True) -> Chain:
     """The steps with their lookup tables."""
     lookups: list[Lookup] = [lookup for step in steps for lookup in step.lookups.values()]
-    return pipeline.chain(steps, Tables(pass_id, list(dict.fromkeys(lookups)), freeze=freeze))
+    return pipeline.chain(steps, Tables(pass_id, lookups, freeze=freeze))
 
 
 def opened(
