@@ -3,6 +3,8 @@
 `standalone`, `replica_set` (one node) and `three_nodes` are shared by all tests, so a test works in the
 database `database_name` and breaks nothing. `server` runs a test on each of these kinds, `backend` on a dump
 directory as well. Tests that kill, pause or cut take `breakable_replica_set` or `breakable_three_nodes`.
+
+Properties are tried on the same examples in every run; `--hypothesis-profile=default` looks for new ones.
 """
 
 import os
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.servers import (
     ExternalServer,
@@ -24,6 +27,9 @@ from tests.servers import (
     Server,
     running_server,
 )
+
+settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
+settings.load_profile("repeatable")
 
 UNIT_TESTS = Path(__file__).parent / "unit"
 FIXTURE_OF_KIND = {

@@ -101,7 +101,7 @@ def _chunks(writes: Sequence[Write], guard: bool) -> Iterator[Sequence[Write]]:
 
 
 def _statement(write: Write, guard: bool) -> Document:
-    return {"q": _filter(write, guard), "u": _delta(write) if write.partial else _update(write.after)}
+    return {"q": _filter(write, guard), "u": _delta(write) if write.partial else replacement(write.after)}
 
 
 def _filter(write: Write, guard: bool) -> Any:
@@ -120,7 +120,7 @@ def _delta(write: Write) -> Any:
     return [*stages, {"$unset": gone}] if gone else stages
 
 
-def _update(document: bytes) -> Any:
+def replacement(document: bytes) -> Any:
     """A replacement; a pipeline where a replacement would not write the very document.
 
     A replacement refuses top-level names that begin with `$`, and turns a top-level Timestamp(0, 0) into now.
@@ -134,7 +134,7 @@ def _update(document: bytes) -> Any:
 
 def _may_be_awkward(document: bytes) -> bool:
     """A cheap look before a document is taken apart: plain searches for bytes are quicker than expressions."""
-    dollar = document.find(b"$")
+    dollar = document.find(b"$", 5)  # before it are the length and the type of the first element
     while dollar > 0:
         if document[dollar - 1] in _TYPES:
             return True
@@ -158,7 +158,7 @@ def _one_large(
             id=raw.id_value(write.id),
             hint="run mongod as a replica set of one node, then try again",
         )
-    update, condition = _update(write.after), _filter(write, guard)
+    update, condition = replacement(write.after), _filter(write, guard)
     request: Any = UpdateOne(condition, update) if isinstance(update, list) else ReplaceOne(condition, update)
     try:
         result = database[collection].bulk_write(
