@@ -22,7 +22,7 @@ from goaime_migrate.backends.base import TAIL
 from goaime_migrate.backends.faults import translate
 from goaime_migrate.results import Document
 
-_AWAIT_MS = 100
+_AWAIT_MS = 30
 _PORTION_S = 0.1
 _PORTION_BYTES = 4 * 1024 * 1024
 """Of ids, which are stored in one record."""

@@ -42,6 +42,9 @@ class Work(Protocol):
     def spec(self) -> Document:
         """What another process makes the same work from; can be encoded as BSON."""
 
+    def enrol(self, sessions: Sequence[Document]) -> None:
+        """The others will write in these sessions. Called once, before any of them does. Raises LeaseLost."""
+
     def do(self, share: Share) -> None:
         """Do a share in this process, from wherever its record is. Raises as a walk does."""
 
@@ -58,9 +61,6 @@ class Crew(Protocol):
     def summon(self, partitions: int, files: Sequence[SourceFile]) -> None:
         """So much work will come: others may begin to get ready. Returns at once. Raises MigrateError."""
 
-    def sessions(self, runner: Runner) -> list[Document]:
-        """The sessions in which the others will write, as soon as they are ready. Raises MigrateError."""
-
     def share(self, work: Work, numbers: Sequence[int]) -> None:
         """Do all these partitions, which stand in the order of one worker alone. Raises the first error of any."""
 
@@ -71,10 +71,8 @@ class Alone:
     def summon(self, partitions: int, files: Sequence[SourceFile]) -> None:
         """Nobody is there to be summoned."""
 
-    def sessions(self, runner: Runner) -> list[Document]:
-        return []
-
     def share(self, work: Work, numbers: Sequence[int]) -> None:
+        work.enrol([])
         for number in numbers:
             work.do(Share(number, in_turn=True))
 

@@ -15,6 +15,7 @@ from goaime_migrate.backends.base import JOURNAL, PROGRESS, Move, Put, Reader
 from goaime_migrate.engine import born, collector, journal
 from goaime_migrate.engine.aftermath import Aftermath
 from goaime_migrate.engine.chain import Chain
+from goaime_migrate.engine.collector import Collector
 from goaime_migrate.engine.crew import Alone, Crew, Share
 from goaime_migrate.engine.journal import Kind, Segment
 from goaime_migrate.engine.judge import Judge, Outcome
@@ -67,6 +68,7 @@ class Restore:
 
     def __post_init__(self) -> None:
         self._done = 0
+        self._watching: Collector | None = None
 
     @property
     def _id(self) -> str:
@@ -74,21 +76,19 @@ class Restore:
 
     def run(self) -> Outcome:
         """Restore all documents. Raises Interrupted, LeaseLost, Conflicts with all before recorded."""
-        others = self.crew.sessions(self.runner) if self.record.bounds else []
-        place = self._adopt(others)
+        place = self._adopt()
         rewind = Rewind(self)
-        left = rewind.enrol(others) if self.record.bounds else []
-        watching = collector.started(
-            self.runner, self.record.collection, self._id, place.since, self._sessions()
-        )
+        left = rewind.begin() if self.record.bounds else []
+        if not self.record.bounds:
+            self._watch()
         try:
             total, place = self._stages(place, rewind, left)
             if self.target == 0:
-                seq = Aftermath(self.runner, self.record, self._id, place.seq, watching).run()
+                seq = Aftermath(self.runner, self.record, self._id, place.seq, self._watching).run()
                 place = Place(seq, place.key, place.offset, place.since)
         finally:
-            if watching is not None:
-                watching.stop()
+            if self._watching is not None:
+                self._watching.stop()
         if self.reverse is not None:
             total.born = born.Reversal(
                 self.runner, self.record, self.reverse, self.target, self._id, place.seq
@@ -123,22 +123,33 @@ class Restore:
         self._done += documents
         self.runner.emit(BatchCommitted(self.versions, self._done, self.total))
 
-    def _sessions(self) -> list[Document]:
-        """Every session in which this restore has ever written."""
-        return [dict(s) for s in self.runner.partition(self._id)["lsids"]]
+    def enrol(self, sessions: Sequence[Document]) -> None:
+        """Others will write in these sessions: record them, and watch what everybody else writes. Raises LeaseLost."""
+        left = {"pass": self.record.id, "walk": "down", "done": False}
+        records = self.runner.backend.find(PROGRESS, left)
+        self.runner.record(*(Put(PROGRESS, d | {"lsids": [*d["lsids"], *sessions]}) for d in records))
+        self._watch()
+
+    def _watch(self) -> None:
+        """Collect what others write, from where this restore has begun: all of its own sessions are known."""
+        record = self.runner.partition(self._id)
+        sessions = [dict(s) for s in record["lsids"]]
+        self._watching = collector.started(
+            self.runner, self.record.collection, self._id, record["since"], sessions
+        )
 
     @cached_property
     def total(self) -> int:
         """How many documents the journal holds."""
         return journal.count(self.runner.backend, self.record.id)
 
-    def _adopt(self, others: Sequence[Document]) -> Place:
-        """The restore's own progress record, with every session that will write for it."""
+    def _adopt(self) -> Place:
+        """The restore's own progress record, with this run's fence and session."""
         backend = self.runner.backend
         own = backend.session_id()
         stored = backend.find(PROGRESS, {"_id": self._id})
         place = Place.read(stored[0]) if stored else Place(since=backend.operation_time())
-        lsids = [*(stored[0]["lsids"] if stored else []), *([] if own is None else [own]), *others]
+        lsids = [*(stored[0]["lsids"] if stored else []), *([] if own is None else [own])]
         fence = self.runner.lease.fence
         self.runner.record(Put(PROGRESS, progress_record(self._id, self.record.id, fence, place, lsids)))
         return place
@@ -168,8 +179,8 @@ class Rewind:
     def _id(self, number: int) -> str:
         return f"{self._restore.record.id}#down/{number:04d}"
 
-    def enrol(self, others: Sequence[Document]) -> list[int]:
-        """Record every partition that is left, with the fence and the sessions of all workers; their numbers."""
+    def begin(self) -> list[int]:
+        """Record every partition that is left, with this run's fence and session; their numbers."""
         runner, record = self.runner, self._restore.record
         own = runner.backend.session_id()
         known = {d["_id"]: d for d in runner.backend.find(PROGRESS, {"pass": record.id, "walk": "down"})}
@@ -179,12 +190,15 @@ class Rewind:
             if stored is not None and stored["done"]:
                 continue
             place = Place() if stored is None else Place.read(stored)
-            lsids = [*(stored["lsids"] if stored else []), *([] if own is None else [own]), *others]
+            lsids = [*(stored["lsids"] if stored else []), *([] if own is None else [own])]
             fields = progress_record(self._id(number), record.id, runner.lease.fence, place, lsids)
             puts.append(Put(PROGRESS, fields))
             self._seqs[number] = place.seq
         runner.record(*puts)
         return list(self._seqs)
+
+    def enrol(self, sessions: Sequence[Document]) -> None:
+        self._restore.enrol(sessions)
 
     def spec(self) -> Document:
         restore = self._restore

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from goaime_migrate.backends.base import PROGRESS, Move, Put, RecordChange
+from goaime_migrate.backends.base import PROGRESS, Put
 from goaime_migrate.engine import partitions
 from goaime_migrate.engine.crew import Share
 from goaime_migrate.engine.journal import Kind
@@ -19,28 +19,26 @@ from goaime_migrate.results import Document
 def enrol(runner: Runner, record: PassRecord, sessions: Sequence[Document]) -> None:
     """Record every partition that is left with the fence and the sessions in which it may be written from now on.
 
-    All workers' sessions are in every record before any of them opens a transaction: so whoever takes the pass over
-    can end what they leave open, and the feed of others' writes leaves theirs out. Raises LeaseLost.
+    A worker's session is in every record before it opens a transaction: so whoever takes the pass over can end what
+    it leaves open, and the feed of others' writes leaves its writes out. Raises LeaseLost.
     """
-    own = runner.backend.session_id()
-    mine = [*sessions, *([] if own is None else [own])]
-    fence, known = runner.lease.fence, partitions.stored(runner.backend, record)
-    lsids = {d["_id"]: d["lsids"] for d in runner.backend.find(PROGRESS, {"pass": record.id}) if "lsids" in d}
-    changes: list[RecordChange] = []
-    for part in partitions.left(runner.backend, record):
-        if part.number in known:
-            more = {"lsids": [*lsids[part.id], *mine]}
-            changes.append(Move(PROGRESS, {"_id": part.id, "fence": fence}, more))
-        else:
-            changes.append(Put(PROGRESS, part.record(fence, None) | {"lsids": mine}))
-    runner.record(*changes)
+    found = runner.backend.find(PROGRESS, {"pass": record.id, "kind": "partition", "walk": str(Kind.SCAN)})
+    stored, fence = {document["_id"]: document for document in found}, runner.lease.fence
+    puts: list[Put] = []
+    for part in partitions.partitions(record):
+        document = stored.get(part.id) or part.record(fence, None)
+        if not document["done"]:
+            lsids = [*document["lsids"], *sessions]
+            puts.append(Put(PROGRESS, document | {"fence": fence, "lsids": lsids}))
+    runner.record(*puts)
 
 
 @dataclass
 class Scan:
-    """Partitions of a pass, walked forward."""
+    """Partitions of a pass, walked forward. `enrolled` is called when it is known who will write."""
 
     walk: Walk
+    enrolled: Callable[[], None] = lambda: None
 
     @property
     def runner(self) -> Runner:
@@ -49,6 +47,10 @@ class Scan:
     def spec(self) -> Document:
         record = replace(self.walk.record, canary=None)
         return {"kind": "scan", "pass": put_pass(record).document, "revisits": self.walk.revisits}
+
+    def enrol(self, sessions: Sequence[Document]) -> None:
+        enrol(self.runner, self.walk.record, sessions)
+        self.enrolled()
 
     def do(self, share: Share) -> None:
         part = partitions.partitions(self.walk.record)[share.number]

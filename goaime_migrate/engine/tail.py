@@ -43,7 +43,7 @@ class Tail:
         return self.walk.record
 
     def start(self) -> None:
-        """Begin to collect. Called before the first document is read."""
+        """Begin to collect, from where the pass has begun. Called when every session that may write is recorded."""
         self.collector = collector.started(
             self.walk.runner, self._record.collection, self._record.id, self._record.since, self._sessions()
         )

@@ -126,8 +126,10 @@ class Pass:
             self.runner.record(*walk.chain.tables.freeze_small(self.runner.backend, total))
         tail = Tail(walk)
         if self.record.bounds and not canary_only:
-            sharing.enrol(self.runner, self.record, self.crew.sessions(self.runner))
-        tail.start()
+            own = self.runner.backend.session_id()
+            sharing.enrol(self.runner, self.record, [] if own is None else [own])
+        else:
+            tail.start()
         try:
             self._walked(walk, tail, where, canary, canary_only=canary_only)
         finally:
@@ -155,16 +157,20 @@ class Pass:
         walk.where, walk.revisits = where, canary is not None
         walk.meter.start()
         if self.record.bounds:
-            self._shared(walk)
+            self._shared(walk, tail)
         else:
             walk.partition(new_partition(self.record, Kind.SCAN))
         tail.finish()
 
-    def _shared(self, walk: Walk) -> None:
-        """Walk the partitions that are left, together with others."""
+    def _shared(self, walk: Walk, tail: Tail) -> None:
+        """Walk the partitions that are left, together with others.
+
+        The feed of what applications write leaves out what workers write: it opens when their sessions are known. It
+        begins where the pass has begun, whenever that is.
+        """
         walk.meter.start(partitions.stored(self.runner.backend, self.record).values())
         left = [partition.number for partition in partitions.left(self.runner.backend, self.record)]
-        self.crew.share(sharing.Scan(walk), left)
+        self.crew.share(sharing.Scan(walk, tail.start), left)
 
     def tally(self) -> Tally:
         """What all runs together have done."""

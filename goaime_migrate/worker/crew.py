@@ -1,8 +1,8 @@
 """This process and others as the crew of a run.
 
-The main thread does shares itself. A thread for each other process hears what it reports and gives it its next share
-at once; what there is to tell is told by the main thread, between two of its own batches. Only this process holds the
-lease.
+The main thread does shares itself, from the first moment; the others join in as soon as all of them are ready. A
+thread for each other process hears what it reports and gives it its next share at once; what there is to tell is told
+by the main thread, between two of its own batches. Only this process holds the lease.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from goaime_migrate.worker.wire import unpacked
 _TICK_S = 0.1
 _STARTING_S = 60.0
 """How long a worker may take to get ready."""
+WAITING_S = 0.0
+"""How long this process waits for the others before it begins without them: tests need work that all take part in."""
 
 
 def cores() -> int:
@@ -77,6 +79,9 @@ class Team:
         self._shares = Shares(())
         self._orphans: list[int] = []
         self._work: Work | None = None
+        self._joined = False
+        """Whether the others take part in the present work."""
+        self._summoned = 0.0
         self._failure: MigrateError | None = None
 
     def __enter__(self) -> Team:
@@ -94,6 +99,7 @@ class Team:
     def summon(self, partitions: int, files: Sequence[SourceFile]) -> None:
         """Begin with as many others as the partitions keep busy. Does not wait for them."""
         self._files |= {file.version: file for file in files}
+        self._summoned = time.monotonic()
         if partitions < 2:
             return
         for _ in range(len(self._members) + 1, self._others.wanted(partitions)):
@@ -101,26 +107,18 @@ class Team:
             self._members.append(member)
             member.listen(self._heard, self._gone)
 
-    def sessions(self, runner: Runner) -> list[Document]:
-        """Wait until all are ready. Raises what kept one from it, and what `check` raises."""
-        deadline = time.monotonic() + _STARTING_S
-        with runner.among(1, self._relay):
-            while not all(member.ready or member.ended for member in self._members):
-                runner.check()
-                if time.monotonic() > deadline:
-                    raise _unready(next(m for m in self._members if not m.ready))
-                self._wait()
-            runner.check()
-        return [m.session for m in self._members if not m.ended and m.session is not None]
-
     # working ---------------------------------------------------------------------------------------------------
 
     def share(self, work: Work, numbers: Sequence[int]) -> None:
         """Do all these partitions, each by whoever is free. Raises the first error, when all have stopped."""
-        present = [member for member in self._members if not member.ended]
-        with work.runner.among(1 + len(present), self._relay):
+        with work.runner.among(1 + len(self._present()), self._between):
             try:
-                self._open(work, numbers, present)
+                with self._changed:
+                    self._shares, self._orphans, self._work = Shares(numbers), [], work
+                    self._joined = False
+                while not self._joined and time.monotonic() < self._summoned + WAITING_S:
+                    work.runner.check()
+                    self._wait()
                 self._until_done(work)
             except BaseException as error:
                 self._stop(work.runner, error)
@@ -128,10 +126,15 @@ class Team:
             finally:
                 self._work = None
 
-    def _open(self, work: Work, numbers: Sequence[int], present: Sequence[Member]) -> None:
+    def _present(self) -> list[Member]:
+        return [member for member in self._members if not member.ended]
+
+    def _join(self, work: Work, present: Sequence[Member]) -> None:
+        """Let the others take part, those that are ready. Raises LeaseLost."""
+        work.enrol([member.session for member in present if member.session is not None])
         message = spec(work, self._files.values(), 1 + len(present))
         with self._changed:
-            self._shares, self._orphans, self._work = Shares(numbers), [], work
+            self._joined = True
             for member in present:
                 member.tell(do="open", spec=message)
             self._feed()
@@ -145,6 +148,8 @@ class Team:
                 self._do(work, share)
             elif self._shares.finished:
                 work.runner.check()
+                if not self._joined:
+                    self._join(work, ())
                 return
             else:
                 self._wait()
@@ -171,7 +176,7 @@ class Team:
 
     def _feed(self) -> None:
         """Give every process that is idle something to do. The lock is held."""
-        if self._work is None or self._failure is not None:
+        if self._work is None or self._failure is not None or not self._joined:
             return
         for member in self._members:
             if member.ready and not member.ended and member.share is None:
@@ -182,6 +187,17 @@ class Team:
     def _wait(self) -> None:
         with self._changed:
             self._changed.wait(_TICK_S)
+
+    def _between(self) -> None:
+        """What the main thread sees to between two batches. Raises the first error of the others."""
+        self._relay()
+        if self._work is None or self._joined:
+            return
+        present = self._present()
+        if all(member.ready for member in present):
+            self._join(self._work, present)
+        elif time.monotonic() > self._summoned + _STARTING_S:
+            raise _unready(next(member for member in present if not member.ready))
 
     def _relay(self) -> None:
         """Tell what the others have reported, in the main thread. Raises the first of their errors."""

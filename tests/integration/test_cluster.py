@@ -16,6 +16,7 @@ from goaime_migrate.backends.base import JOURNAL
 from goaime_migrate.engine import partitions
 from goaime_migrate.errors import InvalidConfiguration, TransformFailed
 from goaime_migrate.events import Event, Notice
+from goaime_migrate.worker import crew
 from tests.servers import ReplicaSet
 from tests.world import REPOSITORY, World, succeeded
 
@@ -78,6 +79,7 @@ def world(
     """Documents in ten partitions, and a cluster."""
     monkeypatch.setattr(partitions, "WORTH", 100)
     monkeypatch.setattr(partitions, "SIZE", 60)
+    monkeypatch.setattr(crew, "WAITING_S", 60.0)
     settings = {"executor": f"dask:{scheduler}", "batch_size": 20}
     world = World("cluster", local_replica_set.uri, database_name, tmp_path / "migrations", settings)
     world.insert("things", ({"_id": i if i % 2 else f"{i}", "n": i} for i in range(DOCUMENTS)))

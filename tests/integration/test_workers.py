@@ -73,9 +73,10 @@ def mixed() -> Iterator[dict[str, Any]]:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Collections are parted that have a hundred documents."""
+    """Collections are parted that have a hundred documents, and nobody begins before all are there."""
     monkeypatch.setattr(partitions, "WORTH", 100)
     monkeypatch.setattr(partitions, "SIZE", 60)
+    monkeypatch.setattr(crew, "WAITING_S", 60.0)
 
 
 @pytest.fixture
@@ -153,6 +154,32 @@ def test_both_have_worked_and_every_partition_was_walked_once(world: World) -> N
     assert done == sorted(done)
     assert done[-1] == DOCUMENTS
     assert len(done) >= DOCUMENTS / 20
+
+
+def test_the_first_begins_alone_and_what_is_born_before_the_other_is_there_is_migrated(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "WAITING_S", 0.0)
+    write(world, f"{PROCESS}; __import__('time').sleep(0.01 if os.getpid() == {os.getpid()} else 0)")
+    before = world.raws("things")
+    born = [{"_id": -7, "n": 1}]
+
+    def meanwhile(event: Event) -> None:
+        if isinstance(event, BatchCommitted) and born:
+            world.insert("things", [born.pop()])  # behind everybody's back
+
+    with world.migrator(meanwhile) as migrator:
+        result = succeeded(migrator.up())
+
+    documents = world.documents("things")
+    assert sorted(d["n"] for d in documents) == sorted([1001, *(n + 1000 for n in range(DOCUMENTS))])
+    assert result.documents.changed == DOCUMENTS + 1
+    assert len({d["by"] for d in documents}) == 2
+    first = min((d for d in world.documents(JOURNAL) if d.get("kind") == "2-scan"), key=lambda d: d["_id"])
+    assert first["partition"] == 0
+    succeeded(world.down())
+    after = world.raws("things")
+    assert {identity: after[identity] for identity in before} == before
 
 
 def test_the_segments_of_all_partitions_stand_in_the_order_of_the_ids(world: World) -> None:

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from goaime_migrate.engine.crew import Share, SourceFile, Work
-from goaime_migrate.engine.runner import Options, Runner
+from goaime_migrate.engine.runner import Options
 from goaime_migrate.errors import DuplicateKey, MigrateError, TransformFailed, WorkerFailed
 from goaime_migrate.events import Event, Notice
 from goaime_migrate.results import Document
@@ -56,7 +56,11 @@ class FakeWork:
         self.here: list[int] = []
         self.reports: list[tuple[int, Document]] = []
         self.inherited: list[int] = []
+        self.enrolled: list[Sequence[Document]] = []
         self._do = do
+
+    def enrol(self, sessions: Sequence[Document]) -> None:
+        self.enrolled.append(sessions)
 
     def do(self, share: Share) -> None:
         if error := self._do(share):
@@ -142,7 +146,6 @@ def shared(work: FakeWork, *members: FakeMember, partitions: int = 12) -> list[E
     told: list[Event] = []
     with Team(FakeMembers(*members), told.append) as team:
         team.summon(partitions, ())
-        assert team.sessions(cast(Runner, work.runner)) == [{"id": member.name} for member in members]
         team.share(cast(Work, work), list(range(partitions)))
     return told
 
@@ -178,6 +181,64 @@ def test_what_one_that_is_gone_was_at_is_taken_over_when_its_transaction_is_ende
         assert work.runner.ended == [{"id": "mortal"}]
         assert len(work.inherited) == 1
         assert told == [Notice("mortal was killed by signal 9; this process goes on with its partition")]
+
+
+class Sleeper(FakeMember):
+    """One that gets ready only when it is woken."""
+
+    def listen(self, heard: Callable[[Any, Document], None], gone: Callable[[Any], None]) -> None:
+        self._heard, self._gone = heard, gone
+
+    def wake(self) -> None:
+        self._heard(self, {"is": "ready", "session": {"id": self.name}})
+
+
+def test_nobody_is_waited_for_and_nobody_writes_before_all_sessions_are_known() -> None:
+    one, two = Sleeper("one", slowly), Sleeper("two", slowly)
+
+    def wake(share: Share) -> None:
+        slowly(share)
+        assert not one.did
+        assert not two.did
+        match share.number:
+            case 3:
+                one.wake()
+            case 6:
+                assert work.enrolled == []
+                two.wake()
+
+    work = FakeWork(lambda share: wake(share) if share.number < 7 else slowly(share))
+
+    shared(work, one, two, partitions=40)
+
+    assert work.here[:7] == list(range(7))
+    assert work.enrolled == [[{"id": "one"}, {"id": "two"}]]
+    assert one.did
+    assert two.did
+    assert sorted(work.here + one.did + two.did) == list(range(40))
+
+
+def test_those_who_get_ready_too_late_are_not_waited_for() -> None:
+    work, late = FakeWork(), Sleeper("late", slowly)
+
+    shared(work, late)
+
+    assert work.here == list(range(12))
+    assert work.enrolled == [[]]
+    assert late.told == ["dismissed"]
+
+
+def test_those_who_got_ready_too_late_take_part_in_the_next_work() -> None:
+    first, second, late = FakeWork(), FakeWork(slowly), Sleeper("late", slowly)
+
+    with Team(FakeMembers(late), lambda _: None) as team:
+        for work in (first, second):
+            team.summon(12, ())
+            team.share(cast(Work, work), list(range(12)))
+            late.wake()
+
+    assert (first.enrolled, second.enrolled) == ([[]], [[{"id": "late"}]])
+    assert late.did
 
 
 def test_the_first_error_of_another_ends_the_work_here() -> None:
@@ -250,6 +311,13 @@ def test_a_duplicate_out_of_turn_is_tried_again_in_its_turn(number: int) -> None
 
     assert sorted(work.here + other.did) == list(range(12))
     assert tried[-1]
+
+
+def test_one_that_takes_too_long_to_get_ready_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "_STARTING_S", 0.01)
+
+    with pytest.raises(WorkerFailed, match="late was not ready after"):
+        shared(FakeWork(slowly), Sleeper("late", slowly), partitions=1_000)
 
 
 def test_one_that_never_gets_ready_ends_the_run() -> None:
