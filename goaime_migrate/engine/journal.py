@@ -131,7 +131,8 @@ class Segment:
             "parts": len(cut),
         }
         if self.kind is not Kind.SCAN:
-            head["ids"] = [Binary(digest(entry.id)) for entry in self.entries]
+            examined = self.unchanged if self.kind is Kind.CANARY else ()
+            head["ids"] = [Binary(digest(i)) for i in (*(entry.id for entry in self.entries), *examined)]
         rest = [{"_id": f"{self.key}{i:03d}", "pass": self.pass_id} for i in range(1, len(cut))]
         return [{**record, "data": part} for record, part in zip([head, *rest], cut, strict=True)]
 
@@ -194,17 +195,34 @@ def count(reader: Reader, pass_id: str) -> int:
     return total
 
 
+@dataclass
+class Known:
+    """The newest entries by id, and the ids that were examined and left alone."""
+
+    entries: dict[bytes, Entry] = field(default_factory=dict)
+    unchanged: set[bytes] = field(default_factory=set)
+
+    def add(self, segment: Segment, wanted: frozenset[bytes]) -> None:
+        """What a segment, newer than all before it, says of the wanted ids."""
+        self.entries.update((entry.id, entry) for entry in segment.entries if entry.id in wanted)
+        self.unchanged.update(wanted.intersection(segment.unchanged))
+
+
 def entries_of(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> dict[bytes, Entry]:
     """The newest entry of each of these documents among canary and tail segments."""
+    return known(reader, pass_id, ids).entries
+
+
+def known(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> Known:
+    """What canary and tail have done with these documents."""
     hashes = [Binary(digest(i)) for i in ids]  # an `_id` may be too long to be kept once more
     heads = reader.find(JOURNAL, {"ids": {"$in": hashes}, "pass": pass_id}, sort=[("_id", 1)], fields=["_id"])
-    newest: dict[bytes, Entry] = {}
-    wanted = set(ids)
+    found, wanted = Known(), frozenset(ids)
     for head in heads:
         segment = read(reader, head["_id"][:-3])
         if segment is not None:
-            newest |= {entry.id: entry for entry in segment.entries if entry.id in wanted}
-    return newest
+            found.add(segment, wanted)
+    return found
 
 
 def passes(reader: Reader) -> Iterator[str]:
