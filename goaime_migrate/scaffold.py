@@ -19,7 +19,7 @@ _INI = """\
 # Where the database is: mongodb://…, or dump:PATH for a directory in mongodump's format.
 uri = ${MONGODB_URI:-mongodb://localhost:27017}
 
-# Which database; it wins over one that stands in the uri.
+# Which database; one in the path of a uri that comes from a variable or a flag wins over it.
 database = @database@
 
 # The folder of the migration files, relative to this file.
