@@ -99,8 +99,13 @@ class Facts:
 
     @property
     def files(self) -> dict[str, Migration]:
-        """The migrations by version."""
-        return {m.version: m for m in self.migrations}
+        """The migrations by version; of two with one number that which was recorded."""
+        found: dict[str, Migration] = {}
+        for m in self.migrations:
+            record = self.versions.get(m.version)
+            if m.version not in found or (record is not None and record.name == m.name):
+                found[m.version] = m
+        return found
 
     @property
     def current(self) -> str | None:
@@ -115,7 +120,7 @@ class Facts:
     @property
     def known(self) -> dict[str, str]:
         """Every version with its name, of files and of history, ascending."""
-        names = {v: r.name for v, r in self.versions.items()} | {m.version: m.name for m in self.migrations}
+        names = {v: r.name for v, r in self.versions.items()} | {v: m.name for v, m in self.files.items()}
         return dict(sorted(names.items(), key=lambda item: int(item[0])))
 
 

@@ -185,7 +185,7 @@ def _watched(run: Invocation, migrator: Migrator, result: StatusResult) -> Statu
     seen_live, above = False, ""
     while not _over(result, seen_live):
         seen_live = seen_live or _live(result)
-        shown = status_text.status(result, run.console.out) + "\n"
+        shown = status_text.status(result, run.console.out, then="") + "\n"
         run.console.result(above + shown)
         above = f"\x1b[{shown.count(chr(10)) + 1}A\r\x1b[J" if run.console.redraws else ""
         time.sleep(WATCH_EVERY_S)

@@ -80,7 +80,7 @@ class Bars:
     def _finish(self, event: StageFinished) -> None:
         if event.versions in self._stages:
             self._progress.remove_task(self._stages.pop(event.versions)[0])
-        self._say(finished(event))
+        self._say(finished(event, self._progress.console.width))
 
     def _wait(self, event: LockWaiting) -> None:
         if self._waiting is None:

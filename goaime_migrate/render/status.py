@@ -36,8 +36,11 @@ _COLORS = {
 }
 
 
-def status(result: StatusResult, style: Style) -> str:
-    """Where the database stands, and the next command."""
+WATCH = "; next: goaime-migrate status --watch"
+
+
+def status(result: StatusResult, style: Style, then: str = WATCH) -> str:
+    """Where the database stands, and the next command; `then` is what to do while a run is active."""
     lines = [*_header(result, style), ""]
     if result.versions:
         lines += [*_versions(result, style), ""]
@@ -50,7 +53,7 @@ def status(result: StatusResult, style: Style) -> str:
         lines.append("")
     if result.lock:
         lines += [*lock(result.lock, style), ""]
-    ending = bullet("", _next(result), style, indent=0)
+    ending = bullet("", _next(result, then), style, indent=0)
     return "\n".join([*lines, *(style.paint(line, "bold") for line in ending)])
 
 
@@ -135,12 +138,12 @@ def _remarks(version: VersionStatus, style: Style) -> list[str]:
     return [style.paint(line, "dim") for line in text]
 
 
-def _next(result: StatusResult) -> str:
+def _next(result: StatusResult, then: str) -> str:
     if result.problems:
         hint = next((found.hint for found in result.problems if found.hint), "goaime-migrate lint")
         return f"{count(len(result.problems), 'problem')}; next: {clean(hint)}"
     if result.lock and result.lock.live:
-        return "a run is active; next: goaime-migrate status --watch"
+        return f"a run is active{then}"
     if not result.versions:
         return "no migrations; next: goaime-migrate new NAME"
     unfinished = [v.version for v in result.versions if v.state not in (State.PENDING, State.APPLIED)]

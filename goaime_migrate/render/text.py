@@ -10,7 +10,7 @@ from goaime_migrate.render.status import lock, problem
 from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.table import Column, table
 from goaime_migrate.render.values import key, value
-from goaime_migrate.render.words import count, duration, moment, versions
+from goaime_migrate.render.words import count, duration, second, versions
 
 if TYPE_CHECKING:
     from goaime_migrate.results import (
@@ -73,7 +73,7 @@ def history(entries: Sequence[HistoryEntry], style: Style) -> str:
         return "no history: nothing has been applied to this database yet"
     rows = [
         [
-            moment(entry.at),
+            second(entry.at),
             entry.version or "",
             clean(entry.action),
             clean(entry.result),
