@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from goaime_migrate.events import BatchCommitted, Event, LockWaiting, StageFinished, StageStarted
+from goaime_migrate.events import BatchCommitted, Event, Examined, LockWaiting, StageFinished, StageStarted
 from goaime_migrate.render.style import Style, clean, columns
 from goaime_migrate.render.words import count, duration, number, versions
 
@@ -102,6 +102,7 @@ class Lines:
         self._clock = clock
         self._now = now
         self._stages: dict[tuple[str, ...], tuple[StageStarted, Meter]] = {}
+        self._looks: dict[tuple[tuple[str, ...], str], Meter] = {}
         self._said = clock()
         self._said_lock = -LOCK_EVERY_S
 
@@ -124,6 +125,8 @@ class Lines:
             return finished(event, self._width)
         if isinstance(event, LockWaiting):
             return self._lock(event)
+        if isinstance(event, Examined):
+            return self._examined(event)
         return clean(event.text)
 
     def _batch(self, event: BatchCommitted) -> str | None:
@@ -134,6 +137,15 @@ class Lines:
             return None
         head, said = versions(event.versions), " " + position(event.done, event.total, meter)
         return _line(head, stage.text, said, self._width) if stage else head + said
+
+    def _examined(self, event: Examined) -> str | None:
+        at = self._clock()
+        meter = self._looks.setdefault((event.versions, event.text), Meter(event.done, at))
+        meter.mark(event.done, at)
+        if at - self._said < EVERY_S or event.done == event.total:
+            return None
+        said = " " + position(event.done, event.total, meter)
+        return _line(versions(event.versions), event.text, said, self._width).lstrip()
 
     def _lock(self, event: LockWaiting) -> str | None:
         if self._clock() - self._said_lock < LOCK_EVERY_S:

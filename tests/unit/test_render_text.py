@@ -17,7 +17,15 @@ from hypothesis import strategies as st
 from goaime_migrate import errors
 from goaime_migrate.cli.commands import COMMANDS
 from goaime_migrate.errors import Problem, TransformFailed
-from goaime_migrate.events import BatchCommitted, Event, LockWaiting, Notice, StageFinished, StageStarted
+from goaime_migrate.events import (
+    BatchCommitted,
+    Event,
+    Examined,
+    LockWaiting,
+    Notice,
+    StageFinished,
+    StageStarted,
+)
 from goaime_migrate.render import diff, plan, run, status, text, words
 from goaime_migrate.render.errors import error
 from goaime_migrate.render.progress import Lines, Meter
@@ -558,6 +566,13 @@ class TestLines:
             "30 of 60 s",
         ]
 
+    def test_what_is_only_looked_at_is_told_every_two_seconds(self) -> None:
+        looks = [(n / 2, Examined(("0001", "0002"), "plan people", n * 100, 1_000)) for n in range(1, 11)]
+        assert self.feed(*looks) == [
+            "0001-0002 plan people 400/1,000 40% 200/s ETA 3s",
+            "0001-0002 plan people 800/1,000 80% 200/s ETA 1s",
+        ]
+
     def test_notices_are_told_at_once(self) -> None:
         assert self.feed((0, Notice("one")), (0, Notice("two\x1b"))) == ["one", "two\\x1b"]
 
@@ -592,6 +607,10 @@ def test_bars_leave_a_line_for_each_stage_and_hide_secrets() -> None:
         BatchCommitted(("0009",), 5, 10),
         StageFinished("up", ("0001",), "sessions", 10, 9, 1.0),
         StageFinished("up", ("0009",), "index", 0, 0, 1.0),
+        Examined((), "verify people", 5, 10),
+        Examined((), "verify people", 10, 10),
+        Examined(("0001",), "verify others", 5, None),
+        Examined(("0001",), "verify more", 5, 5),
     ):
         bars(event)
     bars.close()
