@@ -315,7 +315,7 @@ def _absolute(uri: str, value: _Value) -> str:
             hint="write mongodb://host:27017, or dump:PATH for a mongodump directory",
         )
     if uri.startswith("dump:"):
-        return f"dump:{value.here / uri.removeprefix('dump:')}"
+        return f"dump:{(value.here / uri.removeprefix('dump:')).resolve()}"
     return uri
 
 

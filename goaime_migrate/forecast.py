@@ -14,7 +14,7 @@ from goaime_migrate.engine.preview import Preview, Unfinished, preview
 from goaime_migrate.engine.step import Step
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.events import Listener
-from goaime_migrate.ledger import Ledger, PassRecord
+from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord
 from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.operations import (
     CreateCollection,
@@ -164,6 +164,7 @@ class _Forecast:
                 self._listener,
             )
         except MigrateError as caught:
+            caught.hint = caught.hint.replace("then: goaime-migrate up", "then: goaime-migrate plan")
             self.error = caught
             return
         self.previews.append(replace(found, seconds=found.seconds / self._speed(collection)))
@@ -258,6 +259,12 @@ def _step(
     )
 
 
+def _undoing(operation: OperationRecord) -> str:
+    """What taking back an operation that is no pass comes to."""
+    function = operation.undo is not None and operation.undo.get("kind") == "function"
+    return "run down(db)" if function else f"undo: {operation.text}"
+
+
 def down(backend: Backend, facts: Facts, book: Ledger, plan: Plan) -> PlanResult:
     """What taking back would find, counted over the whole journal."""
     total = Outcome()
@@ -266,7 +273,7 @@ def down(backend: Backend, facts: Facts, book: Ledger, plan: Plan) -> PlanResult
         version, index = group[0]
         operation = book.versions[version].operations[index]
         if operation.pass_id is None or operation.pass_id not in book.passes:
-            counted[version].append(OperationPlan(f"undo: {operation.text}", None, None, None, None))
+            counted[version].append(OperationPlan(_undoing(operation), None, None, None, None))
             continue
         record = book.passes[operation.pass_id]
         target = level_below(record, group)

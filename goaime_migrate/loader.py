@@ -32,6 +32,8 @@ class Catalogue:
 
     migrations: tuple[Migration, ...]
     problems: tuple[HistoryError, ...]
+    files: int = 0
+    """How many files were looked at, whether they load or not."""
 
     def get(self, version: str) -> Migration | None:
         """The migration with this version."""
@@ -47,13 +49,14 @@ def load(folder: Path) -> Catalogue:
     migrations: list[Migration] = []
     problems: list[HistoryError] = []
     files = _numbered(folder.absolute())
-    problems += [*_strange_names(folder), *_duplicates(files), *_gaps(files)]
+    strange = _strange_names(folder)
+    problems += [*strange, *_duplicates(files), *_gaps(files)]
     for _, path in files:
         try:
             migrations.append(load_file(path))
         except HistoryError as error:
             problems.append(error)
-    return Catalogue(tuple(migrations), tuple(problems))
+    return Catalogue(tuple(migrations), tuple(problems), len(files) + len(strange))
 
 
 def _numbered(folder: Path) -> list[tuple[int, Path]]:

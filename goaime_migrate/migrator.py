@@ -148,9 +148,7 @@ class Migrator:
         from goaime_migrate.lint import linted
 
         problems = [error.problem() for error in self._catalogue.problems]
-        return results.LintResult(
-            len(self._catalogue.migrations), (*problems, *linted(self._catalogue.migrations))
-        )
+        return results.LintResult(self._catalogue.files, (*problems, *linted(self._catalogue.migrations)))
 
     # writing ---------------------------------------------------------------------------------------------------
 

@@ -112,9 +112,8 @@ def lint(run: Invocation) -> Outcome:
     if result.problems:
         first = result.problems[0]
         error = errors.LintProblems(
-            f"{count(len(result.problems), 'problem')} in {count(result.checked, 'file')}; "
-            f"the first: {first.message}",
-            hint=first.hint or "mend the files, then goaime-migrate lint",
+            f"{count(len(result.problems), 'problem')} in {count(result.checked, 'file')}",
+            hint="mend what is listed, then: goaime-migrate lint",
             version=first.version,
         )
     return Outcome(lambda style: text.lint(result, style), lambda: json.lint(result, error), error, read=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from goaime_migrate import errors
-from goaime_migrate.render.status import lock, problem
+from goaime_migrate.render.status import lock, problems
 from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.table import Column, table
 from goaime_migrate.render.values import key, value
@@ -88,7 +88,7 @@ def history(entries: Sequence[HistoryEntry], style: Style) -> str:
 
 def lint(result: LintResult, style: Style) -> str:
     """The problems of the files, or that there are none."""
-    lines = [line for found in result.problems for line in problem(found, style)]
+    lines = problems(result.problems, style)
     verdict = count(len(result.problems), "problem") if result.problems else "no problems"
     color = "red" if result.problems else "green"
     return "\n".join(

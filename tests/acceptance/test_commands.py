@@ -116,6 +116,18 @@ def test_plan_shows_real_documents(project: Project) -> None:
     assert sample["after"]["greeting"] == "Hello Ann"
 
 
+def test_a_plan_that_fails_says_to_plan_again(project: Project) -> None:
+    project.write(FAILING)
+    assert project.run("plan", "--json").json["refused"]["hint"].endswith("then: goaime-migrate plan")
+
+
+def test_the_way_back_of_a_function_is_its_down(project: Project) -> None:
+    project.write(PLAIN + "\n\ndef down(db):\n    pass\n")
+    project.applied()
+    (operation,) = project.json("plan", "--down")["steps"][0]["operations"]
+    assert operation["text"] == "run down(db)"
+
+
 def test_status_check_tells_problems_before_pending_versions(project: Project) -> None:
     project.write(GREETING)
     assert project.run("status").code == 0

@@ -203,6 +203,9 @@ class TestPaths:
     def test_absolute_ones_stay(self, tmp_path: Path) -> None:
         assert settings(tmp_path, uri="dump:/srv/dump").uri == "dump:/srv/dump"
 
+    def test_a_way_up_is_gone(self, tmp_path: Path) -> None:
+        assert settings(tmp_path, uri="dump:a/../b").uri == f"dump:{tmp_path / 'b'}"
+
 
 class TestExpansion:
     @pytest.mark.parametrize(

@@ -411,6 +411,22 @@ class TestSmallerResults:
         assert "  interrupted  " in text.history((replace(entry, result="interrupted"),), PIPE)
         assert "nothing has been applied" in text.history((), PIPE)
 
+    def test_a_hint_that_several_share_is_said_once(self) -> None:
+        found = tuple(Problem("GM202", f"000{n}", f"000{n} (x) is gone", "restore it") for n in (1, 2, 3))
+        other = Problem("GM206", "0004", "4_x.py: no", "correct it")
+        assert text.lint(LintResult(4, (*found, other)), PIPE).splitlines() == [
+            "! GM202 0001 (x) is gone",
+            "! GM202 0002 (x) is gone",
+            "! GM202 0003 (x) is gone",
+            "  next: restore it",
+            "! GM206 0004: 4_x.py: no",
+            "  next: correct it",
+            "checked 4 files: 4 problems",
+        ]
+        shown = status.status(standing(APPLIED, problems=found), PIPE)
+        assert shown.count("restore it") == 1
+        assert shown.splitlines()[-1] == "3 problems; next: restore it"
+
     def test_lint(self) -> None:
         found = LintResult(4, (Problem("GM204", "0003", "0002 is missing", "rename it"),))
         assert text.lint(found, PIPE).splitlines() == [
