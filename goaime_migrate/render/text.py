@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from goaime_migrate import errors
+from goaime_migrate.render.errors import paragraph
 from goaime_migrate.render.status import lock, problems
 from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.table import Column, table
@@ -158,7 +159,8 @@ def new(result: NewResult, style: Style) -> str:
 def explain(cls: type[errors.MigrateError], style: Style) -> str:
     """The long form of an error."""
     head = f"{cls.code} {cls.__name__}, exit {cls.exit_code}"
-    return f"{style.paint(head, 'bold')}\n\n{errors.explanation(cls)}"
+    paragraphs = [paragraph(text, style) for text in errors.explanation(cls).split("\n\n")]
+    return "\n\n".join([style.paint(head, "bold"), *paragraphs])
 
 
 def codes(style: Style) -> str:

@@ -468,6 +468,15 @@ class TestSmallerResults:
             assert code in listed
             assert text.explain(cls, PIPE).startswith(f"{code} {cls.__name__}, exit {cls.exit_code}\n\n")
 
+    @pytest.mark.parametrize("code", sorted(errors.catalogue()))
+    def test_an_explanation_says_more_than_its_title_and_what_to_do(self, code: str) -> None:
+        title, *paragraphs = errors.explanation(errors.catalogue()[code]).split("\n\n")
+        assert title.endswith(".")
+        assert len(re.findall(r"[.:] |\.$", " ".join(paragraphs))) >= 2
+        assert "goaime-migrate " in " ".join(paragraphs[1:])
+        shown = text.explain(errors.catalogue()[code], NARROW).splitlines()
+        assert all(columns(line) <= 80 for line in shown)
+
 
 def test_explanations_promise_only_commands_that_exist() -> None:
     for cls in errors.catalogue().values():
