@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import count
+from types import SimpleNamespace
+
 import pytest
 
-from goaime_migrate.engine import looking
+from goaime_migrate.engine import looking, partitions, preview
 from goaime_migrate.events import Event, Examined
 from goaime_migrate.worker import crew
 from tests.integration.engines import one_server, two
 from tests.world import World, succeeded
 
-SLOW = """
-    from time import sleep
+STEP = """
     from goaime_migrate import TransformDocuments
 
     def change(document):
-        {sleep}
         document["changed"] = True
 
     def right(document):
@@ -33,7 +34,7 @@ def examined(events: list[Event]) -> list[Examined]:
 def test_plan_and_verify_tell_how_far_they_have_come(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(looking, "QUIET_S", 0)
     world.insert("c", [{"_id": n} for n in range(250)])
-    world.write("0001_slow.py", SLOW.format(sleep="pass"))
+    world.write("0001_step.py", STEP)
     events: list[Event] = []
     with world.migrator(events.append) as migrator:
         migrator.plan()
@@ -52,7 +53,7 @@ def test_plan_and_verify_tell_how_far_they_have_come(world: World, monkeypatch: 
 @two
 def test_who_is_quickly_done_tells_nothing(world: World) -> None:
     world.insert("c", [{"_id": n} for n in range(3)])
-    world.write("0001_slow.py", SLOW.format(sleep="pass"))
+    world.write("0001_step.py", STEP)
     events: list[Event] = []
     with world.migrator(events.append) as migrator:
         migrator.plan()
@@ -62,7 +63,7 @@ def test_who_is_quickly_done_tells_nothing(world: World) -> None:
 @two
 def test_an_oplog_is_predicted_where_there_is_one(world: World) -> None:
     world.insert("c", [{"_id": n} for n in range(3)])
-    world.write("0001_slow.py", SLOW.format(sleep="pass"))
+    world.write("0001_step.py", STEP)
     predicted = world.plan().predicted
     assert predicted.journal_bytes > 0
     assert (predicted.oplog_bytes > 0) is not world.embedded
@@ -70,12 +71,14 @@ def test_an_oplog_is_predicted_where_there_is_one(world: World) -> None:
 
 @one_server
 def test_the_time_is_that_of_all_who_share_the_work(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("goaime_migrate.engine.partitions.WORTH", 100)
+    seconds = count()  # a batch takes one
+    monkeypatch.setattr(preview, "time", SimpleNamespace(perf_counter=lambda: float(next(seconds))))
+    monkeypatch.setattr(partitions, "WORTH", 50)
     monkeypatch.setattr(crew, "cores", lambda: 2)
-    world.insert("c", [{"_id": n} for n in range(200)])
-    world.write("0001_slow.py", SLOW.format(sleep="sleep(0.002)"))
-    seconds = {}
+    world.insert("c", [{"_id": n} for n in range(100)])
+    world.write("0001_step.py", STEP)
+    predicted = {}
     for workers in (None, 1):
         with world.migrator(workers=workers) as migrator:
-            seconds[workers] = migrator.plan().predicted.seconds
-    assert seconds[None] < seconds[1] * 0.75
+            predicted[workers] = migrator.plan().predicted.seconds
+    assert predicted[None] == pytest.approx(predicted[1] / 1.7, abs=0.01)
