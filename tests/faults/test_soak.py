@@ -29,7 +29,10 @@ DOWN = ("down", "base", "--yes")
 QUICK = "heartbeatFrequencyMS=500"
 SHORT_LEASE = {"lock.TTL_S": 3.0, "lock.HEARTBEAT_S": 0.5, "lock.MARGIN_S": 0.5}
 ROUND_S = 600
-"""A walk up and down that takes longer hangs: it ends the soak and shows where every thread stands."""
+"""A walk up and down that takes longer hangs: it ends the soak and shows where every thread stands.
+
+This clock stands in for pytest's, which is for a test as a whole.
+"""
 ORDERLY = {0, 6, 7, 8, 130, 143, -signal.SIGKILL}
 
 
@@ -136,7 +139,7 @@ def test_nothing_is_lost_in_minutes_of_random_faults(
     deadline, rounds = time.monotonic() + MINUTES * 60, 0
 
     while time.monotonic() < deadline:
-        faulthandler.dump_traceback_later(ROUND_S, exit=True)  # in place of pytest's, which is for the whole test
+        faulthandler.dump_traceback_later(ROUND_S, exit=True)
         soak.walk(UP)
         this.is_up()
         soak.walk(DOWN)
