@@ -22,6 +22,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from goaime_migrate.redaction import redact
+
 
 class MigrateError(Exception):
     """Something went wrong that the tool has no better name for.
@@ -47,13 +49,14 @@ class MigrateError(Exception):
         field: str | None = None,
         detail: str = "",
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = redact(message)
+        """Whoever catches it may log it as it is: what users' code says in it has lost its passwords."""
+        super().__init__(self.message)
         self.hint = hint
         self.version = version
         self.id = id
         self.field = field
-        self.detail = detail
+        self.detail = redact(detail)
         """Evidence for people, several lines at most: the user's own traceback lines, a document."""
 
     def at(self, version: str) -> MigrateError:

@@ -45,6 +45,7 @@ from goaime_migrate.backends.typed import (
     reading,
 )
 from goaime_migrate.errors import MigrateError, NewerFormat
+from goaime_migrate.redaction import redact
 from goaime_migrate.results import Counts, Document, State, WarningCount
 
 FORMAT = 1
@@ -337,15 +338,24 @@ def put_version(record: VersionRecord) -> RecordChange:
             "_id": record.version,
             "format": FORMAT,
             "name": record.name,
-            "description": record.description,
+            "description": storable(record.description),
             "state": str(record.state),
             "checksum": record.checksum,
             "operations": [
-                {"text": o.text, "pass": o.pass_id, "undo": o.undo, "started": o.started, "done": o.done}
+                {
+                    "text": storable(o.text),
+                    "pass": o.pass_id,
+                    "undo": o.undo,
+                    "started": o.started,
+                    "done": o.done,
+                }
                 for o in record.operations
             ],
             "documents": None if record.documents is None else vars(record.documents).copy(),
-            "warnings": [vars(w) | {"examples": list(w.examples)} for w in record.warnings],
+            "warnings": [
+                vars(w) | {"message": storable(w.message), "examples": list(w.examples)}
+                for w in record.warnings
+            ],
             "started_at": record.started_at,
             "applied_at": record.applied_at,
             "duration_s": record.duration_s,
@@ -423,9 +433,13 @@ def error_record(error: MigrateError) -> Document:
     return {"code": error.code, "message": storable(error.message, 2_000), "id": error.id, "field": name}
 
 
-def storable(text: str, length: int) -> str:
-    """Text that BSON can hold, cut: what users' code says may be anything."""
-    return text[:length].encode("utf-8", "backslashreplace").decode()
+def storable(text: str, length: int | None = None) -> str:
+    """What users' code says, as it may be kept in a record: without secrets, cut, and such that BSON can hold it.
+
+    Every text of theirs that goes into a record goes through here. What a record needs word for word, to undo an
+    operation, does not.
+    """
+    return redact(text)[:length].encode("utf-8", "backslashreplace").decode()
 
 
 @cache
@@ -455,7 +469,7 @@ def actor(owner: Owner) -> Document:
         "user": owner.who,
         "host": owner.host,
         "pid": owner.pid,
-        "ci_url": url,
+        "ci_url": url and storable(url),
         "git_commit": _git_commit(),
     }
 

@@ -24,6 +24,7 @@ from goaime_migrate.errors import (
 )
 from goaime_migrate.migration import EMPTY, FILE_NAME, Migration, Operation, version_of
 from goaime_migrate.operations import DocumentOperation, RunFunctions, StateOperation
+from goaime_migrate.redaction import redact
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ def _own_lines(error: BaseException, path: Path) -> str:
 
 
 def _description(module: ModuleType) -> str:
-    return " ".join((inspect.getdoc(module) or "").partition("\n\n")[0].split())
+    return redact(" ".join((inspect.getdoc(module) or "").partition("\n\n")[0].split()))
 
 
 def _operations(module: ModuleType, path: Path, version: str) -> tuple[Operation, ...]:

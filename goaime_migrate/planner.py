@@ -29,6 +29,7 @@ from goaime_migrate.errors import (
     VersionGap,
 )
 from goaime_migrate.migration import EMPTY, Migration, Operation
+from goaime_migrate.redaction import redact
 from goaime_migrate.results import Direction, State
 
 BASE, HEAD = "base", "head"
@@ -455,7 +456,7 @@ def _same_operation(facts: Facts, begun: OperationFacts, now: Operation) -> bool
     shared = facts.passes.get(begun.pass_id or "")
     if shared is not None and now.fusion is not None:
         return now.collection == shared.collection
-    return now.describe() == begun.text
+    return redact(now.describe()) == redact(begun.text)  # it was recorded without secrets
 
 
 def _cannot_repair(message: str, version: str) -> Refused:

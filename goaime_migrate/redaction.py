@@ -1,4 +1,9 @@
-"""Passwords do not leave this tool: what may be one is masked in every text that goes out. When in doubt, too much is."""
+"""Passwords do not leave this tool: what may be one is masked in every text that goes out. When in doubt, too much is.
+
+Two kinds are known: what looks like a password, since it stands in a connection string, and the very secrets of the
+connection string that this process works with, wherever they stand. The time that masking takes grows as the text
+does: no pattern here looks at a character more than a fixed number of times.
+"""
 
 from __future__ import annotations
 
@@ -7,34 +12,117 @@ import re
 MASK = "***"
 
 _URI = re.compile(
-    r"(?P<scheme>mongodb(?:\+srv)?:/+)(?P<rest>(?:(?!mongodb(?:\+srv)?:/)[^\r\n])*)", re.IGNORECASE
+    r"(?P<scheme>mongodb(?:\+srv)?:/+)(?P<rest>(?:(?!mongodb(?:\+srv)?:/)[^\r\n])*+)", re.IGNORECASE
 )
-_OTHER_URI = re.compile(r"(?P<user>\b(?!mongodb)[a-z][a-z0-9+.-]*://[^\s/@:]*:)\S+(?=@)", re.IGNORECASE)
-_HOST = r"(?:\[[0-9a-f:.%]+\]|[^\s:/@,?\[\]'\"]+)(?::\d{1,5})?"
-_ADDRESS = re.compile(rf"{_HOST}(?:,{_HOST})*(?:[/?][^\s@]*)?[,;.:'\")\]>}}]*(?:\s|$)", re.IGNORECASE)
+_OTHER_URI = re.compile(r"(?P<user>(?<!mongodb)(?<=[a-z0-9+.-])://[^\s/@:]*+:)(?P<rest>\S++)", re.IGNORECASE)
+_HOST = r"(?:\[[0-9a-f:.%]++\]|[^\s:/@,?\[\]'\"]++)(?::\d{1,5})?+"
+_ADDRESS = re.compile(rf"{_HOST}(?:,{_HOST})*+(?:[/?][^\s@]*+)?+[,;.:'\")\]>}}]*+(?:\s|$)", re.IGNORECASE)
 """Hosts with ports and no userinfo, and then the end or a space: there is nothing to hide."""
 _SECRETS = (
     re.compile(
-        r"(?P<key>(?:authMechanismProperties|\w*passw\w*|\w*passphrase)(?:=|%3D))(?!\*\*\*)[^&\r\n]+",
+        r"(?P<key>(?:authMechanismProperties|passw\w{0,40}+|passphrase)(?:=|%3D))(?!\*\*\*)[^&\r\n]++",
         re.IGNORECASE,
     ),
     re.compile(
-        r"(?P<key>AWS_SESSION_TOKEN['\"]?+(?:\s*+[:=]\s*+|%3A)['\"]?+)(?!\*\*\*)[^,&\r\n'\"}]+", re.IGNORECASE
+        r"(?P<key>AWS_SESSION_TOKEN['\"]?+(?:\s*+[:=]\s*+|%3A)['\"]?+)(?!\*\*\*)[^,&\r\n'\"}]++",
+        re.IGNORECASE,
     ),
 )
 
+_ALONE, _DIGITS, _ANYWHERE = 4, 6, 8
+"""Characters from which on a secret is masked outside of connection strings: as a whole word, as one of digits alone,
+and in the middle of other words."""
+_WORDS = """
+admin authsource change changed changes check checked checksum code collection command config connection
+current data database default demo description direction document documents done down dump embedded error
+errors example examples exit failed false field fields file files finished found from goaime goaime-migrate
+guest head hint history host index info init into json key last line lint local localhost lock main message
+migrate migration migrations mode mongo mongodb mongosh name none null operation operations pass passes
+password path pending plan preview problem problems progress public record records refused repair result
+reverted root running sample samples schema server state status step steps target test text then this time
+true update uri user username users value verify version versions wait warning warnings what where with work
+workers write
+"""
+_COMMON = frozenset(_WORDS.split())
+"""Words that the tool itself says: masking one would spoil every message, and tell which word it is."""
+
+_hidden: dict[str, str] = {}
+"""The secrets of this process, each with the pattern that finds it."""
+
+
+def hide(uri: str) -> None:
+    """Mask the secrets of this connection string wherever they stand from now on, as written and decoded.
+
+    Only in connection strings are those hidden that would spoil every other text: shorter than four characters (six,
+    if they are all digits), a word of this tool, or a name that the same connection string has elsewhere. One of less
+    than eight characters is masked where it is a whole word.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if not separator or not scheme.lower().startswith("mongodb"):
+        return
+    from urllib.parse import unquote_plus
+
+    address, _, options = rest.partition("?")
+    userinfo, _, hosts = address.rpartition("@")
+    user, _, password = userinfo.partition(":")
+    names = {name.lower() for name in (user, unquote_plus(user), *re.split("[,:/]", hosts))}
+    for secret in (password, *_secret_options(options)):
+        plain = unquote_plus(secret)
+        if not {plain.lower(), secret.lower()} & (names | _COMMON):
+            _hidden.update((form, _finding(form)) for form in _forms(secret, plain) if _is_telling(form))
+
+
+def _secret_options(options: str) -> list[str]:
+    """The values of those options of a connection string that nobody may see."""
+    found = re.findall(r"passw[^=&]*=([^&]*)", options, re.IGNORECASE)
+    return found + re.findall(r"AWS_SESSION_TOKEN(?::|%3A)([^,&]*)", options, re.IGNORECASE)
+
+
+def _forms(secret: str, plain: str) -> set[str]:
+    """How a secret may have been written down: by a person, a program, an exception or a log."""
+    import json
+    from urllib.parse import quote, quote_plus
+
+    return {
+        secret,
+        plain,
+        quote(plain),
+        quote(plain, safe=""),
+        quote_plus(plain),
+        repr(plain)[1:-1],
+        repr(plain + "'\"")[1:-4],
+        json.dumps(plain)[1:-1],
+    }
+
+
+def _is_telling(form: str) -> bool:
+    return len(form) >= (_DIGITS if form.isdigit() else _ALONE)
+
+
+def _finding(form: str) -> str:
+    found = re.escape(form)
+    return found if len(form) >= _ANYWHERE else rf"(?<!\w){found}(?!\w)"
+
 
 def redact(text: str) -> str:
-    """The text with the secrets of every connection string in it replaced by ``***``.
+    """The text with the secrets of every connection string in it, and those of this process, replaced by ``***``.
 
     Where it is not clear what still belongs to a password, as with an unescaped @ or a space, rather too
     much is hidden than too little: up to the last @ of the line.
     """
     text = _URI.sub(lambda match: match["scheme"] + _masked(match["rest"]), text)
-    text = _OTHER_URI.sub(lambda match: match["user"] + MASK, text)
+    text = _OTHER_URI.sub(_masked_other, text)
     for secret in _SECRETS:
         text = secret.sub(lambda match: match["key"] + MASK, text)
+    if _hidden:
+        text = re.sub("|".join(sorted(_hidden.values(), key=len, reverse=True)), MASK, text)
     return text
+
+
+def _masked_other(match: re.Match[str]) -> str:
+    """The connection string of something else, up to the next space."""
+    secret, _, after = match["rest"].rpartition("@")
+    return f"{match['user']}{MASK}@{after}" if secret else match[0]
 
 
 def _masked(rest: str) -> str:

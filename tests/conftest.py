@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from goaime_migrate import redaction
 from tests.servers import (
     ExternalServer,
     Kind,
@@ -49,6 +50,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         wants_server = "start_server" in getattr(item, "fixturenames", ())
         if wants_server and item.path.is_relative_to(UNIT_TESTS):
             raise pytest.UsageError(f"{item.nodeid} is a unit test and asks for a server")
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test's connection string hides is no secret in the next test."""
+    monkeypatch.setattr(redaction, "_hidden", {})
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from goaime_migrate.backends.base import Backend
 from goaime_migrate.config import Settings
+from goaime_migrate.redaction import hide
 
 DUMP = "dump:"
 
@@ -19,8 +20,9 @@ def connect(settings: Settings, *, write: bool, notify: Callable[[str], None] = 
     """Open what `settings.uri` names. Nothing is created. Raises UsageError, ServerUnreachable, FolderMissing.
 
     `notify` is told in one line when something is waited for. The drivers are imported by who needs them:
-    a dump directory needs none.
+    a dump directory needs none. From here on no text of this process shows the password.
     """
+    hide(settings.uri)
     if settings.uri.startswith(DUMP):
         from goaime_migrate.backends.embedded import EmbeddedBackend
 

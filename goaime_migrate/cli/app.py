@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from goaime_migrate.cli import argv as words
 from goaime_migrate.cli import plain
 from goaime_migrate.cli.commands import COMMANDS
-from goaime_migrate.cli.console import Console, open_console
+from goaime_migrate.cli.console import Console, masked, open_console
 from goaime_migrate.cli.invocation import Invocation
 from goaime_migrate.cli.outcome import Outcome
 from goaime_migrate.cli.signals import immediate, interrupted
@@ -36,8 +35,7 @@ def run(argv: Sequence[str]) -> int:
             command, common = request.command, request.common
             asked = common.json
             console = open_console(os.environ, quiet=common.quiet, verbose=common.verbose)
-            # A migration that prints must not spoil the result.
-            with contextlib.redirect_stdout(sys.stderr):
+            with masked(console):
                 outcome = request.call(Invocation(command, common, console))
         return _finish(console, outcome, asked)
     except KeyboardInterrupt as error:

@@ -1,13 +1,14 @@
-"""stdout for the result, stderr for everything else; whatever is written passes through `redact`."""
+"""stdout for the result, stderr for everything else; whatever is written passes through `redact`, others' texts too."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import IO, Any, TextIO, cast
 
 from goaime_migrate.redaction import redact
 from goaime_migrate.render.style import Style
@@ -55,6 +56,56 @@ class Console:
             self.stderr.flush()
         except (OSError, ValueError):
             pass
+
+
+class Masked:
+    """A stream for what migrations, drivers and warnings write, which shows their lines without secrets.
+
+    A line is masked as a whole, so it is kept until it ends, or until somebody wants to see it.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._begun = ""
+
+    def write(self, text: str) -> int:
+        """Write the lines that are whole, and keep the rest."""
+        lines, self._begun = _whole_lines(self._begun + text)
+        if lines:
+            self._stream.write(redact(lines))
+        return len(text)
+
+    def writelines(self, lines: Any) -> None:
+        """Write one after the other."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Show also what is no whole line."""
+        begun, self._begun = self._begun, ""
+        self._stream.write(redact(begun))
+        self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _whole_lines(text: str) -> tuple[str, str]:
+    """The lines that are whole, and the rest. A line may be written over another: it ends with a carriage return."""
+    end = max(text.rfind("\n"), text.rfind("\r")) + 1
+    return text[:end], text[end:]
+
+
+@contextmanager
+def masked(console: Console) -> Iterator[None]:
+    """All that code prints which is not ours goes to stderr, without secrets: it must not spoil the result."""
+    stream = cast("IO[str]", Masked(console.stderr))
+    with redirect_stdout(stream), redirect_stderr(stream):
+        try:
+            yield
+        finally:
+            with suppress(OSError, ValueError):
+                stream.flush()
 
 
 def open_console(environ: Mapping[str, str], *, quiet: bool = False, verbose: bool = False) -> Console:

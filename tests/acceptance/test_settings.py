@@ -173,6 +173,51 @@ def test_a_password_is_in_no_output_and_in_no_record(secured: Project) -> None:
         assert "another-secret" not in text
 
 
+TALKATIVE = '''
+"""Says it in every way."""
+
+import logging
+import sys
+import warnings
+
+
+def up(db):
+    uri = {uri!r}
+    warnings.warn(uri)
+    warnings.warn(DeprecationWarning({password!r}))
+    print(uri, {password!r})
+    print({quoted!r}, end="", flush=True, file=sys.stderr)
+    logging.warning("at %s", {password!r})
+    sys.stderr.writelines(["at ", {password!r}, "\\n"])
+    if db.people.count_documents({{"seen": True}}):
+        raise ValueError({password!r})
+    db.people.update_many({{}}, {{"$set": {{"seen": True}}}})
+
+
+def down(db):
+    raise ValueError({quoted!r})
+'''
+
+
+def test_what_a_migration_prints_warns_and_raises_shows_no_password(secured: Project) -> None:
+    world, known = secured.world, ADMIN.password
+    source = TALKATIVE.format(uri=f"mongodb://bob:{ESCAPED}@h/", password=known, quoted=quote_plus(known))
+    (world.folder / "0003_says.py").write_text(source)
+    (world.folder / "0004_says.py").write_text(source)
+    uri = ("--verbose", "--uri", world.uri)
+
+    said = [secured.run(*command.split(), *uri) for command in ("up", "up --json", "status", "down --yes")]
+
+    with world.client() as client:
+        database = client[world.database]
+        records = [repr(list(database[name].find())) for name in database.list_collection_names()]
+    assert [each.code for each in said] == [1, 1, 0, 1]
+    assert said[0].err.count("***") >= 12
+    for text in (*(each.text for each in said), *records):
+        for secret in (known, quote_plus(known), ESCAPED):
+            assert secret not in text
+
+
 def test_a_dump_after_a_command_is_a_plain_dump(embedded: Project) -> None:
     embedded.write(GREETING)
     embedded.ok("up")

@@ -13,7 +13,7 @@ from bson import encode
 from pymongo import MongoClient
 from pymongo.errors import InvalidOperation
 
-from goaime_migrate import config, errors
+from goaime_migrate import config, errors, redaction
 from goaime_migrate.backends import server
 from goaime_migrate.config import Settings
 from goaime_migrate.migrator import Migrator
@@ -680,3 +680,62 @@ def test_a_batch_that_was_refused_halfway_is_not_forgotten_for_an_edited_file(co
     assert values(collided) == [0, 1, 2, 3, 4]
     succeeded(collided.up())
     assert values(collided) == [2000, 2001, 2002, 2003, 2004]
+
+
+URI = "mongodb://ann:s3cr%40t%2Fword@h/"
+SPOKEN = ["mongodb://bob:other-secret@h/", "the password s3cr@t/word", "the password s3cr%40t%2Fword"]
+SECRETS = ["other-secret", "s3cr@t", "s3cr%40t"]
+
+
+@pytest.fixture
+def _one_that_is_known() -> None:
+    redaction.hide(URI)
+
+
+def recorded(world: World) -> str:
+    """All that the tool keeps in the database, but the journal: that is the documents as they were."""
+    kept = ["schema_versions", "schema_versions_log", "schema_versions_progress", "schema_versions_lock"]
+    return repr([world.documents(name) for name in kept])
+
+
+@two
+@pytest.mark.usefixtures("_one_that_is_known")
+@pytest.mark.parametrize("spoken", SPOKEN)
+@pytest.mark.parametrize(
+    "source",
+    [
+        grow('raise ValueError("at {spoken}")'),
+        grow('warnings.warn("at {spoken}")').replace("    from", "    import warnings\n    from", 1),
+        'def up(db):\n    raise ValueError("at {spoken}")\n',
+        'from goaime_migrate import AddField\noperations = [AddField("c", "z", "at {spoken}")]\n',
+        '"""It is at {spoken}"""\noperations = []\n',
+        "def verify(db):\n    return ['at {spoken}']\noperations = []\n",
+        grow("pass", 'check=lambda d: ["at {spoken}"]'),
+    ],
+)
+def test_no_password_of_what_a_migration_says_is_kept_or_returned(
+    numbers: World, source: str, spoken: str
+) -> None:
+    numbers.write("0001_speaks.py", source.replace("{spoken}", spoken))
+    result = numbers.up()
+    assert "at " in recorded(numbers) or "at " in str(result.error)
+    said_and_kept = [recorded(numbers), repr(result), repr(result.error), numbers.status()]
+    if result.error is not None:
+        said_and_kept += [result.error.detail, result.error.hint, str(result.error)]
+    for secret in SECRETS:
+        assert secret not in repr(said_and_kept)
+
+
+@dump
+@pytest.mark.usefixtures("_one_that_is_known")
+def test_an_operation_whose_text_is_masked_is_recognised_again(numbers: World) -> None:
+    source = """
+        from goaime_migrate import AddField, CreateIndex, RenameCollection
+        operations = [AddField("c", "z", "mongodb://bob:other-secret@h/"), CreateIndex("c", "s3cr@t/word"){more}]
+        """
+    numbers.write("0001_speaks.py", source.replace("{more}", ", RenameCollection('nope', 'x')"))
+    assert numbers.up().error is not None
+    numbers.write("0001_speaks.py", source.replace("{more}", ""))
+    with numbers.migrator() as migrator:
+        assert migrator.repair().accepted == ("0001",)
+    succeeded(numbers.up())

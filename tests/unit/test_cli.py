@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from bson import ObjectId
 from goaime_migrate import cli, errors
 from goaime_migrate.cli import argv, reading
 from goaime_migrate.cli.commands import COMMANDS
+from goaime_migrate.cli.console import Masked
 from goaime_migrate.cli.parser import application
 from goaime_migrate.config import Settings
 from goaime_migrate.errors import Problem
@@ -716,3 +718,15 @@ class TestProcess:
         env = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
         assert self.go("--help", env=env).returncode == 0
         assert self.go("explain", "é", env=env).returncode == 2
+
+
+def test_what_others_write_is_masked_line_by_line() -> None:
+    stream = io.StringIO()
+    other = Masked(stream)
+    for text in ("at mongodb://u:", "secret@h/ and", " on\nnext\r", "begun mongodb://u:secret"):
+        assert other.write(text) == len(text)
+    assert stream.getvalue() == "at mongodb://u:***@h/ and on\nnext\r"
+    other.flush()
+    other.writelines(["@h\n", "end\n"])
+    assert stream.getvalue().endswith("next\rbegun mongodb://u:***@h\nend\n")
+    assert not other.isatty()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
+import time
+import timeit
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus, unquote_plus
 
 import pytest
 from hypothesis import assume, example, given
@@ -13,7 +17,7 @@ from hypothesis import strategies as st
 
 from goaime_migrate.config import KEYS, Settings, load
 from goaime_migrate.errors import InvalidConfiguration, InvalidUri, MigrateError
-from goaime_migrate.redaction import redact, redact_uri
+from goaime_migrate.redaction import hide, redact, redact_uri
 from goaime_migrate.results import OnConflict
 
 
@@ -438,3 +442,74 @@ class TestRedact:
     @given(st.text(max_size=60))
     def test_redacting_twice_changes_nothing_more(self, text: str) -> None:
         assert redact(redact(text)) == redact(text)
+
+    @pytest.mark.parametrize(
+        "hostile",
+        [
+            "x", "passw", "passw_", "a.", "a-b+", "://", "a://b:", "mongodb://", "mongodb://u:", ".;", ",;", "/.",
+            "mongodb:", "AWS_SESSION_TOKEN", "AWS_SESSION_TOKEN  ", " ", "[", "[0:", "u:p@", "@", "=", "\n",
+        ],
+    )  # fmt: skip
+    @pytest.mark.parametrize("frame", ["{}", "mongodb://{}", "mongodb://u:{}@", "mongodb://{}@ ", "a://b:{}"])
+    def test_the_time_grows_as_the_text_does(self, hostile: str, frame: str) -> None:
+        def seconds(length: int) -> float:
+            text = frame.format(hostile * (length // len(hostile)))
+            return min(timeit.repeat(lambda: redact(text), timer=time.process_time, number=1, repeat=3))
+
+        # Sixteen times the text: sixteen times as long, or 256 times if it were quadratic.
+        assert seconds(80_000) < 80 * max(seconds(5_000), 0.001)
+
+
+class TestHide:
+    @pytest.mark.parametrize(
+        ("uri", "text"),
+        [
+            ("mongodb://u:s3cr%40t%2Fword@h/", "failed with {}"),
+            ("mongodb://u:s3cr%40t%2Fword@h/", "in{}side"),
+            ("mongodb://u:pw%21x@h/", "as a word: {}."),
+            ("mongodb://u:it%27s+me%5C%22@h/", "{}"),
+            ("mongodb+srv://u:hunter2@h/", "{}"),
+            ("mongodb://h/?tlsCertificateKeyFilePassword=s3cr%40t%2Fword", "x{}x"),
+            ("mongodb://u@h/?authMechanismProperties=AWS_SESSION_TOKEN:abcdefgh12", "x{}x"),
+        ],
+    )
+    def test_the_password_of_a_connection_string_is_masked_wherever_it_stands(
+        self, uri: str, text: str
+    ) -> None:
+        hide(uri)
+        written = re.search(r"(?::|assword=|TOKEN:)([^:@/]+)(?:@h/)?$", uri)
+        assert written is not None
+        plain = unquote_plus(written[1])
+        for form in (
+            written[1],
+            plain,
+            quote_plus(plain),
+            quote(plain),
+            repr(plain)[1:-1],
+            json.dumps(plain)[1:-1],
+        ):
+            shown = redact(text.format(form))
+            assert shown == text.format("***")
+            assert redact(shown) == shown
+
+    @pytest.mark.parametrize(
+        ("uri", "text"),
+        [
+            ("mongodb://u:p@h/", "a p is a p"),
+            ("mongodb://u:123@h/", "123 documents"),
+            ("mongodb://u:0001@h/", "0001 is pending"),
+            ("mongodb://u:word1@h/", "passwords word12 and myword1"),
+            ("mongodb://goaime:goaime@h/", "database goaime"),
+            ("mongodb://u:goaime@h/goaime", "database goaime"),
+            ("mongodb://u:hosting@hosting:27017/", "server hosting"),
+            ("mongodb://u:mongodb@h/", "neither a valid mongodb:// URI nor dump:PATH."),
+            ("mongodb://u:password@h/", "check user, password and authSource"),
+            ("mongodb://u:documents@h/", "documents"),
+            ("mongodb://u@h/", "u at h"),
+            ("dump:demo/dump", "demo/dump"),
+            ("", "nothing"),
+        ],
+    )
+    def test_what_would_ruin_every_message_is_hidden_in_uris_alone(self, uri: str, text: str) -> None:
+        hide(uri)
+        assert redact(text) == text
