@@ -24,6 +24,7 @@ from goaime_migrate.errors import (
 )
 from goaime_migrate.migration import EMPTY, FILE_NAME, Migration, Operation, version_of
 from goaime_migrate.operations import DocumentOperation, RunFunctions, StateOperation
+from goaime_migrate.operations.base import require_plain
 from goaime_migrate.redaction import redact
 
 
@@ -147,7 +148,9 @@ def load_file(path: Path) -> Migration:
 
 def _checksum(path: Path, version: str) -> str:
     try:
-        return model.checksum(path.read_text(encoding="utf-8"))
+        source = path.read_text(encoding="utf-8")
+        _refuse_null_bytes(source, path, version)
+        return model.checksum(source)
     except SyntaxError as error:
         raise LoadFailed(
             f"{path.name}, line {error.lineno}: {error.msg}",
@@ -159,6 +162,16 @@ def _checksum(path: Path, version: str) -> str:
         raise LoadFailed(
             f"{path.name} cannot be read: {error}", version=version, hint=f"check {path}"
         ) from error
+
+
+def _refuse_null_bytes(source: str, path: Path, version: str) -> None:
+    """Python does not say where it has found one."""
+    before, found, _ = source.partition("\0")
+    if found:
+        line = before.count("\n") + 1
+        raise LoadFailed(
+            f"{path.name}, line {line}: a null byte", version=version, hint=f"correct {path}, line {line}"
+        )
 
 
 def _imported(path: Path, version: str) -> ModuleType:
@@ -234,8 +247,7 @@ def _function(module: ModuleType, name: str) -> Callable[[Any], Any] | None:
         return None
     if not inspect.isfunction(function) or len(inspect.signature(function).parameters) != 1:
         raise InvalidMigration(f"{name} must be a function of one argument, the database: def {name}(db)")
-    if inspect.iscoroutinefunction(function):
-        raise InvalidMigration(f"{name} must not be async")
+    require_plain(function, name, lists=name == "verify")
     return function
 
 

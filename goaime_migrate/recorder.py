@@ -16,7 +16,7 @@ from goaime_migrate.engine import journal
 from goaime_migrate.engine.collector import forget
 from goaime_migrate.engine.crew import SourceFile
 from goaime_migrate.engine.runner import Runner
-from goaime_migrate.engine.step import Step
+from goaime_migrate.engine.step import Step, listed
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord, VersionRecord
 from goaime_migrate.migration import Migration
@@ -171,7 +171,7 @@ def findings(backend: Backend, migration: Migration) -> list[str]:
         return []
     with backend.functions(write=False) as database:
         try:
-            return [str(finding) for finding in migration.verify(database) or ()]
+            return listed(migration.verify(database))
         except (MigrateError, KeyboardInterrupt):
             raise
         except BaseException as error:  # noqa: BLE001 (a statement says no by raising, with whatever it likes)

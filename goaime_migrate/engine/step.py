@@ -17,6 +17,8 @@ from goaime_migrate.engine.lookups import Lookup
 from goaime_migrate.errors import InvalidResult, PromiseFailed, ResultTooLarge, TransformFailed
 from goaime_migrate.results import Document
 
+CORRECTED = "goaime-migrate repair, which accepts the edit, and goaime-migrate down"
+"""The way on once a `reverse=` is corrected: `down` takes back with the code that was applied, or was accepted."""
 _FIELD = re.compile(r"(?P<field>[A-Za-z_$][\w$-]*(?:\.[\w$-]+)*): ")
 UNENCODABLE = (BSONError, OverflowError, TypeError, ValueError, RecursionError)
 """What encoding raises."""
@@ -39,6 +41,8 @@ class Step:
     reverse_lookups: tuple[str, ...] = ()
     pipeline: tuple[Document, ...] = ()
     """Update stages for the server to run, in place of the transform."""
+    then: str = "goaime-migrate up"
+    """What leads on once its file is corrected."""
     adds: bytes | None = None
     """The one BSON element that the transform appends to documents that have no field of its name, and all it does."""
 
@@ -46,7 +50,7 @@ class Step:
         """The step that takes documents back which were born after `up`."""
         assert self.reverse is not None
         lookups = {name: self.lookups[name] for name in self.reverse_lookups}
-        return Step(self.version, self.collection, self.source, self.reverse, lookups)
+        return Step(self.version, self.collection, self.source, self.reverse, lookups, then=CORRECTED)
 
     @property
     def name(self) -> str:
@@ -76,7 +80,7 @@ def apply(
             "or return a dict",
             version=step.version,
             id=raw.id_value(identity),
-            hint=f"correct {step.source}, then: goaime-migrate up",
+            hint=f"correct {step.source}, then: {step.then}",
         )
     if "_id" in result and next(iter(result)) != "_id":
         result = {"_id": result["_id"], **result}
@@ -95,7 +99,9 @@ def _failure(step: Step, error: BaseException, identity: bytes) -> TransformFail
         id=raw.id_value(identity),
         field=name,
         detail=own_lines(error, step.source),
-        hint="correct the document or the migration, then: goaime-migrate up",
+        hint="correct the document or the migration, then: goaime-migrate up"
+        if step.then != CORRECTED
+        else f"correct the document, then: goaime-migrate down; or correct {step.source}, then: {CORRECTED}",
     )
 
 
@@ -118,7 +124,7 @@ def encoded(step: Step, document: Document, identity: bytes) -> bytes:
             id=raw.id_value(identity),
             field=name,
             detail=f"{name} = {value!r:.200}",
-            hint=f"correct {step.source}, then: goaime-migrate up",
+            hint=f"correct {step.source}, then: {step.then}",
         ) from error
     check_size(step, step.name, current, identity)
     return current
@@ -131,7 +137,7 @@ def check_size(step: Step, name: str, result: bytes, identity: bytes) -> None:
             f"{name} made a document of {len(result):,} bytes; MongoDB stores at most {raw.MAX_DOCUMENT:,}",
             version=step.version,
             id=raw.id_value(identity),
-            hint="shorten the document or the result of the migration, then: goaime-migrate up",
+            hint=f"shorten the document or the result of the migration, then: {step.then}",
         )
 
 
@@ -182,6 +188,11 @@ def broken_promises(
     yield from broken_checks(step, document, arguments)
 
 
+def listed(said: Iterable[object] | None) -> list[str]:
+    """The findings of a `check=` or a `verify(db)`. A text is one, not one for each of its letters."""
+    return [said] if isinstance(said, str) and said else [str(finding) for finding in said or ()]
+
+
 def broken_checks(
     step: Step, document: Document, arguments: Mapping[str, Any]
 ) -> Iterator[tuple[str | None, str]]:
@@ -189,11 +200,11 @@ def broken_checks(
     if step.check is None:
         return
     try:
-        problems = list(step.check(document, **arguments) or ())
+        problems = listed(step.check(document, **arguments))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 (a check says no by raising, with whatever it likes)
         problems = [str(error) or type(error).__name__]
     for text in problems:
-        match = _FIELD.match(str(text))
-        yield (match["field"] if match else None), str(text)
+        match = _FIELD.match(text)
+        yield (match["field"] if match else None), text

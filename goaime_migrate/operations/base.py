@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 from goaime_migrate.backends.base import Backend
 from goaime_migrate.engine.step import Step
@@ -94,9 +96,30 @@ def require(condition: object, message: str, hint: str = "") -> None:
 def require_collection(value: object) -> None:
     """Refuse what is no collection of the user's."""
     require_name(value, "the collection")
-    require(not str(value).startswith("schema_versions"), f"{value} is the tool's own collection")
+    require_not_ours(str(value))
+
+
+def require_not_ours(name: str) -> None:
+    """Refuse the name of a collection of this tool."""
+    require(not name.startswith("schema_versions"), f"{name} is the tool's own collection")
 
 
 def require_name(value: object, what: str) -> None:
     """Refuse a collection, field or index name that is not one."""
     require(isinstance(value, str) and value and "\0" not in value, f"{what} must be a name, not {value!r}")
+
+
+def require_plain(function: Callable[..., Any], what: str, *, lists: bool = False) -> None:
+    """Refuse a function that does nothing when it is called: an async one, and a generator unless it `lists` findings.
+
+    Its call would return something that nobody runs, and what it did not do would count as done.
+    """
+    called = function if inspect.isroutine(function) else type(function).__call__
+    kinds = (function, called)
+    is_async = any(inspect.iscoroutinefunction(f) or inspect.isasyncgenfunction(f) for f in kinds)
+    require(not is_async, f"{what} must not be async", "def, not async def")
+    require(
+        lists or not any(map(inspect.isgeneratorfunction, kinds)),
+        f"{what} must not be a generator: it has a yield, and would do nothing",
+        "a function that does it at once, with no yield",
+    )

@@ -7,7 +7,14 @@ from typing import Any
 
 from goaime_migrate.backends.base import Backend
 from goaime_migrate.errors import OperationFailed
-from goaime_migrate.operations.base import StateOperation, require, require_collection, require_name, undoes
+from goaime_migrate.operations.base import (
+    StateOperation,
+    require,
+    require_collection,
+    require_name,
+    require_not_ours,
+    undoes,
+)
 from goaime_migrate.results import Document
 
 ASIDE = "schema_versions_aside"
@@ -43,6 +50,8 @@ class RenameCollection(StateOperation):
         require_name(old, "the old name")
         require_name(new, "the new name")
         require(old != new, f"{old!r} is already called that")
+        require_not_ours(old)
+        require_not_ours(new)
         self.old = old
         self.new = new
 

@@ -14,7 +14,14 @@ from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import Filter
 from goaime_migrate.engine.lookups import Lookup
 from goaime_migrate.engine.step import UNENCODABLE, Step
-from goaime_migrate.operations.base import DocumentOperation, require, require_collection, require_name
+from goaime_migrate.errors import InvalidMigration
+from goaime_migrate.operations.base import (
+    DocumentOperation,
+    require,
+    require_collection,
+    require_name,
+    require_plain,
+)
 from goaime_migrate.results import Document
 
 _OPTIONS = ("where", "fields", "reverse", "model", "check")
@@ -42,9 +49,8 @@ class TransformDocuments(DocumentOperation):
     ) -> None:
         require_collection(collection)
         require(callable(transform), f"the transform must be a function, not {transform!r}")
-        require(
-            where is None or isinstance(where, Mapping), f"where= must be a filter document, not {where!r}"
-        )
+        require_plain(transform, "the transform")
+        _require_filter(where)
         require(not isinstance(fields, str), "fields= must be a list of names", f"fields=[{fields!r}]")
         for name in fields or ():
             require_name(name, "every field in fields=")
@@ -57,7 +63,14 @@ class TransformDocuments(DocumentOperation):
         )
         for option, function in (("reverse", reverse), ("check", check)):
             require(function is None or callable(function), f"{option}= must be a function, not {function!r}")
+            if function is not None:
+                require_plain(function, f"{option}=", lists=option == "check")
         _check_lookups(transform, lookups)
+        _check_parameters(transform, lookups, "the transform", _name(transform))
+        for option, function in (("reverse", reverse), ("check", check)):
+            if function is not None:
+                named = f"{option}= {_name(function)}"
+                _check_parameters(function, lookups, named, named)
         self.collection = collection
         self.transform = transform
         self.where = dict(where) if where else None
@@ -109,20 +122,45 @@ def _check_lookups(transform: Callable[..., Any], lookups: Mapping[str, object])
             f"{name}= is neither an option nor a Lookup",
             f"the options are {', '.join(_OPTIONS)}; a lookup is declared as {name}=Lookup('collection', key='field')",
         )
-    try:
-        parameters = list(inspect.signature(transform).parameters.values())
-    except (TypeError, ValueError):
+    parameters = _parameters(transform)
+    if parameters is not None:
+        loose = any(p.kind is p.VAR_KEYWORD for p in parameters)
+        names = {p.name for p in parameters[1:]}
+        for name in lookups:
+            require(loose or name in names, f"the lookup {name!r} is not a parameter of {_name(transform)}")
+
+
+def _check_parameters(
+    function: Callable[..., Any], lookups: Mapping[str, object], what: str, named: str
+) -> None:
+    """A function takes the document, and every other parameter that has to be given is a lookup."""
+    parameters = _parameters(function)
+    if parameters is None:
         return
-    require(parameters, "the transform takes no document", "its first parameter is the document")
-    loose = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    names = {p.name for p in parameters[1:]}
-    for name in lookups:
-        require(loose or name in names, f"the lookup {name!r} is not a parameter of {_name(transform)}")
+    require(parameters, f"{what} takes no document", "its first parameter is the document")
     for p in parameters[1:]:
         given = p.name in lookups or p.default is not p.empty or p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-        require(
-            given, f"{_name(transform)} wants {p.name!r}, and no lookup has that name", f"{p.name}=Lookup(…)"
-        )
+        require(given, f"{named} wants {p.name!r}, and no lookup has that name", f"{p.name}=Lookup(…)")
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    """The parameters of a function; None for one that does not tell them."""
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return None
+
+
+def _require_filter(where: object) -> None:
+    """Refuse in a file what no engine could take for a filter; only a database knows all operators."""
+    require(where is None or isinstance(where, Mapping), f"where= must be a filter document, not {where!r}")
+    if isinstance(where, Mapping):
+        try:
+            raw.encode(dict(where))
+        except UNENCODABLE as error:
+            raise InvalidMigration(
+                f"where= cannot be encoded as BSON: {error}", hint="write it with values that BSON knows"
+            ) from error
 
 
 def _name(function: Callable[..., Any]) -> str:
@@ -131,9 +169,7 @@ def _name(function: Callable[..., Any]) -> str:
 
 def _named(function: Callable[..., Any] | None, lookups: Mapping[str, Lookup]) -> tuple[str, ...]:
     """The lookups that a function's signature names."""
-    if function is None:
-        return ()
-    parameters = inspect.signature(function).parameters.values()
+    parameters = () if function is None else _parameters(function) or ()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return tuple(lookups)
     return tuple(name for name in lookups if name in {p.name for p in parameters})
@@ -168,9 +204,7 @@ class UpdateDocuments(DocumentOperation):
             "the pipeline must be a list of update stages",
             f"the stages of an update are {', '.join(_STAGES)}",
         )
-        require(
-            where is None or isinstance(where, Mapping), f"where= must be a filter document, not {where!r}"
-        )
+        _require_filter(where)
         self.collection = collection
         self.pipeline = [dict(stage) for stage in pipeline]
         self.where = dict(where) if where else None

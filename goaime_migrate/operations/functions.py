@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,13 @@ from goaime_migrate.engine.step import own_lines
 from goaime_migrate.errors import FunctionFailed, MigrateError
 from goaime_migrate.operations.base import StateOperation
 from goaime_migrate.results import Document
+
+
+def _done(result: object) -> None:
+    """Refuse what a function returns that has not done anything yet, as one does that a decorator has wrapped."""
+    if inspect.isgenerator(result) or inspect.iscoroutine(result):
+        result.close()
+        raise TypeError(f"it returned a {type(result).__name__}, so that nothing was run")
 
 
 class RunFunctions(StateOperation):
@@ -41,7 +49,7 @@ class RunFunctions(StateOperation):
     def _run(self, backend: Backend, function: Callable[[Any], object], direction: str) -> None:
         try:
             with backend.functions(write=True) as database:
-                function(database)
+                _done(function(database))
         except (MigrateError, KeyboardInterrupt):
             raise
         except BaseException as error:

@@ -251,3 +251,34 @@ def test_a_promise_that_was_superseded_is_not_checked_again(numbers: World) -> N
     numbers.insert("d", [{"_id": 1}])
     found = numbers.verify()
     assert (found.failures, found.superseded) == ((), ("0001",))
+
+
+@two
+@pytest.mark.parametrize("kind", ["coroutine", "generator"])
+def test_a_function_that_turns_out_to_have_done_nothing_is_not_applied(numbers: World, kind: str) -> None:
+    body = {"coroutine": "async def later(): pass", "generator": "def later(): yield"}[kind]
+    numbers.write("0001_late.py", f"def up(db):\n    {body}\n    return later()\n")
+    error = numbers.up().error
+    assert isinstance(error, errors.FunctionFailed)
+    assert f"it returned a {kind}, so that nothing was run" in error.message
+    assert numbers.states() == ["failed"]
+
+
+@two
+def test_a_text_is_one_finding(numbers: World) -> None:
+    numbers.write(
+        "0001_promise.py",
+        """
+        from goaime_migrate import TransformDocuments
+
+        operations = [TransformDocuments("c", lambda d: None, check=lambda d: "n: bad" * (d["n"] == 7))]
+
+        def verify(db):
+            return "bad" if db.c.count_documents({"n": 8}) else ""
+        """,
+    )
+    succeeded(numbers.up())
+    numbers.change("c", 1, n=7)
+    numbers.change("c", 2, n=8)
+    failures = numbers.verify().failures
+    assert [(f.id, f.field, f.reason) for f in failures] == [(None, None, "bad"), (1, "n", "n: bad")]

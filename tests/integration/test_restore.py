@@ -502,3 +502,27 @@ def test_a_document_that_collides_for_ever_ends_a_reversal_and_is_named(
     succeeded(numbers.down())
     assert {d: numbers.raws("c")[d] for d in before} == before
     assert [by_id(numbers)[i]["n"] for i in (100, 101, 102)] == [100, 101, 102]
+
+
+@two
+def test_a_reverse_that_fails_is_corrected_as_its_error_says(numbers: World) -> None:
+    numbers.write("0001_reshape.py", SOURCE.format(options=", reverse=back"))
+    succeeded(numbers.up())
+    numbers.put("c", encode({"_id": 100, "new": "born"}))
+    error = numbers.down().error
+    assert isinstance(error, errors.TransformFailed)
+    assert error.hint == (
+        "correct the document, then: goaime-migrate down; "
+        f"or correct {numbers.folder / '0001_reshape.py'}, then: goaime-migrate repair, which accepts the edit, "
+        "and goaime-migrate down"
+    )
+    source = SOURCE.format(options=", reverse=lambda d: d.pop('new') and None")
+    numbers.write("0001_reshape.py", source)
+    with pytest.raises(errors.HistoryError, match="was edited"):
+        numbers.up()
+    with pytest.raises(errors.EditedMigration, match="it was edited"):
+        numbers.down()
+    with numbers.migrator() as migrator:
+        assert migrator.repair().accepted == ("0001",)
+    succeeded(numbers.down())
+    assert by_id(numbers) == {i: old(i) for i in range(7)} | {100: {"_id": 100}}

@@ -135,6 +135,19 @@ def test_a_file_that_exits_does_not_end_the_tool(folder: Path) -> None:
     assert "line 2: CancelledError" in problem(folder).message
 
 
+def test_a_null_byte_is_named_by_its_line(folder: Path) -> None:
+    (folder / "0001_one.py").write_bytes(GOOD.encode() + b"x = '\0'\n")
+    error = problem(folder)
+    assert isinstance(error, LoadFailed)
+    assert error.message == "0001_one.py, line 3: a null byte"
+    assert error.hint == f"correct {folder / '0001_one.py'}, line 3"
+
+
+def test_a_statement_may_be_a_generator(folder: Path) -> None:
+    (migration,) = one(folder, GOOD + "def verify(db):\n    yield 'no'").migrations
+    assert migration.verify is not None
+
+
 def test_a_file_that_is_not_utf8_is_refused(folder: Path) -> None:
     (folder / "0001_one.py").write_bytes(b"x = '\xff'\n")
     assert "cannot be read" in problem(folder).message
@@ -197,6 +210,15 @@ def test_a_name_that_is_nearly_one_is_refused(folder: Path, name: str) -> None:
         ("def up(): ...", "up must be a function of one argument, the database: def up(db)"),
         ("def up(db, users): ...", "up must be a function of one argument, the database: def up(db)"),
         ("async def up(db): ...", "up must not be async"),
+        ("def up(db):\n    yield", "up must not be a generator: it has a yield, and would do nothing"),
+        ("async def up(db):\n    yield", "up must not be async"),
+        ("def up(db): ...\nasync def down(db): ...", "down must not be async"),
+        (
+            "def up(db): ...\ndef down(db):\n    yield",
+            "down must not be a generator: it has a yield, and would do nothing",
+        ),
+        (GOOD + "async def verify(db): ...", "verify must not be async"),
+        (GOOD + "async def verify(db):\n    yield", "verify must not be async"),
         ("up = 1", "up must be a function of one argument, the database: def up(db)"),
         (
             "def up(db): ...\ndef down(): ...",

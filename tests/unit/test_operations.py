@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 import pytest
@@ -42,6 +43,21 @@ def with_all(document: Document, **lookups: Mapping[str, Document]) -> None: ...
 
 
 def without_document() -> None: ...
+
+
+async def coroutine(document: Document) -> None: ...
+
+
+async def coroutines(document: Document) -> AsyncIterator[str]:
+    yield "no"
+
+
+def generator(document: Document) -> Iterator[str]:
+    yield "no"
+
+
+class Awaited:
+    async def __call__(self, document: Document) -> None: ...
 
 
 USERS = Lookup("users", key="username")
@@ -100,6 +116,34 @@ USERS = Lookup("users", key="username")
             "",
         ),
         (
+            lambda: TransformDocuments("c", plain, reverse=with_users),
+            "reverse= with_users wants 'users', and no lookup has that name",
+            "users=Lookup(…)",
+        ),
+        (
+            lambda: TransformDocuments("c", plain, check=with_users),
+            "check= with_users wants 'users', and no lookup has that name",
+            "users=Lookup(…)",
+        ),
+        (
+            lambda: TransformDocuments("c", plain, check=lambda: None),
+            "check= <lambda> takes no document",
+            "its first parameter is the document",
+        ),
+        (lambda: TransformDocuments("c", coroutine), "the transform must not be async", "def, not async def"),  # type: ignore[arg-type]
+        (lambda: TransformDocuments("c", coroutines), "the transform must not be async", ""),  # type: ignore[arg-type]
+        (lambda: TransformDocuments("c", partial(coroutine)), "the transform must not be async", ""),  # type: ignore[arg-type]
+        (lambda: TransformDocuments("c", Awaited()), "the transform must not be async", ""),  # type: ignore[arg-type]
+        (lambda: TransformDocuments("c", generator), "the transform must not be a generator", "no yield"),  # type: ignore[arg-type]
+        (lambda: TransformDocuments("c", plain, reverse=coroutine), "reverse= must not be async", ""),  # type: ignore[arg-type]
+        (lambda: TransformDocuments("c", plain, reverse=generator), "reverse= must not be a generator", ""),  # type: ignore[arg-type]
+        (lambda: TransformDocuments("c", plain, check=coroutine), "check= must not be async", ""),  # type: ignore[arg-type]
+        (lambda: TransformDocuments("c", plain, check=coroutines), "check= must not be async", ""),  # type: ignore[arg-type]
+        (lambda: TransformDocuments("c", plain, where={"n": {1}}), "where= cannot be encoded as BSON", ""),
+        (lambda: TransformDocuments("c", plain, where={1: 2}), "where= cannot be encoded as BSON", ""),  # type: ignore[dict-item]
+        (lambda: UpdateDocuments("c", [{"$unset": "a"}], where={"n": {1}}), "where= cannot be encoded", ""),
+        (lambda: AddField("c", "a", 1, where={"n": 2**70}), "where= cannot be encoded as BSON", ""),
+        (
             lambda: UpdateDocuments("c", []),
             "the pipeline must be a list of update stages",
             "$set, $addFields",
@@ -138,6 +182,8 @@ USERS = Lookup("users", key="username")
         (lambda: SetValidator("c", 1), "the schema must be a pydantic model or a dict, not 1", ""),  # type: ignore[arg-type]
         (lambda: CreateCollection(""), "the collection must be a name", ""),
         (lambda: RenameCollection("a", "a"), "'a' is already called that", ""),
+        (lambda: RenameCollection("a", "schema_versions_foo"), "schema_versions_foo is the tool's own", ""),
+        (lambda: RenameCollection("schema_versions", "a"), "schema_versions is the tool's own", ""),
         (lambda: RenameCollection("a", ""), "the new name must be a name", ""),
         (lambda: DropCollection(""), "the collection must be a name", ""),
         (lambda: Lookup(""), "the looked-up collection must be a name, not ''", ""),
@@ -161,7 +207,9 @@ def test_a_wrong_declaration_is_refused_at_once(
         lambda: TransformDocuments("c", with_optional),
         lambda: TransformDocuments("c", with_all, users=USERS, problems=Lookup("problems")),
         lambda: TransformDocuments("c", lambda document: None, where={"n": 1}, fields=("n",)),
-        lambda: TransformDocuments("c", dict),
+        lambda: TransformDocuments("c", dict, reverse=dict),
+        lambda: TransformDocuments("c", with_users, reverse=plain, check=generator, users=USERS),
+        lambda: TransformDocuments("c", with_users, reverse=with_all, check=with_optional, users=USERS),
         lambda: UpdateDocuments("c", [{"$set": {"a": 1}}, {"$unset": ["b"]}]),
         lambda: CreateIndex("c", [("a", 1), ("b", -1)], unique=True, sparse=True),
         lambda: CreateIndex("c", [("text", "text")]),
