@@ -199,7 +199,7 @@ class Migrator:
                 reverter = Reverter(recorder, workers)
                 return _run(Direction.DOWN, recorder.progress, lambda: reverter.run(plan, on_conflict))
 
-        return self._under_the_lease(backend, work)
+        return self._under_the_lease(backend, work, "down")
 
     def _finish_reverting(self, runner: Runner, facts: Facts, book: Ledger) -> RunResult:
         """A `down` that was cut off is finished before anything is applied again."""
@@ -295,7 +295,9 @@ class Migrator:
             planner.plan_up(facts, target) if direction is Direction.UP else planner.plan_down(facts, target)
         )
 
-    def _under_the_lease(self, backend: Backend, work: Callable[[Runner], _Result]) -> _Result:
+    def _under_the_lease(
+        self, backend: Backend, work: Callable[[Runner], _Result], command: str = "up"
+    ) -> _Result:
         from goaime_migrate import lock
         from goaime_migrate.engine.runner import Options, Runner
 
@@ -303,7 +305,7 @@ class Migrator:
         options = Options(settings.batch_size, settings.max_rate, settings.max_lag)
         with lock.held(backend, settings.lock_timeout, self._listener) as lease:
             backend.prepare()
-            return work(Runner(backend, lease, self._listener, options, lambda: self._signal))
+            return work(Runner(backend, lease, self._listener, options, lambda: self._signal, command))
 
 
 def _nothing(plan: Plan) -> RunResult:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from goaime_migrate.cli.argv import PROGRAM
 from goaime_migrate.cli.console import Console
+from goaime_migrate.cli.signals import unanswered
 from goaime_migrate.errors import NotConfirmed, UsageError
 from goaime_migrate.redaction import redact
 
@@ -87,7 +88,12 @@ class Invocation:
             )
         self.console.stderr.write(f"{question} [y/N] ")
         self.console.stderr.flush()
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        try:
+            answer = sys.stdin.readline()
+        except KeyboardInterrupt as error:
+            self.console.urgent("")
+            raise unanswered(error, self.command) from None
+        if answer.strip().lower() not in ("y", "yes"):
             raise NotConfirmed("not confirmed; nothing was changed", hint=f"{PROGRAM} status")
 
     @contextmanager

@@ -27,7 +27,6 @@ from goaime_migrate.cli.signals import graceful
 from goaime_migrate.results import Direction, OnConflict
 
 if TYPE_CHECKING:
-    from goaime_migrate.config import Settings
     from goaime_migrate.migrator import Migrator
     from goaime_migrate.results import RunResult
 
@@ -60,10 +59,11 @@ def up(
         lock_timeout=lock_timeout,
         allow_untested_topology=allow_untested_topology,
     )
-    with _working(run, settings) as migrator:
+    with run.migrator(settings, progress=True) as migrator:
         if dry_run:
             return planned(migrator.plan(target, direction=Direction.UP, where=only))
-        return _ran(migrator.up(target, where=only))
+        with _to_its_batch(run, migrator):
+            return _ran(migrator.up(target, where=only))
 
 
 def down(
@@ -100,7 +100,7 @@ def down(
         lock_timeout=lock_timeout,
         allow_untested_topology=allow_untested_topology,
     )
-    with _working(run, settings) as migrator:
+    with run.migrator(settings, progress=True) as migrator:
         if dry_run or not yes:
             preview = migrator.plan(target, direction=Direction.DOWN)
             if dry_run or preview.refused is not None:
@@ -109,18 +109,19 @@ def down(
                 count = len(preview.steps)
                 question = f"take back {'this version' if count == 1 else f'these {count} versions'}?"
                 run.confirm(plan.plan(preview, run.console.err, ending=""), question, yes=yes)
-        return _ran(migrator.down(target, on_conflict=settings.on_conflict))
+        with _to_its_batch(run, migrator):
+            return _ran(migrator.down(target, on_conflict=settings.on_conflict))
 
 
 @contextmanager
-def _working(run: Invocation, settings: Settings) -> Iterator[Migrator]:
-    """A Migrator that stops after its batch on the first SIGINT or SIGTERM."""
+def _to_its_batch(run: Invocation, migrator: Migrator) -> Iterator[None]:
+    """A run stops after its batch on the first SIGINT or SIGTERM; what comes before it, a question say, at once."""
 
     def tell() -> None:
         run.console.urgent("\nstopping after this batch; the same signal again stops at once")
 
-    with run.migrator(settings, progress=True) as migrator, graceful(migrator.interrupt, tell):
-        yield migrator
+    with graceful(migrator.interrupt, tell):
+        yield
 
 
 def _ran(result: RunResult) -> Outcome:

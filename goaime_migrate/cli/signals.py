@@ -23,6 +23,10 @@ class Stopped(KeyboardInterrupt):
         self.signum = signum
 
 
+class StoppedInRun(Stopped):
+    """The second signal, which ends a run in the middle of a batch."""
+
+
 @contextmanager
 def immediate() -> Iterator[None]:
     """SIGTERM ends a command as Ctrl-C does, instead of killing the process with its lease still held."""
@@ -45,7 +49,7 @@ def graceful(interrupt: Callable[[int], None], tell: Callable[[], None]) -> Iter
 
     def handle(signum: int, _: FrameType | None) -> None:
         if seen:
-            raise Stopped(signum)
+            raise StoppedInRun(signum)
         seen.append(signum)
         interrupt(signum)
         threading.Thread(target=tell, daemon=True).start()
@@ -56,15 +60,23 @@ def graceful(interrupt: Callable[[int], None], tell: Callable[[], None]) -> Iter
 
 def interrupted(error: KeyboardInterrupt, command: str) -> Interrupted:
     """The error for a command that was stopped where it stood."""
-    signum = getattr(error, "signum", signal.SIGINT)
-    name = signal.Signals(signum).name
-    if command in ("up", "down"):
-        found = Interrupted(
-            f"stopped at once by {name}: what was committed is kept, the batch in flight was not written",
-            hint=f"goaime-migrate {command} goes on from there; goaime-migrate status shows where it stands",
+    if isinstance(error, StoppedInRun):
+        return _stopped(
+            error,
+            "stopped at once by {}: what was committed is kept, the batch in flight was not written",
+            f"goaime-migrate {command} goes on from there; goaime-migrate status shows where it stands",
         )
-    else:
-        found = Interrupted(f"stopped by {name}", hint=f"goaime-migrate {command}".rstrip())
+    return _stopped(error, "stopped by {}", f"goaime-migrate {command}".rstrip())
+
+
+def unanswered(error: KeyboardInterrupt, command: str) -> Interrupted:
+    """The error for a command that was stopped while it asked."""
+    return _stopped(error, "stopped by {}; nothing was changed", f"goaime-migrate {command} asks again")
+
+
+def _stopped(error: KeyboardInterrupt, message: str, hint: str) -> Interrupted:
+    signum = getattr(error, "signum", signal.SIGINT)
+    found = Interrupted(message.format(signal.Signals(signum).name), hint=hint)
     found.exit_code = 128 + signum
     return found
 

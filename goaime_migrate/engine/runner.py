@@ -52,6 +52,8 @@ class Runner:
     options: Options
     interrupted: Callable[[], int | None]
     """The signal that asked the run to stop, if one did."""
+    command: str = "up"
+    """The command that goes on with what this run leaves unfinished."""
 
     def __post_init__(self) -> None:
         self._throttle = self._paced(self.options)
@@ -84,7 +86,7 @@ class Runner:
         self._between()
         number = self.interrupted()
         if number is not None:
-            raise interruption(number)
+            raise interruption(number, self.command)
 
     def record(self, *changes: RecordChange) -> None:
         """Write records, on condition that the lease is still this run's. Raises LeaseLost."""
@@ -133,11 +135,12 @@ def contended(version: str, identity: bytes | None, error: Collision, command: s
     )
 
 
-def interruption(number: int) -> Interrupted:
+def interruption(number: int, command: str) -> Interrupted:
     """The error for a run that was asked to stop."""
     name = signal.Signals(number).name
     error = Interrupted(
-        f"stopped by {name} after finishing its batch; what was done is recorded", hint="goaime-migrate up"
+        f"stopped by {name} after finishing its batch; what was done is recorded",
+        hint=f"goaime-migrate {command}",
     )
     error.exit_code = 128 + number
     return error

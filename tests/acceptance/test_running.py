@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import getpass
+import os
+import pty
 import signal
 import socket
+import subprocess
 
 import pytest
 
-from tests.acceptance.project import SLOW, Project, until
+from tests.acceptance.project import COMMAND, GREETING, SLOW, Project, until
 
 BATCHES_OF_ONE = ("--batch-size", "1")
 
@@ -119,3 +122,35 @@ def test_unlock_shows_the_holder_and_force_shuts_it_out(slow: Project) -> None:
     assert stopped.json["error"]["code"] == "GM602"
     slow.ok("up")
     assert slow.state() == {"0001": "applied"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_the_question_of_down_ends_at_once(embedded: Project, number: signal.Signals) -> None:
+    embedded.write(GREETING)
+    embedded.applied()
+    before = embedded.fingerprint()
+    terminal, stdin = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "down"],
+        cwd=embedded.folder,
+        env=embedded.environment(),
+        stdin=stdin,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        assert process.stderr is not None
+        said = b""
+        while not said.endswith(b"[y/N] "):
+            said += process.stderr.read(1)
+        process.send_signal(number)
+        try:
+            _, rest = process.communicate(timeout=20)
+        finally:
+            process.kill()
+            os.close(terminal)
+            os.close(stdin)
+    assert process.returncode == 128 + number
+    assert b"nothing was changed" in rest
+    assert b"goaime-migrate down asks again" in rest
+    assert embedded.fingerprint() == before

@@ -39,6 +39,8 @@ def test_a_signal_stops_down_after_its_batch(forker: Forker, one: World, number:
     assert run.wait() == 128 + number, run.output
 
     assert one.states() == ["reverting", "reverting"]
+    assert "goaime-migrate down" in run.output
+    assert "goaime-migrate up" not in run.output
     assert len(this.differences(this.before)) == 140
     forker.succeed(one, *DOWN)
     this.is_down()

@@ -678,6 +678,44 @@ class TestSignals:
         assert run("verify").status == 143
         assert migrator.closed
 
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize("words", [("down",), ("stamp", "1"), ("repair",), ("unlock", "--force")])
+    def test_a_question_ends_at_once(
+        self,
+        run: Run,
+        migrator: Fake,
+        monkeypatch: pytest.MonkeyPatch,
+        words: tuple[str, ...],
+        number: signal.Signals,
+    ) -> None:
+        class Terminal(io.StringIO):
+            def isatty(self) -> bool:
+                return True
+
+            def readline(self, _: int | None = -1) -> str:  # type: ignore[override]
+                signal.raise_signal(number)
+                raise AssertionError("it goes on waiting")
+
+        monkeypatch.setattr(sys, "stdin", Terminal())
+        ended = run(*words)
+        assert ended.status == 128 + number
+        assert f"stopped by {number.name}; nothing was changed" in ended.err
+        assert f"goaime-migrate {words[0]} asks again" in ended.err
+        assert "after this batch" not in ended.err
+        assert "goaime-migrate up" not in ended.err
+        assert not any(
+            call[0] in ("down",) or call[2].get("force") or call[2].get("dry_run") is False
+            for call in migrator.calls
+        )
+        assert migrator.closed
+
+    @pytest.mark.parametrize("words", [("up", "--dry-run"), ("down",)])
+    def test_a_preview_ends_at_once(self, run: Run, migrator: Fake, words: tuple[str, ...]) -> None:
+        migrator.answers["plan"] = lambda *_, **__: signal.raise_signal(signal.SIGINT)
+        ended = run(*words)
+        assert ended.status == 130
+        assert "after this batch" not in ended.err
+
 
 class TestProcess:
     """What only a process of its own can show."""
