@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from bson.errors import BSONError
+from bson.errors import BSONError, InvalidDocument
 from pymongo.errors import (
     AutoReconnect,
     ConfigurationError,
@@ -35,6 +35,8 @@ def translated() -> Iterator[None]:
         yield
     except PyMongoError as error:
         raise translate(error) from error
+    except InvalidDocument as error:
+        raise errors.OperationFailed(f"this cannot be sent to the server: {error}") from error
     except BSONError as error:
         raise errors.OperationFailed(f"the server sent what cannot be decoded: {error}") from error
 

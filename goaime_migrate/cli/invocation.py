@@ -144,6 +144,7 @@ def filter_of(text: str | None) -> dict[str, Any] | None:
     """The value of --where: Extended JSON, an object."""
     if text is None:
         return None
+    from bson import encode
     from bson.errors import BSONError
     from bson.json_util import loads
 
@@ -155,4 +156,10 @@ def filter_of(text: str | None) -> dict[str, Any] | None:
         ) from None
     if not isinstance(value, dict):
         raise UsageError("--where is no JSON object", hint="""--where '{"username": "goAmy"}'""")
+    try:
+        encode(value)
+    except (ValueError, TypeError, ArithmeticError, RecursionError, BSONError) as error:
+        raise UsageError(
+            f"--where cannot be encoded as BSON: {error}", hint="""--where '{"username": "goAmy"}'"""
+        ) from None
     return value

@@ -11,9 +11,11 @@ from goaime_migrate.backends.base import PROGRESS, Backend, Filter, Reader
 from goaime_migrate.backends.ordering import id_key
 from goaime_migrate.backends.typed import bytes_or_none
 from goaime_migrate.engine.chain import Chain, Changed
+from goaime_migrate.engine.filters import require_filters
 from goaime_migrate.engine.journal import Kind, Segment, entries_of
 from goaime_migrate.engine.looking import Looking
 from goaime_migrate.engine.pacing import Pacing
+from goaime_migrate.engine.passes import combined
 from goaime_migrate.engine.scan import batches
 from goaime_migrate.engine.step import Step
 from goaime_migrate.engine.tally import Tally
@@ -88,7 +90,8 @@ def preview(
     """
     collection = steps[0].collection
     require_capable(backend, collection)
-    where = {"$and": [w for w in (steps[0].where, canary) if w]} if steps[0].where or canary else None
+    require_filters(backend, steps, canary)
+    where = combined(steps[0].where, canary)
     total = backend.count(collection, where)
     measure = _Measure(backend, before, steps, unfinished, since)
     looking = Looking(listener, dict.fromkeys(step.version for step in steps), f"plan {collection}")

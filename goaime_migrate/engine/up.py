@@ -13,6 +13,7 @@ from goaime_migrate.engine import narrow, partitions, pipeline, sharing
 from goaime_migrate.engine.chain import Chain
 from goaime_migrate.engine.crew import Alone, Crew
 from goaime_migrate.engine.declared import check_declared_fields
+from goaime_migrate.engine.filters import require_filters
 from goaime_migrate.engine.journal import Kind
 from goaime_migrate.engine.lookups import Lookup, Tables
 from goaime_migrate.engine.pacing import BATCH_BYTES, FIRST
@@ -42,9 +43,13 @@ def chain_of(pass_id: str, steps: Sequence[Step], *, freeze: bool = True) -> Cha
 def opened(
     backend: Backend, steps: Sequence[Step], pins: Sequence[tuple[str, int, str]], canary: Filter | None
 ) -> PassRecord:
-    """A new pass, pinned as the collection is now. Reads only. Raises UndeclaredField, MissingCapability."""
+    """A new pass, pinned as the collection is now. Reads only.
+
+    Raises UndeclaredField, MissingCapability, and what `require_filters` does.
+    """
     collection, where = steps[0].collection, steps[0].where
     require_capable(backend, collection)
+    require_filters(backend, steps, canary)
     identity = f"{pins[0][0]}-{pins[-1][0]}-{uuid.uuid4().hex[:8]}"
     return PassRecord(
         id=identity,

@@ -739,3 +739,56 @@ def test_an_operation_whose_text_is_masked_is_recognised_again(numbers: World) -
     with numbers.migrator() as migrator:
         assert migrator.repair().accepted == ("0001",)
     succeeded(numbers.up())
+
+
+BAD_FILTERS = [
+    "{'$or': [{'$and': []}]}",
+    "{'$foo': 1}",
+    "{'n': {'$foo': 1}}",
+    "{'$and': 1}",
+    "{'n': {'$in': 1}}",
+]
+
+
+@each_mode
+@pytest.mark.parametrize("where", BAD_FILTERS)
+def test_a_filter_that_is_none_is_refused_alike_everywhere(numbers: World, where: str) -> None:
+    before = numbers.raws("c")
+    path = numbers.write("0001_grow.py", grow(options=f"where={where}"))
+    planned = numbers.plan().refused
+    error = numbers.up().error
+    for found in (planned, error):
+        assert isinstance(found, errors.OperationFailed)
+        assert found.version == "0001"
+        assert found.message.startswith("the where= of 0001_grow.py is no filter: ")
+        assert "_id" not in found.message
+        assert found.hint.startswith(f"correct {path}, then: goaime-migrate ")
+    assert numbers.states() == ["failed"]
+    assert numbers.raws("c") == before
+    numbers.write("0001_grow.py", grow())
+    succeeded(numbers.up())
+
+
+@each_mode
+@pytest.mark.parametrize("where", [*BAD_FILTERS, "{'n': {1}}", "{'n': 2**70}"])
+def test_a_canary_that_is_no_filter_is_a_mistake_in_the_command(numbers: World, where: str) -> None:
+    numbers.write("0001_grow.py", grow(options="where={'n': {'$lt': 9}}"))
+    before = numbers.raws("c")
+    canary = eval(where)
+    planned = numbers.plan(where=canary).refused
+    error = numbers.up(where=canary).error
+    for found in (planned, error):
+        assert isinstance(found, errors.UsageError)
+        assert found.exit_code == 2
+        assert "$and': [{" not in found.message
+    assert numbers.states() == ["pending"]
+    assert numbers.raws("c") == before
+
+
+@each_mode
+def test_a_filter_of_a_pipeline_and_of_a_collection_that_is_not_there(world: World) -> None:
+    source = "from goaime_migrate import *\noperations = [UpdateDocuments('c', [{'$unset': 'n'}], where={'$foo': 1})]"
+    world.write("0001_unset.py", source)
+    for found in (world.plan().refused, world.up().error):
+        assert isinstance(found, errors.OperationFailed)
+        assert "0001_unset.py" in found.message

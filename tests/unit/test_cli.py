@@ -332,6 +332,7 @@ class TestUsage:
             ("new", "x", "--kind", "y"),
             ("up", "--where", "{"),
             ("up", "--where", "[1]"),
+            ("up", "--where", '{"n": 123456789012345678901234567890}'),
             ("wait", "--timeout", "x"),
             ("explain", "GM999"),
             ("up", "--workers", "many"),

@@ -170,7 +170,18 @@ def _is_pattern(argument: Any) -> bool:
     return isinstance(argument, Regex | re.Pattern)
 
 
+def _require_lists(filter: Filter) -> None:
+    """Refuse `$and` and its kind with anything else than filters, which mongomock does not look at."""
+    for name in {"$and", "$or", "$nor"} & filter.keys():
+        parts = filter[name]
+        if not isinstance(parts, list | tuple) or not parts or not all(isinstance(p, Mapping) for p in parts):
+            raise UsageError(f"the filter {dict(filter)} is not valid: {name} must be an array of filters")
+        for part in parts:
+            _require_lists(part)
+
+
 def _by_mongomock(filter: Filter) -> Matches:
+    _require_lists(filter)
     import_module("mongomock.aggregate")  # which `$expr` needs, and mongomock does not import by itself
     applies = import_module("mongomock.filtering").filter_applies
     failure = import_module("pymongo.errors").PyMongoError
