@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from goaime_migrate.errors import Problem
 from goaime_migrate.migration import PLACEHOLDER, Migration
@@ -28,15 +28,31 @@ _IMPURE = {
 }
 
 
-def linted(migrations: Sequence[Migration]) -> Iterator[Problem]:
-    """Problems of files that load: no way back, a template's collection, a transform that need not repeat itself."""
+def linted(migrations: Sequence[Migration], unloaded: Collection[str] = ()) -> Iterator[Problem]:
+    """Problems of files that load, beside the versions of those that do not.
+
+    No way back, a promise of nobody that is replaced, a template's collection, a transform that need not repeat itself.
+    """
+    versions = {m.version for m in migrations} | set(unloaded)
     for m in migrations:
+        yield from _superseding(m, versions)
         if not m.reversible:
             yield Problem(CODE, m.version, f"{m.label} has no way back", "define down(db)")
         tree = ast.parse(m.path.read_text(encoding="utf-8"))
         yield from _untouched(m, tree)
         if not any(isinstance(node, ast.FunctionDef) and node.name == "up" for node in tree.body):
             yield from _impure(m, tree)
+
+
+def _superseding(migration: Migration, versions: Collection[str]) -> Iterator[Problem]:
+    for version in migration.supersedes:
+        if version not in versions:
+            yield Problem(
+                CODE,
+                migration.version,
+                f"{migration.path.name}: supersedes names {version}, and there is no such file",
+                f"leave {version} out, or correct the number",
+            )
 
 
 def _untouched(migration: Migration, tree: ast.Module) -> Iterator[Problem]:

@@ -6,8 +6,8 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -36,6 +36,8 @@ class Catalogue:
     problems: tuple[HistoryError, ...]
     files: int = 0
     """How many files were looked at, whether they load or not."""
+    unloaded: Mapping[str, str] = field(default_factory=dict)
+    """The versions whose file does not load, with the name that it has."""
 
     def get(self, version: str) -> Migration | None:
         """The migration with this version."""
@@ -50,15 +52,17 @@ def load(folder: Path) -> Catalogue:
         )
     migrations: list[Migration] = []
     problems: list[HistoryError] = []
+    unloaded: dict[str, str] = {}
     files = _numbered(folder.absolute())
     strange = _strange_names(folder)
     problems += [*strange, *_duplicates(files), *_gaps(files)]
-    for _, path in files:
+    for number, path in files:
         try:
             migrations.append(load_file(path))
         except HistoryError as error:
             problems.append(error)
-    return Catalogue(tuple(migrations), tuple(problems), len(files) + len(strange))
+            unloaded[version_of(number)] = path.stem.partition("_")[2]
+    return Catalogue(tuple(migrations), tuple(problems), len(files) + len(strange), unloaded)
 
 
 def _numbered(folder: Path) -> list[tuple[int, Path]]:
@@ -136,7 +140,7 @@ def load_file(path: Path) -> Migration:
             path=path,
             operations=_operations(module, path, version),
             verify=_function(module, "verify"),
-            supersedes=_supersedes(module),
+            supersedes=_supersedes(module, version),
         )
     except InvalidMigration as error:
         raise InvalidMigration(
@@ -251,10 +255,17 @@ def _function(module: ModuleType, name: str) -> Callable[[Any], Any] | None:
     return function
 
 
-def _supersedes(module: ModuleType) -> tuple[str, ...]:
+def _supersedes(module: ModuleType, version: str) -> tuple[str, ...]:
+    """The earlier versions whose promises this one replaces; that each has a file is for `lint` to say."""
     declared = getattr(module, "supersedes", [])
     if not isinstance(declared, list | tuple) or not all(
         isinstance(v, str) and re.fullmatch("[0-9]{1,9}", v) for v in declared
     ):
         raise InvalidMigration('supersedes must be a list of versions, such as ["0001"]')
+    for v in declared:
+        if int(v) >= int(version):
+            raise InvalidMigration(
+                f"supersedes names {version_of(int(v))}, which is not an earlier version",
+                hint="a promise can only be replaced by a later one",
+            )
     return tuple(version_of(int(v)) for v in declared)

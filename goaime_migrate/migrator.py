@@ -147,8 +147,9 @@ class Migrator:
         """Problems in the files alone; no database is opened."""
         from goaime_migrate.lint import linted
 
-        problems = [error.problem() for error in self._catalogue.problems]
-        return results.LintResult(self._catalogue.files, (*problems, *linted(self._catalogue.migrations)))
+        files = self._catalogue
+        problems = [error.problem() for error in files.problems]
+        return results.LintResult(files.files, (*problems, *linted(files.migrations, files.unloaded)))
 
     # writing ---------------------------------------------------------------------------------------------------
 
@@ -288,7 +289,15 @@ class Migrator:
         catalogue = self._catalogue
         book = ledger.read(backend)
         touched = frozenset(v for v in book.versions if book.committed(v))
-        return Facts(catalogue.migrations, catalogue.problems, book.versions, book.passes, touched), book
+        facts = Facts(
+            catalogue.migrations,
+            catalogue.problems,
+            book.versions,
+            book.passes,
+            touched,
+            catalogue.unloaded,
+        )
+        return facts, book
 
     def _planned(self, facts: Facts, direction: Direction, target: str | None) -> Plan:
         return (

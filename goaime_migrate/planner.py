@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from goaime_migrate import results
@@ -97,6 +97,8 @@ class Facts:
     passes: Mapping[str, PassFacts]
     touched: frozenset[str]
     """Versions of which something may be in effect in the database."""
+    unloaded: Mapping[str, str] = field(default_factory=dict)
+    """The versions whose file does not load, with the name that it has."""
 
     @property
     def files(self) -> dict[str, Migration]:
@@ -116,12 +118,13 @@ class Facts:
     @property
     def head(self) -> str | None:
         """The newest file."""
-        return self.migrations[-1].version if self.migrations else None
+        return max((*(m.version for m in self.migrations), *self.unloaded), key=int, default=None)
 
     @property
     def known(self) -> dict[str, str]:
         """Every version with its name, of files and of history, ascending."""
-        names = {v: r.name for v, r in self.versions.items()} | {v: m.name for v, m in self.files.items()}
+        recorded = {v: r.name for v, r in self.versions.items()}
+        names = {**self.unloaded, **recorded, **{v: m.name for v, m in self.files.items()}}
         return dict(sorted(names.items(), key=lambda item: int(item[0])))
 
 

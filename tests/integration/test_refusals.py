@@ -792,3 +792,44 @@ def test_a_filter_of_a_pipeline_and_of_a_collection_that_is_not_there(world: Wor
     for found in (world.plan().refused, world.up().error):
         assert isinstance(found, errors.OperationFailed)
         assert "0001_unset.py" in found.message
+
+
+@dump
+def test_a_file_that_does_not_load_is_pending_under_its_name(numbers: World) -> None:
+    numbers.write("0001_grow.py", grow())
+    succeeded(numbers.up())
+    numbers.write("0002_broken.py", "import nowhere\n")
+    numbers.write("0003_more_of_it.py", "operations = 1")
+    status = numbers.status()
+    assert [(v.version, v.name, str(v.state)) for v in status.versions] == [
+        ("0001", "grow", "applied"),
+        ("0002", "broken", "pending"),
+        ("0003", "more_of_it", "pending"),
+    ]
+    assert status.pending == ("0002", "0003")
+    assert (status.current, status.head) == ("0001", "0003")
+    assert [p.version for p in status.problems] == ["0002", "0003"]
+    with pytest.raises(errors.LoadFailed):
+        numbers.up()
+    succeeded(numbers.down())
+    numbers.write("0001_grow.py", "if")
+    assert numbers.status().pending == ("0001", "0002", "0003")
+
+
+@dump
+def test_an_applied_file_that_does_not_load_any_more_is_still_applied(numbers: World) -> None:
+    numbers.write("0001_grow.py", grow())
+    succeeded(numbers.up())
+    numbers.write("0001_grow.py", "if")
+    status = numbers.status()
+    assert (status.pending, status.current, status.head) == ((), "0001", "0001")
+
+
+@dump
+def test_lint_names_a_superseded_version_that_does_not_exist(world: World) -> None:
+    world.write("0001_one.py", "if")
+    world.write("0002_two.py", "operations = []")
+    world.write("0005_five.py", "supersedes = ['0001', '0002', '0004']\noperations = []")
+    with world.migrator() as migrator:
+        found = [p.message for p in migrator.lint().problems if "supersedes" in p.message]
+    assert found == ["0005_five.py: supersedes names 0004, and there is no such file"]

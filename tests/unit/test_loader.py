@@ -226,6 +226,8 @@ def test_a_name_that_is_nearly_one_is_refused(folder: Path, name: str) -> None:
         ),
         (GOOD + "verify = 1", "verify must be a function of one argument, the database: def verify(db)"),
         (GOOD + "supersedes = '0001'", 'supersedes must be a list of versions, such as ["0001"]'),
+        (GOOD + "supersedes = ['1']", "supersedes names 0001, which is not an earlier version"),
+        (GOOD + "supersedes = ['0002']", "supersedes names 0002, which is not an earlier version"),
         (GOOD + "supersedes = [1]", 'supersedes must be a list of versions, such as ["0001"]'),
     ],
 )
@@ -276,5 +278,11 @@ def test_plain_functions_without_down_have_no_way_back(folder: Path) -> None:
 
 
 def test_superseded_versions_are_written_as_people_like(folder: Path) -> None:
-    (migration,) = one(folder, GOOD + "supersedes = ['1', '0002']").migrations
+    write(folder, m0003_three=GOOD + "supersedes = ['1', '0002']")
+    (migration,) = load(folder).migrations
     assert migration.supersedes == ("0001", "0002")
+
+
+def test_a_file_that_does_not_load_is_still_a_version(folder: Path) -> None:
+    write(folder, m0001_one=GOOD, m0002_two="if", m0003_three="operations = 1", m0004_four=GOOD)
+    assert load(folder).unloaded == {"0002": "two", "0003": "three"}
