@@ -291,7 +291,7 @@ class _Batch:
     def _strangers(self, reader: Reader, upto: bytes | None) -> list[bytes]:
         """Ids in the range that `where` left out, so that `reverse=` will know them from documents born later."""
         walk = self._walk
-        if not walk.where or not walk.record.reverse:
+        if not walk.where or not walk.record.complete:
             return []
         others = reader.documents(
             walk.record.collection,
