@@ -72,19 +72,21 @@ def _version(version: str, facts: Facts, book: Ledger, live: bool, now: datetime
 
 
 def _progress(record: VersionRecord, book: Ledger, now: datetime | None) -> Progress | None:
-    """How far the unfinished pass of a version has come; with rate and time left while it runs."""
-    passes = [p for p in book.open_passes if p.id in record.passes]
-    if not passes:
-        return None
-    return _pass_progress(passes[0], now)
+    """How far the unfinished pass of a version has come, up or down; with rate and time left while it runs."""
+    mine = [p for p in book.passes.values() if p.id in record.passes]
+    if record.state is State.REVERTING:
+        down = (p for p in mine if p.target_level is not None)
+        return next((_pass_progress(p, p.taken_back, p.to_take_back, now) for p in down), None)
+    up = (p for p in mine if not p.finished)
+    return next((_pass_progress(p, p.examined, p.total, now) for p in up), None)
 
 
-def _pass_progress(record: PassRecord, now: datetime | None) -> Progress:
+def _pass_progress(record: PassRecord, done: int, total: int | None, now: datetime | None) -> Progress:
     rate = eta = None
-    done = record.examined - record.run_from
-    if now is not None and record.run_at is not None and done > 0:
+    by_this_run = done - record.run_from
+    if now is not None and record.run_at is not None and by_this_run > 0:
         elapsed = max(0.001, (now - record.run_at).total_seconds())
-        rate = round(done / elapsed, 1)
-        if record.total is not None and rate:
-            eta = round(max(0, record.total - record.examined) / rate, 1)
-    return Progress(record.examined, record.total, rate, eta)
+        rate = round(by_this_run / elapsed, 1)
+        if total is not None and rate:
+            eta = round(max(0, total - done) / rate, 1)
+    return Progress(done, total, rate, eta)
