@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_plus
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -74,17 +75,20 @@ def load(
             f"--env {env} chooses a section of a configuration file, and there is none in {cwd}",
             hint="goaime-migrate init writes one; --config FILE names another",
         )
+    _refuse_misspelt(environ)
     for key in KEYS:
         if text := environ.get(PREFIX + key.upper()):
-            values[key] = _Value(text, PREFIX + key.upper(), cwd)
+            values[key] = _Value(text, PREFIX + key.upper(), cwd, _VARIABLE)
         if overrides.get(key) is not None:
-            values[key] = _Value(overrides[key], "--" + key.replace("_", "-"), cwd)
+            values[key] = _Value(overrides[key], "--" + key.replace("_", "-"), cwd, _FLAG)
     if not need_uri:
         values.pop("uri", None)
     settled = {key: value for key, given in values.items() if (value := _settle(key, given, environ)) != ""}
     if need_uri and "uri" not in settled:
         raise _no_uri(file, values.get("uri"))
     settled.setdefault("migrations", cwd / "migrations")
+    if name := _database_of(settled, values):
+        settled["database"], values["database"] = name, values["uri"]
     sources = {key: values[key].source if key in settled and key in values else "default" for key in KEYS}
     return _validated(settled, sources, file.path if file else None, env)
 
@@ -102,7 +106,12 @@ class _Value:
     raw: Any
     source: str
     here: Path
+    strength: int
     expand: bool = False
+
+
+_VARIABLE, _FLAG = 2, 3
+"""How strong these sources are; the sections of the file are 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -240,9 +249,41 @@ def _written(file: _File, env: str | None) -> Iterator[tuple[str, _Value]]:
             else f"write a section {file.label('NAME').removeprefix(file.shown + ' ')}",
         )
     here = file.path.resolve().parent
-    for section in ("", env) if env else ("",):
+    for strength, section in enumerate(("", env) if env else ("",)):
         for key, value in file.sections.get(section, {}).items():
-            yield key, _Value(value, file.label(section), here, expand=isinstance(value, str))
+            yield key, _Value(value, file.label(section), here, strength, expand=isinstance(value, str))
+
+
+def _refuse_misspelt(environ: Mapping[str, str]) -> None:
+    """Refuse a variable that is nearly one of ours; others that share the prefix, a service's say, are not ours."""
+    known = {key.replace("_", ""): PREFIX + key.upper() for key in KEYS}
+    for name in environ:
+        if name.startswith(PREFIX) and name not in known.values() and environ[name]:
+            import difflib
+
+            word = name.removeprefix(PREFIX).lower().replace("_", "")
+            near = [key for key in known if abs(len(key) - len(word)) <= 1]
+            if found := difflib.get_close_matches(word, near, n=1, cutoff=0.65):
+                raise InvalidConfiguration(
+                    f"there is no variable {name}", hint=f"did you mean {known[found[0]]}?"
+                )
+
+
+_DATABASE = re.compile(r"mongodb(?:\+srv)?://[^/?]+/(?P<name>[^/?@.]+)(?:\.[^/?@]*)?(?:\?[^@]*)?")
+_SERVERS_OWN = ("admin", "config", "local")
+"""Users authenticate in these: in the path of a connection string they say nothing of where the documents are."""
+
+
+def _database_of(settled: Mapping[str, Any], values: Mapping[str, _Value]) -> str | None:
+    """The database in the path of the connection string, if it comes from a stronger source than the key."""
+    match = _DATABASE.fullmatch(str(settled.get("uri", "")))
+    if match is None:
+        return None
+    name = unquote_plus(match["name"])
+    if "database" not in settled:
+        return name
+    stronger = values["uri"].strength > values["database"].strength
+    return name if stronger and name not in _SERVERS_OWN else None
 
 
 def _settle(key: str, value: _Value, environ: Mapping[str, str]) -> Any:
@@ -274,7 +315,7 @@ def _absolute(uri: str, value: _Value) -> str:
             hint="write mongodb://host:27017, or dump:PATH for a mongodump directory",
         )
     if uri.startswith("dump:"):
-        return f"dump:{value.here / uri.removeprefix('dump:')}"
+        return f"dump:{(value.here / uri.removeprefix('dump:')).resolve()}"
     return uri
 
 

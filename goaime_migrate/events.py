@@ -49,13 +49,23 @@ class StageFinished:
 
 
 @dataclass(frozen=True)
+class Examined:
+    """Documents that a command which writes nothing has looked at so far. `total` is None where it is not known."""
+
+    versions: tuple[str, ...]
+    text: str
+    done: int
+    total: int | None
+
+
+@dataclass(frozen=True)
 class Notice:
     """One line that people should see: a take-over, a pause for replication lag, a resumed pass."""
 
     text: str
 
 
-Event = LockWaiting | StageStarted | BatchCommitted | StageFinished | Notice
+Event = LockWaiting | StageStarted | BatchCommitted | StageFinished | Examined | Notice
 Listener = Callable[[Event], None]
 
 

@@ -245,12 +245,16 @@ class Executor:
     # versions
 
     def _finish_ready(self, versions: Sequence[str]) -> None:
-        """Versions whose operations are all done become applied, if their own `verify` holds."""
+        """Versions whose operations are all done become applied, in order, if their own `verify` holds."""
         for version in versions:
-            record = self._book.versions.get(version)
-            if record is None or record.state is State.APPLIED or not all(o.done for o in record.operations):
-                continue
             migration = self._book.migrations[version]
+            record = self._book.versions.get(version)
+            if record is None and not migration.operations:
+                record = self._book.begun(migration)
+            if record is None or not all(o.done for o in record.operations):
+                return
+            if record.state is State.APPLIED:
+                continue
             try:
                 check_statement(self._runner, migration)
             except MigrateError as error:

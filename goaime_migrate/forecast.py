@@ -7,13 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 from goaime_migrate.backends.base import Backend
+from goaime_migrate.config import Settings
+from goaime_migrate.engine import partitions
 from goaime_migrate.engine.born import Census
 from goaime_migrate.engine.foresight import Descent, Layer
 from goaime_migrate.engine.judge import Outcome
 from goaime_migrate.engine.preview import Preview, Unfinished, preview
 from goaime_migrate.engine.step import Step
 from goaime_migrate.errors import MigrateError
-from goaime_migrate.ledger import Ledger, PassRecord
+from goaime_migrate.events import Listener
+from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord
 from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.operations import (
     CreateCollection,
@@ -45,7 +48,10 @@ from goaime_migrate.reverter import (
     reverses,
     way,
 )
+from goaime_migrate.worker.crew import sharing
 
+_EACH_MORE = 0.7
+"""What every further process adds to the speed of the first, since they share a server too."""
 _NO_TIME = Predicted(0.0, 0, 0)
 
 
@@ -55,13 +61,19 @@ def refused(direction: Direction, target: str | None, error: MigrateError) -> Pl
 
 
 def up(
-    backend: Backend, facts: Facts, book: Ledger, plan: Plan, where: Mapping[str, Any] | None
+    backend: Backend,
+    facts: Facts,
+    book: Ledger,
+    plan: Plan,
+    where: Mapping[str, Any] | None,
+    settings: Settings,
+    listener: Listener,
 ) -> PlanResult:
     """The effects of `up`, version by version; a document that would stop the run is named in `refused`."""
     migrations = [facts.files[v] for v in plan.versions]
     done = {v: sum(o.done for o in book.versions[v].operations) for v in plan.versions if v in book.versions}
     pinned = _pinned(book, plan)
-    forecast = _Forecast(backend, where, pinned)
+    forecast = _Forecast(backend, where, pinned, settings, listener)
     for group in _groups(facts, plan, done, pinned):
         forecast.group(group)
     warnings = [w for found in forecast.previews for w in found.warnings]
@@ -92,7 +104,16 @@ class _Forecast:
     what is stored: after an earlier step that changes it, its effect cannot be foreseen.
     """
 
-    def __init__(self, backend: Backend, where: Mapping[str, Any] | None, pinned: PassRecord | None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        where: Mapping[str, Any] | None,
+        pinned: PassRecord | None,
+        settings: Settings,
+        listener: Listener,
+    ) -> None:
+        self._settings = settings
+        self._listener = listener
         self._backend = backend
         self._where = where
         self._pinned = pinned
@@ -151,11 +172,13 @@ class _Forecast:
                 self._where,
                 self._unfinished if resumed else None,
                 None if self._resumes(group) else self._since.get(collection, ()),
+                self._listener,
             )
         except MigrateError as caught:
+            caught.hint = caught.hint.replace("then: goaime-migrate up", "then: goaime-migrate plan")
             self.error = caught
             return
-        self.previews.append(found)
+        self.previews.append(replace(found, seconds=found.seconds / self._speed(collection)))
         for position, (m, index) in enumerate(group):
             counts = found.counts[position]
             text = m.operations[index].describe()
@@ -165,6 +188,11 @@ class _Forecast:
                 found.samples[position],
                 [*found.notes[position], *self._notes(collection)],
             )
+
+    def _speed(self, collection: str) -> float:
+        """How many times as fast as this process alone those are that will share the pass."""
+        shares = 1 if self._where else partitions.wanted(self._backend, collection)
+        return 1 + _EACH_MORE * (sharing(self._settings, shares) - 1)
 
     def _not_foreseen(self, group: Group, note: str) -> None:
         for m, index in group:
@@ -242,6 +270,12 @@ def _step(
     )
 
 
+def _undoing(operation: OperationRecord) -> str:
+    """What taking back an operation that is no pass comes to."""
+    function = operation.undo is not None and operation.undo.get("kind") == "function"
+    return "run down(db)" if function else f"undo: {operation.text}"
+
+
 def down(backend: Backend, facts: Facts, book: Ledger, plan: Plan) -> PlanResult:
     """What taking back would find, counted over the whole journal."""
     descents = _Descents(backend, facts, book, plan)
@@ -285,13 +319,15 @@ class _Descents:
         operation = self._book.versions[version].operations[index]
         record = self._passes.get(operation.pass_id or "")
         if record is None:
-            self._count(group, OperationPlan("", None, None, None, None))
+            self.counted[version].append(OperationPlan(_undoing(operation), None, None, None, None))
             self._rename(operation.undo)
             return
         counts = self._pass(record, group)
-        self._count(
-            group, OperationPlan("", record.collection, counts.matched, counts.changed, counts.unchanged)
-        )
+        for v, i in group:
+            text = f"undo: {self._book.versions[v].operations[i].text}"
+            self.counted[v].append(
+                OperationPlan(text, record.collection, counts.matched, counts.changed, counts.unchanged)
+            )
 
     def _pass(self, record: PassRecord, group: Sequence[tuple[str, int]]) -> Counts:
         target = level_below(record, group)
@@ -318,11 +354,6 @@ class _Descents:
         new = renamed(undo, old)
         if new is not None:
             self._names[new] = self._names.get(old, old)
-
-    def _count(self, group: Sequence[tuple[str, int]], planned: OperationPlan) -> None:
-        for version, index in group:
-            text = f"undo: {self._book.versions[version].operations[index].text}"
-            self.counted[version].append(replace(planned, text=text))
 
     def preview(self) -> DownPreview:
         """The counts over all of them."""

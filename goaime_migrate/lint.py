@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from goaime_migrate.errors import Problem
-from goaime_migrate.migration import Migration
+from goaime_migrate.migration import PLACEHOLDER, Migration
 
 CODE = "GM209"
 _IMPURE = {
@@ -29,13 +29,28 @@ _IMPURE = {
 
 
 def linted(migrations: Sequence[Migration]) -> Iterator[Problem]:
-    """Problems of files that load: no way back, and what makes a transform give something else the second time."""
+    """Problems of files that load: no way back, a template's collection, a transform that need not repeat itself."""
     for m in migrations:
         if not m.reversible:
             yield Problem(CODE, m.version, f"{m.label} has no way back", "define down(db)")
         tree = ast.parse(m.path.read_text(encoding="utf-8"))
+        yield from _untouched(m, tree)
         if not any(isinstance(node, ast.FunctionDef) and node.name == "up" for node in tree.body):
             yield from _impure(m, tree)
+
+
+def _untouched(migration: Migration, tree: ast.Module) -> Iterator[Problem]:
+    """The first place where the file still has the collection of the template."""
+    for node in ast.walk(tree):
+        named = isinstance(node, ast.Attribute) and node.attr == PLACEHOLDER
+        if named or (isinstance(node, ast.Constant) and node.value == PLACEHOLDER):
+            yield Problem(
+                CODE,
+                migration.version,
+                f"{migration.path.name}, line {getattr(node, 'lineno', '?')}: {PLACEHOLDER} is only a placeholder",
+                "put the name of your collection there",
+            )
+            return
 
 
 def _impure(migration: Migration, tree: ast.Module) -> Iterator[Problem]:

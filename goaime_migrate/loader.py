@@ -22,7 +22,7 @@ from goaime_migrate.errors import (
     LoadFailed,
     VersionGap,
 )
-from goaime_migrate.migration import FILE_NAME, Migration, Operation, version_of
+from goaime_migrate.migration import EMPTY, FILE_NAME, Migration, Operation, version_of
 from goaime_migrate.operations import DocumentOperation, RunFunctions, StateOperation
 
 
@@ -32,6 +32,8 @@ class Catalogue:
 
     migrations: tuple[Migration, ...]
     problems: tuple[HistoryError, ...]
+    files: int = 0
+    """How many files were looked at, whether they load or not."""
 
     def get(self, version: str) -> Migration | None:
         """The migration with this version."""
@@ -47,13 +49,14 @@ def load(folder: Path) -> Catalogue:
     migrations: list[Migration] = []
     problems: list[HistoryError] = []
     files = _numbered(folder.absolute())
-    problems += [*_strange_names(folder), *_duplicates(files), *_gaps(files)]
+    strange = _strange_names(folder)
+    problems += [*strange, *_duplicates(files), *_gaps(files)]
     for _, path in files:
         try:
             migrations.append(load_file(path))
         except HistoryError as error:
             problems.append(error)
-    return Catalogue(tuple(migrations), tuple(problems))
+    return Catalogue(tuple(migrations), tuple(problems), len(files) + len(strange))
 
 
 def _numbered(folder: Path) -> list[tuple[int, Path]]:
@@ -107,7 +110,8 @@ def _gaps(files: Iterable[tuple[int, Path]]) -> list[HistoryError]:
                 else f"before {version_of(after)}"
             ),
             version=version_of(missing),
-            hint="restore the missing file, or renumber the later ones",
+            hint=f"restore the file; or put one that does nothing in its place, {version_of(missing)}_{EMPTY}; "
+            "or renumber the later ones, if none of them is applied anywhere",
         )
         for before, after in zip([0, *numbers], numbers, strict=False)
         for missing in range(before + 1, min(after, before + 11))
@@ -215,8 +219,8 @@ def _operations(module: ModuleType, path: Path, version: str) -> tuple[Operation
         raise InvalidMigration(
             "it has neither operations nor up(db)", hint="operations = [TransformDocuments(…)]"
         )
-    if not isinstance(declared, list | tuple) or not declared:
-        raise InvalidMigration("operations must be a list of operations that is not empty")
+    if not isinstance(declared, list | tuple):
+        raise InvalidMigration("operations must be a list of operations")
     for operation in declared:
         if not isinstance(operation, DocumentOperation | StateOperation):
             raise InvalidMigration(f"operations holds {operation!r}, which is no operation")

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+EMPTY = "nothing.py, with the line: operations = []"
+"""The end of the name of a migration that only takes up a number, and all that it holds."""
+PLACEHOLDER = "collection_name"
+"""The collection in the templates of `new`."""
 FILE_NAME = re.compile(r"(?P<number>[0-9]{1,9})_(?P<name>\w+)\.py")
 
 

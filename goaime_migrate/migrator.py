@@ -119,7 +119,7 @@ class Migrator:
         except MigrateError as error:
             return forecast.refused(direction, target, error)
         if direction is Direction.UP:
-            return forecast.up(backend, facts, book, plan, where)
+            return forecast.up(backend, facts, book, plan, where, self._settings, self._listener)
         return forecast.down(backend, facts, book, plan)
 
     def verify(self, *, sample: int | None = None) -> VerifyResult:
@@ -128,7 +128,7 @@ class Migrator:
 
         backend = self._backend(write=False)
         facts, book = self._facts(backend)
-        return verification.verify(backend, facts, book, sample)
+        return verification.verify(backend, facts, book, sample, self._listener)
 
     def history(self) -> tuple[HistoryEntry, ...]:
         """The log, oldest first. Read-only."""
@@ -148,9 +148,7 @@ class Migrator:
         from goaime_migrate.lint import linted
 
         problems = [error.problem() for error in self._catalogue.problems]
-        return results.LintResult(
-            len(self._catalogue.migrations), (*problems, *linted(self._catalogue.migrations))
-        )
+        return results.LintResult(self._catalogue.files, (*problems, *linted(self._catalogue.migrations)))
 
     # writing ---------------------------------------------------------------------------------------------------
 

@@ -27,8 +27,9 @@ from goaime_migrate.errors import (
     PinnedPassEdited,
     Refused,
     UnknownTarget,
+    VersionGap,
 )
-from goaime_migrate.migration import Migration, Operation
+from goaime_migrate.migration import EMPTY, Migration, Operation
 from goaime_migrate.results import Direction, State
 
 BASE, HEAD = "base", "head"
@@ -99,8 +100,13 @@ class Facts:
 
     @property
     def files(self) -> dict[str, Migration]:
-        """The migrations by version."""
-        return {m.version: m for m in self.migrations}
+        """The migrations by version; of two with one number that which was recorded."""
+        found: dict[str, Migration] = {}
+        for m in self.migrations:
+            record = self.versions.get(m.version)
+            if m.version not in found or (record is not None and record.name == m.name):
+                found[m.version] = m
+        return found
 
     @property
     def current(self) -> str | None:
@@ -115,7 +121,7 @@ class Facts:
     @property
     def known(self) -> dict[str, str]:
         """Every version with its name, of files and of history, ascending."""
-        names = {v: r.name for v, r in self.versions.items()} | {m.version: m.name for m in self.migrations}
+        names = {v: r.name for v, r in self.versions.items()} | {v: m.name for v, m in self.files.items()}
         return dict(sorted(names.items(), key=lambda item: int(item[0])))
 
 
@@ -135,15 +141,39 @@ class Plan:
 
 def problems(facts: Facts) -> list[HistoryError]:
     """Every way in which files and history differ."""
-    return [*facts.file_problems, *_edited(facts), *_missing(facts), *_out_of_order(facts)]
+    return [*_of_files(facts), *_edited(facts), *_missing(facts), *_out_of_order(facts)]
+
+
+def _of_files(facts: Facts) -> Iterable[HistoryError]:
+    """What the files alone say, and of their gaps those that something pending would have to be run across.
+
+    A number that is recorded is no gap, it is an applied file that is gone.
+    """
+    broken = _broken(facts)
+    ahead = max((int(v) for v in {*facts.files, *broken} - set(facts.versions)), default=0)
+    behind = max(map(int, facts.versions), default=0)
+    for problem in facts.file_problems:
+        if not isinstance(problem, VersionGap) or problem.version is None:
+            yield problem
+        elif problem.version not in facts.versions and int(problem.version) < ahead:
+            yield _below_applied(problem) if int(problem.version) < behind else problem
+
+
+def _below_applied(gap: VersionGap) -> VersionGap:
+    """The gap where later files are applied, which cannot get other numbers any more."""
+    hint = f"put a migration that does nothing in its place: {gap.version}_{EMPTY}"
+    return VersionGap(gap.message, version=gap.version, hint=hint)
+
+
+def _broken(facts: Facts) -> set[str]:
+    """The versions that have a file with a problem of its own."""
+    return {p.version for p in facts.file_problems if p.version and not isinstance(p, VersionGap)}
 
 
 def _edited(facts: Facts) -> Iterable[HistoryError]:
     for version, record in facts.versions.items():
         file = facts.files.get(version)
-        if file is None or file.checksum == record.checksum or version not in facts.touched:
-            continue
-        if all(_starts_again(o) for o in record.operations if o.started):
+        if file is None or file.checksum == record.checksum or _takes_any_code(facts, record):
             continue
         if record.state is State.APPLIED:
             yield EditedMigration(
@@ -160,6 +190,18 @@ def _edited(facts: Facts) -> Iterable[HistoryError]:
             )
 
 
+def _takes_any_code(facts: Facts, record: VersionFacts) -> bool:
+    """Whether it makes no difference what its file says now: nothing is in effect, or what is will be run anew.
+
+    A version that was applied and did nothing would never be run again, whatever it is made to do.
+    """
+    if not record.operations:
+        return record.state is not State.APPLIED
+    if record.version not in facts.touched:
+        return True
+    return all(_starts_again(o) for o in record.operations if o.started)
+
+
 def _starts_again(operation: OperationFacts) -> bool:
     """Whether it is a user's function that did not come to its end: whatever its file says now is run."""
     return _is_function(operation) and not operation.done
@@ -170,9 +212,8 @@ def _is_function(operation: OperationFacts) -> bool:
 
 
 def _missing(facts: Facts) -> Iterable[HistoryError]:
-    broken = {problem.version for problem in facts.file_problems}
     for version, record in facts.versions.items():
-        if version not in facts.files and version not in broken:
+        if version not in facts.files and version not in _broken(facts):
             drop = "" if _unfinished(facts, version) else "; or drop its record: goaime-migrate repair"
             yield MissingMigration(
                 f"{version} ({record.name}) is {record.state} in the database, but its file is gone",
@@ -182,9 +223,10 @@ def _missing(facts: Facts) -> Iterable[HistoryError]:
 
 
 def _out_of_order(facts: Facts) -> Iterable[HistoryError]:
+    """A migration that does nothing can do it late."""
     highest = max(map(int, facts.versions), default=0)
     for m in facts.migrations:
-        if m.version not in facts.versions and int(m.version) < highest:
+        if m.operations and m.version not in facts.versions and int(m.version) < highest:
             yield OutOfOrder(
                 f"{m.path.name} is not applied, but {highest:04d} is: it was added below the current version",
                 version=m.version,

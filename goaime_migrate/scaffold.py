@@ -9,7 +9,7 @@ from string import Template
 
 from goaime_migrate.config import INI, PYPROJECT, SECTION, Settings, in_pyproject
 from goaime_migrate.errors import FolderMissing, UsageError
-from goaime_migrate.migration import FILE_NAME, version_of
+from goaime_migrate.migration import FILE_NAME, PLACEHOLDER, version_of
 from goaime_migrate.results import InitResult, NewResult
 
 _INI = """\
@@ -19,7 +19,7 @@ _INI = """\
 # Where the database is: mongodb://…, or dump:PATH for a directory in mongodump's format.
 uri = ${MONGODB_URI:-mongodb://localhost:27017}
 
-# Which database; it wins over one that stands in the uri.
+# Which database; one in the path of a uri that comes from a variable or a flag wins over it.
 database = @database@
 
 # The folder of the migration files, relative to this file.
@@ -38,7 +38,7 @@ def $name(document: Document) -> None:
 
 
 operations = [
-    TransformDocuments("collection_name", $name),
+    TransformDocuments("$collection", $name),
 ]
 ''',
     "pipeline": '''"""$title."""
@@ -46,7 +46,7 @@ operations = [
 from goaime_migrate import UpdateDocuments
 
 operations = [
-    UpdateDocuments("collection_name", [{"$$set": {"new_field": {"$$ifNull": ["$$new_field", None]}}}]),
+    UpdateDocuments("$collection", [{"$$set": {"new_field": {"$$ifNull": ["$$new_field", None]}}}]),
 ]
 ''',
     "index": '''"""$title."""
@@ -54,7 +54,7 @@ operations = [
 from goaime_migrate import CreateIndex
 
 operations = [
-    CreateIndex("collection_name", [("field", 1)]),
+    CreateIndex("$collection", [("field", 1)]),
 ]
 ''',
     "python": '''"""$title."""
@@ -64,12 +64,12 @@ from typing import Any
 
 def up(db: Any) -> None:
     """Starts again after a crash: must be idempotent."""
-    db.collection_name.update_many({"new_field": {"$$exists": False}}, {"$$set": {"new_field": None}})
+    db.$collection.update_many({"new_field": {"$$exists": False}}, {"$$set": {"new_field": None}})
 
 
 def down(db: Any) -> None:
     """Take it back."""
-    db.collection_name.update_many({}, {"$$unset": {"new_field": ""}})
+    db.$collection.update_many({}, {"$$unset": {"new_field": ""}})
 ''',
 }
 KINDS = tuple(_TEMPLATES)
@@ -120,7 +120,7 @@ def new(settings: Settings, name: str, kind: str) -> NewResult:
     path = settings.migrations / f"{version}_{word}.py"
     function = word if word.isidentifier() and not keyword.iskeyword(word) else f"migrate_{word}"
     title = word.replace("_", " ").capitalize()
-    text = Template(_TEMPLATES[kind]).substitute(title=title, name=function)
+    text = Template(_TEMPLATES[kind]).substitute(title=title, name=function, collection=PLACEHOLDER)
     _written(path, lambda: path.write_text(text, encoding="utf-8"))
     return NewResult(version, str(path))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from goaime_migrate import planner
@@ -17,9 +19,10 @@ def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
     """Every version with its state."""
     lease = backend.read_lease()
     live = lease is not None and lease.live
-    working = live and any(record.state in _WORKING for record in book.versions.values())
-    now = backend.now() if working else None
-    versions = tuple(_version(v, facts, book, live, now) for v in facts.known)
+    run = None
+    if lease is not None and live and any(record.state in _WORKING for record in book.versions.values()):
+        run = _Run(backend.now(), lease.acquired_at)
+    versions = tuple(_version(v, facts, book, live, run) for v in facts.known)
     return StatusResult(
         database=backend.database_name,
         server=backend.server,
@@ -31,6 +34,19 @@ def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
         lock=lock_status(lease) if live else None,
         versions=versions,
     )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run that is at work, by the server's clock."""
+
+    now: datetime
+    since: datetime | None
+
+    def worked(self, record: VersionRecord, passes: Sequence[PassRecord]) -> float:
+        """Seconds since it began with this version, or took it up again."""
+        begun = [m for m in (self.since, record.started_at, *(p.run_at for p in passes)) if m is not None]
+        return round(max(0.0, (self.now - max(begun, default=self.now)).total_seconds()), 3)
 
 
 def lock_status(lease: LeaseRecord | None) -> LockStatus | None:
@@ -50,38 +66,45 @@ def lock_status(lease: LeaseRecord | None) -> LockStatus | None:
     )
 
 
-def _version(version: str, facts: Facts, book: Ledger, live: bool, now: datetime | None) -> VersionStatus:
+def _version(version: str, facts: Facts, book: Ledger, live: bool, run: _Run | None) -> VersionStatus:
     record, file = book.versions.get(version), facts.files.get(version)
-    name = file.name if file else facts.known[version]
+    name = record.name if record else facts.known[version]
     description = file.description if file else (record.description if record else "")
     checksum = file.checksum if file else (record.checksum if record else None)
     if record is None:
         return VersionStatus(version, name, description, State.PENDING, None, None, None, 0, None, checksum)
+    passes = _under_way(record, book)
+    run = run if record.state in _WORKING else None
     return VersionStatus(
         version=version,
         name=name,
         description=description,
         state=State.PARTIAL if record.state is State.RUNNING and not live else record.state,
         applied_at=record.applied_at,
-        duration_s=record.duration_s,
+        duration_s=run.worked(record, passes) if run else record.duration_s,
         documents=record.documents,
         warnings=sum(w.count for w in record.warnings),
-        progress=_progress(record, book, now if record.state in _WORKING else None),
+        progress=_progress(record, passes[0], run.now if run else None) if passes else None,
         checksum=checksum,
     )
 
 
-def _progress(record: VersionRecord, book: Ledger, now: datetime | None) -> Progress | None:
-    """How far the unfinished pass of a version has come, up or down; with rate and time left while it runs."""
+def _under_way(record: VersionRecord, book: Ledger) -> list[PassRecord]:
+    """The passes of a version that have not come to their end, on the way up or down."""
     mine = [p for p in book.passes.values() if p.id in record.passes]
     if record.state is State.REVERTING:
-        down = (p for p in mine if p.target_level is not None)
-        return next((_pass_progress(p, p.taken_back, p.to_take_back, now) for p in down), None)
-    up = (p for p in mine if not p.finished)
-    return next((_pass_progress(p, p.examined, p.total, now) for p in up), None)
+        return [p for p in mine if p.target_level is not None]
+    return [p for p in mine if not p.finished]
 
 
-def _pass_progress(record: PassRecord, done: int, total: int | None, now: datetime | None) -> Progress:
+def _progress(version: VersionRecord, record: PassRecord, now: datetime | None) -> Progress:
+    """How far an unfinished pass of a version has come; with rate and time left while it runs."""
+    if version.state is State.REVERTING:
+        return _measured(record, record.taken_back, record.to_take_back, now)
+    return _measured(record, record.examined, record.total, now)
+
+
+def _measured(record: PassRecord, done: int, total: int | None, now: datetime | None) -> Progress:
     rate = eta = None
     by_this_run = done - record.run_from
     if now is not None and record.run_at is not None and by_this_run > 0:

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from goaime_migrate.backends.base import Backend
 from goaime_migrate.engine import audit
+from goaime_migrate.engine.looking import Looking
 from goaime_migrate.engine.step import Step
 from goaime_migrate.errors import LoadFailed
+from goaime_migrate.events import Listener
 from goaime_migrate.ledger import Ledger
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import DocumentOperation
@@ -16,7 +18,9 @@ from goaime_migrate.recorder import findings, step_of
 from goaime_migrate.results import VerifyFailure, VerifyResult
 
 
-def verify(backend: Backend, facts: Facts, book: Ledger, sample: int | None) -> VerifyResult:
+def verify(
+    backend: Backend, facts: Facts, book: Ledger, sample: int | None, listener: Listener
+) -> VerifyResult:
     """Hold every document (or a sample) against every promise that no newer version supersedes. Read-only."""
     applied = [facts.files[v] for v in book.applied if v in facts.files]
     lost = next((v for v in book.applied if v not in facts.files), None)
@@ -30,8 +34,10 @@ def verify(backend: Backend, facts: Facts, book: Ledger, sample: int | None) -> 
     kept = [m for m in applied if m.version not in superseded]
     checked, failures = 0, list(_statements(backend, kept))
     for collection in sorted(_collections(kept)):
-        auditor = audit.Auditor(_promising(kept, collection))
-        auditor.whole(backend, collection, sample)
+        promising = _promising(kept, collection)
+        auditor = audit.Auditor(promising)
+        versions = dict.fromkeys(step.version for step in promising)
+        auditor.whole(backend, collection, sample, Looking(listener, versions, f"verify {collection}"))
         checked += auditor.checked
         failures += auditor.failures
     for m in kept:

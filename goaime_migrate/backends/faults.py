@@ -93,5 +93,6 @@ def _message(error: OperationFailure) -> str:
 
 
 def _short(text: str) -> str:
-    """Without the driver's description of its own state."""
+    """Without the driver's description of its own state and settings."""
+    text = re.sub(r" \(configured timeouts: [^)]*\)", "", text)
     return re.sub(r",? ?(Timeout: [\d.]+s, )?Topology Description: .*", "", text, flags=re.DOTALL)[:300]

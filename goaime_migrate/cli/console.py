@@ -76,7 +76,7 @@ def _style(stream: TextIO, environ: Mapping[str, str], verbose: bool) -> Style:
     return Style(
         color=terminal and not dumb and not environ.get("NO_COLOR"),
         symbols=terminal and not dumb and unicode,
-        width=_columns() if terminal else 80,
+        width=_columns() if terminal else None,
         verbose=verbose,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +102,7 @@ class Invocation:
             def listen(event: Event) -> None:
                 with guard:
                     if not made:
-                        made.append(self._bars(stack) if self.console.live else _lines(self.console.message))
+                        made.append(self._bars(stack) if self.console.live else _lines(self.console))
                     made[0](event)
 
             yield listen
@@ -115,15 +115,15 @@ class Invocation:
         return bars
 
 
-def _lines(write: Callable[[str], None]) -> Listener:
+def _lines(console: Console) -> Listener:
     """A listener that writes plain lines."""
     from goaime_migrate.render.progress import Lines
 
-    lines = Lines()
+    lines = Lines(console.err.width)
 
     def listen(event: Event) -> None:
         if line := lines.feed(event):
-            write(line)
+            console.message(line)
 
     return listen
 

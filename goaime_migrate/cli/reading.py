@@ -112,9 +112,8 @@ def lint(run: Invocation) -> Outcome:
     if result.problems:
         first = result.problems[0]
         error = errors.LintProblems(
-            f"{count(len(result.problems), 'problem')} in {count(result.checked, 'file')}; "
-            f"the first: {first.message}",
-            hint=first.hint or "mend the files, then goaime-migrate lint",
+            f"{count(len(result.problems), 'problem')} in {count(result.checked, 'file')}",
+            hint="mend what is listed, then: goaime-migrate lint",
             version=first.version,
         )
     return Outcome(lambda style: text.lint(result, style), lambda: json.lint(result, error), error, read=True)
@@ -185,7 +184,7 @@ def _watched(run: Invocation, migrator: Migrator, result: StatusResult) -> Statu
     seen_live, above = False, ""
     while not _over(result, seen_live):
         seen_live = seen_live or _live(result)
-        shown = status_text.status(result, run.console.out) + "\n"
+        shown = status_text.status(result, run.console.out, then="") + "\n"
         run.console.result(above + shown)
         above = f"\x1b[{shown.count(chr(10)) + 1}A\r\x1b[J" if run.console.redraws else ""
         time.sleep(WATCH_EVERY_S)

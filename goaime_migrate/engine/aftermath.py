@@ -14,8 +14,8 @@ from goaime_migrate.backends.base import PROGRESS, Changes, Collision, GuardFail
 from goaime_migrate.backends.ordering import id_key
 from goaime_migrate.engine import journal, pacing
 from goaime_migrate.engine.collector import Collector, HistoryGone
-from goaime_migrate.engine.journal import Entry, Kind
-from goaime_migrate.engine.locator import Known, Locator
+from goaime_migrate.engine.journal import Entry, Kind, Known
+from goaime_migrate.engine.locator import Locator
 from goaime_migrate.engine.reconcile import backward, reappeared
 from goaime_migrate.engine.runner import Runner, contended
 from goaime_migrate.errors import DuplicateKey

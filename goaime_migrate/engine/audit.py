@@ -15,10 +15,13 @@ from goaime_migrate.backends.base import Backend, Reader
 from goaime_migrate.engine import journal
 from goaime_migrate.engine.chain import without_collection
 from goaime_migrate.engine.journal import Kind
+from goaime_migrate.engine.looking import Looking
 from goaime_migrate.engine.lookups import Tables
+from goaime_migrate.engine.pacing import Pacing
 from goaime_migrate.engine.scan import batches
 from goaime_migrate.engine.sieve import Sieve, sieve
 from goaime_migrate.engine.step import Step, broken_promises
+from goaime_migrate.events import silent
 from goaime_migrate.results import VerifyFailure
 
 MOST = 1_000
@@ -52,17 +55,25 @@ class Auditor:
         self.checked = 0
         self.failures: list[VerifyFailure] = []
 
-    def whole(self, backend: Backend, collection: str, sample: int | None) -> None:
+    def whole(
+        self, backend: Backend, collection: str, sample: int | None, looking: Looking | None = None
+    ) -> None:
         """Check all documents of a collection, or a sample of them."""
+        looking, pacing = looking or Looking(silent, (), ""), Pacing()
         if sample is not None:
-            self.batch(backend, backend.sample(collection, sample))
+            drawn = backend.sample(collection, sample)
+            looking.total = len(drawn)
+            for part in looking.parts(drawn, pacing):
+                self.batch(backend, part)
             return
+        looking.total = backend.count(collection)
         sifted = sieve([step for step, _ in self._promises]) if backend.capabilities.schemas else None
         if sifted is not None:
-            self._sift(backend, collection, sifted)
+            self._sift(backend, collection, sifted, looking)
             return
         for batch in batches(backend, collection):
-            self.batch(backend, batch)
+            for part in looking.parts(batch, pacing):
+                self.batch(backend, part)
 
     def batch(self, reader: Reader, documents: Sequence[bytes]) -> None:
         """Check some whole documents."""
@@ -76,7 +87,7 @@ class Auditor:
     def _enough(self) -> bool:
         return len(self.failures) >= MOST
 
-    def _sift(self, backend: Backend, collection: str, sieve: Sieve) -> None:
+    def _sift(self, backend: Backend, collection: str, sieve: Sieve, looking: Looking) -> None:
         """Count all documents, and judge those that the sieve keeps back, as they are when they are fetched.
 
         A document that is inserted behind the walk is neither counted nor judged, as ever.
@@ -91,6 +102,7 @@ class Auditor:
                     with without_collection():
                         kept_back = list(_ids_kept_back(batch, suspects, sieve))
                     self._fetch_and_judge(backend, collection, kept_back)
+            looking.seen(len(batch))
             after = upto
 
     def _fetch_and_judge(self, reader: Reader, collection: str, ids: Sequence[bytes]) -> None:

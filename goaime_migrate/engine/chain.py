@@ -14,7 +14,7 @@ from bson.errors import BSONError
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import Filter, Reader, RecordChange, Write
 from goaime_migrate.engine.evidence import Gauge, Unproven, Witness
-from goaime_migrate.engine.journal import Entry
+from goaime_migrate.engine.journal import Entry, Known
 from goaime_migrate.engine.lookups import Tables
 from goaime_migrate.engine.step import Step, apply, encoded, keeps_promises, promise_broken
 from goaime_migrate.engine.tally import Tally
@@ -65,6 +65,18 @@ class BatchResult:
     """Update stages with which the server makes the very same of all these documents,"""
     where: Filter | None = None
     """if they match this."""
+
+    def counted_anew(self, known: Known) -> Tally:
+        """The counts where some of the documents have been examined, and counted, before."""
+        tally = Tally(self.tally.versions)
+        tally.warnings = self.tally.warnings
+        for changed in self.changed:
+            if changed.id not in known.entries:
+                tally.count(changed.touched)
+                tally.examined -= changed.id in known.unchanged
+        for identity in self.unchanged:
+            tally.examined += identity not in known.entries and identity not in known.unchanged
+        return tally
 
 
 class Chain:

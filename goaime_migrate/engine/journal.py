@@ -145,7 +145,8 @@ class Segment:
     @property
     def ids(self) -> list[bytes]:
         """The documents by whose `_id`s it can be found."""
-        return list(self.unchanged) if self.kind is Kind.LEFT else [entry.id for entry in self.entries]
+        examined = self.unchanged if self.kind in (Kind.CANARY, Kind.LEFT) else ()
+        return [*(entry.id for entry in self.entries), *examined]
 
     def puts(self) -> list[RecordChange]:
         """The changes that store it."""
@@ -206,15 +207,32 @@ def count(reader: Reader, pass_id: str) -> int:
     return total
 
 
+@dataclass
+class Known:
+    """The newest entries by id, and the ids that were examined and left alone."""
+
+    entries: dict[bytes, Entry] = field(default_factory=dict)
+    unchanged: set[bytes] = field(default_factory=set)
+
+    def add(self, segment: Segment, wanted: frozenset[bytes]) -> None:
+        """What a segment, newer than all before it, says of the wanted ids."""
+        self.entries.update((entry.id, entry) for entry in segment.entries if entry.id in wanted)
+        self.unchanged.update(wanted.intersection(segment.unchanged))
+
+
 def entries_of(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> dict[bytes, Entry]:
     """The newest entry of each of these documents among canary and tail segments."""
-    newest: dict[bytes, Entry] = {}
-    wanted = set(ids)
+    return known(reader, pass_id, ids).entries
+
+
+def known(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> Known:
+    """What canary and tail have done with these documents."""
+    found, wanted = Known(), frozenset(ids)
     for key in holders(reader, pass_id, ids):
         segment = read(reader, key)
-        if segment is not None:
-            newest |= {entry.id: entry for entry in segment.entries if entry.id in wanted}
-    return newest
+        if segment is not None and segment.kind is not Kind.LEFT:
+            found.add(segment, wanted)
+    return found
 
 
 def holders(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> list[str]:

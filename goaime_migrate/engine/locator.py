@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from goaime_migrate.backends.base import JOURNAL, Reader
 from goaime_migrate.backends.ordering import id_key
 from goaime_migrate.backends.typed import DATA, checked, optional, reading
 from goaime_migrate.engine import journal
-from goaime_migrate.engine.journal import Entry, Kind
+from goaime_migrate.engine.journal import Kind, Known
 from goaime_migrate.results import Document
-
-
-@dataclass
-class Known:
-    """Journal entries by id, and the ids that were examined and left alone."""
-
-    entries: dict[bytes, Entry] = field(default_factory=dict)
-    unchanged: set[bytes] = field(default_factory=set)
 
 
 class Locator:
@@ -58,12 +49,11 @@ class Locator:
 
     def scanned(self, ids: Sequence[bytes]) -> Known:
         """What the scan did with these documents."""
-        wanted, known = set(ids), Known()
+        wanted, known = frozenset(ids), Known()
         for key in dict.fromkeys(map(self.key, ids)):
             segment = journal.read(self._reader, key) if key else None
             if segment is not None:
-                known.entries.update((e.id, e) for e in segment.entries if e.id in wanted)
-                known.unchanged.update(wanted.intersection(segment.unchanged))
+                known.add(segment, wanted)
         return known
 
 

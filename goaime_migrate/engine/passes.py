@@ -26,7 +26,7 @@ from goaime_migrate.backends.base import (
 )
 from goaime_migrate.engine import journal, narrow, reconcile
 from goaime_migrate.engine.chain import BatchResult, Chain
-from goaime_migrate.engine.journal import Entry, Segment
+from goaime_migrate.engine.journal import Entry, Kind, Known, Segment
 from goaime_migrate.engine.pacing import BATCH_BYTES, LARGEST, LARGEST_NARROW, Pacing
 from goaime_migrate.engine.partitions import Partition
 from goaime_migrate.engine.runner import Runner, contended
@@ -176,9 +176,9 @@ class _Batch:
         earlier = self._interrupted(reader)
         documents, upto = self._read(reader, earlier)
         self.examined = len(documents)
-        todo, kept, left = self._sort_out(reader, documents, earlier)
+        seen = self._seen(reader, documents)
+        todo, kept, left = self._sort_out(documents, earlier, seen.entries)
         result = self._transformed(reader, todo)
-        result.tally.examined += len(left) + len(kept)
         entries = [c.entry() for c in result.changed]
         unchanged = [*result.unchanged, *left, *self._strangers(reader, upto)]
         segment = Segment(
@@ -193,7 +193,8 @@ class _Batch:
             len(walk.chain.steps),
         )
         tally = before.tally.copy()
-        tally.add(result.tally)
+        tally.add(result.counted_anew(seen) if walk.revisits else result.tally)
+        tally.examined += len(kept)
         done = upto == before.upto
         self.next = replace(before, cursor=upto, seq=before.seq + 1, done=done, tally=tally)
         guard = {"_id": before.id, "fence": walk.runner.lease.fence, "seq": before.seq}
@@ -263,14 +264,17 @@ class _Batch:
         full = len(documents) >= self._size or sum(map(len, documents)) >= BATCH_BYTES
         return documents, self.last if full else before.upto
 
+    def _seen(self, reader: Reader, documents: Sequence[bytes]) -> Known:
+        """What a canary has done with the documents before."""
+        if not self._walk.revisits:
+            return Known()
+        return journal.known(reader, self._walk.record.id, [raw.id_of(d) for d in documents])
+
     def _sort_out(
-        self, reader: Reader, documents: list[bytes], earlier: Segment | None
+        self, documents: list[bytes], earlier: Segment | None, seen: Mapping[bytes, Entry]
     ) -> tuple[list[bytes], list[Entry], list[bytes]]:
         """Documents to transform; entries to keep as they are; ids of documents that are already migrated."""
         known = {} if earlier is None else {entry.id: entry for entry in earlier.entries}
-        seen: dict[bytes, Entry] = {}
-        if self._walk.revisits:
-            seen = journal.entries_of(reader, self._walk.record.id, [raw.id_of(d) for d in documents])
         if not known and not seen:
             return documents, [], []
         todo, kept, left = [], [], []
@@ -289,9 +293,12 @@ class _Batch:
         return todo, kept, left
 
     def _strangers(self, reader: Reader, upto: bytes | None) -> list[bytes]:
-        """Ids in the range that `where` left out, so that `reverse=` will know them from documents born later."""
+        """Ids in the range that `where` left out, so that `reverse=` will know them from documents born later.
+
+        A canary has nothing to say of those that are none of its own.
+        """
         walk = self._walk
-        if not walk.where or not walk.record.complete:
+        if not walk.where or not walk.record.complete or self._partition.kind is not Kind.SCAN:
             return []
         others = reader.documents(
             walk.record.collection,

@@ -12,10 +12,13 @@ from goaime_migrate.backends.ordering import id_key
 from goaime_migrate.backends.typed import bytes_or_none
 from goaime_migrate.engine.chain import Chain, Changed
 from goaime_migrate.engine.journal import Kind, Segment, entries_of
+from goaime_migrate.engine.looking import Looking
+from goaime_migrate.engine.pacing import Pacing
 from goaime_migrate.engine.scan import batches
 from goaime_migrate.engine.step import Step
 from goaime_migrate.engine.tally import Tally
 from goaime_migrate.engine.up import chain_of, require_capable
+from goaime_migrate.events import Listener, silent
 from goaime_migrate.results import Counts, Sample, WarningCount
 
 EXHAUSTIVE = 20_000
@@ -23,7 +26,6 @@ EXHAUSTIVE = 20_000
 SAMPLE = 2_000
 EXAMPLES = 2
 """Documents that are shown before and after each step."""
-_BATCH = 500
 _WRITE_FACTOR = 2.0
 """A run takes about this many times as long as the transforms alone: reading, the journal and writing come on top."""
 
@@ -78,6 +80,7 @@ def preview(
     canary: Filter | None,
     unfinished: Unfinished | None = None,
     since: Sequence[Step] | None = None,
+    listener: Listener = silent,
 ) -> Preview:
     """Run `steps` on documents as the not yet applied steps `before` them will leave them. Raises MigrationFailed.
 
@@ -88,13 +91,18 @@ def preview(
     where = {"$and": [w for w in (steps[0].where, canary) if w]} if steps[0].where or canary else None
     total = backend.count(collection, where)
     measure = _Measure(backend, before, steps, unfinished, since)
+    looking = Looking(listener, dict.fromkeys(step.version for step in steps), f"plan {collection}")
+    pacing = Pacing()
     if total <= EXHAUSTIVE:
+        looking.total = total
         for batch in batches(backend, collection, where):
-            measure.batch(batch)
+            for part in looking.parts(batch, pacing):
+                measure.batch(part)
         return measure.result(1.0, None)
     sample = backend.sample(collection, SAMPLE, where)
-    for start in range(0, len(sample), _BATCH):
-        measure.batch(sample[start : start + _BATCH])
+    looking.total = len(sample)
+    for part in looking.parts(sample, pacing):
+        measure.batch(part)
     return measure.result(total / max(1, len(sample)), len(sample))
 
 
@@ -175,7 +183,7 @@ class _Measure:
             warnings=tuple(replace(w, count=round(w.count * factor)) for w in self._tally.warning_counts()),
             seconds=round(self._seconds * factor * _WRITE_FACTOR, 3),
             journal_bytes=round(self._journal * factor),
-            oplog_bytes=round(self._oplog * factor),
+            oplog_bytes=round(self._oplog * factor) if self._backend.capabilities.change_streams else 0,
             sampled=sampled,
             examined=self._tally.examined,
             notes=[self._notes(i) for i in range(len(self._steps))],

@@ -6,7 +6,7 @@ there are no change streams, the whole collection is swept until a sweep finds n
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,14 +14,12 @@ from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import PROGRESS, Changes, Collision, GuardFailed, Move, Reader
 from goaime_migrate.backends.ordering import id_key
 from goaime_migrate.engine import collector, journal, pacing, reconcile, scan
-from goaime_migrate.engine.chain import BatchResult
 from goaime_migrate.engine.collector import Collector
-from goaime_migrate.engine.journal import Entry, Kind, Segment
-from goaime_migrate.engine.locator import Known, Locator
+from goaime_migrate.engine.journal import Entry, Kind, Known, Segment
+from goaime_migrate.engine.locator import Locator
 from goaime_migrate.engine.partitions import Partition, new_partition
 from goaime_migrate.engine.passes import Walk
 from goaime_migrate.engine.runner import contended
-from goaime_migrate.engine.tally import Tally
 from goaime_migrate.errors import Conflicts, Contended
 from goaime_migrate.ledger import PassRecord
 
@@ -179,7 +177,7 @@ class _Attempt:
         self.written = len(result.changed)
         fresh = tuple(c.entry() for c in result.changed)
         tally = before.tally.copy()
-        tally.add(_recounted(result, entries, self._known.unchanged))
+        tally.add(result.counted_anew(Known(entries, self._known.unchanged)))
         self.next = replace(before, seq=before.seq + 1, tally=tally)
         guard = {"_id": before.id, "fence": walk.runner.lease.fence, "seq": before.seq}
         journaled = replace(segment, entries=(*kept, *fresh))
@@ -199,16 +197,3 @@ class _Attempt:
                 yield document
             elif verdict is reconcile.Forward.CONFLICT and entry is not None:
                 self.conflicts.append((entry.id, tuple(entry.fields)))
-
-
-def _recounted(result: BatchResult, entries: Container[bytes], seen: Container[bytes]) -> Tally:
-    """The counts of a batch of the tail, in which no document counts twice."""
-    tally = Tally(result.tally.versions)
-    tally.warnings = result.tally.warnings
-    for changed in result.changed:
-        if changed.id not in entries:
-            tally.count(changed.touched)
-            tally.examined -= changed.id in seen
-    for identity in result.unchanged:
-        tally.examined += identity not in entries and identity not in seen
-    return tally

@@ -11,7 +11,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from goaime_migrate.events import BatchCommitted, Event, LockWaiting, Notice, StageFinished, StageStarted
+from goaime_migrate.events import (
+    BatchCommitted,
+    Event,
+    Examined,
+    LockWaiting,
+    Notice,
+    StageFinished,
+    StageStarted,
+)
 from goaime_migrate.render.progress import Meter, finished, position, waiting
 from goaime_migrate.render.style import clean
 from goaime_migrate.render.words import versions
@@ -25,6 +33,7 @@ class Bars:
         self._redact = redact
         self._lock = threading.Lock()
         self._stages: dict[tuple[str, ...], tuple[TaskID, Meter]] = {}
+        self._looking: tuple[str, TaskID, Meter] | None = None
         self._waiting: TaskID | None = None
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
@@ -54,13 +63,18 @@ class Bars:
             self._start(event)
         elif isinstance(event, BatchCommitted):
             self._advance(event)
+        elif isinstance(event, Examined):
+            self._examine(event)
         elif isinstance(event, StageFinished):
             self._finish(event)
         elif isinstance(event, Notice):
             self._say(event.text)
 
     def _start(self, event: StageStarted) -> None:
-        text = self._redact(f"{versions(event.versions)} {clean(event.text)}")
+        self._stages[event.versions] = self._bar(event)
+
+    def _bar(self, event: StageStarted | Examined) -> tuple[TaskID, Meter]:
+        text = self._redact(f"{versions(event.versions)} {clean(event.text)}".strip())
         meter = Meter(event.done, time.monotonic())
         task = self._progress.add_task(
             text if len(text) <= 32 else text[:31] + "…",
@@ -68,19 +82,31 @@ class Bars:
             completed=event.done,
             position=position(event.done, event.total, meter) if event.total else "",
         )
-        self._stages[event.versions] = (task, meter)
+        return task, meter
 
     def _advance(self, event: BatchCommitted) -> None:
         if event.versions in self._stages:
-            task, meter = self._stages[event.versions]
-            meter.mark(event.done, time.monotonic())
-            said = position(event.done, event.total, meter)
-            self._progress.update(task, completed=event.done, total=event.total, position=said)
+            self._move(*self._stages[event.versions], event)
+
+    def _move(self, task: TaskID, meter: Meter, event: BatchCommitted | Examined) -> None:
+        meter.mark(event.done, time.monotonic())
+        said = position(event.done, event.total, meter)
+        self._progress.update(task, completed=event.done, total=event.total, position=said)
+
+    def _examine(self, event: Examined) -> None:
+        """One bar for the look that is being taken; it goes when the next begins, or all is seen."""
+        if self._looking is not None and (self._looking[0] != event.text or event.done == event.total):
+            self._progress.remove_task(self._looking[1])
+            self._looking = None
+        if event.done != event.total:
+            if self._looking is None:
+                self._looking = event.text, *self._bar(event)
+            self._move(self._looking[1], self._looking[2], event)
 
     def _finish(self, event: StageFinished) -> None:
         if event.versions in self._stages:
             self._progress.remove_task(self._stages.pop(event.versions)[0])
-        self._say(finished(event))
+        self._say(finished(event, self._progress.console.width))
 
     def _wait(self, event: LockWaiting) -> None:
         if self._waiting is None:

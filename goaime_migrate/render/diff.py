@@ -55,7 +55,9 @@ def lines(
     if not found:
         return [" " * indent + style.paint("no change", "dim")]
     shown = found if len(found) <= limit else found[: limit - 1]
-    width = min(max(columns(change.path) for change in shown), max(style.width // 2 - indent, 12))
+    width = max(columns(change.path) for change in shown)
+    if style.width is not None:
+        width = min(width, max(style.width // 2 - indent, 12))
     text = [line for change in shown for line in _lines(change, width, indent, style)]
     if len(found) > len(shown):
         text.append(" " * indent + style.paint(f"{style.ellipsis} {len(found) - len(shown)} more", "dim"))
@@ -66,8 +68,12 @@ def _lines(change: Change, width: int, indent: int, style: Style) -> list[str]:
     """One line, cut where it is too long; but an order of fields is worth reading whole."""
     path = style.fit(change.path, width)
     lead = f"{change.mark} {path}{' ' * (width - columns(path))}  "
-    room = max(style.width - indent - columns(lead), 16)
-    texts = textwrap.wrap(change.text, room) if change.mark == ">" else [style.fit(change.text, room)]
+    room = max(style.wrap - indent - columns(lead), 16)
+    texts = (
+        textwrap.wrap(change.text, room)
+        if change.mark == ">"
+        else [style.fit(change.text, None if style.width is None else room)]
+    )
     leads = [lead, *[" " * columns(lead)] * (len(texts) - 1)]
     return [
         " " * indent + style.paint((first + text).rstrip(), _COLORS[change.mark])
@@ -146,7 +152,7 @@ def _longest_rising(numbers: Sequence[int]) -> set[int]:
 
 
 def _pair(old: Any, new: Any, style: Style) -> str:
-    room = max(style.width - 40, 32)
+    room = 120 if style.width is None else max(style.width - 40, 32)
     left = value(old, style, room // 2)
     return f"{left} {style.arrow} {value(new, style, room - columns(left))}"
 

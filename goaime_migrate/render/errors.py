@@ -27,6 +27,12 @@ _COMMAND = re.compile(
 """A command inside a hint: it is copied, so that it stays on one line however long that becomes."""
 
 
+def paragraph(text: str, style: Style) -> str:
+    """A paragraph, wrapped between words but not within what stands in backquotes."""
+    whole = re.sub(r"`[^`]*`", _glued, text)
+    return "\n".join(bullet("", whole, style, indent=0)).replace(_GLUE, " ")
+
+
 def _glued(command: re.Match[str]) -> str:
     return command[0].replace(" ", _GLUE)
 

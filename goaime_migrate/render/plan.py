@@ -51,6 +51,8 @@ def _step(step: StepPlan, sampled: int | None, style: Style) -> list[str]:
         lines.append("  " + style.paint("irreversible: there is no way back from this version", "yellow"))
     for operation in step.operations:
         lines += _operation(operation, sampled, style)
+    if not step.operations:
+        lines += bullet("-", "nothing", style)
     for note in step.notes:
         lines += [style.paint(line, "yellow") for line in bullet("!", clean(note), style)]
     lines += warnings(step.warnings, style, show_version=False)

@@ -7,14 +7,12 @@ from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from goaime_migrate.events import BatchCommitted, Event, LockWaiting, StageFinished, StageStarted
+from goaime_migrate.events import BatchCommitted, Event, Examined, LockWaiting, StageFinished, StageStarted
 from goaime_migrate.render.style import Style, clean, columns
 from goaime_migrate.render.words import count, duration, number, versions
 
 EVERY_S = 2.0
 LOCK_EVERY_S = 15.0
-WIDTH = 71
-"""80 columns without the time in front."""
 
 
 class Meter:
@@ -55,27 +53,27 @@ def position(done: int, total: int | None, meter: Meter) -> str:
     return " ".join(parts)
 
 
-def started(event: StageStarted) -> str:
+def started(event: StageStarted, width: int | None) -> str:
     """The first line of a stage."""
     size = f": {count(event.total, 'document')}" if event.total is not None else ""
     resumed = f", goes on after {number(event.done)}" if event.done else ""
-    return _line(f"{versions(event.versions)} {event.direction}", event.text, size + resumed)
+    return _line(f"{versions(event.versions)} {event.direction}", event.text, size + resumed, width)
 
 
-def finished(event: StageFinished) -> str:
+def finished(event: StageFinished, width: int | None) -> str:
     """The last line of a stage."""
     seen = (
         f" {count(event.documents, 'document')}, {number(event.changed)} changed," if event.documents else ""
     )
     head = f"{versions(event.versions)} {event.direction}"
-    return _line(head, event.text, f": done,{seen} {duration(event.seconds)}")
+    return _line(head, event.text, f": done,{seen} {duration(event.seconds)}", width)
 
 
-def _line(head: str, text: str, tail: str) -> str:
-    """A line of a stage. The operation, which may be a whole pipeline, gets the columns that are left for it."""
-    room = max(WIDTH - columns(head) - 1 - columns(tail), 12)
+def _line(head: str, text: str, tail: str, width: int | None) -> str:
+    """A line of a stage. On a terminal the operation, which may be a whole pipeline, gets what columns are left."""
+    room = None if width is None else max(width - columns(head) - 1 - columns(tail), 12)
     text = clean(text)
-    if columns(text) > room:
+    if room is not None and columns(text) > room:
         whole, _, _ = Style().fit(text, room - 2).removesuffix("...").rpartition(" ")
         text = f"{whole}..." if len(whole) > 8 else Style().fit(text, room)
     return f"{head} {text}{tail}"
@@ -95,11 +93,16 @@ class Lines:
     """Turns events into lines. It keeps the time, so that a fast run does not flood a log."""
 
     def __init__(
-        self, clock: Callable[[], float] = time.monotonic, now: Callable[[], datetime] = _local
+        self,
+        width: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = _local,
     ) -> None:
+        self._width = None if width is None else width - len("12:00:00 ")
         self._clock = clock
         self._now = now
         self._stages: dict[tuple[str, ...], tuple[StageStarted, Meter]] = {}
+        self._looks: dict[tuple[tuple[str, ...], str], Meter] = {}
         self._said = clock()
         self._said_lock = -LOCK_EVERY_S
 
@@ -114,14 +117,16 @@ class Lines:
     def _text(self, event: Event) -> str | None:
         if isinstance(event, StageStarted):
             self._stages[event.versions] = (event, Meter(event.done, self._clock()))
-            return started(event)
+            return started(event, self._width)
         if isinstance(event, BatchCommitted):
             return self._batch(event)
         if isinstance(event, StageFinished):
             self._stages.pop(event.versions, None)
-            return finished(event)
+            return finished(event, self._width)
         if isinstance(event, LockWaiting):
             return self._lock(event)
+        if isinstance(event, Examined):
+            return self._examined(event)
         return clean(event.text)
 
     def _batch(self, event: BatchCommitted) -> str | None:
@@ -131,7 +136,16 @@ class Lines:
         if at - self._said < EVERY_S or event.done == event.total:
             return None
         head, said = versions(event.versions), " " + position(event.done, event.total, meter)
-        return _line(head, stage.text, said) if stage else head + said
+        return _line(head, stage.text, said, self._width) if stage else head + said
+
+    def _examined(self, event: Examined) -> str | None:
+        at = self._clock()
+        meter = self._looks.setdefault((event.versions, event.text), Meter(event.done, at))
+        meter.mark(event.done, at)
+        if at - self._said < EVERY_S or event.done == event.total:
+            return None
+        said = " " + position(event.done, event.total, meter)
+        return _line(versions(event.versions), event.text, said, self._width).lstrip()
 
     def _lock(self, event: LockWaiting) -> str | None:
         if self._clock() - self._said_lock < LOCK_EVERY_S:

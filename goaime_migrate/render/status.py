@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import zip_longest
 
 from goaime_migrate.errors import Problem
 from goaime_migrate.render.style import Style, bullet, clean
@@ -36,27 +38,39 @@ _COLORS = {
 }
 
 
-def status(result: StatusResult, style: Style) -> str:
-    """Where the database stands, and the next command."""
+WATCH = "; next: goaime-migrate status --watch"
+
+
+def status(result: StatusResult, style: Style, then: str = WATCH) -> str:
+    """Where the database stands, and the next command; `then` is what to do while a run is active."""
     lines = [*_header(result, style), ""]
     if result.versions:
         lines += [*_versions(result, style), ""]
-    for found in result.problems:
-        # The hint of the only problem is the last line.
-        lines += (
-            problem(found, style) if len(result.problems) > 1 else problem(replace(found, hint=""), style)
-        )
     if result.problems:
-        lines.append("")
+        # A hint that is the only one is the last line.
+        one = len({found.hint for found in result.problems}) == 1
+        shown = [replace(found, hint="") for found in result.problems] if one else result.problems
+        lines += [*problems(shown, style), ""]
     if result.lock:
         lines += [*lock(result.lock, style), ""]
-    ending = bullet("", _next(result), style, indent=0)
+    ending = bullet("", _next(result, then), style, indent=0)
     return "\n".join([*lines, *(style.paint(line, "bold") for line in ending)])
 
 
-def problem(found: Problem, style: Style) -> list[str]:
-    """A problem and what mends it."""
-    head = f"{found.code} {found.version + ': ' if found.version else ''}{clean(found.message)}"
+def problems(listed: Sequence[Problem], style: Style) -> list[str]:
+    """Problems and what mends them; what mends several in a row is said once."""
+    following = [found.hint for found in listed[1:]]
+    return [
+        line
+        for found, after in zip_longest(listed, following)
+        for line in _problem(found if found.hint != after else replace(found, hint=""), style)
+    ]
+
+
+def _problem(found: Problem, style: Style) -> list[str]:
+    message = clean(found.message)
+    number = f"{found.version}: " if found.version and not message.startswith(found.version) else ""
+    head = f"{found.code} {number}{message}"
     lines = [style.paint(line, "red") for line in bullet("!", head, style, indent=0)]
     return lines + (bullet("next:", clean(found.hint), style) if found.hint else [])
 
@@ -135,12 +149,12 @@ def _remarks(version: VersionStatus, style: Style) -> list[str]:
     return [style.paint(line, "dim") for line in text]
 
 
-def _next(result: StatusResult) -> str:
+def _next(result: StatusResult, then: str) -> str:
     if result.problems:
         hint = next((found.hint for found in result.problems if found.hint), "goaime-migrate lint")
         return f"{count(len(result.problems), 'problem')}; next: {clean(hint)}"
     if result.lock and result.lock.live:
-        return "a run is active; next: goaime-migrate status --watch"
+        return f"a run is active{then}"
     if not result.versions:
         return "no migrations; next: goaime-migrate new NAME"
     if unfinished := _unfinished(result):

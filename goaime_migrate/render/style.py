@@ -10,11 +10,12 @@ _CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34,
 
 @dataclass(frozen=True)
 class Style:
-    """The default is a pipe: plain ASCII marks, no colours, 80 columns."""
+    """The default is a pipe: plain ASCII marks, no colours, nothing cut."""
 
     color: bool = False
     symbols: bool = False
-    width: int = 80
+    width: int | None = None
+    """The columns of a terminal; without one a line may be as long as it is."""
     verbose: bool = False
 
     def paint(self, text: str, *names: str) -> str:
@@ -23,6 +24,11 @@ class Style:
             return text
         codes = ";".join(str(_CODES[name]) for name in names)
         return f"\x1b[{codes}m{text}\x1b[0m"
+
+    @property
+    def wrap(self) -> int:
+        """Where text is wrapped between words."""
+        return max(self.width or 80, 40)
 
     @property
     def ellipsis(self) -> str:
@@ -34,9 +40,9 @@ class Style:
         """Between before and after."""
         return "→" if self.symbols else "->"
 
-    def fit(self, text: str, width: int) -> str:
+    def fit(self, text: str, width: int | None) -> str:
         """The text in at most so many columns, cut at its end."""
-        if columns(text) <= width:
+        if width is None or columns(text) <= width:
             return text
         room = max(width - columns(self.ellipsis), 0)
         while columns(text) > room:
@@ -63,9 +69,8 @@ def bullet(mark: str, text: str, style: Style, indent: int = 2, under: int | Non
     import textwrap
 
     lead = " " * indent + mark + " " if mark else " " * indent
-    width = max(style.width, 40)
     further = " " * (columns(lead) if under is None else under)
     return textwrap.wrap(
-        text, width, initial_indent=lead, subsequent_indent=further, break_long_words=False,
+        text, style.wrap, initial_indent=lead, subsequent_indent=further, break_long_words=False,
         break_on_hyphens=False,
     ) or [lead.rstrip()]  # fmt: skip

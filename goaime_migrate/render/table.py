@@ -30,7 +30,7 @@ def table(
     widths = [
         max(columns(text) for text in column) for column in zip([h.title for h in heads], *cells, strict=True)
     ]
-    over = sum(widths) + 2 * (len(widths) - 1) - style.width
+    over = sum(widths) + 2 * (len(widths) - 1) - style.width if style.width is not None else 0
     for at, head in enumerate(heads):
         if head.elastic and over > 0:
             taken = min(over, max(widths[at] - 8, 0))

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from goaime_migrate import errors
-from goaime_migrate.render.status import lock, problem
+from goaime_migrate.render.errors import paragraph
+from goaime_migrate.render.status import lock, problems
 from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.table import Column, table
 from goaime_migrate.render.values import key, value
-from goaime_migrate.render.words import count, duration, moment, versions
+from goaime_migrate.render.words import count, duration, second, versions
 
 if TYPE_CHECKING:
     from goaime_migrate.results import (
@@ -73,7 +74,7 @@ def history(entries: Sequence[HistoryEntry], style: Style) -> str:
         return "no history: nothing has been applied to this database yet"
     rows = [
         [
-            moment(entry.at),
+            second(entry.at),
             entry.version or "",
             clean(entry.action),
             clean(entry.result),
@@ -88,7 +89,7 @@ def history(entries: Sequence[HistoryEntry], style: Style) -> str:
 
 def lint(result: LintResult, style: Style) -> str:
     """The problems of the files, or that there are none."""
-    lines = [line for found in result.problems for line in problem(found, style)]
+    lines = problems(result.problems, style)
     verdict = count(len(result.problems), "problem") if result.problems else "no problems"
     color = "red" if result.problems else "green"
     return "\n".join(
@@ -158,7 +159,8 @@ def new(result: NewResult, style: Style) -> str:
 def explain(cls: type[errors.MigrateError], style: Style) -> str:
     """The long form of an error."""
     head = f"{cls.code} {cls.__name__}, exit {cls.exit_code}"
-    return f"{style.paint(head, 'bold')}\n\n{errors.explanation(cls)}"
+    paragraphs = [paragraph(text, style) for text in errors.explanation(cls).split("\n\n")]
+    return "\n\n".join([style.paint(head, "bold"), *paragraphs])
 
 
 def codes(style: Style) -> str:

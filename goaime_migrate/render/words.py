@@ -60,6 +60,11 @@ def moment(at: datetime) -> str:
     return utc(at).strftime("%Y-%m-%d %H:%M")
 
 
+def second(at: datetime) -> str:
+    """The same to the second."""
+    return utc(at).strftime("%Y-%m-%d %H:%M:%S")
+
+
 def utc(at: datetime) -> datetime:
     """The same instant in UTC; a time without a zone is taken for UTC."""
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

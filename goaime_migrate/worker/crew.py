@@ -47,13 +47,19 @@ class Processes:
         self._settings = settings
 
     def wanted(self, partitions: int) -> int:
-        return min(self._settings.workers or cores(), partitions)
+        return sharing(self._settings, partitions)
 
     def new(self, files: Sequence[SourceFile]) -> Member:
         return Process(self._settings, files)
 
     def close(self) -> None:
         """Nothing is left open."""
+
+
+def sharing(settings: Settings, partitions: int) -> int:
+    """How many processes would share so many partitions, as far as that is known before a cluster is asked."""
+    unknown = 1 if (settings.executor or "").startswith(DASK) else cores()
+    return min(settings.workers or unknown, partitions)
 
 
 def crew(settings: Settings, listener: Listener) -> Team:

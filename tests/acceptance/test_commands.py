@@ -119,6 +119,18 @@ def test_plan_shows_real_documents(project: Project) -> None:
     assert sample["after"]["greeting"] == "Hello Ann"
 
 
+def test_a_plan_that_fails_says_to_plan_again(project: Project) -> None:
+    project.write(FAILING)
+    assert project.run("plan", "--json").json["refused"]["hint"].endswith("then: goaime-migrate plan")
+
+
+def test_the_way_back_of_a_function_is_its_down(project: Project) -> None:
+    project.write(PLAIN + "\n\ndef down(db):\n    pass\n")
+    project.applied()
+    (operation,) = project.json("plan", "--down")["steps"][0]["operations"]
+    assert operation["text"] == "run down(db)"
+
+
 def test_status_check_tells_problems_before_pending_versions(project: Project) -> None:
     project.write(GREETING)
     assert project.run("status").code == 0
@@ -236,6 +248,34 @@ def test_repair_accepts_edited_files_and_drops_removed_ones(project: Project) ->
 
     assert project.run("status", "--check").code == 0
     assert project.json("repair")["accepted"] == []
+
+
+def test_a_removed_file_in_the_middle_is_no_dead_end(project: Project) -> None:
+    project.write(GREETING, INDEX, LETTERS)
+    project.applied()
+    (project.world.folder / "0002_step_2.py").unlink()
+    stopped = project.run("up", "--json")
+    assert (stopped.code, stopped.json["error"]["code"]) == (4, "GM202")
+
+    assert project.json("repair", "--yes")["dropped"] == ["0002"]
+    assert project.run("status", "--check").code == 0
+
+    project.world.write("0004_step_4.py", INDEX)
+    stopped = project.run("up", "--json")
+    assert (stopped.code, stopped.json["error"]["code"]) == (4, "GM204")
+    assert "operations = []" in stopped.json["error"]["hint"]
+
+    project.world.write("0002_removed.py", "operations = []")
+    assert "nothing" in project.ok("plan").out
+    assert project.json("up")["applied"] == ["0002", "0004"]
+    assert project.run("status", "--check").code == 0
+    assert sorted(project.json("down", "base", "--yes")["reverted"]) == ["0001", "0002", "0003", "0004"]
+
+
+def test_versions_that_do_nothing_are_applied_in_their_turn(project: Project) -> None:
+    project.write("operations = []", FAILING, "operations = []")
+    assert project.run("up", "--json").json["applied"] == ["0001"]
+    assert project.state() == {"0001": "applied", "0002": "failed", "0003": "pending"}
 
 
 def test_a_canary_is_partial_and_the_next_up_completes_it(project: Project) -> None:

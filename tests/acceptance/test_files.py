@@ -54,7 +54,6 @@ def test_every_template_loads_applies_and_goes_back(project: Project, kind: str)
     assert made["path"].endswith("0001_add_the_field.py")
     before = project.world.raws("collection_name")
 
-    project.ok("lint")
     project.applied()
     if kind != "index":
         assert project.world.documents("collection_name") == [
@@ -112,6 +111,24 @@ def test_lint_finds_what_would_hurt_later(embedded: Project) -> None:
         "2 files have the number 0001",
     ):
         assert part in messages
+
+
+def test_lint_counts_files_that_do_not_load_and_says_each_problem_once(embedded: Project) -> None:
+    embedded.world.write("0001_broken.py", "operations = [")
+    found = embedded.run("lint")
+    assert found.out.endswith("checked 1 file: 1 problem\n")
+    assert "error[GM209]: 1 problem in 1 file\n" in found.err
+    assert found.text.count("0001_broken.py") == 2  # the problem, and where to correct it
+
+
+@pytest.mark.parametrize("kind", ["transform", "pipeline", "index", "python"])
+def test_lint_finds_a_template_that_nobody_has_filled_in(embedded: Project, kind: str) -> None:
+    embedded.ok("new", "fresh", "--kind", kind)
+    (problem,) = embedded.run("lint", "--json").json["problems"]
+    assert problem["message"].endswith(": collection_name is only a placeholder")
+    path = embedded.world.folder / "0001_fresh.py"
+    path.write_text(path.read_text().replace("collection_name", "people"))
+    embedded.ok("lint")
 
 
 @pytest.mark.parametrize("code", ["GM301", "gm301", "301", "error[GM301]:", "TransformFailed"])

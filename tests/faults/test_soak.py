@@ -5,6 +5,7 @@ GOAIME_MIGRATE_SOAK_MINUTES=10 GOAIME_MIGRATE_SOAK_SEED=7 python -m pytest -m so
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import random
 import signal
@@ -27,6 +28,11 @@ UP = ("up",)
 DOWN = ("down", "base", "--yes")
 QUICK = "heartbeatFrequencyMS=500"
 SHORT_LEASE = {"lock.TTL_S": 3.0, "lock.HEARTBEAT_S": 0.5, "lock.MARGIN_S": 0.5}
+ROUND_S = 600
+"""A walk up and down that takes longer hangs: it ends the soak and shows where every thread stands.
+
+This clock stands in for pytest's, which is for a test as a whole.
+"""
 ORDERLY = {0, 6, 7, 8, 130, 143, -signal.SIGKILL}
 
 
@@ -133,9 +139,11 @@ def test_nothing_is_lost_in_minutes_of_random_faults(
     deadline, rounds = time.monotonic() + MINUTES * 60, 0
 
     while time.monotonic() < deadline:
+        faulthandler.dump_traceback_later(ROUND_S, exit=True)
         soak.walk(UP)
         this.is_up()
         soak.walk(DOWN)
         this.is_down()
         rounds += 1
         print(f"seed {SEED}: {rounds} rounds, {dict(soak.seen)}")
+    faulthandler.cancel_dump_traceback_later()

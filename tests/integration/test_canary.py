@@ -55,6 +55,29 @@ def test_a_canary_migrates_the_documents_that_match_alone(numbers: World) -> Non
 
 
 @each_mode
+@pytest.mark.parametrize("further", [{}, {"_id": {"$lte": 1}}], ids=["changed", "unchanged too"])
+def test_documents_that_the_canary_has_looked_at_count_once(numbers: World, further: dict[str, Any]) -> None:
+    numbers.write("0001_grow.py", GROW.format(options="").replace("+= 1000", "+= 1000 * (d['n'] != 1)"))
+    succeeded(numbers.up(where={"$or": [FEW, further]} if further else FEW))
+    succeeded(numbers.up())
+    counts = numbers.status().versions[0].documents
+    assert counts is not None
+    assert (counts.matched, counts.changed, counts.unchanged) == (10, 9, 1)
+
+
+@two
+def test_what_the_canary_has_left_out_is_not_taken_for_looked_at_where_there_is_a_reverse(
+    numbers: World,
+) -> None:
+    numbers.write("0001_grow.py", GROW.format(options=", reverse=lambda d: None"))
+    succeeded(numbers.up(where=FEW))
+    succeeded(numbers.up())
+    counts = numbers.status().versions[0].documents
+    assert counts is not None
+    assert (counts.matched, counts.changed, counts.unchanged) == (10, 10, 0)
+
+
+@each_mode
 def test_the_next_up_completes_it_without_touching_the_canary_again(canary: World) -> None:
     result = succeeded(canary.up())
     assert result.versions == ("0001",)

@@ -635,6 +635,7 @@ class TestOutput:
         migrator.answers["status"] = lambda: next(steps)
         ended = run("status", "--watch")
         assert ended.out.count("database") == 3
+        assert "--watch" not in ended.out
         assert "0001 unfinished" in ended.out.splitlines()[-1]
 
     def test_watch_on_a_terminal_puts_each_screen_in_the_place_of_the_last(

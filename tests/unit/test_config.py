@@ -93,6 +93,66 @@ class TestPrecedence:
     def test_an_unrelated_variable_with_our_prefix_is_nobodys_mistake(self, tmp_path: Path) -> None:
         settings(tmp_path, MINIMAL, environ={"GOAIME_MIGRATE_SERVICE_HOST": "10.0.0.1"})
 
+    @pytest.mark.parametrize(
+        "name", ["LOCKTIMEOUT", "LOCK_TIME_OUT", "URL", "WORKER", "BATCHSIZE", "Max_Lag"]
+    )
+    def test_a_variable_that_is_nearly_one_is_refused(self, tmp_path: Path, name: str) -> None:
+        near = {"URL": "URI", "WORKER": "WORKERS", "BATCHSIZE": "BATCH_SIZE", "Max_Lag": "MAX_LAG"}
+        with pytest.raises(InvalidConfiguration) as caught:
+            settings(tmp_path, MINIMAL, environ={f"GOAIME_MIGRATE_{name}": "1"})
+        assert caught.value.message == f"there is no variable GOAIME_MIGRATE_{name}"
+        assert caught.value.hint == f"did you mean GOAIME_MIGRATE_{near.get(name, 'LOCK_TIMEOUT')}?"
+
+    @pytest.mark.parametrize("name", ["TEST_URI", "SERVICE_PORT", "PORT", "TEST_CACHE", "TEST_DATABASE"])
+    def test_a_variable_that_resembles_none_is_somebody_elses(self, tmp_path: Path, name: str) -> None:
+        settings(tmp_path, MINIMAL, environ={f"GOAIME_MIGRATE_{name}": "1", "GOAIME_MIGRATE_URL": ""})
+
+
+class TestDatabase:
+    """Which database: the key, or the path of the connection string."""
+
+    INI = MINIMAL + "database = mine\n[env:other]\nuri = mongodb://h/staging\n"
+
+    @pytest.mark.parametrize(
+        ("environ", "flags", "database", "source"),
+        [
+            ({}, {}, "mine", "alembic-style.ini [goaime-migrate]"),
+            ({}, {"uri": "mongodb://x/theirs"}, "theirs", "--uri"),
+            ({"URI": "mongodb://u:p%40@x:1,y:2/theirs?w=1"}, {}, "theirs", "GOAIME_MIGRATE_URI"),
+            ({"URI": "mongodb://x/theirs"}, {"database": "flag"}, "flag", "--database"),
+            ({"URI": "mongodb://x/theirs", "DATABASE": "var"}, {}, "var", "GOAIME_MIGRATE_DATABASE"),
+            ({"DATABASE": "var"}, {"uri": "mongodb://x/theirs"}, "theirs", "--uri"),
+            ({}, {"uri": "mongodb://x/th%65irs.users"}, "theirs", "--uri"),
+            ({}, {"uri": "mongodb://x"}, "mine", "alembic-style.ini [goaime-migrate]"),
+            ({}, {"uri": "mongodb://x/?w=1"}, "mine", "alembic-style.ini [goaime-migrate]"),
+            ({}, {"uri": "mongodb://x/admin"}, "mine", "alembic-style.ini [goaime-migrate]"),
+            ({}, {"uri": "mongodb://x/local"}, "mine", "alembic-style.ini [goaime-migrate]"),
+            ({}, {"uri": "mongodb://x/config"}, "mine", "alembic-style.ini [goaime-migrate]"),
+            ({}, {"uri": "mongodb://u:p/ss@x/theirs"}, "mine", "alembic-style.ini [goaime-migrate]"),
+            ({}, {"uri": "mongodb://u:p/ss?w@x/theirs"}, "mine", "alembic-style.ini [goaime-migrate]"),
+            ({}, {"uri": "dump:a/theirs"}, "mine", "alembic-style.ini [goaime-migrate]"),
+        ],
+    )
+    def test_the_stronger_source_names_it(
+        self, tmp_path: Path, environ: dict[str, str], flags: dict[str, Any], database: str, source: str
+    ) -> None:
+        variables = {f"GOAIME_MIGRATE_{name}": value for name, value in environ.items()}
+        found = settings(tmp_path, self.INI, environ=variables, **flags)
+        assert found.database == database
+        assert found.sources["database"] == source
+
+    def test_the_section_of_an_environment_is_stronger_than_the_common_one(self, tmp_path: Path) -> None:
+        found = settings(tmp_path, self.INI, env="other")
+        assert (found.database, found.sources["database"]) == ("staging", "alembic-style.ini [env:other]")
+
+    def test_in_one_section_the_key_wins(self, tmp_path: Path) -> None:
+        ini = "[goaime-migrate]\nuri = mongodb://h/theirs\ndatabase = mine\n"
+        assert settings(tmp_path, ini).database == "mine"
+
+    def test_where_no_key_names_one_the_path_does(self, tmp_path: Path) -> None:
+        found = settings(tmp_path, uri="mongodb://h/admin")
+        assert (found.database, found.sources["database"]) == ("admin", "--uri")
+
 
 class TestEnvironments:
     INI = (
@@ -142,6 +202,9 @@ class TestPaths:
 
     def test_absolute_ones_stay(self, tmp_path: Path) -> None:
         assert settings(tmp_path, uri="dump:/srv/dump").uri == "dump:/srv/dump"
+
+    def test_a_way_up_is_gone(self, tmp_path: Path) -> None:
+        assert settings(tmp_path, uri="dump:a/../b").uri == f"dump:{tmp_path / 'b'}"
 
 
 class TestExpansion:

@@ -161,6 +161,7 @@ def test_a_gap_names_the_missing_number(folder: Path) -> None:
     assert isinstance(error, VersionGap)
     assert error.version == "0002"
     assert error.message == "there is no file for 0002, between 0001 and 0003"
+    assert "operations = []" in error.hint
 
 
 def test_numbers_begin_at_one(folder: Path) -> None:
@@ -190,9 +191,8 @@ def test_a_name_that_is_nearly_one_is_refused(folder: Path, name: str) -> None:
     [
         ("x = 1", "it has neither operations nor up(db)"),
         (GOOD + "def up(db): ...", "it has both operations and up(db)"),
-        ("operations = []", "operations must be a list of operations that is not empty"),
         ("operations = None\ndef down(db): ...", "it has neither operations nor up(db)"),
-        ("operations = 1", "operations must be a list of operations that is not empty"),
+        ("operations = 1", "operations must be a list of operations"),
         ("operations = [1]", "operations holds 1, which is no operation"),
         ("def up(): ...", "up must be a function of one argument, the database: def up(db)"),
         ("def up(db, users): ...", "up must be a function of one argument, the database: def up(db)"),
@@ -234,6 +234,11 @@ def test_operations_may_be_a_tuple(folder: Path) -> None:
     source = 'from goaime_migrate import *\noperations = CreateIndex("c", "a"), AddField("c", "n", 1)\n'
     (migration,) = one(folder, source).migrations
     assert [type(o) for o in migration.operations] == [CreateIndex, AddField]
+
+
+def test_a_migration_may_do_nothing(folder: Path) -> None:
+    (migration,) = one(folder, "operations = []").migrations
+    assert migration.operations == ()
 
 
 def test_plain_functions_are_one_operation(folder: Path) -> None:

@@ -21,6 +21,7 @@ from goaime_migrate.errors import (
     PinnedPassEdited,
     Refused,
     UnknownTarget,
+    VersionGap,
 )
 from goaime_migrate.migration import Migration
 from goaime_migrate.planner import Facts, Plan, plan_down, plan_up, problems, repairs, resolve, stages
@@ -294,6 +295,71 @@ def test_a_version_that_is_half_applied_and_edited_has_two_ways_on() -> None:
 def test_an_edited_file_of_which_nothing_is_in_effect_is_simply_taken() -> None:
     given = facts([file("0001", "other")], records=[Record("0001", state=State.FAILED)], touched=set())
     assert plan_up(given).versions == ("0001",)
+
+
+def gap(version: str) -> VersionGap:
+    return VersionGap(f"there is no file for {version}", version=version, hint="as the files alone tell")
+
+
+def test_a_number_that_is_missing_and_recorded_is_the_missing_applied_file() -> None:
+    given = facts([file("0001"), file("0003")], 3, broken=[gap("0002")])
+    error = refusal(plan_up, given)
+    assert isinstance(error, MissingMigration)
+    assert error.version == "0002"
+    assert "goaime-migrate repair" in error.hint
+    assert [type(p) for p in problems(given)] == [MissingMigration]
+    assert repairs(given).dropped == ("0002",)
+
+
+def test_a_gap_below_what_is_applied_is_none_any_more() -> None:
+    given = facts(
+        [file("0001"), file("0003")], records=[Record("0001"), Record("0003")], broken=[gap("0002")]
+    )
+    assert problems(given) == []
+    assert plan_up(given).message == "already at 0003"
+
+
+@pytest.mark.parametrize("state", [State.PARTIAL, State.FAILED, State.REVERTING])
+def test_a_gap_below_what_has_begun_is_none_any_more(state: State) -> None:
+    records = [Record("0001"), Record("0003", state=state)]
+    assert problems(facts([file("0001"), file("0003")], records=records, broken=[gap("0002")])) == []
+
+
+@pytest.mark.parametrize(
+    "pending",
+    [
+        pytest.param(facts([file("0001"), file("0003")], 1, broken=[gap("0002")]), id="pending"),
+        pytest.param(
+            facts([file("0001")], 1, broken=[gap("0002"), LoadFailed("0003_x.py: no", version="0003")]),
+            id="pending, and does not load",
+        ),
+    ],
+)
+def test_a_gap_below_what_is_pending_is_refused(pending: Facts) -> None:
+    error = refusal(plan_up, pending)
+    assert isinstance(error, VersionGap)
+    assert error.hint == "as the files alone tell"
+
+
+def test_nobody_is_told_to_renumber_what_is_applied() -> None:
+    records = [Record("0001"), Record("0003")]
+    given = facts([file("0001"), file("0003"), file("0004")], records=records, broken=[gap("0002")])
+    error = refusal(plan_up, given)
+    assert isinstance(error, VersionGap)
+    assert "renumber" not in error.hint
+    assert "operations = []" in error.hint
+
+
+def test_a_migration_that_does_nothing_may_take_a_number_below_the_current_version() -> None:
+    empty = Migration("0002", "removed", "", "same", Path("0002_removed.py"), ())
+    given = facts([file("0001"), empty, file("0003")], records=[Record("0001"), Record("0003")])
+    assert plan_up(given).versions == ("0002",)
+
+
+def test_a_migration_that_did_nothing_cannot_be_filled_later() -> None:
+    records = [Record("0001"), Record("0002", operations=())]
+    given = facts([file("0001"), file("0002", "other")], records=records, touched={"0001"})
+    assert isinstance(refusal(plan_up, given), EditedMigration)
 
 
 def test_a_file_that_does_not_load_is_not_also_missing() -> None:

@@ -17,7 +17,15 @@ from hypothesis import strategies as st
 from goaime_migrate import errors
 from goaime_migrate.cli.commands import COMMANDS
 from goaime_migrate.errors import Problem, TransformFailed
-from goaime_migrate.events import BatchCommitted, Event, LockWaiting, Notice, StageFinished, StageStarted
+from goaime_migrate.events import (
+    BatchCommitted,
+    Event,
+    Examined,
+    LockWaiting,
+    Notice,
+    StageFinished,
+    StageStarted,
+)
 from goaime_migrate.render import diff, plan, run, status, text, words
 from goaime_migrate.render.errors import error
 from goaime_migrate.render.progress import Lines, Meter
@@ -50,6 +58,7 @@ from goaime_migrate.results import (
 )
 
 PIPE = Style()
+NARROW = Style(width=80)
 TERMINAL = Style(color=True, symbols=True, width=80)
 AT = datetime(2025, 11, 23, 12, 0, 1, tzinfo=UTC)
 OID = ObjectId("65f0a1b2c3d4e5f6a7b8c9d0")
@@ -134,6 +143,10 @@ class TestStatus:
     def test_ends_with_the_next_command(self, result: StatusResult, last: str) -> None:
         assert status.status(result, PIPE).splitlines()[-1] == last
 
+    def test_while_it_is_watched_it_does_not_say_to_watch_it(self) -> None:
+        shown = status.status(standing(PARTIAL, lock=LOCK), PIPE, then="")
+        assert shown.splitlines()[-1] == "a run is active"
+
     def test_shows_who_holds_the_lock(self) -> None:
         lines = "\n".join(status.lock(LOCK, PIPE))
         assert "deploy on pod-7f, process 4711 since 2025-11-23 12:00 UTC" in lines
@@ -150,8 +163,10 @@ class TestStatus:
         long = version(
             1, State.REVERTING, name=name, applied_at=AT, duration_s=1e5, documents=Counts(10**9, 10**9)
         )
-        for style in (PIPE, Style(symbols=True)):
-            assert all(columns(line) <= 80 for line in status.status(standing(long), style).splitlines())
+        assert clean(name) in status.status(standing(long), PIPE)
+        for style in (NARROW, TERMINAL):
+            shown = re.sub(r"\x1b\[\d+m", "", status.status(standing(long), style))
+            assert all(columns(line) <= 80 for line in shown.splitlines())
 
     def test_a_pipe_gets_plain_ascii_and_a_terminal_colours(self) -> None:
         assert status.status(standing(APPLIED, PARTIAL), PIPE).isascii()
@@ -192,7 +207,7 @@ class TestDiff:
             (
                 {"d": datetime(2025, 5, 26, 11, 35, 30, 239000)},
                 {"d": "x"},
-                ['~ d  date(2025-05-26T1... -> "x"  (date -> string)'],
+                ['~ d  date(2025-05-26T11:35:30.239Z) -> "x"  (date -> string)'],
             ),
         ],
     )
@@ -226,7 +241,7 @@ class TestDiff:
     def test_no_line_is_too_long_and_none_steers_the_terminal(
         self, before: dict[str, Any], after: dict[str, Any]
     ) -> None:
-        for line in diff.lines(before, after, PIPE, limit=12):
+        for line in diff.lines(before, after, NARROW, limit=12):
             assert columns(line) <= 80
             assert line.isprintable()
 
@@ -432,12 +447,29 @@ class TestSmallerResults:
             "a-host-with-a-long-name" * 3,
             "goaime-migrate 0.1.0",
         )
-        shown = text.history((entry,), PIPE).splitlines()
-        assert shown[1].startswith("2025-11-23 12:00  0001     up      applied  12.3s  deploy@a-host")
+        assert f"deploy@{entry.host}" in text.history((entry,), PIPE)
+        shown = text.history((entry,), NARROW).splitlines()
+        assert shown[1].startswith("2025-11-23 12:00:01  0001     up      applied  12.3s  deploy@a-host")
         assert all(columns(line) <= 80 for line in shown)
         assert shown[1].endswith("  0.1.0")
         assert "  interrupted  " in text.history((replace(entry, result="interrupted"),), PIPE)
         assert "nothing has been applied" in text.history((), PIPE)
+
+    def test_a_hint_that_several_share_is_said_once(self) -> None:
+        found = tuple(Problem("GM202", f"000{n}", f"000{n} (x) is gone", "restore it") for n in (1, 2, 3))
+        other = Problem("GM206", "0004", "4_x.py: no", "correct it")
+        assert text.lint(LintResult(4, (*found, other)), PIPE).splitlines() == [
+            "! GM202 0001 (x) is gone",
+            "! GM202 0002 (x) is gone",
+            "! GM202 0003 (x) is gone",
+            "  next: restore it",
+            "! GM206 0004: 4_x.py: no",
+            "  next: correct it",
+            "checked 4 files: 4 problems",
+        ]
+        shown = status.status(standing(APPLIED, problems=found), PIPE)
+        assert shown.count("restore it") == 1
+        assert shown.splitlines()[-1] == "3 problems; next: restore it"
 
     def test_lint(self) -> None:
         found = LintResult(4, (Problem("GM204", "0003", "0002 is missing", "rename it"),))
@@ -479,6 +511,15 @@ class TestSmallerResults:
         for code, cls in errors.catalogue().items():
             assert code in listed
             assert text.explain(cls, PIPE).startswith(f"{code} {cls.__name__}, exit {cls.exit_code}\n\n")
+
+    @pytest.mark.parametrize("code", sorted(errors.catalogue()))
+    def test_an_explanation_says_more_than_its_title_and_what_to_do(self, code: str) -> None:
+        title, *paragraphs = errors.explanation(errors.catalogue()[code]).split("\n\n")
+        assert title.endswith(".")
+        assert len(re.findall(r"[.:] |\.$", " ".join(paragraphs))) >= 2
+        assert "goaime-migrate " in " ".join(paragraphs[1:])
+        shown = text.explain(errors.catalogue()[code], NARROW).splitlines()
+        assert all(columns(line) <= 80 for line in shown)
 
 
 def test_explanations_promise_only_commands_that_exist() -> None:
@@ -537,9 +578,9 @@ class TestErrors:
 
 
 class TestLines:
-    def feed(self, *events: tuple[float, Event]) -> list[str]:
+    def feed(self, *events: tuple[float, Event], width: int | None = None) -> list[str]:
         clock = [0.0]
-        lines = Lines(lambda: clock[0], lambda: AT)
+        lines = Lines(width, lambda: clock[0], lambda: AT)
         said = []
         for at, event in events:
             clock[0] = at
@@ -560,15 +601,22 @@ class TestLines:
             "0001-0004 up sessions: done, 300,000 documents, 9 changed, 9s",
         ]
 
-    def test_a_pipeline_is_cut_so_that_a_line_fits(self) -> None:
+    @pytest.mark.parametrize("width", [80, 120])
+    def test_on_a_terminal_a_pipeline_is_cut_so_that_a_line_fits(self, width: int) -> None:
         long = "update orders with " + "[{'$set': {'reference': {'$concat': ['$customer']}}}] " * 4
         shown = self.feed(
             (0, StageStarted("up", ("0003",), long, 300_000)),
             (9, BatchCommitted(("0003",), 9_000, 300_000)),
             (99, StageFinished("up", ("0003",), long, 300_000, 300_000, 99.0)),
+            width=width,
         )
         assert [line.startswith("0003") and "update " in line for line in shown] == [True] * 3
-        assert [len("12:00:01 " + line) for line in shown if len(line) > 71] == []
+        assert {len("12:00:01 " + line) <= width for line in shown} == {True}
+
+    def test_in_a_pipe_nothing_is_cut(self) -> None:
+        long = "update orders with " + "[{'$set': {'reference': {'$concat': ['$customer']}}}] " * 4
+        (shown,) = self.feed((0, StageStarted("up", ("0003",), long, 300_000)))
+        assert shown == f"0003 up {long}: 300,000 documents"
 
     def test_a_resumed_stage_counts_its_rate_from_where_it_goes_on(self) -> None:
         assert self.feed(
@@ -585,6 +633,13 @@ class TestLines:
             "0 of 60 s",
             "15 of 60 s",
             "30 of 60 s",
+        ]
+
+    def test_what_is_only_looked_at_is_told_every_two_seconds(self) -> None:
+        looks = [(n / 2, Examined(("0001", "0002"), "plan people", n * 100, 1_000)) for n in range(1, 11)]
+        assert self.feed(*looks) == [
+            "0001-0002 plan people 400/1,000 40% 200/s ETA 3s",
+            "0001-0002 plan people 800/1,000 80% 200/s ETA 1s",
         ]
 
     def test_notices_are_told_at_once(self) -> None:
@@ -621,6 +676,10 @@ def test_bars_leave_a_line_for_each_stage_and_hide_secrets() -> None:
         BatchCommitted(("0009",), 5, 10),
         StageFinished("up", ("0001",), "sessions", 10, 9, 1.0),
         StageFinished("up", ("0009",), "index", 0, 0, 1.0),
+        Examined((), "verify people", 5, 10),
+        Examined((), "verify people", 10, 10),
+        Examined(("0001",), "verify others", 5, None),
+        Examined(("0001",), "verify more", 5, 5),
     ):
         bars(event)
     bars.close()
