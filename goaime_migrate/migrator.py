@@ -321,6 +321,7 @@ def _run(direction: Direction, done: Progress, work: Callable[[], None]) -> RunR
         work()
     except MigrateError as caught:
         error = caught
+    births = done.births.total
     return results.RunResult(
         direction=direction,
         versions=tuple(done.versions),
@@ -330,5 +331,7 @@ def _run(direction: Direction, done: Progress, work: Callable[[], None]) -> RunR
         conflicts=tuple(done.conflicts),
         warnings=tuple(done.warnings),
         duration_s=round(time.monotonic() - started, 3),
-        born=done.born,
+        born=births.taken_back + births.left,
+        left=births.left,
+        without_reverse=births.without_reverse,
     )
