@@ -522,8 +522,10 @@ class Conflicts(MigrationFailed):
     are kept, and so is all that was committed.
 
     For the way back choose what is to win: `goaime-migrate down --on-conflict keep` leaves the
-    application's values, restore brings the old ones back. For `up`, put those documents right, then
-    `goaime-migrate up`.
+    application's values, restore brings the old ones back; either goes on from there.
+    `goaime-migrate up` would finish the way back too, with keep, and then apply the versions again.
+
+    Where `up` has stopped, put those documents right, then `goaime-migrate up`.
     """
 
     code = "GM313"

@@ -8,7 +8,9 @@ from typing import Any
 
 from goaime_migrate.backends.base import Backend
 from goaime_migrate.config import Settings
-from goaime_migrate.engine import partitions, restore
+from goaime_migrate.engine import partitions
+from goaime_migrate.engine.born import Census
+from goaime_migrate.engine.foresight import Descent, Layer
 from goaime_migrate.engine.judge import Outcome
 from goaime_migrate.engine.preview import Preview, Unfinished, preview
 from goaime_migrate.engine.step import Step
@@ -26,6 +28,7 @@ from goaime_migrate.operations import (
 from goaime_migrate.planner import Facts, Plan, stages
 from goaime_migrate.recorder import step_of
 from goaime_migrate.results import (
+    Counts,
     Direction,
     DownPreview,
     OnConflict,
@@ -36,7 +39,15 @@ from goaime_migrate.results import (
     StepPlan,
     WarningCount,
 )
-from goaime_migrate.reverter import judge, level_below, reverse_groups
+from goaime_migrate.reverter import (
+    judge,
+    level_below,
+    parts_of,
+    renamed,
+    reverse_groups,
+    reverses,
+    way,
+)
 from goaime_migrate.worker.crew import sharing
 
 _EACH_MORE = 0.7
@@ -267,27 +278,12 @@ def _undoing(operation: OperationRecord) -> str:
 
 def down(backend: Backend, facts: Facts, book: Ledger, plan: Plan) -> PlanResult:
     """What taking back would find, counted over the whole journal."""
-    total = Outcome()
-    counted: dict[str, list[OperationPlan]] = {v: [] for v in plan.versions}
+    descents = _Descents(backend, facts, book, plan)
     for group in reverse_groups(book.versions, plan.versions):
-        version, index = group[0]
-        operation = book.versions[version].operations[index]
-        if operation.pass_id is None or operation.pass_id not in book.passes:
-            counted[version].append(OperationPlan(_undoing(operation), None, None, None, None))
-            continue
-        record = book.passes[operation.pass_id]
-        target = level_below(record, group)
-        decider = judge(record, facts.files, target, version, OnConflict.KEEP)
-        outcome = restore.preview(backend, record, decider)
-        total.add(outcome)
-        counts = outcome.counts()
-        for v, i in group:
-            text = f"undo: {book.versions[v].operations[i].text}"
-            counted[v].append(
-                OperationPlan(text, record.collection, counts.matched, counts.changed, counts.unchanged)
-            )
+        for part in parts_of(book.versions, book.passes, group):
+            descents.group(part)
     steps = tuple(
-        StepPlan(v, book.versions[v].name, tuple(counted[v]), (), irreversible=False, warnings=())
+        StepPlan(v, book.versions[v].name, tuple(descents.counted[v]), (), irreversible=False, warnings=())
         for v in plan.versions
     )
     return PlanResult(
@@ -296,6 +292,77 @@ def down(backend: Backend, facts: Facts, book: Ledger, plan: Plan) -> PlanResult
         steps,
         _NO_TIME,
         None,
-        preview=total.preview() if plan.versions else DownPreview(),
+        preview=descents.preview(),
         message=plan.message,
     )
+
+
+class _Descents:
+    """The passes of a way down, each seen through those that are taken back before it."""
+
+    def __init__(self, backend: Backend, facts: Facts, book: Ledger, plan: Plan) -> None:
+        self._backend = backend
+        self._files = facts.files
+        self._book = book
+        self._passes = dict(book.passes)
+        self._lowest: dict[str, Layer] = {}
+        """By collection, as it is called today."""
+        self._names: dict[str, str] = {}
+        """What collections are called today that will have been renamed by the time."""
+        self._total = Outcome()
+        self._births = Census()
+        self.counted: dict[str, list[OperationPlan]] = {v: [] for v in plan.versions}
+
+    def group(self, group: Sequence[tuple[str, int]]) -> None:
+        """What would become of the operations of one pass, or of one other operation."""
+        version, index = group[0]
+        operation = self._book.versions[version].operations[index]
+        record = self._passes.get(operation.pass_id or "")
+        if record is None:
+            self.counted[version].append(OperationPlan(_undoing(operation), None, None, None, None))
+            self._rename(operation.undo)
+            return
+        counts = self._pass(record, group)
+        for v, i in group:
+            text = f"undo: {self._book.versions[v].operations[i].text}"
+            self.counted[v].append(
+                OperationPlan(text, record.collection, counts.matched, counts.changed, counts.unchanged)
+            )
+
+    def _pass(self, record: PassRecord, group: Sequence[tuple[str, int]]) -> Counts:
+        target = level_below(record, group)
+        if target == len(record.steps):
+            return Counts()  # that was done before a `down` was cut off
+        name = self._names.get(record.collection, record.collection)
+        record = replace(record, collection=name)
+        descent = Descent(
+            record,
+            target,
+            judge(record, self._files, target, group[0][0], OnConflict.KEEP),
+            way(record, self._files, target, None),
+            any(reverses(record, self._files)),
+        )
+        layer = self._lowest[name] = Layer(self._backend, descent, self._lowest.get(name))
+        self._passes[record.id] = self._passes[record.id].down_to(target)
+        outcome, births = layer.preview()
+        self._total.add(outcome)
+        self._births.note(name, births)
+        return outcome.counts()
+
+    def _rename(self, undo: Mapping[str, Any] | None) -> None:
+        old = str((undo or {}).get("old"))
+        new = renamed(undo, old)
+        if new is not None:
+            self._names[new] = self._names.get(old, old)
+
+    def preview(self) -> DownPreview:
+        """The counts over all of them."""
+        total, births = self._total, self._births.total
+        return DownPreview(
+            exact=total.exact + total.already,
+            merged=total.merged,
+            conflicts=len(total.conflicts),
+            born=births.taken_back + births.left,
+            left=births.left,
+            without_reverse=births.without_reverse,
+        )

@@ -72,9 +72,10 @@ _WARNING = {"version": TEXT, "message": TEXT, "count": COUNT, "examples": MANY}
 _COUNTS = dict.fromkeys(("matched", "changed", "unchanged", "conflicts"), COUNT)
 _PASS: dict[str, Kinds] = {
     **dict.fromkeys(("_id", "collection"), TEXT),
-    **dict.fromkeys(("finished", "filtered", "reverse", "committed"), FLAG),
+    **dict.fromkeys(("finished", "filtered", "reverse", "committed", "complete"), FLAG),
     **dict.fromkeys(("level", "run_from"), COUNT),
     **dict.fromkeys(("total", "target_level"), optional(COUNT)),
+    "reverses": optional(MANY),
     **dict.fromkeys(("upper", "canary"), optional(DATA)),
     **dict.fromkeys(("started_at", "run_at"), optional(MOMENT)),
     "since": optional(CLUSTER_TIME),
@@ -95,7 +96,13 @@ _RANGE: dict[str, Kinds] = {
     "tally": NESTED,
     **dict.fromkeys(("after", "upto", "cursor"), optional(DATA)),
 }
-_PLACE = {"key": optional(TEXT), "offset": COUNT, "since": optional(CLUSTER_TIME)}
+_PLACE: dict[str, Kinds] = {
+    "key": optional(TEXT),
+    "offset": COUNT,
+    "since": optional(CLUSTER_TIME),
+    "documents": COUNT,
+    "total": optional(COUNT),
+}
 _TALLY = {"examined": COUNT, "written": COUNT, "warnings": MANY}
 _EVENT = {"at": MOMENT, "action": TEXT, "result": TEXT}
 _CI_URLS = ("CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL")
@@ -162,8 +169,10 @@ class PassRecord:
     """The filter of a canary, as BSON."""
     filtered: bool
     """Whether its steps have a `where=`."""
-    reverse: bool
-    """Whether a step has a `reverse=`, so that `down` needs its code."""
+    reverses: tuple[bool, ...] | None
+    """For each step whether it has a `reverse=`; None where an earlier release has only recorded that not all have."""
+    complete: bool
+    """Whether the journal knows every document that was there, those too that its filter has left out."""
     committed: bool = False
     """Whether a batch has been committed."""
     examined: int = 0
@@ -174,7 +183,11 @@ class PassRecord:
     """When the present run, or the last, took it up, and how many documents had been examined by then."""
     run_from: int = 0
     target_level: int | None = None
-    """While it is being taken back: the level that it goes to."""
+    """While it is being taken back: the level that it goes to,"""
+    taken_back: int = 0
+    """how many documents have been seen to,"""
+    to_take_back: int | None = None
+    """and of how many."""
     bounds: tuple[bytes, ...] = ()
     """The raw `_id`s that part its scan, ascending: one partition more than there are bounds."""
 
@@ -182,6 +195,11 @@ class PassRecord:
     def versions(self) -> tuple[str, ...]:
         """The versions of its steps, each once."""
         return tuple(dict.fromkeys(version for version, _, _ in self.steps))
+
+    def down_to(self, level: int) -> PassRecord:
+        """The pass with its first steps only."""
+        reverses = None if self.reverses is None else self.reverses[:level]
+        return replace(self, steps=self.steps[:level], reverses=reverses, level=level, target_level=None)
 
 
 @dataclass(frozen=True)
@@ -223,15 +241,13 @@ def read(reader: Reader) -> Ledger:
     progress = [_parsed(PROGRESS, _of_known_kind, d) for d in reader.find(PROGRESS, {})]
     passes = [_parsed(PROGRESS, pass_record, d) for d in progress if d["kind"] == "pass"]
     steps = {p.id: len(p.steps) for p in passes}
-    walks = [
-        _parsed(PROGRESS, lambda d: _examined(d, steps), d) for d in progress if d["kind"] == "partition"
-    ]
+    walks = [_parsed(PROGRESS, lambda d: _walk(d, steps), d) for d in progress if d["kind"] == "partition"]
     ordered = sorted(versions, key=lambda r: int(r.version))
     named = {pass_id for r in versions for pass_id in r.passes}
     left = [
         p for p in passes if p.target_level != 0 or p.id in named
     ]  # others are taken back and to be forgotten
-    found = [_with_progress(reader, p, [w for w in walks if w is not None]) for p in left]
+    found = [_with_progress(reader, p, [w for w in walks if w.pass_id == p.id]) for p in left]
     book = Ledger({r.version: r for r in ordered}, {p.id: p for p in found})
     for record in found:
         with reading(PROGRESS, record.id):
@@ -248,15 +264,26 @@ def _check_steps(book: Ledger, record: PassRecord) -> None:
         raise ValueError(f"{len(record.steps)} steps, level {record.level}, to {record.target_level}")
 
 
-def _with_progress(
-    reader: Reader, record: PassRecord, partitions: Sequence[tuple[str, int, int]]
-) -> PassRecord:
+@dataclass(frozen=True)
+class _Walk:
+    """How far a partition of a pass has come on its way up, or down."""
+
+    pass_id: str
+    down: bool
+    seq: int
+    documents: int
+    total: int | None = None
+
+
+def _with_progress(reader: Reader, record: PassRecord, walks: Sequence[_Walk]) -> PassRecord:
     """The pass with what its partitions have counted."""
-    mine = [(seq, examined) for pass_id, seq, examined in partitions if pass_id == record.id]
+    up, down = [w for w in walks if not w.down], [w for w in walks if w.down]
     return replace(
         record,
-        committed=record.committed or any(seq > 0 for seq, _ in mine) or journaled(reader, record.id),
-        examined=sum(examined for _, examined in mine),
+        committed=record.committed or any(w.seq > 0 for w in up) or journaled(reader, record.id),
+        examined=sum(w.documents for w in up),
+        taken_back=sum(w.documents for w in down),
+        to_take_back=next((w.total for w in down if w.total is not None), None),
     )
 
 
@@ -272,23 +299,20 @@ def _of_known_kind(document: Document) -> Document:
     return document
 
 
-def _examined(document: Document, steps: Mapping[str, int]) -> tuple[str, int, int] | None:
-    """A partition's pass, how many batches it has committed, and how many documents it has examined.
-
-    None for the way down.
-    """
+def _walk(document: Document, steps: Mapping[str, int]) -> _Walk:
+    """A partition's pass, how many batches it has committed, and how many documents it has seen to."""
     checked(document, _WALK)
     for session in document["lsids"]:
         checked(session, {})
     if document["walk"] == "down":
-        checked(document, _PLACE)
-        return None
+        place = checked({"documents": 0, "total": None, **document}, _PLACE)
+        return _Walk(document["pass"], True, document["seq"], place["documents"], place["total"])
     tally = checked(checked(document, _RANGE)["tally"], _TALLY)
     for name in ("changed", "conflicts"):
         numbers(tally[name], steps.get(document["pass"]))
     for warning in tally["warnings"]:
         checked(warning, _WARNING)
-    return document["pass"], document["seq"], tally["examined"]
+    return _Walk(document["pass"], False, document["seq"], tally["examined"])
 
 
 def _parsed(collection: str, parse: Callable[[Document], _Record], document: Document) -> _Record:
@@ -389,7 +413,9 @@ def put_pass(record: PassRecord) -> Put:
             "upper": record.upper,
             "canary": record.canary,
             "filtered": record.filtered,
-            "reverse": record.reverse,
+            "reverse": all(record.reverses or (False,)),
+            "complete": record.complete,
+            "reverses": None if record.reverses is None else list(record.reverses),
             "started_at": record.started_at,
             "since": record.since,
             "run_at": record.run_at,
@@ -505,6 +531,9 @@ def _version(document: Document) -> VersionRecord:
 
 def pass_record(document: Document) -> PassRecord:
     """A pass from what `put_pass` stores."""
+    checked(document, dict.fromkeys(("reverse", "filtered"), FLAG))
+    knows = document["reverse"] or not document["filtered"]
+    document = {"reverses": None, "complete": knows, **document}  # earlier releases have not stored these
     steps = [checked(step, _STEP) for step in checked(document, _PASS)["steps"]]
     for step in steps:
         int(step["version"])
@@ -519,7 +548,8 @@ def pass_record(document: Document) -> PassRecord:
         upper=bytes_or_none(document["upper"]),
         canary=bytes_or_none(document["canary"]),
         filtered=document["filtered"],
-        reverse=document["reverse"],
+        reverses=_reverses(document, len(steps)),
+        complete=document["complete"],
         committed=document["committed"],
         started_at=_utc(document["started_at"]),
         since=document["since"],
@@ -528,6 +558,16 @@ def pass_record(document: Document) -> PassRecord:
         target_level=document["target_level"],
         bounds=tuple(checked({"bound": b}, {"bound": DATA})["bound"] for b in document.get("bounds", ())),
     )
+
+
+def _reverses(document: Document, steps: int) -> tuple[bool, ...] | None:
+    """Which steps of a pass have a `reverse=`; earlier releases have recorded whether all have."""
+    listed = document["reverses"]
+    if listed is None:
+        return (document["reverse"],) * steps if document["reverse"] or steps == 1 else None
+    if len(listed) != steps:
+        raise ValueError(f"{len(listed)} flags, {steps} steps")
+    return tuple(checked({"flag": flag}, {"flag": FLAG})["flag"] for flag in listed)
 
 
 def _utc(moment: datetime | None) -> datetime | None:

@@ -122,13 +122,16 @@ class Migrator:
             return forecast.up(backend, facts, book, plan, where, self._settings, self._listener)
         return forecast.down(backend, facts, book, plan)
 
-    def verify(self, *, sample: int | None = None) -> VerifyResult:
-        """Every promise of the applied versions, over every document or a sample. Read-only."""
+    def verify(self, *, sample: int | None = None, superseded: bool = False) -> VerifyResult:
+        """Every promise of the applied versions, over every document or a sample. Read-only.
+
+        `superseded`: also those that newer versions say to replace.
+        """
         from goaime_migrate import verification
 
         backend = self._backend(write=False)
         facts, book = self._facts(backend)
-        return verification.verify(backend, facts, book, sample, self._listener)
+        return verification.verify(backend, facts, book, sample, superseded, self._listener)
 
     def history(self) -> tuple[HistoryEntry, ...]:
         """The log, oldest first. Read-only."""
@@ -329,6 +332,7 @@ def _run(direction: Direction, done: Progress, work: Callable[[], None]) -> RunR
         work()
     except MigrateError as caught:
         error = caught
+    births = done.births.total
     return results.RunResult(
         direction=direction,
         versions=tuple(done.versions),
@@ -338,5 +342,7 @@ def _run(direction: Direction, done: Progress, work: Callable[[], None]) -> RunR
         conflicts=tuple(done.conflicts),
         warnings=tuple(done.warnings),
         duration_s=round(time.monotonic() - started, 3),
-        born=done.born,
+        born=births.taken_back + births.left,
+        left=births.left,
+        without_reverse=births.without_reverse,
     )

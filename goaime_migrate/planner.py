@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Protocol
 
 from goaime_migrate import results
@@ -84,7 +85,7 @@ class PassFacts(Protocol):
     @property
     def committed(self) -> bool: ...
     @property
-    def reverse(self) -> bool: ...
+    def reverses(self) -> Sequence[bool] | None: ...
 
 
 @dataclass(frozen=True)
@@ -399,10 +400,16 @@ def _code_needed(facts: Facts, version: str, reverting: Sequence[str]) -> Iterab
             yield version, None if _starts_again(operation) else record.checksum
         shared = facts.passes.get(operation.pass_id or "")
         if shared is not None and shared.committed:
-            if shared.reverse:
+            if version in _reversing(shared):
                 yield version, record.checksum
             if not set(shared.versions) & set(facts.versions) <= set(reverting):
                 yield from ((v, checksum) for v, _, checksum in shared.steps)
+
+
+def _reversing(shared: PassFacts) -> Iterable[str]:
+    """The versions whose `reverse=` takes back what was born since: from the last step down to one that has none."""
+    steps = zip(reversed(shared.steps), reversed(shared.reverses or ()), strict=False)
+    return [version for (version, _, _), _ in takewhile(lambda step: step[1], steps)]
 
 
 def _check_code(facts: Facts, version: str, checksum: str | None) -> None:

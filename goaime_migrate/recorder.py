@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from goaime_migrate import ledger as records
 from goaime_migrate.backends.base import PROGRESS, Backend, RecordChange
 from goaime_migrate.engine import journal
+from goaime_migrate.engine.born import Census
 from goaime_migrate.engine.collector import forget
 from goaime_migrate.engine.crew import SourceFile
 from goaime_migrate.engine.runner import Runner
@@ -32,7 +33,7 @@ class Progress:
     documents: Counts = field(default_factory=Counts)
     conflicts: list[Conflict] = field(default_factory=list)
     warnings: list[WarningCount] = field(default_factory=list)
-    born: int = 0
+    births: Census = field(default_factory=Census)
 
 
 class Recorder:

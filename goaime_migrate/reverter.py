@@ -7,23 +7,29 @@ reverting -> (nothing)  none of its operations is in effect any more
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from goaime_migrate import ledger as records
 from goaime_migrate.backends.base import PROGRESS, VERSIONS, Backend, Delete, RecordChange
 from goaime_migrate.backends.typed import reading
 from goaime_migrate.engine import journal
 from goaime_migrate.engine import up as walking
+from goaime_migrate.engine.author import Author
+from goaime_migrate.engine.born import Way
 from goaime_migrate.engine.chain import Chain
 from goaime_migrate.engine.collector import forget
 from goaime_migrate.engine.crew import Crew
 from goaime_migrate.engine.journal import Kind, clear, drop_kind
 from goaime_migrate.engine.judge import Judge
 from goaime_migrate.engine.restore import Restore, parts
+from goaime_migrate.engine.step import Step
 from goaime_migrate.errors import (
     CollectionChanged,
+    Conflicts,
     DamagedRecord,
+    Interrupted,
     LeaseLost,
     MigrateError,
     MigrationFailed,
@@ -35,7 +41,7 @@ from goaime_migrate.migration import Migration
 from goaime_migrate.operations import RunFunctions, revert
 from goaime_migrate.planner import Plan
 from goaime_migrate.recorder import Recorder, source_file, step_of
-from goaime_migrate.results import OnConflict, State
+from goaime_migrate.results import Counts, OnConflict, State
 
 
 class Reverter:
@@ -50,7 +56,9 @@ class Reverter:
         """Take the versions of the plan back. Raises MigrateError with the state recorded."""
         self._book.forget_left_over()
         groups = reverse_groups(self._book.versions, plan.versions)
-        for group in (part for whole in groups for part in self._parts(whole)):
+        for group in (
+            part for whole in groups for part in parts_of(self._book.versions, self._book.passes, whole)
+        ):
             self._runner.check()
             self._book.started = time.monotonic()
             versions = tuple(dict.fromkeys(version for version, _ in group))
@@ -58,25 +66,13 @@ class Reverter:
             try:
                 self._take_back(group, on_conflict)
             except MigrateError as error:
+                _say_how_to_go_on(error, self._book.progress.documents)
                 if not isinstance(error, LeaseLost | ServerUnreachable):
                     result = "failed" if isinstance(error, MigrationFailed) else "interrupted"
                     self._book.log("down", result, versions[0])
                 raise
             self._taken_back(group)
         self._drop_empty(plan.versions)
-
-    def _parts(self, group: list[tuple[str, int]]) -> list[list[tuple[str, int]]]:
-        """The group; or first what an earlier `down` has begun to take back of it, then the rest.
-
-        What is no step of the pass any more has been taken back, and has yet to be forgotten.
-        """
-        version, index = group[0]
-        record = self._book.passes.get(self._book.versions[version].operations[index].pass_id or "")
-        if record is None:
-            return [group]
-        staying = {(v, i) for v, i, _ in record.steps[: record.target_level]}
-        parts = [[o for o in group if o not in staying], [o for o in group if o in staying]]
-        return [part for part in parts if part]
 
     def _take_back(self, group: Sequence[tuple[str, int]], on_conflict: OnConflict) -> None:
         version, index = group[0]
@@ -104,6 +100,8 @@ class Reverter:
         else:
             with reading(VERSIONS, version):
                 revert(self._runner.backend, undo)
+            old = str(undo.get("old"))
+            self._book.progress.births.renamed(old, renamed(undo, old) or old)
         seconds = self._book.seconds
         self._runner.emit(StageFinished("down", (version,), f"undo: {operation.text}", 0, 0, seconds))
 
@@ -112,31 +110,54 @@ class Reverter:
         target = level_below(record, group)
         self._summon(record, target)
         versions = tuple(dict.fromkeys(version for version, _ in group))
-        title = f"restore {record.collection}"
+        title = self._title(record, group)
         self._runner.emit(StageStarted("down", versions, title, None))
-        self._runner.record(records.put_pass(replace(record, target_level=target, finished=record.finished)))
+        begun = replace(
+            record, target_level=target, run_at=self._runner.backend.now(), run_from=record.taken_back
+        )
+        self._runner.record(records.put_pass(begun))
         restore = Restore(
             self._runner,
             record,
             target,
             judge(record, self._book.migrations, target, versions[0], on_conflict),
             versions,
-            reverse_chain(record, self._book.migrations, target),
+            way(record, self._book.migrations, target, self._heir(record, target)),
             self._crew,
         )
-        outcome = restore.run()
-        self._book.progress.documents += outcome.counts()
-        self._book.progress.conflicts += outcome.conflicts
-        self._book.progress.born += outcome.born
-        counts = outcome.counts()
+        try:
+            restore.run()
+        finally:
+            self._book.progress.documents += restore.outcome.counts()
+            self._book.progress.conflicts += restore.outcome.conflicts
+            self._book.progress.births.note(record.collection, restore.births)
+        counts = restore.outcome.counts()
         self._runner.emit(
             StageFinished("down", versions, title, counts.matched, counts.changed, self._book.seconds)
         )
 
+    def _title(self, record: PassRecord, group: Sequence[tuple[str, int]]) -> str:
+        version, index = group[0]
+        if len(group) == 1:
+            return f"undo: {self._book.versions[version].operations[index].text}"
+        return f"undo: {record.collection}, {len(group)} steps"
+
+    def _heir(self, record: PassRecord, target: int) -> str | None:
+        """The pass with a `reverse=` that is taken back after this one: itself, if some of its steps stay."""
+        staying = record.down_to(target)
+        if target:
+            return record.id if any(reverses(staying, self._book.migrations)) else None
+        for lower in beneath(self._book.versions, self._book.passes, record):
+            if any(reverses(lower, self._book.migrations)):
+                return lower.id
+        return None
+
     def _summon(self, record: PassRecord, target: int) -> None:
-        """Let other processes get ready for a large pass; they need its code only to replay steps that stay."""
+        """Let other processes get ready for a large pass; they need its code where steps are to be replayed."""
         if record.bounds and self._runner.backend.capabilities.workers:
-            versions = record.versions if target else ()
+            versions = (
+                record.versions if target or _has_authors(record, self._book.migrations, target) else ()
+            )
             files = [source_file(self._book.migrations[v]) for v in versions]
             self._crew.summon(len(parts(self._runner.backend, record)), files)
 
@@ -178,7 +199,7 @@ class Reverter:
         target = level_below(record, group)
         if target == 0:
             return [*records.delete_pass(record.id), *forget(record.id)]
-        fewer = replace(record, steps=record.steps[:target], level=target, target_level=None, finished=True)
+        fewer = replace(record.down_to(target), finished=True, taken_back=0, to_take_back=None)
         self._book.passes[record.id] = fewer
         return [
             records.put_pass(fewer),
@@ -228,6 +249,47 @@ def reverse_groups(
     return groups
 
 
+def parts_of(
+    versions: Mapping[str, VersionRecord], passes: Mapping[str, PassRecord], group: list[tuple[str, int]]
+) -> list[list[tuple[str, int]]]:
+    """The group; or first what an earlier `down` has begun to take back of it, then the rest.
+
+    What is no step of the pass any more has been taken back, and has yet to be forgotten.
+    """
+    version, index = group[0]
+    record = passes.get(versions[version].operations[index].pass_id or "")
+    if record is None:
+        return [group]
+    staying = {(v, i) for v, i, _ in record.steps[: record.target_level]}
+    both = [[o for o in group if o not in staying], [o for o in group if o in staying]]
+    return [part for part in both if part]
+
+
+def beneath(
+    versions: Mapping[str, VersionRecord], passes: Mapping[str, PassRecord], record: PassRecord
+) -> Iterator[PassRecord]:
+    """The passes over the same documents that are taken back after this one, whatever their collection was called."""
+    name: str | None = None
+    for group in reverse_groups(versions, sorted(versions, key=int, reverse=True)):
+        version, index = group[0]
+        operation = versions[version].operations[index]
+        found = passes.get(operation.pass_id or "")
+        if found is not None and found.id == record.id:
+            name = record.collection
+        elif found is not None and found.collection == name:
+            yield found
+        elif (new := renamed(operation.undo, name)) is not None:
+            name = new
+
+
+def renamed(undo: Mapping[str, Any] | None, name: str | None) -> str | None:
+    """What a collection is called once an operation has been undone that has renamed it."""
+    with reading(VERSIONS, "operations"):
+        if undo is not None and undo.get("kind") == "rename_collection" and undo["old"] == name:
+            return str(undo["new"])
+    return None
+
+
 def level_below(record: PassRecord, group: Sequence[tuple[str, int]]) -> int:
     """How many steps of a pass stay in effect when these operations are taken back; all, if they have been already."""
     taken = set(group)
@@ -245,15 +307,57 @@ def judge(
     """Who decides what each document becomes; with the chains to replay where steps stay in effect."""
     replay: tuple[Chain, Chain] | None = None
     if target:
-        steps = [step_of(migrations[v], index) for v, index, _ in record.steps]
+        steps = _steps(record, migrations)
         whole = walking.chain_of(record.id, steps)
         replay = (walking.chain_of(record.id, steps[:target]), whole)
-    return Judge(record, version, on_conflict, replay)
+    author = Author(version)
+    if _has_authors(record, migrations, target):
+        chains = [walking.chain_of(record.id, [step]) for step in _steps(record, migrations)]
+        author = Author(version, chains, len(chains) - target)
+    return Judge(record, author, on_conflict, replay)
 
 
-def reverse_chain(record: PassRecord, migrations: Mapping[str, Migration], target: int) -> Chain | None:
-    """The chain that takes born documents back, where every step in question has a `reverse=`."""
-    if not record.reverse:
-        return None
-    steps = [step_of(migrations[v], index) for v, index, _ in record.steps[target:]]
-    return walking.chain_of(record.id, [step.reversed() for step in reversed(steps)])
+def _has_authors(record: PassRecord, migrations: Mapping[str, Migration], target: int) -> bool:
+    """Whether it can be found out which of several versions has written a field."""
+    return len({version for version, _, _ in record.steps[target:]}) > 1 and _at_hand(record, migrations)
+
+
+def _at_hand(record: PassRecord, migrations: Mapping[str, Migration]) -> bool:
+    """Whether the code of a pass is there as it was when it was applied."""
+    return all(v in migrations and migrations[v].checksum == checksum for v, _, checksum in record.steps)
+
+
+def _steps(record: PassRecord, migrations: Mapping[str, Migration]) -> list[Step]:
+    return [step_of(migrations[version], index) for version, index, _ in record.steps]
+
+
+def reverses(record: PassRecord, migrations: Mapping[str, Migration]) -> tuple[bool, ...]:
+    """For each step of a pass whether it has a `reverse=`; the files say, where the record does not."""
+    if record.reverses is not None:
+        return record.reverses
+    if record.filtered or not _at_hand(record, migrations):
+        return (False,) * len(record.steps)
+    return tuple(step.reverse is not None for step in _steps(record, migrations))
+
+
+def way(record: PassRecord, migrations: Mapping[str, Migration], target: int, heir: str | None) -> Way:
+    """How far documents that were born since can be taken back: down to the target, or a step without `reverse=`."""
+    flags = zip(record.steps, reverses(record, migrations), strict=True)
+    has = [flag and version in migrations for (version, _, _), flag in flags]
+    lacking = [position for position in range(target, len(has)) if not has[position]]
+    level = lacking[-1] + 1 if lacking else target
+    steps = [step_of(migrations[v], index) for v, index, _ in record.steps[level:]]
+    chain = walking.chain_of(record.id, [step.reversed() for step in reversed(steps)]) if steps else None
+    return Way(chain, record.steps[level - 1][0] if lacking else None, heir)
+
+
+def _say_how_to_go_on(error: MigrateError, done: Counts) -> None:
+    """What an error on the way back has not stopped, and the command that does the rest."""
+    kept = done.changed + done.unchanged
+    if isinstance(error, Conflicts):
+        were = "1 document was" if kept == 1 else f"{kept:,} documents were"
+        before = f"{were} taken back before, and kept so" if kept else "no document was taken back before"
+        error.message = f"{error.message}; {before}"
+        error.args = (error.message,)
+    elif isinstance(error, Interrupted):
+        error.hint = "goaime-migrate down"

@@ -73,7 +73,7 @@ def _version(version: str, facts: Facts, book: Ledger, live: bool, run: _Run | N
     checksum = file.checksum if file else (record.checksum if record else None)
     if record is None:
         return VersionStatus(version, name, description, State.PENDING, None, None, None, 0, None, checksum)
-    passes = [p for p in book.open_passes if p.id in record.passes]
+    passes = _under_way(record, book)
     run = run if record.state in _WORKING else None
     return VersionStatus(
         version=version,
@@ -84,18 +84,32 @@ def _version(version: str, facts: Facts, book: Ledger, live: bool, run: _Run | N
         duration_s=run.worked(record, passes) if run else record.duration_s,
         documents=record.documents,
         warnings=sum(w.count for w in record.warnings),
-        progress=_pass_progress(passes[0], run.now if run else None) if passes else None,
+        progress=_progress(record, passes[0], run.now if run else None) if passes else None,
         checksum=checksum,
     )
 
 
-def _pass_progress(record: PassRecord, now: datetime | None) -> Progress:
-    """How far an unfinished pass has come; with rate and time left while it runs."""
+def _under_way(record: VersionRecord, book: Ledger) -> list[PassRecord]:
+    """The passes of a version that have not come to their end, on the way up or down."""
+    mine = [p for p in book.passes.values() if p.id in record.passes]
+    if record.state is State.REVERTING:
+        return [p for p in mine if p.target_level is not None]
+    return [p for p in mine if not p.finished]
+
+
+def _progress(version: VersionRecord, record: PassRecord, now: datetime | None) -> Progress:
+    """How far an unfinished pass of a version has come; with rate and time left while it runs."""
+    if version.state is State.REVERTING:
+        return _measured(record, record.taken_back, record.to_take_back, now)
+    return _measured(record, record.examined, record.total, now)
+
+
+def _measured(record: PassRecord, done: int, total: int | None, now: datetime | None) -> Progress:
     rate = eta = None
-    done = record.examined - record.run_from
-    if now is not None and record.run_at is not None and done > 0:
+    by_this_run = done - record.run_from
+    if now is not None and record.run_at is not None and by_this_run > 0:
         elapsed = max(0.001, (now - record.run_at).total_seconds())
-        rate = round(done / elapsed, 1)
-        if record.total is not None and rate:
-            eta = round(max(0, record.total - record.examined) / rate, 1)
-    return Progress(record.examined, record.total, rate, eta)
+        rate = round(by_this_run / elapsed, 1)
+        if total is not None and rate:
+            eta = round(max(0, total - done) / rate, 1)
+    return Progress(done, total, rate, eta)

@@ -19,9 +19,17 @@ from goaime_migrate.results import VerifyFailure, VerifyResult
 
 
 def verify(
-    backend: Backend, facts: Facts, book: Ledger, sample: int | None, listener: Listener
+    backend: Backend,
+    facts: Facts,
+    book: Ledger,
+    sample: int | None,
+    superseded: bool,
+    listener: Listener,
 ) -> VerifyResult:
-    """Hold every document (or a sample) against every promise that no newer version supersedes. Read-only."""
+    """Hold every document (or a sample) against every promise. Read-only.
+
+    Those that a newer version supersedes are left out, unless `superseded` asks for them.
+    """
     applied = [facts.files[v] for v in book.applied if v in facts.files]
     lost = next((v for v in book.applied if v not in facts.files), None)
     if lost is not None:
@@ -30,8 +38,8 @@ def verify(
             version=lost,
             hint="goaime-migrate status",
         )
-    superseded = {old for m in applied for old in m.supersedes}
-    kept = [m for m in applied if m.version not in superseded]
+    replaced = set() if superseded else {old for m in applied for old in m.supersedes}
+    kept = [m for m in applied if m.version not in replaced]
     checked, failures = 0, list(_statements(backend, kept))
     for collection in sorted(_collections(kept)):
         promising = _promising(kept, collection)
@@ -46,7 +54,7 @@ def verify(
         checked,
         tuple(failures),
         tuple(m.version for m in kept),
-        tuple(sorted(superseded & set(book.applied))),
+        tuple(sorted(replaced & set(book.applied))),
     )
 
 

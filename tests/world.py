@@ -112,7 +112,13 @@ class World:
         backend = connect(Settings(uri=self.uri, database=self.database), write=False)
         try:
             return {
-                name: (info.options, sorted(backend.indexes(name), key=lambda index: str(index["name"])))
+                name: (
+                    info.options,
+                    sorted(
+                        backend.indexes(name) if info.kind != "view" else [],
+                        key=lambda index: str(index["name"]),
+                    ),
+                )
                 for name, info in sorted(backend.collections().items())
             }
         finally:

@@ -40,9 +40,10 @@ from goaime_migrate.backends.base import (
     Put,
     RecordChange,
 )
-from goaime_migrate.backends.faults import translated
+from goaime_migrate.backends.faults import DUPLICATE_KEY, translate, translated
 from goaime_migrate.backends.reader import MongoReader
 from goaime_migrate.backends.typed import COUNT, MOMENT, TEXT, Kinds, checked, optional, reading
+from goaime_migrate.errors import DuplicateKey, MigrateError
 from goaime_migrate.results import Document
 
 _LOCK_ID = "lock"
@@ -324,8 +325,26 @@ class MongoBackend(MongoReader):
             ]
 
     def create_index(self, collection: str, keys: Sequence[tuple[str, Any]], options: Document) -> None:
-        with translated():
+        try:
             self._db[collection].create_indexes([IndexModel(list(keys), **options)], **self._index_quorum())
+        except PyMongoError as error:
+            if isinstance(error, OperationFailure) and error.code == DUPLICATE_KEY:
+                raise self._equal(collection, options["name"], error.details or {}) from error
+            raise translate(error) from error
+
+    def _equal(self, collection: str, index: str, details: Mapping[str, Any]) -> MigrateError:
+        """The error for two documents that a unique index cannot both hold."""
+        key: Document = dict(details.get("keyValue") or {})
+        found = self._db[collection].find_raw_batches(key, {"_id": 1}, sort=[("_id", 1)], limit=2)
+        ids = [raw.id_value(document) for document in raw.split_all(found)] if key else []
+        which = f"the documents {ids[0]!r} and {ids[1]!r} have" if len(ids) == 2 else "two documents have"
+        return DuplicateKey(
+            f"{collection}: {which} the same key {key} in the unique index {index!r}",
+            hint="make the values differ in an earlier migration, then: goaime-migrate up",
+            id=ids[-1] if ids else None,
+            field=next(iter(key), None),
+            detail=str(details.get("errmsg", "")),
+        )
 
     def _index_quorum(self) -> dict[str, Any]:
         """Which members must have built an index before it counts."""

@@ -71,12 +71,13 @@ def verify(
     sample: Annotated[
         int | None, Option(metavar="N", min=1, help="Check so many documents a collection.")
     ] = None,
+    all: Annotated[bool, Option("--all", help="Check promises too that newer versions replace.")] = False,
 ) -> Outcome:
     """Check every promise of the applied versions over every document."""
     from goaime_migrate.render import json, text
 
     with run.migrator(run.settings(), progress=True) as migrator:
-        result = migrator.verify(sample=sample)
+        result = migrator.verify(sample=sample, superseded=all)
     error = None
     if result.failures:
         failed = result.failures[0]

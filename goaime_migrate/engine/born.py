@@ -1,15 +1,26 @@
 """Documents that were born after `up`: those that the journal has never seen.
 
-They have no before-image. Where the transform has a `reverse=` they are taken back with it, else they are counted.
+They have no before-image. The `reverse=` of the steps that are taken back takes them back, from the last step
+downwards. A step without one is as far as it goes: the document stays in the shape of that step, and is counted. It is
+also noted, in the journal of whatever is taken back next: no `reverse=` ever meets a shape that is not its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from goaime_migrate.backends import raw
-from goaime_migrate.backends.base import PROGRESS, Changes, Collision, GuardFailed, Move, Reader
+from goaime_migrate.backends.base import (
+    PROGRESS,
+    Changes,
+    Collision,
+    GuardFailed,
+    Move,
+    Reader,
+    RecordChange,
+)
 from goaime_migrate.engine import journal, pacing, reconcile
 from goaime_migrate.engine.chain import Chain
 from goaime_migrate.engine.journal import Entry, Kind, Segment
@@ -18,19 +29,120 @@ from goaime_migrate.engine.runner import Runner, contended
 from goaime_migrate.ledger import PassRecord
 
 _BATCH = 500
+LISTED = (Kind.CANARY, Kind.TAIL, Kind.BORN, Kind.LEFT)
+"""Those whose segments are found by the documents in them."""
 
 
-def count(reader: Reader, record: PassRecord) -> int:
-    """How many documents were born since; 0 where a filter makes that impossible to tell."""
-    return sum(map(len, _strangers(reader, record))) if record.reverse or not record.filtered else 0
+@dataclass(frozen=True)
+class Births:
+    """How many documents were born since, and what becomes of them. `without_reverse`: versions that stop them."""
+
+    taken_back: int = 0
+    left: int = 0
+    without_reverse: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, documents: int, missing: str | None) -> Births:
+        """So many documents; where a `reverse=` is missing they are left."""
+        if missing is None or not documents:
+            return cls(taken_back=documents)
+        return cls(left=documents, without_reverse=(missing,))
+
+    def __add__(self, other: Births) -> Births:
+        versions = dict.fromkeys((*self.without_reverse, *other.without_reverse))
+        return Births(self.taken_back + other.taken_back, self.left + other.left, tuple(versions))
 
 
-def _strangers(reader: Reader, record: PassRecord) -> Iterator[list[bytes]]:
-    """Ids that the journal does not know, in the order of the collection.
+class Census:
+    """The births that all passes of one way down have found, each document counted once.
+
+    What was born after a pass was born after those below it too: the last pass over a collection has found them all.
+    """
+
+    def __init__(self) -> None:
+        self._latest: dict[str, Births] = {}
+
+    def note(self, collection: str, found: Births | None) -> None:
+        """What a pass has found; None where it could not tell."""
+        if found is not None:
+            before = self._latest.get(collection, Births())
+            versions = dict.fromkeys((*before.without_reverse, *found.without_reverse))
+            self._latest[collection] = replace(found, without_reverse=tuple(versions))
+
+    def renamed(self, old: str, new: str) -> None:
+        """A collection has been given another name."""
+        if old in self._latest:
+            self._latest[new] = self._latest.pop(old)
+
+    @property
+    def total(self) -> Births:
+        """Over all collections."""
+        return sum(self._latest.values(), Births())
+
+
+@dataclass(frozen=True)
+class Way:
+    """How far documents that were born since can be taken back."""
+
+    chain: Chain | None = None
+    """The reverses to call, that of the last step first; None where there is none."""
+    missing: str | None = None
+    """The version of the step on the way that has no `reverse=`."""
+    heir: str | None = None
+    """The pass that has to know of those that are left, since it has reverses of its own."""
+
+
+@dataclass
+class Strangers:
+    """Ids that no walk of a pass has seen."""
+
+    fresh: list[bytes] = field(default_factory=list)
+    done: list[bytes] = field(default_factory=list)
+    """Those that a `down` which was cut off has taken back already."""
+    left: dict[bytes, str] = field(default_factory=dict)
+    """Those that an earlier `down` has left, with the version that has no `reverse=`."""
+
+    def births(self, missing: str | None) -> Births:
+        """The count of them."""
+        total = Births.of(len(self.fresh) + len(self.done), missing)
+        for version in self.left.values():
+            total += Births.of(1, version)
+        return total
+
+
+def strangers(reader: Reader, record: PassRecord) -> Iterator[Strangers]:
+    """What has been born since, in the order of the collection."""
+    indexed = any(journal.keys(reader, record.id, kind) for kind in LISTED)
+    for ids in _unscanned(reader, record):
+        yield sorted_out(reader, record.id, ids) if indexed and ids else Strangers(ids)
+
+
+def sorted_out(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> Strangers:
+    """Those of these ids, which the scan has not seen, that nothing else has seen either."""
+    found: defaultdict[Kind, dict[bytes, str | None]] = defaultdict(dict)
+    for key in journal.holders(reader, pass_id, ids):
+        segment = journal.read(reader, key)
+        if segment is not None:
+            for identity in segment.ids:  # the first to leave a document is what has stopped it
+                found[segment.kind].setdefault(identity, segment.version)
+    seen = found[Kind.CANARY] | found[Kind.TAIL]
+    result = Strangers()
+    for identity in ids:
+        version = found[Kind.LEFT].get(identity)
+        if version is not None:
+            result.left[identity] = version
+        elif identity in found[Kind.BORN]:
+            result.done.append(identity)
+        elif identity not in seen:
+            result.fresh.append(identity)
+    return result
+
+
+def _unscanned(reader: Reader, record: PassRecord) -> Iterator[list[bytes]]:
+    """Ids that the scan has not seen.
 
     What an unfinished pass has not come to yet is not born: it is as it always was.
     """
-    indexed = any(journal.keys(reader, record.id, kind) for kind in (Kind.CANARY, Kind.TAIL, Kind.BORN))
     cursor: bytes | None = None
     beyond = [None] if record.finished else []
     for key in [*journal.keys(reader, record.id, Kind.SCAN), *beyond]:
@@ -39,11 +151,7 @@ def _strangers(reader: Reader, record: PassRecord) -> Iterator[list[bytes]]:
         upto = None if segment is None else segment.upto
         after = cursor if segment is None else segment.after  # between two segments nobody has been yet
         for ids in _ids(reader, record.collection, after, upto):
-            strangers = [i for i in ids if i not in known]
-            if strangers and indexed:
-                seen = journal.entries_of(reader, record.id, strangers)
-                strangers = [i for i in strangers if i not in seen]
-            yield strangers
+            yield [i for i in ids if i not in known]
         if upto is None:
             return
         cursor = upto
@@ -60,34 +168,61 @@ def _ids(reader: Reader, collection: str, after: bytes | None, upto: bytes | Non
 
 @dataclass
 class Reversal:
-    """Taking born documents back with `reverse=`, a batch at a time.
+    """Taking born documents back as far as their way goes, a batch at a time.
 
     Each batch is journaled with its result, so that no document is reversed twice by a run that was cut off.
     """
 
     runner: Runner
     record: PassRecord
-    chain: Chain
+    way: Way
     target: int
     progress: str
     seq: int
 
-    def run(self) -> int:
-        """How many were taken back."""
-        total = self._interrupted()
-        for strangers in _strangers(self.runner.backend, self.record):
-            if strangers:
-                total += self._batch(strangers)
+    def run(self) -> Births | None:
+        """How many there were; None where that cannot be told."""
+        if not self.record.complete:
+            return None
+        backend = self.runner.backend
+        self._notes = Notes(self.way.heir, backend)
+        self._finish_interrupted()
+        total = Births()
+        for found in strangers(backend, self.record):
+            total += found.births(self.way.missing)
+            self._hand_on(found.left)
+            if found.fresh:
+                self._take_back(found.fresh)
         return total
 
-    def _interrupted(self) -> int:
+    def _hand_on(self, left: Mapping[bytes, str]) -> None:
+        """Let the next pass know what an earlier `down` has left; the pass itself knows."""
+        if left and self.way.heir != self.record.id:
+            self.runner.record(*self._notes.puts(left))
+
+    def _take_back(self, ids: list[bytes]) -> None:
+        if self.way.chain is not None:
+            self._batch(ids)
+        elif changes := self._notes.puts(self.stopped(ids)):
+            self.runner.record(*changes)
+
+    def stopped(self, ids: Iterable[bytes]) -> dict[bytes, str]:
+        """Those of these ids that are left, with the version that stops them."""
+        return {} if self.way.missing is None else dict.fromkeys(ids, self.way.missing)
+
+    def noted(self, ids: Iterable[bytes]) -> list[RecordChange]:
+        """The changes that note those of these ids that are left."""
+        return self._notes.puts(self.stopped(ids))
+
+    def _finish_interrupted(self) -> None:
         """Finish what a run has journaled and may not have written: without transactions, it was cut off in between."""
         backend = self.runner.backend
         last = journal.keys(backend, self.record.id, Kind.BORN)[-1:]
         segment = journal.read(backend, last[0]) if last and not backend.capabilities.transactions else None
-        return 0 if segment is None else self._batch([entry.id for entry in segment.entries], segment)
+        if segment is not None:
+            self._batch([entry.id for entry in segment.entries], segment)
 
-    def _batch(self, ids: list[bytes], segment: Segment | None = None) -> int:
+    def _batch(self, ids: list[bytes], segment: Segment | None = None) -> None:
         missed: Sequence[bytes] = ()
         tries = 0
         while True:
@@ -103,14 +238,36 @@ class Reversal:
             except Collision as error:
                 if len(ids) > 1:
                     half = len(ids) // 2
-                    return self._batch(ids[:half]) + self._batch(ids[half:])
+                    self._batch(ids[:half])
+                    self._batch(ids[half:])
+                    return
                 tries += 1
                 if tries >= pacing.PATIENCE:
                     raise contended(self.record.versions[-1], ids[0], error, "down") from error
                 continue
             if not missed:
                 self.seq += 1
-                return attempt.documents
+                return
+
+
+class Notes:
+    """Tells the pass `heir`, if there is one, of documents that are left above it."""
+
+    def __init__(self, heir: str | None, reader: Reader) -> None:
+        self._heir = heir
+        known = [] if heir is None else journal.keys(reader, heir, Kind.LEFT)
+        self._seq = int(known[-1].split("/")[3]) if known else 0
+
+    def puts(self, left: Mapping[bytes, str]) -> list[RecordChange]:
+        """The changes that do; each call's are records of their own."""
+        changes: list[RecordChange] = []
+        for version in dict.fromkeys(left.values()) if self._heir is not None else ():
+            assert self._heir is not None
+            self._seq += 1
+            ids = tuple(identity for identity, of in left.items() if of == version)
+            note = Segment(self._heir, Kind.LEFT, 0, self._seq, unchanged=ids, version=version)
+            changes += note.puts()
+        return changes
 
 
 class _Attempt:
@@ -123,23 +280,23 @@ class _Attempt:
         self._ids = ids
         self._segment = segment
         self._missed = frozenset(missed)
-        self.documents = 0
 
     def work(self, reader: Reader) -> Changes:
         """Read the documents, reverse them, and say what to change."""
         this = self._reversal
+        chain = this.way.chain
+        assert chain is not None
         earlier = journal.read(reader, self._segment.key)
         done = {} if earlier is None else {entry.id: entry for entry in earlier.entries}
-        this.chain.tables.rollback()
+        chain.tables.rollback()
         found = reader.by_ids(this.record.collection, self._ids)
         todo = [d for d in found if self._is_due(d, done.get(raw.id_of(d)))]
-        result = this.chain.run(reader, todo)
-        self.documents = len(found)
+        result = chain.run(reader, todo)
         entries = {**done, **{c.id: c.entry() for c in result.changed}}
         segment = replace(self._segment, entries=tuple(entries.values()))
         guard = {"_id": this.progress, "fence": this.runner.lease.fence, "seq": this.seq}
         return Changes(
-            first=[*result.frozen, *segment.puts()],
+            first=[*result.frozen, *segment.puts(), *this.noted(map(raw.id_of, found))],
             collection=this.record.collection,
             writes=[c.write() for c in result.changed],
             last=(Move(PROGRESS, guard, {"seq": this.seq + 1}),),

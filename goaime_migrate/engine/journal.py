@@ -33,6 +33,7 @@ HASH = 16
 _PORTION = 500
 _HEAD: dict[str, Kinds] = {
     **dict.fromkeys(("pass", "kind"), TEXT),
+    "version": optional(TEXT),
     **dict.fromkeys(("partition", "seq", "level", "documents", "parts"), COUNT),
     **dict.fromkeys(("after", "upto"), optional(DATA)),
 }
@@ -46,6 +47,8 @@ class Kind(StrEnum):
     TAIL = "3-tail"
     BORN = "4-born"
     """Documents born after `up` that `down` took back with `reverse=`."""
+    LEFT = "5-left"
+    """Documents born after `up` that a `down` could not take back: the ids alone."""
 
 
 def digest(data: bytes) -> bytes:
@@ -108,6 +111,8 @@ class Segment:
     unchanged: tuple[bytes, ...] = ()
     level: int = field(default=0)
     """How many steps of the pass are in effect in these documents."""
+    version: str | None = None
+    """Of documents that were left: the version that has no `reverse=`."""
 
     @property
     def key(self) -> str:
@@ -130,11 +135,18 @@ class Segment:
             "documents": len(self.entries),
             "parts": len(cut),
         }
+        if self.version is not None:
+            head["version"] = self.version
         if self.kind is not Kind.SCAN:
-            examined = self.unchanged if self.kind is Kind.CANARY else ()
-            head["ids"] = [Binary(digest(i)) for i in (*(entry.id for entry in self.entries), *examined)]
+            head["ids"] = [Binary(digest(identity)) for identity in self.ids]
         rest = [{"_id": f"{self.key}{i:03d}", "pass": self.pass_id} for i in range(1, len(cut))]
         return [{**record, "data": part} for record, part in zip([head, *rest], cut, strict=True)]
+
+    @property
+    def ids(self) -> list[bytes]:
+        """The documents by whose `_id`s it can be found."""
+        examined = self.unchanged if self.kind in (Kind.CANARY, Kind.LEFT) else ()
+        return [*(entry.id for entry in self.entries), *examined]
 
     def puts(self) -> list[RecordChange]:
         """The changes that store it."""
@@ -215,14 +227,19 @@ def entries_of(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> dict[bytes
 
 def known(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> Known:
     """What canary and tail have done with these documents."""
-    hashes = [Binary(digest(i)) for i in ids]  # an `_id` may be too long to be kept once more
-    heads = reader.find(JOURNAL, {"ids": {"$in": hashes}, "pass": pass_id}, sort=[("_id", 1)], fields=["_id"])
     found, wanted = Known(), frozenset(ids)
-    for head in heads:
-        segment = read(reader, head["_id"][:-3])
-        if segment is not None:
+    for key in holders(reader, pass_id, ids):
+        segment = read(reader, key)
+        if segment is not None and segment.kind is not Kind.LEFT:
             found.add(segment, wanted)
     return found
+
+
+def holders(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> list[str]:
+    """The keys of the segments, other than those of the scan, that hold any of these documents, ascending."""
+    hashes = [Binary(digest(i)) for i in ids]  # an `_id` may be too long to be kept once more
+    heads = reader.find(JOURNAL, {"ids": {"$in": hashes}, "pass": pass_id}, sort=[("_id", 1)], fields=["_id"])
+    return [head["_id"][:-3] for head in heads]
 
 
 def passes(reader: Reader) -> Iterator[str]:
@@ -263,7 +280,7 @@ def _assembled(records: Sequence[Document]) -> Segment:
                 f"the journal of {head['pass']} has format {head['format']}; this release knows up to {FORMAT}",
                 hint="upgrade: pip install --upgrade goaime-migrate",
             )
-        checked(head, _HEAD)
+        checked({"version": None, **head}, _HEAD)
         if len(records) != head["parts"]:
             raise ValueError(f"{len(records)} parts of {head['parts']} are there")
         body = raw.decode(unpacked([checked(record, {"data": DATA})["data"] for record in records]))
@@ -283,6 +300,7 @@ def _assembled(records: Sequence[Document]) -> Segment:
             entries,
             tuple(raw.split(body["unchanged"])),
             head["level"],
+            head.get("version"),
         )
 
 

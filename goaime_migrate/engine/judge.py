@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import Reader, Write
+from goaime_migrate.engine.author import Author
 from goaime_migrate.engine.chain import Chain
 from goaime_migrate.engine.journal import Entry, Segment, digest
 from goaime_migrate.engine.reconcile import Found, Restored, backward
 from goaime_migrate.errors import Conflicts, MigrationFailed
 from goaime_migrate.ledger import PassRecord
-from goaime_migrate.results import Conflict, Counts, Document, DownPreview, OnConflict
+from goaime_migrate.results import Conflict, Counts, Document, OnConflict
 
 
 @dataclass
@@ -22,7 +23,6 @@ class Outcome:
     exact: int = 0
     merged: int = 0
     already: int = 0
-    born: int = 0
     conflicts: list[Conflict] = field(default_factory=list)
 
     def counts(self) -> Counts:
@@ -30,10 +30,6 @@ class Outcome:
         changed = self.exact + self.merged
         conflicts = len(self.conflicts)
         return Counts(changed + self.already + conflicts, changed, self.already, conflicts)
-
-    def preview(self) -> DownPreview:
-        """As the forecast of `plan --down`."""
-        return DownPreview(self.exact + self.already, self.merged, len(self.conflicts), self.born)
 
     def record(self) -> Document:
         """The counts as they are stored, and told to other processes."""
@@ -67,7 +63,6 @@ class Outcome:
         self.exact += other.exact
         self.merged += other.merged
         self.already += other.already
-        self.born += other.born
         self.conflicts += other.conflicts
 
 
@@ -80,10 +75,14 @@ class Judge:
     """
 
     def __init__(
-        self, record: PassRecord, version: str, on_conflict: OnConflict, replay: tuple[Chain, Chain] | None
+        self,
+        record: PassRecord,
+        author: Author,
+        on_conflict: OnConflict,
+        replay: tuple[Chain, Chain] | None,
     ) -> None:
         self._record = record
-        self._version = version
+        self._author = author
         self.on_conflict = on_conflict
         self._replay = replay
 
@@ -98,7 +97,17 @@ class Judge:
 
         `refused`: ids that a unique index does not let go back, with its fields.
         """
-        current = self._current(reader, entries)
+        return self.decided(reader, self._current(reader, entries), entries, targets, refused)
+
+    def decided(
+        self,
+        reader: Reader,
+        current: Mapping[bytes, bytes],
+        entries: Sequence[Entry],
+        targets: Sequence[Entry | None],
+        refused: Mapping[bytes, tuple[str, ...]] = {},
+    ) -> tuple[list[Write], Outcome]:
+        """The same for documents that have been read already, by id."""
         writes: list[Write] = []
         outcome = Outcome()
         for entry, target in zip(entries, targets, strict=True):
@@ -106,7 +115,7 @@ class Judge:
                 restored = self._restored(current[entry.id], entry, target)
                 if entry.id in refused:
                     restored = Restored(Found.CONFLICT, current[entry.id], refused[entry.id])
-                self._note(entry, restored, outcome)
+                self._note(reader, entry, restored, outcome)
                 if restored.document != current[entry.id]:
                     writes.append(Write(entry.id, current[entry.id], restored.document, entry.partial))
         return writes, outcome
@@ -135,7 +144,7 @@ class Judge:
             return Restored(Found.CONFLICT, current, tuple(entry.fields))
         return backward(current, target, self.on_conflict)
 
-    def _note(self, entry: Entry, restored: Restored, outcome: Outcome) -> None:
+    def _note(self, reader: Reader, entry: Entry, restored: Restored, outcome: Outcome) -> None:
         match restored.found:
             case Found.EXACT:
                 outcome.exact += 1
@@ -145,16 +154,18 @@ class Judge:
                 outcome.already += 1
             case Found.CONFLICT:
                 identity = raw.id_value(entry.id)
+                version = self._author.version(reader, entry, restored.fields)
                 outcome.conflicts.append(
-                    Conflict(self._version, self._record.collection, identity, restored.fields)
+                    Conflict(version, self._record.collection, identity, restored.fields)
                 )
                 if self.on_conflict is OnConflict.STOP:
                     raise Conflicts(
                         f"the application has changed {', '.join(restored.fields) or 'the document'} since `up`",
-                        version=self._version,
+                        version=version,
                         id=identity,
                         field=restored.fields[0] if restored.fields else None,
-                        hint="goaime-migrate down --on-conflict keep (or restore)",
+                        hint="goaime-migrate down --on-conflict keep (or restore) goes on from there; "
+                        "goaime-migrate up would too, with keep, and then apply it again",
                     )
 
 

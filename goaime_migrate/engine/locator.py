@@ -15,14 +15,14 @@ from goaime_migrate.results import Document
 
 
 class Locator:
-    """The scanned ranges of a pass that has been walked to its end, in the order of `_id`s."""
+    """The scanned ranges of a pass, in the order of `_id`s."""
 
     def __init__(self, reader: Reader, pass_id: str) -> None:
         self._reader = reader
         heads = [
             _checked(head)
             for head in reader.find(
-                JOURNAL, journal.of_kind(pass_id, Kind.SCAN), sort=[("_id", 1)], fields=["upto"]
+                JOURNAL, journal.of_kind(pass_id, Kind.SCAN), sort=[("_id", 1)], fields=["after", "upto"]
             )
             if "upto" in head  # the first record of a segment
         ]
@@ -30,16 +30,27 @@ class Locator:
             (id_key(bytes(head["upto"])), head["_id"][:-3]) for head in heads if head["upto"] is not None
         ]
         self._last = next((head["_id"][:-3] for head in heads if head["upto"] is None), None)
+        self._starts = {
+            head["_id"][:-3]: id_key(bytes(head["after"])) for head in heads if head["after"] is not None
+        }
 
-    def _key(self, identity: bytes) -> str | None:
-        """The key of the segment in whose range an id lies; None beyond all ranges."""
+    def key(self, identity: bytes) -> str | None:
+        """The key of the segment in whose range an id lies; None beyond all ranges.
+
+        In a pass that was not walked to its end the id may lie before that range, where nobody has been.
+        """
         at = bisect_left(self._ends, (id_key(identity), ""))
         return self._ends[at][1] if at < len(self._ends) else self._last
+
+    def walked(self, identity: bytes) -> bool:
+        """Whether an id lies in a range that has been walked."""
+        key = self.key(identity)
+        return key is not None and (key not in self._starts or self._starts[key] < id_key(identity))
 
     def scanned(self, ids: Sequence[bytes]) -> Known:
         """What the scan did with these documents."""
         wanted, known = frozenset(ids), Known()
-        for key in dict.fromkeys(map(self._key, ids)):
+        for key in dict.fromkeys(map(self.key, ids)):
             segment = journal.read(self._reader, key) if key else None
             if segment is not None:
                 known.add(segment, wanted)
@@ -48,4 +59,4 @@ class Locator:
 
 def _checked(head: Document) -> Document:
     with reading(JOURNAL, head["_id"]):
-        return checked(head, {"upto": optional(DATA)})
+        return checked(head, dict.fromkeys(("after", "upto"), optional(DATA)))

@@ -26,7 +26,7 @@ from goaime_migrate.backends.base import (
 )
 from goaime_migrate.engine import journal, narrow, reconcile
 from goaime_migrate.engine.chain import BatchResult, Chain
-from goaime_migrate.engine.journal import Entry, Known, Segment
+from goaime_migrate.engine.journal import Entry, Kind, Known, Segment
 from goaime_migrate.engine.pacing import BATCH_BYTES, LARGEST, LARGEST_NARROW, Pacing
 from goaime_migrate.engine.partitions import Partition
 from goaime_migrate.engine.runner import Runner, contended
@@ -293,9 +293,12 @@ class _Batch:
         return todo, kept, left
 
     def _strangers(self, reader: Reader, upto: bytes | None) -> list[bytes]:
-        """Ids in the range that `where` left out, so that `reverse=` will know them from documents born later."""
+        """Ids in the range that `where` left out, so that `reverse=` will know them from documents born later.
+
+        A canary has nothing to say of those that are none of its own.
+        """
         walk = self._walk
-        if not walk.where or not walk.record.reverse:
+        if not walk.where or not walk.record.complete or self._partition.kind is not Kind.SCAN:
             return []
         others = reader.documents(
             walk.record.collection,

@@ -11,10 +11,11 @@ from goaime_migrate.backends.base import PROGRESS, Backend, Filter, Reader
 from goaime_migrate.backends.ordering import id_key
 from goaime_migrate.backends.typed import bytes_or_none
 from goaime_migrate.engine.chain import Chain, Changed
+from goaime_migrate.engine.declared import check_declared_fields
 from goaime_migrate.engine.filters import require_filters
 from goaime_migrate.engine.journal import Kind, Segment, entries_of
 from goaime_migrate.engine.looking import Looking
-from goaime_migrate.engine.pacing import Pacing
+from goaime_migrate.engine.pacing import FIRST, Pacing
 from goaime_migrate.engine.passes import combined
 from goaime_migrate.engine.scan import batches
 from goaime_migrate.engine.step import Step
@@ -129,6 +130,7 @@ class _Measure:
         self._chain = chain_of("plan", steps, freeze=False)
         self._prefixes: dict[int, Chain] = {}
         self._tally = Tally(step.version for step in steps)
+        self._held = all(step.fields is None for step in steps) or any(step.pipeline for step in steps)
         self._samples: list[list[Sample]] = [[] for _ in steps]
         self._seconds = 0.0
         self._journal = 0
@@ -137,6 +139,7 @@ class _Measure:
     def batch(self, documents: Sequence[bytes]) -> None:
         """One batch of documents."""
         ready = self._ready(documents)
+        self._hold_to_declared_fields(ready)
         started = time.perf_counter()
         result = self._chain.run(self._backend, ready)
         self._seconds += time.perf_counter() - started
@@ -148,6 +151,12 @@ class _Measure:
         self._oplog += size + sum(len(c.after) for c in result.changed)
         for changed in result.changed:
             self._show(changed)
+
+    def _hold_to_declared_fields(self, ready: Sequence[bytes]) -> None:
+        """As `up` does with its first documents. Raises UndeclaredField, and what the steps raise."""
+        if not self._held and ready:
+            check_declared_fields(self._chain, self._backend, ready[:FIRST])
+            self._held = True
 
     def _ready(self, documents: Sequence[bytes]) -> list[bytes]:
         """The documents as the steps will meet them."""

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 
 from goaime_migrate.backends.base import JOURNAL, PROGRESS, Move, Put, Reader
-from goaime_migrate.engine import born, collector, journal
+from goaime_migrate.engine import collector, journal
 from goaime_migrate.engine.aftermath import Aftermath
-from goaime_migrate.engine.chain import Chain
+from goaime_migrate.engine.born import Births, Reversal, Way
 from goaime_migrate.engine.collector import Collector
 from goaime_migrate.engine.crew import Alone, Crew, Share
 from goaime_migrate.engine.journal import Kind, Segment
@@ -42,16 +41,10 @@ def parts(reader: Reader, record: PassRecord) -> list[int]:
     return sorted(found, reverse=True)
 
 
-def preview(reader: Reader, record: PassRecord, judge: Judge) -> Outcome:
-    """What `restore` would do; nothing is written."""
-    total = Outcome()
-    for key in segment_keys(reader, record.id):
-        segment = journal.read(reader, key)
-        if segment is not None:
-            targets = judge.targets(reader, segment.entries)
-            total.add(judge.documents(reader, segment.entries, targets)[1])
-    total.born = born.count(reader, record)
-    return total
+def seen_to(reader: Reader, pass_id: str) -> int:
+    """How many documents of a pass all runs of its way down have seen to."""
+    strands = reader.find(PROGRESS, {"pass": pass_id, "walk": "down"})
+    return sum(Place.read(record).documents for record in strands)
 
 
 @dataclass
@@ -63,18 +56,23 @@ class Restore:
     target: int
     judge: Judge
     versions: tuple[str, ...]
-    reverse: Chain | None = None
+    way: Way = field(default_factory=Way)
     crew: Crew = field(default_factory=Alone)
 
     def __post_init__(self) -> None:
+        self.outcome = Outcome()
+        """What this run has done so far; an error leaves it as it stands."""
+        self.births: Births | None = None
+        """What had been born since, once that is known."""
         self._done = 0
+        self._total: int | None = None
         self._watching: Collector | None = None
 
     @property
     def _id(self) -> str:
         return f"{self.record.id}#down"
 
-    def run(self) -> Outcome:
+    def run(self) -> None:
         """Restore all documents. Raises Interrupted, LeaseLost, Conflicts with all before recorded."""
         place = self._adopt()
         rewind = Rewind(self)
@@ -82,37 +80,32 @@ class Restore:
         if not self.record.bounds:
             self._watch()
         try:
-            total, place = self._stages(place, rewind, left)
+            place = self._stages(place, rewind, left)
             if self.target == 0:
                 seq = Aftermath(self.runner, self.record, self._id, place.seq, self._watching).run()
-                place = Place(seq, place.key, place.offset, place.since)
+                place = replace(place, seq=seq)
         finally:
             if self._watching is not None:
                 self._watching.stop()
-        if self.reverse is not None:
-            total.born = born.Reversal(
-                self.runner, self.record, self.reverse, self.target, self._id, place.seq
-            ).run()
-        else:
-            total.born = born.count(self.runner.backend, self.record)
-        return total
+        self.births = Reversal(self.runner, self.record, self.way, self.target, self._id, place.seq).run()
 
-    def _stages(self, place: Place, rewind: Rewind, left: Sequence[int]) -> tuple[Outcome, Place]:
+    def _stages(self, place: Place, rewind: Rewind, left: Sequence[int]) -> Place:
         """Take back what the tail, the scan and the canary have written."""
-        total = Outcome()
 
         def told(attempt: Attempt) -> None:
-            total.add(attempt.outcome)
+            self.outcome.add(attempt.outcome)
             self.progressed(attempt.documents)
 
         for kind in _STAGES:
             if kind is Kind.SCAN and self.record.bounds:
-                self.crew.share(rewind, left)
-                total.add(rewind.outcome)
+                try:
+                    self.crew.share(rewind, left)
+                finally:
+                    self.outcome.add(rewind.outcome)
             else:
                 keys = reversed(journal.keys(self.runner.backend, self.record.id, kind))
                 place = self.strand(self._id).through(keys, place, told)
-        return total, place
+        return place
 
     def strand(self, identity: str, *, final: bool = True) -> Strand:
         """What takes back segments under the progress record with this `_id`."""
@@ -121,7 +114,7 @@ class Restore:
     def progressed(self, documents: int) -> None:
         """So many more documents have been seen to."""
         self._done += documents
-        self.runner.emit(BatchCommitted(self.versions, self._done, self.total))
+        self.runner.emit(BatchCommitted(self.versions, self._done, self._total))
 
     def enrol(self, sessions: Sequence[Document]) -> None:
         """Others will write in these sessions: record them, and watch what everybody else writes. Raises LeaseLost."""
@@ -138,11 +131,6 @@ class Restore:
             self.runner, self.record.collection, self._id, record["since"], sessions
         )
 
-    @cached_property
-    def total(self) -> int:
-        """How many documents the journal holds."""
-        return journal.count(self.runner.backend, self.record.id)
-
     def _adopt(self) -> Place:
         """The restore's own progress record, with this run's fence and session."""
         backend = self.runner.backend
@@ -151,7 +139,12 @@ class Restore:
         place = Place.read(stored[0]) if stored else Place(since=backend.operation_time())
         lsids = [*(stored[0]["lsids"] if stored else []), *([] if own is None else [own])]
         fence = self.runner.lease.fence
-        self.runner.record(Put(PROGRESS, progress_record(self._id, self.record.id, fence, place, lsids)))
+        self._done = seen_to(backend, self.record.id)
+        self._total = stored[0].get("total") if stored else None
+        if self._total is None:
+            self._total = journal.count(backend, self.record.id)
+        fields = progress_record(self._id, self.record.id, fence, place, lsids)
+        self.runner.record(Put(PROGRESS, fields | {"total": self._total}))
         return place
 
 

@@ -152,10 +152,10 @@ def _culprit(document: Document) -> tuple[str | None, Any]:
 
 
 def keeps_promises(step: Step, document: Document, arguments: Mapping[str, Any]) -> bool:
-    """Whether a document is what `model=` and `check=` say."""
+    """Whether a document is what `model=` and `check=` say. Fields that these set are set in a copy."""
     if step.model is not None:
         try:
-            step.model.model_validate(document)
+            step.model.model_validate(document.copy())
         except ValidationError:
             return False
     return step.check is None or not any(broken_checks(step, document, arguments))
@@ -181,7 +181,7 @@ def broken_promises(
     """Each way in which a document breaks `model=` and `check=`, as (field, reason)."""
     if step.model is not None:
         try:
-            step.model.model_validate(document)
+            step.model.model_validate(document.copy())
         except ValidationError as error:
             for problem in error.errors(include_url=False):
                 yield ".".join(map(str, problem["loc"])) or None, problem["msg"]
@@ -200,7 +200,7 @@ def broken_checks(
     if step.check is None:
         return
     try:
-        problems = listed(step.check(document, **arguments))
+        problems = listed(step.check(document.copy(), **arguments))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 (a check says no by raising, with whatever it likes)

@@ -30,11 +30,15 @@ class Place:
     offset: int = 0
     since: Any = None
     """The cluster time before the first of it, from which on others' writes are watched."""
+    documents: int = 0
+    """How many have been seen to, by all runs."""
 
     @classmethod
     def read(cls, record: Document) -> Place:
         """The place from a stored progress record."""
-        return cls(record["seq"], record["key"], record["offset"], record["since"])
+        return cls(
+            record["seq"], record["key"], record["offset"], record["since"], record.get("documents", 0)
+        )
 
 
 def progress_record(
@@ -151,6 +155,7 @@ class Attempt:
         entries, whole = segment.entries[start:stop], strand.judge.targets(reader, segment.entries)
         writes, self.outcome = strand.judge.documents(reader, entries, whole[start:stop], self._refused)
         self.documents = stop - start
+        self.next = replace(self.next, documents=place.documents + self.documents)
         self._ids = [entry.id for entry in entries]
         puts: list[RecordChange] = []
         if start == 0:

@@ -1,10 +1,17 @@
-"""Collections as a whole."""
+"""Collections as a whole, and views.
+
+A collection that goes is kept aside under another name. A view has no documents, and no server renames one: it is
+known by its definition, from which it is made again.
+"""
 
 from __future__ import annotations
 
 from itertools import chain, count
 from typing import Any
 
+from bson import Binary
+
+from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import Backend
 from goaime_migrate.errors import OperationFailed
 from goaime_migrate.operations.base import (
@@ -19,10 +26,12 @@ from goaime_migrate.results import Document
 
 ASIDE = "schema_versions_aside"
 """Dropped collections are renamed to this and the version, and can be had back until they are pruned."""
+_VIEW = "view"
+_NOUNS = {_VIEW: "view", "timeseries": "time-series collection"}
 
 
 class CreateCollection(StateOperation):
-    """Create a collection with the server's own options. One that is there already is left as it is."""
+    """Create a collection (or a view) with the server's own options. One that is there already is left as it is."""
 
     def __init__(self, name: str, **options: Any) -> None:
         require_collection(name)
@@ -59,9 +68,15 @@ class RenameCollection(StateOperation):
         return f"rename collection {self.old} to {self.new}"
 
     def prepare(self, backend: Backend, version: str) -> Document:
-        if self.old not in backend.collections():
+        there = backend.collections()
+        if self.old not in there:
             raise OperationFailed(
                 f"cannot rename {self.old} to {self.new}: there is no collection {self.old}"
+            )
+        if there[self.old].kind != "collection":
+            raise OperationFailed(
+                f"cannot rename {self.old} to {self.new}: no server renames a {_NOUNS[there[self.old].kind]}",
+                hint="drop it and create it again under the other name",
             )
         return {"kind": "rename_collection", "old": self.new, "new": self.old}
 
@@ -81,13 +96,23 @@ class DropCollection(StateOperation):
         return f"drop collection {self.name}"
 
     def prepare(self, backend: Backend, version: str) -> Document:
-        if self.name not in backend.collections():
+        info = backend.collections().get(self.name)
+        if info is None:
             return {"kind": "nothing"}
+        if info.kind == _VIEW:
+            return {"kind": "create_view", "name": self.name, "options": Binary(raw.encode(info.options))}
+        if info.kind != "collection":
+            raise OperationFailed(
+                f"cannot drop {self.name}: no server renames a {_NOUNS[info.kind]}, so it could not be kept aside",
+                hint="drop it in a plain up(db), which cannot be taken back",
+            )
         aside = _free(backend, f"{ASIDE}.{version}.{self.name}")
         return {"kind": "rename_collection", "old": aside, "new": self.name}
 
     def apply(self, backend: Backend, undo: Document) -> None:
-        if undo["kind"] != "nothing":
+        if undo["kind"] == "create_view":
+            backend.drop_collection(self.name)
+        elif undo["kind"] != "nothing":
             _rename(backend, self.name, undo["old"])
 
 
@@ -99,12 +124,19 @@ def _undo_rename(backend: Backend, undo: Document) -> None:
 @undoes("drop_collection")
 def _undo_create(backend: Backend, undo: Document) -> None:
     """Documents that were put into it since are kept aside, not lost."""
-    if undo["name"] not in backend.collections():
+    info = backend.collections().get(undo["name"])
+    if info is None:
         return
-    if backend.count(undo["name"], {}, limit=1):
+    if info.kind == "collection" and backend.count(undo["name"], {}, limit=1):
         _rename(backend, undo["name"], _free(backend, undo["aside"]))
     else:
         backend.drop_collection(undo["name"])
+
+
+@undoes("create_view")
+def _undo_drop_of_view(backend: Backend, undo: Document) -> None:
+    if undo["name"] not in backend.collections():
+        backend.create_collection(undo["name"], raw.decode(bytes(undo["options"])))
 
 
 def _free(backend: Backend, name: str) -> str:

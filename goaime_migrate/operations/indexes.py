@@ -9,6 +9,7 @@ from goaime_migrate.backends.base import Backend
 from goaime_migrate.operations.base import StateOperation, require, require_collection, require_name, undoes
 from goaime_migrate.results import Document
 
+_KINDS = ("2d", "2dsphere", "hashed", "text")
 _BOOKKEEPING = ("v", "ns", "key", "name", "background")
 
 
@@ -32,6 +33,8 @@ class CreateIndex(StateOperation):
             f"the keys of an index are a name or a list of (name, direction), not {keys!r}",
         )
         self.keys: list[tuple[str, int | str]] = [(field, direction) for field, direction in listed]
+        if name is not None:
+            require_name(name, "the index")
         self.name = name or "_".join(f"{field}_{direction}" for field, direction in self.keys)
         self.options = {"name": self.name, **({"unique": True} if unique else {}), **options}
 
@@ -57,8 +60,12 @@ def _is_key(key: object) -> bool:
         and len(key) == 2
         and isinstance(key[0], str)
         and bool(key[0])
-        and isinstance(key[1], int | str)
+        and (key[1] in _KINDS if isinstance(key[1], str) else _is_direction(key[1]))
     )
+
+
+def _is_direction(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value != 0
 
 
 class DropIndex(StateOperation):

@@ -72,6 +72,8 @@ def run(result: RunResult) -> Json:
         "duration_s": seconds(result.duration_s),
         "message": result.message,
         "born": result.born,
+        "left": result.left,
+        "without_reverse": list(result.without_reverse),
     }
 
 
@@ -89,7 +91,8 @@ def plan(result: PlanResult) -> Json:
         },
         "refused": failure(result.refused),
         "preview": preview
-        and {name: getattr(preview, name) for name in ("exact", "merged", "conflicts", "born")},
+        and {name: getattr(preview, name) for name in ("exact", "merged", "conflicts", "born", "left")}
+        | {"without_reverse": list(preview.without_reverse)},
         "sampled": result.sampled,
         "message": result.message,
         "error": failure(result.refused),

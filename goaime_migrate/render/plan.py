@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from goaime_migrate.render import diff
 from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.values import value
-from goaime_migrate.render.words import count, duration, number, size
+from goaime_migrate.render.words import count, duration, no_reverse, number, size
 from goaime_migrate.results import Direction
 
 if TYPE_CHECKING:
@@ -99,7 +99,12 @@ def _preview(found: DownPreview) -> list[str]:
         ("would come back exactly as {} before", found.exact, ("it was", "they were")),
         ("would come back and keep what the application has changed since", found.merged, ("", "")),
         ("would conflict: changed since in the same fields (see --on-conflict)", found.conflicts, ("", "")),
-        ("would stay as {}, inserted since `up`", found.born, ("it is", "they are")),
+        ("inserted since `up` would be taken back with reverse=", found.born - found.left, ("", "")),
+        (
+            f"inserted since `up` would stay as {{}}: {no_reverse(found.without_reverse)}",
+            found.left,
+            ("it is", "they are"),
+        ),
     ]
     lines = [
         f"{count(total, 'document')} {text.format(one if total == 1 else many)}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from goaime_migrate.render.plan import warnings
 from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.values import key, value
-from goaime_migrate.render.words import count, documents, duration, versions
+from goaime_migrate.render.words import count, documents, duration, no_reverse, versions
 from goaime_migrate.results import Direction
 
 if TYPE_CHECKING:
@@ -20,10 +20,7 @@ CONFLICTS = 10
 def run(result: RunResult, style: Style) -> str:
     """What was done; where it stopped is told on stderr."""
     lines = [*warnings(result.warnings, style), *_conflicts(result.conflicts, style)]
-    if result.born:
-        text = (
-            f"{count(result.born, 'document')} inserted since `up`, left as they are (no reverse= is given)"
-        )
+    for text in _newcomers(result):
         lines += bullet("note:", text, style)
     if result.message:
         lines += bullet("", clean(result.message), style, indent=0)
@@ -32,16 +29,30 @@ def run(result: RunResult, style: Style) -> str:
     return "\n".join(lines)
 
 
+def _newcomers(result: RunResult) -> list[str]:
+    notes = []
+    if taken_back := result.born - result.left:
+        were = "was" if taken_back == 1 else "were"
+        notes.append(f"{count(taken_back, 'document')} inserted since `up` {were} taken back with reverse=")
+    if result.left:
+        stays = "stays as it is" if result.left == 1 else "stay as they are"
+        notes.append(
+            f"{count(result.left, 'document')} inserted since `up` {stays}: {no_reverse(result.without_reverse)}"
+        )
+    return notes
+
+
 def _summary(result: RunResult) -> str:
     done = "applied" if result.direction is Direction.UP else "took back"
     took = f" in {duration(result.duration_s)}"
     if result.versions:
         return f"{done} {versions(result.versions)}{took}: {documents(result.documents)}"
     if result.error:
-        up, seen = result.direction is Direction.UP, result.documents.matched
+        up, found = result.direction is Direction.UP, result.documents
+        seen = found.matched if up else found.changed + found.unchanged
         if not seen:
             return f"no version was {'applied' if up else 'taken back'}"
-        kept = "migrated and kept" if up else "taken back already"
+        kept = "migrated and kept" if up else "taken back and kept so"
         return f"no version was finished; {count(seen, 'document')} {'is' if seen == 1 else 'are'} {kept}"
     if result.documents.matched:
         return f"{documents(result.documents)}{took}"

@@ -157,9 +157,19 @@ def _next(result: StatusResult, then: str) -> str:
         return f"a run is active{then}"
     if not result.versions:
         return "no migrations; next: goaime-migrate new NAME"
-    unfinished = [v.version for v in result.versions if v.state not in (State.PENDING, State.APPLIED)]
-    if unfinished:
-        return f"{versions(unfinished)} unfinished; next: goaime-migrate up (goes on), or goaime-migrate down"
+    if unfinished := _unfinished(result):
+        return unfinished
     if result.pending:
         return f"{number(len(result.pending))} pending; next: goaime-migrate up"
     return f"up to date at {result.current}"
+
+
+def _unfinished(result: StatusResult) -> str:
+    """What is under way, and what goes on with it; empty where nothing is."""
+    back = [v.version for v in result.versions if v.state is State.REVERTING]
+    if back:
+        return f"{versions(back)} partly taken back; next: goaime-migrate down (goes on)"
+    started = [v.version for v in result.versions if v.state not in (State.PENDING, State.APPLIED)]
+    if started:
+        return f"{versions(started)} unfinished; next: goaime-migrate up (goes on), or goaime-migrate down"
+    return ""

@@ -82,6 +82,15 @@ def versions(names: Sequence[str]) -> str:
     return ", ".join(names)
 
 
+def no_reverse(names: Sequence[str]) -> str:
+    """Why documents that were inserted since `up` cannot be taken back.
+
+    >>> no_reverse(["0002"]), no_reverse(["0002", "0001"])
+    ('0002 has no reverse=', '0002-0001 have no reverse=')
+    """
+    return f"{versions(names)} {'has' if len(names) == 1 else 'have'} no reverse="
+
+
 def documents(counts: Counts) -> str:
     """Counts as a clause.
 

@@ -60,6 +60,11 @@ class DownPreview:
     merged: int = 0
     conflicts: int = 0
     born: int = 0
+    """Documents that were inserted since `up`, of which"""
+    left: int = 0
+    """so many would stay as they are,"""
+    without_reverse: tuple[str, ...] = ()
+    """since these versions have no `reverse=`."""
 
 
 @dataclass(frozen=True)

@@ -35,4 +35,8 @@ class RunResult:
     message: str = ""
     """One sentence for people where nothing had to be done."""
     born: int = 0
-    """Documents that `down` found, that were inserted after `up`, and for which there is no `reverse=`."""
+    """Documents that `down` found and that were inserted after `up`."""
+    left: int = 0
+    """Those among them that stay as they are; `reverse=` has taken the others back."""
+    without_reverse: tuple[str, ...] = ()
+    """The versions whose missing `reverse=` has stopped them."""

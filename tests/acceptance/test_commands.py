@@ -16,7 +16,10 @@ VERSION = {
     "version", "name", "description", "state", "applied_at", "duration_s", "documents", "warnings", "progress",
     "checksum",
 }  # fmt: skip
-RUN = {"failed", "error", "documents", "conflicts", "warnings", "duration_s", "direction", "message", "born"}
+RUN = {
+    *("failed", "error", "documents", "conflicts", "warnings", "duration_s", "direction", "message"),
+    *("born", "left", "without_reverse"),
+}
 COUNTS = {"matched", "changed", "unchanged", "conflicts"}
 ERROR = {"code", "message", "hint", "version", "id", "field"}
 PLAN = {

@@ -171,3 +171,66 @@ def test_a_way_down_that_was_killed_may_be_gone_on_with_one_by_one(
         forker.succeed(this.world, "down", "--yes")
     this.is_down_with_births()
     assert kills > 8
+
+
+MARK = '''
+from goaime_migrate import Document, TransformDocuments
+
+
+def mark(account: Document) -> None:
+    account["n"] += 7
+
+
+def back(account: Document) -> None:
+    """To be called once."""
+    account["n"] -= 7
+
+
+operations = [TransformDocuments("accounts", mark, reverse=back)]
+'''
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["one pass", "three passes"])
+def test_what_one_version_cannot_reverse_stays_exactly_there_whenever_a_run_is_killed(
+    forker: Forker, this: Newborn, tmp_path: Path, apart: bool
+) -> None:
+    versions = {
+        "0001_add.py": (this.world.folder / "0001_add.py").read_text(),
+        "0002_convert.py": RATE,
+        "0003_mark.py": MARK,
+    }
+    (this.world.folder / "0002_convert.py").unlink()
+
+    def up() -> None:
+        for name, source in versions.items():
+            this.world.write(name, source)
+            if apart:
+                forker.succeed(this.world, *UP)
+        forker.succeed(this.world, *UP)
+        for account in this.births():
+            this.world.insert("accounts", [{**new(account), "n": new(account)["n"] + 7}])
+
+    def is_halfway() -> None:
+        left = [encode(new(account)) for account in this.births()]
+        this.check({**this.before, **{raw.id_of(d): d for d in left}})
+        assert set(this.world.states()) == {"pending"}
+        this.bury()
+
+    one_by_one: list[tuple[str, ...]] = [("down", "0002", "--yes"), ("down", "0001", "--yes"), DOWN]
+    up()
+    kinds: list[list[tuple[tuple[str, ...], Strike]]]
+    kinds = [[(DOWN, strike)] for strike in listed(forker, this, DOWN, tmp_path)]
+    is_halfway()
+    up()
+    kinds += [[(argv, s) for s in listed(forker, this, argv, tmp_path)] for argv in one_by_one]
+    is_halfway()
+    whole, steps = kinds[:-3], kinds[-3:]
+    rounds = whole[::2] + [list(each) for each in zip(*(k[:: 1 + len(k) // 8] for k in steps), strict=False)]
+    kills = 0
+    for each in rounds:
+        up()
+        for argv, strike in each:
+            print(argv, "killed", strike)
+            kills += killed_and_finished(forker, this, argv, strike)
+        is_halfway()
+    assert kills > 12

@@ -65,6 +65,18 @@ def test_documents_that_the_canary_has_looked_at_count_once(numbers: World, furt
     assert (counts.matched, counts.changed, counts.unchanged) == (10, 9, 1)
 
 
+@two
+def test_what_the_canary_has_left_out_is_not_taken_for_looked_at_where_there_is_a_reverse(
+    numbers: World,
+) -> None:
+    numbers.write("0001_grow.py", GROW.format(options=", reverse=lambda d: None"))
+    succeeded(numbers.up(where=FEW))
+    succeeded(numbers.up())
+    counts = numbers.status().versions[0].documents
+    assert counts is not None
+    assert (counts.matched, counts.changed, counts.unchanged) == (10, 10, 0)
+
+
 @each_mode
 def test_the_next_up_completes_it_without_touching_the_canary_again(canary: World) -> None:
     result = succeeded(canary.up())

@@ -251,6 +251,8 @@ def test_a_promise_that_was_superseded_is_not_checked_again(numbers: World) -> N
     numbers.insert("d", [{"_id": 1}])
     found = numbers.verify()
     assert (found.failures, found.superseded) == ((), ("0001",))
+    whole = numbers.verify(superseded=True)
+    assert ([failure.reason for failure in whole.failures], whole.superseded) == (["old"], ())
 
 
 @two

@@ -43,7 +43,7 @@ def state(world: World) -> STATE:
         name: ({k: v for k, v in options.items() if (k, v) not in DEFAULTS}, indexes)
         for name, (options, indexes) in world.catalogue().items()
     }
-    return {name: world.raws(name) for name in catalogue}, catalogue
+    return {name: world.raws(name) for name, (o, _) in catalogue.items() if "viewOn" not in o}, catalogue
 
 
 def operations(world: World, *sources: str, number: int = 2) -> None:
@@ -211,8 +211,9 @@ def test_a_unique_index_over_equal_values_is_refused_and_the_file_may_be_mended(
     before = state(shop)
     operations(shop, 'CreateIndex("c", "b", unique=True)')
     error = shop.up().error
-    assert isinstance(error, errors.MigrationFailed)
-    assert error.version == "0002"
+    assert isinstance(error, errors.DuplicateKey)
+    assert (error.version, error.id, error.field) == ("0002", 3, "b")
+    assert "the documents 1 and 3" in error.message
     operations(shop, 'CreateIndex("c", "b")')
     succeeded(shop.up())
     succeeded(shop.down())
@@ -319,6 +320,24 @@ def test_a_collection_that_is_there_already_is_left_by_up_and_by_down(shop: Worl
 
 
 @two
+def test_a_view_is_created_and_goes_again(shop: World) -> None:
+    _, after = there_and_back(shop, 'CreateCollection("v", viewOn="c", pipeline=[{"$match": {"b": "x"}}])')
+    assert after[1]["v"][0]["viewOn"] == "c"
+
+
+@two
+def test_a_dropped_view_is_made_again_as_it_was(shop: World) -> None:
+    operations(shop, 'CreateCollection("v", viewOn="c", pipeline=[{"$match": {"b": {"$ne": None}}}])')
+    succeeded(shop.up())
+    before = state(shop)
+    operations(shop, 'DropCollection("v")', number=3)
+    succeeded(shop.up())
+    assert "v" not in state(shop)[1]
+    succeeded(shop.down())
+    assert state(shop) == before
+
+
+@two
 def test_documents_put_into_a_created_collection_are_kept_aside_by_down(shop: World) -> None:
     operations(shop, 'CreateCollection("new")')
     succeeded(shop.up())
@@ -326,6 +345,16 @@ def test_documents_put_into_a_created_collection_are_kept_aside_by_down(shop: Wo
     succeeded(shop.down())
     assert "new" not in shop.catalogue()
     assert shop.documents("schema_versions_aside.0002.new") == [{"_id": 1}]
+
+
+@two
+def test_a_view_is_not_renamed(shop: World) -> None:
+    operations(shop, 'CreateCollection("v", viewOn="c", pipeline=[])', 'RenameCollection("v", "w")')
+    error = shop.up().error
+    assert isinstance(error, errors.OperationFailed)
+    assert "no server renames a view" in error.message
+    succeeded(shop.down())
+    assert "v" not in state(shop)[1]
 
 
 @two

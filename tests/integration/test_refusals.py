@@ -442,10 +442,20 @@ def test_a_result_that_breaks_its_promise_is_refused(numbers: World, options: st
 def test_a_field_that_is_not_declared_is_refused_before_anything_is_written(numbers: World) -> None:
     before = numbers.raws("c")
     numbers.write("0001_grow.py", grow('d["m"] = d["n"]', options='fields=["n"]'))
+    forecast = numbers.plan().refused
     error = refusal(numbers)
-    assert isinstance(error, errors.UndeclaredField)
-    assert (error.version, error.id, error.field) == ("0001", 0, "m")
+    for refused in (forecast, error):
+        assert isinstance(refused, errors.UndeclaredField)
+        assert (refused.version, refused.id, refused.field) == ("0001", 0, "m")
     assert numbers.raws("c") == before
+
+
+@two
+def test_the_field_that_is_read_without_being_declared_is_named(numbers: World) -> None:
+    numbers.write("0001_grow.py", grow('d["m"] = d.get("n")', options='fields=["m"]'))
+    for refused in (numbers.plan().refused, refusal(numbers)):
+        assert isinstance(refused, errors.UndeclaredField)
+        assert refused.field == "n"
 
 
 LOOKUP = """

@@ -260,7 +260,7 @@ def test_up_finishes_a_down_that_was_cut_off_before_it_applies_anything(four: Wo
     with four.migrator(stop) as migrator:
         error = migrator.down().error
     assert isinstance(error, Interrupted)
-    assert error.exit_code == 128 + 15
+    assert (error.exit_code, error.hint) == (128 + 15, "goaime-migrate down")
     assert four.states()[2] == "reverting"
 
     result = succeeded(four.up())

@@ -51,6 +51,14 @@ CHANGE = """
 
     operations = [TransformDocuments("things", change, names=Lookup("names"))]
     """
+SECOND = """
+    from goaime_migrate import TransformDocuments
+
+    def second(d):
+        d["second"] = 2
+
+    operations = [TransformDocuments("things", second)]
+    """
 PROCESS = 'd["by"] = os.getpid()'
 
 
@@ -118,6 +126,18 @@ def test_two_workers_make_what_one_makes_and_count_what_one_counts(world: World)
     assert world.raws("things") == before
     assert (undone.documents.changed, undone.conflicts, undone.born) == (DOCUMENTS, (), 0)
     assert world.documents(JOURNAL) == world.documents(PROGRESS) == []
+
+
+def test_workers_name_the_version_that_wrote_a_field_in_conflict(world: World) -> None:
+    world.write("0002_change.py", SECOND)
+    succeeded(world.up())
+    with world.client() as client:
+        things = client[world.database]["things"]
+        things.update_many({"text": ""}, {"$set": {"second": "theirs"}})
+        things.update_many({"text": "x"}, {"$set": {"name": "theirs"}})
+    conflicts = succeeded(world.down("base")).conflicts
+    assert len(conflicts) == 30
+    assert {(c.version, c.fields) for c in conflicts} == {("0002", ("second",)), ("0001", ("name",))}
 
 
 def test_conflicts_and_what_becomes_of_them_are_those_of_one_worker(world: World) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from bson import Decimal128, Int64, decode, encode
 from hypothesis import given
-from pydantic import BaseModel
+from pydantic import BaseModel, model_validator
 
 from goaime_migrate.engine.chain import Chain
 from goaime_migrate.engine.declared import check_declared_fields
@@ -454,7 +454,11 @@ def test_fields_that_are_declared_are_taken() -> None:
         pytest.param(lambda d: d.update(other=2), ["n"], "other", id="changed"),
         pytest.param(without("other"), ["n"], "other", id="removed"),
         pytest.param(lambda d: d.update(n=d["other"] + d["n"]), ["n"], "other", id="read, and missed"),
-        pytest.param(lambda d: d.update(n=d.get("other")), ["n"], "n", id="read, and answered differently"),
+        pytest.param(lambda d: d.update(n=d.get("other")), ["n"], "other", id="read, and answered otherwise"),
+        pytest.param(lambda d: d.update(n="other" in d), ["n"], "other", id="asked for"),
+        pytest.param(lambda d: d.setdefault("other", 3) and d.update(n=d["other"]), ["n"], "other", id="set"),
+        pytest.param(lambda d: d.update(n=len(d)), ["n"], "n", id="counted"),
+        pytest.param(lambda d: d.update(n=sum(1 for _ in d.items())), ["n"], "n", id="walked over"),
     ],
 )
 def test_a_field_that_is_not_declared_is_named(
@@ -465,6 +469,25 @@ def test_a_field_that_is_not_declared_is_named(
     assert caught.value.field == field
     assert caught.value.id == 1
     assert "fields=" in caught.value.hint
+
+
+def test_what_a_promise_sets_is_not_written() -> None:
+    class Setting(BaseModel):
+        n: int
+
+        @model_validator(mode="before")
+        @classmethod
+        def set_another(cls, value: Any) -> Any:
+            value["other"] = 1
+            return value
+
+    def check(d: Document) -> None:
+        d["more"] = 1
+
+    (changed,) = (
+        chain(step(grow, model=Setting, check=check)).run(USERS, [encode({"_id": 1, "n": 1})]).changed
+    )
+    assert list(decode(changed.after)) == ["_id", "n"]
 
 
 def test_a_promise_about_other_fields_is_no_undeclared_use() -> None:

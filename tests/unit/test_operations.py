@@ -171,6 +171,10 @@ USERS = Lookup("users", key="username")
         (lambda: CreateIndex("c", [("a", 1, 2)]), "the keys of an index are a name or a list", ""),  # type: ignore[list-item]
         (lambda: CreateIndex("c", 5), "the keys of an index are a name or a list", ""),  # type: ignore[arg-type]
         (lambda: CreateIndex("c", ""), "the keys of an index are a name or a list", ""),
+        (lambda: CreateIndex("c", [("a", True)]), "the keys of an index are a name or a list", ""),
+        (lambda: CreateIndex("c", [("a", 0)]), "the keys of an index are a name or a list", ""),
+        (lambda: CreateIndex("c", [("a", "up")]), "the keys of an index are a name or a list", ""),
+        (lambda: CreateIndex("c", "a", name=5), "the index must be a name, not 5", ""),  # type: ignore[arg-type]
         (lambda: DropIndex("c", "_id_"), "the index on _id cannot be dropped", ""),
         (lambda: DropIndex("c", ""), "the index must be a name, not ''", ""),
         (

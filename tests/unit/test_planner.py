@@ -73,7 +73,7 @@ class Pass:
     versions: Sequence[str]
     finished: bool = True
     committed: bool = True
-    reverse: bool = False
+    reverses: Sequence[bool] | None = None
     collection: str = "c"
     steps: Sequence[tuple[str, int, str]] = field(default=())
 
@@ -492,7 +492,7 @@ NEEDS_CODE = [
     pytest.param([Record("0001", operations=[DoneOp(undo={"kind": "function"})])], [], None, id="down(db)"),
     pytest.param(
         [Record("0001", operations=[DoneOp(pass_id="p")])],
-        [Pass("p", ("0001",), reverse=True)],
+        [Pass("p", ("0001",), reverses=[True])],
         None,
         id="reverse=",
     ),

@@ -139,6 +139,8 @@ def test_run(direction: Direction, done: str, other: str) -> None:
         "duration_s": 1.0,
         "message": "",
         "born": 0,
+        "left": 0,
+        "without_reverse": [],
     }
 
 

@@ -325,6 +325,14 @@ class TestPlan:
         )
         assert "inserted since" not in shown
 
+    def test_the_way_back_says_what_becomes_of_documents_inserted_since(self) -> None:
+        found = DownPreview(born=3, left=1, without_reverse=("0002",))
+        shown = plan.plan(
+            PlanResult(Direction.DOWN, None, (STEP,), Predicted(1, 0, 0), None, found), PIPE
+        ).splitlines()
+        assert "2 documents inserted since `up` would be taken back with reverse=" in shown
+        assert "1 document inserted since `up` would stay as it is: 0002 has no reverse=" in shown
+
     def test_the_irreversible_is_said(self) -> None:
         step = StepPlan("0001", "x", (), (), True, ())
         shown = plan.plan(PlanResult(Direction.UP, None, (step,), Predicted(1, 0, 0), None), PIPE)
@@ -354,7 +362,7 @@ class TestRun:
             ),
             (
                 RunResult(Direction.DOWN, (), "0001", TransformFailed("x"), Counts(1, 1), (), (), 0.1),
-                "no version was finished; 1 document is taken back already",
+                "no version was finished; 1 document is taken back and kept so",
             ),
             (
                 RunResult(Direction.UP, (), "0001", TransformFailed("x"), Counts(), (), (), 0.1),
@@ -375,7 +383,43 @@ class TestRun:
         assert '  - 0001 sessions 0: score, "a.b"' in shown
         assert "12 conflicts" in shown
         assert "... 2 more" in shown
-        assert "3 documents inserted since" in shown
+        assert "3 documents inserted since `up` were taken back with reverse=" in shown
+
+    @pytest.mark.parametrize(
+        ("born", "left", "versions", "notes"),
+        [
+            (0, 0, (), []),
+            (1, 0, (), ["note: 1 document inserted since `up` was taken back with reverse="]),
+            (1, 1, ("0002",), ["note: 1 document inserted since `up` stays as it is: 0002 has no reverse="]),
+            (
+                5,
+                2,
+                ("0003", "0001"),
+                [
+                    "note: 3 documents inserted since `up` were taken back with reverse=",
+                    "note: 2 documents inserted since `up` stay as they are: 0003, 0001 have no reverse=",
+                ],
+            ),
+        ],
+    )
+    def test_says_what_became_of_documents_inserted_since(
+        self, born: int, left: int, versions: tuple[str, ...], notes: list[str]
+    ) -> None:
+        result = RunResult(
+            Direction.DOWN,
+            ("0001",),
+            None,
+            None,
+            Counts(),
+            (),
+            (),
+            1,
+            born=born,
+            left=left,
+            without_reverse=versions,
+        )
+        lines = run.run(result, replace(PIPE, width=200)).splitlines()
+        assert [line.strip() for line in lines[:-1]] == notes
 
 
 class TestSmallerResults:

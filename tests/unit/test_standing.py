@@ -14,7 +14,7 @@ from goaime_migrate.backends.base import Backend, LeaseRecord, Owner
 from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord, VersionRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.planner import Facts
-from goaime_migrate.results import State, VersionStatus
+from goaime_migrate.results import Progress, State, VersionStatus
 from goaime_migrate.standing import standing
 
 NOW = datetime(2026, 3, 1, 13, 0, tzinfo=UTC)
@@ -33,8 +33,8 @@ def record(version: str, state: State, *, started: float, took: float = 0.0) -> 
 
 def walk(version: str, *, run: float) -> PassRecord:
     return PassRecord(
-        f"{version}-1", "c", ((version, 0, "same"),), 1, False, None, 9, None, None, False, False,
-        run_at=ago(run),
+        f"{version}-1", "c", ((version, 0, "same"),), 1, False, None, 9, None, None, False, (False,), True,
+        run_at=ago(run), target_level=0, taken_back=4, to_take_back=8,
     )  # fmt: skip
 
 
@@ -72,6 +72,11 @@ def test_one_that_goes_on_counts_from_the_present_run() -> None:
 def test_one_whose_pass_was_taken_up_counts_from_there(state: State) -> None:
     (version,) = shown(record("0001", state, started=86_400.0), passes=[walk("0001", run=12.0)])
     assert version.duration_s == 12.0
+
+
+def test_the_progress_of_a_way_down_is_of_what_the_journal_holds() -> None:
+    (version,) = shown(record("0001", State.REVERTING, started=86_400.0), passes=[walk("0001", run=2.0)])
+    assert version.progress == Progress(done=4, total=8, rate=2.0, eta_s=2.0)
 
 
 def test_where_no_run_is_alive_the_recorded_time_stays() -> None:

@@ -13,6 +13,7 @@ from goaime_migrate.backends.embedded.snapshot import Source
 from goaime_migrate.backends.embedded.unique import Change, Taken, UniqueIndex, unique_indexes
 from goaime_migrate.backends.ordering import Key, id_key, sort_key
 from goaime_migrate.errors import DuplicateKey
+from goaime_migrate.results import Document
 
 Effects = Mapping[Key, bytes | None]
 """What becomes of documents: new bytes, or None for a document that goes."""
@@ -124,7 +125,7 @@ class Collection:
             try:
                 index.load(self.documents, strict=True)
             except Taken as taken:
-                raise self._refused(taken) from taken
+                raise self._refused(taken, {}, [spec]) from taken
         self.metadata.indexes = [*self.metadata.indexes, spec]
         self._indexes = None
 
@@ -161,14 +162,12 @@ class Collection:
         try:
             return index.check(self.documents, effects)
         except Taken as taken:
-            raise self._refused(taken, effects) from taken
+            raise self._refused(taken, effects, self.metadata.indexes) from taken
 
-    def _refused(self, taken: Taken, effects: Effects | None = None) -> DuplicateKey:
-        both = [(effects or {}).get(key) or self.documents[key] for key in (taken.first, taken.second)]
+    def _refused(self, taken: Taken, effects: Effects, specs: Sequence[Document]) -> DuplicateKey:
+        both = [effects.get(key) or self.documents[key] for key in (taken.first, taken.second)]
         first, second = (raw.id_value(raw.id_of(document)) for document in both)
-        field = next(
-            (next(iter(spec["key"])) for spec in self.metadata.indexes if spec["name"] == taken.index), None
-        )
+        field = next((next(iter(spec["key"])) for spec in specs if spec["name"] == taken.index), None)
         return DuplicateKey(
             f"{self.name}: the documents {first!r} and {second!r} would have the same key "
             f"in the unique index {taken.index!r}",
