@@ -18,7 +18,7 @@ from goaime_migrate import ledger, planner, results
 from goaime_migrate.backends.base import Backend
 from goaime_migrate.backends.connect import connect
 from goaime_migrate.config import Settings
-from goaime_migrate.errors import MigrateError, MigrationFailed, Refused
+from goaime_migrate.errors import LeaseLost, MigrateError, MigrationFailed, Refused
 from goaime_migrate.ledger import Ledger
 from goaime_migrate.loader import Catalogue, load
 from goaime_migrate.planner import Facts, Plan
@@ -28,7 +28,7 @@ from goaime_migrate.standing import lock_status, standing
 if TYPE_CHECKING:
     from goaime_migrate.engine.runner import Runner
     from goaime_migrate.events import Listener
-    from goaime_migrate.recorder import Progress
+    from goaime_migrate.recorder import Recorder
     from goaime_migrate.results import (
         HistoryEntry,
         InitResult,
@@ -179,7 +179,7 @@ class Migrator:
             recorder = Recorder(runner, facts.files, book)
             with crew(self._settings, self._listener) as workers:
                 executor = Executor(recorder, workers)
-                return _run(Direction.UP, recorder.progress, lambda: executor.run(plan, where))
+                return _run(Direction.UP, recorder, lambda: executor.run(plan, where))
 
         return self._under_the_lease(backend, work)
 
@@ -201,7 +201,7 @@ class Migrator:
             recorder = Recorder(runner, facts.files, book)
             with crew(self._settings, self._listener) as workers:
                 reverter = Reverter(recorder, workers)
-                return _run(Direction.DOWN, recorder.progress, lambda: reverter.run(plan, on_conflict))
+                return _run(Direction.DOWN, recorder, lambda: reverter.run(plan, on_conflict))
 
         return self._under_the_lease(backend, work, "down")
 
@@ -218,7 +218,7 @@ class Migrator:
         recorder = Recorder(runner, facts.files, book)
         with crew(self._settings, self._listener) as workers:
             reverter = Reverter(recorder, workers)
-            return _run(Direction.DOWN, recorder.progress, lambda: reverter.run(plan, OnConflict.KEEP))
+            return _run(Direction.DOWN, recorder, lambda: reverter.run(plan, OnConflict.KEEP))
 
     def unlock(self, *, force: bool = False) -> UnlockResult:
         """Show the lease; with `force`, end it and shut its holder out."""
@@ -325,13 +325,13 @@ def _nothing(plan: Plan) -> RunResult:
     return results.RunResult(plan.direction, (), None, None, Counts(), (), (), 0.0, plan.message)
 
 
-def _run(direction: Direction, done: Progress, work: Callable[[], None]) -> RunResult:
+def _run(direction: Direction, recorder: Recorder, work: Callable[[], None]) -> RunResult:
     """What a run did, whether it came to its end or not."""
-    started, error = time.monotonic(), None
+    started, error, done = time.monotonic(), None, recorder.progress
     try:
         work()
     except MigrateError as caught:
-        error = caught
+        error = _reason(caught, recorder.runner)
     births = done.births.total
     return results.RunResult(
         direction=direction,
@@ -346,3 +346,15 @@ def _run(direction: Direction, done: Progress, work: Callable[[], None]) -> RunR
         left=births.left,
         without_reverse=births.without_reverse,
     )
+
+
+def _reason(error: MigrateError, runner: Runner) -> MigrateError:
+    """Why a run stopped: what fails when the lock is lost may fail for what another run has done since."""
+    if isinstance(error, MigrationFailed):
+        try:
+            runner.lease.renew()
+        except LeaseLost as lost:
+            return lost
+        except MigrateError:
+            pass  # it cannot be asked
+    return error

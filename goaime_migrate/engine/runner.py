@@ -98,9 +98,13 @@ class Runner:
             raise self.lease.lost("another run has taken it over") from error
 
     def transact(self, work: Callable[[Reader], Changes]) -> Committed:
-        """One unit of work of a walk; its own `Move` guards it."""
-        self.lease.check()
-        return self.backend.transact(work)
+        """One unit of work of a walk; its own `Move` guards it. The lease is looked at whenever it is tried again."""
+
+        def checked(reader: Reader) -> Changes:
+            self.lease.check()
+            return work(reader)
+
+        return self.backend.transact(checked)
 
     def move(self, move: Move) -> None:
         """Change a partition's record outside of a batch. Raises LeaseLost if it is fenced off or gone."""

@@ -114,6 +114,22 @@ def test_a_run_that_was_frozen_longer_than_its_lease_writes_nothing_when_it_wake
     this.is_down()
 
 
+@pytest.mark.parametrize("constants", [SHORT_LEASE, WRONG_CLOCK], ids=["by its clock", "by the fence"])
+def test_a_run_whose_lookups_are_gone_when_it_wakes_up_has_lost_its_lock_and_not_failed(
+    forker: Forker, one: World, constants: Mapping[str, float]
+) -> None:
+    this = bank(one, mixed=True)  # a later version gives the looked-up collection another name
+    strike = Strike("find", "rates", 2, "before")
+
+    with frozen(forker, one, *UP, strike=strike, constants=constants) as run:
+        forker.succeed(one, *UP, timeout=15)
+        left = everything(one, TAIL)
+
+    assert run.wait() == LEASE_LOST, run.output
+    assert everything(one, TAIL) == left
+    this.is_up()
+
+
 @pytest.mark.parametrize("strike", list(FREEZES.values())[1:-1], ids=list(FREEZES)[1:-1])
 def test_a_run_that_was_frozen_does_not_take_part_again_when_another_is_halfway(
     forker: Forker, one: World, strike: Strike
