@@ -45,7 +45,6 @@ from goaime_migrate.reverter import (
     parts_of,
     renamed,
     reverse_groups,
-    reverses,
     way,
 )
 from goaime_migrate.worker.crew import sharing
@@ -340,7 +339,7 @@ class _Descents:
             target,
             judge(record, self._files, target, group[0][0], OnConflict.KEEP),
             way(record, self._files, target, None),
-            any(reverses(record, self._files)),
+            any(record.reverses),
         )
         layer = self._lowest[name] = Layer(self._backend, descent, self._lowest.get(name))
         self._passes[record.id] = self._passes[record.id].down_to(target)

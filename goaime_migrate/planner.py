@@ -85,7 +85,7 @@ class PassFacts(Protocol):
     @property
     def committed(self) -> bool: ...
     @property
-    def reverses(self) -> Sequence[bool] | None: ...
+    def reverses(self) -> Sequence[bool]: ...
 
 
 @dataclass(frozen=True)
@@ -408,7 +408,7 @@ def _code_needed(facts: Facts, version: str, reverting: Sequence[str]) -> Iterab
 
 def _reversing(shared: PassFacts) -> Iterable[str]:
     """The versions whose `reverse=` takes back what was born since: from the last step down to one that has none."""
-    steps = zip(reversed(shared.steps), reversed(shared.reverses or ()), strict=False)
+    steps = zip(reversed(shared.steps), reversed(shared.reverses), strict=False)
     return [version for (version, _, _), _ in takewhile(lambda step: step[1], steps)]
 
 

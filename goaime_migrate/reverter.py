@@ -146,9 +146,9 @@ class Reverter:
         """The pass with a `reverse=` that is taken back after this one: itself, if some of its steps stay."""
         staying = record.down_to(target)
         if target:
-            return record.id if any(reverses(staying, self._book.migrations)) else None
+            return record.id if any(staying.reverses) else None
         for lower in beneath(self._book.versions, self._book.passes, record):
-            if any(reverses(lower, self._book.migrations)):
+            if any(lower.reverses):
                 return lower.id
         return None
 
@@ -331,18 +331,9 @@ def _steps(record: PassRecord, migrations: Mapping[str, Migration]) -> list[Step
     return [step_of(migrations[version], index) for version, index, _ in record.steps]
 
 
-def reverses(record: PassRecord, migrations: Mapping[str, Migration]) -> tuple[bool, ...]:
-    """For each step of a pass whether it has a `reverse=`; the files say, where the record does not."""
-    if record.reverses is not None:
-        return record.reverses
-    if record.filtered or not _at_hand(record, migrations):
-        return (False,) * len(record.steps)
-    return tuple(step.reverse is not None for step in _steps(record, migrations))
-
-
 def way(record: PassRecord, migrations: Mapping[str, Migration], target: int, heir: str | None) -> Way:
     """How far documents that were born since can be taken back: down to the target, or a step without `reverse=`."""
-    flags = zip(record.steps, reverses(record, migrations), strict=True)
+    flags = zip(record.steps, record.reverses, strict=True)
     has = [flag and version in migrations for (version, _, _), flag in flags]
     lacking = [position for position in range(target, len(has)) if not has[position]]
     level = lacking[-1] + 1 if lacking else target

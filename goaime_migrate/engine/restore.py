@@ -140,7 +140,7 @@ class Restore:
         lsids = [*(stored[0]["lsids"] if stored else []), *([] if own is None else [own])]
         fence = self.runner.lease.fence
         self._done = seen_to(backend, self.record.id)
-        self._total = stored[0].get("total") if stored else None
+        self._total = stored[0]["total"] if stored else None
         if self._total is None:
             self._total = journal.count(backend, self.record.id)
         fields = progress_record(self._id, self.record.id, fence, place, lsids)

@@ -36,9 +36,7 @@ class Place:
     @classmethod
     def read(cls, record: Document) -> Place:
         """The place from a stored progress record."""
-        return cls(
-            record["seq"], record["key"], record["offset"], record["since"], record.get("documents", 0)
-        )
+        return cls(record["seq"], record["key"], record["offset"], record["since"], record["documents"])
 
 
 def progress_record(

@@ -179,27 +179,6 @@ def test_with_a_filter_and_one_reverse_the_journal_knows_what_was_left_out(three
 
 
 @two
-@pytest.mark.parametrize("edited", [False, True])
-def test_of_a_pass_of_an_earlier_release_the_files_say_which_steps_have_a_reverse(
-    three: World, edited: bool
-) -> None:
-    write(three, True, False, True)
-    succeeded(three.up())
-    old = {d["_id"]: d for d in three.documents(PROGRESS)}
-    for record in old.values():
-        del record["reverses"], record["complete"]
-        three.put(PROGRESS, encode(record))
-    assert [record["reverse"] for record in old.values()] == [False]
-    bear(three, 3.5)
-    if edited:
-        three.write("0003_step.py", STEP.format(number=4, options=", reverse=back"))
-        assert down(three, "base") == (0, 1, ("0003",))
-    else:
-        assert down(three, "base") == (0, 1, ("0002",))
-    assert trace(three, 3.5) == ([1, 2, 3] if edited else [1, 2])
-
-
-@two
 def test_the_code_of_a_step_whose_reverse_is_out_of_reach_is_not_needed(three: World) -> None:
     write(three, True, False, True)
     succeeded(three.up())

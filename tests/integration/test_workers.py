@@ -457,19 +457,6 @@ def test_bounds_part_a_collection_of_all_types_into_equal_parts(world: World) ->
     assert {raw.id_of(d) for part in parts for d in part} == set(world.raws("things"))
 
 
-def test_a_pass_that_was_recorded_without_bounds_has_one_partition(world: World) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(partitions, "WORTH", 10**9)
-        interrupted_after(world, 5)
-    with world.client() as client:
-        client[world.database][PROGRESS].update_one({"kind": "pass"}, {"$unset": {"bounds": 1}})
-
-    succeeded(world.up())
-
-    assert all(1000 <= d["n"] < 1000 + DOCUMENTS for d in world.documents("things"))
-    assert encode({"_id": 0}) in world.raws("things")
-
-
 def test_stdout_is_one_json_value_whatever_the_migrations_print(
     local_replica_set: ReplicaSet, database_name: str, tmp_path: Path
 ) -> None:

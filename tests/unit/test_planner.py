@@ -73,7 +73,7 @@ class Pass:
     versions: Sequence[str]
     finished: bool = True
     committed: bool = True
-    reverses: Sequence[bool] | None = None
+    reverses: Sequence[bool] = ()
     collection: str = "c"
     steps: Sequence[tuple[str, int, str]] = field(default=())
 

@@ -1,0 +1,70 @@
+"""The ledger as a whole: every version and every pass, read at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from goaime_migrate.backends.base import PROGRESS, VERSIONS, Reader
+from goaime_migrate.backends.typed import reading
+from goaime_migrate.ledger import passes
+from goaime_migrate.ledger.passes import PassRecord
+from goaime_migrate.ledger.records import parsed
+from goaime_migrate.ledger.versions import VersionRecord, version_record
+from goaime_migrate.results import State
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Everything recorded, read at one moment."""
+
+    versions: Mapping[str, VersionRecord]
+    passes: Mapping[str, PassRecord]
+
+    @property
+    def applied(self) -> tuple[str, ...]:
+        """The versions that are applied, ascending."""
+        return tuple(v for v, r in self.versions.items() if r.state is State.APPLIED)
+
+    @property
+    def unfinished(self) -> tuple[VersionRecord, ...]:
+        """Versions in any state between pending and applied, ascending."""
+        return tuple(r for r in self.versions.values() if r.state is not State.APPLIED)
+
+    @property
+    def open_passes(self) -> tuple[PassRecord, ...]:
+        """Passes whose walk has not come to its end."""
+        return tuple(p for p in self.passes.values() if not p.finished)
+
+    def committed(self, version: str) -> bool:
+        """Whether anything of this version may be in effect in the database."""
+        record = self.versions[version]
+        return any(
+            self.passes[o.pass_id].committed
+            if o.pass_id and o.pass_id in self.passes
+            else o.started or o.done
+            for o in record.operations
+        )
+
+
+def read(reader: Reader) -> Ledger:
+    """The ledger as it is now. Raises NewerFormat, DamagedRecord."""
+    versions = [parsed(VERSIONS, version_record, d) for d in reader.find(VERSIONS, {}, sort=[("_id", 1)])]
+    named = {pass_id for record in versions for pass_id in record.passes}
+    # Others have been taken back, and are to be forgotten.
+    known = [p for p in passes.read(reader) if p.target_level != 0 or p.id in named]
+    ordered = sorted(versions, key=lambda record: int(record.version))
+    book = Ledger({record.version: record for record in ordered}, {p.id: p for p in known})
+    for record in known:
+        with reading(PROGRESS, record.id):
+            _check_steps(book, record)
+    return book
+
+
+def _check_steps(book: Ledger, record: PassRecord) -> None:
+    """Every step of a pass is an operation of a version, unless that was dropped."""
+    for version, index, _ in record.steps:
+        if version in book.versions and index >= len(book.versions[version].operations):
+            raise ValueError(f"{version} has no operation {index}")
+    if not record.steps or max(record.level, record.target_level or 0) > len(record.steps):
+        raise ValueError(f"{len(record.steps)} steps, level {record.level}, to {record.target_level}")

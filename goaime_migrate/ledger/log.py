@@ -1,0 +1,98 @@
+"""The log, `schema_versions_log`: who did what, when, from where, with what result."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from functools import cache
+
+from bson import ObjectId
+
+from goaime_migrate import results
+from goaime_migrate.backends.base import LOG, Owner, Put, Reader, RecordChange
+from goaime_migrate.backends.typed import MOMENT, SECONDS, TEXT, checked, optional
+from goaime_migrate.ledger.records import FORMAT, TOOL, parsed, storable
+from goaime_migrate.results import Document
+
+_EVENT = {"at": MOMENT, "action": TEXT, "result": TEXT}
+_CI_URLS = ("CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL")
+
+
+def log(
+    at: datetime, owner: Owner, action: str, result: str, version: str | None, duration_s: float | None = None
+) -> RecordChange:
+    """An event for the log."""
+    return Put(
+        LOG,
+        {
+            "_id": ObjectId(),
+            "format": FORMAT,
+            "at": at,
+            "version": version,
+            "action": action,
+            "result": result,
+            "duration_s": duration_s,
+            "who": owner.who,
+            "host": owner.host,
+            "tool": TOOL,
+        },
+    )
+
+
+def history(reader: Reader) -> tuple[results.HistoryEntry, ...]:
+    """The log, oldest first. Raises DamagedRecord."""
+    return tuple(parsed(LOG, _event, d) for d in reader.find(LOG, {}, sort=[("at", 1), ("_id", 1)]))
+
+
+def _event(document: Document) -> results.HistoryEntry:
+    d = {"version": None, "duration_s": None, "who": "", "host": "", "tool": "", **document}
+    checked(d, _EVENT | dict.fromkeys(("who", "host", "tool"), TEXT))
+    checked(d, {"version": optional(TEXT), "duration_s": optional(SECONDS)})
+    return results.HistoryEntry(
+        at=d["at"].replace(tzinfo=UTC),
+        version=d["version"],
+        action=d["action"],
+        result=d["result"],
+        duration_s=d["duration_s"],
+        who=d["who"],
+        host=d["host"],
+        tool=d["tool"],
+    )
+
+
+def was_reverted(reader: Reader, version: str) -> bool:
+    """Whether the log says that a version has ever been taken back."""
+    event = {"version": version, "action": "down", "result": "reverted"}
+    return bool(reader.find(LOG, event, limit=1, fields=["_id"]))
+
+
+def actor(owner: Owner) -> Document:
+    """Who applies a version, from where and from what code."""
+    env = os.environ
+    url = next((env[name] for name in _CI_URLS if env.get(name)), None)
+    if url is None and env.get("GITHUB_RUN_ID"):
+        url = f"{env.get('GITHUB_SERVER_URL')}/{env.get('GITHUB_REPOSITORY')}/actions/runs/{env['GITHUB_RUN_ID']}"
+    return {
+        "user": owner.who,
+        "host": owner.host,
+        "pid": owner.pid,
+        "ci_url": url and storable(url),
+        "git_commit": _git_commit(),
+    }
+
+
+@cache
+def _git_commit() -> str | None:
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],  # noqa: S607 (git is where PATH says)
+            capture_output=True,
+            text=True,
+            timeout=2,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
