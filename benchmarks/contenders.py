@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from multiprocessing.pool import Pool
 from multiprocessing.synchronize import Barrier
@@ -140,6 +141,7 @@ _client: MongoClient[Document]
 
 def _connect(uri: str, ready: Barrier) -> None:
     """The beginning of a worker: what it will need is there before anybody looks at a clock."""
+    os.setsid()  # a signal to the whole group is for the benchmark alone, which then ends its workers
     global _client  # noqa: PLW0603 (what a process of a pool keeps, it keeps in its module)
     _client = MongoClient(uri)
     _client.admin.command("ping")
