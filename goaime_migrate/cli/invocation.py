@@ -86,9 +86,9 @@ class Invocation:
                 f"`{self.command}` asks before it acts, and stdin is no terminal; nothing was changed",
                 hint=f"the same command with --yes, or {PROGRAM} {self.command} at a terminal",
             )
-        self.console.stderr.write(f"{question} [y/N] ")
-        self.console.stderr.flush()
         try:
+            self.console.stderr.write(f"{question} [y/N] ")
+            self.console.stderr.flush()
             answer = sys.stdin.readline()
         except KeyboardInterrupt as error:
             self.console.urgent("")
