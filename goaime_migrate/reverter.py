@@ -327,8 +327,9 @@ def _at_hand(record: PassRecord, migrations: Mapping[str, Migration]) -> bool:
     return all(v in migrations and migrations[v].checksum == checksum for v, _, checksum in record.steps)
 
 
-def _steps(record: PassRecord, migrations: Mapping[str, Migration]) -> list[Step]:
-    return [step_of(migrations[version], index) for version, index, _ in record.steps]
+def _steps(record: PassRecord, migrations: Mapping[str, Migration], level: int = 0) -> list[Step]:
+    """The steps of a pass above a level."""
+    return [step_of(migrations[version], index) for version, index, _ in record.steps[level:]]
 
 
 def way(record: PassRecord, migrations: Mapping[str, Migration], target: int, heir: str | None) -> Way:
@@ -337,7 +338,7 @@ def way(record: PassRecord, migrations: Mapping[str, Migration], target: int, he
     has = [flag and version in migrations for (version, _, _), flag in flags]
     lacking = [position for position in range(target, len(has)) if not has[position]]
     level = lacking[-1] + 1 if lacking else target
-    steps = [step_of(migrations[v], index) for v, index, _ in record.steps[level:]]
+    steps = _steps(record, migrations, level)
     chain = walking.chain_of(record.id, [step.reversed() for step in reversed(steps)]) if steps else None
     return Way(chain, record.steps[level - 1][0] if lacking else None, heir)
 

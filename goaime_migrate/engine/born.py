@@ -112,7 +112,7 @@ class Strangers:
 
 def strangers(reader: Reader, record: PassRecord) -> Iterator[Strangers]:
     """What has been born since, in the order of the collection."""
-    indexed = any(journal.keys(reader, record.id, kind) for kind in LISTED)
+    indexed = journal.holds(reader, record.id, LISTED)
     for ids in _unscanned(reader, record):
         yield sorted_out(reader, record.id, ids) if indexed and ids else Strangers(ids)
 

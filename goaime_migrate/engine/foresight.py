@@ -153,7 +153,7 @@ class Layer:
 
     @cached_property
     def _indexed(self) -> bool:
-        return any(journal.keys(self._reader, self._record.id, kind) for kind in born.LISTED)
+        return journal.holds(self._reader, self._record.id, born.LISTED)
 
     @cached_property
     def _offsets(self) -> dict[str, int]:

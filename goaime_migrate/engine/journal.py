@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property, lru_cache
@@ -195,6 +195,11 @@ def keys(reader: Reader, pass_id: str, kind: Kind) -> list[str]:
     """The keys of all segments of this kind, ascending; only the indexed `_id`s are read."""
     records = reader.find(JOURNAL, _between(f"{pass_id}/{kind}/"), sort=[("_id", 1)], fields=["_id"])
     return [record["_id"][:-3] for record in records if record["_id"].endswith("/000")]
+
+
+def holds(reader: Reader, pass_id: str, kinds: Iterable[Kind]) -> bool:
+    """Whether there is a segment of one of these kinds; a short query for each."""
+    return any(reader.find(JOURNAL, of_kind(pass_id, kind), limit=1, fields=["_id"]) for kind in kinds)
 
 
 def count(reader: Reader, pass_id: str) -> int:

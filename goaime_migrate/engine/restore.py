@@ -134,10 +134,9 @@ class Restore:
     def _adopt(self) -> Place:
         """The restore's own progress record, with this run's fence and session."""
         backend = self.runner.backend
-        own = backend.session_id()
         stored = backend.find(PROGRESS, {"_id": self._id})
         place = Place.read(stored[0]) if stored else Place(since=backend.operation_time())
-        lsids = [*(stored[0]["lsids"] if stored else []), *([] if own is None else [own])]
+        lsids = [*(stored[0]["lsids"] if stored else []), *self.runner.sessions]
         fence = self.runner.lease.fence
         self._done = seen_to(backend, self.record.id)
         self._total = stored[0]["total"] if stored else None
@@ -175,7 +174,6 @@ class Rewind:
     def begin(self) -> list[int]:
         """Record every partition that is left, with this run's fence and session; their numbers."""
         runner, record = self.runner, self._restore.record
-        own = runner.backend.session_id()
         known = {d["_id"]: d for d in runner.backend.find(PROGRESS, {"pass": record.id, "walk": "down"})}
         puts: list[Put] = []
         for number in parts(runner.backend, record):
@@ -183,7 +181,7 @@ class Rewind:
             if stored is not None and stored["done"]:
                 continue
             place = Place() if stored is None else Place.read(stored)
-            lsids = [*(stored["lsids"] if stored else []), *([] if own is None else [own])]
+            lsids = [*(stored["lsids"] if stored else []), *runner.sessions]
             fields = progress_record(self._id(number), record.id, runner.lease.fence, place, lsids)
             puts.append(Put(PROGRESS, fields))
             self._seqs[number] = place.seq

@@ -113,6 +113,12 @@ class Runner:
         except GuardFailed as error:
             raise self.fenced() from error
 
+    @property
+    def sessions(self) -> list[Document]:
+        """The session in which this process writes, as its part of a list; nothing without transactions."""
+        own = self.backend.session_id()
+        return [] if own is None else [own]
+
     def partition(self, identity: str) -> Document:
         """A partition's record as it is now. Raises LeaseLost if it is fenced off or gone."""
         found = self.backend.find(PROGRESS, {"_id": identity})

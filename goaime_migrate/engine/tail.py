@@ -50,8 +50,7 @@ class Tail:
         """Every session that this pass has ever written in, this run's own included."""
         backend = self.walk.runner.backend
         parts = backend.find(PROGRESS, {"pass": self._record.id, "kind": "partition"})
-        own = backend.session_id()
-        return [s for part in parts for s in part["lsids"]] + ([] if own is None else [own])
+        return [s for part in parts for s in part["lsids"]] + self.walk.runner.sessions
 
     def stop(self) -> None:
         """Stop collecting, whatever has happened."""

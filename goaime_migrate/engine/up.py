@@ -132,8 +132,7 @@ class Pass:
             self.runner.record(*walk.chain.tables.freeze_small(self.runner.backend, total))
         tail = Tail(walk)
         if self.record.bounds and not canary_only:
-            own = self.runner.backend.session_id()
-            sharing.enrol(self.runner, self.record, [] if own is None else [own])
+            sharing.enrol(self.runner, self.record, self.runner.sessions)
         else:
             tail.start()
         try:
