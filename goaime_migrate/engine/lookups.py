@@ -138,10 +138,16 @@ class Table(Mapping[Any, Document]):
         return self._cache.get(cached)
 
     def get(self, key: Any, default: Any = None) -> Any:
-        entry = self._cache.get(key, _ABSENT) if type(key) in _PLAIN else _ABSENT  # the usual way, made short
+        # The usual way made short, `copy` written out: there are dozens of calls for a document.
+        entry = self._cache.get(key, _ABSENT) if type(key) in _PLAIN else _ABSENT
         if entry is _ABSENT:
             entry = self._entry(key)
-        return default if entry is None else entry.copy()
+        if entry is None:
+            return default
+        copy = entry.document.copy()
+        for name, copier in entry.nested:
+            copy[name] = copier(copy[name])
+        return copy
 
     def __getitem__(self, key: Any) -> Document:
         entry = self._entry(key)
