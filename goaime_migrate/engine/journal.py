@@ -159,9 +159,8 @@ class Segment:
             shapes.setdefault(tuple((name, made is not None) for name, made in e.fields.items()), len(shapes))
             for e in self.entries
         ]
-        return raw.encode(
+        rest = raw.encode(
             {
-                "before": b"".join(entry.before for entry in self.entries),
                 "hashes": b"".join(entry.after_hash for entry in self.entries),
                 "partial": bytes(entry.partial for entry in self.entries),
                 "unchanged": b"".join(self.unchanged),
@@ -170,6 +169,7 @@ class Segment:
                 "fields": b"".join(made for e in self.entries for made in e.fields.values() if made),
             }
         )
+        return raw.behind_binary("before", [entry.before for entry in self.entries], rest)
 
 
 def _stored(name: str) -> str | bytes:
