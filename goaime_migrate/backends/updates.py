@@ -23,7 +23,6 @@ COMMAND_BYTES = 12 * 1024 * 1024
 """Updates in one command: a command document may hold little more than 16 MB."""
 _TYPES = frozenset((*range(0x01, 0x14), 0x7F, 0xFF))
 """What stands before an element's name."""
-_ZERO_TIMESTAMP = re.compile(rb"\x11[^\x00]+\x00{9}")
 _INDEX_NAME = re.compile(r"index: (\S+) dup key")
 _NAMED_TWICE = 7693400
 """An update by a pipeline meets a document that has the field which it sets twice."""
@@ -139,7 +138,13 @@ def _may_be_awkward(document: bytes) -> bool:
         if document[dollar - 1] in _TYPES:
             return True
         dollar = document.find(b"$", dollar + 1)
-    return _ZERO_TIMESTAMP.search(document) is not None
+    timestamp = document.find(b"\x11", 4)
+    while timestamp > 0:
+        name_end = document.find(b"\0", timestamp)
+        if not any(document[name_end : name_end + 9]):
+            return True
+        timestamp = document.find(b"\x11", name_end)
+    return False
 
 
 def _one_large(
