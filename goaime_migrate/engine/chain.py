@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -154,7 +154,8 @@ class Chain:
         raise AssertionError("the second time is exact")
 
     def _one(self, original: bytes, identity: bytes, *, exact: bool) -> Changed | bytes:
-        document, base = _decoded(original)
+        document = raw.decode_any(original)
+        base = raw.encode(document)
 
         def encode(position: int, document: Document) -> bytes:
             return encoded(self.steps[position], document, identity)
@@ -163,7 +164,8 @@ class Chain:
         touched = []
         for position, (step, arguments) in enumerate(zip(self.steps, self._arguments, strict=True)):
             witness.before(position, document)
-            document = self._apply(step, document, arguments, identity)
+            self._version = step.version
+            document = apply(step, step.transform, document, arguments, identity)
             touched.append(witness.changed(position, document))
             if not keeps_promises(step, document, arguments):
                 raise promise_broken(step, document, arguments, identity)
@@ -173,14 +175,8 @@ class Chain:
         current = encode(last, document) if witness.known is None else witness.known
         if base != original:
             current = _spliced(original, document, self.steps[last].version, identity)
-        _check_identity(original, current, self.steps[last].version, identity)
+        _check_identity(identity, current, self.steps[last].version)
         return Changed(identity, original, current, tuple(touched))
-
-    def _apply(
-        self, step: Step, document: Document, arguments: Mapping[str, Any], identity: bytes
-    ) -> Document:
-        self._version = step.version
-        return apply(step, step.transform, document, arguments, identity)
 
     @contextmanager
     def _warnings(self) -> Iterator[None]:
@@ -211,11 +207,6 @@ def without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _decoded(original: bytes) -> tuple[Document, bytes]:
-    document = raw.decode_any(original)
-    return document, raw.encode(document)
-
-
 def _spliced(original: bytes, document: Document, version: str, identity: bytes) -> bytes:
     """The result for a document that does not survive decode and encode: what did not change keeps its bytes."""
     try:
@@ -230,9 +221,9 @@ def _spliced(original: bytes, document: Document, version: str, identity: bytes)
         ) from error
 
 
-def _check_identity(base: bytes, current: bytes, version: str, identity: bytes) -> None:
+def _check_identity(identity: bytes, current: bytes, version: str) -> None:
     try:
-        same = raw.id_of(current) == raw.id_of(base)
+        same = raw.id_of(current) == identity
     except KeyError:
         same = False
     if not same:

@@ -158,7 +158,7 @@ def keeps_promises(step: Step, document: Document, arguments: Mapping[str, Any])
             step.model.model_validate(document.copy())
         except ValidationError:
             return False
-    return step.check is None or not any(broken_checks(step, document, arguments))
+    return step.check is None or not _findings(step, document, arguments)
 
 
 def promise_broken(
@@ -197,14 +197,18 @@ def broken_checks(
     step: Step, document: Document, arguments: Mapping[str, Any]
 ) -> Iterator[tuple[str | None, str]]:
     """Each way in which a document breaks `check=`, as (field, reason)."""
+    for text in _findings(step, document, arguments):
+        match = _FIELD.match(text)
+        yield (match["field"] if match else None), text
+
+
+def _findings(step: Step, document: Document, arguments: Mapping[str, Any]) -> list[str]:
+    """What `check=` says against a document."""
     if step.check is None:
-        return
+        return []
     try:
-        problems = listed(step.check(document.copy(), **arguments))
+        return listed(step.check(document.copy(), **arguments))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 (a check says no by raising, with whatever it likes)
-        problems = [str(error) or type(error).__name__]
-    for text in problems:
-        match = _FIELD.match(text)
-        yield (match["field"] if match else None), text
+        return [str(error) or type(error).__name__]
