@@ -169,12 +169,13 @@ def test_fields_whose_names_look_like_operators_or_paths_are_kept_and_changed(wo
 
 
 @each_mode
-def test_a_zero_timestamp_is_not_turned_into_now(world: World) -> None:
+@pytest.mark.parametrize("name", ["at", ""])
+def test_a_zero_timestamp_is_not_turned_into_now(world: World, name: str) -> None:
     for identity in (1, 2):
-        world.put("c", encode({"_id": identity, "at": Timestamp(0, 0), "n": 1}))
+        world.put("c", encode({"_id": identity, name: Timestamp(0, 0), "n": 1}))
     migration(world)
     after = there_and_back(world)
-    assert after[encode({"_id": 1})] == encode({"_id": 1, "at": Timestamp(0, 0), "n": 1001})
+    assert after[encode({"_id": 1})] == encode({"_id": 1, name: Timestamp(0, 0), "n": 1001})
 
 
 @each_mode
