@@ -38,6 +38,14 @@ def test_elements_of_every_type_are_found(odd: bytes) -> None:
     assert parts[-1][0] == b"n"
 
 
+@given(
+    st.lists(st.binary(max_size=9), max_size=3), st.dictionaries(st.sampled_from("ab"), st.binary(max_size=9))
+)
+def test_a_binary_goes_in_front_as_if_it_had_been_encoded(pieces: list[bytes], rest: dict[str, Any]) -> None:
+    whole = raw.behind_binary("data", pieces, raw.encode(rest))
+    assert whole == raw.encode({"data": b"".join(pieces), **rest})
+
+
 @given(DOCUMENTS)
 def test_an_id_is_taken_out_with_its_bytes(fields: dict[str, Any]) -> None:
     found = raw.id_of(raw.encode(fields))
