@@ -246,8 +246,14 @@ class Backend(Reader, Protocol):
     def now(self) -> datetime:
         """The server's clock, UTC."""
 
+    def beside(self) -> Backend:
+        """The same database for another thread, in a session of its own; let go of together with this one.
+
+        Only where `capabilities.workers`.
+        """
+
     def session_id(self) -> Document | None:
-        """What ends this process's open transaction if it dies: recorded with its work. None without sessions."""
+        """What ends the transaction left open in it if this process dies. None where there are no sessions."""
 
     def end_transactions(self, sessions: Sequence[Document]) -> None:
         """End what dead processes have left open in these sessions; without the privilege nothing happens."""

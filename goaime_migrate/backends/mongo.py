@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, Self
 
 from pymongo import IndexModel, MongoClient, ReplaceOne
 from pymongo.client_session import ClientSession
@@ -70,6 +70,7 @@ class MongoBackend(MongoReader):
         super().__init__(Database(client, name, codec_options=raw.OPTIONS))
         self._client = client
         self._own: ClientSession | None = None
+        self._beside: list[MongoBackend] = []
         self._said = False
         self.database_name = name
         self.server = server
@@ -79,13 +80,19 @@ class MongoBackend(MongoReader):
 
     @property
     def _session(self) -> ClientSession:
-        """The one session that this process's batches run in."""
+        """The one session that the batches of a thread run in."""
         if self._own is None:
             self._own = self._client.start_session(causal_consistency=False)
         return self._own
 
+    def beside(self) -> Self:
+        other = type(self)(self._client, self.database_name, self.server, self.capabilities)
+        other.notify = self.notify
+        self._beside.append(other)
+        return other
+
     def session_id(self) -> Document | None:
-        """What `killSessions` needs to end this process's open transaction."""
+        """What `killSessions` needs to end the transaction that is open in it."""
         return dict(self._session.session_id)
 
     def replication_lag(self) -> float | None:
@@ -378,9 +385,10 @@ class MongoBackend(MongoReader):
             self._db[name].drop()
 
     def close(self) -> None:
-        with suppress(PyMongoError):
-            if self._own is not None:
-                self._own.end_session()
+        for session in [backend._own for backend in (self, *self._beside)]:
+            with suppress(PyMongoError):
+                if session is not None:
+                    session.end_session()
         self._client.close()
 
 

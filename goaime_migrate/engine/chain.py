@@ -90,6 +90,10 @@ class Chain:
         self._noted: list[tuple[str, str]] = []
         self._version = steps[0].version if steps else ""
 
+    def beside(self) -> Chain:
+        """The same steps for another thread. They take turns: `run` changes what is one for the whole process."""
+        return type(self)(self.steps, self.tables.beside())
+
     def run(
         self, reader: Reader, documents: Sequence[bytes], fields: Sequence[str] | None = None
     ) -> BatchResult:

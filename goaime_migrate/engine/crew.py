@@ -6,7 +6,7 @@ one stopped; which worker does which is decided while they work.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -33,6 +33,10 @@ class SourceFile:
     checksum: str
 
 
+Report = Callable[[int, Document], None]
+"""Told of every batch of a partition, by its number, once it is committed."""
+
+
 class Work(Protocol):
     """A walk whose partitions may be done side by side."""
 
@@ -41,6 +45,9 @@ class Work(Protocol):
 
     def spec(self) -> Document:
         """What another process makes the same work from; can be encoded as BSON."""
+
+    def beside(self, runner: Runner, report: Report) -> Work:
+        """The same work for another thread of this process."""
 
     def enrol(self, sessions: Sequence[Document]) -> None:
         """The others will write in these sessions. Called once, before any of them does. Raises LeaseLost."""

@@ -113,7 +113,7 @@ def _copier(value: Any) -> Callable[[Any], Any]:
 class Table(Mapping[Any, Document]):
     """What a transform receives for a `Lookup`: a read-only mapping from key to document."""
 
-    __slots__ = ("_cache", "_misses", "_whole", "lookup", "uncommitted", "wanted")
+    __slots__ = ("_cache", "_misses", "lookup", "uncommitted", "wanted", "whole")
 
     def __init__(self, lookup: Lookup, misses: list[Any]) -> None:
         self.lookup = lookup
@@ -121,14 +121,15 @@ class Table(Mapping[Any, Document]):
         self.wanted: dict[Any, Any] = {}
         self.uncommitted: list[Any] = []
         self._cache: dict[Any, _Entry | None] = {}
-        self._whole = False
+        self.whole = False
+        """Whether every document is known."""
 
     def _entry(self, key: Any) -> _Entry | None:
         try:
             cached = cache_key(key)
             if cached not in self._cache:
                 raw.encode({"": key})
-                if not self._whole:
+                if not self.whole:
                     self.wanted[cached] = key
                     self._misses.append(key)
         except (BSONError, ValueError, TypeError, OverflowError) as error:
@@ -187,7 +188,7 @@ class Table(Mapping[Any, Document]):
         for document in documents:
             if not isinstance(document[name], Regex):  # no document is found by a pattern
                 self._cache.setdefault(cache_key(document[name]), _Entry(document))
-        self._whole = True
+        self.whole = True
         self.wanted.clear()
 
     def rollback(self) -> None:
@@ -200,7 +201,7 @@ class Table(Mapping[Any, Document]):
     def commit(self) -> None:
         """The batch is committed; keep the cache within its bound."""
         self.uncommitted.clear()
-        if len(self._cache) > CACHE_LIMIT and not self._whole:
+        if len(self._cache) > CACHE_LIMIT and not self.whole:
             self._cache.clear()
 
 
@@ -217,6 +218,13 @@ class Tables:
 
     def __getitem__(self, lookup: Lookup) -> Table:
         return self._tables[lookup]
+
+    def beside(self) -> Tables:
+        """Tables for another thread: those that are known as a whole are the same."""
+        other = Tables(self._pass, list(self._tables), freeze=self._freeze)
+        other._tables |= {lookup: table for lookup, table in self._tables.items() if table.whole}
+        other._thawed = self._thawed
+        return other
 
     def rollback(self) -> None:
         """The batch was not committed."""

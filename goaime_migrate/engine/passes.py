@@ -78,6 +78,10 @@ class Walk:
         self.meter = Meter(self.runner, self.record)
         self.examined = 0
 
+    def beside(self, runner: Runner) -> Walk:
+        """The same walk for another thread, which paces its own batches."""
+        return replace(self, runner=runner, chain=self.chain.beside())
+
     def partition(self, partition: Partition) -> Partition:
         """Walk to the end of a partition that only this process walks in. Raises as `through` does."""
         return self.through(self.adopted(partition))
@@ -113,7 +117,6 @@ class Walk:
 
     def _batch(self, partition: Partition) -> Partition:
         """One batch: the partition afterwards, whether it was this call or a lost reply that moved it."""
-        started = time.monotonic()
         attempt = _Batch(self, partition, self.pacing.size)
         try:
             committed = self.runner.transact(attempt.work)
@@ -135,7 +138,7 @@ class Walk:
         self.examined = attempt.examined
         if attempt.misfits * _SELDOM > attempt.examined:
             self.fields = None
-        self.pacing.took(time.monotonic() - started, attempt.examined)
+        self.pacing.took(time.monotonic() - attempt.started, attempt.examined)
         return attempt.next
 
     def committed(self) -> None:
@@ -164,6 +167,8 @@ class _Batch:
         self._partition = partition
         self._size = size
         self.next = partition
+        self.started = 0.0
+        """When it was last tried, by the monotonic clock."""
         self.examined = 0
         self.last: bytes | None = None
         self.misfits = 0
@@ -172,6 +177,7 @@ class _Batch:
     def work(self, reader: Reader) -> Changes:
         """Read, transform, and say what to change."""
         walk, before = self._walk, self._partition
+        self.started = time.monotonic()
         walk.chain.tables.rollback()
         earlier = self._interrupted(reader)
         documents, upto = self._read(reader, earlier)

@@ -7,7 +7,7 @@ shared by several processes: the segments of two partitions have no document in 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from goaime_migrate.backends.base import JOURNAL, PROGRESS, Move, Put, Reader
@@ -15,7 +15,7 @@ from goaime_migrate.engine import collector, journal
 from goaime_migrate.engine.aftermath import Aftermath
 from goaime_migrate.engine.born import Births, Reversal, Way
 from goaime_migrate.engine.collector import Collector
-from goaime_migrate.engine.crew import Alone, Crew, Share
+from goaime_migrate.engine.crew import Alone, Crew, Report, Share
 from goaime_migrate.engine.journal import Kind, Segment
 from goaime_migrate.engine.judge import Judge, Outcome
 from goaime_migrate.engine.runner import Runner
@@ -150,7 +150,7 @@ class Restore:
 class Rewind:
     """The partitions of a scan, taken back; as work that several processes share."""
 
-    def __init__(self, restore: Restore, told: Callable[[int, Document], None] | None = None) -> None:
+    def __init__(self, restore: Restore, told: Report | None = None) -> None:
         self._restore = restore
         self._told = told or self.heard
         self._outcomes: defaultdict[int, Outcome] = defaultdict(Outcome)
@@ -187,6 +187,11 @@ class Rewind:
             self._seqs[number] = place.seq
         runner.record(*puts)
         return list(self._seqs)
+
+    def beside(self, runner: Runner, report: Report) -> Rewind:
+        restore = self._restore
+        other = Restore(runner, restore.record, restore.target, restore.judge, restore.versions)
+        return Rewind(other, report)
 
     def enrol(self, sessions: Sequence[Document]) -> None:
         self._restore.enrol(sessions)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import (
@@ -54,6 +55,8 @@ class Runner:
     """The signal that asked the run to stop, if one did."""
     command: str = "up"
     """The command that goes on with what this run leaves unfinished."""
+    turn: threading.Lock = field(default_factory=threading.Lock)
+    """Held by the thread of this process that reads and transforms, while others write what they have transformed."""
 
     def __post_init__(self) -> None:
         self._throttle = self._paced(self.options)
@@ -97,12 +100,21 @@ class Runner:
         except GuardFailed as error:
             raise self.lease.lost("another run has taken it over") from error
 
+    def beside(self, backend: Backend, lease: Lease, listener: Listener, lanes: int) -> Runner:
+        """The same run in another thread of this process, one of so many that share the work."""
+        options = self.options.shared(lanes)
+        return Runner(backend, lease, listener, options, lambda: None, self.command, self.turn)
+
     def transact(self, work: Callable[[Reader], Changes]) -> Committed:
-        """One unit of work of a walk; its own `Move` guards it. The lease is looked at whenever it is tried again."""
+        """One unit of work of a walk; its own `Move` guards it. The lease is looked at whenever it is tried again.
+
+        Its transaction begins with its first read: nothing is open on the server while it waits for its turn.
+        """
 
         def checked(reader: Reader) -> Changes:
-            self.lease.check()
-            return work(reader)
+            with self.turn:
+                self.lease.check()
+                return work(reader)
 
         return self.backend.transact(checked)
 

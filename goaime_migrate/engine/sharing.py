@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from goaime_migrate.backends.base import PROGRESS, Put
 from goaime_migrate.engine import partitions
-from goaime_migrate.engine.crew import Share
+from goaime_migrate.engine.crew import Report, Share
 from goaime_migrate.engine.journal import Kind
-from goaime_migrate.engine.partitions import partition_id
-from goaime_migrate.engine.passes import Walk
+from goaime_migrate.engine.partitions import number_of, partition_id
+from goaime_migrate.engine.passes import Meter, Walk
 from goaime_migrate.engine.runner import Runner
 from goaime_migrate.ledger import PassRecord, put_pass
 from goaime_migrate.results import Document
@@ -33,6 +33,17 @@ def enrol(runner: Runner, record: PassRecord, sessions: Sequence[Document]) -> N
     runner.record(*puts)
 
 
+class Reporter(Meter):
+    """The meter of one who knows only how far its own partitions have come."""
+
+    def __init__(self, runner: Runner, record: PassRecord, report: Report) -> None:
+        super().__init__(runner, record)
+        self._report = report
+
+    def moved(self, partition: str, examined: int) -> None:
+        self._report(number_of(partition), {"examined": examined})
+
+
 @dataclass
 class Scan:
     """Partitions of a pass, walked forward. `enrolled` is called when it is known who will write."""
@@ -47,6 +58,11 @@ class Scan:
     def spec(self) -> Document:
         record = replace(self.walk.record, canary=None)
         return {"kind": "scan", "pass": put_pass(record).document, "revisits": self.walk.revisits}
+
+    def beside(self, runner: Runner, report: Report) -> Scan:
+        walk = self.walk.beside(runner)
+        walk.meter = Reporter(runner, walk.record, report)
+        return Scan(walk)
 
     def enrol(self, sessions: Sequence[Document]) -> None:
         enrol(self.runner, self.walk.record, sessions)

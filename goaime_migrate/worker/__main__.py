@@ -12,12 +12,15 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Sequence
 from typing import IO, NoReturn
 
+from goaime_migrate.backends.base import Backend
 from goaime_migrate.config import Settings
-from goaime_migrate.engine.crew import Share, Work
+from goaime_migrate.engine.crew import Share
 from goaime_migrate.results import Document
 from goaime_migrate.worker.dismissed import Dismissed
+from goaime_migrate.worker.lane import Lane
 from goaime_migrate.worker.site import Site
 from goaime_migrate.worker.wire import Wire, packed
 
@@ -26,13 +29,15 @@ _GRACE_S = 5.0
 
 
 class Worker:
-    """Does what it is told, one message after the other; a thread listens all the while."""
+    """Hears what it is told, one message after the other, and lets its lanes do it."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._messages: queue.SimpleQueue[Document | None] = queue.SimpleQueue()
         self._dismissed = threading.Event()
-        self._work: Work | None = None
+        self._shares: queue.SimpleQueue[Share | None] = queue.SimpleQueue()
+        self._backends: Sequence[Backend] = ()
+        self._lanes: list[Lane] = []
 
     def run(self) -> None:
         """Work until dismissed."""
@@ -43,16 +48,30 @@ class Worker:
         settings = Settings.model_validate(begin["settings"])
         site = Site(settings, self._check, lambda text: self._wire.tell(**{"is": "notice", "text": text}))
         try:
-            try:
-                site.load(begin["files"])
-                self._wire.tell(**{"is": "ready", "session": site.backend.session_id()})
-            except Exception as error:  # noqa: BLE001 (whatever it is, the run must know)
-                self._wire.tell(**{"is": "failed", "number": None, "error": packed(error)})
-                return
+            site.load(begin["files"])
+            self._begin([site.backend, *(site.backend.beside() for _ in range(begin["lanes"] - 1))])
             while (message := self._messages.get()) is not None:
                 self._obey(site, message)
+        except BrokenPipeError:
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever it is, the run must know)
+            self._wire.tell(**{"is": "failed", "number": None, "error": packed(error)})
         finally:
+            self._end()
             site.close()
+
+    def _begin(self, backends: Sequence[Backend]) -> None:
+        self._backends = backends
+        self._lanes = [Lane(self._shares, lambda message: self._wire.tell(**message)) for _ in backends]
+        for lane in self._lanes:
+            lane.start()
+        self._wire.tell(**{"is": "ready", "sessions": [backend.session_id() for backend in backends]})
+
+    def _end(self) -> None:
+        for _ in self._lanes:
+            self._shares.put(None)
+        for lane in self._lanes:
+            lane.join()
 
     def _listen(self) -> None:
         for message in self._wire.heard():
@@ -70,21 +89,15 @@ class Worker:
             raise Dismissed
 
     def _obey(self, site: Site, message: Document) -> None:
-        number = message.get("number")
-        try:
-            if message["do"] == "open":
-                self._work = None
-                self._work = site.work(message["spec"], self._report)
-                return
-            self._check()
-            if self._work is None:
-                raise Dismissed
-            self._work.do(Share(message["number"], message["in_turn"]))
-            self._wire.tell(**{"is": "done", "number": number})
-        except Dismissed:
-            self._wire.tell(**{"is": "left", "number": number})
-        except Exception as error:  # noqa: BLE001 (whatever it is, the run must know)
-            self._wire.tell(**{"is": "failed", "number": number, "error": packed(error)})
+        if message["do"] == "share":
+            self._shares.put(Share(message["number"], message["in_turn"]))
+            return
+        work = site.work(message["spec"], self._report)
+        first, *others = self._lanes
+        first.work = work
+        for lane, backend in zip(others, self._backends[1:], strict=True):
+            runner = work.runner.beside(backend, work.runner.lease, work.runner.listener, lanes=1)
+            lane.work = work.beside(runner, self._report)
 
     def _report(self, number: int, report: Document) -> None:
         self._wire.tell(**{"is": "batch", "number": number, "report": report})

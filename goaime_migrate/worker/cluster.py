@@ -15,7 +15,7 @@ from typing import Any
 
 from goaime_migrate.backends import raw
 from goaime_migrate.config import Settings
-from goaime_migrate.engine.crew import Share, SourceFile
+from goaime_migrate.engine.crew import Share, SourceFile, Work
 from goaime_migrate.errors import InvalidConfiguration, MigrateError
 from goaime_migrate.results import Document
 from goaime_migrate.worker import remote
@@ -43,7 +43,7 @@ class Cluster:
             self._all = len(self._free)
         return min(self._settings.workers or self._all + 1, self._all + 1, partitions)
 
-    def new(self, files: Sequence[SourceFile]) -> Remote:
+    def new(self, files: Sequence[SourceFile], lanes: int) -> Remote:
         return Remote(self._client, self._free.pop(0), self._settings, files)
 
     def close(self) -> None:
@@ -96,10 +96,11 @@ class Remote:
         self._thread = threading.Thread(target=self._serve, name=f"worker {address}", daemon=True)
         self._tell: Callable[[Any, Document], None] = lambda *_: None
         self._gone: Callable[[Any], None] = lambda *_: None
-        self.session: Document | None = None
+        self.sessions: Sequence[Document] = ()
         self.ready = False
         self.ended = False
-        self.share: Share | None = None
+        self.lanes = 1
+        self.shares: list[Share] = []
         self.end = "has left the cluster"
         self.said = ""
 
@@ -107,9 +108,16 @@ class Remote:
     def name(self) -> str:
         return f"dask worker {self._address}"
 
+    @property
+    def load(self) -> int:
+        return len(self.shares)
+
     def listen(self, heard: Callable[[Any, Document], None], gone: Callable[[Any], None]) -> None:
         self._tell, self._gone = heard, gone
         self._thread.start()
+
+    def open(self, work: Work, spec: Document) -> None:
+        self.tell(do="open", spec=spec)
 
     def tell(self, **message: Any) -> None:
         if message["do"] == "stop":

@@ -1,8 +1,8 @@
 """This process and others as the crew of a run.
 
-The main thread does shares itself, from the first moment; the others join in as soon as all of them are ready. A
-thread for each other process hears what it reports and gives it its next share at once; what there is to tell is told
-by the main thread, between two of its own batches. Only this process holds the lease.
+The main thread does shares itself, from the first moment; the others, a second thread of this process among them, join
+in as soon as all of them are ready. Whoever hears what one of them reports gives it its next share at once; what there
+is to tell is told by the main thread, between two of its own batches. Only this process holds the lease.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from goaime_migrate.engine.runner import Runner
 from goaime_migrate.errors import DuplicateKey, LeaseLost, MigrateError, WorkerFailed
 from goaime_migrate.events import Listener, Notice
 from goaime_migrate.results import Document
+from goaime_migrate.worker.lane import LANES, Companion
 from goaime_migrate.worker.member import Member, Members
 from goaime_migrate.worker.process import Process
 from goaime_migrate.worker.site import spec
@@ -49,8 +50,8 @@ class Processes:
     def wanted(self, partitions: int) -> int:
         return sharing(self._settings, partitions)
 
-    def new(self, files: Sequence[SourceFile]) -> Member:
-        return Process(self._settings, files)
+    def new(self, files: Sequence[SourceFile], lanes: int) -> Member:
+        return Process(self._settings, files, lanes)
 
     def close(self) -> None:
         """Nothing is left open."""
@@ -79,7 +80,10 @@ class Team:
         self._others = members
         self._listener = listener
         self._files: dict[str, SourceFile] = {}
-        self._members: list[Member] = []
+        self._elsewhere: list[Member] = []
+        self._companion: Companion | None = None
+        self._lanes = 1
+        """Shares that each process does side by side."""
         self._changed = threading.Condition(threading.RLock())
         self._told: deque[Callable[[], None]] = deque()
         self._shares = Shares(())
@@ -102,22 +106,35 @@ class Team:
 
     # getting ready ---------------------------------------------------------------------------------------------
 
+    @property
+    def _members(self) -> list[Member]:
+        return [*self._elsewhere, *([] if self._companion is None else [self._companion])]
+
     def summon(self, partitions: int, files: Sequence[SourceFile]) -> None:
         """Begin with as many others as the partitions keep busy. Does not wait for them."""
         self._files |= {file.version: file for file in files}
         self._summoned = time.monotonic()
         if partitions < 2:
             return
-        for _ in range(len(self._members) + 1, self._others.wanted(partitions)):
-            member = self._others.new(files)
-            self._members.append(member)
+        processes = self._others.wanted(partitions)
+        self._lanes = min(LANES, partitions // processes)
+        for _ in range(len(self._elsewhere) + 1, processes):
+            member = self._others.new(files, self._lanes)
+            self._elsewhere.append(member)
             member.listen(self._heard, self._gone)
+
+    def _accompanied(self, runner: Runner) -> None:
+        """See to it that this process has its second lane as well."""
+        if self._lanes > 1 and self._companion is None:
+            self._companion = Companion(runner)
+            self._companion.listen(self._heard, self._gone)
 
     # working ---------------------------------------------------------------------------------------------------
 
     def share(self, work: Work, numbers: Sequence[int]) -> None:
         """Do all these partitions, each by whoever is free. Raises the first error, when all have stopped."""
-        with work.runner.among(1 + len(self._present()), self._between):
+        self._accompanied(work.runner)
+        with work.runner.among(_lanes(self._present()), self._between):
             try:
                 with self._changed:
                     self._shares, self._orphans, self._work = Shares(numbers), [], work
@@ -137,12 +154,12 @@ class Team:
 
     def _join(self, work: Work, present: Sequence[Member]) -> None:
         """Let the others take part, those that are ready. Raises LeaseLost."""
-        work.enrol([member.session for member in present if member.session is not None])
-        message = spec(work, self._files.values(), 1 + len(present))
+        work.enrol([session for member in present for session in member.sessions])
+        message = spec(work, self._files.values(), _lanes(present))
         with self._changed:
             self._joined = True
             for member in present:
-                member.tell(do="open", spec=message)
+                member.open(work, message)
             self._feed()
 
     def _until_done(self, work: Work) -> None:
@@ -181,14 +198,16 @@ class Team:
             self._feed()
 
     def _feed(self) -> None:
-        """Give every process that is idle something to do. The lock is held."""
+        """Give whoever could do more something to do, first whose process does least. The lock is held."""
         if self._work is None or self._failure is not None or not self._joined:
             return
-        for member in self._members:
-            if member.ready and not member.ended and member.share is None:
-                member.share = self._shares.next()
-                if member.share is not None:
-                    member.tell(do="share", number=member.share.number, in_turn=member.share.in_turn)
+        while free := [m for m in self._present() if m.ready and len(m.shares) < m.lanes]:
+            share = self._shares.next()
+            if share is None:
+                return
+            member = min(free, key=lambda member: member.load)
+            member.shares.append(share)
+            member.tell(do="share", number=share.number, in_turn=share.in_turn)
 
     def _wait(self) -> None:
         with self._changed:
@@ -223,7 +242,7 @@ class Team:
         with self._changed:
             match message["is"]:
                 case "ready":
-                    member.session, member.ready = message["session"], True
+                    member.sessions, member.ready = message["sessions"], True
                 case "batch" if self._work is not None:
                     work, number, report = self._work, message["number"], message["report"]
                     self._told.append(lambda: work.heard(number, report))
@@ -232,16 +251,15 @@ class Team:
                     self._told.append(lambda: self._listener(Notice(text)))
                 case "done":
                     self._shares.done(message["number"])
-                    member.share = None
+                    _taken(member, message["number"])
                 case "left":
-                    member.share = None
+                    _taken(member, message["number"])
                 case "failed":
-                    self._failed(member, unpacked(message["error"]))
+                    self._failed(_taken(member, message["number"]), unpacked(message["error"]))
             self._feed()
             self._changed.notify_all()
 
-    def _failed(self, member: Member, error: MigrateError) -> None:
-        share, member.share = member.share, None
+    def _failed(self, share: Share | None, error: MigrateError) -> None:
         if share is None or self._shares.refused(share, error):
             self._failure = self._failure or error
 
@@ -249,18 +267,19 @@ class Team:
         """A process has ended. What it was at work on is taken over here, once its transaction is ended."""
         with self._changed:
             member.ended = True  # from here on it is given nothing more
-            share, work = member.share, self._work
+            shares, work = list(member.shares), self._work
             if not member.ready and self._failure is None:
                 self._failure = _unready(member)
             self._changed.notify_all()
-        if share is None or work is None:
+        if not shares or work is None:
             return
         with suppress(MigrateError):  # the next write waits, or says what is wrong with the server
-            work.runner.backend.end_transactions([] if member.session is None else [member.session])
-        text = f"{member.name} {member.end}; this process goes on with its partition"
+            work.runner.backend.end_transactions(member.sessions)
+        text = f"{member.name} {member.end}; this process goes on with its work"
         with self._changed:
             self._told.append(lambda: self._listener(Notice(text)))
-            self._told.append(lambda: self._take_over(work, share.number))
+            for share in shares:
+                self._told.append(lambda number=share.number: self._take_over(work, number))  # type: ignore[misc]
             self._changed.notify_all()
 
     # stopping --------------------------------------------------------------------------------------------------
@@ -273,7 +292,7 @@ class Team:
         try:
             for member in self._members:
                 member.tell(do="stop")
-            while patient and any(m.share is not None and not m.ended for m in self._members):
+            while patient and any(member.shares for member in self._present()):
                 runner.lease.check()
                 self._wait()
         except BaseException:
@@ -284,11 +303,24 @@ class Team:
 
     def _kill(self, runner: Runner) -> None:
         """End the others, and what they have left open."""
-        busy = [m.session for m in self._members if m.share is not None and m.session is not None]
+        busy = [session for member in self._members if member.shares for session in member.sessions]
         for member in self._members:
             member.kill()
         with suppress(MigrateError):
             runner.backend.end_transactions(busy)
+
+
+def _lanes(present: Sequence[Member]) -> int:
+    """How many shares are done at a time by these and by the main thread."""
+    return 1 + sum(member.lanes for member in present)
+
+
+def _taken(member: Member, number: int | None) -> Share | None:
+    """The share with this number, no longer a member's own."""
+    share = next((share for share in member.shares if share.number == number), None)
+    if share is not None:
+        member.shares.remove(share)
+    return share
 
 
 def _unready(member: Member) -> WorkerFailed:

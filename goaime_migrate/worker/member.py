@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from goaime_migrate.engine.crew import Share, SourceFile
+from goaime_migrate.engine.crew import Share, SourceFile, Work
 from goaime_migrate.results import Document
 
 
 class Member(Protocol):
-    """One of the others, in a process of its own somewhere."""
+    """One of the others: a process somewhere, or another thread of this one."""
 
-    session: Document | None
-    """The session that it writes in, once it is ready."""
+    sessions: Sequence[Document]
+    """The sessions that it writes in, once it is ready."""
     ready: bool
     ended: bool
-    share: Share | None
+    lanes: int
+    """How many shares it does at a time."""
+    shares: list[Share]
     """What it is at work on."""
+
+    @property
+    def load(self) -> int:
+        """How many shares its process is at work on."""
 
     @property
     def name(self) -> str:
@@ -33,6 +39,9 @@ class Member(Protocol):
 
     def listen(self, heard: Callable[[Member, Document], None], gone: Callable[[Member], None]) -> None:
         """Call back from another thread: for every message, and once when it has ended."""
+
+    def open(self, work: Work, spec: Document) -> None:
+        """The shares to come are of this work. Returns at once."""
 
     def tell(self, **message: Any) -> None:
         """Send a message. Returns at once; one that has ended does not hear it, and is known by its end."""
@@ -53,8 +62,8 @@ class Members(Protocol):
     def wanted(self, partitions: int) -> int:
         """How many workers so many partitions keep busy, this process included. Raises MigrateError."""
 
-    def new(self, files: Sequence[SourceFile]) -> Member:
-        """One more. Raises MigrateError."""
+    def new(self, files: Sequence[SourceFile], lanes: int) -> Member:
+        """One more, which does up to so many shares at a time. Raises MigrateError."""
 
     def close(self) -> None:
         """There will be no more."""

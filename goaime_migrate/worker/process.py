@@ -7,12 +7,12 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import IO, Any
 
 from goaime_migrate.config import Settings
-from goaime_migrate.engine.crew import Share, SourceFile
+from goaime_migrate.engine.crew import Share, SourceFile, Work
 from goaime_migrate.errors import WorkerFailed
 from goaime_migrate.redaction import redact
 from goaime_migrate.results import Document
@@ -28,7 +28,7 @@ _LEAVING_S = 5.0
 class Process:
     """A process of its own session, so that Ctrl-C reaches only the run, which tells it what to do."""
 
-    def __init__(self, settings: Settings, files: Iterable[SourceFile]) -> None:
+    def __init__(self, settings: Settings, files: Iterable[SourceFile], lanes: int = 1) -> None:
         try:
             self._popen = subprocess.Popen(
                 [sys.executable, "-P", "-m", "goaime_migrate.worker"],
@@ -47,23 +47,30 @@ class Process:
         assert self._popen.stderr is not None
         self._wire = Wire(self._popen.stdout, self._popen.stdin)
         self._said: deque[str] = deque(maxlen=_KEPT)
-        self.session: Document | None = None
+        self.sessions: Sequence[Document] = ()
         self.ready = False
         self.ended = False
-        self.share: Share | None = None
-        """What it is at work on."""
+        self.lanes = lanes
+        self.shares: list[Share] = []
         self._threads = [
             threading.Thread(target=self._pass_on, args=(self._popen.stderr,), daemon=True),
         ]
         self._threads[0].start()
         self.tell(
-            do="begin", settings=settings.model_dump(mode="json"), files=[file_record(file) for file in files]
+            do="begin",
+            settings=settings.model_dump(mode="json"),
+            files=[file_record(file) for file in files],
+            lanes=lanes,
         )
 
     @property
     def pid(self) -> int:
         """Its process id."""
         return self._popen.pid
+
+    @property
+    def load(self) -> int:
+        return len(self.shares)
 
     def listen(self, heard: Callable[[Any, Document], None], gone: Callable[[Any], None]) -> None:
         """Call back from a thread: for every message, and once when it has ended."""
@@ -83,6 +90,9 @@ class Process:
         thread = threading.Thread(target=loop, name=f"worker {self.pid}", daemon=True)
         self._threads.append(thread)
         thread.start()
+
+    def open(self, work: Work, spec: Document) -> None:
+        self.tell(do="open", spec=spec)
 
     def tell(self, **message: Any) -> None:
         """Send a message; one that has ended does not hear it, and is known by its end."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 
 from goaime_migrate.backends import raw
 from goaime_migrate.config import Settings
-from goaime_migrate.engine.crew import Share, Work
+from goaime_migrate.engine.crew import Report, Share, Work
 from goaime_migrate.results import Document
 from goaime_migrate.worker.dismissed import Dismissed
+from goaime_migrate.worker.lane import done
 from goaime_migrate.worker.site import Site
 from goaime_migrate.worker.wire import packed
 
@@ -32,7 +32,7 @@ class _Place:
         self.lock = threading.Lock()
         self.spec: Document | None = None
         self.work: Work | None = None
-        self.report: Callable[[int, Document], None] = lambda *_: None
+        self.report: Report = lambda *_: None
         self.looked = 0.0
 
     def check(self) -> None:
@@ -60,15 +60,15 @@ _places: dict[str, _Place] = {}
 
 
 def hello(token: str, settings: Settings, files: list[Document]) -> bytes:
-    """Get ready for a run: load its files, open the database. Returns ``{is: "ready", session}`` or a failure."""
+    """Get ready for a run: load its files, open the database. Returns ``{is: "ready", sessions}`` or a failure."""
     place = _Place(settings)
     try:
         place.site.load(files)
-        session = place.site.backend.session_id()
+        sessions = [place.site.backend.session_id()]
     except Exception as error:  # noqa: BLE001 (whatever it is, the run must know)
         return raw.encode({"is": "failed", "number": None, "error": packed(error)})
     _places[token] = place
-    return raw.encode({"is": "ready", "session": session})
+    return raw.encode({"is": "ready", "sessions": sessions})
 
 
 def share(token: str, spec: bytes, number: int, in_turn: bool) -> bytes:
@@ -82,18 +82,15 @@ def share(token: str, spec: bytes, number: int, in_turn: bool) -> bytes:
     place = _places.get(token)
     if place is None:  # this process is not the one that said hello
         return raw.encode({"reports": [], "last": {"is": "gone"}})
-    try:
+
+    def do() -> None:
         with place.lock:
             place.report = report
             work = place.opened(raw.decode(spec))
             place.check()
             work.do(Share(number, in_turn))
-        last: Document = {"is": "done", "number": number}
-    except Dismissed:
-        last = {"is": "left", "number": number}
-    except Exception as error:  # noqa: BLE001 (whatever it is, the run must know)
-        last = {"is": "failed", "number": number, "error": packed(error)}
-    return raw.encode({"reports": reports, "last": last})
+
+    return raw.encode({"last": done(number, do), "reports": reports})
 
 
 def stop(token: str) -> None:

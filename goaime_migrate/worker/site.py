@@ -13,12 +13,10 @@ from pathlib import Path
 from goaime_migrate.backends.base import Backend, LeaseRecord, Owner
 from goaime_migrate.backends.connect import connect
 from goaime_migrate.config import Settings
-from goaime_migrate.engine.crew import SourceFile, Work
-from goaime_migrate.engine.partitions import number_of
-from goaime_migrate.engine.passes import Meter
+from goaime_migrate.engine.crew import Report, SourceFile, Work
 from goaime_migrate.engine.restore import Restore, Rewind
 from goaime_migrate.engine.runner import Options, Runner
-from goaime_migrate.engine.sharing import Scan
+from goaime_migrate.engine.sharing import Reporter, Scan
 from goaime_migrate.engine.step import Step
 from goaime_migrate.engine.up import walk_of
 from goaime_migrate.errors import PinnedPassEdited
@@ -31,18 +29,17 @@ from goaime_migrate.recorder import step_of
 from goaime_migrate.results import Document, OnConflict
 from goaime_migrate.reverter import judge
 
-Report = Callable[[int, Document], None]
 
-
-def spec(work: Work, files: Iterable[SourceFile], workers: int) -> Document:
-    """All that one of so many workers has to know to do shares of a work."""
+def spec(work: Work, files: Iterable[SourceFile], lanes: int) -> Document:
+    """All that one of those has to know who do so many shares of a work at a time."""
     runner = work.runner
     return {
         "work": work.spec(),
         "files": [file_record(file) for file in files],
         "owner": asdict(runner.lease.record.owner),
         "fence": runner.lease.fence,
-        "options": asdict(runner.options.shared(workers)),
+        "lanes": lanes,
+        "options": asdict(runner.options.shared(lanes)),
     }
 
 
@@ -103,22 +100,11 @@ class Site:
             self._backend.close()
 
 
-class _Reporter(Meter):
-    """The meter of one who knows only how far its own partitions have come."""
-
-    def __init__(self, runner: Runner, record: PassRecord, report: Report) -> None:
-        super().__init__(runner, record)
-        self._report = report
-
-    def moved(self, partition: str, examined: int) -> None:
-        self._report(number_of(partition), {"examined": examined})
-
-
 def _scan(site: Site, runner: Runner, spec: Document, report: Report) -> Work:
     record = pass_record(spec["pass"])
     walk = walk_of(runner, record, site.steps(record))
     walk.revisits = spec["revisits"]
-    walk.meter = _Reporter(runner, record, report)
+    walk.meter = Reporter(runner, record, report)
     return Scan(walk)
 
 

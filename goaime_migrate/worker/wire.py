@@ -1,7 +1,7 @@
 """What a run and its workers say to each other: BSON documents, one behind the other, through two pipes.
 
-From the run: ``{do: "begin", settings, files}``, ``{do: "open", …}`` (a work, see `site`), ``{do: "share", number,
-in_turn}``, ``{do: "stop"}``; the end of the pipe means that the run is gone. From a worker: ``{is: "ready", session}``,
+From the run: ``{do: "begin", settings, files, lanes}``, ``{do: "open", …}`` (a work, see `site`), ``{do: "share", number,
+in_turn}``, ``{do: "stop"}``; the end of the pipe means that the run is gone. From a worker: ``{is: "ready", sessions}``,
 ``{is: "batch", number, report}``, ``{is: "done", number}``, ``{is: "left", number}`` (stopped in it), ``{is: "failed",
 number, error}`` and ``{is: "notice", text}``.
 """

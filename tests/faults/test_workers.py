@@ -148,7 +148,7 @@ def test_a_worker_is_killed_and_the_run_goes_on_without_it(
 
     run = finish(forker, this.world, *UP, "--json")
 
-    assert "was killed by signal 9; this process goes on with its partition" in run.output
+    assert "was killed by signal 9; this process goes on with its work" in run.output
     this.is_up()
     counts = this.world.status().versions[0].documents
     assert counts is not None
@@ -178,7 +178,7 @@ def test_a_worker_is_killed_on_the_way_down_and_the_counts_are_exact(
 
     run = finish(forker, this.world, "down", "1", "--yes", "--workers", "2", "--json")
 
-    assert "was killed by signal 9; this process goes on with its partition" in run.output
+    assert "was killed by signal 9; this process goes on with its work" in run.output
     assert result_of(run)["documents"]["changed"] == ACCOUNTS
     assert result_of(run)["conflicts"] == []
     expected = {i: encode({**(d := raw.decode(b)), "n": d["n"] + 1000}) for i, b in this.before.items()}

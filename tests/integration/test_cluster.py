@@ -124,7 +124,7 @@ def test_a_worker_of_the_cluster_is_killed_and_the_run_goes_on_without_it(world:
     migrated_once(world)
     assert result.documents.changed == DOCUMENTS
     notices = [event.text for event in told if isinstance(event, Notice)]
-    assert any("has left the cluster; this process goes on with its partition" in text for text in notices)
+    assert any("has left the cluster; this process goes on with its work" in text for text in notices)
     succeeded(world.down())
     assert sorted(d["n"] for d in world.documents("things")) == list(range(DOCUMENTS))
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from goaime_migrate.engine.crew import Share, SourceFile, Work
+from goaime_migrate.engine.crew import Report, Share, SourceFile, Work
 from goaime_migrate.engine.runner import Options
 from goaime_migrate.errors import DuplicateKey, MigrateError, TransformFailed, WorkerFailed
 from goaime_migrate.events import Event, Notice
@@ -32,6 +32,17 @@ class FakeRunner:
         self.backend = self
         self.between: Callable[[], None] = lambda: None
         self.lease = self
+
+    def beside(self, *_: Any) -> FakeRunner:
+        """Another runner, or another backend: it is both."""
+        return self
+
+    def session_id(self) -> Document:
+        return {"id": "companion"}
+
+    @property
+    def record(self) -> None:
+        """What the lease is recorded as: nobody looks at it."""
 
     def end_transactions(self, sessions: Sequence[Document]) -> None:
         self.ended += sessions
@@ -57,7 +68,11 @@ class FakeWork:
         self.reports: list[tuple[int, Document]] = []
         self.inherited: list[int] = []
         self.enrolled: list[Sequence[Document]] = []
+        self.companions: list[int] = []
         self._do = do
+
+    def beside(self, runner: Any, report: Report) -> Work:
+        return cast(Work, FakeCompanion(self, report))
 
     def enrol(self, sessions: Sequence[Document]) -> None:
         self.enrolled.append(sessions)
@@ -74,14 +89,29 @@ class FakeWork:
         self.inherited.append(number)
 
 
+class FakeCompanion:
+    """The same work in the second thread of this process."""
+
+    def __init__(self, work: FakeWork, report: Report) -> None:
+        self._work = work
+        self._report = report
+
+    def do(self, share: Share) -> None:
+        if error := self._work._do(share):
+            raise error
+        self._work.companions.append(share.number)
+        self._report(share.number, {"documents": 1})
+
+
 class FakeMember:
     """One that does its shares in a thread; `do` may raise SystemExit: then it is gone."""
 
     def __init__(self, name: str, do: Do) -> None:
         self.name = name
-        self.session: Document | None = None
+        self.sessions: Sequence[Document] = ()
         self.ready = self.ended = False
-        self.share: Share | None = None
+        self.lanes = 1
+        self.shares: list[Share] = []
         self.end, self.said = "was killed by signal 9", ""
         self.did: list[int] = []
         self.told: list[str] = []
@@ -89,7 +119,14 @@ class FakeMember:
 
     def listen(self, heard: Callable[[Any, Document], None], gone: Callable[[Any], None]) -> None:
         self._heard, self._gone = heard, gone
-        heard(self, {"is": "ready", "session": {"id": self.name}})
+        heard(self, {"is": "ready", "sessions": [{"id": self.name}]})
+
+    @property
+    def load(self) -> int:
+        return len(self.shares)
+
+    def open(self, work: Work, spec: Document) -> None:
+        self.told.append("open")
 
     def tell(self, **message: Any) -> None:
         self.told.append(message["do"])
@@ -129,8 +166,10 @@ class FakeMembers:
     def wanted(self, partitions: int) -> int:
         return min(partitions, len(self.members) + 1)
 
-    def new(self, files: Sequence[SourceFile]) -> FakeMember:
-        return self.members.pop(0)
+    def new(self, files: Sequence[SourceFile], lanes: int) -> FakeMember:
+        member = self.members.pop(0)
+        member.lanes = lanes
+        return member
 
     def close(self) -> None:
         pass
@@ -138,7 +177,13 @@ class FakeMembers:
 
 @pytest.fixture(autouse=True)
 def _no_spec(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "spec", lambda *_: {})
+    monkeypatch.setattr(crew, "spec", lambda *_: {"lanes": 1})
+
+
+@pytest.fixture
+def one_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every process does one share after the other."""
+    monkeypatch.setattr(crew, "LANES", 1)
 
 
 def shared(work: FakeWork, *members: FakeMember, partitions: int = 12) -> list[Event]:
@@ -154,6 +199,7 @@ def slowly(_: Share) -> None:
     time.sleep(0.002)
 
 
+@pytest.mark.usefixtures("one_lane")
 def test_everything_is_done_once_by_one_or_the_other() -> None:
     work, one, two = FakeWork(slowly), FakeMember("one", slowly), FakeMember("two", slowly)
 
@@ -166,6 +212,7 @@ def test_everything_is_done_once_by_one_or_the_other() -> None:
     assert one.told[-1] == "dismissed"
 
 
+@pytest.mark.usefixtures("one_lane")
 @pytest.mark.parametrize("attempt", range(20))
 def test_what_one_that_is_gone_was_at_is_taken_over_when_its_transaction_is_ended(attempt: int) -> None:
     def die(share: Share) -> None:
@@ -180,7 +227,7 @@ def test_what_one_that_is_gone_was_at_is_taken_over_when_its_transaction_is_ende
     if mortal.ended:
         assert work.runner.ended == [{"id": "mortal"}]
         assert len(work.inherited) == 1
-        assert told == [Notice("mortal was killed by signal 9; this process goes on with its partition")]
+        assert told == [Notice("mortal was killed by signal 9; this process goes on with its work")]
 
 
 class Sleeper(FakeMember):
@@ -190,9 +237,10 @@ class Sleeper(FakeMember):
         self._heard, self._gone = heard, gone
 
     def wake(self) -> None:
-        self._heard(self, {"is": "ready", "session": {"id": self.name}})
+        self._heard(self, {"is": "ready", "sessions": [{"id": self.name}]})
 
 
+@pytest.mark.usefixtures("one_lane")
 def test_nobody_is_waited_for_and_nobody_writes_before_all_sessions_are_known() -> None:
     one, two = Sleeper("one", slowly), Sleeper("two", slowly)
 
@@ -218,6 +266,7 @@ def test_nobody_is_waited_for_and_nobody_writes_before_all_sessions_are_known() 
     assert sorted(work.here + one.did + two.did) == list(range(40))
 
 
+@pytest.mark.usefixtures("one_lane")
 def test_those_who_get_ready_too_late_are_not_waited_for() -> None:
     work, late = FakeWork(), Sleeper("late", slowly)
 
@@ -228,6 +277,7 @@ def test_those_who_get_ready_too_late_are_not_waited_for() -> None:
     assert late.told == ["dismissed"]
 
 
+@pytest.mark.usefixtures("one_lane")
 def test_those_who_got_ready_too_late_take_part_in_the_next_work() -> None:
     first, second, late = FakeWork(), FakeWork(slowly), Sleeper("late", slowly)
 
@@ -241,6 +291,7 @@ def test_those_who_got_ready_too_late_take_part_in_the_next_work() -> None:
     assert late.did
 
 
+@pytest.mark.usefixtures("one_lane")
 def test_the_first_error_of_another_ends_the_work_here() -> None:
     started = threading.Event()
 
@@ -262,6 +313,7 @@ def test_the_first_error_of_another_ends_the_work_here() -> None:
     assert "killed" not in other.told
 
 
+@pytest.mark.usefixtures("one_lane")
 def test_an_error_here_waits_for_what_the_others_are_at() -> None:
     done = threading.Event()
 
@@ -275,6 +327,7 @@ def test_an_error_here_waits_for_what_the_others_are_at() -> None:
     assert done.is_set()
 
 
+@pytest.mark.usefixtures("one_lane")
 def test_an_interrupt_waits_for_nobody() -> None:
     forever = threading.Event()
 
@@ -295,6 +348,7 @@ def test_an_interrupt_waits_for_nobody() -> None:
     assert work.runner.ended == [{"id": "other"}]
 
 
+@pytest.mark.usefixtures("one_lane")
 @pytest.mark.parametrize("number", [0, 3, 11])
 def test_a_duplicate_out_of_turn_is_tried_again_in_its_turn(number: int) -> None:
     tried: list[bool] = []
@@ -313,6 +367,7 @@ def test_a_duplicate_out_of_turn_is_tried_again_in_its_turn(number: int) -> None
     assert tried[-1]
 
 
+@pytest.mark.usefixtures("one_lane")
 def test_one_that_takes_too_long_to_get_ready_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crew, "_STARTING_S", 0.01)
 
@@ -320,6 +375,7 @@ def test_one_that_takes_too_long_to_get_ready_ends_the_run(monkeypatch: pytest.M
         shared(FakeWork(slowly), Sleeper("late", slowly), partitions=1_000)
 
 
+@pytest.mark.usefixtures("one_lane")
 def test_one_that_never_gets_ready_ends_the_run() -> None:
     class Stillborn(FakeMember):
         def listen(self, heard: Callable[[Any, Document], None], gone: Callable[[Any], None]) -> None:
@@ -328,3 +384,126 @@ def test_one_that_never_gets_ready_ends_the_run() -> None:
 
     with pytest.raises(WorkerFailed, match="was killed by signal 9: no such module"):
         shared(FakeWork(), Stillborn("other", slowly))
+
+
+def test_a_process_alone_does_two_shares_side_by_side() -> None:
+    together = threading.Barrier(2, timeout=5)
+
+    def meet(_: Share) -> None:
+        together.wait()
+
+    work = FakeWork(meet)
+
+    shared(work)
+
+    assert sorted(work.here + work.companions) == list(range(12))
+    assert len(work.here) == len(work.companions)
+    assert sorted(number for number, _ in work.reports) == sorted(work.companions)
+    assert work.enrolled == [[{"id": "companion"}]]
+
+
+def test_another_process_does_two_shares_side_by_side() -> None:
+    together = threading.Barrier(2, timeout=5)
+
+    def meet(_: Share) -> None:
+        together.wait()
+
+    work, other = FakeWork(lambda _: time.sleep(0.05)), FakeMember("other", meet)
+
+    shared(work, other, partitions=40)
+
+    assert len(other.did) >= 2
+    assert sorted(work.here + work.companions + other.did) == list(range(40))
+
+
+def test_few_shares_go_to_many_processes() -> None:
+    started = threading.Barrier(2, timeout=5)
+
+    def meet(_: Share) -> None:
+        started.wait()
+
+    work, other = FakeWork(meet), FakeMember("other", meet)
+
+    shared(work, other, partitions=2)
+
+    assert (len(work.here), len(other.did), work.companions) == (1, 1, [])
+
+
+@pytest.mark.parametrize("attempt", range(10))
+def test_both_shares_of_a_process_that_is_gone_are_taken_over(attempt: int) -> None:
+    together = threading.Barrier(2, timeout=5)
+
+    def die(share: Share) -> None:
+        together.wait()
+        raise SystemExit
+
+    class Process(FakeMember):
+        def _work(self, share: Share) -> None:
+            together.wait()
+            with lock:
+                if not self.ended:
+                    self._gone(self)
+
+    lock = threading.Lock()
+    work, mortal = FakeWork(slowly), Process("mortal", die)
+
+    shared(work, mortal)
+
+    assert sorted(work.here + work.companions) == list(range(12))
+    assert len(work.inherited) == 2
+    assert work.runner.ended == [{"id": "mortal"}]
+
+
+def test_the_error_of_the_second_thread_ends_the_work() -> None:
+    def fail(_: Share) -> MigrateError | None:
+        return TransformFailed("raised", id=7) if threading.current_thread().name == "lane" else None
+
+    work = FakeWork(fail)
+
+    with pytest.raises(TransformFailed) as caught:
+        shared(work, partitions=100_000)
+
+    assert caught.value.id == 7
+
+
+def test_an_error_here_waits_for_what_the_second_thread_is_at() -> None:
+    begun, done = threading.Event(), threading.Event()
+
+    def fail(_: Share) -> MigrateError | None:
+        if threading.current_thread().name == "lane":
+            begun.set()
+            time.sleep(0.1)
+            done.set()
+            return None
+        begun.wait(5)
+        return TransformFailed("raised")
+
+    with pytest.raises(TransformFailed):
+        shared(FakeWork(fail))
+
+    assert done.is_set()
+
+
+def test_an_interrupt_ends_what_the_second_thread_has_open() -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    class Runner(FakeRunner):
+        def end_transactions(self, sessions: Sequence[Document]) -> None:
+            super().end_transactions(sessions)
+            ended.set()
+
+    def interrupt(_: Share) -> None:
+        if threading.current_thread().name == "lane":
+            begun.set()
+            ended.wait(5)
+        else:
+            begun.wait(5)
+            raise KeyboardInterrupt
+
+    work = FakeWork(interrupt)
+    work.runner = Runner()
+
+    with pytest.raises(KeyboardInterrupt):
+        shared(work)
+
+    assert work.runner.ended == [{"id": "companion"}]

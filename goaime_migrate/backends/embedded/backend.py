@@ -103,6 +103,9 @@ class EmbeddedBackend(DumpReader):
     def feed(self, collection: str, since: Any, token: Document | None, sessions: Sequence[Document]) -> Any:
         return None
 
+    def beside(self) -> EmbeddedBackend:
+        raise NotImplementedError("a dump directory is changed by one thread")
+
     def session_id(self) -> Document | None:
         """None: what a process that died had not saved is gone."""
         return None
