@@ -246,10 +246,10 @@ class Backend(Reader, Protocol):
     def now(self) -> datetime:
         """The server's clock, UTC."""
 
-    def beside(self) -> Backend:
+    def beside(self, notify: Callable[[str], None]) -> Backend:
         """The same database for another thread, in a session of its own; let go of together with this one.
 
-        Only where `capabilities.workers`.
+        Only where `capabilities.workers`. `notify` is told in one line when something is waited for.
         """
 
     def session_id(self) -> Document | None:

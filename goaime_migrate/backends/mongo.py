@@ -85,9 +85,9 @@ class MongoBackend(MongoReader):
             self._own = self._client.start_session(causal_consistency=False)
         return self._own
 
-    def beside(self) -> Self:
+    def beside(self, notify: Callable[[str], None]) -> Self:
         other = type(self)(self._client, self.database_name, self.server, self.capabilities)
-        other.notify = self.notify
+        other.notify = notify
         self._beside.append(other)
         return other
 

@@ -49,7 +49,7 @@ class Worker:
         site = Site(settings, self._check, lambda text: self._wire.tell(**{"is": "notice", "text": text}))
         try:
             site.load(begin["files"])
-            self._begin([site.backend, *(site.backend.beside() for _ in range(begin["lanes"] - 1))])
+            self._begin([site.backend, *(site.backend.beside(site.tell) for _ in range(begin["lanes"] - 1))])
             while (message := self._messages.get()) is not None:
                 self._obey(site, message)
         except BrokenPipeError:

@@ -86,6 +86,8 @@ class Team:
         """Shares that each process does side by side."""
         self._changed = threading.Condition(threading.RLock())
         self._told: deque[Callable[[], None]] = deque()
+        self._noticed: set[str] = set()
+        """What one of them has said of the present work; the others meet the same."""
         self._shares = Shares(())
         self._orphans: list[int] = []
         self._work: Work | None = None
@@ -139,6 +141,7 @@ class Team:
                 with self._changed:
                     self._shares, self._orphans, self._work = Shares(numbers), [], work
                     self._joined = False
+                    self._noticed.clear()
                 while not self._joined and time.monotonic() < self._summoned + WAITING_S:
                     work.runner.check()
                     self._wait()
@@ -246,9 +249,9 @@ class Team:
                 case "batch" if self._work is not None:
                     work, number, report = self._work, message["number"], message["report"]
                     self._told.append(lambda: work.heard(number, report))
-                case "notice":
-                    text = message["text"]
-                    self._told.append(lambda: self._listener(Notice(text)))
+                case "notice" if message["text"] not in self._noticed:
+                    self._noticed.add(message["text"])
+                    self._told.append(lambda: self._listener(Notice(message["text"])))
                 case "done":
                     self._shares.done(message["number"])
                     _taken(member, message["number"])

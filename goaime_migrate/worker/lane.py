@@ -72,7 +72,7 @@ class Companion:
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
-        self._backend = runner.backend.beside()
+        self._backend = runner.backend.beside(self._notice)
         self._dismissed = threading.Event()
         self._queue: queue.SimpleQueue[Share | None] = queue.SimpleQueue()
         self._lane = Lane(self._queue, self._say)
@@ -123,7 +123,10 @@ class Companion:
 
     def _listen(self, event: Event) -> None:
         if isinstance(event, Notice):
-            self._say({"is": "notice", "text": event.text})
+            self._notice(event.text)
+
+    def _notice(self, text: str) -> None:
+        self._say({"is": "notice", "text": text})
 
     def _report(self, number: int, report: Document) -> None:
         self._say({"is": "batch", "number": number, "report": report})

@@ -416,6 +416,20 @@ def test_another_process_does_two_shares_side_by_side() -> None:
     assert sorted(work.here + work.companions + other.did) == list(range(40))
 
 
+def test_what_several_meet_is_told_once() -> None:
+    class Talker(FakeMember):
+        def _work(self, share: Share) -> None:
+            self._heard(self, {"is": "notice", "text": "the server does not answer"})
+            super()._work(share)
+
+    talkers = Talker("one", slowly), Talker("two", slowly)
+
+    told = shared(FakeWork(slowly), *talkers, partitions=40)
+
+    assert all(talker.did for talker in talkers)
+    assert told == [Notice("the server does not answer")]
+
+
 def test_few_shares_go_to_many_processes() -> None:
     started = threading.Barrier(2, timeout=5)
 

@@ -103,7 +103,7 @@ class EmbeddedBackend(DumpReader):
     def feed(self, collection: str, since: Any, token: Document | None, sessions: Sequence[Document]) -> Any:
         return None
 
-    def beside(self) -> EmbeddedBackend:
+    def beside(self, notify: Callable[[str], None]) -> EmbeddedBackend:
         raise NotImplementedError("a dump directory is changed by one thread")
 
     def session_id(self) -> Document | None:
