@@ -16,8 +16,8 @@ from goaime_migrate.results import Document
 
 WORTH = 4_000
 """Documents from which on a collection is parted: fewer are walked before another process has started."""
-SIZE = 2_000
-"""Documents that a partition holds, about; it is more partitions than processes, so that all end together."""
+SIZE = 1_000
+"""Documents that a partition holds, about: two batches. There are many more than threads, so that all end together."""
 MOST = 256
 """Partitions of one pass; those of a larger collection are larger."""
 _DRAWN = 20
