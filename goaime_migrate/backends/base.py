@@ -17,6 +17,8 @@ from goaime_migrate.results import Document
 
 Filter = Mapping[str, Any]
 Sort = Sequence[tuple[str, int]]
+Elements = Sequence[tuple[bytes, bytes]]
+"""BSON elements, each behind its name."""
 
 VERSIONS = "schema_versions"
 LOCK = "schema_versions_lock"
@@ -101,13 +103,15 @@ RecordChange = Put | Move | Delete
 class Write:
     """Replace one document; `before` is what was read. Other documents than `before` are never overwritten.
 
-    With `partial`, `before` and `after` hold some fields only, and the others stay as they are.
+    With `partial`, `before` and `after` hold some fields only, and the others stay as they are; `sets` says what differs
+    between the two, where that has been found out and nothing is removed.
     """
 
     id: bytes
     before: bytes
     after: bytes
     partial: bool = False
+    sets: Elements | None = None
 
 
 @dataclass(frozen=True)

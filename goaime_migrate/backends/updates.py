@@ -112,9 +112,12 @@ def _filter(write: Write, guard: bool) -> Any:
 
 def _delta(write: Write) -> Any:
     """The fields that differ, as a pipeline: it appends new ones in this order, where `$set` alone would sort them."""
-    before, after = raw.fields(write.before), raw.fields(write.after)
-    values = [raw.literal(name, e) for name, e in after.items() if before.get(name) != e]
-    gone = [name.decode() for name in before if name not in after]
+    sets, gone = write.sets, []
+    if sets is None:
+        before, after = raw.fields(write.before), raw.fields(write.after)
+        sets = [(name, element) for name, element in after.items() if before.get(name) != element]
+        gone = [name.decode() for name in before if name not in after]
+    values = [raw.literal(*element) for element in sets]
     stages: list[Any] = [raw.raw_document(raw.join([b"\x03$set\0" + raw.join(values)]))] if values else []
     return [*stages, {"$unset": gone}] if gone else stages
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import Backend, Reader
 from goaime_migrate.engine import journal
-from goaime_migrate.engine.chain import without_collection
+from goaime_migrate.engine.garbage import without_collection
 from goaime_migrate.engine.journal import Kind
 from goaime_migrate.engine.looking import Looking
 from goaime_migrate.engine.lookups import Tables

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,8 +11,9 @@ from typing import Any
 from bson.errors import BSONError
 
 from goaime_migrate.backends import raw
-from goaime_migrate.backends.base import Filter, Reader, RecordChange, Write
+from goaime_migrate.backends.base import Elements, Filter, Reader, RecordChange, Write
 from goaime_migrate.engine.evidence import Gauge, Unproven, Witness
+from goaime_migrate.engine.garbage import without_collection
 from goaime_migrate.engine.journal import Entry, Known
 from goaime_migrate.engine.lookups import Tables
 from goaime_migrate.engine.step import Step, apply, encoded, keeps_promises, promise_broken
@@ -34,22 +34,25 @@ _ROUNDS = 200
 class Changed:
     """A document that the chain changes; `touched` says which steps did.
 
-    With `partial`, `before` and `after` hold only the fields that are carried.
+    With `sets`, the elements by name that it sets and all it does, `before` and `after` hold only the fields that are
+    carried.
     """
 
     id: bytes
     before: bytes
     after: bytes
     touched: tuple[bool, ...]
-    partial: bool = False
+    sets: Elements | None = None
 
     def entry(self) -> Entry:
         """What the journal keeps of it."""
-        return Entry.of(self.before, self.after, partial=self.partial)
+        if self.sets is None:
+            return Entry.of(self.before, self.after)
+        return Entry.setting(self.before, self.after, self.sets)
 
     def write(self) -> Write:
         """How it is written."""
-        return Write(self.id, self.before, self.after, self.partial)
+        return Write(self.id, self.before, self.after, self.sets is not None, self.sets)
 
 
 @dataclass
@@ -197,18 +200,6 @@ class Chain:
 
             warnings.showwarning = note
             yield
-
-
-@contextmanager
-def without_collection() -> Iterator[None]:
-    """No garbage collection for a batch: decoded documents are many objects and no cycles."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _spliced(original: bytes, document: Document, version: str, identity: bytes) -> bytes:

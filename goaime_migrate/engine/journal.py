@@ -21,7 +21,16 @@ from typing import Any
 from bson import Binary
 
 from goaime_migrate.backends import raw
-from goaime_migrate.backends.base import JOURNAL, Backend, Changes, Delete, Put, Reader, RecordChange
+from goaime_migrate.backends.base import (
+    JOURNAL,
+    Backend,
+    Changes,
+    Delete,
+    Elements,
+    Put,
+    Reader,
+    RecordChange,
+)
 from goaime_migrate.backends.typed import COUNT, DATA, TEXT, Kinds, bytes_or_none, checked, optional, reading
 from goaime_migrate.engine.packing import packed, unpacked
 from goaime_migrate.errors import NewerFormat
@@ -79,6 +88,11 @@ class Entry:
     def of(cls, before: bytes, after: bytes, *, partial: bool = False) -> Entry:
         """The entry for a document that goes from `before` to `after`."""
         return cls(before, digest(after), changed_fields(before, after), partial)
+
+    @classmethod
+    def setting(cls, before: bytes, after: bytes, elements: Elements) -> Entry:
+        """The partial entry for a document of which it is known what is set, and that nothing else is done."""
+        return cls(before, digest(after), {_text(name): digest(e) for name, e in elements}, partial=True)
 
 
 def changed_fields(before: bytes, after: bytes) -> dict[str, bytes | None]:

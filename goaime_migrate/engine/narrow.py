@@ -60,12 +60,15 @@ def _sees_only(model: type[BaseModel], fields: Sequence[str]) -> bool:
     return names <= set(fields) and not whole and model.model_config.get("extra", "ignore") == "ignore"
 
 
-def fits(changed: Changed, step: Step, fields: Sequence[str]) -> bool:
-    """Whether the change can be written and taken back by its fields alone. Raises UndeclaredField."""
-    before, after = list(raw.fields(changed.before)), list(raw.fields(changed.after))
-    added = {name.decode("utf-8", "replace") for name in after[len(before) :]}
+def narrowed(changed: Changed, step: Step, fields: Sequence[str]) -> Changed | None:
+    """The change as one of its fields alone, None if it cannot be written and taken back so. Raises UndeclaredField."""
+    before, after = raw.fields(changed.before), raw.fields(changed.after)
+    names = list(after)
+    if names[: len(before)] != list(before):
+        return None
+    added = {name.decode("utf-8", "replace") for name in names[len(before) :]}
     undeclared = added.difference(fields)
-    if undeclared and after[: len(before)] == before:
+    if undeclared:
         raise UndeclaredField(
             f"{step.name} writes a field that fields= does not declare",
             version=step.version,
@@ -73,4 +76,5 @@ def fits(changed: Changed, step: Step, fields: Sequence[str]) -> bool:
             field=min(undeclared),
             hint=f"add it to fields= in {step.source}, or leave fields= out",
         )
-    return after[: len(before)] == before
+    sets = tuple((name, element) for name, element in after.items() if before.get(name) != element)
+    return Changed(changed.id, changed.before, changed.after, changed.touched, sets)

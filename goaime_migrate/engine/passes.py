@@ -220,7 +220,8 @@ class _Batch:
         if walk.fields is None:
             return result
         step = walk.chain.steps[0]
-        fitting = [replace(c, partial=True) for c in result.changed if narrow.fits(c, step, walk.fields)]
+        narrowed = (narrow.narrowed(c, step, walk.fields) for c in result.changed)
+        fitting = [changed for changed in narrowed if changed is not None]
         kept = {changed.id for changed in fitting}
         others = [changed.id for changed in result.changed if changed.id not in kept]
         self.misfits = len(others)

@@ -20,6 +20,7 @@ from goaime_migrate.backends.base import (
     Reader,
     RecordChange,
 )
+from goaime_migrate.engine.garbage import without_collection
 from goaime_migrate.engine.throttle import Throttle
 from goaime_migrate.errors import Contended, Interrupted, LeaseLost
 from goaime_migrate.events import Event, Listener
@@ -116,7 +117,8 @@ class Runner:
                 self.lease.check()
                 return work(reader)
 
-        return self.backend.transact(checked)
+        with without_collection():
+            return self.backend.transact(checked)
 
     def move(self, move: Move) -> None:
         """Change a partition's record outside of a batch. Raises LeaseLost if it is fenced off or gone."""
