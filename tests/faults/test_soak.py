@@ -27,6 +27,8 @@ SEED = int(os.environ.get("GOAIME_MIGRATE_SOAK_SEED", "1"))
 UP = ("up",)
 DOWN = ("down", "base", "--yes")
 QUICK = "heartbeatFrequencyMS=500"
+PARTED = {"engine.partitions.WORTH": 100, "engine.partitions.SIZE": 60}
+"""So that several threads, of one process or of two, share a walk."""
 SHORT_LEASE = {"lock.TTL_S": 3.0, "lock.HEARTBEAT_S": 0.5, "lock.MARGIN_S": 0.5}
 ROUND_S = 600
 """A walk up and down that takes longer hangs: it ends the soak and shows where every thread stands.
@@ -46,6 +48,8 @@ class Soak:
     choose: random.Random
     commands: dict[str, list[tuple[str, str]]]
     seen: Counter[str] = field(default_factory=Counter)
+    parted: bool = False
+    """Whether the present walk is shared."""
 
     @property
     def faults(self) -> list[Callable[[tuple[str, ...]], Run]]:
@@ -54,6 +58,8 @@ class Soak:
 
     def walk(self, argv: tuple[str, ...]) -> None:
         """A few faults, then a run that nobody disturbs."""
+        self.parted = self.choose.random() < 0.5
+        self.seen["parted"] += self.parted
         for _ in range(self.choose.randint(1, 4)):
             fault = self.choose.choice(self.faults)
             self.seen[fault.__name__] += 1
@@ -73,8 +79,10 @@ class Soak:
     def started(self, argv: tuple[str, ...], *strikes: Strike, uri: str | None = None) -> Run:
         """A run with a short lease."""
         world = self.this.world
+        constants = SHORT_LEASE | PARTED if self.parted else SHORT_LEASE
+        workers = ("--workers", self.choose.choice("12"))
         return self.forker.start(
-            world, *argv, strikes=strikes, constants=SHORT_LEASE, uri=f"{uri or world.uri}&{QUICK}"
+            world, *argv, *workers, strikes=strikes, constants=constants, uri=f"{uri or world.uri}&{QUICK}"
         )
 
     def killed(self, argv: tuple[str, ...]) -> Run:
