@@ -95,8 +95,9 @@ class Companion:
         self._lane.start()
 
     def open(self, work: Work, spec: Document) -> None:
-        lease = Deputy(self._backend, self._runner.lease.record, self._check)
-        runner = self._runner.beside(self._backend, lease, self._listen, spec["lanes"])
+        self._runner = work.runner
+        lease = Deputy(self._backend, work.runner.lease.record, self._check)
+        runner = work.runner.beside(self._backend, lease, self._listen, spec["lanes"])
         self._lane.work = work.beside(runner, self._report)
 
     def tell(self, **message: Any) -> None:

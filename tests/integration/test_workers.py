@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -60,6 +61,23 @@ SECOND = """
     operations = [TransformDocuments("things", second)]
     """
 PROCESS = 'd["by"] = os.getpid()'
+TURNS = """
+    import threading
+    import time
+    from goaime_migrate import TransformDocuments
+
+    at_work = []
+
+    def change(d):
+        at_work.append(d["_id"])
+        time.sleep(0.0005)
+        if len(at_work) > 1:
+            raise RuntimeError(f"{at_work} at the same time")
+        d["by"] = threading.current_thread().name
+        at_work.clear()
+
+    operations = [TransformDocuments("things", change)]
+    """
 
 
 def mixed() -> Iterator[dict[str, Any]]:
@@ -174,6 +192,39 @@ def test_both_have_worked_and_every_partition_was_walked_once(world: World) -> N
     assert done == sorted(done)
     assert done[-1] == DOCUMENTS
     assert len(done) >= DOCUMENTS / 20
+
+
+def test_two_threads_of_a_process_take_turns(world: World) -> None:
+    world.write("0001_change.py", TURNS)
+
+    with world.migrator(workers=1) as migrator:
+        result = succeeded(migrator.up())
+
+    assert result.documents.changed == DOCUMENTS
+    assert {d["by"] for d in world.documents("things")} == {"MainThread", "lane"}
+
+
+@pytest.mark.parametrize("batches", [1, 5, 12])
+def test_an_interrupt_leaves_no_thread_behind_that_writes(world: World, batches: int) -> None:
+    before = world.raws("things")
+    seen: list[Event] = []
+
+    def interrupt(event: Event) -> None:
+        seen.append(event)
+        if sum(isinstance(each, BatchCommitted) for each in seen) == batches:
+            raise KeyboardInterrupt
+
+    with world.migrator(interrupt, workers=1) as migrator, pytest.raises(KeyboardInterrupt):
+        migrator.up()
+    stopped = world.raws("things")
+
+    assert not [thread for thread in threading.enumerate() if thread.name == "lane"]
+    done = sum(stopped[identity] != before[identity] for identity in before)
+    assert done >= 20
+    assert succeeded(world.up()).documents.changed == DOCUMENTS - done
+    assert sorted(d["n"] for d in world.documents("things")) == [n + 1000 for n in range(DOCUMENTS)]
+    succeeded(world.down())
+    assert world.raws("things") == before
 
 
 def test_the_first_begins_alone_and_what_is_born_before_the_other_is_there_is_migrated(
