@@ -47,7 +47,7 @@ from goaime_migrate.reverter import (
     reverse_groups,
     way,
 )
-from goaime_migrate.worker.crew import sharing
+from goaime_migrate.worker.process import sharing
 
 _EACH_MORE = 0.7
 """What every further process adds to the speed of the first, since they share a server too."""

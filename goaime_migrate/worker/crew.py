@@ -7,7 +7,6 @@ is to tell is told by the main thread, between two of its own batches. Only this
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
@@ -22,7 +21,7 @@ from goaime_migrate.events import Listener, Notice
 from goaime_migrate.results import Document
 from goaime_migrate.worker.lane import LANES, Companion
 from goaime_migrate.worker.member import Member, Members
-from goaime_migrate.worker.process import Process
+from goaime_migrate.worker.process import Processes
 from goaime_migrate.worker.site import spec
 from goaime_migrate.worker.wire import unpacked
 
@@ -31,36 +30,6 @@ _STARTING_S = 60.0
 """How long a worker may take to get ready."""
 WAITING_S = 0.0
 """How long this process waits for the others before it begins without them: tests need work that all take part in."""
-
-
-def cores() -> int:
-    """The processors that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
-
-
-class Processes:
-    """Other processes of this host."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-
-    def wanted(self, partitions: int) -> int:
-        return sharing(self._settings, partitions)
-
-    def new(self, files: Sequence[SourceFile], lanes: int) -> Member:
-        return Process(self._settings, files, lanes)
-
-    def close(self) -> None:
-        """Nothing is left open."""
-
-
-def sharing(settings: Settings, partitions: int) -> int:
-    """How many processes would share so many partitions, as far as that is known before a cluster is asked."""
-    unknown = 1 if (settings.executor or "").startswith(DASK) else cores()
-    return min(settings.workers or unknown, partitions)
 
 
 def crew(settings: Settings, listener: Listener) -> Team:

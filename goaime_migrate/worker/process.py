@@ -1,4 +1,4 @@
-"""One worker process, as the run that has started it sees it."""
+"""Worker processes of this host, as the run that has started them sees them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import IO, Any
 
-from goaime_migrate.config import Settings
+from goaime_migrate.config import DASK, Settings
 from goaime_migrate.engine.crew import Share, SourceFile, Work
 from goaime_migrate.errors import WorkerFailed
 from goaime_migrate.redaction import redact
 from goaime_migrate.results import Document
+from goaime_migrate.worker.member import Member
 from goaime_migrate.worker.site import file_record
 from goaime_migrate.worker.wire import Wire
 
@@ -150,3 +151,33 @@ class Process:
 def _import_path() -> str:
     """Modules are found where this process finds them, whatever has changed its `sys.path`."""
     return os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100 (not resolved)
+
+
+def cores() -> int:
+    """The processors that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+class Processes:
+    """Other processes of this host."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def wanted(self, partitions: int) -> int:
+        return sharing(self._settings, partitions)
+
+    def new(self, files: Sequence[SourceFile], lanes: int) -> Member:
+        return Process(self._settings, files, lanes)
+
+    def close(self) -> None:
+        """Nothing is left open."""
+
+
+def sharing(settings: Settings, partitions: int) -> int:
+    """How many processes would share so many partitions, as far as that is known before a cluster is asked."""
+    unknown = 1 if (settings.executor or "").startswith(DASK) else cores()
+    return min(settings.workers or unknown, partitions)

@@ -32,7 +32,7 @@ from goaime_migrate.errors import (
     WorkerFailed,
 )
 from goaime_migrate.events import BatchCommitted, Event
-from goaime_migrate.worker import crew
+from goaime_migrate.worker import crew, process
 from goaime_migrate.worker.process import Process
 from tests.servers import Mongod, ReplicaSet
 from tests.world import REPOSITORY, World, succeeded
@@ -463,7 +463,7 @@ def test_no_process_is_started_for_what_is_small_or_for_one_worker(
     def refuse(*_: Any) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(crew, "Process", refuse)
+    monkeypatch.setattr(process, "Process", refuse)
     with world.migrator(workers=1) as migrator:
         succeeded(migrator.up())
         succeeded(migrator.down())
