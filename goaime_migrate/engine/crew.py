@@ -43,6 +43,10 @@ class Work(Protocol):
     @property
     def runner(self) -> Runner: ...
 
+    @property
+    def side_by_side(self) -> bool:
+        """Whether two threads of one process are quicker at it than one."""
+
     def spec(self) -> Document:
         """What another process makes the same work from; can be encoded as BSON."""
 

@@ -219,6 +219,11 @@ class Tables:
     def __getitem__(self, lookup: Lookup) -> Table:
         return self._tables[lookup]
 
+    @property
+    def whole(self) -> bool:
+        """Whether every document that can be looked up is known."""
+        return all(table.whole for table in self._tables.values())
+
     def beside(self) -> Tables:
         """Tables for another thread: those that are known as a whole are the same."""
         other = Tables(self._pass, list(self._tables), freeze=self._freeze)
@@ -241,7 +246,7 @@ class Tables:
 
         Only for a pass that has not looked anything up yet. Returns the records that freeze them.
         """
-        self._thaw_whole(reader)
+        self.thaw_whole(reader)
         changes: list[RecordChange] = []
         for table in self._tables.values():
             documents = _all(reader, table.lookup, min(most, WHOLE))
@@ -264,7 +269,7 @@ class Tables:
     def _whole_id(self, lookup: Lookup) -> str:
         return f"{self._pass}/lookup/{_fingerprint({'table': lookup.label})}/all"
 
-    def _thaw_whole(self, reader: Reader) -> None:
+    def thaw_whole(self, reader: Reader) -> None:
         """Take the collections that the pass has frozen as a whole."""
         if self._thawed:
             return
@@ -277,7 +282,7 @@ class Tables:
 
     def load(self, reader: Reader) -> list[RecordChange]:
         """Load every key that was asked for; returns the records that freeze what was not frozen before."""
-        self._thaw_whole(reader)
+        self.thaw_whole(reader)
         changes: list[RecordChange] = []
         for table in self._tables.values():
             if table.wanted:

@@ -196,6 +196,10 @@ class Rewind:
     def enrol(self, sessions: Sequence[Document]) -> None:
         self._restore.enrol(sessions)
 
+    @property
+    def side_by_side(self) -> bool:
+        return True
+
     def spec(self) -> Document:
         restore = self._restore
         return {

@@ -55,6 +55,11 @@ class Scan:
     def runner(self) -> Runner:
         return self.walk.runner
 
+    @property
+    def side_by_side(self) -> bool:
+        """Not where both would look the same documents up, and freeze them: they would collide in these records."""
+        return self.walk.chain.tables.whole
+
     def spec(self) -> Document:
         record = replace(self.walk.record, canary=None)
         return {"kind": "scan", "pass": put_pass(record).document, "revisits": self.walk.revisits}

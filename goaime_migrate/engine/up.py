@@ -130,6 +130,8 @@ class Pass:
         total = self.record.total or 0
         if not self.record.committed and total >= _LARGE:
             self.runner.record(*walk.chain.tables.freeze_small(self.runner.backend, total))
+        elif self.record.bounds:
+            walk.chain.tables.thaw_whole(self.runner.backend)
         tail = Tail(walk)
         if self.record.bounds and not canary_only:
             sharing.enrol(self.runner, self.record, self.runner.sessions)

@@ -52,7 +52,9 @@ class Team:
         self._elsewhere: list[Member] = []
         self._companion: Companion | None = None
         self._lanes = 1
-        """Shares that each process does side by side."""
+        """Shares that each process can do side by side,"""
+        self._at_a_time = 1
+        """and how many it does of the present work."""
         self._changed = threading.Condition(threading.RLock())
         self._told: deque[Callable[[], None]] = deque()
         self._noticed: set[str] = set()
@@ -94,18 +96,26 @@ class Team:
             self._elsewhere.append(member)
             member.listen(self._heard, self._gone)
 
-    def _accompanied(self, runner: Runner) -> None:
-        """See to it that this process has its second lane as well."""
-        if self._lanes > 1 and self._companion is None:
-            self._companion = Companion(runner)
+    def _accompanied(self, work: Work) -> None:
+        """See to it that this process has its second lane as well, and say how many shares each is to do at a time.
+
+        A rate is shared out among all of them, so that what one does not use is lost: the fewer the better.
+        """
+        self._at_a_time = self._lanes if work.side_by_side and work.runner.options.max_rate is None else 1
+        if self._at_a_time > 1 and self._companion is None:
+            self._companion = Companion(work.runner)
             self._companion.listen(self._heard, self._gone)
+
+    def _all(self) -> int:
+        """How many shares are done at a time by all together, while none of the others is at work yet."""
+        return 1 + sum(min(member.lanes, self._at_a_time - member.load) for member in self._present())
 
     # working ---------------------------------------------------------------------------------------------------
 
     def share(self, work: Work, numbers: Sequence[int]) -> None:
         """Do all these partitions, each by whoever is free. Raises the first error, when all have stopped."""
-        self._accompanied(work.runner)
-        with work.runner.among(_lanes(self._present()), self._between):
+        self._accompanied(work)
+        with work.runner.among(self._all(), self._between):
             try:
                 with self._changed:
                     self._shares, self._orphans, self._work = Shares(numbers), [], work
@@ -127,7 +137,7 @@ class Team:
     def _join(self, work: Work, present: Sequence[Member]) -> None:
         """Let the others take part, those that are ready. Raises LeaseLost."""
         work.enrol([session for member in present for session in member.sessions])
-        message = spec(work, self._files.values(), _lanes(present))
+        message = spec(work, self._files.values(), self._all())
         with self._changed:
             self._joined = True
             for member in present:
@@ -173,13 +183,16 @@ class Team:
         """Give whoever could do more something to do, first whose process does least. The lock is held."""
         if self._work is None or self._failure is not None or not self._joined:
             return
-        while free := [m for m in self._present() if m.ready and len(m.shares) < m.lanes]:
+        while free := [m for m in self._present() if m.ready and self._has_room(m)]:
             share = self._shares.next()
             if share is None:
                 return
             member = min(free, key=lambda member: member.load)
             member.shares.append(share)
             member.tell(do="share", number=share.number, in_turn=share.in_turn)
+
+    def _has_room(self, member: Member) -> bool:
+        return len(member.shares) < member.lanes and member.load < self._at_a_time
 
     def _wait(self) -> None:
         with self._changed:
@@ -280,11 +293,6 @@ class Team:
             member.kill()
         with suppress(MigrateError):
             runner.backend.end_transactions(busy)
-
-
-def _lanes(present: Sequence[Member]) -> int:
-    """How many shares are done at a time by these and by the main thread."""
-    return 1 + sum(member.lanes for member in present)
 
 
 def _taken(member: Member, number: int | None) -> Share | None:

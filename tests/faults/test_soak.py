@@ -27,7 +27,7 @@ SEED = int(os.environ.get("GOAIME_MIGRATE_SOAK_SEED", "1"))
 UP = ("up",)
 DOWN = ("down", "base", "--yes")
 QUICK = "heartbeatFrequencyMS=500"
-PARTED = {"engine.partitions.WORTH": 100, "engine.partitions.SIZE": 60}
+PARTED = {"engine.partitions.WORTH": 100, "engine.partitions.SIZE": 60, "engine.up._LARGE": 100}
 """So that several threads, of one process or of two, share a walk."""
 SHORT_LEASE = {"lock.TTL_S": 3.0, "lock.HEARTBEAT_S": 0.5, "lock.MARGIN_S": 0.5}
 ROUND_S = 600

@@ -21,7 +21,8 @@ from goaime_migrate.backends.base import JOURNAL, PROGRESS
 from goaime_migrate.backends.connect import connect
 from goaime_migrate.backends.ordering import id_key
 from goaime_migrate.config import Settings
-from goaime_migrate.engine import partitions
+from goaime_migrate.engine import lookups, partitions
+from goaime_migrate.engine import up as walking
 from goaime_migrate.errors import (
     DuplicateKey,
     Interrupted,
@@ -204,8 +205,48 @@ def test_two_threads_of_a_process_take_turns(world: World) -> None:
     assert {d["by"] for d in world.documents("things")} == {"MainThread", "lane"}
 
 
+@pytest.mark.parametrize("reason", ["lookups", "rate"])
+def test_one_thread_a_process_where_two_would_collide_or_waste_the_rate(
+    world: World, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    write(world, 'd["by"] = __import__("threading").current_thread().name')
+    rate = 100_000 if reason == "rate" else None
+    if reason == "lookups":
+        monkeypatch.setattr(lookups, "WHOLE", 3)
+
+    with world.migrator(workers=1, max_rate=rate) as migrator:
+        result = succeeded(migrator.up())
+
+    assert result.documents.changed == DOCUMENTS
+    assert {d["by"] for d in world.documents("things")} == {"MainThread"}
+
+
+def test_two_threads_go_on_with_lookups_that_an_earlier_run_has_frozen(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(world, 'd["by"] = __import__("threading").current_thread().name')
+    monkeypatch.setattr(walking, "_LARGE", DOCUMENTS)
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, BatchCommitted):
+            raise KeyboardInterrupt
+
+    with world.migrator(interrupt, workers=1) as migrator, pytest.raises(KeyboardInterrupt):
+        migrator.up()
+    with world.client() as client:
+        client[world.database]["names"].delete_many({})
+    with world.migrator(workers=1) as migrator:
+        succeeded(migrator.up())
+
+    assert {d["by"] for d in world.documents("things")} == {"MainThread", "lane"}
+    assert all(d["name"].startswith("name ") for d in world.documents("things"))
+
+
 @pytest.mark.parametrize("batches", [1, 5, 12])
-def test_an_interrupt_leaves_no_thread_behind_that_writes(world: World, batches: int) -> None:
+def test_an_interrupt_leaves_no_thread_behind_that_writes(
+    world: World, monkeypatch: pytest.MonkeyPatch, batches: int
+) -> None:
+    monkeypatch.setattr(walking, "_LARGE", DOCUMENTS)
     before = world.raws("things")
     seen: list[Event] = []
 

@@ -25,9 +25,8 @@ Do = Callable[[Share], MigrateError | None]
 class FakeRunner:
     """A run whose lease is never lost."""
 
-    options = Options()
-
     def __init__(self) -> None:
+        self.options = Options()
         self.ended: list[Document] = []
         self.backend = self
         self.between: Callable[[], None] = lambda: None
@@ -69,6 +68,7 @@ class FakeWork:
         self.inherited: list[int] = []
         self.enrolled: list[Sequence[Document]] = []
         self.companions: list[int] = []
+        self.side_by_side = True
         self._do = do
 
     def beside(self, runner: Any, report: Report) -> Work:
@@ -428,6 +428,29 @@ def test_what_several_meet_is_told_once() -> None:
 
     assert all(talker.did for talker in talkers)
     assert told == [Notice("the server does not answer")]
+
+
+@pytest.mark.parametrize("reason", ["collisions", "rate"])
+def test_one_share_at_a_time_where_two_are_no_quicker(reason: str) -> None:
+    at_work = threading.Lock()
+
+    def alone(_: Share) -> None:
+        assert at_work.acquire(blocking=False)
+        time.sleep(0.002)
+        at_work.release()
+
+    work, other = FakeWork(slowly), FakeMember("other", alone)
+    if reason == "rate":
+        work.runner.options = Options(max_rate=1000)
+    else:
+        work.side_by_side = False
+
+    shared(work, other, partitions=40)
+
+    assert other.did
+    assert work.companions == []
+    assert work.enrolled == [[{"id": "other"}]]
+    assert sorted(work.here + other.did) == list(range(40))
 
 
 def test_few_shares_go_to_many_processes() -> None:
