@@ -7,7 +7,7 @@ value whose length follows from the type (https://bsonspec.org/spec.html).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bson import decode as _decode
@@ -123,6 +123,11 @@ def fields(raw: bytes) -> dict[bytes, bytes]:
         found[raw[position + 1 : at - 1]] = raw[position:stop]
         position = stop
     return found
+
+
+def differing(before: Mapping[bytes, bytes], after: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+    """The `fields` of `after` that `before` lacks or has with other bytes, each behind its name, in order."""
+    return [(name, element) for name, element in after.items() if before.get(name) != element]
 
 
 def join(parts: Iterable[bytes]) -> bytes:

@@ -115,7 +115,7 @@ def _delta(write: Write) -> Any:
     sets, gone = write.sets, []
     if sets is None:
         before, after = raw.fields(write.before), raw.fields(write.after)
-        sets = [(name, element) for name, element in after.items() if before.get(name) != element]
+        sets = raw.differing(before, after)
         gone = [name.decode() for name in before if name not in after]
     values = [raw.literal(*element) for element in sets]
     stages: list[Any] = [raw.raw_document(raw.join([b"\x03$set\0" + raw.join(values)]))] if values else []

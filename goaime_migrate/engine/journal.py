@@ -99,7 +99,7 @@ def changed_fields(before: bytes, after: bytes) -> dict[str, bytes | None]:
     """The top-level fields whose bytes differ, with the hash of what is in `after`, or None where it is absent."""
     old, new = raw.fields(before), raw.fields(after)
     changed: dict[str, bytes | None] = {
-        _text(name): digest(element) for name, element in new.items() if old.get(name) != element
+        _text(name): digest(element) for name, element in raw.differing(old, new)
     }
     if not old.keys() <= new.keys():
         changed |= {_text(name): None for name in old if name not in new}

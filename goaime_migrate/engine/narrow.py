@@ -76,5 +76,5 @@ def narrowed(changed: Changed, step: Step, fields: Sequence[str]) -> Changed | N
             field=min(undeclared),
             hint=f"add it to fields= in {step.source}, or leave fields= out",
         )
-    sets = tuple((name, element) for name, element in after.items() if before.get(name) != element)
+    sets = raw.differing(before, after)
     return Changed(changed.id, changed.before, changed.after, changed.touched, sets)
