@@ -174,7 +174,7 @@ class Executor:
             return known
         pins = [(m.version, index, m.checksum) for m, index in group]
         try:
-            record = walking.opened(self._runner.backend, steps, pins, canary)
+            record = walking.opened(self._runner, steps, pins, canary)
         except MigrationFailed as error:
             self._book.put(self._book.begun(self._book.migrations[v]) for v in versions)
             self._stopped(versions, error, None)

@@ -6,7 +6,7 @@ order and everything that decoding would lose. Ranges of `_id`s are in BSON's to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -289,8 +289,8 @@ class Backend(Reader, Protocol):
     def sample(self, collection: str, size: int, where: Filter | None = None) -> list[bytes]:
         """Up to `size` raw documents spread over the collection; all of them where there are no more."""
 
-    def sample_ids(self, collection: str, size: int) -> list[bytes]:
-        """Up to `size` raw `_id`s spread over the collection by chance, in any order; one may come twice."""
+    def ids_apart(self, collection: str, distances: Sequence[int]) -> Iterator[bytes]:
+        """The raw `_id`s so many documents apart, ascending, until the collection ends; one short query each."""
 
     def read_lease(self) -> LeaseRecord | None:
         """The lease as it is now, None if there never was one or it was released."""

@@ -161,10 +161,20 @@ class MongoBackend(MongoReader):
             batches = self._db[collection].aggregate_raw_batches([*stages, {"$sample": {"size": size}}])
             return list(raw.split_all(batches))
 
-    def sample_ids(self, collection: str, size: int) -> list[bytes]:
-        stages: list[Document] = [{"$sample": {"size": size}}, {"$project": {"_id": 1}}]
-        with translated():
-            return list(raw.split_all(self._db[collection].aggregate_raw_batches(stages)))
+    def ids_apart(self, collection: str, distances: Sequence[int]) -> Iterator[bytes]:
+        last: bytes | None = None
+        for distance in distances:
+            skip = distance if last else distance - 1  # a scan from the last one on begins with it
+            with translated():
+                cursor = self._db[collection].find_raw_batches(
+                    {}, {"_id": 1}, hint=[("_id", 1)], skip=skip, limit=1
+                )
+                if last is not None:
+                    cursor.min([("_id", raw.id_value(last))])
+                last = next(raw.split_all(cursor), None)
+            if last is None:
+                return
+            yield last
 
     # records ---------------------------------------------------------------------------------------------------
 

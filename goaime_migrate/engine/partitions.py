@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from goaime_migrate.backends.base import PROGRESS, Backend
 from goaime_migrate.backends.ordering import id_key
@@ -17,11 +18,12 @@ from goaime_migrate.results import Document
 WORTH = 4_000
 """Documents from which on a collection is parted: fewer are walked before another process has started."""
 SIZE = 1_000
-"""Documents that a partition holds, about: two batches. There are many more than threads, so that all end together."""
+"""Documents that a partition holds, about: two batches. There are many more than threads, so that none is left idle."""
 MOST = 256
-"""Partitions of one pass; those of a larger collection are larger."""
-_DRAWN = 20
-"""`_id`s that are drawn for each partition: its size is then right to within a quarter."""
+"""Partitions of one pass, if the last were not divided; those of a larger collection are larger."""
+_TAPERED = 4
+"""The last partitions are divided, half of them in two and half in four: a smaller end is reached by all together."""
+_QUARTERS = 4
 
 
 @dataclass(frozen=True)
@@ -98,22 +100,34 @@ def new_partition(
 
 
 def wanted(backend: Backend, collection: str) -> int:
-    """How many partitions a pass over the collection is to have. Reads its metadata only."""
+    """How many partitions of full size a pass over the collection is to have. Reads its metadata only."""
     if not backend.capabilities.workers:
         return 1
     documents = backend.count(collection)
     return 1 if documents < WORTH else max(2, min(MOST, documents // SIZE))
 
 
-def bounds(backend: Backend, collection: str) -> tuple[bytes, ...]:
-    """The raw `_id`s between the partitions, ascending in BSON's order of all types; none for one partition."""
+def bounds(backend: Backend, collection: str, check: Callable[[], None]) -> tuple[bytes, ...]:
+    """The raw `_id`s between the partitions, ascending in BSON's order of all types; none for one partition.
+
+    They are counted off along the index on `_id`, since a sample of the server may leave out whole regions; `check`
+    is called on the way.
+    """
     parts = wanted(backend, collection)
     if parts < 2:
         return ()
-    drawn = {id_key(identity): identity for identity in backend.sample_ids(collection, parts * _DRAWN)}
-    ordered = [drawn[key] for key in sorted(drawn)]
-    places = dict.fromkeys(len(ordered) * part // parts for part in range(1, parts))
-    return tuple(ordered[place] for place in places if place < len(ordered))
+    quarter = max(1, backend.count(collection) // (_QUARTERS * parts))
+    found: dict[Any, bytes] = {}
+    for identity in backend.ids_apart(collection, [quarter * size for size in _quarters(parts)[:-1]]):
+        found[id_key(identity)] = identity
+        check()
+    return tuple(found[key] for key in sorted(found))
+
+
+def _quarters(parts: int) -> list[int]:
+    """The sizes of partitions in quarters of the full one, which add up to so many full ones: the last taper off."""
+    halved = min(parts, _TAPERED) // 2
+    return [_QUARTERS] * (parts - 2 * halved) + [2] * (2 * halved) + [1] * (4 * halved)
 
 
 def partitions(record: PassRecord) -> list[Partition]:

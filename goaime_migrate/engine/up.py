@@ -41,13 +41,13 @@ def chain_of(pass_id: str, steps: Sequence[Step], *, freeze: bool = True) -> Cha
 
 
 def opened(
-    backend: Backend, steps: Sequence[Step], pins: Sequence[tuple[str, int, str]], canary: Filter | None
+    runner: Runner, steps: Sequence[Step], pins: Sequence[tuple[str, int, str]], canary: Filter | None
 ) -> PassRecord:
     """A new pass, pinned as the collection is now. Reads only.
 
-    Raises UndeclaredField, MissingCapability, and what `require_filters` does.
+    Raises UndeclaredField, MissingCapability, Interrupted, LeaseLost, and what `require_filters` does.
     """
-    collection, where = steps[0].collection, steps[0].where
+    backend, collection, where = runner.backend, steps[0].collection, steps[0].where
     require_capable(backend, collection)
     require_filters(backend, steps, canary)
     identity = f"{pins[0][0]}-{pins[-1][0]}-{uuid.uuid4().hex[:8]}"
@@ -67,7 +67,7 @@ def opened(
         started_at=(now := backend.now()),
         run_at=now,
         since=backend.operation_time(),
-        bounds=partitions.bounds(backend, collection),
+        bounds=partitions.bounds(backend, collection, runner.check),
     )
 
 

@@ -76,7 +76,7 @@ def world(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> World:
-    """Documents in ten partitions, and a cluster."""
+    """Documents in many partitions, and a cluster."""
     monkeypatch.setattr(partitions, "WORTH", 100)
     monkeypatch.setattr(partitions, "SIZE", 60)
     monkeypatch.setattr(crew, "WAITING_S", 60.0)

@@ -188,7 +188,7 @@ def test_both_have_worked_and_every_partition_was_walked_once(world: World) -> N
 
     assert len({d["by"] for d in world.documents("things")}) == 2
     heads = [d for d in world.documents(JOURNAL) if d.get("kind") == "2-scan"]
-    assert len({d["partition"] for d in heads}) == 10
+    assert len({d["partition"] for d in heads}) == 18
     done = [event.done for event in seen if isinstance(event, BatchCommitted)]
     assert done == sorted(done)
     assert done[-1] == DOCUMENTS
@@ -533,20 +533,48 @@ def test_the_rate_is_the_rate_of_all_together(world: World) -> None:
     assert result.duration_s > DOCUMENTS / 400 * 0.8
 
 
-def test_bounds_part_a_collection_of_all_types_into_equal_parts(world: World) -> None:
+def sizes(world: World) -> list[int]:
+    """Of the partitions of its things; their bounds ascend."""
     backend = connect(Settings(uri=world.uri, database=world.database), write=False)
     try:
-        bounds = partitions.bounds(backend, "things")
+        bounds = partitions.bounds(backend, "things", lambda: None)
+        assert sorted(map(id_key, bounds)) == list(map(id_key, bounds))
         edges = [None, *bounds, None]
         parts = [backend.documents("things", after=after, upto=upto) for after, upto in pairwise(edges)]
     finally:
         backend.close()
-
-    assert len(bounds) == 9
-    assert sorted(map(id_key, bounds)) == list(map(id_key, bounds))
-    assert sum(map(len, parts)) == DOCUMENTS
-    assert min(map(len, parts)) > 5
     assert {raw.id_of(d) for part in parts for d in part} == set(world.raws("things"))
+    return list(map(len, parts))
+
+
+TAPERED = [60] * 6 + [30] * 4 + [15] * 8
+
+
+def test_a_collection_of_all_types_is_parted_by_counting_and_the_parts_taper_off(world: World) -> None:
+    assert sizes(world) == TAPERED
+
+
+def test_a_clustered_collection_is_parted_too(world: World) -> None:
+    with world.client() as client:
+        database = client[world.database]
+        database.drop_collection("things")
+        database.create_collection("things", clusteredIndex={"key": {"_id": 1}, "unique": True})
+    world.insert("things", mixed())
+
+    assert sizes(world) == TAPERED
+    succeeded(world.up())
+
+
+def test_parting_a_large_collection_can_be_interrupted(world: World) -> None:
+    def interrupted() -> None:
+        raise Interrupted("stopped")
+
+    backend = connect(Settings(uri=world.uri, database=world.database), write=False)
+    try:
+        with pytest.raises(Interrupted):
+            partitions.bounds(backend, "things", interrupted)
+    finally:
+        backend.close()
 
 
 def test_stdout_is_one_json_value_whatever_the_migrations_print(

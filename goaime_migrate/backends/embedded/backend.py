@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +92,9 @@ class EmbeddedBackend(DumpReader):
     def end_transactions(self, sessions: Sequence[Document]) -> None:
         """Nothing: there are none."""
 
-    def sample_ids(self, collection: str, size: int) -> list[bytes]:
-        return [raw.id_of(document) for document in self.sample(collection, size)]
+    def ids_apart(self, collection: str, distances: Sequence[int]) -> Iterator[bytes]:
+        ids = [raw.id_of(document) for document in self.documents(collection, fields=())]
+        return (ids[place - 1] for place in accumulate(distances) if place <= len(ids))
 
     def replication_lag(self) -> float | None:
         return None
