@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import Backend, Reader
 from goaime_migrate.engine import journal
-from goaime_migrate.engine.garbage import without_collection
 from goaime_migrate.engine.journal import Kind
 from goaime_migrate.engine.looking import Looking
 from goaime_migrate.engine.lookups import Tables
+from goaime_migrate.engine.memory import without_collection
 from goaime_migrate.engine.pacing import Pacing
 from goaime_migrate.engine.scan import batches
 from goaime_migrate.engine.sieve import Sieve, sieve

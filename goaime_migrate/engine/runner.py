@@ -20,7 +20,7 @@ from goaime_migrate.backends.base import (
     Reader,
     RecordChange,
 )
-from goaime_migrate.engine.garbage import without_collection
+from goaime_migrate.engine.memory import without_collection
 from goaime_migrate.engine.throttle import Throttle
 from goaime_migrate.errors import Contended, Interrupted, LeaseLost
 from goaime_migrate.events import Event, Listener

@@ -18,6 +18,7 @@ from typing import IO, NoReturn
 from goaime_migrate.backends.base import Backend
 from goaime_migrate.config import Settings
 from goaime_migrate.engine.crew import Share
+from goaime_migrate.engine.memory import keep_freed
 from goaime_migrate.results import Document
 from goaime_migrate.worker.dismissed import Dismissed
 from goaime_migrate.worker.lane import Lane
@@ -116,6 +117,7 @@ def _own_pipes() -> tuple[IO[bytes], IO[bytes]]:
 def main() -> NoReturn:
     """Run, and leave at once: there is nothing to wait for."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who has started it decides when it stops
+    keep_freed()
     status = 1
     try:
         Worker(Wire(*_own_pipes())).run()

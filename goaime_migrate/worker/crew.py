@@ -15,6 +15,7 @@ from contextlib import suppress
 
 from goaime_migrate.config import DASK, Settings
 from goaime_migrate.engine.crew import Share, Shares, SourceFile, Work
+from goaime_migrate.engine.memory import keep_freed
 from goaime_migrate.engine.runner import Runner
 from goaime_migrate.errors import DuplicateKey, LeaseLost, MigrateError, WorkerFailed
 from goaime_migrate.events import Listener, Notice
@@ -89,6 +90,7 @@ class Team:
         self._summoned = time.monotonic()
         if partitions < 2:
             return
+        keep_freed()
         processes = self._others.wanted(partitions)
         self._lanes = min(LANES, partitions // processes)
         for _ in range(len(self._elsewhere) + 1, processes):
