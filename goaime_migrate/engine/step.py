@@ -6,6 +6,7 @@ import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from bson.errors import BSONError
@@ -52,7 +53,7 @@ class Step:
         lookups = {name: self.lookups[name] for name in self.reverse_lookups}
         return Step(self.version, self.collection, self.source, self.reverse, lookups, then=CORRECTED)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The transform's own name."""
         return getattr(self.transform, "__name__", repr(self.transform))

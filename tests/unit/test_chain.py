@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from bson import Decimal128, Int64, decode, encode
 from hypothesis import given
-from pydantic import BaseModel, model_validator
+from pydantic import BaseModel, ValidationError, model_validator
 
 from goaime_migrate.engine.chain import Chain
 from goaime_migrate.engine.declared import check_declared_fields
@@ -306,6 +306,30 @@ def test_a_model_rejects_a_result_by_its_field() -> None:
 def test_a_model_only_checks_and_what_it_would_coerce_is_not_written() -> None:
     whole = chain(step(lambda d: d.update(m=1), model=Counted))
     assert decode(result(whole, {"_id": 1, "n": "5"})) == {"_id": 1, "n": "5", "m": 1}
+
+
+class Picky(Counted):
+    """Accepts what its own method accepts."""
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Any:
+        if obj["n"] > 9:
+            raise ValidationError.from_exception_data("Picky", [])
+        return super().model_validate(obj, **options)
+
+
+class Deferred(BaseModel):
+    """Is made complete when it is first used."""
+
+    model_config = {"defer_build": True}
+    n: int
+
+
+@pytest.mark.parametrize("model", [Picky, Deferred])
+def test_a_model_has_its_own_way_of_saying_no(model: type[BaseModel]) -> None:
+    whole = chain(step(lambda d: d.update(m=1), model=model))
+    assert decode(result(whole, {"_id": 1, "n": 9})) == {"_id": 1, "n": 9, "m": 1}
+    assert isinstance(refusal(whole, {"_id": 7, "n": 10 if model is Picky else "many"}), PromiseFailed)
 
 
 def test_a_model_is_held_against_the_result_of_its_own_step() -> None:
