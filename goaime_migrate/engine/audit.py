@@ -15,12 +15,12 @@ from goaime_migrate.backends.base import Backend, Reader
 from goaime_migrate.engine import journal
 from goaime_migrate.engine.journal import Kind
 from goaime_migrate.engine.looking import Looking
-from goaime_migrate.engine.lookups import Tables
 from goaime_migrate.engine.memory import without_collection
 from goaime_migrate.engine.pacing import Pacing
 from goaime_migrate.engine.scan import batches
 from goaime_migrate.engine.sieve import Sieve, sieve
 from goaime_migrate.engine.step import Step, broken_promises
+from goaime_migrate.engine.tables import Tables
 from goaime_migrate.events import silent
 from goaime_migrate.results import VerifyFailure
 

@@ -14,9 +14,9 @@ from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import Elements, Filter, Reader, RecordChange, Write
 from goaime_migrate.engine.evidence import Gauge, Unproven, Witness
 from goaime_migrate.engine.journal import Entry, Known
-from goaime_migrate.engine.lookups import Tables
 from goaime_migrate.engine.memory import without_collection
 from goaime_migrate.engine.step import Step, apply, encoded, keeps_promises, promise_broken
+from goaime_migrate.engine.tables import Tables
 from goaime_migrate.engine.tally import Tally
 from goaime_migrate.errors import (
     IdChanged,

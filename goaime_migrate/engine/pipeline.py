@@ -13,8 +13,8 @@ from typing import Any
 from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import Reader
 from goaime_migrate.engine.chain import BatchResult, Chain, Changed
-from goaime_migrate.engine.lookups import Tables
 from goaime_migrate.engine.step import Step, check_size
+from goaime_migrate.engine.tables import Tables
 from goaime_migrate.engine.tally import Tally
 from goaime_migrate.errors import IdChanged
 

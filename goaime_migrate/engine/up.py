@@ -15,12 +15,13 @@ from goaime_migrate.engine.crew import Alone, Crew
 from goaime_migrate.engine.declared import check_declared_fields
 from goaime_migrate.engine.filters import require_filters
 from goaime_migrate.engine.journal import Kind
-from goaime_migrate.engine.lookups import Lookup, Tables
+from goaime_migrate.engine.lookups import Lookup
 from goaime_migrate.engine.pacing import BATCH_BYTES, FIRST
 from goaime_migrate.engine.partitions import new_partition
 from goaime_migrate.engine.passes import Walk, combined
 from goaime_migrate.engine.runner import Runner
 from goaime_migrate.engine.step import Step
+from goaime_migrate.engine.tables import Tables
 from goaime_migrate.engine.tail import Tail
 from goaime_migrate.engine.tally import Tally
 from goaime_migrate.errors import CollectionChanged, MigrationFailed, MissingCapability, UndeclaredField

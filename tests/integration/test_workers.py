@@ -21,7 +21,7 @@ from goaime_migrate.backends.base import JOURNAL, PROGRESS
 from goaime_migrate.backends.connect import connect
 from goaime_migrate.backends.ordering import id_key
 from goaime_migrate.config import Settings
-from goaime_migrate.engine import lookups, partitions
+from goaime_migrate.engine import partitions, tables
 from goaime_migrate.engine import up as walking
 from goaime_migrate.errors import (
     DuplicateKey,
@@ -212,7 +212,7 @@ def test_one_thread_a_process_where_two_would_collide_or_waste_the_rate(
     write(world, 'd["by"] = __import__("threading").current_thread().name')
     rate = 100_000 if reason == "rate" else None
     if reason == "lookups":
-        monkeypatch.setattr(lookups, "WHOLE", 3)
+        monkeypatch.setattr(tables, "WHOLE", 3)
 
     with world.migrator(workers=1, max_rate=rate) as migrator:
         result = succeeded(migrator.up())

@@ -17,8 +17,9 @@ from pydantic import BaseModel, ValidationError, model_validator
 
 from goaime_migrate.engine.chain import Chain
 from goaime_migrate.engine.declared import check_declared_fields
-from goaime_migrate.engine.lookups import Lookup, Tables
+from goaime_migrate.engine.lookups import Lookup
 from goaime_migrate.engine.step import Step
+from goaime_migrate.engine.tables import Tables
 from goaime_migrate.errors import (
     IdChanged,
     InvalidResult,

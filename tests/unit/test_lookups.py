@@ -11,7 +11,8 @@ import pytest
 from bson import Binary, Code, Decimal128, Int64, ObjectId, Regex
 
 from goaime_migrate.backends import raw
-from goaime_migrate.engine.lookups import CACHE_LIMIT, Lookup, Table, Tables, cache_key
+from goaime_migrate.engine.lookups import CACHE_LIMIT, Lookup, Table, cache_key
+from goaime_migrate.engine.tables import Tables
 from tests.unit.fakes import FakeReader
 
 AMY = {"_id": 1, "username": "amy", "tags": ["a"], "address": {"city": "x"}}
