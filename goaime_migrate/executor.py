@@ -43,6 +43,16 @@ from goaime_migrate.results import Counts, State
 Group = Sequence[tuple[Migration, int]]
 
 
+def require_canary(groups: Sequence[Group]) -> None:
+    """Refuse a plan of which some documents alone cannot be tried. Raises Refused."""
+    operations = [m.operations[i] for group in groups for m, i in group]
+    if len(groups) != 1 or not all(isinstance(o, DocumentOperation) for o in operations):
+        raise Refused(
+            "--where works on one pass over one collection; this plan has more than that",
+            hint="apply what comes before the canary; then name its last version: goaime-migrate up TARGET --where …",
+        )
+
+
 class Executor:
     """One `up`, under the lease."""
 
@@ -56,7 +66,7 @@ class Executor:
         self._book.forget_left_over()
         groups = self._groups(plan.versions)
         if canary is not None:
-            self._require_canary(groups)
+            require_canary(groups)
         self._finish_ready(plan.versions)
         for group in groups:
             self._runner.check()
@@ -99,20 +109,17 @@ class Executor:
         if changes:
             self._runner.record(*changes)
 
-    def _require_canary(self, groups: Sequence[Group]) -> None:
-        operations = [m.operations[i] for group in groups for m, i in group]
-        if len(groups) != 1 or not all(isinstance(o, DocumentOperation) for o in operations):
-            raise Refused(
-                "--where works on one pass over one collection; this plan has more than that",
-                hint="name the last version of the canary: goaime-migrate up TARGET --where …",
-            )
-
     # a pass
 
     def _pass(self, group: Group, canary: Filter | None) -> None:
         steps = [step_of(m, index) for m, index in group]
         if canary is None:
             self._summon(group, steps[0].collection)
+        elif not walking.matches(self._runner.backend, steps, canary):
+            self._runner.emit(
+                Notice(f"no document of {steps[0].collection} matches --where: nothing was done")
+            )
+            return
         record = self._opened(group, steps, canary)
         self._runner.emit(
             StageStarted(
@@ -132,6 +139,8 @@ class Executor:
             self._pass_done(record, this.tally())
         else:
             self._book.put(replace(self._book.versions[v], state=State.PARTIAL) for v in record.versions)
+            for version in record.versions:
+                self._book.log("up", "canary", version)
             self._book.progress.warnings += this.tally().warning_counts()
         seconds = self._book.seconds
         self._runner.emit(

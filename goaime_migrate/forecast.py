@@ -16,6 +16,7 @@ from goaime_migrate.engine.preview import Preview, Unfinished, preview
 from goaime_migrate.engine.step import Step
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.events import Listener
+from goaime_migrate.executor import require_canary
 from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord
 from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.operations import (
@@ -73,7 +74,10 @@ def up(
     done = {v: sum(o.done for o in book.versions[v].operations) for v in plan.versions if v in book.versions}
     pinned = _pinned(book, plan)
     forecast = _Forecast(backend, where, pinned, settings, listener)
-    for group in _groups(facts, plan, done, pinned):
+    groups = _groups(facts, plan, done, pinned)
+    if where is not None:
+        forecast.limited(groups)
+    for group in groups:
         forecast.group(group)
     warnings = [w for found in forecast.previews for w in found.warnings]
     sampled = [found.sampled for found in forecast.previews if found.sampled is not None]
@@ -128,6 +132,13 @@ class _Forecast:
         self.previews: list[Preview] = []
         self.error: MigrateError | None = None
 
+    def limited(self, groups: Sequence[Group]) -> None:
+        """A canary is refused as `up` would refuse it."""
+        try:
+            require_canary(groups)
+        except MigrateError as error:
+            self.error = error
+
     def group(self, group: Group) -> None:
         """The effects of operations that run as one pass, or of a single other operation."""
         migration, index = group[0]
@@ -140,7 +151,7 @@ class _Forecast:
             if obstacle is None:
                 self._foreseen(group, steps)
             else:
-                self._not_foreseen(group, f"its effect cannot be foreseen before {obstacle} is applied")
+                self._not_foreseen(group, obstacle)
             self._remember(group, steps)
 
     def _other(self, version: str, operation: Operation) -> None:
@@ -193,8 +204,14 @@ class _Forecast:
         shares = 1 if self._where else partitions.wanted(self._backend, collection)
         return 1 + _EACH_MORE * (sharing(self._settings, shares) - 1)
 
-    def _not_foreseen(self, group: Group, note: str) -> None:
+    def _not_foreseen(self, group: Group, obstacle: str) -> None:
+        """`obstacle`: the version that has to be applied before; it may be the very same."""
         for m, index in group:
+            note = (
+                "what its later operations do cannot be foreseen before its first ones have done their work"
+                if m.version == obstacle
+                else f"its effect cannot be foreseen before {obstacle} is applied"
+            )
             operation = m.operations[index]
             planned = OperationPlan(operation.describe(), operation.collection, None, None, None)
             self.seen[m.version, index] = (planned, (), [note])
@@ -265,7 +282,7 @@ def _step(
         samples=tuple(samples),
         irreversible=not migration.reversible,
         warnings=tuple(w for w in warnings if w.version == migration.version),
-        notes=tuple(notes),
+        notes=tuple(dict.fromkeys(notes)),
     )
 
 

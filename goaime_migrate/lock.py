@@ -26,6 +26,7 @@ HEARTBEAT_S = 10.0
 MARGIN_S = 3.0
 """A holder stops this long before its lease can have ended."""
 _POLL_S = 0.25
+TAKEN = "another run has taken it over, or `unlock --force` has ended it"
 
 
 def this_process() -> Owner:
@@ -64,7 +65,8 @@ class Lease:
     def lost(self, why: str) -> LeaseLost:
         """The error for a run whose lease has gone to somebody else."""
         return LeaseLost(
-            f"the lock was lost: {why}", hint="another run goes on from here; see: goaime-migrate status"
+            f"the lock was lost: {why}",
+            hint="see whether another run goes on: goaime-migrate status; if none does: goaime-migrate up",
         )
 
     def renew(self) -> None:
@@ -84,7 +86,7 @@ class Lease:
         if self._backend.renew_lease(self.record, TTL_S):
             self._deadline = requested + TTL_S - MARGIN_S
         else:
-            self._lost = "another run has taken it over"
+            self._lost = TAKEN
 
     def _beat(self) -> None:
         """Renew until told to stop. A failed renewal is tried again until the deadline says it is too late."""
@@ -175,6 +177,11 @@ def describe(record: LeaseRecord) -> str:
     """The holder, for people."""
     owner = record.owner
     return f"{owner.who or 'somebody'} on {owner.host or 'an unknown host'}, process {owner.pid}"
+
+
+def is_gone(record: LeaseRecord) -> bool:
+    """Whether the holder was a process of this very host and boot, and is provably no more."""
+    return _is_gone(record.owner, this_process())
 
 
 def _is_gone(owner: Owner, me: Owner) -> bool:

@@ -18,7 +18,8 @@ _WORKING = (State.RUNNING, State.REVERTING)
 def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
     """Every version with its state."""
     lease = backend.read_lease()
-    live = lease is not None and lease.live
+    lock = lock_status(lease)
+    live = lock is not None and lock.live
     run = None
     if lease is not None and live and any(record.state in _WORKING for record in book.versions.values()):
         run = _Run(backend.now(), lease.acquired_at)
@@ -31,7 +32,7 @@ def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
         head=facts.head,
         pending=tuple(v.version for v in versions if v.state is not State.APPLIED),
         problems=tuple(problem.problem() for problem in planner.problems(facts)),
-        lock=lock_status(lease) if live else None,
+        lock=lock if live else None,
         versions=versions,
     )
 
@@ -53,7 +54,7 @@ def lock_status(lease: LeaseRecord | None) -> LockStatus | None:
     """The lease as a result."""
     if lease is None:
         return None
-    owner = lease.owner
+    owner, gone = lease.owner, lease.live and _is_gone(lease)
     return LockStatus(
         owner.run,
         owner.who,
@@ -62,8 +63,15 @@ def lock_status(lease: LeaseRecord | None) -> LockStatus | None:
         lease.fence,
         lease.acquired_at,
         lease.expires_at,
-        lease.live,
+        lease.live and not gone,
+        gone,
     )
+
+
+def _is_gone(lease: LeaseRecord) -> bool:
+    from goaime_migrate.lock import is_gone  # which most commands do without
+
+    return is_gone(lease)
 
 
 def _version(version: str, facts: Facts, book: Ledger, live: bool, run: _Run | None) -> VersionStatus:

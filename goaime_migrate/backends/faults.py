@@ -77,6 +77,11 @@ def _of_operation(error: OperationFailure, text: str) -> errors.MigrateError:
             f"the server refused the credentials: {message}",
             hint="check user, password and authSource of the uri, then try again",
         )
+    if error.code == UNAUTHORIZED and "requires authentication" in message:
+        return errors.AuthenticationFailed(
+            f"the server wants to know who asks: {message}",
+            hint="put user and password into the uri, then try again",
+        )
     if error.code == UNAUTHORIZED:
         return errors.MissingPrivilege(
             f"the user may not do this: {message}",

@@ -53,15 +53,18 @@ def plan(
     only = filter_of(where)
     with run.migrator(run.settings(), progress=True) as migrator:
         result = migrator.plan(target, direction=Direction.DOWN if down else Direction.UP, where=only)
-    return planned(result)
+    return planned(result, where)
 
 
-def planned(result: PlanResult) -> Outcome:
-    """A plan as the outcome of `plan` and of `--dry-run`."""
+def planned(result: PlanResult, where: str | None = None) -> Outcome:
+    """A plan as the outcome of `plan` and of `--dry-run`, for the documents that match `where`, or for all."""
     from goaime_migrate.render import json, plan
 
     return Outcome(
-        lambda style: plan.plan(result, style), lambda: json.plan(result), result.refused, read=True
+        lambda style: plan.plan(result, style, where=where),
+        lambda: json.plan(result),
+        result.refused,
+        read=True,
     )
 
 

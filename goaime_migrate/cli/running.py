@@ -61,7 +61,7 @@ def up(
     )
     with run.migrator(settings, progress=True) as migrator:
         if dry_run:
-            return planned(migrator.plan(target, direction=Direction.UP, where=only))
+            return planned(migrator.plan(target, direction=Direction.UP, where=only), where)
         with _to_its_batch(run, migrator):
             return _ran(migrator.up(target, where=only))
 

@@ -10,6 +10,7 @@ from goaime_migrate.backends import raw
 from goaime_migrate.backends.base import PROGRESS, Backend, Filter, Reader
 from goaime_migrate.backends.ordering import id_key
 from goaime_migrate.backends.typed import bytes_or_none
+from goaime_migrate.engine import narrow
 from goaime_migrate.engine.chain import Chain, Changed
 from goaime_migrate.engine.declared import check_declared_fields
 from goaime_migrate.engine.filters import require_filters
@@ -95,6 +96,7 @@ def preview(
     where = combined(steps[0].where, canary)
     total = backend.count(collection, where)
     measure = _Measure(backend, before, steps, unfinished, since)
+    measure.carried = narrow.carried(steps, backend.capabilities, total)
     looking = Looking(listener, dict.fromkeys(step.version for step in steps), f"plan {collection}")
     pacing = Pacing()
     if total <= EXHAUSTIVE:
@@ -135,6 +137,8 @@ class _Measure:
         self._seconds = 0.0
         self._journal = 0
         self._oplog = 0
+        self.carried: Sequence[str] | None = None
+        """The fields that `up` will carry, None where it carries whole documents."""
 
     def batch(self, documents: Sequence[bytes]) -> None:
         """One batch of documents."""
@@ -150,6 +154,8 @@ class _Measure:
         self._journal += size
         self._oplog += size + sum(len(c.after) for c in result.changed)
         for changed in result.changed:
+            if self.carried is not None:
+                narrow.narrowed(changed, self._steps[0], self.carried)  # as `up` would refuse it
             self._show(changed)
 
     def _hold_to_declared_fields(self, ready: Sequence[bytes]) -> None:

@@ -24,7 +24,7 @@ from goaime_migrate.engine.memory import without_collection
 from goaime_migrate.engine.throttle import Throttle
 from goaime_migrate.errors import Contended, Interrupted, LeaseLost
 from goaime_migrate.events import Event, Listener
-from goaime_migrate.lock import Lease
+from goaime_migrate.lock import TAKEN, Lease
 from goaime_migrate.results import Document
 
 
@@ -99,7 +99,7 @@ class Runner:
         try:
             self.backend.transact(lambda _: Changes(last=(guard, *changes)))
         except GuardFailed as error:
-            raise self.lease.lost("another run has taken it over") from error
+            raise self.lease.lost(TAKEN) from error
 
     def beside(self, backend: Backend, lease: Lease, listener: Listener, lanes: int) -> Runner:
         """The same run in another thread of this process, one of so many that share the work."""
@@ -142,7 +142,7 @@ class Runner:
 
     def fenced(self) -> LeaseLost:
         """The error of a run that comes to its own partition and finds another's fence."""
-        return self.lease.lost("another run has taken it over")
+        return self.lease.lost(TAKEN)
 
 
 def _nothing() -> None:

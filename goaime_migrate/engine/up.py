@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,7 +25,13 @@ from goaime_migrate.engine.step import Step
 from goaime_migrate.engine.tables import Tables
 from goaime_migrate.engine.tail import Tail
 from goaime_migrate.engine.tally import Tally
-from goaime_migrate.errors import CollectionChanged, MigrationFailed, MissingCapability, UndeclaredField
+from goaime_migrate.errors import (
+    CollectionChanged,
+    MigrateError,
+    MigrationFailed,
+    MissingCapability,
+    UndeclaredField,
+)
 from goaime_migrate.ledger import PassRecord
 
 _LARGE = 1_000
@@ -70,6 +77,14 @@ def opened(
         since=backend.operation_time(),
         bounds=partitions.bounds(backend, collection, runner.check),
     )
+
+
+def matches(backend: Backend, steps: Sequence[Step], canary: Filter) -> bool:
+    """Whether a canary has any document to try. What is wrong with the filter itself is for `opened` to say."""
+    with suppress(MigrateError):
+        require_filters(backend, steps, canary)
+        return backend.count(steps[0].collection, combined(steps[0].where, canary), limit=1) > 0
+    return True
 
 
 def require_capable(backend: Backend, collection: str) -> None:

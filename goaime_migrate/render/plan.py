@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,11 @@ DIFF_LINES = 12
 EXAMPLES = 3
 
 
-def plan(result: PlanResult, style: Style, ending: str | None = None) -> str:
-    """The steps in their order. `ending` replaces the last line where a question follows."""
+def plan(result: PlanResult, style: Style, ending: str | None = None, where: str | None = None) -> str:
+    """The steps in their order, for the documents that match `where` (as it was typed), or for all.
+
+    `ending` replaces the last line where a question follows.
+    """
     verb = "apply" if result.direction is Direction.UP else "take back"
     lines: list[str] = []
     if result.message:
@@ -41,7 +45,7 @@ def plan(result: PlanResult, style: Style, ending: str | None = None) -> str:
         lines += _preview(result.preview)
     if result.steps:
         lines += _predicted(result.predicted)
-        lines.append(style.paint(_ending(result) if ending is None else ending, "bold"))
+        lines.append(style.paint(_ending(result, where) if ending is None else ending, "bold"))
     return "\n".join(lines).rstrip()
 
 
@@ -125,9 +129,10 @@ def _predicted(found: Predicted) -> list[str]:
     return ["predicted: " + ", ".join(parts)]
 
 
-def _ending(result: PlanResult) -> str:
+def _ending(result: PlanResult, where: str | None) -> str:
     if result.refused:
         return "nothing was written"
     target = "" if result.target is None else f" {result.target}"
-    command = f"goaime-migrate {result.direction.value}{target}"
+    only = "" if where is None else f" --where {shlex.quote(where)}"
+    command = f"goaime-migrate {result.direction.value}{target}{only}"
     return f"nothing was written; next: {command}"

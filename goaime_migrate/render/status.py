@@ -84,6 +84,8 @@ def lock(lease: LockStatus, style: Style) -> list[str]:
         if lease.live and until
         else "live"
         if lease.live
+        else "its process is gone"
+        if lease.gone
         else f"expired {until}".rstrip()
     )
     holder = f"{clean(lease.who)} on {clean(lease.host)}, process {lease.pid}"

@@ -107,7 +107,7 @@ def unlock(result: UnlockResult, style: Style) -> str:
     elif result.lock.live:
         lines.append("its holder is alive; to end it all the same: goaime-migrate unlock --force")
     else:
-        lines.append("it has expired: the next goaime-migrate up takes it over by itself")
+        lines.append("nobody holds it any more: the next goaime-migrate up takes it over by itself")
     return "\n".join(lines)
 
 

@@ -37,7 +37,10 @@ class VersionStatus:
 
 @dataclass(frozen=True)
 class LockStatus:
-    """Who holds the lease. `live` says whether it has not expired yet, by the server's clock."""
+    """Who holds the lease. `live`: it has not expired yet, by the server's clock, and its holder is not gone.
+
+    `gone`: its holder was a process of this very host that is no more; the next run takes the lease over at once.
+    """
 
     owner: str
     who: str
@@ -47,6 +50,7 @@ class LockStatus:
     acquired_at: datetime | None
     expires_at: datetime | None
     live: bool
+    gone: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from goaime_migrate.backends.base import LOCK, LOG, PROGRESS, RECORDS, TAIL
+from goaime_migrate.results import State
 from tests.faults.runs import Forker, Run, Strike, eventually
 from tests.faults.workload import Bank, bank
 from tests.servers import Mongod, ReplicaSet
@@ -192,6 +193,27 @@ def test_without_transactions_a_run_that_was_frozen_between_two_batches_writes_n
     assert run.wait() == LEASE_LOST, run.output
 
     this.is_down()
+
+
+def test_a_run_of_this_host_that_was_killed_is_not_said_to_be_alive(forker: Forker, one: World) -> None:
+    this = bank(one)
+    run = forker.start(one, *UP, "--max-rate", "100")
+    eventually(lambda: batches(one) > 0)
+    alive = one.status()
+    run.kill()
+
+    status = one.status()
+
+    assert alive.lock is not None
+    assert status.lock is None
+    assert [v.state for v in status.versions if v.state is not State.PENDING] == [State.PARTIAL, State.PARTIAL]
+    assert all(v.progress is None or v.progress.rate is None for v in status.versions)
+    with one.migrator() as migrator:
+        lock = migrator.unlock().lock
+    assert lock is not None
+    assert (lock.live, lock.gone) == (False, True)
+    forker.succeed(one, *UP)
+    this.is_up()
 
 
 def test_unlock_force_shuts_out_a_run_that_works(forker: Forker, one: World) -> None:

@@ -217,6 +217,8 @@ def test_a_canary_of_a_pipeline(numbers: World) -> None:
 def test_a_canary_that_matches_nothing_changes_nothing(numbers: World) -> None:
     assert succeeded(numbers.up(where={"n": -5})).documents.matched == 0
     assert values(numbers) == list(range(10))
+    assert numbers.states() == ["pending"]
+    succeeded(numbers.up(where=FEW))
     succeeded(numbers.up())
     assert values(numbers) == list(PAST_CANARY)
 
@@ -229,10 +231,19 @@ def test_a_second_canary_is_refused_while_the_first_is_unfinished(canary: World)
 
 
 @dump
+def test_the_log_says_that_there_was_a_canary(canary: World) -> None:
+    with canary.migrator() as migrator:
+        assert [(e.action, e.version, e.result) for e in migrator.history()] == [("up", "0001", "canary")]
+
+
+@dump
 def test_a_canary_over_more_than_one_pass_is_refused(numbers: World) -> None:
     numbers.write("0002_index.py", 'from goaime_migrate import *\noperations = [CreateIndex("c", "n")]')
     error = _refused(numbers, FEW)
     assert "--where works on one pass over one collection" in error.message
+    planned = numbers.plan(where=FEW).refused
+    assert planned is not None
+    assert planned.message == error.message
     assert numbers.states() == ["pending", "pending"]
     with numbers.migrator() as migrator:
         succeeded(migrator.up("0001", where=FEW))

@@ -204,6 +204,15 @@ def test_a_field_that_is_written_without_being_declared_stops_the_run(world: Wor
     assert (result.error.id, result.error.field) == (1250, "other")
 
 
+def test_a_plan_finds_the_document_that_would_stop_the_run(world: World) -> None:
+    world.insert("plain", [{"_id": i, "n": i} for i in range(1300)])
+    text = TRANSFORM.format(more='if d["_id"] == 1250: d["other"] = 1')
+    world.write("0001_link.py", text.replace('"c"', '"plain"'))
+    refused = world.plan().refused
+    assert refused is not None
+    assert (refused.code, refused.id, refused.field) == ("GM306", 1250, "other")
+
+
 def test_a_document_that_has_a_declared_field_twice_stops_the_run(world: World) -> None:
     world.insert("c", [raw.join([element("_id", 95), element("n", 1), element("z", 1), element("n", 2)])])
     world.write("0001_set.py", PIPELINE)
