@@ -277,6 +277,8 @@ class Executor:
 
     def _stopped(self, versions: Sequence[str], error: MigrateError, this: walking.Pass | None) -> None:
         """Record where and why a run stopped, unless it is this run no more."""
+        if isinstance(error, ServerUnreachable):
+            error.hint = "bring the server back, then: goaime-migrate up, which goes on after the last batch that is kept"
         if isinstance(error, LeaseLost | ServerUnreachable):
             return
         failed = isinstance(error, MigrationFailed)

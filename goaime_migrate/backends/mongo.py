@@ -28,6 +28,7 @@ from goaime_migrate.backends.base import (
 )
 from goaime_migrate.backends.faults import DUPLICATE_KEY, translate, translated
 from goaime_migrate.backends.lease import LeasedDatabase
+from goaime_migrate.backends.reader import id_range
 from goaime_migrate.errors import DuplicateKey, MigrateError
 from goaime_migrate.results import Document
 
@@ -119,17 +120,26 @@ class MongoBackend(LeasedDatabase):
     def ids_apart(self, collection: str, distances: Sequence[int]) -> Iterator[bytes]:
         last: bytes | None = None
         for distance in distances:
-            skip = distance if last else distance - 1  # a scan from the last one on begins with it
             with translated():
-                cursor = self._db[collection].find_raw_batches(
-                    {}, {"_id": 1}, hint=[("_id", 1)], skip=skip, limit=1
-                )
-                if last is not None:
-                    cursor.min([("_id", raw.id_value(last))])
-                last = next(raw.split_all(cursor), None)
+                last = next(raw.split_all(self._counted_off(collection, last, distance)), None)
             if last is None:
                 return
             yield last
+
+    def _counted_off(self, collection: str, last: bytes | None, distance: int) -> Any:
+        """A cursor with the one `_id` that comes so many after `last`: by the bounds of a scan, the quickest way.
+
+        The driver sends such a bound decoded and encoded again. One that does not survive that is compared instead.
+        """
+        options: dict[str, Any] = {"hint": [("_id", 1)], "limit": 1}
+        ids = self._db[collection]
+        if last is not None and raw.encode({"_id": raw.id_value(last)}) == last:
+            cursor = ids.find_raw_batches(
+                {}, {"_id": 1}, skip=distance, **options
+            )  # the first of them is `last`
+            return cursor.min([("_id", raw.id_value(last))])
+        where = id_range(last, None)
+        return ids.find_raw_batches(where, {"_id": 1}, sort=[("_id", 1)], skip=distance - 1, **options)
 
     # records ---------------------------------------------------------------------------------------------------
 

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """The numbers of two options of glibc's mallopt(3)."""
-_KEPT = 128 * 1024 * 1024
-"""Bytes that are kept at most, more than a batch needs,"""
-_PIECE = 32 * 1024 * 1024
-"""and the largest piece among them: more than glibc does not allow."""
+_KEPT = 64 * 1024 * 1024
+"""Bytes that are kept at most: as many as a batch of ordinary documents needs,"""
+_PIECE = 16 * 1024 * 1024
+"""and the largest piece among them."""
 
 
 @contextmanager

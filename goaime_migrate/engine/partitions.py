@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from goaime_migrate.backends.base import PROGRESS, Backend
-from goaime_migrate.backends.ordering import id_key
 from goaime_migrate.backends.typed import bytes_or_none
 from goaime_migrate.engine.journal import Kind
 from goaime_migrate.engine.tally import Tally
@@ -101,27 +99,29 @@ def new_partition(
 
 def wanted(backend: Backend, collection: str) -> int:
     """How many partitions of full size a pass over the collection is to have. Reads its metadata only."""
-    if not backend.capabilities.workers:
-        return 1
-    documents = backend.count(collection)
+    return _parts(backend.count(collection)) if backend.capabilities.workers else 1
+
+
+def _parts(documents: int) -> int:
     return 1 if documents < WORTH else max(2, min(MOST, documents // SIZE))
 
 
 def bounds(backend: Backend, collection: str, check: Callable[[], None]) -> tuple[bytes, ...]:
-    """The raw `_id`s between the partitions, ascending in BSON's order of all types; none for one partition.
+    """The raw `_id`s between the partitions, ascending in the server's order; none for one partition.
 
     They are counted off along the index on `_id`, since a sample of the server may leave out whole regions; `check`
     is called on the way.
     """
-    parts = wanted(backend, collection)
-    if parts < 2:
+    documents = backend.count(collection)
+    parts = _parts(documents)
+    if parts < 2 or not backend.capabilities.workers:
         return ()
-    quarter = max(1, backend.count(collection) // (_QUARTERS * parts))
-    found: dict[Any, bytes] = {}
+    quarter = max(1, documents // (_QUARTERS * parts))
+    found: list[bytes] = []
     for identity in backend.ids_apart(collection, [quarter * size for size in _quarters(parts)[:-1]]):
-        found[id_key(identity)] = identity
+        found.append(identity)
         check()
-    return tuple(found[key] for key in sorted(found))
+    return tuple(found)
 
 
 def _quarters(parts: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -111,9 +112,14 @@ class Runner:
 
         Its transaction begins with its first read: nothing is open on the server while it waits for its turn.
         """
+        again = False
 
         def checked(reader: Reader) -> Changes:
+            nonlocal again
             with self.turn:
+                if again:
+                    gc.collect()  # what was raised holds the whole batch of the last time, in circles
+                again = True
                 self.lease.check()
                 return work(reader)
 
@@ -134,8 +140,17 @@ class Runner:
         return [] if own is None else [own]
 
     def partition(self, identity: str) -> Document:
-        """A partition's record as it is now. Raises LeaseLost if it is fenced off or gone."""
-        found = self.backend.find(PROGRESS, {"_id": identity})
+        """A partition's record as it is now. Raises LeaseLost if it is fenced off or gone.
+
+        It is read as a unit of work, so that a failover is waited out as everywhere else.
+        """
+        found: list[Document] = []
+
+        def read(reader: Reader) -> Changes:
+            found[:] = reader.find(PROGRESS, {"_id": identity})
+            return Changes()
+
+        self.backend.transact(read)
         if not found or found[0]["fence"] != self.lease.fence:
             raise self.fenced()
         return found[0]

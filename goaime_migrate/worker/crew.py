@@ -17,7 +17,7 @@ from goaime_migrate.config import DASK, Settings
 from goaime_migrate.engine.crew import Share, Shares, SourceFile, Work
 from goaime_migrate.engine.memory import keep_freed
 from goaime_migrate.engine.runner import Runner
-from goaime_migrate.errors import DuplicateKey, LeaseLost, MigrateError, WorkerFailed
+from goaime_migrate.errors import DuplicateKey, LeaseLost, MigrateError, ServerUnreachable, WorkerFailed
 from goaime_migrate.events import Listener, Notice
 from goaime_migrate.results import Document
 from goaime_migrate.worker.lane import LANES, Companion
@@ -272,8 +272,8 @@ class Team:
     # stopping --------------------------------------------------------------------------------------------------
 
     def _stop(self, runner: Runner, error: BaseException) -> None:
-        """Let the others finish their batches; at once where it is urgent, or the lease is lost."""
-        patient = isinstance(error, MigrateError) and not isinstance(error, LeaseLost)
+        """Let the others finish their batches; at once where it is urgent, the lease is lost, or no server answers."""
+        patient = isinstance(error, MigrateError) and not isinstance(error, LeaseLost | ServerUnreachable)
         with self._changed:
             self._shares = Shares(())
         try:
@@ -286,15 +286,16 @@ class Team:
             self._kill(runner)
             raise
         if not patient:
-            self._kill(runner)
+            self._kill(runner, answering=not isinstance(error, ServerUnreachable))
 
-    def _kill(self, runner: Runner) -> None:
-        """End the others, and what they have left open."""
+    def _kill(self, runner: Runner, *, answering: bool = True) -> None:
+        """End the others, and what they have left open; without an answering server the next run does that."""
         busy = [session for member in self._members if member.shares for session in member.sessions]
         for member in self._members:
             member.kill()
-        with suppress(MigrateError):
-            runner.backend.end_transactions(busy)
+        if answering:
+            with suppress(MigrateError):
+                runner.backend.end_transactions(busy)
 
 
 def _taken(member: Member, number: int | None) -> Share | None:

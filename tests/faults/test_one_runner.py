@@ -206,7 +206,10 @@ def test_a_run_of_this_host_that_was_killed_is_not_said_to_be_alive(forker: Fork
 
     assert alive.lock is not None
     assert status.lock is None
-    assert [v.state for v in status.versions if v.state is not State.PENDING] == [State.PARTIAL, State.PARTIAL]
+    assert [v.state for v in status.versions if v.state is not State.PENDING] == [
+        State.PARTIAL,
+        State.PARTIAL,
+    ]
     assert all(v.progress is None or v.progress.rate is None for v in status.versions)
     with one.migrator() as migrator:
         lock = migrator.unlock().lock

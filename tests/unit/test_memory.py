@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import weakref
+from typing import Any, cast
 
 import pytest
 
+from goaime_migrate.backends.base import Changes
 from goaime_migrate.engine.memory import keep_freed
+from goaime_migrate.engine.runner import Options, Runner
 
 BATCHES = """
 import resource
@@ -40,3 +44,33 @@ def test_a_batch_is_given_the_memory_of_the_one_before() -> None:
         pytest.skip("the C library of this machine is not glibc")
 
     assert faults("keep_freed()") < faults("") / 10
+
+
+class Batch:
+    """Documents that are held in a circle, as by an exception and the frame that has caught it."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_a_batch_that_is_tried_again_does_not_keep_the_last_one() -> None:
+    batches: list[weakref.ref[Batch]] = []
+
+    def work(_: Any) -> Changes:
+        assert all(batch() is None for batch in batches)
+        batches.append(weakref.ref(Batch()))
+        return Changes()
+
+    class Backend:
+        def transact(self, work: Any) -> None:
+            for _ in range(3):
+                work(None)
+
+    class Lease:
+        def check(self) -> None:
+            pass
+
+    runner = Runner(cast(Any, Backend()), cast(Any, Lease()), lambda _: None, Options(), lambda: None)
+    runner.transact(work)
+
+    assert len(batches) == 3
