@@ -218,11 +218,14 @@ def _is_function(operation: OperationFacts) -> bool:
 def _missing(facts: Facts) -> Iterable[HistoryError]:
     for version, record in facts.versions.items():
         if version not in facts.files and version not in _broken(facts):
+            below = max((v for v in facts.versions if int(v) < int(version)), key=int, default=BASE)
+            highest = all(int(v) <= int(version) for v in facts.versions)
+            down = "goaime-migrate down" if highest else f"goaime-migrate down {below}"
             drop = "" if _unfinished(facts, version) else "; or drop its record: goaime-migrate repair"
             yield MissingMigration(
                 f"{version} ({record.name}) is {record.state} in the database, but its file is gone",
                 version=version,
-                hint=f"restore the file; or take it back: goaime-migrate down{drop}",
+                hint=f"restore the file; or take it back: {down}{drop}",
             )
 
 

@@ -51,6 +51,8 @@ class Reverter:
         self._book = book
         self._runner = book.runner
         self._crew = crew
+        self._spent: dict[str, float] = {}
+        """Seconds that the ways back of each version have taken so far."""
 
     def run(self, plan: Plan, on_conflict: OnConflict) -> None:
         """Take the versions of the plan back. Raises MigrateError with the state recorded."""
@@ -71,6 +73,8 @@ class Reverter:
                     result = "failed" if isinstance(error, MigrationFailed) else "interrupted"
                     self._book.log("down", result, versions[0])
                 raise
+            for version in versions:
+                self._spent[version] = self._spent.get(version, 0.0) + self._book.seconds
             self._taken_back(group)
         self._drop_empty(plan.versions)
 
@@ -185,7 +189,7 @@ class Reverter:
             return [records.put_version(record)]
         del self._book.versions[version]
         self._book.progress.versions.append(version)
-        seconds = round(self._book.seconds, 3)
+        seconds = round(self._spent.get(version, 0.0), 3)
         entry = records.log(
             self._runner.backend.now(), self._book.owner, "down", "reverted", version, seconds
         )
