@@ -41,6 +41,7 @@ from goaime_migrate.recorder import Recorder, findings, source_file, step_of
 from goaime_migrate.results import Counts, State
 
 Group = Sequence[tuple[Migration, int]]
+_CANARY = "only the canary is migrated; all others: goaime-migrate up; the canary back: goaime-migrate down"
 
 
 def require_canary(groups: Sequence[Group]) -> None:
@@ -146,6 +147,8 @@ class Executor:
         self._runner.emit(
             StageFinished("up", record.versions, _title(group), done.examined, done.written, seconds)
         )
+        if canary is not None:
+            self._runner.emit(Notice(_CANARY))
 
     def _summon(self, group: Group, collection: str) -> None:
         """Let other processes get ready for a large pass, while it is being opened here."""

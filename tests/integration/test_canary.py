@@ -8,6 +8,7 @@ import pytest
 from bson import encode
 
 from goaime_migrate import errors
+from goaime_migrate.events import Event, Notice
 from goaime_migrate.results import OnConflict
 from tests.integration.engines import dump, each_mode, two
 from tests.world import World, succeeded
@@ -228,6 +229,20 @@ def test_a_second_canary_is_refused_while_the_first_is_unfinished(canary: World)
     error = _refused(canary, {"_id": 1})
     assert "an unfinished pass is in the way of a canary" in error.message
     assert values(canary)[1] == 1
+
+
+@dump
+@pytest.mark.parametrize(
+    ("where", "said"), [(FEW, "only the canary is migrated"), ({"n": -5}, "matches --where")]
+)
+def test_a_run_says_that_it_was_a_canary_or_that_there_is_none(
+    numbers: World, where: dict[str, Any], said: str
+) -> None:
+    seen: list[Event] = []
+    with numbers.migrator(seen.append) as migrator:
+        succeeded(migrator.up(where=where))
+    assert isinstance(seen[-1], Notice)
+    assert said in seen[-1].text
 
 
 @dump
