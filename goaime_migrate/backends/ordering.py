@@ -30,6 +30,8 @@ from bson.objectid import ObjectId
 from bson.regex import Regex
 from bson.timestamp import Timestamp
 
+from goaime_migrate.backends.raw import elements, join
+
 Key = tuple[Any, ...]
 
 _MIN, _UNDEFINED, _NULL, _NUMBER, _STRING, _DOCUMENT, _ARRAY, _BINARY = -1, 0, 5, 10, 15, 20, 25, 30
@@ -76,7 +78,11 @@ def sort_key(value: Any) -> Key:
 
 
 def id_key(raw_id: bytes) -> Key:
-    """The place of an `_id`, given as the raw document ``{_id: x}``. The ordinary types are not decoded."""
+    """The place of an `_id`, given as the raw document ``{_id: x}``. The ordinary types are not decoded.
+
+    Documents and arrays are gone into as they are: decoded, they would lose a name that stands twice, and types that
+    Python does not know.
+    """
     make = _RAW_MAKERS.get(raw_id[4])
     return make(raw_id) if make is not None else sort_key(decode(raw_id, _EXACT)["_id"])
 
@@ -131,6 +137,23 @@ def _pattern(value: re.Pattern[Any]) -> Key:
     return _regex(Regex.from_native(value))
 
 
+def _raw_document(raw_id: bytes) -> Key:
+    return _DOCUMENT, tuple(
+        (key[0], name, key)
+        for name, element in elements(raw_id[_VALUE:-1])
+        for key in [id_key(_alone(name, element))]
+    )
+
+
+def _raw_array(raw_id: bytes) -> Key:
+    return _ARRAY, tuple(id_key(_alone(name, element)) for name, element in elements(raw_id[_VALUE:-1]))
+
+
+def _alone(name: bytes, element: bytes) -> bytes:
+    """The value of an element as the raw ``{_id: x}``."""
+    return join([element[:1] + b"_id" + element[1 + len(name) :]])
+
+
 def _code(value: Code) -> Key:
     if value.scope is None:
         return _CODE, _utf8(value)
@@ -166,9 +189,11 @@ _MAKERS: dict[type, Callable[[Any], Key]] = {
     MaxKey: lambda value: (_MAX,),
 }
 
-# By the type byte. What Python has no type for is here as well: undefined and DBPointer.
+# By the type byte. What Python has no type for is here as well: undefined, DBPointer, and a name that stands twice.
 _RAW_MAKERS: dict[int, Callable[[bytes], Key]] = {
     0x02: lambda raw_id: (_STRING, raw_id[_VALUE + 4 : -2]),
+    0x03: _raw_document,
+    0x04: _raw_array,
     0x06: lambda raw_id: UNDEFINED,
     0x07: lambda raw_id: (_OBJECT_ID, raw_id[_VALUE:-1]),
     0x0C: lambda raw_id: (_POINTER, len(raw_id), raw_id[_VALUE:-1]),

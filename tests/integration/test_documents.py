@@ -278,6 +278,39 @@ def test_the_order_of_ids_is_the_servers(world: World) -> None:
     assert listed == sorted(listed, key=lambda d: id_key(raw.id_of(d)))
 
 
+def nested(*elements: bytes) -> bytes:
+    """A document whose `_id` is a document of these elements."""
+    return raw.join([b"\x03_id\0" + raw.join(elements)])
+
+
+POINTER = b"\x0cp\0\x02\0\0\0c\0" + bytes(11)
+WITHIN = [
+    *(nested(element("a", i), element("a", -i)) for i in range(5)),
+    *(nested(b"\x06a\0", element("k", i)) for i in range(3)),
+    *(nested(element("a", None), element("k", i)) for i in range(3)),
+    *(nested(POINTER + bytes([i])) for i in range(3)),
+    nested(element("p", Binary(b"1234567890123456789012345678"))),
+    nested(element("p", {"$ref": "c", "$id": 1})),
+    nested(element("p", [1, {"a": 2}])),
+    nested(b"\x04p\0" + raw.join([b"\x06" + b"0\0", element("1", 2)])),
+    nested(b"\x0es\0\x02\0\0\0a\0"),
+    nested(element("s", "a"), element("t", 1)),
+    nested(b"\x02s\0\x03\0\0\0\xff\xfe\0"),
+    nested(element("x.y", 1)),
+    nested(),
+]
+"""Ids that are documents of what Python has no types for, or that a dict cannot hold."""
+
+
+@one_server
+def test_the_order_of_what_is_within_ids_is_the_servers(world: World) -> None:
+    world.insert("c", reversed(WITHIN))
+    with world.client() as client:
+        listed = list(raw.split_all(client[world.database].c.find_raw_batches(sort=[("_id", 1)])))
+    assert len(listed) == len(WITHIN)
+    assert listed == sorted(listed, key=lambda d: id_key(raw.id_of(d)))
+
+
 @each_mode
 def test_a_run_that_stopped_between_ids_of_different_types_goes_on(world: World) -> None:
     world.settings["batch_size"] = 2
