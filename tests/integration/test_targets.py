@@ -14,7 +14,7 @@ from goaime_migrate.errors import (
     TransformFailed,
     UnknownTarget,
 )
-from goaime_migrate.events import Event, StageStarted
+from goaime_migrate.events import Event, StageFinished, StageStarted
 from goaime_migrate.results import State
 from tests.integration.engines import dump, each_mode, two
 from tests.world import World, succeeded
@@ -173,6 +173,29 @@ def test_a_version_taken_back_is_in_the_log_alone_and_its_file_may_go(four: Worl
     (four.folder / "0004_delta.py").unlink()
     assert four.status().problems == ()
     assert four.up().message == "already at 0003"
+
+
+@two
+def test_the_log_says_how_long_all_the_ways_back_of_a_version_took(world: World) -> None:
+    world.insert("c", [{"_id": i} for i in range(200)])
+    world.write(
+        "0001_several.py",
+        """
+        from goaime_migrate import AddField, UpdateDocuments
+
+        operations = [AddField("c", "a", 1), UpdateDocuments("c", [{"$set": {"b": 1}}])]
+        """,
+    )
+    succeeded(world.up())
+    seen: list[Event] = []
+    with world.migrator(seen.append) as migrator:
+        succeeded(migrator.down())
+        logged = migrator.history()[-1].duration_s
+
+    passes = [event.seconds for event in seen if isinstance(event, StageFinished)]
+    assert len(passes) == 2
+    assert logged is not None
+    assert logged >= round(sum(passes), 3)
 
 
 # --- states between pending and applied ------------------------------------------------------------------------

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pymongo.errors import ServerSelectionTimeoutError
+from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
 
 from goaime_migrate.backends.faults import translate
-from goaime_migrate.errors import ServerUnreachable
+from goaime_migrate.errors import AuthenticationFailed, MissingPrivilege, ServerUnreachable
 
 
 def test_a_server_that_is_down_is_told_without_the_drivers_own_state() -> None:
@@ -16,3 +16,10 @@ def test_a_server_that_is_down_is_told_without_the_drivers_own_state() -> None:
     assert error.message == (
         "no server answers: a:1: [Errno 111] Connection refused,b:2: [Errno 111] Connection refused"
     )
+
+
+def test_who_has_not_said_who_they_are_lacks_credentials_and_who_has_lacks_a_privilege() -> None:
+    nobody = OperationFailure("", 13, {"errmsg": "command find requires authentication"})
+    somebody = OperationFailure("", 13, {"errmsg": "not authorized on shop to execute command"})
+    assert isinstance(translate(nobody), AuthenticationFailed)
+    assert isinstance(translate(somebody), MissingPrivilege)

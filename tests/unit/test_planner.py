@@ -285,6 +285,17 @@ def test_up_is_refused_where_files_and_history_differ(
     assert [p.problem().message for p in problems(given)] == [message]
 
 
+@pytest.mark.parametrize(
+    ("gone", "down"), [("0001", "down base;"), ("0002", "down 0001;"), ("0003", "down;")]
+)
+def test_the_way_to_take_a_version_back_whose_file_is_gone_goes_as_far_as_it_must(
+    gone: str, down: str
+) -> None:
+    files = [file(f"000{n}") for n in (1, 2, 3) if f"000{n}" != gone]
+    (problem,) = problems(facts(files, 3))
+    assert f"take it back: goaime-migrate {down}" in problem.problem().hint
+
+
 def test_a_version_that_is_half_applied_and_edited_has_two_ways_on() -> None:
     given = facts([file("0001", "other")], records=[Record("0001", state=State.FAILED)])
     hint = refusal(plan_up, given).hint

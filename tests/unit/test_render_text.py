@@ -305,6 +305,10 @@ class TestPlan:
             "nothing was written; next: goaime-migrate up 0001",
         ]
 
+    def test_the_command_of_a_canary_keeps_its_filter(self) -> None:
+        last = plan.plan(PLAN, PIPE, where='{"name": "ann"}').splitlines()[-1]
+        assert last == """nothing was written; next: goaime-migrate up 0001 --where '{"name": "ann"}'"""
+
     def test_nothing_to_do_is_one_sentence(self) -> None:
         result = PlanResult(Direction.UP, None, (), Predicted(0, 0, 0), None, message="already at 0004")
         assert plan.plan(result, PIPE) == "already at 0004"
