@@ -139,9 +139,9 @@ class Executor:
         if canary is None:
             self._pass_done(record, this.tally())
         else:
-            self._book.put(replace(self._book.versions[v], state=State.PARTIAL) for v in record.versions)
-            for version in record.versions:
-                self._book.log("up", "canary", version)
+            now, owner = self._runner.backend.now(), self._book.owner
+            tried = [replace(self._book.versions[v], state=State.PARTIAL) for v in record.versions]
+            self._book.put(tried, *(records.log(now, owner, "up", "canary", v) for v in record.versions))
             self._book.progress.warnings += this.tally().warning_counts()
         seconds = self._book.seconds
         self._runner.emit(
@@ -282,7 +282,8 @@ class Executor:
         """Record where and why a run stopped, unless it is this run no more."""
         if isinstance(error, ServerUnreachable):
             error.hint = "bring the server back, then: goaime-migrate up, which goes on after the last batch that is kept"
-        if isinstance(error, LeaseLost | ServerUnreachable):
+            return
+        if isinstance(error, LeaseLost):
             return
         failed = isinstance(error, MigrationFailed)
         culprit = (error.version or versions[-1]) if failed else None

@@ -154,7 +154,7 @@ def _acquired(backend: Backend, me: Owner, timeout_s: float, listener: Listener)
             if dead is not None:
                 listener(Notice(f"took the lock over from {describe(dead)}, which is gone"))
             return Lease(backend, record, requested)
-        dead = record if _is_gone(record.owner, me) else None
+        dead = record if is_gone(record) else None
         waited = time.monotonic() - started
         if dead is None:
             if waited >= timeout_s:
@@ -181,12 +181,8 @@ def describe(record: LeaseRecord) -> str:
 
 def is_gone(record: LeaseRecord) -> bool:
     """Whether the holder was a process of this very host and boot, and is provably no more."""
-    return _is_gone(record.owner, this_process())
-
-
-def _is_gone(owner: Owner, me: Owner) -> bool:
-    """Whether the owner was a process of this very host and boot, and is provably no more."""
-    if not me.boot or (owner.host, owner.boot) != (me.host, me.boot):
+    owner, boot = record.owner, _boot()
+    if not boot or (owner.host, owner.boot) != (socket.gethostname(), boot):
         return False
     started = _started(owner.pid)
     return bool(owner.started) and started != owner.started

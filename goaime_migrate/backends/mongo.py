@@ -133,11 +133,10 @@ class MongoBackend(LeasedDatabase):
         """
         options: dict[str, Any] = {"hint": [("_id", 1)], "limit": 1}
         ids = self._db[collection]
-        if last is not None and raw.encode({"_id": raw.id_value(last)}) == last:
-            cursor = ids.find_raw_batches(
-                {}, {"_id": 1}, skip=distance, **options
-            )  # the first of them is `last`
-            return cursor.min([("_id", raw.id_value(last))])
+        bound = None if last is None else {"_id": raw.id_value(last)}
+        if bound is not None and raw.encode(bound) == last:
+            # The scan begins with `last` itself.
+            return ids.find_raw_batches({}, {"_id": 1}, skip=distance, **options).min(list(bound.items()))
         where = id_range(last, None)
         return ids.find_raw_batches(where, {"_id": 1}, sort=[("_id", 1)], skip=distance - 1, **options)
 

@@ -12,7 +12,7 @@ import math
 import re
 import struct
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -105,8 +105,12 @@ def _document(value: Mapping[str, Any]) -> Key:
 
 
 def _elements(value: Mapping[str, Any]) -> Key:
-    keys = ((name, sort_key(item)) for name, item in value.items())
-    return tuple((key[0], _utf8(name), key) for name, key in keys)
+    return _named((_utf8(name), sort_key(item)) for name, item in value.items())
+
+
+def _named(keys: Iterable[tuple[bytes, Key]]) -> Key:
+    """Elements are compared by their types, then by their names, then by their values."""
+    return tuple((key[0], name, key) for name, key in keys)
 
 
 def _array(value: list[Any] | tuple[Any, ...]) -> Key:
@@ -138,11 +142,8 @@ def _pattern(value: re.Pattern[Any]) -> Key:
 
 
 def _raw_document(raw_id: bytes) -> Key:
-    return _DOCUMENT, tuple(
-        (key[0], name, key)
-        for name, element in elements(raw_id[_VALUE:-1])
-        for key in [id_key(_alone(name, element))]
-    )
+    inner = elements(raw_id[_VALUE:-1])
+    return _DOCUMENT, _named((name, id_key(_alone(name, element))) for name, element in inner)
 
 
 def _raw_array(raw_id: bytes) -> Key:

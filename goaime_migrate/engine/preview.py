@@ -95,8 +95,8 @@ def preview(
     require_filters(backend, steps, canary)
     where = combined(steps[0].where, canary)
     total = backend.count(collection, where)
-    measure = _Measure(backend, before, steps, unfinished, since)
-    measure.carried = narrow.carried(steps, backend.capabilities, total)
+    carried = narrow.carried(steps, backend.capabilities, total)
+    measure = _Measure(backend, before, steps, unfinished, since, carried)
     looking = Looking(listener, dict.fromkeys(step.version for step in steps), f"plan {collection}")
     pacing = Pacing()
     if total <= EXHAUSTIVE:
@@ -122,6 +122,7 @@ class _Measure:
         steps: Sequence[Step],
         unfinished: Unfinished | None,
         since: Sequence[Step] | None,
+        carried: Sequence[str] | None,
     ) -> None:
         self._backend = backend
         self._unfinished = unfinished
@@ -137,7 +138,7 @@ class _Measure:
         self._seconds = 0.0
         self._journal = 0
         self._oplog = 0
-        self.carried: Sequence[str] | None = None
+        self._carried = carried
         """The fields that `up` will carry, None where it carries whole documents."""
 
     def batch(self, documents: Sequence[bytes]) -> None:
@@ -154,8 +155,8 @@ class _Measure:
         self._journal += size
         self._oplog += size + sum(len(c.after) for c in result.changed)
         for changed in result.changed:
-            if self.carried is not None:
-                narrow.narrowed(changed, self._steps[0], self.carried)  # as `up` would refuse it
+            if self._carried is not None:
+                narrow.narrowed(changed, self._steps[0], self._carried)  # as `up` would refuse it
             self._show(changed)
 
     def _hold_to_declared_fields(self, ready: Sequence[bytes]) -> None:

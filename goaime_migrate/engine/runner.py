@@ -100,7 +100,7 @@ class Runner:
         try:
             self.backend.transact(lambda _: Changes(last=(guard, *changes)))
         except GuardFailed as error:
-            raise self.lease.lost(TAKEN) from error
+            raise self.fenced() from error
 
     def beside(self, backend: Backend, lease: Lease, listener: Listener, lanes: int) -> Runner:
         """The same run in another thread of this process, one of so many that share the work."""
@@ -156,7 +156,7 @@ class Runner:
         return found[0]
 
     def fenced(self) -> LeaseLost:
-        """The error of a run that comes to its own partition and finds another's fence."""
+        """The error of a run that comes to its own records and finds another's fence."""
         return self.lease.lost(TAKEN)
 
 

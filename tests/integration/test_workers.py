@@ -538,6 +538,7 @@ def sizes(world: World) -> list[int]:
     backend = connect(Settings(uri=world.uri, database=world.database), write=False)
     try:
         bounds = partitions.bounds(backend, "things", lambda: None)
+        assert sorted(map(id_key, bounds)) == list(map(id_key, bounds))
         edges = [None, *bounds, None]
         parts = [backend.documents("things", after=after, upto=upto) for after, upto in pairwise(edges)]
     finally:
