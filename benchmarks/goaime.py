@@ -19,7 +19,7 @@ from goaime_migrate.results import Document
 ROOT = Path(__file__).resolve().parents[1]
 MIGRATIONS = ROOT / "migrations"
 
-Tables = Mapping[Lookup, Any]
+FrozenLookups = Mapping[Lookup, Any]
 """What each lookup of the transforms is answered from: anything that has `get`."""
 
 
@@ -46,7 +46,7 @@ def lookups() -> set[Lookup]:
     return {lookup for operation in transforms() for lookup in operation.lookups.values()}
 
 
-def preloaded(database: Database[Document]) -> Tables:
+def preloaded(database: Database[Document]) -> FrozenLookups:
     """Whole collections in memory; of documents with one key the smallest `_id` wins, as in a pass."""
     return {
         lookup: {each.get(lookup.key): each for each in database[lookup.collection].find(sort=[("_id", -1)])}
@@ -54,14 +54,14 @@ def preloaded(database: Database[Document]) -> Tables:
     }
 
 
-def applied(operation: TransformDocuments, document: Document, tables: Tables) -> Document:
+def applied(operation: TransformDocuments, document: Document, tables: FrozenLookups) -> Document:
     """What one transform makes of a document."""
     arguments = {name: tables[lookup] for name, lookup in operation.lookups.items()}
     result = operation.transform(document, **arguments)
     return document if result is None else result
 
 
-def results(raws: Sequence[bytes], tables: Tables, steps: int) -> list[bytes]:
+def results(raws: Sequence[bytes], tables: FrozenLookups, steps: int) -> list[bytes]:
     """What the first `steps` transforms make of documents, to hold a result against."""
     made = []
     with silence():

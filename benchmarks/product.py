@@ -15,7 +15,7 @@ from benchmarks import goaime, processes
 from benchmarks.database import MEASURED, Ground, WrongResult, size_of
 from benchmarks.processes import Ended
 from goaime_migrate import Migrator, Settings
-from goaime_migrate.backends.base import JOURNAL
+from goaime_migrate.backends.ports import JOURNAL
 from goaime_migrate.results import Counts, RunResult, State
 
 _Result = TypeVar("_Result")

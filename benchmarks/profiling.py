@@ -18,7 +18,7 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 from benchmarks.product import Product
 from benchmarks.report import Row, Unit
 from benchmarks.safeties import Part, replaced
-from goaime_migrate.worker import crew
+from goaime_migrate.workers import pool
 
 REST = "everything else"
 PROBE = "probe of the first documents"
@@ -127,7 +127,7 @@ def profiled(product: Product) -> list[Row]:
         Part("backends.server", "MongoClient", clock.listening),
         Part("migrator", "Migrator.up", clock.whole),
     ]
-    with patch.object(crew, "LANES", 1), replaced(parts):
+    with patch.object(pool, "THREADS", 1), replaced(parts):
         product.up()
     return _rows(clock, product.ground.sessions)
 

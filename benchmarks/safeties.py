@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from goaime_migrate.backends.base import PROGRESS, Changes, Move, RecordChange
+from goaime_migrate.backends.ports import PROGRESS, Changes, Move, RecordChange
 
 
 class NoSuchPart(Exception):
@@ -118,8 +118,8 @@ def _cursor_stands_still(original: Any) -> Any:
 
 def _one_write_after_the_other(_: Any) -> Any:
     """What a batch does, in the same session, and each command by itself."""
-    from goaime_migrate.backends import updates
-    from goaime_migrate.backends.reader import MongoReader
+    from goaime_migrate.backends.server import updates
+    from goaime_migrate.backends.server.reader import MongoReader
 
     def once(self: Any, work: Callable[[Any], Changes]) -> None:
         session = self._session

@@ -41,7 +41,7 @@ REFERENCE_CONTEST = """
 9 easy D Counting and Probability, Graph Theory
 10 easy E Geometry, Coordinate Geometry
 11 medium C Algebra, Exponents
-12 medium A Logic, Truth Tables
+12 medium A Logic, Truth FrozenLookups
 13 medium C Geometry, Triangle Properties
 14 medium E Counting and Probability, Combinatorics
 15 medium D Geometry, Cyclic Quadrilateral

@@ -8,9 +8,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from goaime_migrate._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from goaime_migrate.config import Settings as Settings
-    from goaime_migrate.engine.lookups import Lookup as Lookup
     from goaime_migrate.errors import MigrateError as MigrateError
     from goaime_migrate.migrator import Migrator as Migrator
     from goaime_migrate.operations import AddField as AddField
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from goaime_migrate.operations import TransformDocuments as TransformDocuments
     from goaime_migrate.operations import UpdateDocuments as UpdateDocuments
     from goaime_migrate.results import Document as Document
-
-__version__ = "0.1.0"
+    from goaime_migrate.transform.lookups import Lookup as Lookup
 
 _HOMES = {
     "AddField": "operations",
@@ -35,7 +35,7 @@ _HOMES = {
     "Document": "results",
     "DropCollection": "operations",
     "DropIndex": "operations",
-    "Lookup": "engine.lookups",
+    "Lookup": "transform.lookups",
     "MigrateError": "errors",
     "Migrator": "migrator",
     "RemoveField": "operations",

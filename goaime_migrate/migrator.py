@@ -15,20 +15,19 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from goaime_migrate import ledger, planner, results
-from goaime_migrate.backends.base import Backend
 from goaime_migrate.backends.connect import connect
+from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import Settings
 from goaime_migrate.errors import LeaseLost, MigrateError, MigrationFailed, Refused
 from goaime_migrate.ledger import Ledger
 from goaime_migrate.loader import Catalogue, load
 from goaime_migrate.planner import Facts, Plan
 from goaime_migrate.results import Counts, Direction, OnConflict, State
-from goaime_migrate.standing import lock_status, standing
+from goaime_migrate.status import lock_status, standing
 
 if TYPE_CHECKING:
-    from goaime_migrate.engine.runner import Runner
+    from goaime_migrate.down.inserted import InsertedTotals
     from goaime_migrate.events import Listener
-    from goaime_migrate.recorder import Recorder
     from goaime_migrate.results import (
         HistoryEntry,
         InitResult,
@@ -42,6 +41,8 @@ if TYPE_CHECKING:
         UnlockResult,
         VerifyResult,
     )
+    from goaime_migrate.run.recorder import Recorder
+    from goaime_migrate.run.run import Run
 
 __all__ = ["Migrator", "init", "new"]
 
@@ -110,28 +111,30 @@ class Migrator:
         where: Mapping[str, Any] | None = None,
     ) -> PlanResult:
         """What `up` or `down` would do, tried on real documents. Read-only."""
-        from goaime_migrate import forecast
-
         backend = self._backend(write=False)
         facts, book = self._facts(backend)
         try:
             plan = self._planned(facts, direction, target)
         except MigrateError as error:
-            return forecast.refused(direction, target, error)
+            return results.PlanResult(direction, target, (), results.Predicted(0.0, 0, 0), error)
         if direction is Direction.UP:
-            return forecast.up(backend, facts, book, plan, where, self._settings, self._listener)
-        return forecast.down(backend, facts, book, plan)
+            from goaime_migrate.up import forecast as up
+
+            return up.forecast(backend, facts, book, plan, where, self._settings, self._listener)
+        from goaime_migrate.down import forecast as down
+
+        return down.forecast(backend, facts, book, plan)
 
     def verify(self, *, sample: int | None = None, superseded: bool = False) -> VerifyResult:
         """Every promise of the applied versions, over every document or a sample. Read-only.
 
         `superseded`: also those that newer versions say to replace.
         """
-        from goaime_migrate import verification
+        from goaime_migrate.verify import verifier
 
         backend = self._backend(write=False)
         facts, book = self._facts(backend)
-        return verification.verify(backend, facts, book, sample, superseded, self._listener)
+        return verifier.verify(backend, facts, book, sample, superseded, self._listener)
 
     def history(self) -> tuple[HistoryEntry, ...]:
         """The log, oldest first. Read-only."""
@@ -162,11 +165,11 @@ class Migrator:
         plan = self._planned(self._facts(backend)[0], Direction.UP, target)
         if not plan.versions:
             return _nothing(plan)
-        from goaime_migrate.executor import Executor
-        from goaime_migrate.recorder import Recorder
-        from goaime_migrate.worker.crew import crew
+        from goaime_migrate.run.recorder import Recorder
+        from goaime_migrate.up.executor import Executor
+        from goaime_migrate.workers.pool import crew
 
-        def work(runner: Runner) -> RunResult:
+        def work(runner: Run) -> RunResult:
             facts, book = self._facts(backend)
             plan = self._planned(facts, Direction.UP, target)
             if not plan.versions:
@@ -189,11 +192,11 @@ class Migrator:
         plan = self._planned(self._facts(backend)[0], Direction.DOWN, target)
         if not plan.versions:
             return _nothing(plan)
-        from goaime_migrate.recorder import Recorder
-        from goaime_migrate.reverter import Reverter
-        from goaime_migrate.worker.crew import crew
+        from goaime_migrate.down.reverter import Reverter
+        from goaime_migrate.run.recorder import Recorder
+        from goaime_migrate.workers.pool import crew
 
-        def work(runner: Runner) -> RunResult:
+        def work(runner: Run) -> RunResult:
             facts, book = self._facts(backend)
             plan = self._planned(facts, Direction.DOWN, target)
             if not plan.versions:
@@ -201,15 +204,17 @@ class Migrator:
             recorder = Recorder(runner, facts.files, book)
             with crew(self._settings, self._listener) as workers:
                 reverter = Reverter(recorder, workers)
-                return _run(Direction.DOWN, recorder, lambda: reverter.run(plan, on_conflict))
+                return _run(
+                    Direction.DOWN, recorder, lambda: reverter.run(plan, on_conflict), reverter.inserted
+                )
 
         return self._under_the_lease(backend, work, "down")
 
-    def _finish_reverting(self, runner: Runner, facts: Facts, book: Ledger) -> RunResult:
+    def _finish_reverting(self, runner: Run, facts: Facts, book: Ledger) -> RunResult:
         """A `down` that was cut off is finished before anything is applied again."""
-        from goaime_migrate.recorder import Recorder
-        from goaime_migrate.reverter import Reverter
-        from goaime_migrate.worker.crew import crew
+        from goaime_migrate.down.reverter import Reverter
+        from goaime_migrate.run.recorder import Recorder
+        from goaime_migrate.workers.pool import crew
 
         versions = [v for v, r in book.versions.items() if r.state is State.REVERTING]
         lowest = min(map(int, versions))
@@ -218,7 +223,9 @@ class Migrator:
         recorder = Recorder(runner, facts.files, book)
         with crew(self._settings, self._listener) as workers:
             reverter = Reverter(recorder, workers)
-            return _run(Direction.DOWN, recorder, lambda: reverter.run(plan, OnConflict.KEEP))
+            return _run(
+                Direction.DOWN, recorder, lambda: reverter.run(plan, OnConflict.KEEP), reverter.inserted
+            )
 
     def unlock(self, *, force: bool = False) -> UnlockResult:
         """Show the lease; with `force`, end it and shut its holder out."""
@@ -230,7 +237,7 @@ class Migrator:
 
     def stamp(self, target: str, *, dry_run: bool = False) -> StampResult:
         """Record versions as applied without running them."""
-        from goaime_migrate.recorder import Recorder
+        from goaime_migrate.run.recorder import Recorder
 
         backend = self._backend(write=not dry_run)
         facts, _ = self._facts(backend)
@@ -244,7 +251,7 @@ class Migrator:
         if dry_run or not plan.versions:
             return results.StampResult(plan.versions)
 
-        def work(runner: Runner) -> StampResult:
+        def work(runner: Run) -> StampResult:
             facts, book = self._facts(backend)
             plan = planner.plan_up(facts, target)
             Recorder(runner, facts.files, book).stamp(plan.versions)
@@ -254,7 +261,7 @@ class Migrator:
 
     def repair(self, *, dry_run: bool = False) -> RepairResult:
         """Accept edited files, and drop the records of versions whose file was removed."""
-        from goaime_migrate.recorder import Recorder
+        from goaime_migrate.run.recorder import Recorder
 
         backend = self._backend(write=not dry_run)
         facts, _ = self._facts(backend)
@@ -262,7 +269,7 @@ class Migrator:
         if dry_run or not (found.accepted or found.dropped):
             return found
 
-        def work(runner: Runner) -> RepairResult:
+        def work(runner: Run) -> RepairResult:
             facts, book = self._facts(backend)
             found = planner.repairs(facts)
             Recorder(runner, facts.files, book).repair(found)
@@ -308,16 +315,16 @@ class Migrator:
         )
 
     def _under_the_lease(
-        self, backend: Backend, work: Callable[[Runner], _Result], command: str = "up"
+        self, backend: Backend, work: Callable[[Run], _Result], command: str = "up"
     ) -> _Result:
-        from goaime_migrate import lock
-        from goaime_migrate.engine.runner import Options, Runner
+        from goaime_migrate.run import lock
+        from goaime_migrate.run.run import Options, Run
 
         settings = self._settings
         options = Options(settings.batch_size, settings.max_rate, settings.max_lag)
         with lock.held(backend, settings.lock_timeout, self._listener) as lease:
             backend.prepare()
-            return work(Runner(backend, lease, self._listener, options, lambda: self._signal, command))
+            return work(Run(backend, lease, self._listener, options, lambda: self._signal, command))
 
 
 def _nothing(plan: Plan) -> RunResult:
@@ -325,14 +332,16 @@ def _nothing(plan: Plan) -> RunResult:
     return results.RunResult(plan.direction, (), None, None, Counts(), (), (), 0.0, plan.message)
 
 
-def _run(direction: Direction, recorder: Recorder, work: Callable[[], None]) -> RunResult:
+def _run(
+    direction: Direction, recorder: Recorder, work: Callable[[], None], inserted: InsertedTotals | None = None
+) -> RunResult:
     """What a run did, whether it came to its end or not."""
     started, error, done = time.monotonic(), None, recorder.progress
     try:
         work()
     except MigrateError as caught:
         error = _reason(caught, recorder.runner)
-    births = done.births.total
+    births = None if inserted is None else inserted.total
     return results.RunResult(
         direction=direction,
         versions=tuple(done.versions),
@@ -342,13 +351,13 @@ def _run(direction: Direction, recorder: Recorder, work: Callable[[], None]) -> 
         conflicts=tuple(done.conflicts),
         warnings=tuple(done.warnings),
         duration_s=round(time.monotonic() - started, 3),
-        born=births.taken_back + births.left,
-        left=births.left,
-        without_reverse=births.without_reverse,
+        born=births.taken_back + births.left if births else 0,
+        left=births.left if births else 0,
+        without_reverse=births.without_reverse if births else (),
     )
 
 
-def _reason(error: MigrateError, runner: Runner) -> MigrateError:
+def _reason(error: MigrateError, runner: Run) -> MigrateError:
     """Why a run stopped: what fails when the lock is lost may fail for what another run has done since."""
     if isinstance(error, MigrationFailed):
         try:

@@ -14,7 +14,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 
 from goaime_migrate import Migrator
-from goaime_migrate.backends import raw
+from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.connect import connect
 from goaime_migrate.config import Settings
 from goaime_migrate.events import Listener, silent
@@ -59,26 +59,26 @@ class World:
 
     def raws(self, collection: str) -> dict[bytes, bytes]:
         """Every document by its raw `_id`."""
-        return {raw.id_of(document): document for document in self._all(collection)}
+        return {raw_bson.id_of(document): document for document in self._all(collection)}
 
     def _all(self, collection: str) -> list[bytes]:
         if self.embedded:
             file = self.dump / f"{collection}.bson"
-            return list(raw.split(file.read_bytes())) if file.exists() else []
+            return list(raw_bson.split(file.read_bytes())) if file.exists() else []
         with self.client() as client:
-            return list(raw.split_all(client[self.database][collection].find_raw_batches()))
+            return list(raw_bson.split_all(client[self.database][collection].find_raw_batches()))
 
     def documents(self, collection: str) -> list[dict[str, Any]]:
         """Every document, decoded, by `_id`'s bytes."""
-        return [raw.decode(document) for _, document in sorted(self.raws(collection).items())]
+        return [raw_bson.decode(document) for _, document in sorted(self.raws(collection).items())]
 
     def change(self, collection: str, identity: Any, **fields: Any) -> None:
         """What an application does: set some fields of one document."""
         if self.embedded:
             file = self.dump / f"{collection}.bson"
             changed = []
-            for document in raw.split(file.read_bytes()):
-                decoded = raw.decode(document)
+            for document in raw_bson.split(file.read_bytes()):
+                decoded = raw_bson.decode(document)
                 changed.append(encode({**decoded, **fields}) if decoded["_id"] == identity else document)
             file.write_bytes(b"".join(changed))
         else:
@@ -87,7 +87,7 @@ class World:
 
     def put(self, collection: str, document: bytes) -> None:
         """What an application does: write a whole document, over the one with its `_id` if there is one."""
-        identity = raw.id_of(document)
+        identity = raw_bson.id_of(document)
         if self.embedded:
             self.dump.mkdir(parents=True, exist_ok=True)
             known = self.raws(collection) | {identity: document}

@@ -1,0 +1,1 @@
+"""Databases: the ports that the engine needs, and what stands behind them."""

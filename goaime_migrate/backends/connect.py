@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from goaime_migrate.backends.base import Backend
+from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import Settings
 from goaime_migrate.redaction import hide
 
@@ -27,6 +27,6 @@ def connect(settings: Settings, *, write: bool, notify: Callable[[str], None] = 
         from goaime_migrate.backends.embedded import EmbeddedBackend
 
         return EmbeddedBackend.open(Path(settings.uri[len(DUMP) :]), settings.database, write=write)
-    from goaime_migrate.backends.server import open_server
+    from goaime_migrate.backends.server.connect import open_server
 
     return open_server(settings, write=write, notify=notify)

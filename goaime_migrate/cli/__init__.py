@@ -13,7 +13,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] in (["--version"], ["-V"]):
-        from goaime_migrate import __version__
+        from goaime_migrate._version import __version__
 
         print(f"goaime-migrate {__version__}")
         return 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from goaime_migrate.backends.base import PROGRESS, VERSIONS, Reader
-from goaime_migrate.backends.typed import reading
+from goaime_migrate.backends.ports import PROGRESS, VERSIONS, Reader
+from goaime_migrate.backends.record_fields import reading
 from goaime_migrate.ledger import passes
 from goaime_migrate.ledger.passes import PassRecord
 from goaime_migrate.ledger.records import parsed

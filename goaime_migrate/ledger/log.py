@@ -9,8 +9,8 @@ from functools import cache
 from bson import ObjectId
 
 from goaime_migrate import results
-from goaime_migrate.backends.base import LOG, Owner, Put, Reader, RecordChange
-from goaime_migrate.backends.typed import MOMENT, SECONDS, TEXT, checked, optional
+from goaime_migrate.backends.ports import LOG, Owner, Put, Reader, RecordChange
+from goaime_migrate.backends.record_fields import MOMENT, SECONDS, TEXT, checked, optional
 from goaime_migrate.ledger.records import FORMAT, TOOL, parsed, storable
 from goaime_migrate.results import Document
 

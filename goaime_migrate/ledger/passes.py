@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from goaime_migrate.backends.base import JOURNAL, PROGRESS, Delete, Put, Reader, RecordChange
-from goaime_migrate.backends.typed import (
+from goaime_migrate.backends.ports import JOURNAL, PROGRESS, Delete, Put, Reader, RecordChange
+from goaime_migrate.backends.record_fields import (
     CLUSTER_TIME,
     COUNT,
     DATA,

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from goaime_migrate import __version__
-from goaime_migrate.backends.typed import COUNT, MANY, TEXT, reading
+from goaime_migrate._version import __version__
+from goaime_migrate.backends.record_fields import COUNT, MANY, TEXT, reading
 from goaime_migrate.errors import NewerFormat
 from goaime_migrate.redaction import redact
 from goaime_migrate.results import Document

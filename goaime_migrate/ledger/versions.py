@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from goaime_migrate.backends.base import VERSIONS, Delete, Put, RecordChange
-from goaime_migrate.backends.typed import (
+from goaime_migrate.backends.ports import VERSIONS, Delete, Put, RecordChange
+from goaime_migrate.backends.record_fields import (
     COUNT,
     FLAG,
     MANY,

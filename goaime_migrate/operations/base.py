@@ -7,10 +7,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from goaime_migrate.backends.base import Backend
-from goaime_migrate.engine.step import Step
+from goaime_migrate.backends.ports import Backend
 from goaime_migrate.errors import InvalidMigration
 from goaime_migrate.results import Document
+from goaime_migrate.transform.step import Step
 
 
 class DocumentOperation(ABC):

@@ -11,8 +11,8 @@ from typing import Any
 
 from bson import Binary
 
-from goaime_migrate.backends import raw
-from goaime_migrate.backends.base import Backend
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.ports import Backend
 from goaime_migrate.errors import OperationFailed
 from goaime_migrate.operations.base import (
     StateOperation,
@@ -100,7 +100,11 @@ class DropCollection(StateOperation):
         if info is None:
             return {"kind": "nothing"}
         if info.kind == _VIEW:
-            return {"kind": "create_view", "name": self.name, "options": Binary(raw.encode(info.options))}
+            return {
+                "kind": "create_view",
+                "name": self.name,
+                "options": Binary(raw_bson.encode(info.options)),
+            }
         if info.kind != "collection":
             raise OperationFailed(
                 f"cannot drop {self.name}: no server renames a {_NOUNS[info.kind]}, so it could not be kept aside",
@@ -136,7 +140,7 @@ def _undo_create(backend: Backend, undo: Document) -> None:
 @undoes("create_view")
 def _undo_drop_of_view(backend: Backend, undo: Document) -> None:
     if undo["name"] not in backend.collections():
-        backend.create_collection(undo["name"], raw.decode(bytes(undo["options"])))
+        backend.create_collection(undo["name"], raw_bson.decode(bytes(undo["options"])))
 
 
 def _free(backend: Backend, name: str) -> str:

@@ -10,10 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from goaime_migrate.backends import raw
-from goaime_migrate.backends.base import Filter
-from goaime_migrate.engine.lookups import Lookup
-from goaime_migrate.engine.step import UNENCODABLE, Step
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.ports import Filter
 from goaime_migrate.errors import InvalidMigration
 from goaime_migrate.operations.base import (
     DocumentOperation,
@@ -23,6 +21,8 @@ from goaime_migrate.operations.base import (
     require_plain,
 )
 from goaime_migrate.results import Document
+from goaime_migrate.transform.lookups import Lookup
+from goaime_migrate.transform.step import UNENCODABLE, Step
 
 _OPTIONS = ("where", "fields", "reverse", "model", "check")
 
@@ -82,7 +82,7 @@ class TransformDocuments(DocumentOperation):
 
     @property
     def fusion(self) -> object:
-        return raw.encode(self.where or {})
+        return raw_bson.encode(self.where or {})
 
     @property
     def reads(self) -> frozenset[str]:
@@ -156,7 +156,7 @@ def _require_filter(where: object) -> None:
     require(where is None or isinstance(where, Mapping), f"where= must be a filter document, not {where!r}")
     if isinstance(where, Mapping):
         try:
-            raw.encode(dict(where))
+            raw_bson.encode(dict(where))
         except UNENCODABLE as error:
             raise InvalidMigration(
                 f"where= cannot be encoded as BSON: {error}", hint="write it with values that BSON knows"
@@ -297,7 +297,7 @@ class RenameField(TransformDocuments):
 def _element(field: str, value: Any) -> bytes | None:
     """The field as a BSON element; None for a value that cannot be encoded, which the first document will tell."""
     try:
-        return raw.encode({field: value})[4:-1]
+        return raw_bson.encode({field: value})[4:-1]
     except UNENCODABLE:
         return None
 
@@ -313,7 +313,7 @@ def _without_value(field: str, value: Any) -> Callable[[Document], None]:
     """Remove the field where it has the very value that was added: any other is the application's."""
 
     def remove_added_field(document: Document) -> None:
-        if field in document and raw.encode({"": document[field]}) == raw.encode({"": value}):
+        if field in document and raw_bson.encode({"": document[field]}) == raw_bson.encode({"": value}):
             del document[field]
 
     return remove_added_field

@@ -6,11 +6,11 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from goaime_migrate.backends.base import Backend
-from goaime_migrate.engine.step import own_lines
+from goaime_migrate.backends.ports import Backend
 from goaime_migrate.errors import FunctionFailed, MigrateError
 from goaime_migrate.operations.base import StateOperation
 from goaime_migrate.results import Document
+from goaime_migrate.transform.step import own_lines
 
 
 def _done(result: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from goaime_migrate.backends.base import Backend
+from goaime_migrate.backends.ports import Backend
 from goaime_migrate.operations.base import StateOperation, require, require_collection, require_name, undoes
 from goaime_migrate.results import Document
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from goaime_migrate.backends.base import Backend
+from goaime_migrate.backends.ports import Backend
 from goaime_migrate.operations.base import StateOperation, require, require_collection, undoes
 from goaime_migrate.results import Document
 

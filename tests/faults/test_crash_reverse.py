@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from bson import encode
 
-from goaime_migrate.backends import raw
+from goaime_migrate.backends import raw_bson
 from tests.faults.runs import Forker, Strike
 from tests.faults.test_crash import DOWN, UP, killed, killed_and_finished, strikes
 from tests.faults.workload import ADD, RATE, RATES, Bank, bank
@@ -54,7 +54,9 @@ class Newborn(Bank):
     def is_halfway(self) -> None:
         """Only the first version is in effect, in all documents."""
         half = {**self.before, **self._born(0)}
-        half = {i: encode({**raw.decode(d), "n": raw.decode(d)["n"] + 1000}) for i, d in half.items()}
+        half = {
+            i: encode({**raw_bson.decode(d), "n": raw_bson.decode(d)["n"] + 1000}) for i, d in half.items()
+        }
         self.check(half)
         assert self.world.states() == ["applied", "pending"]
 
@@ -65,7 +67,7 @@ class Newborn(Bank):
 
     def _born(self, more: int) -> dict[bytes, bytes]:
         documents = [encode({**account, "n": account["n"] + more}) for account in self.births()]
-        return {raw.id_of(document): document for document in documents}
+        return {raw_bson.id_of(document): document for document in documents}
 
 
 def new(account: dict[str, Any]) -> dict[str, Any]:
@@ -212,7 +214,7 @@ def test_what_one_version_cannot_reverse_stays_exactly_there_whenever_a_run_is_k
 
     def is_halfway() -> None:
         left = [encode(new(account)) for account in this.births()]
-        this.check({**this.before, **{raw.id_of(d): d for d in left}})
+        this.check({**this.before, **{raw_bson.id_of(d): d for d in left}})
         assert set(this.world.states()) == {"pending"}
         this.bury()
 

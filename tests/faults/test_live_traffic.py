@@ -20,13 +20,13 @@ from pymongo import MongoClient
 from pymongo.write_concern import WriteConcern
 
 from goaime_migrate.backends.connect import connect
-from goaime_migrate.backends.feed import Feed, Portion
-from goaime_migrate.backends.transactional import TransactionalBackend
+from goaime_migrate.backends.server.change_stream import ChangeStream, Portion
+from goaime_migrate.backends.server.transactional import TransactionalBackend
 from goaime_migrate.config import Settings
-from goaime_migrate.engine import pacing
-from goaime_migrate.engine.tail import Tail
 from goaime_migrate.errors import Contended
 from goaime_migrate.events import BatchCommitted, Event, Notice
+from goaime_migrate.run import pacing
+from goaime_migrate.up.tail import Tail
 from tests.conftest import StartServer
 from tests.servers import Kind, Options, ReplicaSet, Server, fail_command
 from tests.world import World, succeeded
@@ -349,13 +349,13 @@ def test_an_oplog_that_rolls_over_during_the_run_loses_nothing(
     world.insert("things", [{"_id": i, "kind": "old", "n": 0} for i in range(300)])
     world.write("0001_label.py", MIGRATION)
     reading = threading.Event()
-    read = Feed.read
+    read = ChangeStream.read
 
-    def read_later(self: Feed) -> Portion:
+    def read_later(self: ChangeStream) -> Portion:
         reading.wait(300)
         return read(self)
 
-    monkeypatch.setattr(Feed, "read", read_later)
+    monkeypatch.setattr(ChangeStream, "read", read_later)
 
     def roll_over(event: Event) -> None:
         if isinstance(event, BatchCommitted) and not reading.is_set():

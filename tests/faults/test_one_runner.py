@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from goaime_migrate.backends.base import LOCK, LOG, PROGRESS, RECORDS, TAIL
+from goaime_migrate.backends.ports import LOCK, LOG, PROGRESS, RECORDS, TAIL
 from goaime_migrate.results import State
 from tests.faults.runs import Forker, Run, Strike, eventually
 from tests.faults.workload import Bank, bank

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from goaime_migrate.backends.base import LOCK
+from goaime_migrate.backends.ports import LOCK
 from goaime_migrate.events import Event, Notice
 from tests.conftest import StartServer
 from tests.faults.runs import Forker, Strike

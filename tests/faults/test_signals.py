@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from goaime_migrate.backends.base import LOCK
+from goaime_migrate.backends.ports import LOCK
 from tests.faults.runs import Forker, Strike, eventually
 from tests.faults.workload import bank
 from tests.world import World

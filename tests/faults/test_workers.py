@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from bson import encode
 
-from goaime_migrate.backends import raw
-from goaime_migrate.backends.base import PROGRESS
-from goaime_migrate.engine import partitions
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.ports import PROGRESS
+from goaime_migrate.run import partitions
 from tests.faults.runs import Forker, Run, eventually
 from tests.faults.test_crash import strikes
 from tests.faults.test_live_traffic import DOCUMENTS, MIGRATION, conserved, traffic
@@ -44,7 +44,7 @@ from pathlib import Path
 from pymongo import monitoring
 
 ONCE = Path(__file__).parent.parent / "once"
-IN_A_WORKER = sys.orig_argv[-1] == "goaime_migrate.worker"
+IN_A_WORKER = sys.orig_argv[-1] == "goaime_migrate.workers"
 
 
 def die():
@@ -86,7 +86,7 @@ def of(run: Run) -> list[int]:
 def _parent(pid: int) -> int | None:
     with suppress(OSError, IndexError, ValueError):
         state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
-        if state != "Z" and b"goaime_migrate.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+        if state != "Z" and b"goaime_migrate.workers" in Path(f"/proc/{pid}/cmdline").read_bytes():
             return int(parent)
     return None
 
@@ -186,7 +186,7 @@ def test_a_worker_is_killed_on_the_way_down_and_the_counts_are_exact(
     assert "was killed by signal 9; this process goes on with its work" in run.output
     assert result_of(run)["documents"]["changed"] == ACCOUNTS
     assert result_of(run)["conflicts"] == []
-    expected = {i: encode({**(d := raw.decode(b)), "n": d["n"] + 1000}) for i, b in this.before.items()}
+    expected = {i: encode({**(d := raw_bson.decode(b)), "n": d["n"] + 1000}) for i, b in this.before.items()}
     this.check(expected)
     finish(forker, this.world, *DOWN)
     this.is_down()
@@ -300,7 +300,7 @@ def test_a_transform_that_fails_in_a_worker_exits_1_with_the_id(forker: Forker, 
     error = result_of(run)["error"]
     assert error["code"] == "GM301"
     n = int(error["message"].rpartition(" ")[2])
-    accounts = {d["n"]: d["_id"] for d in map(raw.decode, this.before.values())}
+    accounts = {d["n"]: d["_id"] for d in map(raw_bson.decode, this.before.values())}
     assert error["id"] in (accounts[n], {"$numberInt": str(n)})
     assert this.world.states() == ["failed", "partial"]
     finish(forker, this.world, *DOWN)

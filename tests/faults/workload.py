@@ -9,7 +9,7 @@ from typing import Any
 
 from bson import encode
 
-from goaime_migrate.backends import raw
+from goaime_migrate.backends import raw_bson
 from tests.world import World
 
 ACCOUNTS = 200
@@ -119,7 +119,7 @@ class Bank:
 
 def decoded(document: bytes | None) -> Any:
     """For a message."""
-    return None if document is None else raw.decode(document)
+    return None if document is None else raw_bson.decode(document)
 
 
 def bank(world: World, count: int = ACCOUNTS, *, mixed: bool = False) -> Bank:
@@ -133,8 +133,8 @@ def bank(world: World, count: int = ACCOUNTS, *, mixed: bool = False) -> Bank:
     if mixed:
         world.write("0003_shape.py", INDEX)
         world.write("0004_notes.py", FUNCTION)
-    before = {raw.id_of(d): d for d in map(encode, documents)}
-    after = {raw.id_of(d): d for d in (encode(migrated(dict(d), mixed=mixed)) for d in documents)}
+    before = {raw_bson.id_of(d): d for d in map(encode, documents)}
+    after = {raw_bson.id_of(d): d for d in (encode(migrated(dict(d), mixed=mixed)) for d in documents)}
     return Bank(world, before, after)
 
 

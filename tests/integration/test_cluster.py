@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from goaime_migrate.backends.base import JOURNAL
-from goaime_migrate.engine import partitions
+from goaime_migrate.backends.ports import JOURNAL
 from goaime_migrate.errors import InvalidConfiguration, TransformFailed
 from goaime_migrate.events import Event, Notice
-from goaime_migrate.worker import crew
+from goaime_migrate.run import partitions
+from goaime_migrate.workers import pool
 from tests.servers import ReplicaSet
 from tests.world import REPOSITORY, World, succeeded
 
@@ -79,7 +79,7 @@ def world(
     """Documents in many partitions, and a cluster."""
     monkeypatch.setattr(partitions, "WORTH", 100)
     monkeypatch.setattr(partitions, "SIZE", 60)
-    monkeypatch.setattr(crew, "WAITING_S", 60.0)
+    monkeypatch.setattr(pool, "WAITING_S", 60.0)
     settings = {"executor": f"dask:{scheduler}", "batch_size": 20}
     world = World("cluster", local_replica_set.uri, database_name, tmp_path / "migrations", settings)
     world.insert("things", ({"_id": i if i % 2 else f"{i}", "n": i} for i in range(DOCUMENTS)))
@@ -158,7 +158,7 @@ def test_a_signal_stops_the_cluster_after_its_batches_and_another_crew_goes_on(w
 def test_a_scheduler_that_is_not_there_is_a_usage_error(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("goaime_migrate.worker.cluster._CONNECT_S", 0.5)
+    monkeypatch.setattr("goaime_migrate.workers.dask_cluster._CONNECT_S", 0.5)
     with world.migrator(executor="dask:tcp://127.0.0.1:1") as migrator:
         result = migrator.up()
 

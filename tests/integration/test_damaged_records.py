@@ -15,7 +15,7 @@ import pytest
 from bson import Decimal128, Int64, MinKey, Timestamp, decode_all, encode
 
 from goaime_migrate import Migrator, errors
-from goaime_migrate.backends.base import JOURNAL, LOCK, LOG, PROGRESS, TAIL, VERSIONS
+from goaime_migrate.backends.ports import JOURNAL, LOCK, LOG, PROGRESS, TAIL, VERSIONS
 from goaime_migrate.results import Direction
 from tests.integration.engines import dump, one_server, servers
 from tests.world import World, succeeded

@@ -26,8 +26,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from goaime_migrate import errors
-from goaime_migrate.backends import raw
-from goaime_migrate.backends.ordering import id_key
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.bson_order import id_key
 from tests.integration.engines import dump, each_mode, one_server, servers, two
 from tests.servers import Kind
 from tests.unit.values import FIELDS, FRAGILE, IDS, SURVIVORS, VALUES, document, element
@@ -107,7 +107,7 @@ def test_every_type_and_order_is_kept(world: World) -> None:
     after = there_and_back(world)
     assert len(after) == len(TYPES)
     for identity, data in after.items():
-        assert data == raw.encode({**raw.decode(before[identity]), "n": 1001})
+        assert data == raw_bson.encode({**raw_bson.decode(before[identity]), "n": 1001})
 
 
 @each_mode
@@ -225,7 +225,7 @@ def test_a_change_of_type_or_order_alone_is_a_change(world: World) -> None:
     migration(world, 'b = d.pop("b"); d["a"] = float(d["a"]); d["b"] = b')
     result = succeeded(world.up())
     assert (result.documents.changed, result.documents.unchanged) == (2, 1)
-    assert {raw.join([p for _, p in raw.elements(d)][1:]) for d in world.raws("c").values()} == {
+    assert {raw_bson.join([p for _, p in raw_bson.elements(d)][1:]) for d in world.raws("c").values()} == {
         encode({"a": 1.0, "b": 2})
     }
 
@@ -267,20 +267,20 @@ def test_ids_of_every_type_are_met_exactly_once(world: World, size: int) -> None
     world.insert("c", [{"_id": identity, "n": i} for i, identity in enumerate(MIXED)])
     migration(world)
     after = there_and_back(world)
-    assert sorted(raw.decode(d)["n"] for d in after.values()) == [1000 + i for i in range(len(MIXED))]
+    assert sorted(raw_bson.decode(d)["n"] for d in after.values()) == [1000 + i for i in range(len(MIXED))]
 
 
 @one_server
 def test_the_order_of_ids_is_the_servers(world: World) -> None:
     world.insert("c", [{"_id": identity} for identity in reversed(MIXED)])
     with world.client() as client:
-        listed = list(raw.split_all(client[world.database].c.find_raw_batches(sort=[("_id", 1)])))
-    assert listed == sorted(listed, key=lambda d: id_key(raw.id_of(d)))
+        listed = list(raw_bson.split_all(client[world.database].c.find_raw_batches(sort=[("_id", 1)])))
+    assert listed == sorted(listed, key=lambda d: id_key(raw_bson.id_of(d)))
 
 
 def nested(*elements: bytes) -> bytes:
     """A document whose `_id` is a document of these elements."""
-    return raw.join([b"\x03_id\0" + raw.join(elements)])
+    return raw_bson.join([b"\x03_id\0" + raw_bson.join(elements)])
 
 
 POINTER = b"\x0cp\0\x02\0\0\0c\0" + bytes(11)
@@ -292,7 +292,7 @@ WITHIN = [
     nested(element("p", Binary(b"1234567890123456789012345678"))),
     nested(element("p", {"$ref": "c", "$id": 1})),
     nested(element("p", [1, {"a": 2}])),
-    nested(b"\x04p\0" + raw.join([b"\x06" + b"0\0", element("1", 2)])),
+    nested(b"\x04p\0" + raw_bson.join([b"\x06" + b"0\0", element("1", 2)])),
     nested(b"\x0es\0\x02\0\0\0a\0"),
     nested(element("s", "a"), element("t", 1)),
     nested(b"\x02s\0\x03\0\0\0\xff\xfe\0"),
@@ -306,9 +306,9 @@ WITHIN = [
 def test_the_order_of_what_is_within_ids_is_the_servers(world: World) -> None:
     world.insert("c", reversed(WITHIN))
     with world.client() as client:
-        listed = list(raw.split_all(client[world.database].c.find_raw_batches(sort=[("_id", 1)])))
+        listed = list(raw_bson.split_all(client[world.database].c.find_raw_batches(sort=[("_id", 1)])))
     assert len(listed) == len(WITHIN)
-    assert listed == sorted(listed, key=lambda d: id_key(raw.id_of(d)))
+    assert listed == sorted(listed, key=lambda d: id_key(raw_bson.id_of(d)))
 
 
 @each_mode
@@ -354,7 +354,7 @@ def test_batches_in_which_nothing_matches_are_passed_over(world: World) -> None:
         "from goaime_migrate import *\noperations = [AddField('c', 'm', 1, where={'n': {'$in': [0, 9, 19]}})]",
     )
     after = there_and_back(world)
-    assert sum("m" in raw.decode(d) for d in after.values()) == 3
+    assert sum("m" in raw_bson.decode(d) for d in after.values()) == 3
 
 
 # --- any document, any change ----------------------------------------------------------------------------------
@@ -402,10 +402,10 @@ def check_exact(
     """`down(up(d)) == d`, and `up` again gives what it gave."""
     world.settings["batch_size"] = size
     script = world.folder.parent / "changes.bson"
-    script.write_bytes(raw.encode({"changes": [list(change) for change in changes]}))
+    script.write_bytes(raw_bson.encode({"changes": [list(change) for change in changes]}))
     world.write("0001_play.py", PLAYED.format(path=str(script)))
     for identity, fields in documents:
-        world.put("c", raw.encode({"_id": identity, **fields}))
+        world.put("c", raw_bson.encode({"_id": identity, **fields}))
     before = world.raws("c")
     assert len(before) == len(documents)
     succeeded(world.up())

@@ -20,8 +20,10 @@ import pytest
 from bson import Decimal128, Int64, ObjectId, decode, decode_all, encode
 from pymongo import ReplaceOne, UpdateOne
 
-from goaime_migrate.backends import raw
-from goaime_migrate.backends.base import (
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.dump import filenames, generation
+from goaime_migrate.backends.embedded import EmbeddedBackend
+from goaime_migrate.backends.ports import (
     JOURNAL,
     LOCK,
     PROGRESS,
@@ -38,7 +40,6 @@ from goaime_migrate.backends.base import (
     RecordChange,
     Write,
 )
-from goaime_migrate.backends.embedded import EmbeddedBackend, generation, names
 from goaime_migrate.errors import (
     DumpUnreadable,
     DuplicateKey,
@@ -228,7 +229,7 @@ def test_views_and_time_series_are_reported_and_kept(dump: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a/b", "50%", "a b", "straße", "a.b", "a$b", "x" * 300, "ü" * 100])
 def test_names_of_collections_become_file_names_and_back(tmp_path: Path, name: str) -> None:
-    assert len(names.stem_of(name) + ".metadata.json.gz") <= 255
+    assert len(filenames.stem_of(name) + ".metadata.json.gz") <= 255
     with writing(tmp_path, "db") as backend:
         put(backend, name, {"_id": 1})
     with reading(tmp_path) as backend:
@@ -237,8 +238,8 @@ def test_names_of_collections_become_file_names_and_back(tmp_path: Path, name: s
 
 
 def test_file_names_are_mongodumps_own() -> None:
-    assert names.stem_of("a/b%c d$e") == "a%2Fb%25c%20d$e"
-    assert names.stem_of("x" * 239)[:211] == "x" * 208 + "%24"
+    assert filenames.stem_of("a/b%c d$e") == "a%2Fb%25c%20d$e"
+    assert filenames.stem_of("x" * 239)[:211] == "x" * 208 + "%24"
 
 
 # Saving ---------------------------------------------------------------------------------------------------
@@ -1077,7 +1078,7 @@ def test_twenty_thousand_documents_take_seconds(tmp_path: Path) -> None:
     with writing(tmp_path) as backend:
         after: bytes | None = None
         while batch := backend.documents("c", after=after, limit=500):
-            writes = [Write(raw.id_of(d), d, d.replace(b"x" * 100, b"y" * 100)) for d in batch]
+            writes = [Write(raw_bson.id_of(d), d, d.replace(b"x" * 100, b"y" * 100)) for d in batch]
             backend.transact(lambda _, writes=writes: Changes(collection="c", writes=writes))  # type: ignore[misc]
             after = writes[-1].id
     assert time.monotonic() - started < 10

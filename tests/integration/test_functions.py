@@ -212,7 +212,7 @@ def test_a_statement_that_does_not_hold_fails_the_version(numbers: World, body: 
     before = numbers.raws("c")
     numbers.write("0001_add.py", CHECKED.format(body=body))
     error = numbers.up().error
-    assert isinstance(error, errors.PromiseFailed)
+    assert isinstance(error, errors.ResultBreaksPromise)
     assert (error.exit_code, error.version) == (1, "0001")
     assert f"verify of 0001_add does not hold: {finding}" in error.message
     assert numbers.states() == ["failed"]

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from goaime_migrate.engine import looking, partitions, preview
 from goaime_migrate.events import Event, Examined
-from goaime_migrate.worker import process
+from goaime_migrate.run import partitions, progress
+from goaime_migrate.up import preview
+from goaime_migrate.workers import process
 from tests.integration.engines import one_server, two
 from tests.world import World, succeeded
 
@@ -32,7 +33,7 @@ def examined(events: list[Event]) -> list[Examined]:
 
 @two
 def test_plan_and_verify_tell_how_far_they_have_come(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looking, "QUIET_S", 0)
+    monkeypatch.setattr(progress, "QUIET_S", 0)
     world.insert("c", [{"_id": n} for n in range(250)])
     world.write("0001_step.py", STEP)
     events: list[Event] = []

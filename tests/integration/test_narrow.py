@@ -8,10 +8,11 @@ import pytest
 from bson import encode
 
 from goaime_migrate import errors
-from goaime_migrate.backends import raw, updates
-from goaime_migrate.backends.reader import MongoReader
-from goaime_migrate.engine import narrow
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.server import updates
+from goaime_migrate.backends.server.reader import MongoReader
 from goaime_migrate.results import OnConflict
+from goaime_migrate.transform import projection
 from tests.integration.engines import one_server
 from tests.world import World, succeeded
 
@@ -39,15 +40,15 @@ def element(name: str, value: Any) -> bytes:
     return encode({name: value})[4:-1]
 
 
-TWICE = raw.join([element("_id", 90), element("n", 1), element("z", 1), element("z", 2)])
-UNDEFINED = raw.join([element("_id", 91), b"\x06u\0", element("n", 1), b"\x0es\0\x02\0\0\0a\0"])
-NO_TEXT = raw.join([element("_id", 92), b"\x02t\0\x02\0\0\0\xff\0", element("n", 1)])
+TWICE = raw_bson.join([element("_id", 90), element("n", 1), element("z", 1), element("z", 2)])
+UNDEFINED = raw_bson.join([element("_id", 91), b"\x06u\0", element("n", 1), b"\x0es\0\x02\0\0\0a\0"])
+NO_TEXT = raw_bson.join([element("_id", 92), b"\x02t\0\x02\0\0\0\xff\0", element("n", 1)])
 
 
 @pytest.fixture
 def world(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """Sixty documents and three odd ones; the reads of each command are noted."""
-    monkeypatch.setattr(narrow, "FROM", 1)
+    monkeypatch.setattr(projection, "FROM", 1)
     world.settings["batch_size"] = 20
     world.insert("c", [{"_id": i, "big": "x" * 50, "n": i, "tail": [i]} for i in range(60)])
     world.insert("c", [TWICE, UNDEFINED, NO_TEXT])
@@ -86,7 +87,7 @@ def sweeps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def names(document: bytes) -> list[str]:
-    return [name.decode() for name, _ in raw.elements(document)]
+    return [name.decode() for name, _ in raw_bson.elements(document)]
 
 
 def test_up_and_down_carry_the_declared_fields_and_keep_every_other_byte(
@@ -99,10 +100,12 @@ def test_up_and_down_carry_the_declared_fields_and_keep_every_other_byte(
     assert whole_reads == [63]  # the probe
     after = world.raws("c")
     for identity, document in before.items():
-        kept = [e for e in raw.elements(document) if e[0] != b"n"]
-        assert [e for e in raw.elements(after[identity]) if e[0] not in (b"n", b"user", b"shuffle")] == kept
+        kept = [e for e in raw_bson.elements(document) if e[0] != b"n"]
+        assert [
+            e for e in raw_bson.elements(after[identity]) if e[0] not in (b"n", b"user", b"shuffle")
+        ] == kept
         assert names(after[identity]) == [*names(document), "user", "shuffle"]
-    assert raw.decode(after[encode({"_id": 3})])["n"] == 1003
+    assert raw_bson.decode(after[encode({"_id": 3})])["n"] == 1003
     whole_reads.clear()
     succeeded(world.down("base"))
     assert whole_reads == []
@@ -114,7 +117,7 @@ def test_a_pipeline_carries_the_fields_that_it_sets(world: World, whole_reads: l
     before = world.raws("c")
     succeeded(world.up())
     assert whole_reads == []
-    assert {d["n"] for d in map(raw.decode_leniently, world.raws("c").values())} == {
+    assert {d["n"] for d in map(raw_bson.decode_leniently, world.raws("c").values())} == {
         1000 + n for n in range(60)
     }
     succeeded(world.down("base"))
@@ -139,7 +142,7 @@ def test_a_constant_field_is_one_update_a_batch(world: World, sweeps: list[int])
         encode({"_id": 200}),
         encode({"_id": 201}),
     ]
-    assert raw.decode(after[encode({"_id": 7})])["flag"] == {"$literal": [1, "$n"]}
+    assert raw_bson.decode(after[encode({"_id": 7})])["flag"] == {"$literal": [1, "$n"]}
     succeeded(world.down("base"))
     assert world.raws("c") == before
 
@@ -163,7 +166,7 @@ def test_a_pipeline_is_one_update_a_batch_if_it_gives_the_same_twice(
     before = world.raws("c")
     succeeded(world.up())
     assert sum(sweeps) == (63 if pure else 0)
-    assert {d["n"] for d in map(raw.decode_leniently, world.raws("c").values())} == {*range(1, 61)}
+    assert {d["n"] for d in map(raw_bson.decode_leniently, world.raws("c").values())} == {*range(1, 61)}
     result = succeeded(world.down("base"))
     assert result.documents.changed == 63
     assert world.raws("c") == before
@@ -214,7 +217,9 @@ def test_a_plan_finds_the_document_that_would_stop_the_run(world: World) -> None
 
 
 def test_a_document_that_has_a_declared_field_twice_stops_the_run(world: World) -> None:
-    world.insert("c", [raw.join([element("_id", 95), element("n", 1), element("z", 1), element("n", 2)])])
+    world.insert(
+        "c", [raw_bson.join([element("_id", 95), element("n", 1), element("z", 1), element("n", 2)])]
+    )
     world.write("0001_set.py", PIPELINE)
     before = world.raws("c")
     result = world.up()
@@ -234,7 +239,7 @@ def test_the_application_keeps_its_own_changes(world: World) -> None:
         client[world.database].c.update_one({"_id": 4}, {"$unset": {"user": 1, "shuffle": 1}})
         client[world.database].c.update_one({"_id": 5}, {"$rename": {"big": "large"}})
     result = succeeded(world.down("base", on_conflict=OnConflict.KEEP))
-    found = {d["_id"]: d for d in map(raw.decode_leniently, world.raws("c").values())}
+    found = {d["_id"]: d for d in map(raw_bson.decode_leniently, world.raws("c").values())}
     assert list(found[1].items()) == [("_id", 1), ("big", "new"), ("n", 1), ("tail", [1]), ("fresh", 1)]
     assert found[2] == {"_id": 2, "big": "x" * 50, "n": 7, "tail": [2]}
     assert found[3] == {"_id": 3, "big": "x" * 50, "n": 3, "tail": [3], "user": "mine"}
@@ -249,6 +254,6 @@ def test_up_again_after_a_canary_and_down(world: World) -> None:
     world.up(where={"_id": {"$lt": 25}})
     result = succeeded(world.up())
     assert result.documents.changed == 63 - 25
-    assert {d["n"] // 1000 for d in map(raw.decode_leniently, world.raws("c").values())} == {1}
+    assert {d["n"] // 1000 for d in map(raw_bson.decode_leniently, world.raws("c").values())} == {1}
     succeeded(world.down("base"))
     assert world.raws("c") == before

@@ -12,7 +12,7 @@ from bson import Binary, DatetimeMS
 from bson.raw_bson import RawBSONDocument
 
 from goaime_migrate import errors
-from goaime_migrate.backends import raw
+from goaime_migrate.backends import raw_bson
 from goaime_migrate.events import BatchCommitted, Event
 from tests.servers import Kind
 from tests.world import World, succeeded
@@ -169,16 +169,18 @@ def test_added_fields_of_others_are_not_removed(world: World) -> None:
 @ONE_NODE
 def test_a_symbol_may_be_an_id(world: World) -> None:
     symbol = b"\x14\x00\x00\x00\x0e_id\x00\x03\x00\x00\x00hi\x00"
-    raw = (len(symbol) + 1 + 7).to_bytes(4, "little") + symbol[4:] + b"\x10n\x00\x00\x00\x00\x00" + b"\x00"
+    raw_bson = (
+        (len(symbol) + 1 + 7).to_bytes(4, "little") + symbol[4:] + b"\x10n\x00\x00\x00\x00\x00" + b"\x00"
+    )
     with world.client() as client:
-        client[world.database]["things"].insert_one(RawBSONDocument(raw))
+        client[world.database]["things"].insert_one(RawBSONDocument(raw_bson))
     world.write("0001_count.py", COUNT)
     succeeded(world.up())
     (after,) = world.raws("things").values()
     assert b"\x0e_id\x00" in after
     assert b"\x10n\x00\x01\x00\x00\x00" in after
     succeeded(world.down())
-    assert list(world.raws("things").values()) == [raw]
+    assert list(world.raws("things").values()) == [raw_bson]
 
 
 def test_text_that_bson_cannot_hold_does_not_hide_the_failure(world: World) -> None:
@@ -224,7 +226,7 @@ def test_a_claim_does_not_wait_for_a_transaction_that_has_the_lease_locked(world
 @ONE_NODE
 def test_a_looked_up_document_may_be_as_large_as_documents_can_be(world: World) -> None:
     large = {"_id": 1, "text": ""}
-    large["text"] = "x" * (raw.MAX_DOCUMENT - len(raw.encode(large)))
+    large["text"] = "x" * (raw_bson.MAX_DOCUMENT - len(raw_bson.encode(large)))
     world.insert("others", [large])
     world.insert("things", [{"_id": 1, "n": 0}, {"_id": 2, "n": 0}])
     world.write(
@@ -267,4 +269,4 @@ def test_ids_may_be_long(world: World) -> None:
     assert sorted(d["n"] for d in world.documents("things")) == list(range(1000, 1200))
     succeeded(world.down())
     after = [{k: v for k, v in d.items() if k != "more"} for d in world.documents("things")]
-    assert {raw.id_of(d): d for d in map(raw.encode, after)} == before
+    assert {raw_bson.id_of(d): d for d in map(raw_bson.encode, after)} == before

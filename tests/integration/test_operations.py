@@ -71,9 +71,9 @@ def there_and_back(world: World, *sources: str) -> tuple[RunResult, STATE]:
 
 
 def found(after: STATE, collection: str = "c") -> list[dict[str, Any]]:
-    from goaime_migrate.backends import raw
+    from goaime_migrate.backends import raw_bson
 
-    return [raw.decode(document) for _, document in sorted(after[0][collection].items())]
+    return [raw_bson.decode(document) for _, document in sorted(after[0][collection].items())]
 
 
 # --- documents -------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from pymongo import MongoClient
 from pymongo.errors import InvalidOperation
 
 from goaime_migrate import config, errors, redaction
-from goaime_migrate.backends import server
+from goaime_migrate.backends.server import connect
 from goaime_migrate.config import Settings
 from goaime_migrate.migrator import Migrator
 from tests.integration.engines import dump, each_mode, one_server, servers, two
@@ -223,7 +223,7 @@ def test_what_cannot_be_opened_is_closed_again(
         made.append(MongoClient(*arguments, **options))
         return made[-1]
 
-    monkeypatch.setattr(server, "MongoClient", noted)
+    monkeypatch.setattr(connect, "MongoClient", noted)
     error = opened("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50", tmp_path, database=database)
     assert error.exit_code in (2, 8)
     assert made
@@ -431,7 +431,7 @@ def test_a_result_that_breaks_its_promise_is_refused(numbers: World, options: st
     path = numbers.folder / "0001_grow.py"
     path.write_text(model + path.read_text())
     error = refusal(numbers)
-    assert isinstance(error, errors.PromiseFailed)
+    assert isinstance(error, errors.ResultBreaksPromise)
     assert (error.id, error.field) == (2, field)
     assert values(numbers) == [1000, 1001, 2, 3, 4]
     succeeded(numbers.down())

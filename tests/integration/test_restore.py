@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from bson import encode
 
-from goaime_migrate import errors, reverter
-from goaime_migrate.backends import feed, raw
-from goaime_migrate.backends.base import Changes, Collision, Reader
-from goaime_migrate.engine import born
+from goaime_migrate import errors
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.ports import Changes, Collision, Reader
+from goaime_migrate.backends.server import change_stream
+from goaime_migrate.down import inserted, reverter
 from goaime_migrate.events import BatchCommitted, Event
 from goaime_migrate.results import Conflict, Direction, OnConflict
 from tests.conftest import EMBEDDED
@@ -76,7 +77,9 @@ def test_documents_of_a_dump_stay_in_their_order(world: World) -> None:
     world.write("0001_reshape.py", SOURCE.format(options=""))
     before = (world.dump / "c.bson").read_bytes()
     world.up()
-    assert [raw.id_value(raw.id_of(d)) for d in raw.split((world.dump / "c.bson").read_bytes())] == [
+    assert [
+        raw_bson.id_value(raw_bson.id_of(d)) for d in raw_bson.split((world.dump / "c.bson").read_bytes())
+    ] == [
         6,
         5,
         4,
@@ -168,7 +171,7 @@ def test_what_was_collected_during_a_way_down_is_forgotten_after_it(
     numbers: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     succeeded(numbers.up())
-    monkeypatch.setattr(feed, "_AWAIT_MS", 20)
+    monkeypatch.setattr(change_stream, "_AWAIT_MS", 20)
 
     def write(event: Event) -> None:
         if isinstance(event, BatchCommitted):
@@ -484,16 +487,16 @@ def test_a_document_that_collides_for_ever_ends_a_reversal_and_is_named(
     numbers.write("0001_reshape.py", SOURCE.format(options=", reverse=back"))
     succeeded(numbers.up())
     numbers.insert("c", [{"_id": i, "n": 1000 + i, "new": "made"} for i in range(100, 103)])
-    work = born._Attempt.work
+    work = inserted._Attempt.work
 
-    def collide(attempt: born._Attempt, reader: Reader) -> Changes:
+    def collide(attempt: inserted._Attempt, reader: Reader) -> Changes:
         changes = work(attempt, reader)
-        if any(raw.id_value(write.id) == 101 for write in changes.writes):
+        if any(raw_bson.id_value(write.id) == 101 for write in changes.writes):
             raise Collision("on and on")
         return changes
 
     with monkeypatch.context() as colliding:
-        colliding.setattr(born._Attempt, "work", collide)
+        colliding.setattr(inserted._Attempt, "work", collide)
         error = numbers.down().error
     assert isinstance(error, errors.Contended)
     assert (error.id, error.version) == (101, "0001")

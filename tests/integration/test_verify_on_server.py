@@ -28,18 +28,19 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
-from goaime_migrate.backends import raw
+from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.connect import connect
-from goaime_migrate.backends.mongo import MongoBackend
-from goaime_migrate.backends.single_document import SingleDocumentBackend
-from goaime_migrate.backends.transactional import TransactionalBackend
+from goaime_migrate.backends.server.mongo import MongoBackend
+from goaime_migrate.backends.server.single_document import SingleDocumentBackend
+from goaime_migrate.backends.server.transactional import TransactionalBackend
 from goaime_migrate.config import Settings
-from goaime_migrate.engine import audit, scan
-from goaime_migrate.engine.audit import Auditor
-from goaime_migrate.engine.lookups import Lookup
-from goaime_migrate.engine.sieve import parts, sieve
-from goaime_migrate.engine.step import Step
 from goaime_migrate.results import VerifyFailure
+from goaime_migrate.run import reading
+from goaime_migrate.transform.lookups import Lookup
+from goaime_migrate.transform.step import Step
+from goaime_migrate.verify import promises
+from goaime_migrate.verify.prefilter import parts, sieve
+from goaime_migrate.verify.promises import Auditor
 from tests.servers import Server
 from tests.unit.values import (
     CODE_WITH_SCOPE,
@@ -70,7 +71,7 @@ def opened(server: Server, database: str) -> Iterator[OnServer]:
 
 
 def insert(server: Server, database: str, documents: Iterable[bytes | Mapping[str, Any]]) -> None:
-    raws = [RawBSONDocument(d if isinstance(d, bytes) else raw.encode(d)) for d in documents]
+    raws = [RawBSONDocument(d if isinstance(d, bytes) else raw_bson.encode(d)) for d in documents]
     server.client[database].c.insert_many(raws)
 
 
@@ -220,7 +221,7 @@ def test_what_the_server_vouches_for_satisfies_the_model(
     taken = parts(model)
     matching = backend.documents("c", where={"$jsonSchema": taken.schema} if taken.schema else {})
     for bytes_ in matching:
-        decoded = raw.decode_any(bytes_)
+        decoded = raw_bson.decode_any(bytes_)
         if taken.validator is None or taken.validator.isinstance_python(decoded):
             model.model_validate(decoded)
     found(backend, step(model))
@@ -403,7 +404,7 @@ def test_only_fields_with_validators_of_their_own_are_read(
     original = MongoBackend.documents
     monkeypatch.setattr(MongoBackend, "documents", documents)
     _, failures = audited(backend, [step(Partly)], here=False)
-    assert {key for bytes_ in fetched for key in raw.decode(bytes_)} == {"_id", "positive"}
+    assert {key for bytes_ in fetched for key in raw_bson.decode(bytes_)} == {"_id", "positive"}
 
     monkeypatch.undo()
     assert failures == found(backend, step(Partly))
@@ -442,8 +443,8 @@ def test_a_model_that_is_more_than_its_fields_is_judged_whole(base: Base, model:
 
 def test_promises_of_several_versions_share_one_walk(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
     server, name, backend = base
-    monkeypatch.setattr(scan, "LARGEST_NARROW", 3)
-    monkeypatch.setattr(scan, "LARGEST", 4)
+    monkeypatch.setattr(reading, "LARGEST_NARROW", 3)
+    monkeypatch.setattr(reading, "LARGEST", 4)
     insert(server, name, [{"_id": n, "a": n, "b": "x" if n % 3 else n} for n in range(10)])
     one = step(create_model("One", a=(Annotated[int, Field(le=7)], ...)))
     two = step(create_model("Two", b=(StrictStr, ...)), "0002")
@@ -496,7 +497,7 @@ def test_only_so_many_failures_are_listed_and_all_documents_are_counted(
     base: Base, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, name, backend = base
-    monkeypatch.setattr(audit, "MOST", 7)
+    monkeypatch.setattr(promises, "MOST", 7)
     insert(server, name, [{"_id": n} for n in range(20)])
     failures = found(backend, step(create_model("M", a=(int, ...), b=(int, ...))))
     assert [failure.id for failure in failures] == [0, 0, 1, 1, 2, 2, 3, 3]

@@ -16,25 +16,26 @@ from typing import Any
 import pytest
 from bson import Binary, Decimal128, Int64, ObjectId, encode
 
-from goaime_migrate.backends import raw
-from goaime_migrate.backends.base import JOURNAL, PROGRESS
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.connect import connect
-from goaime_migrate.backends.ordering import id_key
+from goaime_migrate.backends.ports import JOURNAL, PROGRESS
 from goaime_migrate.config import Settings
-from goaime_migrate.engine import narrow, partitions, tables
-from goaime_migrate.engine import up as walking
 from goaime_migrate.errors import (
     DuplicateKey,
     Interrupted,
     MigrateError,
     PinnedPassEdited,
-    PromiseFailed,
+    ResultBreaksPromise,
     TransformFailed,
     WorkerFailed,
 )
 from goaime_migrate.events import BatchCommitted, Event
-from goaime_migrate.worker import crew, process
-from goaime_migrate.worker.process import Process
+from goaime_migrate.run import partitions
+from goaime_migrate.transform import frozen_lookups, projection
+from goaime_migrate.up import pass_ as walking
+from goaime_migrate.workers import pool, process
+from goaime_migrate.workers.process import ProcessWorker
 from tests.servers import Mongod, ReplicaSet
 from tests.world import REPOSITORY, World, succeeded
 
@@ -103,7 +104,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Collections are parted that have a hundred documents, and nobody begins before all are there."""
     monkeypatch.setattr(partitions, "WORTH", 100)
     monkeypatch.setattr(partitions, "SIZE", 60)
-    monkeypatch.setattr(crew, "WAITING_S", 60.0)
+    monkeypatch.setattr(pool, "WAITING_S", 60.0)
 
 
 @pytest.fixture
@@ -212,7 +213,7 @@ def test_one_thread_a_process_where_two_would_collide_or_waste_the_rate(
     write(world, 'd["by"] = __import__("threading").current_thread().name')
     rate = 100_000 if reason == "rate" else None
     if reason == "lookups":
-        monkeypatch.setattr(tables, "WHOLE", 3)
+        monkeypatch.setattr(frozen_lookups, "WHOLE", 3)
 
     with world.migrator(workers=1, max_rate=rate) as migrator:
         result = succeeded(migrator.up())
@@ -271,7 +272,7 @@ def test_an_interrupt_leaves_no_thread_behind_that_writes(
 def test_the_first_begins_alone_and_what_is_born_before_the_other_is_there_is_migrated(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crew, "WAITING_S", 0.0)
+    monkeypatch.setattr(pool, "WAITING_S", 0.0)
     write(world, f"{PROCESS}; __import__('time').sleep(0.01 if os.getpid() == {os.getpid()} else 0)")
     before = world.raws("things")
     born = [{"_id": -7, "n": 1}]
@@ -383,7 +384,7 @@ FAULTY = """
     ("fault", "kind", "field"),
     [
         ('raise ValueError("count.total: odd")', TransformFailed, "count.total"),
-        ('d["n"] -= 0.5', PromiseFailed, "n"),
+        ('d["n"] -= 0.5', ResultBreaksPromise, "n"),
     ],
 )
 def test_what_goes_wrong_in_another_process_is_the_same_error_here(
@@ -395,11 +396,11 @@ def test_what_goes_wrong_in_another_process_is_the_same_error_here(
     error = world.up().error
 
     assert type(error) is kind
-    culprit = raw.decode(before[encode({"_id": error.id})])
+    culprit = raw_bson.decode(before[encode({"_id": error.id})])
     assert culprit["n"] % 10 == 0
     assert (error.field, error.version, error.exit_code) == (field, "0001", 1)
     assert error.hint
-    assert "0001_change.py" in error.detail or kind is PromiseFailed
+    assert "0001_change.py" in error.detail or kind is ResultBreaksPromise
     assert world.states() == ["failed"]
     succeeded(world.down())
     assert world.raws("things") == before
@@ -472,7 +473,7 @@ def test_a_worker_that_cannot_start_is_an_error_with_what_it_said(
     script = world.folder.parent / "python"
     script.write_text("#!/bin/sh\necho no such thing here >&2\nexit 3\n")
     script.chmod(0o755)
-    monkeypatch.setattr("goaime_migrate.worker.process.sys.executable", str(script))
+    monkeypatch.setattr("goaime_migrate.workers.process.sys.executable", str(script))
 
     error = world.up().error
 
@@ -484,14 +485,14 @@ def test_a_worker_that_cannot_start_is_an_error_with_what_it_said(
 
 def test_a_worker_is_told_everything_through_its_stdin(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
-    tell = Process.tell
+    tell = ProcessWorker.tell
 
-    def told(self: Process, **message: Any) -> None:
+    def told(self: ProcessWorker, **message: Any) -> None:
         for name in ("cmdline", "environ"):
             seen.append(Path(f"/proc/{self.pid}/{name}").read_text())
         tell(self, **message)
 
-    monkeypatch.setattr(Process, "tell", told)
+    monkeypatch.setattr(ProcessWorker, "tell", told)
     succeeded(world.up())
 
     assert seen
@@ -504,7 +505,7 @@ def test_no_process_is_started_for_what_is_small_or_for_one_worker(
     def refuse(*_: Any) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(process, "Process", refuse)
+    monkeypatch.setattr(process, "ProcessWorker", refuse)
     with world.migrator(workers=1) as migrator:
         succeeded(migrator.up())
         succeeded(migrator.down())
@@ -543,7 +544,7 @@ def sizes(world: World) -> list[int]:
         parts = [backend.documents("things", after=after, upto=upto) for after, upto in pairwise(edges)]
     finally:
         backend.close()
-    assert sorted(raw.id_of(d) for part in parts for d in part) == sorted(world.raws("things"))
+    assert sorted(raw_bson.id_of(d) for part in parts for d in part) == sorted(world.raws("things"))
     return list(map(len, parts))
 
 
@@ -556,7 +557,7 @@ def test_a_collection_of_all_types_is_parted_by_counting_and_the_parts_taper_off
 
 def twice(i: int) -> bytes:
     """An `_id` that is a document with one name twice: the server compares the first, a dict keeps the last."""
-    return b"\x03_id\0" + raw.join([encode({"a": i})[4:-1], encode({"a": -i})[4:-1]])
+    return b"\x03_id\0" + raw_bson.join([encode({"a": i})[4:-1], encode({"a": -i})[4:-1]])
 
 
 def not_text(i: int) -> bytes:
@@ -571,11 +572,11 @@ def test_ids_that_do_not_survive_decoding_are_parted_in_the_order_of_the_server(
 ) -> None:
     with world.client() as client:
         client[world.database].drop_collection("things")
-    things = [raw.join([identity(i), encode({"n": i})[4:-1]]) for i in range(DOCUMENTS)]
+    things = [raw_bson.join([identity(i), encode({"n": i})[4:-1]]) for i in range(DOCUMENTS)]
     world.insert("things", things)
     (world.folder / "0001_change.py").unlink()
     world.write("0001_add.py", 'from goaime_migrate import *\noperations = [AddField("things", "new", 1)]')
-    monkeypatch.setattr(narrow, "FROM", 1)
+    monkeypatch.setattr(projection, "FROM", 1)
 
     assert sizes(world) == TAPERED
     with world.migrator(workers=1) as migrator:
@@ -623,5 +624,5 @@ def test_stdout_is_one_json_value_whatever_the_migrations_print(
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["documents"]["changed"] == partitions.WORTH
-    assert "imported by goaime_migrate.worker" in done.stderr
+    assert "imported by goaime_migrate.workers" in done.stderr
     assert done.stderr.count("called") >= partitions.WORTH // 100

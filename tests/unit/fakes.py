@@ -7,8 +7,8 @@ from typing import Any
 
 from bson import encode
 
-from goaime_migrate.backends import raw
-from goaime_migrate.backends.base import Changes, Put, RecordChange
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.ports import Changes, Put, RecordChange
 
 
 class FakeReader:
@@ -25,7 +25,7 @@ class FakeReader:
     def by_ids(
         self, collection: str, ids: Sequence[bytes], where: Any = None, fields: Any = None
     ) -> list[bytes]:
-        return [d for d in self.documents(collection) if raw.id_of(d) in set(ids)]
+        return [d for d in self.documents(collection) if raw_bson.id_of(d) in set(ids)]
 
     def lookup(
         self, collection: str, key: str, values: Sequence[Any], fields: Sequence[str] | None

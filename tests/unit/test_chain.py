@@ -15,21 +15,21 @@ from bson import Decimal128, Int64, decode, encode
 from hypothesis import given
 from pydantic import BaseModel, ValidationError, model_validator
 
-from goaime_migrate.engine.chain import Chain
-from goaime_migrate.engine.declared import check_declared_fields
-from goaime_migrate.engine.lookups import Lookup
-from goaime_migrate.engine.step import Step
-from goaime_migrate.engine.tables import Tables
 from goaime_migrate.errors import (
     IdChanged,
     InvalidResult,
     MigrationFailed,
-    PromiseFailed,
+    ResultBreaksPromise,
     ResultTooLarge,
     TransformFailed,
     UndeclaredField,
     Unrepresentable,
 )
+from goaime_migrate.transform.chain import Chain
+from goaime_migrate.transform.frozen_lookups import FrozenLookups
+from goaime_migrate.transform.lookups import Lookup
+from goaime_migrate.transform.probe import check_declared_fields
+from goaime_migrate.transform.step import Step
 from tests.unit.fakes import FakeReader
 from tests.unit.values import FIELDS, FRAGILE, NOT_UTF8, SURVIVORS, TWICE, document, element
 
@@ -43,7 +43,7 @@ def step(transform: Callable[..., Any], version: str = "0001", **more: Any) -> S
 
 def chain(*steps: Step | Callable[..., Any]) -> Chain:
     listed = [s if isinstance(s, Step) else step(s, f"{i:04d}") for i, s in enumerate(steps, 1)]
-    return Chain(listed, Tables("p", [lookup for s in listed for lookup in s.lookups.values()]))
+    return Chain(listed, FrozenLookups("p", [lookup for s in listed for lookup in s.lookups.values()]))
 
 
 def result(
@@ -206,7 +206,7 @@ def test_whatever_a_transform_raises_is_its_failure(error: BaseException) -> Non
 @pytest.mark.parametrize("error", [*ODD_EXITS, SystemExit("no")], ids=repr)
 def test_whatever_a_check_raises_is_a_no(error: BaseException) -> None:
     failure = refusal(chain(step(grow, check=lambda d: _raise(error))), {"_id": 7, "n": 1})
-    assert isinstance(failure, PromiseFailed)
+    assert isinstance(failure, ResultBreaksPromise)
     assert failure.message.endswith("no")
 
 
@@ -299,7 +299,7 @@ class Counted(BaseModel):
 
 def test_a_model_rejects_a_result_by_its_field() -> None:
     error = refusal(chain(step(lambda d: d.update(n="many"), model=Counted)), {"_id": 7})
-    assert isinstance(error, PromiseFailed)
+    assert isinstance(error, ResultBreaksPromise)
     assert (error.id, error.field) == (7, "n")
     assert "breaks its promise: n: Input should be a valid integer" in error.message
 
@@ -330,7 +330,7 @@ class Deferred(BaseModel):
 def test_a_model_has_its_own_way_of_saying_no(model: type[BaseModel]) -> None:
     whole = chain(step(lambda d: d.update(m=1), model=model))
     assert decode(result(whole, {"_id": 1, "n": 9})) == {"_id": 1, "n": 9, "m": 1}
-    assert isinstance(refusal(whole, {"_id": 7, "n": 10 if model is Picky else "many"}), PromiseFailed)
+    assert isinstance(refusal(whole, {"_id": 7, "n": 10 if model is Picky else "many"}), ResultBreaksPromise)
 
 
 def test_a_model_is_held_against_the_result_of_its_own_step() -> None:
@@ -339,7 +339,7 @@ def test_a_model_is_held_against_the_result_of_its_own_step() -> None:
 
 
 def test_unchanged_documents_are_held_to_the_promises_too() -> None:
-    assert isinstance(refusal(chain(step(lambda d: None, model=Counted)), {"_id": 7}), PromiseFailed)
+    assert isinstance(refusal(chain(step(lambda d: None, model=Counted)), {"_id": 7}), ResultBreaksPromise)
 
 
 @pytest.mark.parametrize(
@@ -353,7 +353,7 @@ def test_unchanged_documents_are_held_to_the_promises_too() -> None:
 )
 def test_a_check_rejects_a_result(check: Callable[[Document], Any], field: str | None, reason: str) -> None:
     error = refusal(chain(step(grow, check=check)), {"_id": 7, "n": 1})
-    assert isinstance(error, PromiseFailed)
+    assert isinstance(error, ResultBreaksPromise)
     assert (error.id, error.field) == (7, field)
     assert reason in error.message
 

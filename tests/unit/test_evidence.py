@@ -10,8 +10,8 @@ from bson.son import SON
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goaime_migrate.engine import evidence
-from goaime_migrate.engine.evidence import Gauge, Level
+from goaime_migrate.transform import changes
+from goaime_migrate.transform.changes import DepthChooser, Level
 
 VALUES = st.recursive(
     st.none() | st.integers(0, 3) | st.sampled_from(["", "a", "bb"]) | st.just(float("nan")),
@@ -22,9 +22,9 @@ DOCUMENTS = st.dictionaries(st.sampled_from(["_id", "a", "b", "c"]), VALUES, max
 
 
 def proven(before: dict[str, Any], after: dict[str, Any]) -> bool:
-    if evidence.names(before) != evidence.names(after):
+    if changes.names(before) != changes.names(after):
         return True
-    return evidence.grown(evidence.sizes(before), after)
+    return changes.grown(changes.sizes(before), after)
 
 
 @given(DOCUMENTS, DOCUMENTS)
@@ -62,7 +62,7 @@ def test_other_types_that_are_encoded_alike_prove_nothing() -> None:
 
 
 def test_a_gauge_looks_as_closely_as_was_needed_last() -> None:
-    gauge, levels = Gauge(), []
+    gauge, levels = DepthChooser(), []
     gauge.failed()
     gauge.failed()
     for _ in range(6):

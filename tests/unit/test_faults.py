@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
 
-from goaime_migrate.backends.faults import translate
+from goaime_migrate.backends.server.driver_errors import translate
 from goaime_migrate.errors import AuthenticationFailed, MissingPrivilege, ServerUnreachable
 
 

@@ -10,9 +10,9 @@ from uuid import UUID
 import pytest
 from bson import Binary, Code, Decimal128, Int64, ObjectId, Regex
 
-from goaime_migrate.backends import raw
-from goaime_migrate.engine.lookups import CACHE_LIMIT, Lookup, Table, cache_key
-from goaime_migrate.engine.tables import Tables
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.transform.frozen_lookups import FrozenLookups
+from goaime_migrate.transform.lookups import CACHE_LIMIT, Lookup, Table, cache_key
 from tests.unit.fakes import FakeReader
 
 AMY = {"_id": 1, "username": "amy", "tags": ["a"], "address": {"city": "x"}}
@@ -21,7 +21,7 @@ USERS = Lookup("users", key="username")
 
 def table(reader: FakeReader, *keys: Any, lookup: Lookup = USERS, freeze: bool = False) -> Table:
     """A table in which these keys have been asked for and loaded."""
-    tables = Tables("p", [lookup], freeze=freeze)
+    tables = FrozenLookups("p", [lookup], freeze=freeze)
     for key in keys:
         tables[lookup].get(key)
     reader.keep(tables.load(reader))
@@ -183,10 +183,10 @@ def test_what_a_pass_has_seen_stays_as_it_was_seen(reader: FakeReader) -> None:
 @pytest.mark.parametrize("noise", [b"", random.Random(0).randbytes(11_000_000)], ids=["plain", "noise"])
 def test_a_document_as_large_as_can_be_is_frozen_in_records_that_can_be_stored(noise: bytes) -> None:
     large = {"_id": 1, "username": "amy", "noise": noise, "text": ""}
-    large["text"] = "x" * (raw.MAX_DOCUMENT - len(raw.encode(large)))
+    large["text"] = "x" * (raw_bson.MAX_DOCUMENT - len(raw_bson.encode(large)))
     reader = FakeReader(users=[large])
     table(reader, "amy", "bob", freeze=True)
-    assert all(len(raw.encode(record)) < 9_000_000 for record in reader.records.values())
+    assert all(len(raw_bson.encode(record)) < 9_000_000 for record in reader.records.values())
     assert len(reader.records) == (3 if noise else 2)
     reader.stored["users"] = []
 
@@ -199,7 +199,7 @@ def test_a_document_as_large_as_can_be_is_frozen_in_records_that_can_be_stored(n
 def test_another_pass_sees_what_is_there_now(reader: FakeReader) -> None:
     table(reader, "amy", freeze=True)
     reader.stored["users"] = []
-    other = Tables("q", [USERS])
+    other = FrozenLookups("q", [USERS])
     other[USERS].get("amy")
     other.load(reader)
     assert other[USERS].get("amy") is None
@@ -212,7 +212,7 @@ def test_lookups_with_other_fields_are_frozen_apart(reader: FakeReader) -> None:
 
 
 def test_a_batch_that_was_not_committed_is_forgotten(reader: FakeReader) -> None:
-    tables = Tables("p", [USERS])
+    tables = FrozenLookups("p", [USERS])
     tables[USERS].get("amy")
     tables.load(reader)
     tables.rollback()
@@ -224,7 +224,7 @@ def test_a_batch_that_was_not_committed_is_forgotten(reader: FakeReader) -> None
 
 
 def test_a_batch_that_was_committed_is_remembered(reader: FakeReader) -> None:
-    tables = Tables("p", [USERS])
+    tables = FrozenLookups("p", [USERS])
     tables[USERS].get("amy")
     tables.load(reader)
     tables.commit()
@@ -233,7 +233,7 @@ def test_a_batch_that_was_committed_is_remembered(reader: FakeReader) -> None:
 
 
 def test_memory_is_bounded(reader: FakeReader) -> None:
-    tables = Tables("p", [USERS], freeze=False)
+    tables = FrozenLookups("p", [USERS], freeze=False)
     for key in range(CACHE_LIMIT + 1):
         tables[USERS].store(key, None, committed=True)
     tables.commit()

@@ -9,13 +9,13 @@ from typing import Any, cast
 
 import pytest
 
-from goaime_migrate.backends.base import Changes
-from goaime_migrate.engine.memory import keep_freed
-from goaime_migrate.engine.runner import Options, Runner
+from goaime_migrate.backends.ports import Changes
+from goaime_migrate.memory import keep_freed
+from goaime_migrate.run.run import Options, Run
 
 BATCHES = """
 import resource
-from goaime_migrate.engine.memory import keep_freed
+from goaime_migrate.memory import keep_freed
 
 {first}
 
@@ -70,7 +70,7 @@ def test_a_batch_that_is_tried_again_does_not_keep_the_last_one() -> None:
         def check(self) -> None:
             pass
 
-    runner = Runner(cast(Any, Backend()), cast(Any, Lease()), lambda _: None, Options(), lambda: None)
+    runner = Run(cast(Any, Backend()), cast(Any, Lease()), lambda _: None, Options(), lambda: None)
     runner.transact(work)
 
     assert len(batches) == 3

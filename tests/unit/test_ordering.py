@@ -14,7 +14,7 @@ from bson.dbref import DBRef
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goaime_migrate.backends.ordering import id_key, sort_key
+from goaime_migrate.backends.bson_order import id_key, sort_key
 
 IDS: list[Any] = [
     MinKey(),

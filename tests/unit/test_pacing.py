@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from goaime_migrate.engine import pacing
-from goaime_migrate.engine.pacing import AIM_S, FEWEST, FIRST, LARGEST, Pacing
+from goaime_migrate.run import pacing
+from goaime_migrate.run.pacing import AIM_S, FEWEST, FIRST, LARGEST, Pacing
 
 
 def test_the_first_batch_is_a_small_one_and_the_next_grow_to_the_largest() -> None:

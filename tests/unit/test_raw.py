@@ -10,7 +10,7 @@ from bson.errors import InvalidBSON
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goaime_migrate.backends import raw
+from goaime_migrate.backends import raw_bson
 from tests.unit.values import FIELDS, FRAGILE, IDS, NOT_UTF8, SURVIVORS, TWICE, document, element
 
 DOCUMENTS = st.builds(lambda identity, fields: {"_id": identity, **fields}, IDS, FIELDS)
@@ -18,23 +18,23 @@ DOCUMENTS = st.builds(lambda identity, fields: {"_id": identity, **fields}, IDS,
 
 @given(st.lists(DOCUMENTS, max_size=4))
 def test_documents_one_behind_another_are_split(documents: list[dict[str, Any]]) -> None:
-    encoded = [raw.encode(d) for d in documents]
-    assert list(raw.split(b"".join(encoded))) == encoded
+    encoded = [raw_bson.encode(d) for d in documents]
+    assert list(raw_bson.split(b"".join(encoded))) == encoded
 
 
 @given(DOCUMENTS)
 def test_elements_make_the_document_again(fields: dict[str, Any]) -> None:
-    data = raw.encode(fields)
-    parts = list(raw.elements(data))
+    data = raw_bson.encode(fields)
+    parts = list(raw_bson.elements(data))
     assert [name.decode() for name, _ in parts] == list(fields)
-    assert raw.join(part for _, part in parts) == data
+    assert raw_bson.join(part for _, part in parts) == data
 
 
 @pytest.mark.parametrize("odd", [*SURVIVORS.values(), *FRAGILE.values()], ids=[*SURVIVORS, *FRAGILE])
 def test_elements_of_every_type_are_found(odd: bytes) -> None:
     data = document(element("_id", 1), odd, element("n", 1))
-    parts = list(raw.elements(data))
-    assert raw.join(part for _, part in parts) == data
+    parts = list(raw_bson.elements(data))
+    assert raw_bson.join(part for _, part in parts) == data
     assert parts[-1][0] == b"n"
 
 
@@ -42,66 +42,66 @@ def test_elements_of_every_type_are_found(odd: bytes) -> None:
     st.lists(st.binary(max_size=9), max_size=3), st.dictionaries(st.sampled_from("ab"), st.binary(max_size=9))
 )
 def test_a_binary_goes_in_front_as_if_it_had_been_encoded(pieces: list[bytes], rest: dict[str, Any]) -> None:
-    whole = raw.behind_binary("data", pieces, raw.encode(rest))
-    assert whole == raw.encode({"data": b"".join(pieces), **rest})
+    whole = raw_bson.behind_binary("data", pieces, raw_bson.encode(rest))
+    assert whole == raw_bson.encode({"data": b"".join(pieces), **rest})
 
 
 @given(DOCUMENTS)
 def test_an_id_is_taken_out_with_its_bytes(fields: dict[str, Any]) -> None:
-    found = raw.id_of(raw.encode(fields))
-    assert found == raw.encode({"_id": fields["_id"]})
+    found = raw_bson.id_of(raw_bson.encode(fields))
+    assert found == raw_bson.encode({"_id": fields["_id"]})
 
 
 def test_an_id_is_found_wherever_it_stands() -> None:
-    assert raw.id_of(document(element("n", 1), element("_id", "x"))) == encode({"_id": "x"})
+    assert raw_bson.id_of(document(element("n", 1), element("_id", "x"))) == encode({"_id": "x"})
 
 
 def test_a_document_without_an_id_has_none() -> None:
     with pytest.raises(KeyError):
-        raw.id_of(encode({"n": 1}))
+        raw_bson.id_of(encode({"n": 1}))
 
 
 def test_the_value_of_an_id_keeps_its_type() -> None:
-    assert type(raw.id_value(encode({"_id": Int64(1)}))) is Int64
-    assert raw.id_value(document(b"\x02_id\0\x02\0\0\0\xff\0")) == "�"
+    assert type(raw_bson.id_value(encode({"_id": Int64(1)}))) is Int64
+    assert raw_bson.id_value(document(b"\x02_id\0\x02\0\0\0\xff\0")) == "�"
 
 
 @pytest.mark.parametrize("data", [b"\x04\0\0\0", b"\xff\0\0\0\0", encode({"a": 1})[:-1] + b"\0\x05"])
 def test_a_length_that_is_wrong_is_refused(data: bytes) -> None:
     with pytest.raises(InvalidBSON, match="are there"):
-        list(raw.split(data))
+        list(raw_bson.split(data))
 
 
 def test_an_unknown_type_is_refused() -> None:
     with pytest.raises(InvalidBSON, match="unknown element type 0x20"):
-        list(raw.elements(document(b"\x20a\0")))
+        list(raw_bson.elements(document(b"\x20a\0")))
 
 
 def test_an_id_is_renamed_with_its_type() -> None:
-    assert raw.renamed(encode({"_id": Int64(3)}), "$literal").raw == encode({"$literal": Int64(3)})
+    assert raw_bson.renamed(encode({"_id": Int64(3)}), "$literal").raw == encode({"$literal": Int64(3)})
 
 
 # --- splice ----------------------------------------------------------------------------------------------------
 
 
 def spliced(data: bytes, change: Any) -> bytes:
-    before, after = raw.decode(data), raw.decode(data)
+    before, after = raw_bson.decode(data), raw_bson.decode(data)
     change(after)
-    return raw.splice(data, before, after)
+    return raw_bson.splice(data, before, after)
 
 
 @given(FIELDS)
 def test_nothing_changed_gives_the_same_bytes(fields: dict[str, Any]) -> None:
-    data = raw.encode({"_id": 1, **fields})
+    data = raw_bson.encode({"_id": 1, **fields})
     assert spliced(data, lambda d: None) == data
 
 
 @given(FIELDS, st.data())
 def test_a_changed_field_changes_alone(fields: dict[str, Any], data: st.DataObject) -> None:
-    before = raw.encode({"_id": 1, **fields})
+    before = raw_bson.encode({"_id": 1, **fields})
     name = data.draw(st.sampled_from(["_id2", *fields]))
     after = spliced(before, lambda d: d.update({name: "new"}))
-    assert after == raw.encode({"_id": 1, **fields, name: "new"})
+    assert after == raw_bson.encode({"_id": 1, **fields, name: "new"})
 
 
 @pytest.mark.parametrize("odd", SURVIVORS.values(), ids=SURVIVORS)
@@ -136,8 +136,8 @@ def test_arrays_may_grow_and_shrink() -> None:
 
 def test_fields_are_removed_reordered_and_renamed() -> None:
     data = encode({"_id": 1, "a": 1, "b": 2})
-    before = raw.decode(data)
-    assert raw.splice(data, before, {"_id": 1, "c": 3, "a": 1}) == encode({"_id": 1, "c": 3, "a": 1})
+    before = raw_bson.decode(data)
+    assert raw_bson.splice(data, before, {"_id": 1, "c": 3, "a": 1}) == encode({"_id": 1, "c": 3, "a": 1})
 
 
 def test_a_type_that_changes_is_a_change() -> None:
@@ -153,7 +153,7 @@ def test_a_key_that_stands_twice_cannot_change(nested: bool) -> None:
     def change(d: dict[str, Any]) -> None:
         (d["in"] if nested else d)["k"] = 3
 
-    with pytest.raises(raw.Lossy, match="it has the same key twice"):
+    with pytest.raises(raw_bson.Lossy, match="it has the same key twice"):
         spliced(data, change)
 
 
@@ -166,10 +166,10 @@ def test_a_nested_key_that_stands_twice_is_kept_where_others_change() -> None:
 def test_text_that_is_not_utf8_is_decoded_leniently_alone() -> None:
     data = document(element("_id", 1), NOT_UTF8)
     with pytest.raises(InvalidBSON):
-        raw.decode(data)
-    assert raw.decode_leniently(data) == {"_id": 1, "t": "��"}
+        raw_bson.decode(data)
+    assert raw_bson.decode_leniently(data) == {"_id": 1, "t": "��"}
 
 
 def test_decoding_keeps_what_python_cannot_hold() -> None:
     identity = ObjectId()
-    assert decode(raw.encode(raw.decode(encode({"_id": identity})))) == {"_id": identity}
+    assert decode(raw_bson.encode(raw_bson.decode(encode({"_id": identity})))) == {"_id": identity}

@@ -10,12 +10,12 @@ from typing import Any, cast
 
 import pytest
 
-from goaime_migrate.backends.base import Backend, LeaseRecord, Owner
+from goaime_migrate.backends.ports import Backend, LeaseRecord, Owner
 from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord, VersionRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.planner import Facts
 from goaime_migrate.results import Progress, State, VersionStatus
-from goaime_migrate.standing import standing
+from goaime_migrate.status import standing
 
 NOW = datetime(2026, 3, 1, 13, 0, tzinfo=UTC)
 

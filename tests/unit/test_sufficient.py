@@ -29,9 +29,9 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
-from goaime_migrate.engine.sieve import parts
-from goaime_migrate.engine.sufficient import Untranslatable
 from goaime_migrate.results import Document
+from goaime_migrate.verify.model_schema import Untranslatable
+from goaime_migrate.verify.prefilter import parts
 
 
 class Pair(BaseModel):

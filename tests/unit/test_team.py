@@ -10,14 +10,14 @@ from typing import Any, cast
 
 import pytest
 
-from goaime_migrate.engine.crew import Report, Share, SourceFile, Work
-from goaime_migrate.engine.runner import Options
 from goaime_migrate.errors import DuplicateKey, MigrateError, TransformFailed, WorkerFailed
 from goaime_migrate.events import Event, Notice
 from goaime_migrate.results import Document
-from goaime_migrate.worker import crew
-from goaime_migrate.worker.crew import Team
-from goaime_migrate.worker.wire import packed
+from goaime_migrate.run.run import Options
+from goaime_migrate.run.work import Report, Share, SourceFile, Work
+from goaime_migrate.workers import pool
+from goaime_migrate.workers.messages import packed
+from goaime_migrate.workers.pool import WorkerPool
 
 Do = Callable[[Share], MigrateError | None]
 
@@ -177,19 +177,19 @@ class FakeMembers:
 
 @pytest.fixture(autouse=True)
 def _no_spec(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "spec", lambda *_: {"lanes": 1})
+    monkeypatch.setattr(pool, "spec", lambda *_: {"lanes": 1})
 
 
 @pytest.fixture
 def one_lane(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every process does one share after the other."""
-    monkeypatch.setattr(crew, "LANES", 1)
+    monkeypatch.setattr(pool, "THREADS", 1)
 
 
 def shared(work: FakeWork, *members: FakeMember, partitions: int = 12) -> list[Event]:
     """Do a work together; what was told."""
     told: list[Event] = []
-    with Team(FakeMembers(*members), told.append) as team:
+    with WorkerPool(FakeMembers(*members), told.append) as team:
         team.summon(partitions, ())
         team.share(cast(Work, work), list(range(partitions)))
     return told
@@ -281,7 +281,7 @@ def test_those_who_get_ready_too_late_are_not_waited_for() -> None:
 def test_those_who_got_ready_too_late_take_part_in_the_next_work() -> None:
     first, second, late = FakeWork(), FakeWork(slowly), Sleeper("late", slowly)
 
-    with Team(FakeMembers(late), lambda _: None) as team:
+    with WorkerPool(FakeMembers(late), lambda _: None) as team:
         for work in (first, second):
             team.summon(12, ())
             team.share(cast(Work, work), list(range(12)))
@@ -369,7 +369,7 @@ def test_a_duplicate_out_of_turn_is_tried_again_in_its_turn(number: int) -> None
 
 @pytest.mark.usefixtures("one_lane")
 def test_one_that_takes_too_long_to_get_ready_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "_STARTING_S", 0.01)
+    monkeypatch.setattr(pool, "_STARTING_S", 0.01)
 
     with pytest.raises(WorkerFailed, match="late was not ready after"):
         shared(FakeWork(slowly), Sleeper("late", slowly), partitions=1_000)

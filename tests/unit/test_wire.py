@@ -9,15 +9,15 @@ import pytest
 from bson import Binary, Decimal128, Int64, MinKey, ObjectId
 
 from goaime_migrate import errors
-from goaime_migrate.worker.wire import Wire, packed, unpacked
+from goaime_migrate.workers.messages import Channel, packed, unpacked
 
 
 def test_messages_come_out_as_they_went_in_one_after_the_other() -> None:
     pipe = io.BytesIO()
-    Wire(io.BytesIO(), pipe).tell(do="share", number=3)
-    Wire(io.BytesIO(), pipe).tell(do="stop")
+    Channel(io.BytesIO(), pipe).tell(do="share", number=3)
+    Channel(io.BytesIO(), pipe).tell(do="stop")
 
-    heard = list(Wire(io.BytesIO(pipe.getvalue()), io.BytesIO()).heard())
+    heard = list(Channel(io.BytesIO(pipe.getvalue()), io.BytesIO()).heard())
 
     assert heard == [{"do": "share", "number": 3}, {"do": "stop"}]
 
@@ -25,10 +25,10 @@ def test_messages_come_out_as_they_went_in_one_after_the_other() -> None:
 @pytest.mark.parametrize("missing", [1, 5, 20])
 def test_a_message_that_was_cut_off_is_not_heard(missing: int) -> None:
     pipe = io.BytesIO()
-    Wire(io.BytesIO(), pipe).tell(do="stop")
-    Wire(io.BytesIO(), pipe).tell(do="share", number=3)
+    Channel(io.BytesIO(), pipe).tell(do="stop")
+    Channel(io.BytesIO(), pipe).tell(do="share", number=3)
 
-    heard = list(Wire(io.BytesIO(pipe.getvalue()[:-missing]), io.BytesIO()).heard())
+    heard = list(Channel(io.BytesIO(pipe.getvalue()[:-missing]), io.BytesIO()).heard())
 
     assert heard == [{"do": "stop"}]
 
@@ -55,8 +55,8 @@ def test_every_error_arrives_as_itself(kind: type[errors.MigrateError]) -> None:
         )
 
         pipe = io.BytesIO()
-        Wire(io.BytesIO(), pipe).tell(error=packed(error))
-        (heard,) = Wire(io.BytesIO(pipe.getvalue()), io.BytesIO()).heard()
+        Channel(io.BytesIO(), pipe).tell(error=packed(error))
+        (heard,) = Channel(io.BytesIO(pipe.getvalue()), io.BytesIO()).heard()
         arrived = unpacked(heard["error"])
 
         assert type(arrived) is kind

@@ -13,8 +13,15 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from goaime_migrate.backends import raw
-from goaime_migrate.backends.base import (
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.dump import find_database, generation, snapshot
+from goaime_migrate.backends.dump.lock import DirectoryLock
+from goaime_migrate.backends.embedded import catalogue
+from goaime_migrate.backends.embedded.batch import Batch
+from goaime_migrate.backends.embedded.lease import FENCE, held_by
+from goaime_migrate.backends.embedded.reads import DumpReader
+from goaime_migrate.backends.embedded.store import Store
+from goaime_migrate.backends.ports import (
     LOCK,
     PROGRESS,
     RECORDS,
@@ -29,11 +36,6 @@ from goaime_migrate.backends.base import (
     Put,
     Reader,
 )
-from goaime_migrate.backends.embedded import catalogue, generation, locate, snapshot
-from goaime_migrate.backends.embedded.batch import Batch
-from goaime_migrate.backends.embedded.lock import FENCE, DirectoryLock, held_by
-from goaime_migrate.backends.embedded.reads import DumpReader
-from goaime_migrate.backends.embedded.store import Store
 from goaime_migrate.errors import LeaseLost, Refused, SaveFailed
 from goaime_migrate.results import Document
 
@@ -69,7 +71,7 @@ class EmbeddedBackend(DumpReader):
         Nothing is written or locked yet; `write` allows the lease to be taken. A database that is named need
         not be there if the dump is empty. Raises FolderMissing, UsageError or DumpUnreadable.
         """
-        return cls(path, locate.database_in(path, database), write=write)
+        return cls(path, find_database.database_in(path, database), write=write)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -93,7 +95,7 @@ class EmbeddedBackend(DumpReader):
         """Nothing: there are none."""
 
     def ids_apart(self, collection: str, distances: Sequence[int]) -> Iterator[bytes]:
-        ids = [raw.id_of(document) for document in self.documents(collection, fields=())]
+        ids = [raw_bson.id_of(document) for document in self.documents(collection, fields=())]
         return (ids[place - 1] for place in accumulate(distances) if place <= len(ids))
 
     def replication_lag(self) -> float | None:
@@ -134,9 +136,9 @@ class EmbeddedBackend(DumpReader):
         Leaving raises DuplicateKey, ResultTooLarge, InvalidResult or OperationFailed where the result cannot
         be stored.
         """
-        from goaime_migrate.backends.embedded.lens import Lens, translated
+        from goaime_migrate.backends.embedded.user_database import UserDatabase, translated
 
-        lens = Lens(self._writing() if write else self._store, self._database)
+        lens = UserDatabase(self._writing() if write else self._store, self._database)
         try:
             yield lens.database
         except NotImplementedError as error:
@@ -165,9 +167,13 @@ class EmbeddedBackend(DumpReader):
     def drop_collection(self, name: str) -> None:
         catalogue.drop(self._writing(), name)
 
+    def _holder(self) -> LeaseRecord | None:
+        pid = self._lock.holder_pid()
+        return None if pid is None else held_by(pid)
+
     def read_lease(self) -> LeaseRecord | None:
         """Never locks, so it works on a read-only directory."""
-        return self._lease or self._lock.holder()
+        return self._lease or self._holder()
 
     def try_lease(
         self,
@@ -188,7 +194,7 @@ class EmbeddedBackend(DumpReader):
         if self._lease is not None:
             return self._lease
         if not self._lock.acquire():
-            return self._lock.holder() or held_by(0)
+            return self._holder() or held_by(0)
         lease = LeaseRecord(owner, FENCE, acquired_at=self.now(), expires_at=None, live=True)
         try:
             self._take_over(lease)
@@ -264,7 +270,7 @@ class EmbeddedBackend(DumpReader):
         return self._lease is not None and self._lease.owner.run == lease.owner.run
 
     def _take_over(self, lease: LeaseRecord) -> None:
-        locate.check_writable(self._root, self._database)
+        find_database.check_writable(self._root, self._database)
         try:
             generation.recover(self._root)
         except OSError as error:

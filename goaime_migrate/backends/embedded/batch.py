@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from goaime_migrate.backends import raw
-from goaime_migrate.backends.base import Changes, Delete, Filter, GuardFailed, Move, Put, RecordChange, Write
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.bson_order import Key, id_key
 from goaime_migrate.backends.embedded import paths
 from goaime_migrate.backends.embedded.collection import Collection
 from goaime_migrate.backends.embedded.matching import equality_on_id, matcher
 from goaime_migrate.backends.embedded.store import Store
-from goaime_migrate.backends.ordering import Key, id_key
+from goaime_migrate.backends.ports import Changes, Delete, Filter, GuardFailed, Move, Put, RecordChange, Write
 from goaime_migrate.errors import IdChanged, ResultTooLarge
 
 
@@ -46,7 +46,7 @@ class Batch:
         for change in changes:
             match change:
                 case Put():
-                    self._set(change.collection, raw.encode(change.document))
+                    self._set(change.collection, raw_bson.encode(change.document))
                 case Move():
                     self._move(change)
                 case Delete():
@@ -55,27 +55,27 @@ class Batch:
 
     def _move(self, move: Move) -> None:
         for _, found in self._matching(move.collection, move.filter):
-            record = raw.decode(found)
+            record = raw_bson.decode(found)
             for path, value in move.set.items():
                 paths.assign(record, path, value)
-            self._set(move.collection, raw.encode(record))
+            self._set(move.collection, raw_bson.encode(record))
             return
         raise GuardFailed(f"{move.collection}: no record matches {dict(move.filter)}")
 
     def _write(self, collection: str, write: Write) -> None:
-        key, value = id_key(write.id), raw.id_value(write.id)
+        key, value = id_key(write.id), raw_bson.id_value(write.id)
         if self._get(collection, key) != write.before:
             raise GuardFailed(f"{collection}: {value!r} is not what was read")
         if self._set(collection, write.after) != key:
             raise IdChanged(f"{collection}: a result has another _id than its document", id=value)
 
     def _set(self, collection: str, document: bytes) -> Key:
-        raw_id = raw.id_of(document)
-        if len(document) > raw.MAX_DOCUMENT:
+        raw_id = raw_bson.id_of(document)
+        if len(document) > raw_bson.MAX_DOCUMENT:
             raise ResultTooLarge(
                 f"{collection}: a document of {len(document):,} bytes is larger than MongoDB's 16 MB",
                 hint="split what grows into a collection of its own",
-                id=raw.id_value(raw_id),
+                id=raw_bson.id_value(raw_id),
             )
         key = id_key(raw_id)
         self._effects_on(collection)[key] = document

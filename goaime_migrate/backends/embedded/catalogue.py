@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from goaime_migrate.backends.base import RECORDS, CollectionInfo
+from goaime_migrate.backends.dump.metadata import ID_INDEX, TIMESERIES
 from goaime_migrate.backends.embedded.collection import Collection
-from goaime_migrate.backends.embedded.metadata import ID_INDEX, TIMESERIES
 from goaime_migrate.backends.embedded.store import Store
+from goaime_migrate.backends.ports import RECORDS, CollectionInfo
 from goaime_migrate.errors import MissingCapability, OperationFailed
 from goaime_migrate.results import Document
 

@@ -6,12 +6,13 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from goaime_migrate.backends import raw
-from goaime_migrate.backends.embedded import bsonfile, names, paths
-from goaime_migrate.backends.embedded.metadata import VIEW, Metadata
-from goaime_migrate.backends.embedded.snapshot import Source
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.bson_order import Key, id_key, sort_key
+from goaime_migrate.backends.dump import bsonfile, filenames
+from goaime_migrate.backends.dump.metadata import VIEW, Metadata
+from goaime_migrate.backends.dump.snapshot import Source
+from goaime_migrate.backends.embedded import paths
 from goaime_migrate.backends.embedded.unique import Change, Taken, UniqueIndex, unique_indexes
-from goaime_migrate.backends.ordering import Key, id_key, sort_key
 from goaime_migrate.errors import DuplicateKey
 from goaime_migrate.results import Document
 
@@ -31,7 +32,7 @@ class Collection:
         self, name: str, metadata: Metadata, source: Source | None = None, *, stem: str = ""
     ) -> None:
         self.name = name
-        self.stem = stem or names.stem_of(name)
+        self.stem = stem or filenames.stem_of(name)
         self.metadata = metadata
         self.changed = False
         self.files: frozenset[str] = frozenset()
@@ -72,9 +73,9 @@ class Collection:
         """The files that are not in the dump as they should be, with their content."""
         content: dict[str, Iterable[bytes]] = {}
         if self.changed:
-            content[self.stem + names.DOCUMENTS] = self.documents.values()
+            content[self.stem + filenames.DOCUMENTS] = self.documents.values()
         if self.metadata.changed:
-            content[self.stem + names.METADATA] = [self.metadata.dump()]
+            content[self.stem + filenames.METADATA] = [self.metadata.dump()]
         return content
 
     def written(self) -> None:
@@ -138,7 +139,7 @@ class Collection:
         self.changed = self.kind != VIEW
         if self.changed:
             self.documents  # noqa: B018  (read before the file of the old name goes)
-        self.name, self.stem, self.files = name, names.stem_of(name), frozenset()
+        self.name, self.stem, self.files = name, filenames.stem_of(name), frozenset()
         self.metadata.rename(name)
 
     def _indexed(self, path: str) -> dict[Key, list[Key]]:
@@ -166,7 +167,7 @@ class Collection:
 
     def _refused(self, taken: Taken, effects: Effects, specs: Sequence[Document]) -> DuplicateKey:
         both = [effects.get(key) or self.documents[key] for key in (taken.first, taken.second)]
-        first, second = (raw.id_value(raw.id_of(document)) for document in both)
+        first, second = (raw_bson.id_value(raw_bson.id_of(document)) for document in both)
         field = next((next(iter(spec["key"])) for spec in specs if spec["name"] == taken.index), None)
         return DuplicateKey(
             f"{self.name}: the documents {first!r} and {second!r} would have the same key "

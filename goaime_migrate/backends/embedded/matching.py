@@ -18,10 +18,10 @@ from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from bson.regex import Regex
 
-from goaime_migrate.backends import raw
-from goaime_migrate.backends.base import Filter, Sort
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.bson_order import NULL, Key, sort_key
 from goaime_migrate.backends.embedded.paths import MISSING, Whole, decode, values
-from goaime_migrate.backends.ordering import NULL, Key, sort_key
+from goaime_migrate.backends.ports import Filter, Sort
 from goaime_migrate.errors import MissingCapability, UsageError
 from goaime_migrate.results import Document
 
@@ -187,7 +187,7 @@ def _by_mongomock(filter: Filter) -> Matches:
     failure = import_module("pymongo.errors").PyMongoError
     try:
         # Through BSON, so that both sides have the same types: dates without a zone, in milliseconds.
-        plain = raw.decode(raw.encode(filter))
+        plain = raw_bson.decode(raw_bson.encode(filter))
         with suppress(KeyError):  # what an expression reads is not there
             applies(plain, {})
     except (BSONError, failure) as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 from bson.errors import BSONError
 
-from goaime_migrate.backends import raw
+from goaime_migrate.backends import raw_bson
 from goaime_migrate.errors import Unrepresentable
 from goaime_migrate.results import Document
 
@@ -32,11 +32,11 @@ def decode(document: bytes) -> Document:
     Raises Unrepresentable for one that Python cannot hold at all.
     """
     try:
-        return raw.decode(document)
+        return raw_bson.decode(document)
     except BSONError:
         pass
     try:
-        return raw.decode_leniently(document)
+        return raw_bson.decode_leniently(document)
     except BSONError as error:
         raise Unrepresentable(f"a document cannot be decoded: {error}") from error
 
@@ -44,9 +44,9 @@ def decode(document: bytes) -> Document:
 def field(document: bytes, name: str) -> Any:
     """The value of a top-level field, or MISSING."""
     wanted = name.encode()
-    for found, element in raw.elements(document):
+    for found, element in raw_bson.elements(document):
         if found == wanted:
-            return decode(raw.join([element]))[name]
+            return decode(raw_bson.join([element]))[name]
     return MISSING
 
 
@@ -62,13 +62,13 @@ def values(document: bytes, path: str) -> list[Any]:
 def trim(document: bytes, fields: Sequence[str]) -> bytes:
     """The document with only `_id` and these top-level fields, each with its very bytes, in its own order."""
     kept = {b"_id", *(name.encode() for name in fields)}
-    return raw.join(element for name, element in raw.elements(document) if name in kept)
+    return raw_bson.join(element for name, element in raw_bson.elements(document) if name in kept)
 
 
 def select(document: bytes, fields: Sequence[str]) -> Document:
     """The document, decoded, with only these fields, in its own order."""
     tops = {path.partition(".")[0].encode() for path in fields}
-    part = decode(raw.join(element for name, element in raw.elements(document) if name in tops))
+    part = decode(raw_bson.join(element for name, element in raw_bson.elements(document) if name in tops))
     return project(part, fields)
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from importlib import import_module
 from typing import Any
 
-from goaime_migrate.backends import raw
+from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.embedded.paths import MISSING
 from goaime_migrate.errors import MigrateError, MissingCapability, OperationFailed, Unrepresentable
 from goaime_migrate.results import Document
@@ -28,7 +28,7 @@ def apply(document: bytes, stages: Sequence[Document], now: datetime) -> bytes:
     Raises MissingCapability for what mongomock lacks, OperationFailed for what MongoDB refuses as well.
     """
     failure = import_module("pymongo.errors").PyMongoError
-    before = raw.decode(document)
+    before = raw_bson.decode(document)
     after = deepcopy(before)
     try:
         for stage in stages:
@@ -51,14 +51,14 @@ def apply(document: bytes, stages: Sequence[Document], now: datetime) -> bytes:
 
 def _encoded(document: bytes, before: Document, after: Document) -> bytes:
     """Where the document does not survive decode and encode, what did not change keeps its bytes."""
-    same, encoded = raw.encode(before), raw.encode(after)
+    same, encoded = raw_bson.encode(before), raw_bson.encode(after)
     if encoded == same:
         return document
     if same == document:
         return encoded
     try:
-        return raw.splice(document, before, after)
-    except raw.Lossy as error:
+        return raw_bson.splice(document, before, after)
+    except raw_bson.Lossy as error:
         raise Unrepresentable(
             f"the document cannot be changed without loss: {error}", id=before["_id"]
         ) from error

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, TypeVar
 
-from goaime_migrate.backends import raw
-from goaime_migrate.backends.base import CollectionInfo, Filter, Sort
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.bson_order import id_key
+from goaime_migrate.backends.dump.metadata import COLLECTION
 from goaime_migrate.backends.embedded import catalogue, paths
 from goaime_migrate.backends.embedded.collection import Collection
 from goaime_migrate.backends.embedded.matching import equality_on_id, matcher, sorted_by
-from goaime_migrate.backends.embedded.metadata import COLLECTION
 from goaime_migrate.backends.embedded.store import Store
-from goaime_migrate.backends.ordering import id_key
+from goaime_migrate.backends.ports import CollectionInfo, Filter, Sort
 from goaime_migrate.errors import MissingCapability
 from goaime_migrate.results import Document
 
@@ -111,7 +111,7 @@ class DumpReader:
 
     def last_id(self, collection: str) -> bytes | None:
         found = self._reading(collection)
-        return raw.id_of(found.documents[found.order()[-1]]) if found.documents else None
+        return raw_bson.id_of(found.documents[found.order()[-1]]) if found.documents else None
 
     def sample(self, collection: str, size: int, where: Filter | None = None) -> list[bytes]:
         """The same ones every time, ascending by `_id`."""

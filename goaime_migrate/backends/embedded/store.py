@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from goaime_migrate.backends.base import LOCK
-from goaime_migrate.backends.embedded import names, snapshot
+from goaime_migrate.backends.dump import filenames, snapshot
+from goaime_migrate.backends.dump.generation import Content
+from goaime_migrate.backends.dump.metadata import Metadata, name_within
+from goaime_migrate.backends.dump.snapshot import Snapshot, Source
 from goaime_migrate.backends.embedded.collection import Collection
-from goaime_migrate.backends.embedded.generation import Content
-from goaime_migrate.backends.embedded.metadata import Metadata, name_within
-from goaime_migrate.backends.embedded.snapshot import Snapshot, Source
+from goaime_migrate.backends.ports import LOCK
 from goaime_migrate.errors import DumpUnreadable
 
 
@@ -73,8 +73,8 @@ class Store:
 def _collections(files: Snapshot) -> dict[str, Collection]:
     found: dict[str, Collection] = {}
     for stem in _stems(files.files):
-        about = files.files.get(stem + names.METADATA)
-        collection = _collection(stem, about, files.files.get(stem + names.DOCUMENTS))
+        about = files.files.get(stem + filenames.METADATA)
+        collection = _collection(stem, about, files.files.get(stem + filenames.DOCUMENTS))
         if collection.name in found:
             raise DumpUnreadable(
                 f"{found[collection.name].stem} and {stem} are both the collection {collection.name!r}",
@@ -84,18 +84,18 @@ def _collections(files: Snapshot) -> dict[str, Collection]:
     return found
 
 
-def _stems(filenames: Iterable[str]) -> list[str]:
-    return sorted({parts[0] for filename in filenames if (parts := names.split(filename))})
+def _stems(files: Iterable[str]) -> list[str]:
+    return sorted({parts[0] for name in files if (parts := filenames.split(name))})
 
 
 def _collection(stem: str, about: Source | None, documents: Source | None) -> Collection:
     if about is None:
-        collection = Collection(names.collection_of(stem), Metadata.absent(), documents, stem=stem)
+        collection = Collection(filenames.collection_of(stem), Metadata.absent(), documents, stem=stem)
     else:
         data = about.read()
-        name = names.collection_of(stem, name_within(data))
+        name = filenames.collection_of(stem, name_within(data))
         collection = Collection(name, Metadata.parse(data, about.label), documents, stem=stem)
-    both = {stem + names.METADATA: about, stem + names.DOCUMENTS: documents}
+    both = {stem + filenames.METADATA: about, stem + filenames.DOCUMENTS: documents}
     collection.files = frozenset(filename for filename, source in both.items() if source is not None)
     return collection
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
+from goaime_migrate.backends.bson_order import NULL, UNDEFINED, Key, sort_key
+from goaime_migrate.backends.dump.metadata import ID_INDEX
 from goaime_migrate.backends.embedded.matching import matcher
-from goaime_migrate.backends.embedded.metadata import ID_INDEX
 from goaime_migrate.backends.embedded.paths import MISSING, values
-from goaime_migrate.backends.ordering import NULL, UNDEFINED, Key, sort_key
 from goaime_migrate.errors import MissingCapability, UsageError
 from goaime_migrate.results import Document
 

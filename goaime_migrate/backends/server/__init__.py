@@ -1,0 +1,1 @@
+"""A MongoDB server as a database: standalone or replica set."""

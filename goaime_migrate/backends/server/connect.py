@@ -1,0 +1,133 @@
+"""Opening a server by its connection string."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.errors import InvalidName, PyMongoError
+from pymongo.uri_parser import parse_uri
+
+from goaime_migrate.backends.ports import Backend, Capabilities, Mode
+from goaime_migrate.backends.server.driver_errors import translate
+from goaime_migrate.backends.server.mongo import MongoBackend
+from goaime_migrate.backends.server.single_document import SingleDocumentBackend
+from goaime_migrate.backends.server.transactional import TransactionalBackend
+from goaime_migrate.config import Settings
+from goaime_migrate.errors import InvalidConfiguration, InvalidUri, MissingCapability
+from goaime_migrate.redaction import redact, redact_uri
+from goaime_migrate.results import Document
+
+SELECTION_TIMEOUT_MS = 10_000
+MAJORITY_TIMEOUT_MS = 30_000
+"""How long a write waits for a majority of the members; without a bound it would wait for ever."""
+_BSON_TRANSACTIONS = 8
+"""The wire version of MongoDB 4.2, the first whose transactions may be of any size."""
+
+
+def open_server(settings: Settings, *, write: bool, notify: Callable[[str], None]) -> Backend:
+    """Connect, and probe what the server can do. Raises UsageError, ServerUnreachable, MissingCapability."""
+    _refuse_ambiguous(settings.uri)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # an option that the driver does not know
+            client: MongoClient[Document] = MongoClient(
+                settings.uri,
+                appname="goaime-migrate",
+                w="majority",
+                **_defaults(settings.uri),
+            )
+    except (PyMongoError, ValueError, UserWarning) as error:
+        raise InvalidUri(
+            f"the connection string is not valid: {_reason(str(error), settings.uri)}",
+            hint="correct uri; the form is mongodb://user:password@host:port/database",
+        ) from None  # the driver may quote a part of the password
+    try:
+        return _opened(client, settings, write=write, notify=notify)
+    except BaseException:
+        client.close()
+        raise
+
+
+def _opened(
+    client: MongoClient[Document], settings: Settings, *, write: bool, notify: Callable[[str], None]
+) -> Backend:
+    name = settings.database
+    try:
+        name = name or parse_uri(settings.uri, validate=False, warn=False)["database"]
+        if not name:
+            raise InvalidConfiguration(
+                "no database is named: there is no database key, and the uri ends without one",
+                hint="set database = NAME, or --database NAME, or name it in the uri: mongodb://host/NAME",
+            )
+        allowed = settings.allow_untested_topology or not write
+        backend = _probe(client, name, redact_uri(settings.uri), untested_allowed=allowed)
+    except InvalidName as error:
+        raise InvalidConfiguration(f"{name!r} cannot be the name of a database: {error}") from error
+    except PyMongoError as error:
+        raise translate(error) from error
+    backend.notify = notify
+    return backend  # type: ignore[return-value]
+
+
+def _reason(text: str, uri: str) -> str:
+    """What the driver says of a connection string, unless it quotes what may belong to a password."""
+    userinfo = uri.partition("://")[2].rpartition("@")[0]
+    secrets = re.split(r"[:/@?&=]+", userinfo.partition(":")[2])
+    options = [value for _, value in re.findall(r"([^?&=]+)=([^&]*)", uri)]
+    hidden = "|".join(re.escape(secret) for secret in (*secrets, *options) if secret)
+    if hidden and re.search(rf"(?<!\w)({hidden})(?!\w)", text):
+        return "a special character in the user name, the password or an option is not percent-encoded"
+    return redact(text)
+
+
+def _refuse_ambiguous(uri: str) -> None:
+    """With an unescaped @ in it, what follows in a password would be taken for a host, and be shown as one."""
+    if uri.partition("?")[0].count("@") > 1:
+        raise InvalidUri(
+            "the connection string has more than one @",
+            hint="write user and password percent-encoded (%40 for @, %2F for /, %25 for %); "
+            "the form is mongodb://user:password@host:port/database",
+        )
+
+
+def _defaults(uri: str) -> dict[str, Any]:
+    """Timeouts that bound a wait for a server that is not there, unless the connection string has its own."""
+    lowered = uri.lower()
+    wanted = {
+        "serverSelectionTimeoutMS": SELECTION_TIMEOUT_MS,
+        "connectTimeoutMS": SELECTION_TIMEOUT_MS,
+        "wTimeoutMS": MAJORITY_TIMEOUT_MS,
+    }
+    return {name: value for name, value in wanted.items() if f"{name.lower()}=" not in lowered}
+
+
+def _probe(client: MongoClient[Document], name: str, server: str, *, untested_allowed: bool) -> MongoBackend:
+    hello = client.admin.command("hello")
+    sharded = hello.get("msg") == "isdbgrid"
+    if sharded and not untested_allowed:
+        raise MissingCapability(
+            "the server is a mongos, and nobody has run the fault tests on a sharded cluster",
+            hint="connect to a replica set, or take the risk: --allow-untested-topology",
+        )
+    replicated = (sharded or "setName" in hello) and hello["maxWireVersion"] >= _BSON_TRANSACTIONS
+    capabilities = Capabilities(
+        mode=Mode.TRANSACTIONAL if replicated else Mode.SINGLE_DOCUMENT,
+        product="mongos"
+        if sharded
+        else f"replica set {hello['setName']}"
+        if "setName" in hello
+        else "standalone",
+        transactions=replicated,
+        change_streams=replicated,
+        deltas=replicated,
+        leases=True,
+        schemas=True,
+        server_code=True,
+        workers=replicated,
+    )
+    kind: type[MongoBackend] = TransactionalBackend if replicated else SingleDocumentBackend
+    return kind(client, name, server, capabilities)

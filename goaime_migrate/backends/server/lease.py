@@ -1,0 +1,238 @@
+"""The lease on a database: who may write, by the server's own clock, and what a former holder has left open.
+
+It is taken, renewed and released by conditional updates of one document. Whoever takes it raises the fence, in it and
+in every unfinished partition, so that a former holder that wakes up finds each door shut.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError, ExecutionTimeout, OperationFailure, WTimeoutError
+
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.ports import LOCK, PROGRESS, LeaseRecord, Owner
+from goaime_migrate.backends.record_fields import COUNT, MOMENT, TEXT, Kinds, checked, optional, reading
+from goaime_migrate.backends.server.driver_errors import translated
+from goaime_migrate.backends.server.reader import MongoReader
+from goaime_migrate.results import Document
+
+_LOCK_ID = "lock"
+_CLAIM_MS = 1_000
+_CONFIRMED_S = 30.0
+"""How long a claim waits for a majority of the members."""
+_TIME_LIMIT_EXCEEDED = 50
+_LEASE: dict[str, Kinds] = {
+    **dict.fromkeys(("run", "who", "host", "boot", "started"), TEXT),
+    **dict.fromkeys(("pid", "fence"), COUNT),
+    **dict.fromkeys(("acquired_at", "expires_at"), optional(MOMENT)),
+}
+_OPEN_S = 180.0
+"""How long a transaction that a dead run has left open is waited for; the server ends it after a minute or two."""
+_SLOW_S = 2.0
+
+
+class LeasedDatabase(MongoReader):
+    """A database on a server, the session that a thread writes in, and the lease."""
+
+    def __init__(self, client: MongoClient[Document], name: str) -> None:
+        super().__init__(Database(client, name, codec_options=raw_bson.OPTIONS))
+        self._client = client
+        self._own: ClientSession | None = None
+        self._said = False
+        self.notify: Callable[[str], None] = lambda _: None
+        """Told in one line when something is waited for."""
+
+    @property
+    def _session(self) -> ClientSession:
+        """The one session that the batches of a thread run in."""
+        if self._own is None:
+            self._own = self._client.start_session(causal_consistency=False)
+        return self._own
+
+    def session_id(self) -> Document | None:
+        """What `killSessions` needs to end the transaction that is open in it."""
+        return dict(self._session.session_id)
+
+    def read_lease(self) -> LeaseRecord | None:
+        alive = {"$gt": [{"$ifNull": ["$expires_at", False]}, "$$NOW"]}
+        typed = {"$and": [{"$eq": [{"$type": "$expires_at"}, "date"]}, alive]}
+        with translated():
+            found = list(self._db[LOCK].aggregate([{"$match": {"_id": _LOCK_ID}}, {"$set": {"live": typed}}]))
+        return _lease(found[0]) if found and found[0].get("expires_at") else None
+
+    def try_lease(self, owner: Owner, ttl_s: float, *, dead: LeaseRecord | None = None) -> LeaseRecord:
+        with translated():
+            for record in self._db[LOCK].find({"_id": _LOCK_ID}):
+                _lease(record)
+            self._end_transactions_of_former_owner(dead)
+            lease = self._claim(owner, ttl_s, dead)
+            if lease.owner.run == owner.run:
+                self._raise_fence(lease.fence)
+            return lease
+
+    def _claim(self, owner: Owner, ttl_s: float, dead: LeaseRecord | None) -> LeaseRecord:
+        """One claim. It does not wait for a frozen holder's transaction: that is ended once the lease has expired.
+
+        Where this user may not end it (it is another user's, and takes a privilege), it is waited for then.
+
+        The time limit of a claim counts the wait for a majority as well. A claim that was made but not confirmed in
+        time is made again until it is: it finds itself the owner.
+        """
+        deadline = time.monotonic() + _CONFIRMED_S
+        while True:
+            with suppress(DuplicateKeyError):  # of two first claims one inserts, the other tries again
+                try:
+                    record = self._db[LOCK].find_one_and_update(
+                        {"_id": _LOCK_ID},
+                        _claim(owner, self.session_id(), ttl_s, dead),
+                        upsert=True,
+                        return_document=True,
+                        maxTimeMS=_CLAIM_MS,
+                    )
+                    if record is not None:
+                        return _lease(record)
+                except ExecutionTimeout:
+                    held = self.read_lease()
+                    if held is not None and held.live and not _same(held, dead):
+                        return held
+                    if time.monotonic() > deadline - _CONFIRMED_S + _OPEN_S:
+                        raise
+                    self._say_that_it_waits()
+                except WTimeoutError as error:
+                    if error.code != _TIME_LIMIT_EXCEEDED or time.monotonic() > deadline:
+                        raise
+
+    def _end_transactions_of_former_owner(self, dead: LeaseRecord | None) -> None:
+        """A holder that was killed while it wrote the lease still has it locked, and a claim would wait for that."""
+        free = {"$match": {"_id": _LOCK_ID, "$expr": {"$or": _free(dead)}}}
+        self._end_transactions(r["lsid"] for r in self._db[LOCK].aggregate([free]) if r.get("lsid"))
+
+    def _raise_fence(self, fence: int) -> None:
+        """End what a former holder left open, then shut it out of every partition of an unfinished pass."""
+        parts = {"kind": "partition"}
+        self._end_transactions(
+            s for p in self._db[PROGRESS].find(parts, ["lsids"]) for s in p.get("lsids", ())
+        )
+        with self._saying_so_if_slow():
+            self._db[PROGRESS].update_many(parts, {"$set": {"fence": fence}})
+
+    def end_transactions(self, sessions: Sequence[Document]) -> None:
+        with translated():
+            self._end_transactions(sessions)
+
+    def _end_transactions(self, ids: Iterable[Document]) -> None:
+        """Free in a moment what a dead process has locked, which the server itself does after a minute."""
+        sessions = list(ids)
+        if sessions:
+            with suppress(OperationFailure):  # without the privilege the next write waits
+                self._client.admin.command("killSessions", sessions)
+
+    @contextmanager
+    def _saying_so_if_slow(self) -> Iterator[None]:
+        timer = threading.Timer(_SLOW_S, self._say_that_it_waits)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _say_that_it_waits(self) -> None:
+        """Say it once."""
+        if not self._said:
+            self._said = True
+            self.notify(
+                "an earlier run seems to have left a transaction open, which this user may not end: waiting until the "
+                "server ends it, after a minute or two"
+            )
+
+    def renew_lease(self, lease: LeaseRecord, ttl_s: float) -> bool:
+        later = {"$set": {"expires_at": {"$add": ["$$NOW", int(ttl_s * 1000)]}}}
+        with translated():
+            return self._db[LOCK].update_one(_while_held(lease), [later]).matched_count == 1
+
+    def release_lease(self, lease: LeaseRecord) -> None:
+        with translated():
+            self._db[LOCK].update_one(_while_held(lease), {"$unset": {"expires_at": 1, "lsid": 1}})
+
+    def break_lease(self) -> None:
+        with translated():
+            former = self._db[LOCK].find_one({"_id": _LOCK_ID}) or {}
+            self._end_transactions(filter(None, [former.get("lsid")]))
+            with self._saying_so_if_slow():
+                record = self._db[LOCK].find_one_and_update(
+                    {"_id": _LOCK_ID},
+                    {"$inc": {"fence": 1}, "$unset": {"expires_at": 1, "lsid": 1}, "$set": {"run": ""}},
+                    return_document=True,
+                )
+            if record is not None:
+                self._raise_fence(record["fence"])
+
+
+def _while_held(lease: LeaseRecord) -> Document:
+    """Matches the lease while it is still this one."""
+    return {"_id": _LOCK_ID, "run": lease.owner.run, "fence": lease.fence}
+
+
+def _same(lease: LeaseRecord, dead: LeaseRecord | None) -> bool:
+    return dead is not None and (lease.owner.run, lease.fence) == (dead.owner.run, dead.fence)
+
+
+def _free(dead: LeaseRecord | None) -> list[Document]:
+    """Whether the lease may be taken, by the server's own clock; one of these has to hold."""
+    free: list[Document] = [
+        {"$ne": [{"$type": "$expires_at"}, "date"]},
+        {"$lte": ["$expires_at", "$$NOW"]},
+    ]
+    if dead is not None:
+        free.append({"$and": [{"$eq": ["$run", dead.owner.run]}, {"$eq": ["$fence", dead.fence]}]})
+    return free
+
+
+def _claim(
+    owner: Owner, lsid: Document | None, ttl_s: float, dead: LeaseRecord | None
+) -> list[Mapping[str, Any]]:
+    """The update that takes the lease if it is free, and else changes nothing."""
+    mine: Document = {
+        "run": {"$literal": owner.run},
+        "who": {"$literal": owner.who},
+        "host": {"$literal": owner.host},
+        "pid": owner.pid,
+        "boot": {"$literal": owner.boot},
+        "started": {"$literal": owner.started},
+        "lsid": {"$literal": lsid},
+        "fence": {"$add": [{"$ifNull": ["$fence", 0]}, 1]},
+        "acquired_at": "$$NOW",
+        "expires_at": {"$add": ["$$NOW", int(ttl_s * 1000)]},
+        "format": 1,
+    }
+    chosen = {name: {"$cond": ["$free", value, f"${name}"]} for name, value in mine.items()}
+    return [{"$set": {"free": {"$or": _free(dead)}}}, {"$set": chosen}, {"$unset": "free"}]
+
+
+def _lease(record: Document) -> LeaseRecord:
+    """The lease from its record. Raises DamagedRecord."""
+    with reading(LOCK, record.get("_id")):
+        absent: Document = {name: "" if str in kinds else None for name, kinds in _LEASE.items()}
+        known = checked({**absent, "pid": 0, "fence": 0, "live": True, **record}, _LEASE)
+        names = ("run", "who", "host", "pid", "boot", "started")
+        return LeaseRecord(
+            Owner(*(known[name] for name in names)),
+            known["fence"],
+            _utc(known["acquired_at"]),
+            _utc(known["expires_at"]),
+            bool(known["live"]),
+        )
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.replace(tzinfo=UTC)

@@ -1,0 +1,156 @@
+"""Reads from a server, inside a transaction or outside of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pymongo.client_session import ClientSession
+from pymongo.collation import Collation
+from pymongo.database import Database
+
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.ports import Filter, Sort
+from goaime_migrate.results import Document
+
+_BY_ID = [("_id", 1)]
+_SIMPLE = Collation(locale="simple")
+IDS_A_QUERY = 1_000
+_ID_BYTES = 8 * 1024 * 1024
+"""Ids in one query, which may be no larger than a document."""
+
+
+class MongoReader:
+    """A `Reader` of one database through one session (or none)."""
+
+    def __init__(self, database: Database[Document], session: ClientSession | None = None) -> None:
+        self._db = database
+        self._reading = session
+
+    def documents(
+        self,
+        collection: str,
+        *,
+        after: bytes | None = None,
+        upto: bytes | None = None,
+        where: Filter | None = None,
+        limit: int = 0,
+        max_bytes: int = 0,
+        fields: Sequence[str] | None = None,
+    ) -> list[bytes]:
+        cursor = self._db[collection].find_raw_batches(
+            both(where, id_range(after, upto)),
+            _projection(fields),
+            sort=_BY_ID,
+            hint=_BY_ID,
+            limit=limit,
+            batch_size=limit or 1_000,
+            session=self._reading,
+        )
+        return _split(cursor, max_bytes)
+
+    def by_ids(
+        self,
+        collection: str,
+        ids: Sequence[bytes],
+        where: Filter | None = None,
+        fields: Sequence[str] | None = None,
+    ) -> list[bytes]:
+        found: list[bytes] = []
+        for portion in _portions(ids):
+            listed = raw_bson.raw_document(_id_in(portion))
+            cursor = self._db[collection].find_raw_batches(
+                both(where, listed), _projection(fields), session=self._reading, collation=_SIMPLE
+            )
+            found += _split(cursor)
+        wanted = set(ids)
+        return [document for document in found if raw_bson.id_of(document) in wanted]
+
+    def lookup(
+        self, collection: str, key: str, values: Sequence[Any], fields: Sequence[str] | None
+    ) -> list[Document]:
+        projection = None if fields is None else {**dict.fromkeys(fields, 1), key: 1, "_id": 1}
+        cursor = self._db[collection].find(
+            {key: {"$in": list(values), "$exists": True}},
+            projection,
+            sort=_BY_ID,
+            session=self._reading,
+            collation=_SIMPLE,
+        )
+        return list(cursor)
+
+    def pipeline(self, collection: str, ids: Sequence[bytes], stages: Sequence[Document]) -> list[bytes]:
+        found: list[bytes] = []
+        for portion in _portions(ids):
+            match = {"$match": raw_bson.raw_document(_id_in(portion))}
+            cursor = self._db[collection].aggregate_raw_batches([match, *stages], session=self._reading)
+            found += _split(cursor)
+        return found
+
+    def find(
+        self,
+        collection: str,
+        filter: Filter,
+        *,
+        sort: Sort = (),
+        limit: int = 0,
+        fields: Sequence[str] | None = None,
+    ) -> list[Document]:
+        cursor = self._db[collection].find(
+            filter, fields, sort=list(sort) or None, limit=limit, session=self._reading
+        )
+        return list(cursor)
+
+
+def id_range(after: bytes | None, upto: bytes | None) -> Filter:
+    """After < _id <= upto over all BSON types.
+
+    A plain ``{_id: {$gt: x}}`` sees only values of x's own type; `$expr` compares in BSON's total order and the
+    server still answers it by a tight scan of the index on `_id`.
+    """
+    bounds = [
+        {"$expr": {operator: ["$_id", raw_bson.renamed(bound, "$literal")]}}
+        for operator, bound in (("$gt", after), ("$lte", upto))
+        if bound is not None
+    ]
+    return {"$and": bounds} if bounds else {}
+
+
+def _projection(fields: Sequence[str] | None) -> Document | None:
+    return None if fields is None else {"_id": 1, **dict.fromkeys(fields, 1)}
+
+
+def both(where: Filter | None, other: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A filter for what matches both."""
+    if not where:
+        return other
+    return {"$and": [where, other]} if len(other) else where
+
+
+def _portions(ids: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """The ids of one query after the other."""
+    start = size = 0
+    for i, identity in enumerate(ids):
+        if i > start and (i - start >= IDS_A_QUERY or size + len(identity) > _ID_BYTES):
+            yield ids[start:i]
+            start, size = i, 0
+        size += len(identity)
+    if start < len(ids):
+        yield ids[start:]
+
+
+def _id_in(ids: Sequence[bytes]) -> bytes:
+    """``{_id: {$in: […]}}`` with the ids' own bytes."""
+    items = raw_bson.join(i[4:5] + str(n).encode() + b"\0" + i[9:-1] for n, i in enumerate(ids))
+    inner = raw_bson.join([b"\x04$in\0" + items])
+    return raw_bson.join([b"\x03_id\0" + inner])
+
+
+def _split(batches: Iterable[Any], max_bytes: int = 0) -> list[bytes]:
+    documents, size = [], 0
+    for document in raw_bson.split_all(batches):
+        documents.append(document)
+        size += len(document)
+        if max_bytes and size >= max_bytes:
+            break
+    return documents

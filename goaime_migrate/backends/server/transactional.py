@@ -1,0 +1,140 @@
+"""A replica set: a batch is one transaction."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bson.errors import BSONError
+from pymongo.client_session import ClientSession
+from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+
+from goaime_migrate.backends.ports import Changes, Collision, Committed, GuardFailed, Reader
+from goaime_migrate.backends.server import updates
+from goaime_migrate.backends.server.change_stream import ChangeStream
+from goaime_migrate.backends.server.driver_errors import translate, translated
+from goaime_migrate.backends.server.mongo import MongoBackend
+from goaime_migrate.backends.server.reader import MongoReader
+from goaime_migrate.errors import OperationFailed
+from goaime_migrate.results import Document
+
+TRIES = 3
+"""How often a batch is tried before it is said to collide."""
+PATIENCE_S = 60.0
+"""How long failovers and unknown commit results are waited out."""
+_COMMIT_QUORUM = 9
+"""The wire version of MongoDB 4.4, the first that can be told how many members must have built an index."""
+_TRANSIENT = "TransientTransactionError"
+_UNKNOWN = "UnknownTransactionCommitResult"
+_WRITE_CONFLICT = 112
+
+
+class TransactionalBackend(MongoBackend):
+    """Reads first, then the decision, then all writes together and the commit: locks live for milliseconds."""
+
+    def replication_lag(self) -> float | None:
+        try:
+            members = self._client.admin.command("replSetGetStatus")["members"]
+        except OperationFailure:
+            return None  # it takes the role clusterMonitor to see
+        except PyMongoError as error:
+            raise translate(error) from error
+        primary = next((m["optimeDate"] for m in members if m["stateStr"] == "PRIMARY"), None)
+        behind = [m["optimeDate"] for m in members if m["stateStr"] == "SECONDARY" and m.get("health", 1)]
+        return (
+            None if primary is None else max(((primary - at).total_seconds() for at in behind), default=None)
+        )
+
+    def operation_time(self) -> Any:
+        with translated(), self._client.start_session() as session:
+            self._client.admin.command("ping", session=session)
+            return session.operation_time
+
+    def feed(self, collection: str, since: Any, token: Document | None, sessions: Sequence[Document]) -> Any:
+        return ChangeStream(self._db[collection], since, token, sessions)
+
+    def _index_quorum(self) -> dict[str, Any]:
+        """A majority: by default the server waits for every voting member, even for one that is down."""
+        known = self._client.admin.command("hello")["maxWireVersion"] >= _COMMIT_QUORUM
+        return {"commitQuorum": "majority"} if known else {}
+
+    def transact(self, work: Callable[[Reader], Changes]) -> Committed:
+        collisions, tries, deadline = 0, 0, time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                self._once(work)
+                return Committed(retries=tries)
+            except BSONError as error:
+                raise OperationFailed(
+                    f"the database holds what cannot be decoded: {error}",
+                    hint="mend that document, then: goaime-migrate up",
+                ) from error
+            except PyMongoError as error:
+                if not error.has_error_label(_TRANSIENT) or time.monotonic() > deadline:
+                    raise translate(error) from error
+                tries += 1
+                collided = isinstance(error, OperationFailure) and error.code == _WRITE_CONFLICT
+                collisions += collided
+                if collisions >= TRIES:
+                    raise Collision(str(error)) from error
+                if not collided and tries - collisions == 1:
+                    self.notify(f"the server does not answer; trying again for up to {PATIENCE_S:.0f} s")
+                time.sleep(random.uniform(0, _pause(error, tries)))
+
+    def _once(self, work: Callable[[Reader], Changes]) -> None:
+        session = self._session
+        session.start_transaction(
+            read_concern=ReadConcern("snapshot"),
+            write_concern=self._db.write_concern,
+            read_preference=ReadPreference.PRIMARY,
+            max_commit_time_ms=30_000,
+        )
+        try:
+            changes = work(MongoReader(self._db, session))
+            self._apply(changes.last, session)
+            self._apply(changes.first, session)
+            if changes.sweep is not None:
+                updates.sweep(self._db, changes.collection, changes.sweep, session)
+            if changes.writes:
+                missed = updates.replace(
+                    self._db,
+                    changes.collection,
+                    changes.writes,
+                    session=session,
+                    bypass_validation=self._bypasses_validation(changes),
+                )
+                if missed:
+                    raise GuardFailed(changes.collection)
+        except BaseException:
+            _abort(session)
+            raise
+        _commit(session)
+
+
+def _pause(error: PyMongoError, tries: int) -> float:
+    """Writers are evaded at once, a failover is given time."""
+    if isinstance(error, OperationFailure) and error.code == _WRITE_CONFLICT:
+        return 0.005 * tries
+    return 0.1 * 2.0 ** min(tries, 5)
+
+
+def _abort(session: ClientSession) -> None:
+    if session.in_transaction:
+        session.abort_transaction()
+
+
+def _commit(session: ClientSession) -> None:
+    """Commit, and where the answer got lost, ask again: a second commit of a committed transaction succeeds."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            session.commit_transaction()
+            return
+        except PyMongoError as error:
+            if not error.has_error_label(_UNKNOWN) or time.monotonic() > deadline:
+                raise
+            time.sleep(random.uniform(0.05, 0.5))

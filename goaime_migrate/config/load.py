@@ -1,0 +1,159 @@
+"""Settles every key: the file, then ``GOAIME_MIGRATE_*`` variables, then flags."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_plus
+
+from pydantic import ValidationError
+
+from goaime_migrate.config.expansion import expand
+from goaime_migrate.config.files import FLAG, VARIABLE, ConfigurationFile, Value, find_file, written
+from goaime_migrate.config.settings import INI, KEYS, PREFIX, SCHEMES, Settings
+from goaime_migrate.errors import InvalidConfiguration, InvalidUri
+from goaime_migrate.redaction import redact, redact_uri
+
+
+def load(
+    *,
+    config: Path | None,
+    env: str | None,
+    overrides: Mapping[str, Any],
+    cwd: Path,
+    environ: Mapping[str, str],
+    need_uri: bool = True,
+) -> Settings:
+    """Settle every key. With `need_uri=False` the connection string is not even looked at: `lint` needs none.
+
+    Raises InvalidConfiguration, InvalidUri. Reads one file; writes nothing.
+    """
+    file = find_file(config, cwd)
+    values = dict(written(file, env)) if file else {}
+    if env is not None and file is None:
+        raise InvalidConfiguration(
+            f"--env {env} chooses a section of a configuration file, and there is none in {cwd}",
+            hint="goaime-migrate init writes one; --config FILE names another",
+        )
+    _refuse_misspelt(environ)
+    for key in KEYS:
+        if text := environ.get(PREFIX + key.upper()):
+            values[key] = Value(text, PREFIX + key.upper(), cwd, VARIABLE)
+        if overrides.get(key) is not None:
+            values[key] = Value(overrides[key], "--" + key.replace("_", "-"), cwd, FLAG)
+    if not need_uri:
+        values.pop("uri", None)
+    settled = {key: value for key, given in values.items() if (value := _settle(key, given, environ)) != ""}
+    if need_uri and "uri" not in settled:
+        raise _no_uri(file, values.get("uri"))
+    settled.setdefault("migrations", cwd / "migrations")
+    if name := _database_of(settled, values):
+        settled["database"], values["database"] = name, values["uri"]
+    sources = {key: values[key].source if key in settled and key in values else "default" for key in KEYS}
+    return _validated(settled, sources, file.path if file else None, env)
+
+
+def _refuse_misspelt(environ: Mapping[str, str]) -> None:
+    """Refuse a variable that is nearly one of ours; others that share the prefix, a service's say, are not ours."""
+    known = {key.replace("_", ""): PREFIX + key.upper() for key in KEYS}
+    for name in environ:
+        if name.startswith(PREFIX) and name not in known.values() and environ[name]:
+            import difflib
+
+            word = name.removeprefix(PREFIX).lower().replace("_", "")
+            near = [key for key in known if abs(len(key) - len(word)) <= 1]
+            if found := difflib.get_close_matches(word, near, n=1, cutoff=0.65):
+                raise InvalidConfiguration(
+                    f"there is no variable {name}", hint=f"did you mean {known[found[0]]}?"
+                )
+
+
+_DATABASE = re.compile(r"mongodb(?:\+srv)?://[^/?]+/(?P<name>[^/?@.]+)(?:\.[^/?@]*)?(?:\?[^@]*)?")
+_SERVERS_OWN = ("admin", "config", "local")
+"""Users authenticate in these: in the path of a connection string they say nothing of where the documents are."""
+
+
+def _database_of(settled: Mapping[str, Any], values: Mapping[str, Value]) -> str | None:
+    """The database in the path of the connection string, if it comes from a stronger source than the key."""
+    match = _DATABASE.fullmatch(str(settled.get("uri", "")))
+    if match is None:
+        return None
+    name = unquote_plus(match["name"])
+    if "database" not in settled:
+        return name
+    stronger = values["uri"].strength > values["database"].strength
+    return name if stronger and name not in _SERVERS_OWN else None
+
+
+def _settle(key: str, value: Value, environ: Mapping[str, str]) -> Any:
+    """Expand, and make paths absolute. An empty text counts as not written."""
+    settled = value.raw
+    if isinstance(settled, str):
+        if value.expand:
+            settled = expand(settled, key, value, environ)
+        settled = settled.strip()
+        if "\n" in settled:
+            raise InvalidConfiguration(
+                f"{key} runs on into another line ({value.source})",
+                hint="indented lines continue a value",
+                field=key,
+            )
+    if key == "migrations" and isinstance(settled, str | Path) and settled != "":
+        return value.here / settled
+    if key == "uri" and isinstance(settled, str) and settled:
+        return _absolute(settled, value)
+    return settled
+
+
+def _absolute(uri: str, value: Value) -> str:
+    if not uri.startswith(SCHEMES) or uri in SCHEMES:
+        raise InvalidUri(
+            f"the uri {redact_uri(uri)} begins with none of {', '.join(SCHEMES)} ({value.source})"
+            if uri not in SCHEMES
+            else f"the uri {uri} names nothing ({value.source})",
+            hint="write mongodb://host:27017, or dump:PATH for a mongodump directory",
+        )
+    if uri.startswith("dump:"):
+        return f"dump:{(value.here / uri.removeprefix('dump:')).resolve()}"
+    return uri
+
+
+def _no_uri(file: ConfigurationFile | None, value: Value | None) -> InvalidConfiguration:
+    where = (
+        f"{value.source} leaves it empty"
+        if value
+        else f"{file.shown} has none"
+        if file
+        else f"there is no {INI}"
+    )
+    return InvalidConfiguration(
+        f"no uri, so no database: {where}",
+        hint="goaime-migrate init writes a configuration; or --uri mongodb://HOST, or --uri dump:PATH",
+        field="uri",
+    )
+
+
+def _validated(
+    values: Mapping[str, Any], sources: dict[str, str], file: Path | None, env: str | None
+) -> Settings:
+    try:
+        return Settings.model_validate({**values, "sources": sources, "config_file": file, "env": env})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        key = str(first["loc"][0])
+        shown = "" if key == "uri" else f" = {redact(str(values[key]))}"
+        raise InvalidConfiguration(
+            f"{key}{shown}: {_expectation(key, first['msg'])} ({sources[key]})",
+            hint=f"mend {key} in {sources[key]}",
+            field=key,
+        ) from None
+
+
+def _expectation(key: str, message: str) -> str:
+    if key == "database":
+        return 'a database name has 1 to 63 characters, and none of /\\. "$*<>:|?'
+    if key == "executor":
+        return "it should be processes, or dask:tcp://HOST:PORT"
+    return message.replace("Input should be", "it should be")

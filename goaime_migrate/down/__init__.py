@@ -1,0 +1,1 @@
+"""`down`: takes back what passes have changed, and says beforehand what that will do."""

@@ -1,0 +1,237 @@
+"""What documents become when a pass is taken back, and which of several versions wrote a field. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.ports import Reader, Write
+from goaime_migrate.errors import Conflicts, MigrationFailed
+from goaime_migrate.journal.reconcile import Found, Restored, backward
+from goaime_migrate.journal.segments import Entry, Segment, changed_fields, digest
+from goaime_migrate.ledger import PassRecord
+from goaime_migrate.results import Conflict, Counts, Document, OnConflict
+from goaime_migrate.transform.chain import Chain
+
+
+@dataclass
+class Outcome:
+    """What taking back did, or would do, to the documents of the journal."""
+
+    exact: int = 0
+    merged: int = 0
+    already: int = 0
+    conflicts: list[Conflict] = field(default_factory=list)
+
+    def counts(self) -> Counts:
+        """As the counts of a result."""
+        changed = self.exact + self.merged
+        conflicts = len(self.conflicts)
+        return Counts(changed + self.already + conflicts, changed, self.already, conflicts)
+
+    def record(self) -> Document:
+        """The counts as they are stored, and told to other processes."""
+        conflicts = [
+            {
+                "version": c.version,
+                "collection": c.collection,
+                "id": c.id,
+                "fields": [name.encode("utf-8", "surrogateescape") for name in c.fields],
+            }
+            for c in self.conflicts
+        ]
+        return {"exact": self.exact, "merged": self.merged, "already": self.already, "conflicts": conflicts}
+
+    @classmethod
+    def read(cls, record: Document) -> Outcome:
+        """The counts from `record`."""
+        conflicts = [
+            Conflict(
+                c["version"],
+                c["collection"],
+                c["id"],
+                tuple(bytes(name).decode("utf-8", "surrogateescape") for name in c["fields"]),
+            )
+            for c in record["conflicts"]
+        ]
+        return cls(record["exact"], record["merged"], record["already"], conflicts=conflicts)
+
+    def add(self, other: Outcome) -> None:
+        """Count what another outcome has counted."""
+        self.exact += other.exact
+        self.merged += other.merged
+        self.already += other.already
+        self.conflicts += other.conflicts
+
+
+class Decisions:
+    """Decides for each document of a segment what it becomes. Reads only.
+
+    `replay` is None when the whole pass is taken back; else the chain of the steps that stay in effect and that of
+    all steps that are: the first on a before-image gives what the document becomes, the second must give the very
+    bytes that the journal has the hash of.
+    """
+
+    def __init__(
+        self,
+        record: PassRecord,
+        author: Attribution,
+        on_conflict: OnConflict,
+        replay: tuple[Chain, Chain] | None,
+    ) -> None:
+        self._record = record
+        self._author = author
+        self.on_conflict = on_conflict
+        self._replay = replay
+
+    def documents(
+        self,
+        reader: Reader,
+        entries: Sequence[Entry],
+        targets: Sequence[Entry | None],
+        refused: Mapping[bytes, tuple[str, ...]] = {},
+    ) -> tuple[list[Write], Outcome]:
+        """What to write to take these documents back, and how they were found.
+
+        `refused`: ids that a unique index does not let go back, with its fields.
+        """
+        return self.decided(reader, self._current(reader, entries), entries, targets, refused)
+
+    def decided(
+        self,
+        reader: Reader,
+        current: Mapping[bytes, bytes],
+        entries: Sequence[Entry],
+        targets: Sequence[Entry | None],
+        refused: Mapping[bytes, tuple[str, ...]] = {},
+    ) -> tuple[list[Write], Outcome]:
+        """The same for documents that have been read already, by id."""
+        writes: list[Write] = []
+        outcome = Outcome()
+        for entry, target in zip(entries, targets, strict=True):
+            if entry.id in current:
+                restored = self._restored(current[entry.id], entry, target)
+                if entry.id in refused:
+                    restored = Restored(Found.CONFLICT, current[entry.id], refused[entry.id])
+                self._note(reader, entry, restored, outcome)
+                if restored.document != current[entry.id]:
+                    writes.append(Write(entry.id, current[entry.id], restored.document, entry.partial))
+        return writes, outcome
+
+    def _current(self, reader: Reader, entries: Sequence[Entry]) -> dict[bytes, bytes]:
+        """The documents as they are now, of each as much as its entry is about."""
+        found: list[bytes] = []
+        for partial in (False, True):
+            these = [entry for entry in entries if entry.partial is partial]
+            fields = sorted({name for entry in these for name in entry.fields}) if partial else None
+            if these:
+                found += reader.by_ids(self._record.collection, [e.id for e in these], fields=fields)
+        return {raw_bson.id_of(document): document for document in found}
+
+    def targets(self, reader: Reader, entries: Sequence[Entry]) -> list[Entry | None]:
+        """For each entry the one that leads from where its document is to go; None where a replay does not come out."""
+        if self._replay is None:
+            return list(entries)
+        staying, whole = self._replay
+        before = _replayed(staying, reader, [entry.before for entry in entries])
+        after = _replayed(whole, reader, [entry.before for entry in entries])
+        return [_leading(entry, b, a) for entry, b, a in zip(entries, before, after, strict=True)]
+
+    def _restored(self, current: bytes, entry: Entry, target: Entry | None) -> Restored:
+        if target is None:
+            return Restored(Found.CONFLICT, current, tuple(entry.fields))
+        return backward(current, target, self.on_conflict)
+
+    def _note(self, reader: Reader, entry: Entry, restored: Restored, outcome: Outcome) -> None:
+        match restored.found:
+            case Found.EXACT:
+                outcome.exact += 1
+            case Found.MERGED:
+                outcome.merged += 1
+            case Found.ALREADY:
+                outcome.already += 1
+            case Found.CONFLICT:
+                identity = raw_bson.id_value(entry.id)
+                version = self._author.version(reader, entry, restored.fields)
+                outcome.conflicts.append(
+                    Conflict(version, self._record.collection, identity, restored.fields)
+                )
+                if self.on_conflict is OnConflict.STOP:
+                    raise Conflicts(
+                        f"the application has changed {', '.join(restored.fields) or 'the document'} since `up`",
+                        version=version,
+                        id=identity,
+                        field=restored.fields[0] if restored.fields else None,
+                        hint="goaime-migrate down --on-conflict keep (or restore) goes on from there; "
+                        "goaime-migrate up would too, with keep, and then apply it again",
+                    )
+
+
+def _leading(entry: Entry, before: bytes | None, after: bytes | None) -> Entry | None:
+    """The entry between two replayed states, if the later one is what the journal has the hash of."""
+    if before is None or after is None or digest(after) != entry.after_hash:
+        return None
+    return Entry.of(before, after, partial=entry.partial)
+
+
+def _replayed(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> list[bytes | None]:
+    """The documents after the chain; None for one that it refuses today."""
+    if not chain.steps:
+        return list(documents)
+    try:
+        changed = {c.id: c.after for c in chain.run(reader, documents).changed}
+    except MigrationFailed:
+        if len(documents) == 1:
+            return [None]
+        half = len(documents) // 2
+        return [*_replayed(chain, reader, documents[:half]), *_replayed(chain, reader, documents[half:])]
+    return [changed.get(raw_bson.id_of(document), document) for document in documents]
+
+
+def lowered(segment: Segment, target: int, targets: Sequence[Entry | None]) -> Segment:
+    """The segment once its documents are at the target level."""
+    if target == 0:
+        return replace(segment, level=0)
+    kept: list[Entry] = []
+    plain: list[bytes] = []
+    for entry, leading in zip(segment.entries, targets, strict=True):
+        if leading is None:
+            kept.append(entry)
+        elif leading.before != entry.before:
+            kept.append(Entry.of(entry.before, leading.before, partial=entry.partial))
+        else:
+            plain.append(entry.id)
+    return replace(segment, level=target, entries=tuple(kept), unchanged=(*segment.unchanged, *plain))
+
+
+class Attribution:
+    """Finds the version to name for a document in conflict.
+
+    `chains`: one for each step of the pass, which are called again on the before-image; only the last `taken` of them
+    are taken back. Where there are none, or they do not come out as they did, it is `highest`.
+    """
+
+    def __init__(self, highest: str, chains: Sequence[Chain] = (), taken: int = 0) -> None:
+        self._highest = highest
+        self._chains = tuple(chains)
+        self._taken = taken
+
+    def version(self, reader: Reader, entry: Entry, fields: Collection[str]) -> str:
+        """The version of the last step that changed any of these fields."""
+        if not self._chains:
+            return self._highest
+        try:
+            return self._replayed(reader, entry, frozenset(fields))
+        except MigrationFailed:
+            return self._highest
+
+    def _replayed(self, reader: Reader, entry: Entry, fields: frozenset[str]) -> str:
+        found, document = self._highest, entry.before
+        for left, chain in zip(range(len(self._chains), 0, -1), self._chains, strict=True):
+            changed = chain.run(reader, [document]).changed
+            after = changed[0].after if changed else document
+            if left <= self._taken and not fields.isdisjoint(changed_fields(document, after)):
+                found = chain.steps[0].version
+            document = after
+        return found if digest(document) == entry.after_hash else self._highest

@@ -1,0 +1,217 @@
+"""What a way down over several passes would do. Reads only.
+
+A pass is judged on its documents as the passes above it would have left them. Those are asked batch by batch, for the
+documents that a segment is about: what they would do is never kept for longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.ports import PROGRESS, Reader
+from goaime_migrate.backends.record_fields import COUNT, TEXT, checked, optional, reading
+from goaime_migrate.down import inserted
+from goaime_migrate.down.decisions import Decisions, Outcome, lowered
+from goaime_migrate.down.inserted import Inserted, ReverseChain, Unjournaled
+from goaime_migrate.down.restore import segment_keys
+from goaime_migrate.errors import MigrationFailed
+from goaime_migrate.journal import segments
+from goaime_migrate.journal.index import Locator
+from goaime_migrate.journal.segments import Entry, Kind, Segment
+from goaime_migrate.ledger import PassRecord
+
+_SEGMENTS = 8
+"""How many segments each pass keeps at hand: neighbours are asked for one after the other."""
+Due = tuple[Sequence[Entry], Sequence[Entry | None]]
+
+
+@dataclass(frozen=True)
+class DownPass:
+    """A pass that is to be taken back to its first `target` steps, as `Restore` would do it.
+
+    The record's collection is what it is called today; passes that are taken back first may rename it.
+    """
+
+    record: PassRecord
+    target: int
+    judge: Decisions
+    way: ReverseChain
+    reversible: bool
+    """Whether any of its steps has a `reverse=`: then it will know what was left above it, see `born.Notes`."""
+
+
+class PassPreview:
+    """A pass between the documents as `above` it leaves them and those that are left to what is below."""
+
+    def __init__(self, reader: Reader, descent: DownPass, above: PassPreview | None) -> None:
+        self._reader = reader
+        self._record = descent.record
+        self._target = descent.target
+        self._judge = descent.judge
+        self._way = descent.way
+        self._reversible = descent.reversible
+        self._above = above
+        self._due = lru_cache(maxsize=_SEGMENTS)(self._read_due)
+
+    def preview(self) -> tuple[Outcome, Inserted | None]:
+        """What would be done to the documents of its journal, and those that were born since."""
+        total = Outcome()
+        for key in segment_keys(self._reader, self._record.id):
+            entries, targets = self._due(key)
+            if entries and self._is_as_stored:
+                total.add(self._judge.documents(self._reader, entries, targets)[1])
+            elif entries:
+                found = self._found([entry.id for entry in entries], key)
+                total.add(self._judge.decided(self._reader, found, entries, targets)[1])
+        return total, self._births()
+
+    @property
+    def _is_as_stored(self) -> bool:
+        """Whether nothing is taken back of its documents before each of its segments is."""
+        return self._above is None and not self._indexed
+
+    # documents
+
+    def leaves(self, ids: Sequence[bytes]) -> dict[bytes, bytes]:
+        """These documents, by id, as they would be after it."""
+        found = self._found(ids, "")
+        if self._way.chain is None or not self._record.complete:
+            return found
+        left = self._stopped_above(ids)
+        fresh = [found[i] for i in self._strangers(ids).fresh if i in found and i not in left]
+        try:
+            reversed_ones = self._way.chain.run(self._reader, fresh).changed
+        except MigrationFailed:
+            return found  # that is where `down` would stop
+        return found | {changed.id: changed.after for changed in reversed_ones}
+
+    def _found(self, ids: Sequence[bytes], key: str) -> dict[bytes, bytes]:
+        """These documents as they would be met when it is the turn of the segment with this key."""
+        found = self._enter(ids)
+        for earlier in self._holders(list(found), key):
+            entries, targets = self._due(earlier)
+            mine = [pair for pair in zip(entries, targets, strict=True) if pair[0].id in found]
+            writes, _ = self._judge.decided(
+                self._reader, found, [entry for entry, _ in mine], [target for _, target in mine]
+            )
+            found |= {write.id: write.after for write in writes}
+        return found
+
+    def _enter(self, ids: Sequence[bytes]) -> dict[bytes, bytes]:
+        if self._above is not None:
+            return self._above.leaves(ids)
+        return {raw_bson.id_of(d): d for d in self._reader.by_ids(self._record.collection, ids)}
+
+    # the journal
+
+    def _holders(self, ids: Sequence[bytes], key: str) -> list[str]:
+        """The segments with any of these documents that are taken back before that with this key, in their order."""
+        keys: set[str | None] = set()
+        if self._indexed:
+            listed = segments.holders(self._reader, self._record.id, ids)
+            keys |= {each for each in listed if _kind(each) in (Kind.CANARY, Kind.TAIL)}
+        if not key or _kind(key) == Kind.CANARY:  # no document is in two segments of the scan
+            keys |= set(map(self._locator.key, ids))
+        return sorted((each for each in keys if each is not None and each > key), reverse=True)
+
+    def _read_due(self, key: str) -> Due:
+        """The entries of a segment that are to be taken back, with what they lead to.
+
+        What an earlier `down` has taken back before it was cut off is not.
+        """
+        segment = self.segment(key)
+        if segment is None or segment.level <= self._target:
+            return (), ()
+        targets = self._judge.targets(self._reader, segment.entries)
+        stop = len(segment.entries) - (0 if self._continues else self._offsets.get(key, 0))
+        return segment.entries[:stop], targets[:stop]
+
+    def segment(self, key: str) -> Segment | None:
+        """A segment of the journal as it would be met."""
+        if not self._continues:
+            return segments.read(self._reader, key)
+        assert self._above is not None
+        return self._above.lowered(key)
+
+    def lowered(self, key: str) -> Segment | None:
+        """The same as it would be left."""
+        segment = self.segment(key)
+        if segment is None or segment.level <= self._target:
+            return segment
+        return lowered(segment, self._target, self._judge.targets(self._reader, segment.entries))
+
+    @property
+    def _continues(self) -> bool:
+        """Whether the one above is the same pass, of which fewer steps are taken back."""
+        return self._above is not None and self._above._record.id == self._record.id
+
+    @cached_property
+    def _locator(self) -> Locator:
+        return Locator(self._reader, self._record.id)
+
+    @cached_property
+    def _indexed(self) -> bool:
+        return segments.holds(self._reader, self._record.id, inserted.LISTED)
+
+    @cached_property
+    def _offsets(self) -> dict[str, int]:
+        """How many entries have been taken back of the segments that an earlier `down` was cut off in."""
+        places = self._reader.find(PROGRESS, {"pass": self._record.id, "walk": "down"})
+        for place in places:
+            with reading(PROGRESS, place["_id"]):
+                checked(place, {"key": optional(TEXT), "offset": COUNT})
+        return {place["key"]: place["offset"] for place in places if place["key"] is not None}
+
+    # what was born since
+
+    def _births(self) -> Inserted | None:
+        if not self._record.complete:
+            return None
+        total = Inserted()
+        for found in inserted.strangers(self._reader, self._record):
+            left = self._stopped_above(found.fresh + found.done)
+            for version in left.values():
+                total += Inserted.of(1, version)
+            rest = replace(
+                found,
+                fresh=[i for i in found.fresh if i not in left],
+                done=[i for i in found.done if i not in left],
+            )
+            total += rest.births(self._way.missing)
+        return total
+
+    def _stopped_above(self, ids: Sequence[bytes]) -> dict[bytes, str]:
+        """Those of these ids that are left above, where this pass will know of them."""
+        if self._above is None or not ids or not self._reversible:
+            return {}
+        return self._above.stopped(ids)
+
+    def stopped(self, ids: Sequence[bytes]) -> dict[bytes, str]:
+        """Those of these documents that it or one above it leaves, with the version that has no `reverse=`."""
+        found = {} if self._above is None else self._above.stopped(ids)
+        rest = [identity for identity in ids if identity not in found]
+        if rest and self._record.complete:
+            mine = self._strangers(rest)
+            found |= mine.left
+            if self._way.missing is not None:
+                found |= dict.fromkeys((*mine.fresh, *mine.done), self._way.missing)
+        return found
+
+    def _strangers(self, ids: Sequence[bytes]) -> Unjournaled:
+        """Those of these documents that were born after it."""
+        known = self._locator.scanned(ids)
+        unknown = [i for i in ids if i not in known.entries and i not in known.unchanged]
+        if not self._record.finished:
+            unknown = [i for i in unknown if self._locator.walked(i)]
+        return (
+            inserted.sorted_out(self._reader, self._record.id, unknown)
+            if self._indexed
+            else Unjournaled(unknown)
+        )
+
+
+def _kind(key: str) -> str:
+    return key.split("/")[1]

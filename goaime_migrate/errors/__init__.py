@@ -1,0 +1,69 @@
+"""Everything that can go wrong, as values: a code, an exit status, what, where and the next command.
+
+The docstring of a class is the long form that ``goaime-migrate explain CODE`` prints: its first line names the error
+in lists, then come what has happened and how, what is kept, and what to do. The tree::
+
+    MigrateError
+    ├── WorkerFailed (exit 1)        another process cannot take part
+    ├── UsageError (exit 2)          configuration, credentials, targets, folders
+    ├── HistoryError (exit 4)        the files do not match what was applied
+    ├── MigrationFailed (exit 1)     a migration stopped; its state is kept, ``up`` resumes
+    ├── PromiseBroken (exit 5)       ``verify`` found a difference
+    ├── PendingMigrations (exit 3)   ``status --check`` and ``wait``
+    ├── LockHeld (exit 6), LeaseLost (exit 7), ServerUnreachable (exit 8)
+    ├── Refused (exit 9)             would not be safe, or was not confirmed
+    └── Interrupted (exit 130, 143)
+"""
+
+from goaime_migrate.errors.base import MigrateError as MigrateError
+from goaime_migrate.errors.base import Problem as Problem
+from goaime_migrate.errors.base import WorkerFailed as WorkerFailed
+from goaime_migrate.errors.base import catalogue as catalogue
+from goaime_migrate.errors.base import explanation as explanation
+from goaime_migrate.errors.history import DamagedRecord as DamagedRecord
+from goaime_migrate.errors.history import DuplicateVersion as DuplicateVersion
+from goaime_migrate.errors.history import EditedMigration as EditedMigration
+from goaime_migrate.errors.history import HistoryError as HistoryError
+from goaime_migrate.errors.history import InvalidMigration as InvalidMigration
+from goaime_migrate.errors.history import LintProblems as LintProblems
+from goaime_migrate.errors.history import LoadFailed as LoadFailed
+from goaime_migrate.errors.history import MissingMigration as MissingMigration
+from goaime_migrate.errors.history import OutOfOrder as OutOfOrder
+from goaime_migrate.errors.history import PinnedPassEdited as PinnedPassEdited
+from goaime_migrate.errors.history import VersionGap as VersionGap
+from goaime_migrate.errors.migration import CollectionChanged as CollectionChanged
+from goaime_migrate.errors.migration import Conflicts as Conflicts
+from goaime_migrate.errors.migration import Contended as Contended
+from goaime_migrate.errors.migration import DuplicateKey as DuplicateKey
+from goaime_migrate.errors.migration import FunctionFailed as FunctionFailed
+from goaime_migrate.errors.migration import IdChanged as IdChanged
+from goaime_migrate.errors.migration import InvalidResult as InvalidResult
+from goaime_migrate.errors.migration import MigrationFailed as MigrationFailed
+from goaime_migrate.errors.migration import OperationFailed as OperationFailed
+from goaime_migrate.errors.migration import ResultBreaksPromise as ResultBreaksPromise
+from goaime_migrate.errors.migration import ResultTooLarge as ResultTooLarge
+from goaime_migrate.errors.migration import SaveFailed as SaveFailed
+from goaime_migrate.errors.migration import TransformFailed as TransformFailed
+from goaime_migrate.errors.migration import UndeclaredField as UndeclaredField
+from goaime_migrate.errors.migration import Unrepresentable as Unrepresentable
+from goaime_migrate.errors.migration import ValidatorRejected as ValidatorRejected
+from goaime_migrate.errors.refused import Irreversible as Irreversible
+from goaime_migrate.errors.refused import JournalPruned as JournalPruned
+from goaime_migrate.errors.refused import MissingCapability as MissingCapability
+from goaime_migrate.errors.refused import MissingPrivilege as MissingPrivilege
+from goaime_migrate.errors.refused import NewerFormat as NewerFormat
+from goaime_migrate.errors.refused import NotConfirmed as NotConfirmed
+from goaime_migrate.errors.refused import Refused as Refused
+from goaime_migrate.errors.stopped import Interrupted as Interrupted
+from goaime_migrate.errors.stopped import LeaseLost as LeaseLost
+from goaime_migrate.errors.stopped import LockHeld as LockHeld
+from goaime_migrate.errors.stopped import PendingMigrations as PendingMigrations
+from goaime_migrate.errors.stopped import PromiseBroken as PromiseBroken
+from goaime_migrate.errors.stopped import ServerUnreachable as ServerUnreachable
+from goaime_migrate.errors.usage import AuthenticationFailed as AuthenticationFailed
+from goaime_migrate.errors.usage import DumpUnreadable as DumpUnreadable
+from goaime_migrate.errors.usage import FolderMissing as FolderMissing
+from goaime_migrate.errors.usage import InvalidConfiguration as InvalidConfiguration
+from goaime_migrate.errors.usage import InvalidUri as InvalidUri
+from goaime_migrate.errors.usage import UnknownTarget as UnknownTarget
+from goaime_migrate.errors.usage import UsageError as UsageError

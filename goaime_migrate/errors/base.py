@@ -1,0 +1,90 @@
+"""What all errors have in common, and the list of them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from goaime_migrate.redaction import redact
+
+
+class MigrateError(Exception):
+    """Something went wrong that the tool has no better name for.
+
+    Mostly it is a mistake in the tool itself, which the message then says, or a result that could not be
+    printed. What had been committed before is recorded, and a batch that was not committed has changed
+    nothing.
+
+    See where the database stands with `goaime-migrate status`; `goaime-migrate up` goes on from there. The
+    same command with --verbose shows the traceback: please report it.
+    """
+
+    code: ClassVar[str] = "GM000"
+    exit_code: int = 1
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        version: str | None = None,
+        id: Any = None,
+        field: str | None = None,
+        detail: str = "",
+    ) -> None:
+        self.message = redact(message)
+        """Whoever catches it may log it as it is: what users' code says in it has lost its passwords."""
+        super().__init__(self.message)
+        self.hint = hint
+        self.version = version
+        self.id = id
+        self.field = field
+        self.detail = redact(detail)
+        """Evidence for people, several lines at most: the user's own traceback lines, a document."""
+
+    def at(self, version: str) -> MigrateError:
+        """Name the version where this happened, unless something closer to the cause already did."""
+        self.version = self.version or version
+        return self
+
+
+class WorkerFailed(MigrateError):
+    """A process that was to share the work could not take part.
+
+    A large collection of a replica set is shared by several processes. One of them could not be started,
+    did not get ready, or could not load the migrations as this process did: on a cluster, because the
+    package or the migrations folder is not in the same place there. What all of them had committed is kept.
+
+    `goaime-migrate up --workers 1` does the work without others and goes on from where this run stopped.
+    """
+
+    code = "GM001"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A difference between the files and the history, as ``status`` lists it."""
+
+    code: str
+    version: str | None
+    message: str
+    hint: str
+
+
+def catalogue() -> dict[str, type[MigrateError]]:
+    """Every error class by its code."""
+    return {cls.code: cls for cls in _tree(MigrateError)}
+
+
+def explanation(cls: type[MigrateError]) -> str:
+    """The long form of an error: the paragraphs of its docstring, each on a line, with an empty one between."""
+    paragraphs = (inspect.getdoc(cls) or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+def _tree(cls: type[MigrateError]) -> Iterator[type[MigrateError]]:
+    yield cls
+    for sub in cls.__subclasses__():
+        yield from _tree(sub)

@@ -1,0 +1,101 @@
+"""Exit 9: refused, with nothing changed."""
+
+from __future__ import annotations
+
+from goaime_migrate.errors.base import MigrateError
+
+
+class Refused(MigrateError):
+    """The command would not be safe as things are.
+
+    Something else has to be done first: an unfinished pass goes on or is taken back, a canary gets a plan
+    of a single pass, a dump directory is let go of by who has locked it. The message says which, and
+    nothing was changed.
+
+    Follow its last line. `goaime-migrate status` shows what is unfinished, and `goaime-migrate plan` what
+    would be done.
+    """
+
+    code = "GM800"
+    exit_code = 9
+
+
+class Irreversible(Refused):
+    """A version in the way has no way back.
+
+    It defines `up(db)` and no `down(db)`, so that nobody has said how to take it back. The whole command
+    was refused before anything was touched, also for the versions above it.
+
+    Define `down(db)` in its file and accept the edit with `goaime-migrate repair`, then `goaime-migrate
+    down`; or write a new migration that changes things forward. `goaime-migrate lint` tells such files
+    beforehand.
+    """
+
+    code = "GM801"
+
+
+class NotConfirmed(Refused):
+    """The command asks before it acts, and nobody has said yes.
+
+    The answer was no, or standard input is no terminal, as in a pipeline of a build server, where nobody
+    could be asked. Nothing was changed.
+
+    What it would do is shown before the question, and by --dry-run. If that is right: `goaime-migrate down
+    --yes`, and likewise for the other commands that ask.
+    """
+
+    code = "GM802"
+
+
+class MissingPrivilege(Refused):
+    """The user of the connection string may not do what the command needs.
+
+    The role readWrite on the database is enough for documents, indexes and collections, read for commands
+    that only look. SetValidator, and taking back in a collection with a validator, also need dbAdmin. What
+    was committed before is kept.
+
+    Grant the role or take another user, then run the command again; `goaime-migrate status` shows how far
+    it had come.
+    """
+
+    code = "GM803"
+
+
+class MissingCapability(Refused):
+    """This server, collection or dump directory cannot do what the command needs.
+
+    A view, a capped or a time-series collection cannot be migrated document by document. A sharded cluster,
+    through mongos, is refused because the fault tests have never run on one. A dump directory knows only
+    those filters and pipelines that mongomock knows. The message says which it was.
+
+    Migrate the collection behind a view; restore a dump into a server with mongorestore and migrate it
+    there. The risk of an untested topology is taken with `goaime-migrate up --allow-untested-topology`.
+    """
+
+    code = "GM804"
+
+
+class JournalPruned(Refused):
+    """The journal of a version is gone: it can no longer be taken back exactly.
+
+    The documents as they were before are not kept any more, so that taking back would be guessing. The
+    command was refused before anything was touched, also for the versions above it.
+
+    Write a new migration that changes the documents forward: `goaime-migrate new NAME`. Or go back no
+    further than to this version: `goaime-migrate down TARGET`.
+    """
+
+    code = "GM805"
+
+
+class NewerFormat(Refused):
+    """The records in the database were written by a newer release of the tool.
+
+    This release cannot know what they mean, and would take the wrong decision. Some other machine, a build
+    server perhaps, has been upgraded first. Nothing was touched.
+
+    Upgrade here as well: `pip install --upgrade goaime-migrate`. Which release did what is in the last
+    column of `goaime-migrate history`, where that can still be read.
+    """
+
+    code = "GM806"

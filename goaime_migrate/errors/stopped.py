@@ -1,0 +1,94 @@
+"""How else a command ends: promises, pending versions, the lock, the server, a signal."""
+
+from __future__ import annotations
+
+from goaime_migrate.errors.base import MigrateError
+
+
+class PromiseBroken(MigrateError):
+    """`verify` found documents that do not keep the promises of the applied versions.
+
+    Each `model=`, `check=` and `verify(db)` of an applied migration is a promise that holds until a newer
+    version supersedes it. Mostly an old release of the application still writes the old shape, or a
+    document was changed by hand. Nothing was changed by looking.
+
+    The failures are listed by version, collection and `_id`. Mend the documents and what writes them, then
+    look again with `goaime-migrate verify`; or go back to before that version: `goaime-migrate down
+    TARGET`.
+    """
+
+    code = "GM401"
+    exit_code = 5
+
+
+class PendingMigrations(MigrateError):
+    """There are versions that are not applied.
+
+    `status --check` says so at once, `wait` when its time is over. Both only read. A version that was begun
+    and not finished counts as well.
+
+    Apply them: `goaime-migrate up`. If a run is at work already follow it with `goaime-migrate status
+    --watch`, or give `goaime-migrate wait` a longer --timeout.
+    """
+
+    code = "GM501"
+    exit_code = 3
+
+
+class LockHeld(MigrateError):
+    """Another run holds the lock.
+
+    Only one run may change the database. This one has waited as long as `lock_timeout` says, 60 seconds
+    where nothing is set, and has changed nothing. The lock of a run that has died ends by itself, within
+    half a minute.
+
+    Try again later, or wait longer: `goaime-migrate up --lock-timeout 600`. `goaime-migrate unlock` shows
+    who holds it and whether they are alive.
+    """
+
+    code = "GM601"
+    exit_code = 6
+
+
+class LeaseLost(MigrateError):
+    """This run has lost its lock, and another may have taken over.
+
+    It was frozen or cut off from the server for longer than its lease, or somebody has ended the lease.
+    From then on the database refuses what this run would write, so that the two cannot disturb each other.
+    What it had committed before is kept.
+
+    Nothing has to be done if another run is at work: `goaime-migrate status` shows it. Else `goaime-migrate
+    up` goes on.
+    """
+
+    code = "GM602"
+    exit_code = 7
+
+
+class ServerUnreachable(MigrateError):
+    """No server answers, or there is no primary, or no majority of the replica set.
+
+    The server is down or still starting, the address or the port is wrong, or a firewall is in between. A
+    run that was at work has tried for about a minute, which an election does not need. What was committed
+    is kept, and a batch whose reply was lost is looked up before anything is done again.
+
+    See that the server runs and that uri names it; then `goaime-migrate up` goes on.
+    """
+
+    code = "GM701"
+    exit_code = 8
+
+
+class Interrupted(MigrateError):
+    """The run was stopped by a signal.
+
+    Ctrl-C is SIGINT and exit 130; a container or a build server that ends a job sends SIGTERM, exit 143.
+    After the first signal the batch is finished and recorded; a second one stops at once, and the batch in
+    flight is then not written. No document is left half changed.
+
+    `goaime-migrate up` goes on from there, `goaime-migrate down` goes on taking back; `goaime-migrate
+    status` shows where it stands.
+    """
+
+    code = "GM901"
+    exit_code = 130

@@ -1,0 +1,62 @@
+"""Finding documents in the journal of a pass by their `_id`."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any
+
+from goaime_migrate.backends.bson_order import id_key
+from goaime_migrate.backends.ports import JOURNAL, Reader
+from goaime_migrate.backends.record_fields import DATA, checked, optional, reading
+from goaime_migrate.journal import segments
+from goaime_migrate.journal.segments import Kind, Known
+from goaime_migrate.results import Document
+
+
+class Locator:
+    """The scanned ranges of a pass, in the order of `_id`s."""
+
+    def __init__(self, reader: Reader, pass_id: str) -> None:
+        self._reader = reader
+        heads = [
+            _checked(head)
+            for head in reader.find(
+                JOURNAL, segments.of_kind(pass_id, Kind.SCAN), sort=[("_id", 1)], fields=["after", "upto"]
+            )
+            if "upto" in head  # the first record of a segment
+        ]
+        self._ends: list[tuple[Any, str]] = [
+            (id_key(bytes(head["upto"])), head["_id"][:-3]) for head in heads if head["upto"] is not None
+        ]
+        self._last = next((head["_id"][:-3] for head in heads if head["upto"] is None), None)
+        self._starts = {
+            head["_id"][:-3]: id_key(bytes(head["after"])) for head in heads if head["after"] is not None
+        }
+
+    def key(self, identity: bytes) -> str | None:
+        """The key of the segment in whose range an id lies; None beyond all ranges.
+
+        In a pass that was not walked to its end the id may lie before that range, where nobody has been.
+        """
+        at = bisect_left(self._ends, (id_key(identity), ""))
+        return self._ends[at][1] if at < len(self._ends) else self._last
+
+    def walked(self, identity: bytes) -> bool:
+        """Whether an id lies in a range that has been walked."""
+        key = self.key(identity)
+        return key is not None and (key not in self._starts or self._starts[key] < id_key(identity))
+
+    def scanned(self, ids: Sequence[bytes]) -> Known:
+        """What the scan did with these documents."""
+        wanted, known = frozenset(ids), Known()
+        for key in dict.fromkeys(map(self.key, ids)):
+            segment = segments.read(self._reader, key) if key else None
+            if segment is not None:
+                known.add(segment, wanted)
+        return known
+
+
+def _checked(head: Document) -> Document:
+    with reading(JOURNAL, head["_id"]):
+        return checked(head, dict.fromkeys(("after", "upto"), optional(DATA)))

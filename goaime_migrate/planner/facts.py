@@ -1,0 +1,122 @@
+"""What a plan is made from: the files and the history, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from goaime_migrate.errors import (
+    HistoryError,
+)
+from goaime_migrate.migration import Migration
+from goaime_migrate.results import State
+
+BASE, HEAD = "base", "head"
+
+
+class OperationFacts(Protocol):
+    """What the ledger knows of an operation."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def pass_id(self) -> str | None: ...
+    @property
+    def started(self) -> bool: ...
+    @property
+    def done(self) -> bool: ...
+    @property
+    def undo(self) -> Mapping[str, object] | None: ...
+
+
+class VersionFacts(Protocol):
+    """What the ledger knows of a version."""
+
+    @property
+    def version(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def state(self) -> State: ...
+    @property
+    def checksum(self) -> str: ...
+    @property
+    def rollback(self) -> str | None: ...
+    @property
+    def operations(self) -> Sequence[OperationFacts]: ...
+
+
+class PassFacts(Protocol):
+    """What the ledger knows of a pass."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def collection(self) -> str: ...
+    @property
+    def steps(self) -> Sequence[tuple[str, int, str]]: ...
+    @property
+    def versions(self) -> Sequence[str]: ...
+    @property
+    def finished(self) -> bool: ...
+    @property
+    def committed(self) -> bool: ...
+    @property
+    def reverses(self) -> Sequence[bool]: ...
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The files and the history, side by side."""
+
+    migrations: Sequence[Migration]
+    file_problems: Sequence[HistoryError]
+    versions: Mapping[str, VersionFacts]
+    passes: Mapping[str, PassFacts]
+    touched: frozenset[str]
+    """Versions of which something may be in effect in the database."""
+    unloaded: Mapping[str, str] = field(default_factory=dict)
+    """The versions whose file does not load, with the name that it has."""
+
+    @property
+    def files(self) -> dict[str, Migration]:
+        """The migrations by version; of two with one number that which was recorded."""
+        found: dict[str, Migration] = {}
+        for m in self.migrations:
+            record = self.versions.get(m.version)
+            if m.version not in found or (record is not None and record.name == m.name):
+                found[m.version] = m
+        return found
+
+    @property
+    def current(self) -> str | None:
+        """The highest applied version."""
+        return max((v for v, r in self.versions.items() if r.state is State.APPLIED), key=int, default=None)
+
+    @property
+    def head(self) -> str | None:
+        """The newest file."""
+        return max((*(m.version for m in self.migrations), *self.unloaded), key=int, default=None)
+
+    @property
+    def known(self) -> dict[str, str]:
+        """Every version with its name, of files and of history, ascending."""
+        recorded = {v: r.name for v, r in self.versions.items()}
+        names = {**self.unloaded, **recorded, **{v: m.name for v, m in self.files.items()}}
+        return dict(sorted(names.items(), key=lambda item: int(item[0])))
+
+
+def starts_again(operation: OperationFacts) -> bool:
+    """Whether it is a user's function that did not come to its end: whatever its file says now is run."""
+    return is_function(operation) and not operation.done
+
+
+def is_function(operation: OperationFacts) -> bool:
+    """Whether an operation is a user's function."""
+    return operation.undo is not None and operation.undo.get("kind") == "function"
+
+
+def is_unfinished(facts: Facts, version: str) -> bool:
+    """Whether a version is a member of a pass that has begun and not come to its end."""
+    return any(not p.finished and p.committed and version in p.versions for p in facts.passes.values())

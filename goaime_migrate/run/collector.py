@@ -1,0 +1,144 @@
+"""What others write while a walk goes on: ids, read from the change stream as they come, to be looked at again.
+
+The collector runs during the walk, since the walk itself may push the oplog round. It stores what it reads, with the
+place in history up to which that is all, and never acts.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+
+from bson import Timestamp
+
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.ports import TAIL, Delete
+from goaime_migrate.backends.record_fields import NESTED, checked, optional, reading
+from goaime_migrate.backends.server.change_stream import ChangeStream, CollectionGone, HistoryLost
+from goaime_migrate.errors import CollectionChanged, MigrateError
+from goaime_migrate.ledger import FORMAT
+from goaime_migrate.results import Document
+from goaime_migrate.run.lock import Lease
+from goaime_migrate.run.run import Run
+
+SMALL = 500
+"""A round of so few ids is the last one: what is written after its beginning counts as written after the walk."""
+_SHRINKING = 0.75
+"""Rounds that grow no smaller than this end as well: the application writes as fast as it can be followed."""
+
+
+class HistoryGone(Exception):
+    """What others have written is not known: every document has to be looked at."""
+
+
+class Collector(threading.Thread):
+    """Reads the feed of one walk; `walk` names it in what is stored."""
+
+    def __init__(
+        self, feed: ChangeStream, lease: Lease, walk: str, since: Timestamp, left_over: list[bytes]
+    ) -> None:
+        super().__init__(name="collector", daemon=True)
+        self._feed = feed
+        self._lease = lease
+        self._walk = walk
+        self._run = uuid.uuid4().hex
+        self._enough = threading.Event()
+        self._lock = threading.Lock()
+        self._ids: dict[bytes, None] = dict.fromkeys(left_over)
+        self._stored = 0
+        self.at = since
+        """The cluster time up to which everything has been collected."""
+        self.failure: Exception | None = None
+
+    def run(self) -> None:
+        """Collect until told that it is enough."""
+        try:
+            while not self._enough.is_set():
+                self._portion()
+        except (HistoryLost, CollectionGone, MigrateError) as error:
+            self.failure = error
+        finally:
+            self._feed.close()
+
+    def _portion(self) -> None:
+        portion = self._feed.read()
+        self._lease.check()  # whoever was frozen too long leaves no record behind
+        with self._lock:
+            fresh = [i for i in portion.ids if i not in self._ids]
+            self._ids |= dict.fromkeys(portion.ids)
+        if fresh:
+            self._stored += 1
+            self._feed.store(
+                {
+                    "_id": f"{self._walk}/{self._run}/{self._stored:08d}",
+                    "format": FORMAT,
+                    "pass": self._walk,
+                    "at": portion.at,
+                    "token": portion.token,
+                    "ids": b"".join(fresh),
+                }
+            )
+        self.at = max(self.at, portion.at)
+
+    def rounds(self, runner: Run) -> Iterator[list[bytes]]:
+        """Everything up to now, round after round. Raises HistoryGone, CollectionChanged and what `check` raises."""
+        previous: int | None = None
+        while True:
+            self._catch_up(runner)
+            with self._lock:
+                ids, self._ids = list(self._ids), {}
+            yield ids
+            if len(ids) <= SMALL or (previous is not None and len(ids) > _SHRINKING * previous):
+                return
+            previous = len(ids)
+
+    def _catch_up(self, runner: Run) -> None:
+        """Wait until everything up to now has been collected."""
+        now = runner.backend.operation_time()
+        while self.at < now and self.failure is None:
+            runner.check()
+            time.sleep(0.02)
+        match self.failure:
+            case CollectionGone():
+                raise CollectionChanged(
+                    "the collection was dropped or renamed while it was being migrated",
+                    hint="bring the collection back, then: goaime-migrate up; or: goaime-migrate down",
+                )
+            case HistoryLost():
+                raise HistoryGone
+            case MigrateError():
+                raise self.failure
+
+    def stop(self) -> None:
+        """Stop reading."""
+        self._enough.set()
+        if self.is_alive():
+            self.join(timeout=10)
+
+
+def started(
+    runner: Run, collection: str, walk: str, since: Timestamp | None, sessions: Sequence[Document]
+) -> Collector | None:
+    """Begin to collect what others write, from where an earlier run stopped; None without change streams."""
+    if since is None:
+        return None
+    stored = runner.backend.find(TAIL, {"pass": walk}, sort=[("at", 1)])
+    left_over: list[bytes] = []
+    token: Document | None = None
+    for record in stored:
+        with reading(TAIL, record["_id"]):
+            left_over += raw_bson.split(record["ids"])
+            token = checked(record, {"token": optional(NESTED)})["token"]
+    feed = runner.backend.feed(collection, since, token, sessions)
+    if feed is None:
+        return None
+    collector = Collector(feed, runner.lease, walk, since, left_over)
+    collector.start()
+    return collector
+
+
+def forget(pass_id: str) -> tuple[Delete, Delete]:
+    """The changes that remove what was collected for a pass, on its way up and down."""
+    return Delete(TAIL, {"pass": pass_id}), Delete(TAIL, {"pass": f"{pass_id}#down"})

@@ -1,0 +1,99 @@
+"""How fast a run goes: the size of the next batch, a ceiling on documents a second, pauses while replicas lag."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+from goaime_migrate.backends.ports import Backend
+from goaime_migrate.events import Listener, Notice
+
+AIM_S = 0.5
+LARGEST = 500
+LARGEST_NARROW = 2_000
+"""Where only some fields of each document are carried."""
+FIRST = 100
+"""Documents of a pass's first batch, which is looked at more closely than the others."""
+FEWEST = 20
+_GROWTH = 1.5
+"""How fast batches grow again."""
+PATIENCE = 30
+"""How often a single document is tried before the run gives up."""
+BATCH_BYTES = 12 * 1024 * 1024
+"""Documents of one batch, before the transform."""
+
+
+class Pacing:
+    """The size of the next batch, adapted after each."""
+
+    def __init__(self, largest: int = LARGEST) -> None:
+        self.largest = largest
+        self.size = min(FIRST, self.largest)
+        self._fewest = min(FEWEST, self.largest)
+        self._collisions = 0
+
+    def took(self, seconds: float, documents: int) -> None:
+        """A batch was committed."""
+        if documents >= self.size:
+            factor = min(_GROWTH, max(0.5, AIM_S / max(seconds, 0.001)))
+            self.size = min(self.largest, max(self._fewest, math.ceil(self.size * factor)))
+        self._collisions = 0
+
+    def collided(self) -> bool:
+        """A batch could not be committed; False if one single document has been tried often enough."""
+        self._collisions += self.size == 1
+        self.size = max(1, self.size // 2)
+        return self._collisions < PATIENCE
+
+
+_LOOK_S = 1.0
+"""How often replicas are looked at."""
+
+
+class Throttle:
+    """Slows a run down between its batches. `max_rate` documents a second; `max_lag` seconds."""
+
+    def __init__(
+        self, backend: Backend, listener: Listener, max_rate: float | None, max_lag: float | None
+    ) -> None:
+        self._backend = backend
+        self._listener = listener
+        self._max_rate = max_rate
+        self._max_lag = max_lag
+        self._looked = 0.0
+        self._started: float | None = None
+        self._documents = 0
+
+    def after(self, documents: int, check: Callable[[], None]) -> None:
+        """A batch of so many documents was committed; `check` is called while waiting and may raise."""
+        if self._max_rate is not None:
+            self._hold_rate(documents, self._max_rate, check)
+        if self._max_lag is not None and time.monotonic() - self._looked >= _LOOK_S:
+            self._wait_for_replicas(self._max_lag, check)
+
+    def _hold_rate(self, documents: int, rate: float, check: Callable[[], None]) -> None:
+        """Wait until all documents since the first batch are no more than the rate allows."""
+        now = time.monotonic()
+        if self._started is None:
+            self._started = now
+        self._documents += documents
+        due = self._started + self._documents / rate
+        while (left := due - time.monotonic()) > 0:
+            check()
+            time.sleep(min(left, 0.2))
+
+    def _wait_for_replicas(self, most: float, check: Callable[[], None]) -> None:
+        told = False
+        while True:
+            self._looked = time.monotonic()
+            lag = self._backend.replication_lag()
+            if lag is None or lag <= most:
+                break
+            if not told:
+                self._listener(Notice(f"paused: a replica lags {lag:.0f} s behind, more than {most:g} s"))
+                told = True
+            check()
+            time.sleep(0.2)
+        if told:
+            self._listener(Notice("the replicas have caught up; going on"))

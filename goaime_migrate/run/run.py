@@ -1,0 +1,185 @@
+"""What every walk over a collection needs: the database, the lease, somebody to tell, and when to stop."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.ports import (
+    PROGRESS,
+    Backend,
+    Changes,
+    Collision,
+    Committed,
+    GuardFailed,
+    Move,
+    Reader,
+    RecordChange,
+)
+from goaime_migrate.errors import Contended, Interrupted, LeaseLost
+from goaime_migrate.events import Event, Listener
+from goaime_migrate.memory import without_collection
+from goaime_migrate.results import Document
+from goaime_migrate.run.lock import TAKEN, Lease
+from goaime_migrate.run.pacing import Throttle
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run goes about its work.
+
+    `batch_size`: documents at most; `max_rate`: documents a second; `max_lag`: seconds that replicas may be behind.
+    """
+
+    batch_size: int | None = None
+    max_rate: float | None = None
+    max_lag: float | None = None
+
+    def shared(self, workers: int) -> Options:
+        """The options of one of so many workers that share the work."""
+        return self if self.max_rate is None else replace(self, max_rate=self.max_rate / workers)
+
+
+@dataclass
+class Run:
+    """One run while it holds the lease."""
+
+    backend: Backend
+    lease: Lease
+    listener: Listener
+    options: Options
+    interrupted: Callable[[], int | None]
+    """The signal that asked the run to stop, if one did."""
+    command: str = "up"
+    """The command that goes on with what this run leaves unfinished."""
+    turn: threading.Lock = field(default_factory=threading.Lock)
+    """Held by the thread of this process that reads and transforms, while others write what they have transformed."""
+
+    def __post_init__(self) -> None:
+        self._throttle = self._paced(self.options)
+        self._between: Callable[[], None] = _nothing
+
+    def _paced(self, options: Options) -> Throttle:
+        return Throttle(self.backend, self.listener, options.max_rate, options.max_lag)
+
+    @contextmanager
+    def among(self, workers: int, between: Callable[[], None]) -> Iterator[None]:
+        """Work as one of several: at its share of the rate, seeing to what is `between` two batches as well."""
+        alone = self._throttle, self._between
+        self._throttle, self._between = self._paced(self.options.shared(workers)), between
+        try:
+            yield
+        finally:
+            self._throttle, self._between = alone
+
+    def worked(self, documents: int) -> None:
+        """A batch was committed: wait if the run is to go slower."""
+        self._throttle.after(documents, self.check)
+
+    def emit(self, event: Event) -> None:
+        """Tell whoever listens."""
+        self.listener(event)
+
+    def check(self) -> None:
+        """Between two batches: may the run go on? Raises Interrupted, LeaseLost, and what another worker met."""
+        self.lease.check()
+        self._between()
+        number = self.interrupted()
+        if number is not None:
+            raise interruption(number, self.command)
+
+    def record(self, *changes: RecordChange) -> None:
+        """Write records, on condition that the lease is still this run's. Raises LeaseLost."""
+        self.lease.check()
+        guard = self.lease.guard()
+        try:
+            self.backend.transact(lambda _: Changes(last=(guard, *changes)))
+        except GuardFailed as error:
+            raise self.fenced() from error
+
+    def beside(self, backend: Backend, lease: Lease, listener: Listener, lanes: int) -> Run:
+        """The same run in another thread of this process, one of so many that share the work."""
+        options = self.options.shared(lanes)
+        return Run(backend, lease, listener, options, lambda: None, self.command, self.turn)
+
+    def transact(self, work: Callable[[Reader], Changes]) -> Committed:
+        """One unit of work of a walk; its own `Move` guards it. The lease is looked at whenever it is tried again.
+
+        Its transaction begins with its first read: nothing is open on the server while it waits for its turn.
+        """
+        again = False
+
+        def checked(reader: Reader) -> Changes:
+            nonlocal again
+            with self.turn:
+                if again:
+                    gc.collect()  # what was raised holds the whole batch of the last time, in circles
+                again = True
+                self.lease.check()
+                return work(reader)
+
+        with without_collection():
+            return self.backend.transact(checked)
+
+    def move(self, move: Move) -> None:
+        """Change a partition's record outside of a batch. Raises LeaseLost if it is fenced off or gone."""
+        try:
+            self.transact(lambda _: Changes(last=(move,)))
+        except GuardFailed as error:
+            raise self.fenced() from error
+
+    @property
+    def sessions(self) -> list[Document]:
+        """The session in which this process writes, as its part of a list; nothing without transactions."""
+        own = self.backend.session_id()
+        return [] if own is None else [own]
+
+    def partition(self, identity: str) -> Document:
+        """A partition's record as it is now. Raises LeaseLost if it is fenced off or gone.
+
+        It is read as a unit of work, so that a failover is waited out as everywhere else.
+        """
+        found: list[Document] = []
+
+        def read(reader: Reader) -> Changes:
+            found[:] = reader.find(PROGRESS, {"_id": identity})
+            return Changes()
+
+        self.backend.transact(read)
+        if not found or found[0]["fence"] != self.lease.fence:
+            raise self.fenced()
+        return found[0]
+
+    def fenced(self) -> LeaseLost:
+        """The error of a run that comes to its own records and finds another's fence."""
+        return self.lease.lost(TAKEN)
+
+
+def _nothing() -> None:
+    """What is between two batches of a run that works alone."""
+
+
+def contended(version: str, identity: bytes | None, error: Collision, command: str) -> Contended:
+    """The error for a document that cannot be written for others' writes; `command` goes on later."""
+    return Contended(
+        f"the application keeps writing the same document: {error}",
+        version=version,
+        id=None if identity is None else raw_bson.id_value(identity),
+        hint=f"try again at a quieter moment: goaime-migrate {command}",
+    )
+
+
+def interruption(number: int, command: str) -> Interrupted:
+    """The error for a run that was asked to stop."""
+    name = signal.Signals(number).name
+    error = Interrupted(
+        f"stopped by {name} after finishing its batch; what was done is recorded",
+        hint=f"goaime-migrate {command}",
+    )
+    error.exit_code = 128 + number
+    return error

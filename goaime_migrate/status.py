@@ -1,0 +1,123 @@
+"""Where a database stands: files and ledger put together for `status`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from goaime_migrate import planner
+from goaime_migrate.backends.ports import Backend, LeaseRecord
+from goaime_migrate.ledger import Ledger, PassRecord, VersionRecord
+from goaime_migrate.planner import Facts
+from goaime_migrate.results import LockStatus, Progress, State, StatusResult, VersionStatus
+
+_WORKING = (State.RUNNING, State.REVERTING)
+
+
+def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
+    """Every version with its state."""
+    lease = backend.read_lease()
+    lock = lock_status(lease)
+    live = lock is not None and lock.live
+    run = None
+    if lease is not None and live and any(record.state in _WORKING for record in book.versions.values()):
+        run = _Run(backend.now(), lease.acquired_at)
+    versions = tuple(_version(v, facts, book, live, run) for v in facts.known)
+    return StatusResult(
+        database=backend.database_name,
+        server=backend.server,
+        mode=str(backend.capabilities.mode),
+        current=facts.current,
+        head=facts.head,
+        pending=tuple(v.version for v in versions if v.state is not State.APPLIED),
+        problems=tuple(problem.problem() for problem in planner.problems(facts)),
+        lock=lock if live else None,
+        versions=versions,
+    )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run that is at work, by the server's clock."""
+
+    now: datetime
+    since: datetime | None
+
+    def worked(self, record: VersionRecord, passes: Sequence[PassRecord]) -> float:
+        """Seconds since it began with this version, or took it up again."""
+        begun = [m for m in (self.since, record.started_at, *(p.run_at for p in passes)) if m is not None]
+        return round(max(0.0, (self.now - max(begun, default=self.now)).total_seconds()), 3)
+
+
+def lock_status(lease: LeaseRecord | None) -> LockStatus | None:
+    """The lease as a result."""
+    if lease is None:
+        return None
+    owner, gone = lease.owner, lease.live and _is_gone(lease)
+    return LockStatus(
+        owner.run,
+        owner.who,
+        owner.host,
+        owner.pid,
+        lease.fence,
+        lease.acquired_at,
+        lease.expires_at,
+        lease.live and not gone,
+        gone,
+    )
+
+
+def _is_gone(lease: LeaseRecord) -> bool:
+    from goaime_migrate.run.lock import is_gone  # which most commands do without
+
+    return is_gone(lease)
+
+
+def _version(version: str, facts: Facts, book: Ledger, live: bool, run: _Run | None) -> VersionStatus:
+    record, file = book.versions.get(version), facts.files.get(version)
+    name = record.name if record else facts.known[version]
+    description = file.description if file else (record.description if record else "")
+    checksum = file.checksum if file else (record.checksum if record else None)
+    if record is None:
+        return VersionStatus(version, name, description, State.PENDING, None, None, None, 0, None, checksum)
+    passes = _under_way(record, book)
+    run = run if record.state in _WORKING else None
+    return VersionStatus(
+        version=version,
+        name=name,
+        description=description,
+        state=State.PARTIAL if record.state is State.RUNNING and not live else record.state,
+        applied_at=record.applied_at,
+        duration_s=run.worked(record, passes) if run else record.duration_s,
+        documents=record.documents,
+        warnings=sum(w.count for w in record.warnings),
+        progress=_progress(record, passes[0], run.now if run else None) if passes else None,
+        checksum=checksum,
+    )
+
+
+def _under_way(record: VersionRecord, book: Ledger) -> list[PassRecord]:
+    """The passes of a version that have not come to their end, on the way up or down."""
+    mine = [p for p in book.passes.values() if p.id in record.passes]
+    if record.state is State.REVERTING:
+        return [p for p in mine if p.target_level is not None]
+    return [p for p in mine if not p.finished]
+
+
+def _progress(version: VersionRecord, record: PassRecord, now: datetime | None) -> Progress:
+    """How far an unfinished pass of a version has come; with rate and time left while it runs."""
+    if version.state is State.REVERTING:
+        return _measured(record, record.taken_back, record.to_take_back, now)
+    return _measured(record, record.examined, record.total, now)
+
+
+def _measured(record: PassRecord, done: int, total: int | None, now: datetime | None) -> Progress:
+    rate = eta = None
+    by_this_run = done - record.run_from
+    if now is not None and record.run_at is not None and by_this_run > 0:
+        elapsed = max(0.001, (now - record.run_at).total_seconds())
+        rate = round(by_this_run / elapsed, 1)
+        if total is not None and rate:
+            eta = round(max(0, total - done) / rate, 1)
+    return Progress(done, total, rate, eta)

@@ -1,0 +1,233 @@
+"""The steps of a pass, applied to one document: decode once, transform, check, encode."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from bson.errors import BSONError
+
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.ports import Elements, Filter, Reader, RecordChange, Write
+from goaime_migrate.errors import (
+    IdChanged,
+    MigrationFailed,
+    TransformFailed,
+    Unrepresentable,
+)
+from goaime_migrate.journal.segments import Entry, Known
+from goaime_migrate.memory import without_collection
+from goaime_migrate.results import Document
+from goaime_migrate.transform.changes import ChangeDetector, DepthChooser, Undecided
+from goaime_migrate.transform.counts import PassCounts
+from goaime_migrate.transform.frozen_lookups import FrozenLookups
+from goaime_migrate.transform.step import Step, apply, encoded, keeps_promises, promise_broken
+
+_ROUNDS = 200
+"""How often a transform may ask for keys that depend on documents it has just been given."""
+
+
+@dataclass(slots=True)
+class Changed:
+    """A document that the chain changes; `touched` says which steps did.
+
+    With `sets`, the elements by name that it sets and all it does, `before` and `after` hold only the fields that are
+    carried.
+    """
+
+    id: bytes
+    before: bytes
+    after: bytes
+    touched: tuple[bool, ...]
+    sets: Elements | None = None
+
+    def entry(self) -> Entry:
+        """What the journal keeps of it."""
+        if self.sets is None:
+            return Entry.of(self.before, self.after)
+        return Entry.setting(self.before, self.after, self.sets)
+
+    def write(self) -> Write:
+        """How it is written."""
+        return Write(self.id, self.before, self.after, self.sets is not None, self.sets)
+
+
+@dataclass
+class BatchResult:
+    """What the chain makes of a batch."""
+
+    changed: list[Changed]
+    unchanged: list[bytes]
+    """Raw ids."""
+    tally: PassCounts
+    frozen: list[RecordChange]
+    stages: Sequence[Document] = ()
+    """Update stages with which the server makes the very same of all these documents,"""
+    where: Filter | None = None
+    """if they match this."""
+
+    def counted_anew(self, known: Known) -> PassCounts:
+        """The counts where some of the documents have been examined, and counted, before."""
+        tally = PassCounts(self.tally.versions)
+        tally.warnings = self.tally.warnings
+        for changed in self.changed:
+            if changed.id not in known.entries:
+                tally.count(changed.touched)
+                tally.examined -= changed.id in known.unchanged
+        for identity in self.unchanged:
+            tally.examined += identity not in known.entries and identity not in known.unchanged
+        return tally
+
+
+class Chain:
+    """Steps with their lookup tables. Pure but for the tables' cache: the same bytes in, the same bytes out."""
+
+    def __init__(self, steps: Sequence[Step], tables: FrozenLookups) -> None:
+        self.steps = tuple(steps)
+        self.tables = tables
+        self._arguments = [{k: tables[v] for k, v in step.lookups.items()} for step in steps]
+        self._gauges = [DepthChooser() for _ in self.steps]
+        self._noted: list[tuple[str, str]] = []
+        self._version = steps[0].version if steps else ""
+
+    def beside(self) -> Chain:
+        """The same steps for another thread. They take turns: `run` changes what is one for the whole process."""
+        return type(self)(self.steps, self.tables.beside())
+
+    def run(
+        self, reader: Reader, documents: Sequence[bytes], fields: Sequence[str] | None = None
+    ) -> BatchResult:
+        """Apply all steps to each document, loading lookups as they are asked for.
+
+        `fields`: all that the documents hold of those in the collection; None where they are whole.
+        """
+        outcomes: list[Changed | bytes | None] = [None] * len(documents)
+        tally = PassCounts(step.version for step in self.steps)
+        frozen: list[RecordChange] = []
+        waiting: Iterable[int] = range(len(documents))
+        with self._warnings(), without_collection():
+            for _ in range(_ROUNDS):
+                deferred = [i for i in waiting if not self._try(documents[i], i, outcomes, tally)]
+                if not deferred:
+                    break
+                frozen += self.tables.load(reader)
+                waiting = deferred
+            else:
+                raise self._restless(documents[next(iter(waiting))])
+        changed = [o for o in outcomes if isinstance(o, Changed)]
+        return BatchResult(changed, [o for o in outcomes if isinstance(o, bytes)], tally, frozen)
+
+    def _restless(self, document: bytes) -> TransformFailed:
+        return TransformFailed(
+            f"the transform asks for other keys each time it is called, {_ROUNDS} times over",
+            version=self._version,
+            id=raw_bson.id_value(raw_bson.id_of(document)),
+            hint="a transform must be pure: it may use no random value and no clock, then: goaime-migrate up",
+        )
+
+    def _try(
+        self, document: bytes, slot: int, outcomes: list[Changed | bytes | None], tally: PassCounts
+    ) -> bool:
+        """Whether the document came through; False where a lookup has to be loaded first."""
+        identity = raw_bson.id_of(document)
+        outcome = self._outcome(document, identity)
+        if outcome is None:
+            return False
+        outcomes[slot] = outcome
+        tally.count(outcome.touched if isinstance(outcome, Changed) else None)
+        if self._noted:
+            tally.warn(self._noted, identity)
+        return True
+
+    def _outcome(self, original: bytes, identity: bytes) -> Changed | bytes | None:
+        """What becomes of a document, None where a lookup is missing.
+
+        At first it is encoded once, at the end. Where that does not tell which steps have changed it, or anything is
+        wrong with it, it is done again with a look at its bytes after every step.
+        """
+        for exact in (False, True):
+            self.tables.misses.clear()
+            self._noted.clear()
+            try:
+                outcome = self._one(original, identity, exact=exact)
+            except (Undecided, MigrationFailed):
+                if self.tables.misses:
+                    return None
+                if exact:
+                    raise
+                continue
+            return None if self.tables.misses else outcome
+        raise AssertionError("the second time is exact")
+
+    def _one(self, original: bytes, identity: bytes, *, exact: bool) -> Changed | bytes:
+        document = raw_bson.decode_any(original)
+        base = raw_bson.encode(document)
+
+        def encode(position: int, document: Document) -> bytes:
+            return encoded(self.steps[position], document, identity)
+
+        witness = ChangeDetector(base, self._gauges, encode, exact=exact)
+        touched = []
+        for position, (step, arguments) in enumerate(zip(self.steps, self._arguments, strict=True)):
+            witness.before(position, document)
+            self._version = step.version
+            document = apply(step, step.transform, document, arguments, identity)
+            touched.append(witness.changed(position, document))
+            if not keeps_promises(step, document, arguments):
+                raise promise_broken(step, document, arguments, identity)
+        if not any(touched):
+            return identity
+        last = len(self.steps) - 1
+        current = encode(last, document) if witness.known is None else witness.known
+        if base != original:
+            current = _spliced(original, document, self.steps[last].version, identity)
+        _check_identity(identity, current, self.steps[last].version)
+        return Changed(identity, original, current, tuple(touched))
+
+    @contextmanager
+    def _warnings(self) -> Iterator[None]:
+        """Collect what transforms warn with; other people's kinds of warnings go where they always go."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", UserWarning)
+            shown = warnings.showwarning
+
+            def note(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:
+                if issubclass(category, UserWarning):
+                    self._noted.append((self._version, str(message)))
+                else:
+                    shown(message, category, *rest, **more)
+
+            warnings.showwarning = note
+            yield
+
+
+def _spliced(original: bytes, document: Document, version: str, identity: bytes) -> bytes:
+    """The result for a document that does not survive decode and encode: what did not change keeps its bytes."""
+    try:
+        return raw_bson.splice(original, raw_bson.decode(original), document)
+    except (raw_bson.Lossy, BSONError, UnicodeDecodeError) as error:
+        reason = error.args[0] if isinstance(error, raw_bson.Lossy) else "it holds text that is not UTF-8"
+        raise Unrepresentable(
+            f"the document would have to change, but {reason}: writing it would lose data",
+            version=version,
+            id=raw_bson.id_value(identity),
+            hint="mend this document by hand, then: goaime-migrate up",
+        ) from error
+
+
+def _check_identity(identity: bytes, current: bytes, version: str) -> None:
+    try:
+        same = raw_bson.id_of(current) == identity
+    except KeyError:
+        same = False
+    if not same:
+        raise IdChanged(
+            "the transform changed or removed _id",
+            version=version,
+            id=raw_bson.id_value(identity),
+            field="_id",
+            hint="keep _id as it is; to give documents new ids, insert copies in a plain up(db)",
+        )

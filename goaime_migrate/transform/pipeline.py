@@ -1,0 +1,110 @@
+"""Steps that the server computes: an update pipeline, and a constant field.
+
+A pipeline is run over a batch as an aggregation that writes nothing, so that its results are journaled and checked for
+their size like any other. Then the server runs it over the range once more, as one update in the same transaction:
+both see the same documents. Where it would not give the same twice, its results are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.ports import Reader
+from goaime_migrate.errors import IdChanged
+from goaime_migrate.transform.chain import BatchResult, Chain, Changed
+from goaime_migrate.transform.counts import PassCounts
+from goaime_migrate.transform.frozen_lookups import FrozenLookups
+from goaime_migrate.transform.lookups import Lookup
+from goaime_migrate.transform.step import Step, check_size
+
+_IMPURE = ("$$NOW", "$$CLUSTER_TIME", "$rand", "$sampleRate", "$function", "$accumulator", "$where")
+"""What may give something else each time."""
+
+
+def chain(steps: Sequence[Step], tables: FrozenLookups) -> Chain:
+    """The chain for these steps."""
+    if any(step.pipeline for step in steps):
+        return Pipeline(steps, tables)
+    if len(steps) == 1 and steps[0].adds is not None:
+        return Addition(steps, tables)
+    return Chain(steps, tables)
+
+
+class Pipeline(Chain):
+    """The chain of one step whose transform is a pipeline."""
+
+    def run(
+        self, reader: Reader, documents: Sequence[bytes], fields: Sequence[str] | None = None
+    ) -> BatchResult:
+        """What the pipeline makes of the documents, which must be as they are in the collection."""
+        (step,) = self.steps
+        result = BatchResult([], [], PassCounts([step.version]), [])
+        stages = list(step.pipeline)
+        if fields is not None:
+            stages.append({"$project": dict.fromkeys(("_id", *fields), 1)})
+        found = reader.pipeline(step.collection, [raw_bson.id_of(d) for d in documents], stages)
+        results = {raw_bson.id_of(d): d for d in found if raw_bson.has_id(d)}
+        for document in documents:
+            identity = raw_bson.id_of(document)
+            after = results.get(identity)
+            if after is None:
+                raise IdChanged(
+                    "the pipeline changed or removed _id",
+                    version=step.version,
+                    id=raw_bson.id_value(identity),
+                    field="_id",
+                    hint="keep _id as it is",
+                )
+            if after == document:
+                result.unchanged.append(identity)
+                result.tally.count(None)
+            else:
+                check_size(step, "the pipeline", after, identity)
+                result.changed.append(Changed(identity, document, after, (True,)))
+                result.tally.count((True,))
+        if not _names(step.pipeline).intersection(_IMPURE):
+            result.stages = step.pipeline
+        return result
+
+
+def _names(value: Any) -> set[str]:
+    """Every name and text in a pipeline, with variables cut down to their own names."""
+    if isinstance(value, Mapping):
+        return {str(key) for key in value}.union(*map(_names, value.values()))
+    if isinstance(value, str):
+        return {value.partition(".")[0]}
+    return set().union(*map(_names, value)) if isinstance(value, Iterable) else set()
+
+
+class Addition(Chain):
+    """The chain of one step that adds a constant field to documents that lack it."""
+
+    def run(
+        self, reader: Reader, documents: Sequence[bytes], fields: Sequence[str] | None = None
+    ) -> BatchResult:
+        """Where nothing but this field is carried, a document that lacks it is its `_id` alone."""
+        (step,) = self.steps
+        if fields is None or step.adds is None:
+            return super().run(reader, documents)
+        result = BatchResult([], [], PassCounts([step.version]), [])
+        for document in documents:
+            identity = raw_bson.id_of(document)
+            if document == identity:
+                after = raw_bson.join([document[4:-1], step.adds])
+                result.changed.append(Changed(identity, document, after, (True,)))
+                result.tally.count((True,))
+            else:
+                result.unchanged.append(identity)
+                result.tally.count(None)
+        ((name, element),) = raw_bson.elements(raw_bson.join([step.adds]))
+        result.stages = [{"$set": raw_bson.raw_document(raw_bson.join([raw_bson.literal(name, element)]))}]
+        result.where = {name.decode(): {"$exists": False}}
+        return result
+
+
+def chain_of(pass_id: str, steps: Sequence[Step], *, freeze: bool = True) -> Chain:
+    """The steps with their lookup tables."""
+    lookups: list[Lookup] = [lookup for step in steps for lookup in step.lookups.values()]
+    return chain(steps, FrozenLookups(pass_id, lookups, freeze=freeze))

@@ -1,0 +1,215 @@
+"""A step: one transform of one version, how it is called, and what is held against its results."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from bson.errors import BSONError
+from pydantic import BaseModel, ValidationError
+
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.ports import Filter
+from goaime_migrate.errors import InvalidResult, ResultBreaksPromise, ResultTooLarge, TransformFailed
+from goaime_migrate.results import Document
+from goaime_migrate.transform.lookups import Lookup
+
+CORRECTED = "goaime-migrate repair, which accepts the edit, and goaime-migrate down"
+"""The way on once a `reverse=` is corrected: `down` takes back with the code that was applied, or was accepted."""
+_FIELD = re.compile(r"(?P<field>[A-Za-z_$][\w$-]*(?:\.[\w$-]+)*): ")
+UNENCODABLE = (BSONError, OverflowError, TypeError, ValueError, RecursionError)
+"""What encoding raises."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One transform of one version. `source` is the migration's file, whose lines a traceback may show."""
+
+    version: str
+    collection: str
+    source: str
+    transform: Callable[..., Document | None]
+    lookups: Mapping[str, Lookup] = field(default_factory=dict)
+    where: Filter | None = None
+    fields: tuple[str, ...] | None = None
+    reverse: Callable[..., Document | None] | None = None
+    model: type[BaseModel] | None = None
+    check: Callable[..., Iterable[str] | None] | None = None
+    reverse_lookups: tuple[str, ...] = ()
+    pipeline: tuple[Document, ...] = ()
+    """Update stages for the server to run, in place of the transform."""
+    then: str = "goaime-migrate up"
+    """What leads on once its file is corrected."""
+    adds: bytes | None = None
+    """The one BSON element that the transform appends to documents that have no field of its name, and all it does."""
+
+    def reversed(self) -> Step:
+        """The step that takes documents back which were born after `up`."""
+        assert self.reverse is not None
+        lookups = {name: self.lookups[name] for name in self.reverse_lookups}
+        return Step(self.version, self.collection, self.source, self.reverse, lookups, then=CORRECTED)
+
+    @cached_property
+    def name(self) -> str:
+        """The transform's own name."""
+        return getattr(self.transform, "__name__", repr(self.transform))
+
+
+def apply(
+    step: Step,
+    function: Callable[..., Document | None],
+    document: Document,
+    arguments: Mapping[str, Any],
+    identity: bytes,
+) -> Document:
+    """Call a transform or a reverse. Raises TransformFailed, InvalidResult."""
+    try:
+        result = function(document, **arguments)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise _failure(step, error, identity) from error
+    if result is None:
+        return document
+    if not isinstance(result, dict):
+        raise InvalidResult(
+            f"{step.name} returned {type(result).__name__}; it must change its document and return None, "
+            "or return a dict",
+            version=step.version,
+            id=raw_bson.id_value(identity),
+            hint=f"correct {step.source}, then: {step.then}",
+        )
+    if "_id" in result and next(iter(result)) != "_id":
+        result = {"_id": result["_id"], **result}
+    return result
+
+
+def _failure(step: Step, error: BaseException, identity: bytes) -> TransformFailed:
+    text = str(error) if not isinstance(error, KeyError) else f"no key {error}"
+    match = _FIELD.match(text)
+    name = match["field"] if match else None
+    if isinstance(error, KeyError) and error.args and isinstance(error.args[0], str):
+        name = error.args[0]
+    return TransformFailed(
+        f"{step.name} raised {type(error).__name__}: {text}",
+        version=step.version,
+        id=raw_bson.id_value(identity),
+        field=name,
+        detail=own_lines(error, step.source),
+        hint="correct the document or the migration, then: goaime-migrate up"
+        if step.then != CORRECTED
+        else f"correct the document, then: goaime-migrate down; or correct {step.source}, then: {CORRECTED}",
+    )
+
+
+def own_lines(error: BaseException, source: str) -> str:
+    """The traceback, cut down to the lines of the migration's own file."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == source]
+    lines = traceback.format_list(frames) + traceback.format_exception_only(error)
+    return "".join(lines).rstrip()
+
+
+def encoded(step: Step, document: Document, identity: bytes) -> bytes:
+    """The bytes of a document that a step has made. Raises InvalidResult, ResultTooLarge."""
+    try:
+        current = raw_bson.encode(document)
+    except UNENCODABLE as error:
+        name, value = _culprit(document)
+        raise InvalidResult(
+            f"{step.name} made a document that BSON cannot hold: {error}",
+            version=step.version,
+            id=raw_bson.id_value(identity),
+            field=name,
+            detail=f"{name} = {value!r:.200}",
+            hint=f"correct {step.source}, then: {step.then}",
+        ) from error
+    check_size(step, step.name, current, identity)
+    return current
+
+
+def check_size(step: Step, name: str, result: bytes, identity: bytes) -> None:
+    """Refuse a result that no collection can hold. Raises ResultTooLarge."""
+    if len(result) > raw_bson.MAX_DOCUMENT:
+        raise ResultTooLarge(
+            f"{name} made a document of {len(result):,} bytes; MongoDB stores at most {raw_bson.MAX_DOCUMENT:,}",
+            version=step.version,
+            id=raw_bson.id_value(identity),
+            hint=f"shorten the document or the result of the migration, then: {step.then}",
+        )
+
+
+def _culprit(document: Document) -> tuple[str | None, Any]:
+    """The first top-level field that cannot be encoded by itself."""
+    for name, value in document.items():
+        try:
+            raw_bson.encode({name: value})
+        except UNENCODABLE:
+            return str(name), value
+    return None, None
+
+
+def keeps_promises(step: Step, document: Document, arguments: Mapping[str, Any]) -> bool:
+    """Whether a document is what `model=` and `check=` say. Fields that these set are set in a copy."""
+    if step.model is not None:
+        try:
+            step.model.model_validate(document.copy())
+        except ValidationError:
+            return False
+    return step.check is None or not _findings(step, document, arguments)
+
+
+def promise_broken(
+    step: Step, document: Document, arguments: Mapping[str, Any], identity: bytes
+) -> ResultBreaksPromise:
+    """The error for one that is not."""
+    name, reason = next(broken_promises(step, document, arguments), (None, "not each time it is asked"))
+    return ResultBreaksPromise(
+        f"the result of {step.name} breaks its promise: {f'{name}: ' if name else ''}{reason}",
+        version=step.version,
+        id=raw_bson.id_value(identity),
+        field=name,
+        hint="correct the document or the migration, then: goaime-migrate up",
+    )
+
+
+def broken_promises(
+    step: Step, document: Document, arguments: Mapping[str, Any]
+) -> Iterator[tuple[str | None, str]]:
+    """Each way in which a document breaks `model=` and `check=`, as (field, reason)."""
+    if step.model is not None:
+        try:
+            step.model.model_validate(document.copy())
+        except ValidationError as error:
+            for problem in error.errors(include_url=False):
+                yield ".".join(map(str, problem["loc"])) or None, problem["msg"]
+    yield from broken_checks(step, document, arguments)
+
+
+def listed(said: Iterable[object] | None) -> list[str]:
+    """The findings of a `check=` or a `verify(db)`. A text is one, not one for each of its letters."""
+    return [said] if isinstance(said, str) and said else [str(finding) for finding in said or ()]
+
+
+def broken_checks(
+    step: Step, document: Document, arguments: Mapping[str, Any]
+) -> Iterator[tuple[str | None, str]]:
+    """Each way in which a document breaks `check=`, as (field, reason)."""
+    for text in _findings(step, document, arguments):
+        match = _FIELD.match(text)
+        yield (match["field"] if match else None), text
+
+
+def _findings(step: Step, document: Document, arguments: Mapping[str, Any]) -> list[str]:
+    """What `check=` says against a document."""
+    if step.check is None:
+        return []
+    try:
+        return listed(step.check(document.copy(), **arguments))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 (a check says no by raising, with whatever it likes)
+        return [str(error) or type(error).__name__]

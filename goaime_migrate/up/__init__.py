@@ -1,0 +1,1 @@
+"""`up`: walks a plan forward, and says beforehand what that will do."""

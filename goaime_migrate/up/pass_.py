@@ -1,0 +1,203 @@
+"""A pass from its opening to its end: probe, canary, scan, tail."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.ports import PROGRESS, Backend, Filter
+from goaime_migrate.errors import (
+    CollectionChanged,
+    MigrateError,
+    MigrationFailed,
+    MissingCapability,
+    UndeclaredField,
+)
+from goaime_migrate.journal.segments import Kind
+from goaime_migrate.ledger import PassRecord
+from goaime_migrate.run import partitions
+from goaime_migrate.run.pacing import BATCH_BYTES, FIRST
+from goaime_migrate.run.partitions import new_partition
+from goaime_migrate.run.run import Run
+from goaime_migrate.run.work import Alone, Pool
+from goaime_migrate.transform import projection
+from goaime_migrate.transform.counts import PassCounts
+from goaime_migrate.transform.pipeline import chain_of
+from goaime_migrate.transform.probe import check_declared_fields, combined, require_filters
+from goaime_migrate.transform.step import Step
+from goaime_migrate.up import parallel_scan
+from goaime_migrate.up.tail import Tail
+from goaime_migrate.up.walk import Walk
+
+_LARGE = 1_000
+"""From so many documents on it pays to read small looked-up collections as a whole beforehand."""
+_KINDS = {
+    "view": "a view has no documents of its own",
+    "timeseries": "time-series documents cannot be replaced",
+}
+
+
+def opened(
+    runner: Run, steps: Sequence[Step], pins: Sequence[tuple[str, int, str]], canary: Filter | None
+) -> PassRecord:
+    """A new pass, pinned as the collection is now. Reads only.
+
+    Raises UndeclaredField, MissingCapability, Interrupted, LeaseLost, and what `require_filters` does.
+    """
+    backend, collection, where = runner.backend, steps[0].collection, steps[0].where
+    require_capable(backend, collection)
+    require_filters(backend, steps, canary)
+    identity = f"{pins[0][0]}-{pins[-1][0]}-{uuid.uuid4().hex[:8]}"
+    return PassRecord(
+        id=identity,
+        collection=collection,
+        steps=tuple(pins),
+        level=len(pins),
+        finished=False,
+        settled=_probed(backend, steps, combined(where, canary)),
+        total=backend.count(collection, where),
+        upper=backend.last_id(collection),
+        canary=None if canary is None else raw_bson.encode(dict(canary)),
+        filtered=where is not None,
+        reverses=(reverses := tuple(step.reverse is not None for step in steps)),
+        complete=any(reverses) or where is None,
+        started_at=(now := backend.now()),
+        run_at=now,
+        since=backend.operation_time(),
+        bounds=partitions.bounds(backend, collection, runner.check),
+    )
+
+
+def matches(backend: Backend, steps: Sequence[Step], canary: Filter) -> bool:
+    """Whether a canary has any document to try. What is wrong with the filter itself is for `opened` to say."""
+    with suppress(MigrateError):
+        require_filters(backend, steps, canary)
+        return backend.count(steps[0].collection, combined(steps[0].where, canary), limit=1) > 0
+    return True
+
+
+def require_capable(backend: Backend, collection: str) -> None:
+    """Refuse a collection whose documents cannot be replaced one by one. Raises MissingCapability."""
+    info = backend.collections().get(collection)
+    if info is None:
+        return
+    reason = _KINDS.get(info.kind)
+    if info.options.get("capped"):
+        reason = "documents of a capped collection cannot grow"
+    if info.options.get("collation", {}).get("locale", "simple") != "simple":
+        reason = "its collation orders _ids in a way of its own"
+    if reason:
+        raise MissingCapability(
+            f"{collection} cannot be migrated: {reason}",
+            hint="migrate the collection behind it, or copy it to an ordinary one in a plain up(db)",
+        )
+
+
+def _probed(backend: Backend, steps: Sequence[Step], where: Filter | None) -> bool:
+    """Whether applying the chain to its own results changes nothing, on the first documents of the collection.
+
+    On the way, steps that declare `fields` are held to it. Documents that cannot be migrated are left to the walk.
+    """
+    if any(step.pipeline for step in steps):
+        return False
+    documents = backend.documents(steps[0].collection, where=where, limit=FIRST, max_bytes=BATCH_BYTES)
+    chain = chain_of("probe", steps, freeze=False)
+    try:
+        results = check_declared_fields(chain, backend, documents)
+        return not chain.run(backend, results).changed
+    except UndeclaredField:
+        raise
+    except MigrationFailed:
+        return False
+
+
+def walk_of(runner: Run, record: PassRecord, steps: Sequence[Step]) -> Walk:
+    """The walk over a pass, as each of its workers walks it."""
+    fields = projection.carried(steps, runner.backend.capabilities, record.total or 0)
+    return Walk(runner, record, chain_of(record.id, steps), steps[0].where, fields)
+
+
+@dataclass
+class Pass:
+    """A pass being walked by this run."""
+
+    runner: Run
+    record: PassRecord
+    steps: Sequence[Step]
+    crew: Pool = field(default_factory=Alone)
+
+    def run(self, *, canary_only: bool) -> PassCounts:
+        """Walk to the end; what this run did. Raises MigrationFailed, Interrupted, LeaseLost."""
+        canary: dict[str, Any] | None = raw_bson.decode(self.record.canary) if self.record.canary else None
+        where = self.steps[0].where
+        identity, before = self._identity(), self.tally()
+        walk = walk_of(self.runner, self.record, self.steps)
+        total = self.record.total or 0
+        if not self.record.committed and total >= _LARGE:
+            self.runner.record(*walk.chain.tables.freeze_small(self.runner.backend, total))
+        elif self.record.bounds:
+            walk.chain.tables.thaw_whole(self.runner.backend)
+        tail = Tail(walk)
+        if self.record.bounds and not canary_only:
+            parallel_scan.enrol(self.runner, self.record, self.runner.sessions)
+        else:
+            tail.start()
+        try:
+            self._walked(walk, tail, where, canary, canary_only=canary_only)
+        finally:
+            tail.stop()
+        if identity is not None and self._identity() != identity:
+            raise CollectionChanged(
+                "the collection was dropped, renamed or replaced while it was being migrated",
+                version=self.record.versions[-1],
+                hint="bring the collection back, then: goaime-migrate up; or: goaime-migrate down",
+            )
+        return self.tally().since(before)
+
+    def _identity(self) -> bytes | None:
+        info = self.runner.backend.collections().get(self.record.collection)
+        return None if info is None else info.uuid
+
+    def _walked(
+        self, walk: Walk, tail: Tail, where: Filter | None, canary: Filter | None, *, canary_only: bool
+    ) -> None:
+        if canary is not None:
+            walk.where = combined(where, canary)
+            walk.partition(new_partition(self.record, Kind.CANARY, upto=self.record.upper))
+        if canary_only:
+            return
+        walk.where, walk.revisits = where, canary is not None
+        walk.meter.start()
+        if self.record.bounds:
+            self._shared(walk, tail)
+        else:
+            walk.partition(new_partition(self.record, Kind.SCAN))
+        tail.finish()
+
+    def _shared(self, walk: Walk, tail: Tail) -> None:
+        """Walk the partitions that are left, together with others.
+
+        The feed of what applications write leaves out what workers write: it opens when their sessions are known. It
+        begins where the pass has begun, whenever that is.
+        """
+        walk.meter.start(partitions.stored(self.runner.backend, self.record).values())
+        left = [partition.number for partition in partitions.left(self.runner.backend, self.record)]
+        self.crew.share(parallel_scan.ParallelScan(walk, tail.start), left)
+
+    def tally(self) -> PassCounts:
+        """What all runs together have done."""
+        versions = [version for version, _, _ in self.record.steps]
+        total = PassCounts(versions)
+        walked = {"pass": self.record.id, "kind": "partition"}
+        for record in self.runner.backend.find(PROGRESS, walked, sort=[("_id", 1)]):
+            total.add(PassCounts.read(versions, record["tally"]))
+        return total
+
+
+def finished(record: PassRecord) -> PassRecord:
+    """The pass after its walk."""
+    return replace(record, finished=True, committed=True)

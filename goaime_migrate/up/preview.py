@@ -1,0 +1,230 @@
+"""What a pass would do: its steps run over real documents, and nothing written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.bson_order import id_key
+from goaime_migrate.backends.ports import PROGRESS, Backend, Filter, Reader
+from goaime_migrate.backends.record_fields import bytes_or_none
+from goaime_migrate.events import Listener, silent
+from goaime_migrate.journal.segments import Kind, Segment, entries_of
+from goaime_migrate.results import Counts, Sample, WarningCount
+from goaime_migrate.run.pacing import FIRST, Pacing
+from goaime_migrate.run.progress import ReadProgress
+from goaime_migrate.run.reading import batches
+from goaime_migrate.transform import projection
+from goaime_migrate.transform.chain import Chain, Changed
+from goaime_migrate.transform.counts import PassCounts
+from goaime_migrate.transform.pipeline import chain_of
+from goaime_migrate.transform.probe import check_declared_fields, combined, require_filters
+from goaime_migrate.transform.step import Step
+from goaime_migrate.up.pass_ import require_capable
+
+EXHAUSTIVE = 20_000
+"""Collections up to this size are read whole; of larger ones a sample is, and the counts are extrapolated."""
+SAMPLE = 2_000
+EXAMPLES = 2
+"""Documents that are shown before and after each step."""
+_WRITE_FACTOR = 2.0
+"""A run takes about this many times as long as the transforms alone: reading, the journal and writing come on top."""
+
+
+@dataclass
+class Preview:
+    """The forecast for one pass. Counts and samples by the position of the step."""
+
+    counts: list[Counts]
+    samples: list[list[Sample]]
+    warnings: tuple[WarningCount, ...] = ()
+    seconds: float = 0.0
+    journal_bytes: int = 0
+    oplog_bytes: int = 0
+    sampled: int | None = None
+    examined: int = 0
+    notes: list[list[str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A pass that was interrupted, or a canary: some documents have its steps behind them already."""
+
+    id: str
+    ranges: tuple[tuple[bytes | None, bytes | None], ...]
+    """What has been examined: behind the first `_id`, up to the second; None is the beginning, or the end."""
+
+    @classmethod
+    def of(cls, reader: Reader, pass_id: str) -> Unfinished:
+        """As the records say. Reads only."""
+        parts = reader.find(PROGRESS, {"pass": pass_id, "kind": "partition", "walk": str(Kind.SCAN)})
+        walked = [(p["after"], p["cursor"]) for p in parts if p["done"] or (p["seq"] and p["cursor"])]
+        return cls(pass_id, tuple((bytes_or_none(after), bytes_or_none(upto)) for after, upto in walked))
+
+    def migrated(self, reader: Reader, documents: Sequence[bytes]) -> set[bytes]:
+        """The ids of those that have been."""
+        ids = [raw_bson.id_of(document) for document in documents]
+        return {i for i in ids if self._examined(i)} | set(entries_of(reader, self.id, ids))
+
+    def _examined(self, identity: bytes) -> bool:
+        key = id_key(identity)
+        return any(
+            (after is None or id_key(after) < key) and (upto is None or key <= id_key(upto))
+            for after, upto in self.ranges
+        )
+
+
+def preview(
+    backend: Backend,
+    before: Sequence[Step],
+    steps: Sequence[Step],
+    canary: Filter | None,
+    unfinished: Unfinished | None = None,
+    since: Sequence[Step] | None = None,
+    listener: Listener = silent,
+) -> Preview:
+    """Run `steps` on documents as the not yet applied steps `before` them will leave them. Raises MigrationFailed.
+
+    Documents that an `unfinished` pass has migrated need only the steps `since`; None where the steps are the pass's own.
+    """
+    collection = steps[0].collection
+    require_capable(backend, collection)
+    require_filters(backend, steps, canary)
+    where = combined(steps[0].where, canary)
+    total = backend.count(collection, where)
+    carried = projection.carried(steps, backend.capabilities, total)
+    measure = _Measure(backend, before, steps, unfinished, since, carried)
+    looking = ReadProgress(listener, dict.fromkeys(step.version for step in steps), f"plan {collection}")
+    pacing = Pacing()
+    if total <= EXHAUSTIVE:
+        looking.total = total
+        for batch in batches(backend, collection, where):
+            for part in looking.parts(batch, pacing):
+                measure.batch(part)
+        return measure.result(1.0, None)
+    sample = backend.sample(collection, SAMPLE, where)
+    looking.total = len(sample)
+    for part in looking.parts(sample, pacing):
+        measure.batch(part)
+    return measure.result(total / max(1, len(sample)), len(sample))
+
+
+class _Measure:
+    """Adds up what batches show."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        before: Sequence[Step],
+        steps: Sequence[Step],
+        unfinished: Unfinished | None,
+        since: Sequence[Step] | None,
+        carried: Sequence[str] | None,
+    ) -> None:
+        self._backend = backend
+        self._unfinished = unfinished
+        self._resumes = since is None
+        self._since = chain_of("plan", since, freeze=False) if since else None
+        self._steps = tuple(steps)
+        self._before = chain_of("plan", before, freeze=False) if before else None
+        self._chain = chain_of("plan", steps, freeze=False)
+        self._prefixes: dict[int, Chain] = {}
+        self._tally = PassCounts(step.version for step in steps)
+        self._held = all(step.fields is None for step in steps) or any(step.pipeline for step in steps)
+        self._samples: list[list[Sample]] = [[] for _ in steps]
+        self._seconds = 0.0
+        self._journal = 0
+        self._oplog = 0
+        self._carried = carried
+        """The fields that `up` will carry, None where it carries whole documents."""
+
+    def batch(self, documents: Sequence[bytes]) -> None:
+        """One batch of documents."""
+        ready = self._ready(documents)
+        self._hold_to_declared_fields(ready)
+        started = time.perf_counter()
+        result = self._chain.run(self._backend, ready)
+        self._seconds += time.perf_counter() - started
+        self._tally.add(result.tally)
+        entries = tuple(c.entry() for c in result.changed)
+        segment = Segment("plan", Kind.SCAN, 0, 0, entries=entries, unchanged=tuple(result.unchanged))
+        size = sum(len(raw_bson.encode(record)) for record in segment.records())
+        self._journal += size
+        self._oplog += size + sum(len(c.after) for c in result.changed)
+        for changed in result.changed:
+            if self._carried is not None:
+                projection.narrowed(changed, self._steps[0], self._carried)  # as `up` would refuse it
+            self._show(changed)
+
+    def _hold_to_declared_fields(self, ready: Sequence[bytes]) -> None:
+        """As `up` does with its first documents. Raises UndeclaredField, and what the steps raise."""
+        if not self._held and ready:
+            check_declared_fields(self._chain, self._backend, ready[:FIRST])
+            self._held = True
+
+    def _ready(self, documents: Sequence[bytes]) -> list[bytes]:
+        """The documents as the steps will meet them."""
+        if self._unfinished is None:
+            return _after(self._before, self._backend, documents)
+        migrated = self._unfinished.migrated(self._backend, documents)
+        fresh = [d for d in documents if raw_bson.id_of(d) not in migrated]
+        rest = [] if self._resumes else [d for d in documents if raw_bson.id_of(d) in migrated]
+        return _after(self._before, self._backend, fresh) + _after(self._since, self._backend, rest)
+
+    def _show(self, changed: Changed) -> None:
+        for position, touched in enumerate(changed.touched):
+            if touched and len(self._samples[position]) < EXAMPLES:
+                before = self._up_to(position, changed.before)
+                after = (
+                    changed.after if self._steps[0].pipeline else self._up_to(position + 1, changed.before)
+                )
+                sample = Sample(
+                    raw_bson.id_value(changed.id),
+                    raw_bson.decode_leniently(before),
+                    raw_bson.decode_leniently(after),
+                )
+                self._samples[position].append(sample)
+
+    def _up_to(self, position: int, document: bytes) -> bytes:
+        if position == 0:
+            return document
+        if position not in self._prefixes:
+            self._prefixes[position] = chain_of("plan", self._steps[:position], freeze=False)
+        return _after(self._prefixes[position], self._backend, [document])[0]
+
+    def result(self, factor: float, sampled: int | None) -> Preview:
+        """The forecast, extrapolated."""
+        counts = [_scaled(self._tally.counts(i), factor) for i in range(len(self._steps))]
+        return Preview(
+            counts=counts,
+            samples=self._samples,
+            warnings=tuple(replace(w, count=round(w.count * factor)) for w in self._tally.warning_counts()),
+            seconds=round(self._seconds * factor * _WRITE_FACTOR, 3),
+            journal_bytes=round(self._journal * factor),
+            oplog_bytes=round(self._oplog * factor) if self._backend.capabilities.change_streams else 0,
+            sampled=sampled,
+            examined=self._tally.examined,
+            notes=[self._notes(i) for i in range(len(self._steps))],
+        )
+
+    def _notes(self, position: int) -> list[str]:
+        if self._tally.examined and not self._tally.changed[position]:
+            return [
+                f"{self._steps[position].name} changes none of the {self._tally.examined} documents looked at"
+            ]
+        return []
+
+
+def _after(chain: Chain | None, reader: Backend, documents: Sequence[bytes]) -> list[bytes]:
+    """The documents after a chain, in the same order."""
+    if chain is None or not documents:
+        return list(documents)
+    changed = {c.id: c.after for c in chain.run(reader, documents).changed}
+    return [changed.get(raw_bson.id_of(d), d) for d in documents]
+
+
+def _scaled(counts: Counts, factor: float) -> Counts:
+    matched, changed = round(counts.matched * factor), round(counts.changed * factor)
+    return Counts(matched, changed, matched - changed, 0)

@@ -1,0 +1,1 @@
+"""`verify`: the promises of the applied versions, checked again over documents."""

@@ -1,5 +1,0 @@
-"""How a worker hears that its work is not wanted any more."""
-
-
-class Dismissed(Exception):
-    """The run has asked for a stop, or is gone."""

@@ -1,0 +1,69 @@
+"""What a crew asks of those who work with it, wherever their processes are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from goaime_migrate.results import Document
+from goaime_migrate.run.work import Share, SourceFile, Work
+
+
+class Worker(Protocol):
+    """One of the others: a process somewhere, or another thread of this one."""
+
+    sessions: Sequence[Document]
+    """The sessions that it writes in, once it is ready."""
+    ready: bool
+    ended: bool
+    lanes: int
+    """How many shares it does at a time."""
+    shares: list[Share]
+    """What it is at work on."""
+
+    @property
+    def load(self) -> int:
+        """How many shares its process is at work on."""
+
+    @property
+    def name(self) -> str:
+        """What people know it by."""
+
+    @property
+    def end(self) -> str:
+        """How it has ended, for people: "was killed by signal 9"."""
+
+    @property
+    def said(self) -> str:
+        """The last that it had to say, without secrets."""
+
+    def listen(self, heard: Callable[[Worker, Document], None], gone: Callable[[Worker], None]) -> None:
+        """Call back from another thread: for every message, and once when it has ended."""
+
+    def open(self, work: Work, spec: Document) -> None:
+        """The shares to come are of this work. Returns at once."""
+
+    def tell(self, **message: Any) -> None:
+        """Send a message. Returns at once; one that has ended does not hear it, and is known by its end."""
+
+    def kill(self) -> None:
+        """See to it that it writes nothing more, wherever it is."""
+
+    def dismiss(self) -> None:
+        """Let it go; returns at once."""
+
+    def close(self) -> None:
+        """Wait until it has left."""
+
+
+class WorkerSource(Protocol):
+    """Where others come from."""
+
+    def wanted(self, partitions: int) -> int:
+        """How many workers so many partitions keep busy, this process included. Raises MigrateError."""
+
+    def new(self, files: Sequence[SourceFile], lanes: int) -> Worker:
+        """One more, which does up to so many shares at a time. Raises MigrateError."""
+
+    def close(self) -> None:
+        """There will be no more."""
