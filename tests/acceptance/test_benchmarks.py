@@ -87,7 +87,7 @@ def _nothing(_: Any) -> Any:
 def test_a_part_that_the_engine_no_longer_has_ends_the_benchmark() -> None:
     with (
         pytest.raises(NoSuchPart, match=r"engine\.journal has no Segment\.gone any more"),
-        replaced([Part("engine.journal", "Segment.gone", _nothing)]),
+        replaced([Part("journal.segments", "Segment.gone", _nothing)]),
     ):
         pass
 
