@@ -14,9 +14,8 @@ from collections.abc import Iterator, Sequence
 from bson import Timestamp
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import TAIL, Delete
+from goaime_migrate.backends.ports import TAIL, ChangeStream, CollectionGone, Delete, HistoryLost
 from goaime_migrate.backends.record_fields import NESTED, checked, optional, reading
-from goaime_migrate.backends.server.change_stream import ChangeStream, CollectionGone, HistoryLost
 from goaime_migrate.errors import CollectionChanged, MigrateError
 from goaime_migrate.ledger import FORMAT
 from goaime_migrate.results import Document
@@ -131,7 +130,7 @@ def started(
         with reading(TAIL, record["_id"]):
             left_over += raw_bson.split(record["ids"])
             token = checked(record, {"token": optional(NESTED)})["token"]
-    feed = runner.backend.feed(collection, since, token, sessions)
+    feed = runner.backend.watch(collection, since, token, sessions)
     if feed is None:
         return None
     collector = Collector(feed, runner.lease, walk, since, left_over)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any, TypeVar
 
 from goaime_migrate.backends import raw_bson
@@ -48,6 +48,7 @@ class DumpReader:
         max_bytes: int = 0,
         fields: Sequence[str] | None = None,
     ) -> list[bytes]:
+        """Trimmed to `fields` with their very bytes."""
         matches = matcher(where)
         found = (document for document in self._reading(collection).range(after, upto) if matches(document))
         if fields is not None:
@@ -61,6 +62,7 @@ class DumpReader:
         where: Filter | None = None,
         fields: Sequence[str] | None = None,
     ) -> list[bytes]:
+        """In the order of `ids`, each once."""
         documents, matches = self._reading(collection).documents, matcher(where)
         found = (documents.get(key) for key in dict.fromkeys(id_key(each) for each in ids))
         matching = (document for document in found if document is not None and matches(document))
@@ -69,12 +71,14 @@ class DumpReader:
     def lookup(
         self, collection: str, key: str, values: Sequence[Any], fields: Sequence[str] | None
     ) -> list[Document]:
+        """By an index over the values of `key` that is kept until a document changes."""
         found = self._reading(collection).having(key, values)
         if fields is None:
             return [paths.decode(document) for document in found]
         return [paths.select(document, ["_id", key, *fields]) for document in found]
 
     def pipeline(self, collection: str, ids: Sequence[bytes], stages: Sequence[Document]) -> list[bytes]:
+        """In memory, with `$$NOW` by this machine's clock."""
         from goaime_migrate.backends.embedded import pipeline
 
         now = self.now()
@@ -89,6 +93,7 @@ class DumpReader:
         limit: int = 0,
         fields: Sequence[str] | None = None,
     ) -> list[Document]:
+        """Ascending by `_id` where no order is asked for."""
         found = self._matching(collection, filter)
         if not sort:
             found = iter(_limited(found, limit))
@@ -104,12 +109,14 @@ class DumpReader:
         return documents
 
     def count(self, collection: str, where: Filter | None = None, *, limit: int = 0) -> int:
+        """Exact, with a filter or without."""
         if where:
             return sum(1 for _ in _limited(self._matching(collection, where), limit))
         total = len(self._reading(collection).documents)
         return min(total, limit) if limit else total
 
     def last_id(self, collection: str) -> bytes | None:
+        """By the order that is kept of all `_id`s."""
         found = self._reading(collection)
         return raw_bson.id_of(found.documents[found.order()[-1]]) if found.documents else None
 
@@ -121,10 +128,17 @@ class DumpReader:
         chosen = islice((place for place in places if matches(found.documents[order[place]])), size)
         return [found.documents[order[place]] for place in sorted(chosen)]
 
+    def ids_apart(self, collection: str, distances: Sequence[int]) -> Iterator[bytes]:
+        """Counted off in memory."""
+        ids = [raw_bson.id_of(document) for document in self.documents(collection, fields=())]
+        return (ids[place - 1] for place in accumulate(distances) if place <= len(ids))
+
     def collections(self) -> dict[str, CollectionInfo]:
+        """All but the tool's and the server's own."""
         return catalogue.collections(self._store)
 
     def indexes(self, collection: str) -> list[Document]:
+        """As the metadata have them; none for a collection that does not exist."""
         return catalogue.indexes(self._store, collection)
 
     def _reading(self, name: str) -> Collection:

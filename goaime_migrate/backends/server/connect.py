@@ -70,7 +70,7 @@ def _opened(
     except PyMongoError as error:
         raise translate(error) from error
     backend.notify = notify
-    return backend  # type: ignore[return-value]
+    return backend
 
 
 def _reason(text: str, uri: str) -> str:

@@ -44,7 +44,7 @@ class LeasedDatabase(MongoReader):
     """A database on a server, the session that a thread writes in, and the lease."""
 
     def __init__(self, client: MongoClient[Document], name: str) -> None:
-        super().__init__(Database(client, name, codec_options=raw_bson.OPTIONS))
+        super().__init__(Database(client, name, codec_options=raw_bson.OPTIONS), guard=translated)
         self._client = client
         self._own: ClientSession | None = None
         self._said = False
@@ -63,13 +63,15 @@ class LeasedDatabase(MongoReader):
         return dict(self._session.session_id)
 
     def read_lease(self) -> LeaseRecord | None:
-        alive = {"$gt": [{"$ifNull": ["$expires_at", False]}, "$$NOW"]}
-        typed = {"$and": [{"$eq": [{"$type": "$expires_at"}, "date"]}, alive]}
+        """By the server's clock. Raises DamagedRecord."""
+        later = {"$gt": [{"$ifNull": ["$expires_at", False]}, "$$NOW"]}
+        live = {"$and": [{"$eq": [{"$type": "$expires_at"}, "date"]}, later]}
         with translated():
-            found = list(self._db[LOCK].aggregate([{"$match": {"_id": _LOCK_ID}}, {"$set": {"live": typed}}]))
+            found = list(self._db[LOCK].aggregate([{"$match": {"_id": _LOCK_ID}}, {"$set": {"live": live}}]))
         return _lease(found[0]) if found and found[0].get("expires_at") else None
 
     def try_lease(self, owner: Owner, ttl_s: float, *, dead: LeaseRecord | None = None) -> LeaseRecord:
+        """End what a former owner has left open, then claim. Raises DamagedRecord."""
         with translated():
             for record in self._db[LOCK].find({"_id": _LOCK_ID}):
                 _lease(record)
@@ -126,6 +128,7 @@ class LeasedDatabase(MongoReader):
             self._db[PROGRESS].update_many(parts, {"$set": {"fence": fence}})
 
     def end_transactions(self, sessions: Sequence[Document]) -> None:
+        """By `killSessions`; without the privilege the next write waits."""
         with translated():
             self._end_transactions(sessions)
 
@@ -156,15 +159,18 @@ class LeasedDatabase(MongoReader):
             )
 
     def renew_lease(self, lease: LeaseRecord, ttl_s: float) -> bool:
+        """So many seconds from now, by the server's clock."""
         later = {"$set": {"expires_at": {"$add": ["$$NOW", int(ttl_s * 1000)]}}}
         with translated():
             return self._db[LOCK].update_one(_while_held(lease), [later]).matched_count == 1
 
     def release_lease(self, lease: LeaseRecord) -> None:
+        """Its record stays, for the sake of the fence."""
         with translated():
             self._db[LOCK].update_one(_while_held(lease), {"$unset": {"expires_at": 1, "lsid": 1}})
 
     def break_lease(self) -> None:
+        """End the owner's transactions and raise the fence, in the lease and in every unfinished partition."""
         with translated():
             former = self._db[LOCK].find_one({"_id": _LOCK_ID}) or {}
             self._end_transactions(filter(None, [former.get("lsid")]))
