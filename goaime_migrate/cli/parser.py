@@ -63,7 +63,7 @@ def _parsed(name: str, function: Callable[..., Outcome]) -> Callable[..., Reques
 
     taken = [p.replace(annotation=_typed(p.annotation)) for p in parameters(function)]
     parse.__doc__ = inspect.getdoc(function)
-    parse.__signature__ = inspect.Signature(taken)  # type: ignore[attr-defined]
+    vars(parse)["__signature__"] = inspect.Signature(taken)
     parse.__annotations__ = {parameter.name: parameter.annotation for parameter in taken}
     return parse
 

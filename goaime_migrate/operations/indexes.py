@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from goaime_migrate.backends.ports import Backend
-from goaime_migrate.operations.base import StateOperation, require, require_collection, require_name, undoes
+from goaime_migrate.backends.ports import Catalogue
+from goaime_migrate.operations.base import (
+    StateDatabase,
+    StateOperation,
+    require,
+    require_collection,
+    require_name,
+    undoes,
+)
 from goaime_migrate.results import Document
 
 _KINDS = ("2d", "2dsphere", "hashed", "text")
@@ -42,14 +49,14 @@ class CreateIndex(StateOperation):
         unique = "unique " if self.options.get("unique") else ""
         return f"create {unique}index {self.name} on {self.collection}"
 
-    def prepare(self, backend: Backend, version: str) -> Document:
+    def prepare(self, backend: Catalogue, version: str) -> Document:
         assert self.collection is not None
         if _named(backend, self.collection, self.name):
             return {"kind": "nothing"}
         made = self.collection not in backend.collections()
         return {"kind": "drop_index", "collection": self.collection, "name": self.name, "made": made}
 
-    def apply(self, backend: Backend, undo: Document) -> None:
+    def apply(self, backend: Catalogue, undo: Document) -> None:
         assert self.collection is not None
         backend.create_index(self.collection, self.keys, self.options)
 
@@ -81,7 +88,7 @@ class DropIndex(StateOperation):
     def describe(self) -> str:
         return f"drop index {self.name} on {self.collection}"
 
-    def prepare(self, backend: Backend, version: str) -> Document:
+    def prepare(self, backend: Catalogue, version: str) -> Document:
         assert self.collection is not None
         index = _named(backend, self.collection, self.name)
         if index is None:
@@ -95,20 +102,20 @@ class DropIndex(StateOperation):
             "options": {"name": self.name, **options},
         }
 
-    def apply(self, backend: Backend, undo: Document) -> None:
+    def apply(self, backend: Catalogue, undo: Document) -> None:
         assert self.collection is not None
         if _named(backend, self.collection, self.name):
             backend.drop_index(self.collection, self.name)
 
 
-def _named(backend: Backend, collection: str, name: str) -> Document | None:
+def _named(backend: Catalogue, collection: str, name: str) -> Document | None:
     if collection not in backend.collections():
         return None
     return next((index for index in backend.indexes(collection) if index["name"] == name), None)
 
 
 @undoes("drop_index")
-def _drop(backend: Backend, undo: Document) -> None:
+def _drop(backend: StateDatabase, undo: Document) -> None:
     """Drop the index; with it the collection, if it was made for its sake and is still empty."""
     if undo["made"] and not backend.count(undo["collection"], {}, limit=1):
         backend.drop_collection(undo["collection"])
@@ -117,5 +124,5 @@ def _drop(backend: Backend, undo: Document) -> None:
 
 
 @undoes("create_index")
-def _create(backend: Backend, undo: Document) -> None:
+def _create(backend: Catalogue, undo: Document) -> None:
     backend.create_index(undo["collection"], [(field, way) for field, way in undo["keys"]], undo["options"])

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from goaime_migrate.backends.ports import Backend
-from goaime_migrate.operations.base import StateOperation, require, require_collection, undoes
+from goaime_migrate.backends.ports import Catalogue
+from goaime_migrate.operations.base import StateDatabase, StateOperation, require, require_collection, undoes
 from goaime_migrate.results import Document
 
 _TYPES = {
@@ -70,7 +70,7 @@ class SetValidator(StateOperation):
     def describe(self) -> str:
         return f"validate {self.collection} with {self._text}"
 
-    def prepare(self, backend: Backend, version: str) -> Document:
+    def prepare(self, backend: Catalogue, version: str) -> Document:
         assert self.collection is not None
         info = backend.collections().get(self.collection)
         if info is None:
@@ -79,7 +79,7 @@ class SetValidator(StateOperation):
         whole = {"validator": {}, **_DEFAULTS, **old}
         return {"kind": "set_options", "collection": self.collection, "options": whole}
 
-    def apply(self, backend: Backend, undo: Document) -> None:
+    def apply(self, backend: Catalogue, undo: Document) -> None:
         assert self.collection is not None
         if self.collection in backend.collections():
             _set(backend, self.collection, self.options)
@@ -88,12 +88,12 @@ class SetValidator(StateOperation):
 
 
 @undoes("set_options")
-def _set_options(backend: Backend, undo: Document) -> None:
+def _set_options(backend: Catalogue, undo: Document) -> None:
     if undo["collection"] in backend.collections():
         _set(backend, undo["collection"], undo["options"])
 
 
-def _set(backend: Backend, collection: str, options: Document) -> None:
+def _set(backend: Catalogue, collection: str, options: Document) -> None:
     """Set a validator. A level and an action that are in force already are left unsaid: no server forgets them."""
     now = {**_DEFAULTS, **backend.collections()[collection].options}
     changed = {k: v for k, v in options.items() if k == "validator" or now[k] != v}
@@ -101,7 +101,7 @@ def _set(backend: Backend, collection: str, options: Document) -> None:
 
 
 @undoes("remove_validated")
-def _remove_validated(backend: Backend, undo: Document) -> None:
+def _remove_validated(backend: StateDatabase, undo: Document) -> None:
     """The collection was made for its validator: it goes again if it is still empty."""
     name = undo["collection"]
     if name not in backend.collections():

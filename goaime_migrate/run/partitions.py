@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from goaime_migrate.backends.ports import PROGRESS, Backend
+from goaime_migrate.backends.ports import PROGRESS, CollectionReader, Reader
 from goaime_migrate.backends.record_fields import bytes_or_none
 from goaime_migrate.journal.segments import Kind
 from goaime_migrate.ledger import FORMAT, PassRecord
@@ -97,7 +97,7 @@ def new_partition(
     return Partition(record.id, kind, number, after, upto, after, 0, False, PassCounts(versions))
 
 
-def wanted(backend: Backend, collection: str) -> int:
+def wanted(backend: CollectionReader, collection: str) -> int:
     """How many partitions of full size a pass over the collection is to have. Reads its metadata only."""
     return _parts(backend.count(collection)) if backend.capabilities.workers else 1
 
@@ -106,7 +106,7 @@ def _parts(documents: int) -> int:
     return 1 if documents < WORTH else max(2, min(MOST, documents // SIZE))
 
 
-def bounds(backend: Backend, collection: str, check: Callable[[], None]) -> tuple[bytes, ...]:
+def bounds(backend: CollectionReader, collection: str, check: Callable[[], None]) -> tuple[bytes, ...]:
     """The raw `_id`s between the partitions, ascending in the server's order; none for one partition.
 
     They are counted off along the index on `_id`, since a sample of the server may leave out whole regions; `check`
@@ -137,14 +137,14 @@ def partitions(record: PassRecord) -> list[Partition]:
     return [new_partition(record, Kind.SCAN, i, after, upto) for i, (after, upto) in enumerate(pairs)]
 
 
-def stored(backend: Backend, record: PassRecord) -> dict[int, Partition]:
+def stored(backend: Reader, record: PassRecord) -> dict[int, Partition]:
     """The partitions that have been walked in, or are about to be, by their number."""
     found = backend.find(PROGRESS, {"pass": record.id, "kind": "partition", "walk": str(Kind.SCAN)})
     versions: Sequence[str] = [version for version, _, _ in record.steps]
     return {part.number: part for part in (Partition.read(document, versions) for document in found)}
 
 
-def left(backend: Backend, record: PassRecord) -> list[Partition]:
+def left(backend: Reader, record: PassRecord) -> list[Partition]:
     """The partitions of a pass that nobody has walked to the end."""
     known = stored(backend, record)
     return [part for part in partitions(record) if part.number not in known or not known[part.number].done]

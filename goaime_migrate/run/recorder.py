@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from goaime_migrate import ledger as records
-from goaime_migrate.backends.ports import PROGRESS, Backend, RecordChange
+from goaime_migrate.backends.ports import PROGRESS, RecordChange, UserDatabase
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.journal import segments
 from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord, VersionRecord
@@ -164,7 +164,7 @@ def source_file(migration: Migration) -> SourceFile:
     return SourceFile(migration.version, migration.path, migration.checksum)
 
 
-def findings(backend: Backend, migration: Migration) -> list[str]:
+def findings(backend: UserDatabase, migration: Migration) -> list[str]:
     """What a migration's own `verify(db)` has to say; empty where it holds or there is none."""
     if migration.verify is None:
         return []

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from goaime_migrate.config import DASK, Settings
 from goaime_migrate.errors import DuplicateKey, LeaseLost, MigrateError, ServerUnreachable, WorkerFailed
@@ -266,7 +267,7 @@ class WorkerPool:
         with self._changed:
             self._told.append(lambda: self._listener(Notice(text)))
             for share in shares:
-                self._told.append(lambda number=share.number: self._take_over(work, number))  # type: ignore[misc]
+                self._told.append(partial(self._take_over, work, share.number))
             self._changed.notify_all()
 
     # stopping --------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from goaime_migrate.events import Event, Notice
@@ -52,7 +53,7 @@ class WorkThread:
 
     def _run(self) -> None:
         while (share := self._shares.get()) is not None:
-            message = done(share.number, lambda share=share: self._do(share))  # type: ignore[misc]
+            message = done(share.number, partial(self._do, share))
             with suppress(OSError, ValueError):  # the run is gone, and nobody is there to be told
                 self._tell(message)
 
