@@ -10,7 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pymongo import MongoClient
@@ -20,7 +21,8 @@ from pymongo.errors import DuplicateKeyError, ExecutionTimeout, OperationFailure
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import LOCK, PROGRESS, LeaseRecord, Owner
-from goaime_migrate.backends.record_fields import COUNT, MOMENT, TEXT, Kinds, checked, optional, reading
+from goaime_migrate.backends.record_codec import record_of
+from goaime_migrate.backends.record_fields import reading
 from goaime_migrate.backends.server.driver_errors import translated
 from goaime_migrate.backends.server.reader import MongoReader
 from goaime_migrate.results import Document
@@ -30,11 +32,13 @@ _CLAIM_MS = 1_000
 _CONFIRMED_S = 30.0
 """How long a claim waits for a majority of the members."""
 _TIME_LIMIT_EXCEEDED = 50
-_LEASE: dict[str, Kinds] = {
-    **dict.fromkeys(("run", "who", "host", "boot", "started"), TEXT),
-    **dict.fromkeys(("pid", "fence"), COUNT),
-    **dict.fromkeys(("acquired_at", "expires_at"), optional(MOMENT)),
+_LATER: Document = {
+    **dict.fromkeys(("run", "who", "host", "boot", "started"), ""),
+    **dict.fromkeys(("pid", "fence"), 0),
+    **dict.fromkeys(("acquired_at", "expires_at")),
+    "live": True,
 }
+"""What the record of a lease need not have, and what it is taken for then."""
 _OPEN_S = 180.0
 """How long a transaction that a dead run has left open is waited for; the server ends it after a minute or two."""
 _SLOW_S = 2.0
@@ -225,20 +229,18 @@ def _claim(
     return [{"$set": {"free": {"$or": _free(dead)}}}, {"$set": chosen}, {"$unset": "free"}]
 
 
+@dataclass(frozen=True)
+class _Term:
+    """The lease without its owner, as `LeaseRecord` has it."""
+
+    fence: int
+    acquired_at: datetime | None
+    expires_at: datetime | None
+    live: bool
+
+
 def _lease(record: Document) -> LeaseRecord:
     """The lease from its record. Raises DamagedRecord."""
     with reading(LOCK, record.get("_id")):
-        absent: Document = {name: "" if str in kinds else None for name, kinds in _LEASE.items()}
-        known = checked({**absent, "pid": 0, "fence": 0, "live": True, **record}, _LEASE)
-        names = ("run", "who", "host", "pid", "boot", "started")
-        return LeaseRecord(
-            Owner(*(known[name] for name in names)),
-            known["fence"],
-            _utc(known["acquired_at"]),
-            _utc(known["expires_at"]),
-            bool(known["live"]),
-        )
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.replace(tzinfo=UTC)
+        known = _LATER | record
+        return LeaseRecord(record_of(Owner, known), **vars(record_of(_Term, known)))
