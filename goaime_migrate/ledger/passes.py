@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from bson import Timestamp
 
 from goaime_migrate.backends.ports import JOURNAL, PROGRESS, Delete, Put, Reader, RecordChange
-from goaime_migrate.backends.record_codec import Key, Keys, record_of
+from goaime_migrate.backends.record_codec import Key, Keys, NotStored, record_of
 from goaime_migrate.ledger.records import parsed, stored
 from goaime_migrate.results import Document, WarningCount
 
 Pin = Annotated[tuple[str, int, str], Keys(("version", "operation", "checksum"))]
 """A step as it was when the pass was opened: its version, the index of the operation, the checksum of the file."""
-_NOT_STORED = Key(None)
 
 
 @dataclass(frozen=True)
@@ -53,10 +52,10 @@ class PassRecord:
     """Whether a batch has been committed."""
     bounds: tuple[bytes, ...] = ()
     """The raw `_id`s that part its scan, ascending: one partition more than there are bounds."""
-    examined: Annotated[int, _NOT_STORED] = 0
-    taken_back: Annotated[int, _NOT_STORED] = 0
+    examined: Annotated[int, NotStored] = 0
+    taken_back: Annotated[int, NotStored] = 0
     """How many documents have been seen to on the way down,"""
-    to_take_back: Annotated[int | None, _NOT_STORED] = None
+    to_take_back: Annotated[int | None, NotStored] = None
     """and of how many."""
 
     @property
@@ -71,20 +70,7 @@ class PassRecord:
         )
 
 
-@dataclass(frozen=True)
-class _Partition:
-    """What the records of all partitions have, on the way up and down."""
-
-    id: Annotated[str, Key("_id")]
-    pass_id: Annotated[str, Key("pass")]
-    fence: int
-    lsids: tuple[Document, ...]
-    seq: int
-    done: bool
-
-
-@dataclass(frozen=True)
-class _Counts:
+class _Counts(NamedTuple):
     examined: int
     written: int
     changed: tuple[int, ...]
@@ -92,21 +78,31 @@ class _Counts:
     warnings: tuple[WarningCount, ...]
 
 
-@dataclass(frozen=True)
-class _Walked(_Partition):
-    """How far a partition has come on the way up."""
+class _Walked(NamedTuple):
+    """The record of a partition on the way up."""
 
+    id: Annotated[str, Key("_id")]
+    pass_id: Annotated[str, Key("pass")]
     number: int
+    fence: int
     after: bytes | None
     upto: bytes | None
+    lsids: tuple[Document, ...]
     cursor: bytes | None
+    seq: int
+    done: bool
     tally: _Counts
 
 
-@dataclass(frozen=True)
-class _TakenBack(_Partition):
-    """How far a partition has come on the way down."""
+class _TakenBack(NamedTuple):
+    """The record of a partition on the way down."""
 
+    id: Annotated[str, Key("_id")]
+    pass_id: Annotated[str, Key("pass")]
+    fence: int
+    lsids: tuple[Document, ...]
+    seq: int
+    done: bool
     key: str | None
     offset: int
     since: Timestamp | None

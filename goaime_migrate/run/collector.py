@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from bson import Timestamp
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import TAIL, ChangeStream, CollectionGone, Delete, HistoryLost
+from goaime_migrate.backends.ports import TAIL, Delete
+from goaime_migrate.backends.ports.change_stream import ChangeStream, CollectionGone, HistoryLost
 from goaime_migrate.backends.record_fields import NESTED, checked, optional, reading
 from goaime_migrate.errors import CollectionChanged, MigrateError
 from goaime_migrate.ledger import FORMAT

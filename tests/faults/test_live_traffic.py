@@ -20,7 +20,7 @@ from pymongo import MongoClient
 from pymongo.write_concern import WriteConcern
 
 from goaime_migrate.backends.connect import connect
-from goaime_migrate.backends.ports import Portion
+from goaime_migrate.backends.ports.change_stream import Portion
 from goaime_migrate.backends.server.change_stream import MongoChangeStream
 from goaime_migrate.backends.server.transactional import TransactionalBackend
 from goaime_migrate.config import Settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import pytest
 from bson import Int64, Timestamp, decode, encode
@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goaime_migrate.backends.ports import Owner
-from goaime_migrate.backends.record_codec import Key, Keys, document_of, record_of
+from goaime_migrate.backends.record_codec import Key, Keys, NotStored, document_of, record_of
 from goaime_migrate.ledger import (
     TOOL,
     OperationRecord,
@@ -40,6 +40,10 @@ class Inner:
     note: str | None = None
 
 
+class Named(NamedTuple):
+    place: Annotated[int, Key("at")]
+
+
 @dataclass(frozen=True)
 class Outer:
     id: Annotated[str, Key("_id")]
@@ -55,11 +59,13 @@ class Outer:
     pair: Annotated[tuple[str, int], Keys(("name", "place"))]
     anything: Any
     nested: Document
-    known: Annotated[int, Key(None)] = 7
+    named: Named
+    known: Annotated[int, NotStored] = 7
 
 
 OUTER = Outer(
-    "x", True, 3, 0.5, b"\1", NOW, Timestamp(5, 6), Colour.RED, Inner(1), (Inner(2, "n"),), ("p", 4), [None], {"a": 1}
+    "x", True, 3, 0.5, b"\1", NOW, Timestamp(5, 6), Colour.RED, Inner(1), (Inner(2, "n"),), ("p", 4), [None],
+    {"a": 1}, Named(2),
 )  # fmt: skip
 STORED: Document = {
     "_id": "x",
@@ -75,6 +81,7 @@ STORED: Document = {
     "pair": {"name": "p", "place": 4},
     "anything": [None],
     "nested": {"a": 1},
+    "named": {"at": 2},
 }
 
 
@@ -129,6 +136,8 @@ def test_what_is_missing_is_named(key: str) -> None:
         ({"pair": ["p", 4]}, r"pair is \['p', 4\]"),
         ({"pair": {"name": "p", "place": "q"}}, "place is 'q'"),
         ({"nested": []}, r"nested is \[\]"),
+        ({"named": {"at": None}}, "at is None"),
+        ({"named": [2]}, r"\[2\] is no document"),
     ],
 )
 def test_what_is_not_of_its_kind_is_named(damage: Document, message: str) -> None:

@@ -23,13 +23,9 @@ from goaime_migrate.backends.ports.changes import Write as Write
 from goaime_migrate.backends.ports.roles import Backend as Backend
 from goaime_migrate.backends.ports.roles import Catalogue as Catalogue
 from goaime_migrate.backends.ports.roles import ChangeFeed as ChangeFeed
-from goaime_migrate.backends.ports.roles import ChangeStream as ChangeStream
-from goaime_migrate.backends.ports.roles import CollectionGone as CollectionGone
 from goaime_migrate.backends.ports.roles import CollectionReader as CollectionReader
 from goaime_migrate.backends.ports.roles import Database as Database
-from goaime_migrate.backends.ports.roles import HistoryLost as HistoryLost
 from goaime_migrate.backends.ports.roles import LeaseStore as LeaseStore
-from goaime_migrate.backends.ports.roles import Portion as Portion
 from goaime_migrate.backends.ports.roles import Reader as Reader
 from goaime_migrate.backends.ports.roles import Sessions as Sessions
 from goaime_migrate.backends.ports.roles import Sort as Sort

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +16,8 @@ from goaime_migrate.results import Document
 
 if TYPE_CHECKING:
     from bson import Timestamp
+
+    from goaime_migrate.backends.ports.change_stream import ChangeStream
 
 Sort = Sequence[tuple[str, int]]
 
@@ -169,36 +170,6 @@ class Catalogue(Protocol):
 
     def drop_collection(self, name: str) -> None:
         """Drop a collection with its documents, or a view; nothing happens if there is none."""
-
-
-class HistoryLost(Exception):
-    """The server no longer knows all that was written since the place where a change stream stopped."""
-
-
-class CollectionGone(Exception):
-    """The collection of a change stream was dropped or renamed."""
-
-
-@dataclass(frozen=True)
-class Portion:
-    """Raw ids of documents that were written, and the place in history up to which that is all."""
-
-    ids: Sequence[bytes]
-    token: Document | None
-    at: Timestamp
-
-
-class ChangeStream(Protocol):
-    """What others write to one collection. Used by one thread."""
-
-    def read(self) -> Portion:
-        """Wait a moment for writes. Raises HistoryLost, CollectionGone, ServerUnreachable."""
-
-    def store(self, record: Document) -> None:
-        """Keep ids and token, so that a later run need not read this part of history again."""
-
-    def close(self) -> None:
-        """End the stream."""
 
 
 class ChangeFeed(Protocol):

@@ -17,7 +17,8 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure, PyMongoError
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import TAIL, CollectionGone, HistoryLost, Portion
+from goaime_migrate.backends.ports import TAIL
+from goaime_migrate.backends.ports.change_stream import CollectionGone, HistoryLost, Portion
 from goaime_migrate.backends.server.driver_errors import translate
 from goaime_migrate.results import Document
 

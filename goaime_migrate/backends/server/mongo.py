@@ -19,7 +19,6 @@ from goaime_migrate.backends.ports import (
     RECORDS,
     Capabilities,
     Changes,
-    ChangeStream,
     CollectionInfo,
     Committed,
     Delete,
@@ -38,6 +37,8 @@ from goaime_migrate.results import Document
 
 if TYPE_CHECKING:
     from bson import Timestamp
+
+    from goaime_migrate.backends.ports.change_stream import ChangeStream
 
 
 class MongoBackend(LeasedDatabase, ABC):
