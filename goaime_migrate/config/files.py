@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from goaime_migrate.config.settings import INI, KEYS, PYPROJECT, SECTION
 from goaime_migrate.errors import InvalidConfiguration
@@ -18,8 +18,7 @@ def in_pyproject(folder: Path) -> bool:
     return path.is_file() and _read_toml(path, PYPROJECT) is not None
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(NamedTuple):
     """A value as it was written, where, and the folder that its relative paths count from."""
 
     raw: Any

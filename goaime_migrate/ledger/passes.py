@@ -1,11 +1,9 @@
 """The documents of `schema_versions_progress`: passes as they were pinned, and how far their partitions have come."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, Self
 
 from bson import Timestamp
 
@@ -63,7 +61,7 @@ class PassRecord:
         """The versions of its steps, each once."""
         return tuple(dict.fromkeys(version for version, _, _ in self.steps))
 
-    def down_to(self, level: int) -> PassRecord:
+    def down_to(self, level: int) -> Self:
         """The pass with its first steps only."""
         return replace(
             self, steps=self.steps[:level], reverses=self.reverses[:level], level=level, target_level=None

@@ -1,10 +1,8 @@
 """A document of `schema_versions`: a version that is not pending."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from goaime_migrate.backends.ports import VERSIONS, Delete, Put, RecordChange
 from goaime_migrate.backends.record_codec import Key, record_of
@@ -44,7 +42,7 @@ class VersionRecord:
     """None, or "pruned" once the journal is gone."""
     actor: Document = field(default_factory=dict)
 
-    def with_operation(self, index: int, **changes: Any) -> VersionRecord:
+    def with_operation(self, index: int, **changes: Any) -> Self:
         """The record with one of its operations changed."""
         operations = list(self.operations)
         operations[index] = replace(operations[index], **changes)
