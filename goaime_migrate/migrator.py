@@ -20,7 +20,7 @@ from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import Settings
 from goaime_migrate.errors import LeaseLost, MigrateError, MigrationFailed, Refused
 from goaime_migrate.ledger import Ledger
-from goaime_migrate.loader import Catalogue, load
+from goaime_migrate.loader import MigrationFiles, load
 from goaime_migrate.planner import Facts, Plan
 from goaime_migrate.results import Counts, Direction, OnConflict, State
 from goaime_migrate.status import lock_status, standing
@@ -151,11 +151,11 @@ class Migrator:
 
     def lint(self) -> LintResult:
         """Problems in the files alone; no database is opened."""
-        from goaime_migrate.lint import linted
+        from goaime_migrate.lint import lint
 
         files = self._catalogue
         problems = [error.problem() for error in files.problems]
-        return results.LintResult(files.files, (*problems, *linted(files.migrations, files.unloaded)))
+        return results.LintResult(files.files, (*problems, *lint(files.migrations, files.unloaded)))
 
     # writing ---------------------------------------------------------------------------------------------------
 
@@ -280,7 +280,7 @@ class Migrator:
     # the parts -------------------------------------------------------------------------------------------------
 
     @cached_property
-    def _catalogue(self) -> Catalogue:
+    def _catalogue(self) -> MigrationFiles:
         return load(self._settings.migrations)
 
     def _backend(self, *, write: bool) -> Backend:

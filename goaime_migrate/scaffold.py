@@ -92,7 +92,7 @@ def init(folder: Path) -> InitResult:
         if path.exists():
             kept.append(str(path))
         else:
-            _written(path, make)
+            _write(path, make)
             created.append(str(path))
     return InitResult(tuple(created), tuple(kept))
 
@@ -121,7 +121,7 @@ def new(settings: Settings, name: str, kind: str) -> NewResult:
     function = word if word.isidentifier() and not keyword.iskeyword(word) else f"migrate_{word}"
     title = word.replace("_", " ").capitalize()
     text = Template(_TEMPLATES[kind]).substitute(title=title, name=function, collection=PLACEHOLDER)
-    _written(path, lambda: path.write_text(text, encoding="utf-8"))
+    _write(path, lambda: path.write_text(text, encoding="utf-8"))
     return NewResult(version, str(path))
 
 
@@ -131,7 +131,7 @@ def _database(folder: Path) -> str:
     return f"{name}_app" if name in ("admin", "config", "local") else name
 
 
-def _written(path: Path, make: object) -> None:
+def _write(path: Path, make: object) -> None:
     assert callable(make)
     try:
         make()

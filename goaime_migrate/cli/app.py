@@ -14,7 +14,7 @@ from goaime_migrate.cli.commands import COMMANDS
 from goaime_migrate.cli.console import Console, masked, open_console
 from goaime_migrate.cli.invocation import Invocation
 from goaime_migrate.cli.outcome import Outcome
-from goaime_migrate.cli.signals import immediate, interrupted
+from goaime_migrate.cli.signals import immediate, interruption
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.redaction import redact
 
@@ -39,11 +39,11 @@ def run(argv: Sequence[str]) -> int:
                 outcome = request.call(Invocation(command, common, console))
         return _finish(console, outcome, asked)
     except KeyboardInterrupt as error:
-        return _fail(console, interrupted(error, command), command, asked)
+        return _fail(console, interruption(error, command), command, asked)
     except MigrateError as error:
         return _fail(console, error, command, asked)
     except Exception as error:  # noqa: BLE001 (the last resort: one line instead of a page)
-        return _fail(console, _unexpected(error), command, asked)
+        return _fail(console, _unexpected_error(error), command, asked)
 
 
 def _parse(argv: Sequence[str]) -> Request | int:
@@ -90,7 +90,7 @@ def _report(console: Console, error: MigrateError) -> None:
         console.urgent("".join(traceback.format_exception(error)).rstrip())
 
 
-def _unexpected(error: Exception) -> MigrateError:
+def _unexpected_error(error: Exception) -> MigrateError:
     """An exception that nobody foresaw, as an error."""
     if isinstance(error, OSError) and error.filename is None and error.strerror:
         found = MigrateError(f"the result cannot be written: {error.strerror}", hint="goaime-migrate status")

@@ -91,7 +91,7 @@ def _read_ini(path: Path, shown: str) -> ConfigurationFile:
             hint="values stand under [goaime-migrate], comments begin with # or ;",
         ) from None
     sections = {_environment(name, shown): dict(parser[name]) for name in parser.sections()}
-    return _checked(ConfigurationFile(path, shown, sections))
+    return _check_keys(ConfigurationFile(path, shown, sections))
 
 
 def _line(error: Exception) -> object:
@@ -130,7 +130,7 @@ def _read_toml(path: Path, shown: str) -> ConfigurationFile | None:
             f"{shown}: [tool.{SECTION}] and [tool.{SECTION}.env.NAME] must be tables", hint=f"mend {shown}"
         )
     common = {key: value for key, value in table.items() if key != "env"}
-    return _checked(ConfigurationFile(path, shown, {"": common, **envs}, toml=True))
+    return _check_keys(ConfigurationFile(path, shown, {"": common, **envs}, toml=True))
 
 
 def _text(path: Path, shown: str) -> str:
@@ -141,7 +141,7 @@ def _text(path: Path, shown: str) -> str:
         raise InvalidConfiguration(f"{shown} cannot be read: {reason}", hint=f"mend {shown}") from None
 
 
-def _checked(file: ConfigurationFile) -> ConfigurationFile:
+def _check_keys(file: ConfigurationFile) -> ConfigurationFile:
     """Refuse unknown keys in every section, also in those that are not chosen today."""
     for env, values in file.sections.items():
         for key in values:
@@ -156,7 +156,7 @@ def _checked(file: ConfigurationFile) -> ConfigurationFile:
     return file
 
 
-def written(file: ConfigurationFile, env: str | None) -> Iterator[tuple[str, Value]]:
+def values_of(file: ConfigurationFile, env: str | None) -> Iterator[tuple[str, Value]]:
     """The values of the file, those of the chosen environment last."""
     if env is not None and (env not in file.sections or not env):
         known = ", ".join(sorted(name for name in file.sections if name))

@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus
 from pydantic import ValidationError
 
 from goaime_migrate.config.expansion import expand
-from goaime_migrate.config.files import FLAG, VARIABLE, ConfigurationFile, Value, find_file, written
+from goaime_migrate.config.files import FLAG, VARIABLE, ConfigurationFile, Value, find_file, values_of
 from goaime_migrate.config.settings import INI, KEYS, PREFIX, SCHEMES, Settings
 from goaime_migrate.errors import InvalidConfiguration, InvalidUri
 from goaime_migrate.redaction import redact, redact_uri
@@ -31,7 +31,7 @@ def load(
     Raises InvalidConfiguration, InvalidUri. Reads one file; writes nothing.
     """
     file = find_file(config, cwd)
-    values = dict(written(file, env)) if file else {}
+    values = dict(values_of(file, env)) if file else {}
     if env is not None and file is None:
         raise InvalidConfiguration(
             f"--env {env} chooses a section of a configuration file, and there is none in {cwd}",
@@ -52,7 +52,7 @@ def load(
     if name := _database_of(settled, values):
         settled["database"], values["database"] = name, values["uri"]
     sources = {key: values[key].source if key in settled and key in values else "default" for key in KEYS}
-    return _validated(settled, sources, file.path if file else None, env)
+    return _validate(settled, sources, file.path if file else None, env)
 
 
 def _refuse_misspelt(environ: Mapping[str, str]) -> None:
@@ -135,7 +135,7 @@ def _no_uri(file: ConfigurationFile | None, value: Value | None) -> InvalidConfi
     )
 
 
-def _validated(
+def _validate(
     values: Mapping[str, Any], sources: dict[str, str], file: Path | None, env: str | None
 ) -> Settings:
     try:

@@ -18,7 +18,7 @@ in lists, then come what has happened and how, what is kept, and what to do. The
 from goaime_migrate.errors.base import MigrateError as MigrateError
 from goaime_migrate.errors.base import Problem as Problem
 from goaime_migrate.errors.base import WorkerFailed as WorkerFailed
-from goaime_migrate.errors.base import catalogue as catalogue
+from goaime_migrate.errors.base import by_code as by_code
 from goaime_migrate.errors.base import explanation as explanation
 from goaime_migrate.errors.history import DamagedRecord as DamagedRecord
 from goaime_migrate.errors.history import DuplicateVersion as DuplicateVersion

@@ -73,7 +73,7 @@ class Problem:
     hint: str
 
 
-def catalogue() -> dict[str, type[MigrateError]]:
+def by_code() -> dict[str, type[MigrateError]]:
     """Every error class by its code."""
     return {cls.code: cls for cls in _tree(MigrateError)}
 

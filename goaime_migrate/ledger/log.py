@@ -11,7 +11,7 @@ from bson import ObjectId
 from goaime_migrate import results
 from goaime_migrate.backends.ports import LOG, Owner, Put, Reader, RecordChange
 from goaime_migrate.backends.record_codec import document_of, record_of
-from goaime_migrate.ledger.records import FORMAT, TOOL, parsed, storable
+from goaime_migrate.ledger.records import FORMAT, TOOL, parse, storable
 from goaime_migrate.results import Document
 
 _LATER: Document = {"version": None, "duration_s": None, "who": "", "host": "", "tool": ""}
@@ -29,7 +29,7 @@ def log(
 
 def history(reader: Reader) -> tuple[results.HistoryEntry, ...]:
     """The log, oldest first. Raises DamagedRecord."""
-    return tuple(parsed(LOG, _event, d) for d in reader.find(LOG, {}, sort=[("at", 1), ("_id", 1)]))
+    return tuple(parse(LOG, _event, d) for d in reader.find(LOG, {}, sort=[("at", 1), ("_id", 1)]))
 
 
 def _event(document: Document) -> results.HistoryEntry:

@@ -9,7 +9,7 @@ from bson import Timestamp
 
 from goaime_migrate.backends.ports import JOURNAL, PROGRESS, Delete, Put, Reader, RecordChange
 from goaime_migrate.backends.record_codec import Key, Keys, NotStored, record_of
-from goaime_migrate.ledger.records import parsed, stored
+from goaime_migrate.ledger.records import parse, with_format
 from goaime_migrate.results import Document, WarningCount
 
 Pin = Annotated[tuple[str, int, str], Keys(("version", "operation", "checksum"))]
@@ -110,11 +110,11 @@ class _TakenBack(NamedTuple):
 
 def read(reader: Reader) -> list[PassRecord]:
     """All passes that are recorded, with what their partitions have counted. Raises NewerFormat, DamagedRecord."""
-    progress = [parsed(PROGRESS, _of_known_kind, d) for d in reader.find(PROGRESS, {})]
-    passes = [parsed(PROGRESS, pass_record, d) for d in progress if d["kind"] == "pass"]
+    progress = [parse(PROGRESS, _of_known_kind, d) for d in reader.find(PROGRESS, {})]
+    passes = [parse(PROGRESS, pass_record, d) for d in progress if d["kind"] == "pass"]
     steps = {p.id: len(p.steps) for p in passes}
     partitions = [
-        parsed(PROGRESS, lambda d: _partition(d, steps), d) for d in progress if d["kind"] == "partition"
+        parse(PROGRESS, lambda d: _partition(d, steps), d) for d in progress if d["kind"] == "partition"
     ]
     return [_with_progress(reader, p, [each for each in partitions if each.pass_id == p.id]) for p in passes]
 
@@ -127,14 +127,14 @@ def _with_progress(
     down = [each for each in partitions if isinstance(each, _TakenBack)]
     return replace(
         record,
-        committed=record.committed or any(each.seq > 0 for each in up) or journaled(reader, record.id),
+        committed=record.committed or any(each.seq > 0 for each in up) or has_journal(reader, record.id),
         examined=sum(each.tally.examined for each in up),
         taken_back=sum(each.documents for each in down),
         to_take_back=next((each.total for each in down if each.total is not None), None),
     )
 
 
-def journaled(reader: Reader, pass_id: str) -> bool:
+def has_journal(reader: Reader, pass_id: str) -> bool:
     """Whether a batch has begun: without transactions its documents may be written before the cursor moves."""
     segments = {"_id": {"$gte": f"{pass_id}/1", "$lt": f"{pass_id}/9"}}
     return bool(reader.find(JOURNAL, segments, limit=1, fields=["_id"]))
@@ -159,7 +159,7 @@ def _partition(document: Document, steps: Mapping[str, int]) -> _Walked | _Taken
 
 def put_pass(record: PassRecord) -> Put:
     """Store a pass; what its partitions count is not part of it."""
-    return Put(PROGRESS, stored(record, kind="pass"))
+    return Put(PROGRESS, with_format(record, kind="pass"))
 
 
 def delete_pass(pass_id: str) -> tuple[RecordChange, RecordChange]:

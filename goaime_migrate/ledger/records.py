@@ -18,13 +18,13 @@ TOOL = f"goaime-migrate {__version__}"
 _Record = TypeVar("_Record")
 
 
-def stored(record: Any, **heading: Any) -> Document:
+def with_format(record: Any, **heading: Any) -> Document:
     """What is kept of a record: its `_id`, what tells it from other kinds, the format, then its other fields."""
     fields = document_of(record)
     return {"_id": fields.pop("_id"), **heading, "format": FORMAT, **fields}
 
 
-def parsed(collection: str, parse: Callable[[Document], _Record], document: Document) -> _Record:
+def parse(collection: str, read: Callable[[Document], _Record], document: Document) -> _Record:
     """A record as a value. Raises NewerFormat, DamagedRecord."""
     newer = document.get("format", 0)
     if isinstance(newer, int) and newer > FORMAT:
@@ -33,7 +33,7 @@ def parsed(collection: str, parse: Callable[[Document], _Record], document: Docu
             hint="upgrade: pip install --upgrade goaime-migrate",
         )
     with reading(collection, document.get("_id")):
-        return parse(document)
+        return read(document)
 
 
 def storable(text: str, length: int | None = None) -> str:

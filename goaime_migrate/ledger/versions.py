@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from goaime_migrate.backends.ports import VERSIONS, Delete, Put, RecordChange
 from goaime_migrate.backends.record_codec import Key, record_of
 from goaime_migrate.errors import MigrateError
-from goaime_migrate.ledger.records import TOOL, storable, stored
+from goaime_migrate.ledger.records import TOOL, storable, with_format
 from goaime_migrate.results import Counts, Document, State, WarningCount
 
 
@@ -56,7 +56,7 @@ class VersionRecord:
 
 def put_version(record: VersionRecord) -> RecordChange:
     """Store a version."""
-    return Put(VERSIONS, {**stored(_storable(record)), "tool": TOOL})
+    return Put(VERSIONS, {**with_format(_storable(record)), "tool": TOOL})
 
 
 def _storable(record: VersionRecord) -> VersionRecord:

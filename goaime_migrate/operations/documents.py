@@ -106,7 +106,7 @@ class TransformDocuments(DocumentOperation):
             reverse=self.reverse,
             model=self.model,
             check=_with_named_lookups(self.check, self.lookups),
-            reverse_lookups=_named(self.reverse, self.lookups),
+            reverse_lookups=_lookup_names(self.reverse, self.lookups),
         )
 
 
@@ -167,7 +167,7 @@ def _name(function: Callable[..., Any]) -> str:
     return getattr(function, "__name__", repr(function))
 
 
-def _named(function: Callable[..., Any] | None, lookups: Mapping[str, Lookup]) -> tuple[str, ...]:
+def _lookup_names(function: Callable[..., Any] | None, lookups: Mapping[str, Lookup]) -> tuple[str, ...]:
     """The lookups that a function's signature names."""
     parameters = () if function is None else _parameters(function) or ()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
@@ -179,9 +179,9 @@ def _with_named_lookups(
     check: Callable[..., Iterable[str] | None] | None, lookups: Mapping[str, Lookup]
 ) -> Callable[..., Iterable[str] | None] | None:
     """A check that may leave out lookups that it does not need."""
-    if check is None or set(_named(check, lookups)) == set(lookups):
+    if check is None or set(_lookup_names(check, lookups)) == set(lookups):
         return check
-    wanted = _named(check, lookups)
+    wanted = _lookup_names(check, lookups)
 
     def narrowed(document: Document, **given: Any) -> Iterable[str] | None:
         return check(document, **{name: given[name] for name in wanted})

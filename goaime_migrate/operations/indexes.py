@@ -51,7 +51,7 @@ class CreateIndex(StateOperation):
 
     def prepare(self, backend: Catalogue, version: str) -> Document:
         assert self.collection is not None
-        if _named(backend, self.collection, self.name):
+        if _find(backend, self.collection, self.name):
             return {"kind": "nothing"}
         made = self.collection not in backend.collections()
         return {"kind": "drop_index", "collection": self.collection, "name": self.name, "made": made}
@@ -90,7 +90,7 @@ class DropIndex(StateOperation):
 
     def prepare(self, backend: Catalogue, version: str) -> Document:
         assert self.collection is not None
-        index = _named(backend, self.collection, self.name)
+        index = _find(backend, self.collection, self.name)
         if index is None:
             return {"kind": "nothing"}
         options = {k: v for k, v in index.items() if k not in _BOOKKEEPING}
@@ -104,11 +104,11 @@ class DropIndex(StateOperation):
 
     def apply(self, backend: Catalogue, undo: Document) -> None:
         assert self.collection is not None
-        if _named(backend, self.collection, self.name):
+        if _find(backend, self.collection, self.name):
             backend.drop_index(self.collection, self.name)
 
 
-def _named(backend: Catalogue, collection: str, name: str) -> Document | None:
+def _find(backend: Catalogue, collection: str, name: str) -> Document | None:
     if collection not in backend.collections():
         return None
     return next((index for index in backend.indexes(collection) if index["name"] == name), None)
@@ -119,7 +119,7 @@ def _drop(backend: StateDatabase, undo: Document) -> None:
     """Drop the index; with it the collection, if it was made for its sake and is still empty."""
     if undo["made"] and not backend.count(undo["collection"], {}, limit=1):
         backend.drop_collection(undo["collection"])
-    elif _named(backend, undo["collection"], undo["name"]):
+    elif _find(backend, undo["collection"], undo["name"]):
         backend.drop_index(undo["collection"], undo["name"])
 
 

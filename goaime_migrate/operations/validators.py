@@ -139,14 +139,14 @@ def _bson_schema(schema: Mapping[str, Any], defs: Mapping[str, Any], within: tup
         result["bsonType"] = types if len(types) > 1 else types[0]
     if "const" in schema:
         result["enum"] = [schema["const"]]
-    result |= _nested(schema, defs, within)
+    result |= _inner_schemas(schema, defs, within)
     if schema.get("additionalProperties") is False:
         result["additionalProperties"] = False
         result.setdefault("properties", {}).setdefault("_id", {})
     return result
 
 
-def _nested(schema: Mapping[str, Any], defs: Mapping[str, Any], within: tuple[str, ...]) -> Document:
+def _inner_schemas(schema: Mapping[str, Any], defs: Mapping[str, Any], within: tuple[str, ...]) -> Document:
     """The schemas inside a schema."""
     result: Document = {}
     for name in _LISTS:

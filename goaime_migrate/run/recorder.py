@@ -68,7 +68,7 @@ class Recorder:
         found = {str(d["_id"] if d.get("kind") == "pass" else d["pass"]) for d in progress}
         for pass_id in (found | set(segments.passes(backend))) - known:
             of = pass_id.partition("-")[0]
-            if not records.journaled(backend, pass_id) or records.was_reverted(backend, of):
+            if not records.has_journal(backend, pass_id) or records.was_reverted(backend, of):
                 self.runner.record(*records.delete_pass(pass_id), *forget(pass_id))
                 segments.clear(backend, pass_id)
 

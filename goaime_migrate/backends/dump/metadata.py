@@ -32,7 +32,7 @@ class Metadata:
     def parse(cls, data: bytes, name: str) -> Metadata:
         """Raises DumpUnreadable, naming `name`."""
         try:
-            content = _shaped(json_util.loads(data.decode(), json_options=_JSON))
+            content = _check_shape(json_util.loads(data.decode(), json_options=_JSON))
         except (ValueError, TypeError, KeyError) as error:
             raise DumpUnreadable(
                 f"{name}: the metadata cannot be read: {error}",
@@ -97,7 +97,7 @@ class Metadata:
         self.changed = True
 
 
-def _shaped(content: Any) -> Document:
+def _check_shape(content: Any) -> Document:
     if not isinstance(content, dict) or not isinstance(content.get("indexes") or [], list):
         raise TypeError("it is not the object that mongodump writes")
     return content

@@ -140,7 +140,7 @@ class LeasedDump(DumpReader):
                 f"{self._root} was saved, but not all files could be moved into place: {error}",
                 hint="nothing is lost; goaime-migrate up finishes it, do not use the dump before",
             ) from error
-        self._store.saved()
+        self._store.mark_saved()
 
     def close(self) -> None:
         """Save if the lease is still held, unlock, and let go of all files.

@@ -13,7 +13,7 @@ from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.dump.metadata import COLLECTION
 from goaime_migrate.backends.embedded import catalogue, paths
 from goaime_migrate.backends.embedded.collection import Collection
-from goaime_migrate.backends.embedded.matching import equality_on_id, matcher, sorted_by
+from goaime_migrate.backends.embedded.matching import equality_on_id, matcher, sort_documents
 from goaime_migrate.backends.embedded.store import Store
 from goaime_migrate.backends.ports import CollectionInfo, Filter, Sort
 from goaime_migrate.errors import MissingCapability
@@ -53,7 +53,7 @@ class DumpReader:
         found = (document for document in self._reading(collection).range(after, upto) if matches(document))
         if fields is not None:
             found = (paths.trim(document, fields) for document in found)
-        return list(_up_to(_limited(found, limit), max_bytes))
+        return list(_up_to(_limit(found, limit), max_bytes))
 
     def by_ids(
         self,
@@ -96,14 +96,14 @@ class DumpReader:
         """Ascending by `_id` where no order is asked for."""
         found = self._matching(collection, filter)
         if not sort:
-            found = iter(_limited(found, limit))
+            found = iter(_limit(found, limit))
         if fields is None:
             documents = [paths.decode(document) for document in found]
         else:
             needed = ["_id", *fields, *(name for name, _ in sort)]
             documents = [paths.select(document, needed) for document in found]
         if sort:
-            documents = list(_limited(sorted_by(documents, sort), limit))
+            documents = list(_limit(sort_documents(documents, sort), limit))
         if sort and fields is not None:
             documents = [paths.project(document, ["_id", *fields]) for document in documents]
         return documents
@@ -111,7 +111,7 @@ class DumpReader:
     def count(self, collection: str, where: Filter | None = None, *, limit: int = 0) -> int:
         """Exact, with a filter or without."""
         if where:
-            return sum(1 for _ in _limited(self._matching(collection, where), limit))
+            return sum(1 for _ in _limit(self._matching(collection, where), limit))
         total = len(self._reading(collection).documents)
         return min(total, limit) if limit else total
 
@@ -124,7 +124,7 @@ class DumpReader:
         """The same ones every time, ascending by `_id`."""
         found, matches = self._reading(collection), matcher(where)
         order = found.order()
-        places = _spread(len(order), size) if where is None else _golden(len(order))
+        places = _spread(len(order), size) if where is None else _golden_steps(len(order))
         chosen = islice((place for place in places if matches(found.documents[order[place]])), size)
         return [found.documents[order[place]] for place in sorted(chosen)]
 
@@ -161,7 +161,7 @@ class DumpReader:
         return (document for document in found if document is not None and matches(document))
 
 
-def _limited(items: Iterable[T], limit: int) -> Iterable[T]:
+def _limit(items: Iterable[T], limit: int) -> Iterable[T]:
     return islice(items, limit) if limit else items
 
 
@@ -180,7 +180,7 @@ def _spread(total: int, size: int) -> Iterable[int]:
     return range(total) if size >= total else [place * total // size for place in range(size)]
 
 
-def _golden(total: int) -> Iterator[int]:
+def _golden_steps(total: int) -> Iterator[int]:
     """All places, in steps of the golden ratio: however many of them one takes, they are spread evenly."""
     step = max(1, round(total * (math.sqrt(5) - 1) / 2))
     while math.gcd(step, total) > 1:

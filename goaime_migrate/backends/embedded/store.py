@@ -59,11 +59,11 @@ class Store:
                 put |= collection.to_write()
         return put, sorted(self._on_disk - stays - put.keys())
 
-    def saved(self) -> None:
+    def mark_saved(self) -> None:
         """The files are now as `pending` said."""
         for collection in self.collections.values():
             if collection.name != LOCK:
-                collection.written()
+                collection.mark_written()
         self._on_disk = _files(self.collections.values())
 
     def close(self) -> None:

@@ -57,7 +57,7 @@ class WorkingCopy:
         Raises DuplicateKey, ResultTooLarge, InvalidResult or OperationFailed. Changes of the tool's own
         records, which users may read, are not written back.
         """
-        written = {name: copy for name, copy in self._copies.created() if name not in RECORDS}
+        written = {name: copy for name, copy in self._copies.existing() if name not in RECORDS}
         everything = self._store.collections
         kept = {name: everything[name] for name in everything if name not in self._shown or name in RECORDS}
         for name in written.keys() & kept.keys():
@@ -151,14 +151,14 @@ class _Copy(LastingStore):
         written: dict[Key, bytes | None] = {}
         seen = set()
         for document in self._content.values():
-            after = _encoded(self.name, document)
+            after = _encode(self.name, document)
             key = id_key(raw_bson.id_of(after))
             seen.add(key)
             if key in before and key not in self._loaded:
                 raise DuplicateKey(
                     f"{self.name}: there is a document {document['_id']!r} already", id=document["_id"]
                 )
-            if key not in before or not _unchanged(before[key], after):
+            if key not in before or not _is_unchanged(before[key], after):
                 written[key] = after
         return dict.fromkeys(self._loaded - seen) | written
 
@@ -171,7 +171,7 @@ class _Copies(DatabaseStore):
     def __getitem__(self, name: str) -> _Copy:
         return self._collections.setdefault(name, _Copy(name))
 
-    def created(self) -> Iterator[tuple[str, _Copy]]:
+    def existing(self) -> Iterator[tuple[str, _Copy]]:
         return ((name, copy) for name, copy in self._collections.items() if copy.is_created)
 
 
@@ -198,7 +198,7 @@ def _hashable(value: Any) -> Any:
     return name
 
 
-def _encoded(collection: str, document: Document) -> bytes:
+def _encode(collection: str, document: Document) -> bytes:
     try:
         encoded = raw_bson.encode(document)
     except (BSONError, ValueError, TypeError, OverflowError) as error:
@@ -213,7 +213,7 @@ def _encoded(collection: str, document: Document) -> bytes:
     return encoded
 
 
-def _unchanged(before: bytes, after: bytes) -> bool:
+def _is_unchanged(before: bytes, after: bytes) -> bool:
     return after == before or after == raw_bson.encode(raw_bson.decode(before))
 
 

@@ -46,13 +46,13 @@ def open_server(settings: Settings, *, write: bool, notify: Callable[[str], None
             hint="correct uri; the form is mongodb://user:password@host:port/database",
         ) from None  # the driver may quote a part of the password
     try:
-        return _opened(client, settings, write=write, notify=notify)
+        return _open(client, settings, write=write, notify=notify)
     except BaseException:
         client.close()
         raise
 
 
-def _opened(
+def _open(
     client: MongoClient[Document], settings: Settings, *, write: bool, notify: Callable[[str], None]
 ) -> Backend:
     name = settings.database

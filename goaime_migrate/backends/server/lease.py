@@ -23,7 +23,7 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import LOCK, PROGRESS, LeaseRecord, Owner
 from goaime_migrate.backends.record_codec import record_of
 from goaime_migrate.backends.record_fields import reading
-from goaime_migrate.backends.server.driver_errors import translated
+from goaime_migrate.backends.server.driver_errors import translation
 from goaime_migrate.backends.server.reader import MongoReader
 from goaime_migrate.results import Document
 
@@ -48,7 +48,7 @@ class LeasedDatabase(MongoReader):
     """A database on a server, the session that a thread writes in, and the lease."""
 
     def __init__(self, client: MongoClient[Document], name: str) -> None:
-        super().__init__(Database(client, name, codec_options=raw_bson.OPTIONS), guard=translated)
+        super().__init__(Database(client, name, codec_options=raw_bson.OPTIONS), guard=translation)
         self._client = client
         self._own: ClientSession | None = None
         self._said = False
@@ -70,13 +70,13 @@ class LeasedDatabase(MongoReader):
         """By the server's clock. Raises DamagedRecord."""
         later = {"$gt": [{"$ifNull": ["$expires_at", False]}, "$$NOW"]}
         live = {"$and": [{"$eq": [{"$type": "$expires_at"}, "date"]}, later]}
-        with translated():
+        with translation():
             found = list(self._db[LOCK].aggregate([{"$match": {"_id": _LOCK_ID}}, {"$set": {"live": live}}]))
         return _lease(found[0]) if found and found[0].get("expires_at") else None
 
     def try_lease(self, owner: Owner, ttl_s: float, *, dead: LeaseRecord | None = None) -> LeaseRecord:
         """End what a former owner has left open, then claim. Raises DamagedRecord."""
-        with translated():
+        with translation():
             for record in self._db[LOCK].find({"_id": _LOCK_ID}):
                 _lease(record)
             self._end_transactions_of_former_owner(dead)
@@ -133,7 +133,7 @@ class LeasedDatabase(MongoReader):
 
     def end_transactions(self, sessions: Sequence[Document]) -> None:
         """By `killSessions`; without the privilege the next write waits."""
-        with translated():
+        with translation():
             self._end_transactions(sessions)
 
     def _end_transactions(self, ids: Iterable[Document]) -> None:
@@ -165,17 +165,17 @@ class LeasedDatabase(MongoReader):
     def renew_lease(self, lease: LeaseRecord, ttl_s: float) -> bool:
         """So many seconds from now, by the server's clock."""
         later = {"$set": {"expires_at": {"$add": ["$$NOW", int(ttl_s * 1000)]}}}
-        with translated():
+        with translation():
             return self._db[LOCK].update_one(_while_held(lease), [later]).matched_count == 1
 
     def release_lease(self, lease: LeaseRecord) -> None:
         """Its record stays, for the sake of the fence."""
-        with translated():
+        with translation():
             self._db[LOCK].update_one(_while_held(lease), {"$unset": {"expires_at": 1, "lsid": 1}})
 
     def break_lease(self) -> None:
         """End the owner's transactions and raise the fence, in the lease and in every unfinished partition."""
-        with translated():
+        with translation():
             former = self._db[LOCK].find_one({"_id": _LOCK_ID}) or {}
             self._end_transactions(filter(None, [former.get("lsid")]))
             with self._saying_so_if_slow():

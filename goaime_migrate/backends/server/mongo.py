@@ -29,7 +29,7 @@ from goaime_migrate.backends.ports import (
     Reader,
     RecordChange,
 )
-from goaime_migrate.backends.server.driver_errors import DUPLICATE_KEY, translate, translated
+from goaime_migrate.backends.server.driver_errors import DUPLICATE_KEY, translate, translation
 from goaime_migrate.backends.server.lease import LeasedDatabase
 from goaime_migrate.backends.server.reader import id_range
 from goaime_migrate.errors import DuplicateKey, MigrateError
@@ -80,13 +80,13 @@ class MongoBackend(LeasedDatabase, ABC):
 
     def now(self) -> datetime:
         """What the server says to a hello."""
-        with translated():
+        with translation():
             local: datetime = self._client.admin.command("hello")["localTime"]
             return local.replace(tzinfo=UTC)
 
     def prepare(self) -> None:
         """Make them beforehand: older servers make none within a transaction."""
-        with translated():
+        with translation():
             existing = set(self._db.list_collection_names())
             for name in RECORDS:
                 if name not in existing:
@@ -98,7 +98,7 @@ class MongoBackend(LeasedDatabase, ABC):
 
     def count(self, collection: str, where: Filter | None = None, *, limit: int = 0) -> int:
         """An estimate where there is neither filter nor limit: it may be off after a crash of the server."""
-        with translated():
+        with translation():
             if not where and not limit:
                 return self._db[collection].estimated_document_count()
             options: dict[str, Any] = {"limit": limit} if limit else {}
@@ -106,7 +106,7 @@ class MongoBackend(LeasedDatabase, ABC):
 
     def last_id(self, collection: str) -> bytes | None:
         """By the index on `_id`."""
-        with translated():
+        with translation():
             batches = self._db[collection].find_raw_batches({}, {"_id": 1}, sort=[("_id", -1)], limit=1)
             found = list(raw_bson.split_all(batches))
         return found[0] if found else None
@@ -116,7 +116,7 @@ class MongoBackend(LeasedDatabase, ABC):
         if self.count(collection, where, limit=size + 1) <= size:
             return self.documents(collection, where=where)
         stages: list[Document] = [{"$match": dict(where)}] if where else []
-        with translated():
+        with translation():
             batches = self._db[collection].aggregate_raw_batches([*stages, {"$sample": {"size": size}}])
             return list(raw_bson.split_all(batches))
 
@@ -124,13 +124,13 @@ class MongoBackend(LeasedDatabase, ABC):
         """By the index on `_id` alone."""
         last: bytes | None = None
         for distance in distances:
-            with translated():
-                last = next(raw_bson.split_all(self._counted_off(collection, last, distance)), None)
+            with translation():
+                last = next(raw_bson.split_all(self._count_off(collection, last, distance)), None)
             if last is None:
                 return
             yield last
 
-    def _counted_off(self, collection: str, last: bytes | None, distance: int) -> Any:
+    def _count_off(self, collection: str, last: bytes | None, distance: int) -> Any:
         """A cursor with the one `_id` that comes so many after `last`: by the bounds of a scan, the quickest way.
 
         The driver sends such a bound decoded and encoded again. One that does not survive that is compared instead.
@@ -175,7 +175,7 @@ class MongoBackend(LeasedDatabase, ABC):
 
     def collections(self) -> dict[str, CollectionInfo]:
         """All but the tool's and the server's own."""
-        with translated():
+        with translation():
             listed = list(self._db.list_collections())
         return {
             info["name"]: CollectionInfo(
@@ -190,7 +190,7 @@ class MongoBackend(LeasedDatabase, ABC):
 
     def indexes(self, collection: str) -> list[Document]:
         """As `listIndexes` gives them."""
-        with translated():
+        with translation():
             return [
                 dict(index) | {"key": dict(index["key"])} for index in self._db[collection].list_indexes()
             ]
@@ -224,17 +224,17 @@ class MongoBackend(LeasedDatabase, ABC):
 
     def drop_index(self, collection: str, name: str) -> None:
         """Raises OperationFailed where the collection has none of this name."""
-        with translated():
+        with translation():
             self._db[collection].drop_index(name)
 
     def set_options(self, collection: str, options: Document) -> None:
         """By `collMod`, which takes the role dbAdmin."""
-        with translated():
+        with translation():
             self._db.command("collMod", collection, **options)
 
     def create_collection(self, name: str, options: Document) -> None:
         """Raises OperationFailed if the name is taken."""
-        with translated():
+        with translation():
             self._db.create_collection(name, **options)
 
     def _bypasses_validation(self, changes: Changes) -> bool:
@@ -246,12 +246,12 @@ class MongoBackend(LeasedDatabase, ABC):
 
     def rename_collection(self, old: str, new: str) -> None:
         """Raises OperationFailed if either name does not allow it."""
-        with translated():
+        with translation():
             self._db[old].rename(new)
 
     def drop_collection(self, name: str) -> None:
         """Nothing happens if there is none."""
-        with translated():
+        with translation():
             self._db[name].drop()
 
     def close(self) -> None:

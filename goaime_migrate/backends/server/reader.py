@@ -130,7 +130,7 @@ def id_range(after: bytes | None, upto: bytes | None) -> Filter:
     server still answers it by a tight scan of the index on `_id`.
     """
     bounds = [
-        {"$expr": {operator: ["$_id", raw_bson.renamed(bound, "$literal")]}}
+        {"$expr": {operator: ["$_id", raw_bson.rename(bound, "$literal")]}}
         for operator, bound in (("$gt", after), ("$lte", upto))
         if bound is not None
     ]

@@ -16,7 +16,7 @@ from pymongo.read_preferences import ReadPreference
 from goaime_migrate.backends.ports import Changes, Collision, Committed, GuardFailed, Reader
 from goaime_migrate.backends.server import updates
 from goaime_migrate.backends.server.change_stream import MongoChangeStream
-from goaime_migrate.backends.server.driver_errors import translate, translated
+from goaime_migrate.backends.server.driver_errors import translate, translation
 from goaime_migrate.backends.server.mongo import MongoBackend
 from goaime_migrate.backends.server.reader import MongoReader
 from goaime_migrate.errors import OperationFailed
@@ -55,7 +55,7 @@ class TransactionalBackend(MongoBackend):
 
     def operation_time(self) -> Timestamp | None:
         """What the primary answers a ping with, in a session that knows of nothing earlier."""
-        with translated(), self._client.start_session() as session:
+        with translation(), self._client.start_session() as session:
             self._client.admin.command("ping", session=session)
             return session.operation_time
 
