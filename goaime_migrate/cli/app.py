@@ -58,9 +58,9 @@ def _parse(argv: Sequence[str]) -> Request | int:
 
 def _finish(console: Console, outcome: Outcome, asked: bool) -> int:
     if asked:
-        from goaime_migrate.render import json
+        from goaime_migrate.render.json_values import dumps
 
-        console.result(json.dumps(outcome.json(), redact), redacted=True)
+        console.result(dumps(outcome.json(), redact), redacted=True)
     elif outcome.read or not console.quiet:
         console.result(outcome.text(console.out))
     if outcome.error is None:
@@ -72,11 +72,12 @@ def _finish(console: Console, outcome: Outcome, asked: bool) -> int:
 def _fail(console: Console, error: MigrateError, command: str, asked: bool) -> int:
     """Report an error that came instead of a result."""
     if asked:
-        from goaime_migrate.render import json
+        from goaime_migrate.render.json import empty
+        from goaime_migrate.render.json_values import dumps, failure
 
         with contextlib.suppress(OSError):
-            failed = json.empty(command) | {"error": json.failure(error)}
-            console.result(json.dumps(failed, redact), redacted=True)
+            failed = empty(command) | {"error": failure(error)}
+            console.result(dumps(failed, redact), redacted=True)
     _report(console, error)
     return error.exit_code
 

@@ -41,14 +41,17 @@ class CreateCollection(StateOperation):
         self.options = options
 
     def describe(self) -> str:
+        """By its name."""
         return f"create collection {self.name}"
 
     def prepare(self, backend: Catalogue, version: str) -> Document:
+        """Undone by dropping it, or by keeping it aside where documents have come into it."""
         if self.name in backend.collections():
             return {"kind": "nothing"}
         return {"kind": "drop_collection", "name": self.name, "aside": f"{ASIDE}.{version}.{self.name}"}
 
     def apply(self, backend: Catalogue, undo: Document) -> None:
+        """Leaves one that is there as it is."""
         if self.name not in backend.collections():
             backend.create_collection(self.name, self.options)
 
@@ -66,9 +69,11 @@ class RenameCollection(StateOperation):
         self.new = new
 
     def describe(self) -> str:
+        """By both names."""
         return f"rename collection {self.old} to {self.new}"
 
     def prepare(self, backend: Catalogue, version: str) -> Document:
+        """Undone by the old name. Raises OperationFailed for what is not there, or is no collection."""
         there = backend.collections()
         if self.old not in there:
             raise OperationFailed(
@@ -82,6 +87,7 @@ class RenameCollection(StateOperation):
         return {"kind": "rename_collection", "old": self.new, "new": self.old}
 
     def apply(self, backend: Catalogue, undo: Document) -> None:
+        """Raises OperationFailed where the new name is taken."""
         _rename(backend, self.old, self.new)
 
 
@@ -94,9 +100,11 @@ class DropCollection(StateOperation):
         self.name = name
 
     def describe(self) -> str:
+        """By its name."""
         return f"drop collection {self.name}"
 
     def prepare(self, backend: Catalogue, version: str) -> Document:
+        """Undone by the name that it is kept aside under, or from the definition of a view."""
         info = backend.collections().get(self.name)
         if info is None:
             return {"kind": "nothing"}
@@ -115,6 +123,7 @@ class DropCollection(StateOperation):
         return {"kind": "rename_collection", "old": aside, "new": self.name}
 
     def apply(self, backend: Catalogue, undo: Document) -> None:
+        """Renames it, since nothing that has documents is dropped; a view goes."""
         if undo["kind"] == "create_view":
             backend.drop_collection(self.name)
         elif undo["kind"] != "nothing":

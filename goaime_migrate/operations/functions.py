@@ -33,12 +33,15 @@ class RunFunctions(StateOperation):
         self.reversible = down is not None
 
     def describe(self) -> str:
+        """Whether there is a way back."""
         return "run up(db)" + (", which has no down(db)" if self.down is None else "")
 
     def prepare(self, backend: Catalogue, version: str) -> Document:
+        """Undone by the file's own `down(db)`."""
         return {"kind": "function"}
 
     def apply(self, backend: UserDatabase, undo: Document) -> None:
+        """Run `up(db)`. Raises FunctionFailed."""
         self._run(backend, self.up, "up")
 
     def revert(self, backend: UserDatabase) -> None:

@@ -46,10 +46,12 @@ class CreateIndex(StateOperation):
         self.options = {"name": self.name, **({"unique": True} if unique else {}), **options}
 
     def describe(self) -> str:
+        """By its name."""
         unique = "unique " if self.options.get("unique") else ""
         return f"create {unique}index {self.name} on {self.collection}"
 
     def prepare(self, backend: Catalogue, version: str) -> Document:
+        """Undone by dropping it, unless it was there before; with it goes a collection that was made for its sake."""
         assert self.collection is not None
         if _find(backend, self.collection, self.name):
             return {"kind": "nothing"}
@@ -57,6 +59,7 @@ class CreateIndex(StateOperation):
         return {"kind": "drop_index", "collection": self.collection, "name": self.name, "made": made}
 
     def apply(self, backend: Catalogue, undo: Document) -> None:
+        """Raises DuplicateKey where the documents do not allow it."""
         assert self.collection is not None
         backend.create_index(self.collection, self.keys, self.options)
 
@@ -86,9 +89,11 @@ class DropIndex(StateOperation):
         self.name = name
 
     def describe(self) -> str:
+        """By its name."""
         return f"drop index {self.name} on {self.collection}"
 
     def prepare(self, backend: Catalogue, version: str) -> Document:
+        """Undone from its keys and options, as they are now."""
         assert self.collection is not None
         index = _find(backend, self.collection, self.name)
         if index is None:
@@ -103,6 +108,7 @@ class DropIndex(StateOperation):
         }
 
     def apply(self, backend: Catalogue, undo: Document) -> None:
+        """Drop it, where it is there."""
         assert self.collection is not None
         if _find(backend, self.collection, self.name):
             backend.drop_index(self.collection, self.name)

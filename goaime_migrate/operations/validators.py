@@ -68,9 +68,11 @@ class SetValidator(StateOperation):
         self._text = schema.__name__ if isinstance(schema, type) else "a $jsonSchema"
 
     def describe(self) -> str:
+        """By the name of its model."""
         return f"validate {self.collection} with {self._text}"
 
     def prepare(self, backend: Catalogue, version: str) -> Document:
+        """Undone by the validator, the level and the action that are in force now."""
         assert self.collection is not None
         info = backend.collections().get(self.collection)
         if info is None:
@@ -80,6 +82,7 @@ class SetValidator(StateOperation):
         return {"kind": "set_options", "collection": self.collection, "options": whole}
 
     def apply(self, backend: Catalogue, undo: Document) -> None:
+        """Set it; a collection that does not exist is made with it."""
         assert self.collection is not None
         if self.collection in backend.collections():
             _set(backend, self.collection, self.options)

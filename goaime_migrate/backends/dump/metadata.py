@@ -74,6 +74,7 @@ class Metadata:
 
     @property
     def options(self) -> Document:
+        """As `listCollections` gives them."""
         return self.content.get("options") or {}
 
     @options.setter
@@ -90,6 +91,7 @@ class Metadata:
         self._set("indexes", indexes)
 
     def rename(self, name: str) -> None:
+        """State another name of the collection."""
         self._set("collectionName", name)
 
     def _set(self, key: str, value: Any) -> None:

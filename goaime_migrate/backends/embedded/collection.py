@@ -57,6 +57,7 @@ class Collection:
 
     @property
     def kind(self) -> str:
+        """`collection`, `view` or `timeseries`."""
         return self.metadata.kind
 
     @property
@@ -131,6 +132,7 @@ class Collection:
         self._indexes = None
 
     def remove_index(self, name: str) -> None:
+        """Take the index of this name out of the metadata."""
         self.metadata.indexes = [spec for spec in self.metadata.indexes if spec["name"] != name]
         self._indexes = None
 

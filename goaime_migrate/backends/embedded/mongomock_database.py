@@ -25,6 +25,7 @@ class MongomockDatabase(OriginalDatabase):
     """A database whose collections are those below."""
 
     def get_collection(self, name: str, *args: Any, **options: Any) -> Any:
+        """A collection of the class below."""
         if name not in self._collection_accesses:
             self._ensure_valid_collection_name(name)
             self._collection_accesses[name] = MongomockCollection(self, name=name, _db_store=self._store)
@@ -39,12 +40,14 @@ class MongomockCollection(OriginalCollection):
     """`bulk_write` runs with any pymongo, and what is looked for by `_id` is found without a scan."""
 
     def with_options(self, *args: Any, **options: Any) -> Any:
+        """The same collection with other options, and still of this class."""
         other = super().with_options(*args, **options)
         if type(other) is OriginalCollection:
             other.__class__ = MongomockCollection
         return other
 
     def bulk_write(self, requests: Sequence[Any], ordered: bool = True, **options: Any) -> Any:
+        """With a builder that takes what this pymongo hands over, unless there are options: they are for mongomock."""
         if any(options.values()):
             return super().bulk_write(requests, ordered=ordered, **options)
         builder = _BulkBuilder(self, ordered=ordered)
@@ -64,6 +67,7 @@ class LastingStore(CollectionStore):
     """Documents never expire here: that is for the server that restores the dump."""
 
     def create_index(self, index_name: str, index_dict: Document) -> None:
+        """Enter an index, and nothing that would expire documents."""
         self.indexes[index_name] = index_dict
 
     def _remove_expired_documents(self) -> None:

@@ -36,6 +36,7 @@ class Store:
         return self._snapshot.signature
 
     def get(self, name: str) -> Collection | None:
+        """The collection of this name, if there is one."""
         return self.collections.get(name)
 
     def obtain(self, name: str) -> Collection:
@@ -67,6 +68,7 @@ class Store:
         self._on_disk = _files(self.collections.values())
 
     def close(self) -> None:
+        """Let go of all files."""
         self._snapshot.close()
 
 
