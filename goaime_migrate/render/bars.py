@@ -45,6 +45,7 @@ class Bars:
         )
 
     def __call__(self, event: Event) -> None:
+        """Show an event; may be called from any thread."""
         with self._lock:
             self._progress.start()
             self._show(event)
