@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from string import Template
 
-from goaime_migrate.config import INI, PYPROJECT, SECTION, Settings, in_pyproject
+from goaime_migrate.config import INI, PYPROJECT, SECTION, SERVERS_OWN, Settings, in_pyproject
 from goaime_migrate.errors import FolderMissing, UsageError
 from goaime_migrate.migration import FILE_NAME, PLACEHOLDER, version_of
 from goaime_migrate.results import InitResult, NewResult
@@ -128,7 +128,7 @@ def new(settings: Settings, name: str, kind: str) -> NewResult:
 def _database(folder: Path) -> str:
     """A database name out of the folder's."""
     name = re.sub(r"[^a-z0-9]+", "_", folder.resolve().name.lower()).strip("_")[:63] or "app"
-    return f"{name}_app" if name in ("admin", "config", "local") else name
+    return f"{name}_app" if name in SERVERS_OWN else name
 
 
 def _write(path: Path, make: object) -> None:

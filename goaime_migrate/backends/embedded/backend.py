@@ -20,6 +20,7 @@ from goaime_migrate.backends.ports import (
     Mode,
     Reader,
 )
+from goaime_migrate.config import DUMP
 from goaime_migrate.results import Document
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class EmbeddedBackend(LeasedDump):
     @property
     def server(self) -> str:
         """``dump:PATH``, as it was opened."""
-        return f"dump:{self._root}"
+        return f"{DUMP}{self._root}"
 
     def end_transactions(self, sessions: Sequence[Document]) -> None:
         """Nothing: there are none."""

@@ -63,7 +63,7 @@ class LeasedDump(DumpReader):
 
     def _holder(self) -> LeaseRecord | None:
         pid = self._lock.holder_pid()
-        return None if pid is None else held_by(pid)
+        return None if pid is None else lease_of(pid)
 
     def read_lease(self) -> LeaseRecord | None:
         """Never locks, so it works on a read-only directory."""
@@ -88,7 +88,7 @@ class LeasedDump(DumpReader):
         if self._lease is not None:
             return self._lease
         if not self._lock.acquire():
-            return self._holder() or held_by(0)
+            return self._holder() or lease_of(0)
         lease = LeaseRecord(owner, FENCE, acquired_at=self.now(), expires_at=None, live=True)
         try:
             self._take_over(lease)
@@ -207,7 +207,7 @@ def _record(lease: LeaseRecord) -> Document:
     return {"_id": "lock", **owner, "fence": lease.fence, "acquired_at": lease.acquired_at, "format": 1}
 
 
-def held_by(pid: int) -> LeaseRecord:
+def lease_of(pid: int) -> LeaseRecord:
     """A lease of a process of this host, whose run is not known; a pid of 0 cannot be seen from here.
 
     Neither boot nor start time are given: nobody has to find out whether the process is gone, as its lock

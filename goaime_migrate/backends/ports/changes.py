@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from goaime_migrate.results import Document
 
@@ -81,8 +81,7 @@ class Write:
     sets: Elements | None = None
 
 
-@dataclass(frozen=True)
-class Sweep:
+class Sweep(NamedTuple):
     """One update of all documents with after < _id <= upto that match `where`, which are so many `documents`."""
 
     after: bytes | None
@@ -106,8 +105,7 @@ class Changes:
     """Whether the collection's validator is passed over: what is restored was there before."""
 
 
-@dataclass(frozen=True)
-class Committed:
+class Committed(NamedTuple):
     """`missed`: the ids whose documents had changed meanwhile and were left alone (never with transactions)."""
 
     missed: Sequence[bytes] = ()

@@ -99,7 +99,7 @@ class LeasedDatabase(MongoReader):
                 try:
                     record = self._db[LOCK].find_one_and_update(
                         {"_id": _LOCK_ID},
-                        _claim(owner, self.session_id(), ttl_s, dead),
+                        _claim_update(owner, self.session_id(), ttl_s, dead),
                         upsert=True,
                         return_document=True,
                         maxTimeMS=_CLAIM_MS,
@@ -208,7 +208,7 @@ def _free(dead: LeaseRecord | None) -> list[Document]:
     return free
 
 
-def _claim(
+def _claim_update(
     owner: Owner, lsid: Document | None, ttl_s: float, dead: LeaseRecord | None
 ) -> list[Mapping[str, Any]]:
     """The update that takes the lease if it is free, and else changes nothing."""
