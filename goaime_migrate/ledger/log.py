@@ -14,7 +14,7 @@ from goaime_migrate.backends.record_codec import document_of, record_of
 from goaime_migrate.ledger.records import FORMAT, TOOL, parse, storable
 from goaime_migrate.results import Document
 
-_LATER: Document = {"version": None, "duration_s": None, "who": "", "host": "", "tool": ""}
+_ABSENT: Document = {"version": None, "duration_s": None, "who": "", "host": "", "tool": ""}
 """What an event need not have, and what it is taken for then."""
 _CI_URLS = ("CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL")
 
@@ -33,7 +33,7 @@ def history(reader: Reader) -> tuple[results.HistoryEntry, ...]:
 
 
 def _event(document: Document) -> results.HistoryEntry:
-    return record_of(results.HistoryEntry, _LATER | document)
+    return record_of(results.HistoryEntry, _ABSENT | document)
 
 
 def was_reverted(reader: Reader, version: str) -> bool:

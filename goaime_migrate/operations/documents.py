@@ -217,7 +217,7 @@ class AddField(TransformDocuments):
         return self._text
 
     def step(self, version: str, source: str) -> Step:
-        """A step that says which element it adds, so that the documents need not be read for it."""
+        """A step that says which element it adds: documents that lack it need not be decoded."""
         return replace(super().step(version, source), adds=self._element)
 
 

@@ -32,7 +32,7 @@ _CLAIM_MS = 1_000
 _CONFIRMED_S = 30.0
 """How long a claim waits for a majority of the members."""
 _TIME_LIMIT_EXCEEDED = 50
-_LATER: Document = {
+_ABSENT: Document = {
     **dict.fromkeys(("run", "who", "host", "boot", "started"), ""),
     **dict.fromkeys(("pid", "fence"), 0),
     **dict.fromkeys(("acquired_at", "expires_at")),
@@ -242,5 +242,5 @@ class _Term:
 def _lease(record: Document) -> LeaseRecord:
     """The lease from its record. Raises DamagedRecord."""
     with reading(LOCK, record.get("_id")):
-        known = _LATER | record
+        known = _ABSENT | record
         return LeaseRecord(record_of(Owner, known), **vars(record_of(_Term, known)))
