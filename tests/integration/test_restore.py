@@ -11,7 +11,7 @@ from goaime_migrate import errors
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Changes, Collision, Reader
 from goaime_migrate.backends.server import change_stream
-from goaime_migrate.down import inserted, reverter
+from goaime_migrate.down import reversal, reverter
 from goaime_migrate.events import BatchCommitted, Event
 from goaime_migrate.results import Conflict, Direction, OnConflict
 from tests.conftest import EMBEDDED
@@ -487,16 +487,16 @@ def test_a_document_that_collides_for_ever_ends_a_reversal_and_is_named(
     numbers.write("0001_reshape.py", SOURCE.format(options=", reverse=back"))
     succeeded(numbers.up())
     numbers.insert("c", [{"_id": i, "n": 1000 + i, "new": "made"} for i in range(100, 103)])
-    work = inserted._Attempt.work
+    plan = reversal.Reversal._changes
 
-    def collide(attempt: inserted._Attempt, reader: Reader) -> Changes:
-        changes = work(attempt, reader)
+    def collide(this: reversal.Reversal, reader: Reader, *rest: Any) -> Changes:
+        changes = plan(this, reader, *rest)
         if any(raw_bson.id_value(write.id) == 101 for write in changes.writes):
             raise Collision("on and on")
         return changes
 
     with monkeypatch.context() as colliding:
-        colliding.setattr(inserted._Attempt, "work", collide)
+        colliding.setattr(reversal.Reversal, "_changes", collide)
         error = numbers.down().error
     assert isinstance(error, errors.Contended)
     assert (error.id, error.version) == (101, "0001")

@@ -203,7 +203,7 @@ def test_two_threads_of_a_process_take_turns(world: World) -> None:
         result = succeeded(migrator.up())
 
     assert result.documents.changed == DOCUMENTS
-    assert {d["by"] for d in world.documents("things")} == {"MainThread", "lane"}
+    assert {d["by"] for d in world.documents("things")} == {"MainThread", "work"}
 
 
 @pytest.mark.parametrize("reason", ["lookups", "rate"])
@@ -239,7 +239,7 @@ def test_two_threads_go_on_with_lookups_that_an_earlier_run_has_frozen(
     with world.migrator(workers=1) as migrator:
         succeeded(migrator.up())
 
-    assert {d["by"] for d in world.documents("things")} == {"MainThread", "lane"}
+    assert {d["by"] for d in world.documents("things")} == {"MainThread", "work"}
     assert all(d["name"].startswith("name ") for d in world.documents("things"))
 
 
@@ -260,7 +260,7 @@ def test_an_interrupt_leaves_no_thread_behind_that_writes(
         migrator.up()
     stopped = world.raws("things")
 
-    assert not [thread for thread in threading.enumerate() if thread.name == "lane"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "work"]
     done = sum(stopped[identity] != before[identity] for identity in before)
     assert done >= 20
     assert succeeded(world.up()).documents.changed == DOCUMENTS - done
