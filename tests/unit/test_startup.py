@@ -31,18 +31,19 @@ print(json.dumps([status, sorted(sys.modules)]), file=sys.stderr)
 NOBODY = "mongodb://127.0.0.1:1/goaime?serverSelectionTimeoutMS=1"
 HEAVY = ("dask", "mongomock", "multiprocessing", "rich", "typer", "zstandard")
 OWN = (
-    "engine.passes",
-    "executor",
-    "forecast",
+    "down.forecast",
+    "down.reverter",
     "lint",
-    "lock",
-    "recorder",
     "render.bars",
     "results.plan",
     "results.reading",
-    "reverter",
+    "run.lock",
+    "run.recorder",
     "scaffold",
-    "verification",
+    "up.executor",
+    "up.forecast",
+    "up.walk",
+    "verify.verifier",
 )
 
 
