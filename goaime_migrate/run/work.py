@@ -1,4 +1,4 @@
-"""Work that several processes share: what it must be able to do, who does it, and what is still to be given out.
+"""Work for a pool of workers: what it must be able to do, who does it, and which partitions are still to be given out.
 
 What is given out is a partition, known by its number. Any worker may do any of them, from where its record says that
 the last one stopped; which worker does which is decided while they work.
@@ -65,18 +65,6 @@ class Pool(Protocol):
 
     def do(self, work: Work, numbers: Sequence[int]) -> None:
         """Do all these partitions, which stand in the order of one worker alone. Raises the first error of any."""
-
-
-class Alone:
-    """This process does everything, one partition after the other."""
-
-    def prepare(self, partitions: int, files: Sequence[SourceFile]) -> None:
-        """Nobody else has to get ready."""
-
-    def do(self, work: Work, numbers: Sequence[int]) -> None:
-        work.enrol([])
-        for number in numbers:
-            work.do(number)
 
 
 class PartitionQueue:

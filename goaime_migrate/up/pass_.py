@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import PROGRESS, Backend, Filter
@@ -23,7 +23,7 @@ from goaime_migrate.run.checkpoint import adopt
 from goaime_migrate.run.pacing import BATCH_BYTES, FIRST
 from goaime_migrate.run.partitions import new_partition
 from goaime_migrate.run.run import Run
-from goaime_migrate.run.work import Alone, Pool
+from goaime_migrate.run.work import Pool
 from goaime_migrate.transform import projection
 from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.pipeline import chain_of
@@ -128,7 +128,7 @@ class Pass:
     run: Run
     record: PassRecord
     steps: Sequence[Step]
-    pool: Pool = field(default_factory=Alone)
+    pool: Pool
 
     def walk(self, *, canary_only: bool) -> PassCounts:
         """Walk to the end; what this run did. Raises MigrationFailed, Interrupted, LeaseLost."""

@@ -1,8 +1,7 @@
-"""The pool of a run: this process and others.
+"""The pool of a run: this process, which alone holds the lease, and others.
 
-The main thread does partitions itself, from the first moment; the others, a second thread of this process among them,
-join in as soon as all of them are ready. Whoever hears what one of them reports gives it its next partition at once;
-what there is to tell is told by the main thread, between two of its own batches. Only this process holds the lease.
+The main thread does partitions from the first moment; the others, a second thread among them, join in when all of them
+are ready. What they report is told by the main thread, between two of its own batches.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ class WorkerPool:
         self._changed = threading.Condition(threading.RLock())
         self._to_tell: deque[Callable[[], None]] = deque()
         self._noticed: set[str] = set()
-        """What one of them has said of the present work; the others meet the same."""
+        """What one of them has said of the present work: the others meet the same."""
         self._queue = PartitionQueue(())
         self._left_behind: list[int] = []
         self._work: Work | None = None
@@ -182,7 +181,7 @@ class WorkerPool:
         """Give whoever could do more something to do, first whose process does least. The lock is held."""
         if self._work is None or self._failure is not None or not self._joined:
             return
-        while free := [m for m in self._present() if m.ready and self._has_room(m)]:
+        while free := [each for each in self._present() if self._has_room(each)]:
             number = self._queue.next()
             if number is None:
                 return
@@ -191,7 +190,7 @@ class WorkerPool:
             worker.tell(do="partition", number=number)
 
     def _has_room(self, worker: Worker) -> bool:
-        return len(worker.partitions) < worker.threads and worker.load < self._at_a_time
+        return worker.ready and len(worker.partitions) < worker.threads and worker.load < self._at_a_time
 
     def _wait(self) -> None:
         with self._changed:
@@ -234,13 +233,11 @@ class WorkerPool:
                 case "left":
                     _take(worker, message["number"])
                 case "failed":
-                    self._fail(_take(worker, message["number"]), unpack(message["error"]))
+                    number, error = _take(worker, message["number"]), unpack(message["error"])
+                    if number is None or self._queue.refuse(number, error):
+                        self._failure = self._failure or error
             self._feed()
             self._changed.notify_all()
-
-    def _fail(self, number: int | None, error: MigrateError) -> None:
-        if number is None or self._queue.refuse(number, error):
-            self._failure = self._failure or error
 
     def _gone(self, worker: Worker) -> None:
         """A process has ended. What it was at work on is taken over here, once its transaction is ended."""
@@ -256,8 +253,7 @@ class WorkerPool:
             work.run.backend.end_transactions(worker.sessions)
         text = f"{worker.name} {worker.end}; this process goes on with its work"
         with self._changed:
-            self._to_tell.append(lambda: self._listener(Notice(text)))
-            self._to_tell.append(lambda: self._left_behind.extend(left))
+            self._to_tell += [lambda: self._listener(Notice(text)), lambda: self._left_behind.extend(left)]
             self._changed.notify_all()
 
     # stopping --------------------------------------------------------------------------------------------------
@@ -299,7 +295,5 @@ def _take(worker: Worker, number: int | None) -> int | None:
 
 def _unready(worker: Worker) -> WorkerFailed:
     how = worker.end if worker.ended else f"was not ready after {_STARTING_S:.0f} s"
-    said = f": {worker.said}" if worker.said else ""
-    return WorkerFailed(
-        f"{worker.name} {how}{said}", hint="goaime-migrate up --workers 1 does without others"
-    )
+    said = f"{worker.name} {how}" + (f": {worker.said}" if worker.said else "")
+    return WorkerFailed(said, hint="goaime-migrate up --workers 1 does without others")
