@@ -167,7 +167,7 @@ class Migrator:
             return _nothing(plan)
         from goaime_migrate.run.recorder import Recorder
         from goaime_migrate.up.executor import Executor
-        from goaime_migrate.workers.pool import crew
+        from goaime_migrate.workers.pool import open_pool
 
         def work(runner: Run) -> RunResult:
             facts, book = self._facts(backend)
@@ -180,7 +180,7 @@ class Migrator:
                     return replace(undone, direction=Direction.UP, versions=())
                 facts, book = self._facts(backend)
             recorder = Recorder(runner, facts.files, book)
-            with crew(self._settings, self._listener) as workers:
+            with open_pool(self._settings, self._listener) as workers:
                 executor = Executor(recorder, workers)
                 return _run(Direction.UP, recorder, lambda: executor.run(plan, where))
 
@@ -194,7 +194,6 @@ class Migrator:
             return _nothing(plan)
         from goaime_migrate.down.reverter import Reverter
         from goaime_migrate.run.recorder import Recorder
-        from goaime_migrate.workers.pool import crew
 
         def work(runner: Run) -> RunResult:
             facts, book = self._facts(backend)
@@ -202,11 +201,8 @@ class Migrator:
             if not plan.versions:
                 return _nothing(plan)
             recorder = Recorder(runner, facts.files, book)
-            with crew(self._settings, self._listener) as workers:
-                reverter = Reverter(recorder, workers)
-                return _run(
-                    Direction.DOWN, recorder, lambda: reverter.run(plan, on_conflict), reverter.inserted
-                )
+            reverter = Reverter(recorder)
+            return _run(Direction.DOWN, recorder, lambda: reverter.run(plan, on_conflict), reverter.inserted)
 
         return self._under_the_lease(backend, work, "down")
 
@@ -214,18 +210,14 @@ class Migrator:
         """A `down` that was cut off is finished before anything is applied again."""
         from goaime_migrate.down.reverter import Reverter
         from goaime_migrate.run.recorder import Recorder
-        from goaime_migrate.workers.pool import crew
 
         versions = [v for v, r in book.versions.items() if r.state is State.REVERTING]
         lowest = min(map(int, versions))
         below = [v for v in book.versions if int(v) < lowest]
         plan = planner.plan_down(facts, below[-1] if below else planner.BASE)
         recorder = Recorder(runner, facts.files, book)
-        with crew(self._settings, self._listener) as workers:
-            reverter = Reverter(recorder, workers)
-            return _run(
-                Direction.DOWN, recorder, lambda: reverter.run(plan, OnConflict.KEEP), reverter.inserted
-            )
+        reverter = Reverter(recorder)
+        return _run(Direction.DOWN, recorder, lambda: reverter.run(plan, OnConflict.KEEP), reverter.inserted)
 
     def unlock(self, *, force: bool = False) -> UnlockResult:
         """Show the lease; with `force`, end it and shut its holder out."""

@@ -16,7 +16,7 @@ from goaime_migrate.backends.ports import PROGRESS, VERSIONS, Backend, Delete, R
 from goaime_migrate.backends.record_fields import reading
 from goaime_migrate.down.decisions import Attribution, Decisions
 from goaime_migrate.down.inserted import InsertedTotals, ReverseChain
-from goaime_migrate.down.restore import Restore, parts
+from goaime_migrate.down.restore import Restore
 from goaime_migrate.errors import (
     CollectionChanged,
     Conflicts,
@@ -36,8 +36,7 @@ from goaime_migrate.operations import RunFunctions, revert
 from goaime_migrate.planner import Plan
 from goaime_migrate.results import Counts, OnConflict, State
 from goaime_migrate.run.collector import forget
-from goaime_migrate.run.recorder import Recorder, source_file, step_of
-from goaime_migrate.run.work import Pool
+from goaime_migrate.run.recorder import Recorder, step_of
 from goaime_migrate.transform.chain import Chain
 from goaime_migrate.transform.pipeline import chain_of
 from goaime_migrate.transform.step import Step
@@ -46,10 +45,9 @@ from goaime_migrate.transform.step import Step
 class Reverter:
     """One `down`, under the lease."""
 
-    def __init__(self, book: Recorder, crew: Pool) -> None:
+    def __init__(self, book: Recorder) -> None:
         self._book = book
         self._runner = book.runner
-        self._crew = crew
         self.inserted = InsertedTotals()
         self._spent: dict[str, float] = {}
         """Seconds that the ways back of each version have taken so far."""
@@ -112,7 +110,6 @@ class Reverter:
     def _restore(self, record: PassRecord, group: Sequence[tuple[str, int]], on_conflict: OnConflict) -> None:
         _require_collection(self._runner.backend, record)
         target = level_below(record, group)
-        self._summon(record, target)
         versions = tuple(dict.fromkeys(version for version, _ in group))
         title = self._title(record, group)
         self._runner.emit(StageStarted("down", versions, title, None))
@@ -127,14 +124,13 @@ class Reverter:
             judge(record, self._book.migrations, target, versions[0], on_conflict),
             versions,
             way(record, self._book.migrations, target, self._heir(record, target)),
-            self._crew,
         )
         try:
-            restore.run()
+            restore.take_back()
         finally:
             self._book.progress.documents += restore.outcome.counts()
             self._book.progress.conflicts += restore.outcome.conflicts
-            self.inserted.note(record.collection, restore.births)
+            self.inserted.note(record.collection, restore.inserted)
         counts = restore.outcome.counts()
         self._runner.emit(
             StageFinished("down", versions, title, counts.matched, counts.changed, self._book.seconds)
@@ -155,15 +151,6 @@ class Reverter:
             if any(lower.reverses):
                 return lower.id
         return None
-
-    def _summon(self, record: PassRecord, target: int) -> None:
-        """Let other processes get ready for a large pass; they need its code where steps are to be replayed."""
-        if record.bounds and self._runner.backend.capabilities.workers:
-            versions = (
-                record.versions if target or _has_authors(record, self._book.migrations, target) else ()
-            )
-            files = [source_file(self._book.migrations[v]) for v in versions]
-            self._crew.summon(len(parts(self._runner.backend, record)), files)
 
     def _taken_back(self, group: Sequence[tuple[str, int]]) -> None:
         """Record that these operations are not in effect any more; versions without any are pending again."""
@@ -208,7 +195,7 @@ class Reverter:
         return [
             records.put_pass(fewer),
             Delete(PROGRESS, {"pass": record.id, "kind": "partition"}),
-            drop_kind(record.id, Kind.BORN),
+            drop_kind(record.id, Kind.INSERTED),
             *forget(record.id),
         ]
 

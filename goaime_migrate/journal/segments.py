@@ -2,7 +2,7 @@
 
 A segment is the journal of one batch. It holds for each document that the batch wrote the bytes from before, a hash
 of the bytes from after, and a hash of every top-level field that was changed; also the `_id`s of the documents that
-were examined and left alone, so that those that were born later can be told from them.
+were examined and left alone, so that those that were inserted later can be told from them.
 
 Segments of a pass sort by `_id`: kind, partition, sequence number and part (a segment may be larger than a document
 can be, so it is cut into parts).
@@ -63,10 +63,10 @@ class Kind(StrEnum):
     CANARY = "1-canary"
     SCAN = "2-scan"
     TAIL = "3-tail"
-    BORN = "4-born"
-    """Documents born after `up` that `down` took back with `reverse=`."""
+    INSERTED = "4-born"
+    """Documents inserted since `up` that `down` took back with `reverse=`."""
     LEFT = "5-left"
-    """Documents born after `up` that a `down` could not take back: the ids alone."""
+    """Documents inserted since `up` that a `down` could not take back: the ids alone."""
 
 
 def digest(data: bytes) -> bytes:

@@ -131,18 +131,18 @@ class Executor:
             self._runner.emit(Notice(f"there is no collection {record.collection!r}: nothing to change"))
         this = walking.Pass(self._runner, record, steps, self._crew)
         try:
-            done = this.run(canary_only=canary is not None)
+            done = this.walk(canary_only=canary is not None)
         except MigrateError as error:
             self._stopped(record.versions, error, this)
             raise
         self._count(done)
         if canary is None:
-            self._pass_done(record, this.tally())
+            self._pass_done(record, this.counts())
         else:
             now, owner = self._runner.backend.now(), self._book.owner
             tried = [replace(self._book.versions[v], state=State.PARTIAL) for v in record.versions]
             self._book.put(tried, *(records.log(now, owner, "up", "canary", v) for v in record.versions))
-            self._book.progress.warnings += this.tally().warning_counts()
+            self._book.progress.warnings += this.counts().warning_counts()
         seconds = self._book.seconds
         self._runner.emit(
             StageFinished("up", record.versions, _title(group), done.examined, done.written, seconds)
@@ -159,7 +159,7 @@ class Executor:
             count = partitions.wanted(backend, collection)
         else:
             count = len(partitions.left(backend, known))
-        self._crew.summon(count, [source_file(m) for m, _ in group])
+        self._crew.prepare(count, [source_file(m) for m, _ in group])
 
     def _unfinished(self, versions: Sequence[str]) -> PassRecord | None:
         """The unfinished pass of exactly these versions."""
@@ -186,7 +186,7 @@ class Executor:
             return known
         pins = [(m.version, index, m.checksum) for m, index in group]
         try:
-            record = walking.opened(self._runner, steps, pins, canary)
+            record = walking.open_pass(self._runner, steps, pins, canary)
         except MigrationFailed as error:
             self._book.put(self._book.begun(self._book.migrations[v]) for v in versions)
             self._stopped(versions, error, None)
@@ -207,7 +207,7 @@ class Executor:
         Without transactions the order matters: a finished pass has versions that know it, and an unfinished one has
         its partitions, or it would be walked again from the beginning.
         """
-        record = walking.finished(record)
+        record = walking.finish(record)
         self._book.passes[record.id] = record
         fresh = [v for v, index, _ in record.steps if not self._book.versions[v].operations[index].done]
         for position, (version, index, _) in enumerate(record.steps):
@@ -317,7 +317,7 @@ class Executor:
 
     def _count_partly(self, this: walking.Pass) -> None:
         with suppress(MigrateError):
-            tally = this.tally()
+            tally = this.counts()
             self._book.progress.documents += tally.total()
             self._book.progress.warnings += tally.warning_counts()
 

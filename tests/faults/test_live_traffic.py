@@ -27,7 +27,7 @@ from goaime_migrate.config import Settings
 from goaime_migrate.errors import Contended
 from goaime_migrate.events import BatchCommitted, Event, Notice
 from goaime_migrate.run import pacing
-from goaime_migrate.up.tail import Tail
+from goaime_migrate.up.tail import Reconciliation
 from tests.conftest import StartServer
 from tests.servers import Kind, Options, ReplicaSet, Server, fail_command
 from tests.world import World, succeeded
@@ -286,13 +286,13 @@ def test_documents_that_expire_during_the_scan_do_not_disturb_it(busy: World) ->
 def sweeps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one whenever a whole collection is swept."""
     seen: list[int] = []
-    sweep = Tail._sweep_until_clean
+    sweep = Reconciliation._sweep_until_clean
 
-    def counted(self: Tail) -> None:
+    def counted(self: Reconciliation) -> None:
         seen.append(1)
         sweep(self)
 
-    monkeypatch.setattr(Tail, "_sweep_until_clean", counted)
+    monkeypatch.setattr(Reconciliation, "_sweep_until_clean", counted)
     return seen
 
 
