@@ -13,16 +13,16 @@ from pathlib import Path
 from goaime_migrate.backends.connect import connect
 from goaime_migrate.backends.ports import Backend, LeaseRecord, Owner
 from goaime_migrate.config import Settings
+from goaime_migrate.down.code import decisions
 from goaime_migrate.down.restore import ParallelRollback, Restore
-from goaime_migrate.down.reverter import judge
 from goaime_migrate.errors import PinnedPassEdited
 from goaime_migrate.events import Event, Notice
 from goaime_migrate.ledger import PassRecord, pass_record
 from goaime_migrate.loader import load_file
 from goaime_migrate.migration import Migration
 from goaime_migrate.results import Document, OnConflict
+from goaime_migrate.run.code import step_of
 from goaime_migrate.run.lock import Deputy
-from goaime_migrate.run.recorder import step_of
 from goaime_migrate.run.run import Options, Run
 from goaime_migrate.run.work import Report, SourceFile, Work
 from goaime_migrate.transform.step import Step
@@ -111,7 +111,7 @@ def _scan(site: WorkerContext, runner: Run, spec: Document, report: Report) -> W
 def _rewind(site: WorkerContext, runner: Run, spec: Document, report: Report) -> Work:
     record, target = pass_record(spec["pass"]), spec["target"]
     versions = tuple(spec["versions"])
-    decides = judge(record, site.migrations, target, versions[0], OnConflict(spec["on_conflict"]))
+    decides = decisions(record, site.migrations, target, versions[0], OnConflict(spec["on_conflict"]))
     return ParallelRollback(Restore(runner, record, target, decides, versions), report)
 
 

@@ -11,7 +11,7 @@ from goaime_migrate import errors
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Changes, Collision, Reader
 from goaime_migrate.backends.server import change_stream
-from goaime_migrate.down import inserted, reverter
+from goaime_migrate.down import inserted, recorder
 from goaime_migrate.events import BatchCommitted, Event
 from goaime_migrate.results import Conflict, Direction, OnConflict
 from tests.conftest import EMBEDDED
@@ -130,7 +130,7 @@ def test_what_a_killed_run_left_of_a_pass_is_removed_by_a_later_one(
     before = numbers.raws("c")
     succeeded(numbers.up())
     with monkeypatch.context() as killed:
-        killed.setattr(reverter, "clear", _killed)
+        killed.setattr(recorder, "clear", _killed)
         with pytest.raises(Killed):
             numbers.down("base")
     assert numbers.states() == ["pending", "pending"]
