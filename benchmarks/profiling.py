@@ -108,14 +108,14 @@ def _purpose(event: CommandStartedEvent) -> str:
 
 
 CATEGORIES = (
-    (PROBE, "engine.up", "_probed"),
-    ("decode", "backends.raw", "decode"),
-    ("encode", "backends.raw", "encode"),
-    ("transforms and lookups", "engine.chain", "apply"),
-    ("promises", "engine.chain", "keeps_promises"),
-    ("journal: hashes", "engine.journal", "Entry.of"),
-    ("journal: compression", "engine.journal", "Segment.puts"),
-    ("building the commands", "backends.updates", "replace"),
+    (PROBE, "up.pass_", "_probed"),
+    ("decode", "backends.raw_bson", "decode"),
+    ("encode", "backends.raw_bson", "encode"),
+    ("transforms and lookups", "transform.chain", "apply"),
+    ("promises", "transform.chain", "keeps_promises"),
+    ("journal: hashes", "journal.segments", "Entry.of"),
+    ("journal: compression", "journal.segments", "Segment.puts"),
+    ("building the commands", "backends.server.updates", "replace"),
 )
 
 
@@ -124,7 +124,7 @@ def profiled(product: Product) -> list[Row]:
     clock = Clock()
     parts = [Part(module, path, clock.around(category)) for category, module, path in CATEGORIES]
     parts += [
-        Part("backends.server", "MongoClient", clock.listening),
+        Part("backends.server.connect", "MongoClient", clock.listening),
         Part("migrator", "Migrator.up", clock.whole),
     ]
     with patch.object(pool, "THREADS", 1), replaced(parts):

@@ -143,35 +143,35 @@ JOURNAL = Safety(
     "journal",
     "the journal of before-images",
     (
-        Part("engine.journal", "Segment.puts", _returning([])),
-        Part("engine.journal", "Entry.of", _entry_without_hashes),
+        Part("journal.segments", "Segment.puts", _returning([])),
+        Part("journal.segments", "Entry.of", _entry_without_hashes),
     ),
 )
 CURSOR = Safety(
     "cursor",
     "the record with cursor and fence",
-    (Part("backends.mongo", "MongoBackend._apply_singly", _cursor_stands_still),),
+    (Part("backends.server.mongo", "MongoBackend._apply_singly", _cursor_stands_still),),
 )
 TRANSACTION = Safety(
     "transaction",
     "the transaction around a batch",
-    (Part("backends.transactional", "TransactionalBackend._once", _one_write_after_the_other),),
+    (Part("backends.server.transactional", "TransactionalBackend._once", _one_write_after_the_other),),
 )
 MAJORITY = Safety(
     "majority",
     "w: majority (w: 1 instead)",
-    (Part("backends.server", "MongoClient", _one_member_is_enough),),
+    (Part("backends.server.connect", "MongoClient", _one_member_is_enough),),
 )
 TAIL = Safety(
     "tail",
     "the change stream and the tail",
     (
-        Part("engine.tail", "Tail.start", _returning(None)),
-        Part("engine.tail", "Tail.finish", _returning(None)),
+        Part("up.tail", "Tail.start", _returning(None)),
+        Part("up.tail", "Tail.finish", _returning(None)),
     ),
 )
-CHECKS = Safety("checks", "model= and check=", (Part("engine.chain", "keeps_promises", _returning(True)),))
-PROBE = Safety("probe", "the probe of the first documents", (Part("engine.up", "_probed", _returning(True)),))
+CHECKS = Safety("checks", "model= and check=", (Part("transform.chain", "keeps_promises", _returning(True)),))
+PROBE = Safety("probe", "the probe of the first documents", (Part("up.pass_", "_probed", _returning(True)),))
 EACH = (JOURNAL, CURSOR, TRANSACTION, MAJORITY, TAIL, CHECKS, PROBE)
 ALL = Safety("all", "all of these", tuple(part for safety in EACH for part in safety.parts))
 

@@ -15,6 +15,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from goaime_migrate.cli.commands import COMMANDS
+from tests.acceptance import schema
 from tests.world import World, succeeded
 
 COMMAND = (sys.executable, "-m", "goaime_migrate")
@@ -202,7 +204,10 @@ class Project:
             timeout=PATIENCE_S,
             check=False,
         )
-        return Ran(done.returncode, done.stdout, done.stderr)
+        ran = Ran(done.returncode, done.stdout, done.stderr)
+        if "--json" in words and words[0] in COMMANDS:
+            schema.check(words[0], ran.json)
+        return ran
 
     def ok(self, *words: str) -> Ran:
         """Run a command that has to succeed."""

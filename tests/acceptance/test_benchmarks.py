@@ -86,15 +86,15 @@ def _nothing(_: Any) -> Any:
 
 def test_a_part_that_the_engine_no_longer_has_ends_the_benchmark() -> None:
     with (
-        pytest.raises(NoSuchPart, match=r"engine\.journal has no Segment\.gone any more"),
-        replaced([Part("engine.journal", "Segment.gone", _nothing)]),
+        pytest.raises(NoSuchPart, match=r"journal\.segments has no Segment\.gone any more"),
+        replaced([Part("journal.segments", "Segment.gone", _nothing)]),
     ):
         pass
 
 
 def test_a_part_that_no_run_calls_ends_the_benchmark() -> None:
     with (
-        pytest.raises(NoSuchPart, match=r"no run calls engine\.journal\.Segment\.puts"),
+        pytest.raises(NoSuchPart, match=r"no run calls journal\.segments\.Segment\.puts"),
         replaced(safeties.JOURNAL.parts),
     ):
         pass

@@ -28,7 +28,7 @@ import goaime_migrate
 from goaime_migrate.cli import main as goaime_main
 
 PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
-QUICK = {"backends.feed._AWAIT_MS": 20}
+QUICK = {"backends.server.change_stream._AWAIT_MS": 20}
 """Constants that only make a short run long."""
 
 

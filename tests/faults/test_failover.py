@@ -93,7 +93,7 @@ def test_without_a_majority_a_run_ends_in_time_and_the_next_goes_on(
 ) -> None:
     this = bank(three)
     uri = f"{three.uri}&{QUICK}&wTimeoutMS=500"
-    impatient = {"backends.transactional.PATIENCE_S": 1.0}
+    impatient = {"backends.server.transactional.PATIENCE_S": 1.0}
 
     stop = Strike("update", "accounts", 4, "before", signal.SIGSTOP)
     run = forker.start(three, *UP, strikes=[stop], uri=uri, constants=impatient)
@@ -135,7 +135,7 @@ def test_secondaries_that_are_gone_end_the_run_in_time_and_the_next_goes_on(
     uri = f"{three.uri}&{QUICK}&serverSelectionTimeoutMS=1000"
     stop = Strike("update", "accounts", 4, "before", signal.SIGSTOP)
     run = forker.start(
-        three, *UP, strikes=[stop], uri=uri, constants={"backends.transactional.PATIENCE_S": 2.0}
+        three, *UP, strikes=[stop], uri=uri, constants={"backends.server.transactional.PATIENCE_S": 2.0}
     )
     run.wait_until_frozen()
 

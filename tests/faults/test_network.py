@@ -20,7 +20,7 @@ APP = "goaime-migrate"
 UNREACHABLE = 8
 QUICK_TO_LOOK_AGAIN = "heartbeatFrequencyMS=500"
 """A driver asks a server that has said it shuts down only after its heartbeat, which is 10 s."""
-IMPATIENT = {"backends.transactional.PATIENCE_S": 2.0}
+IMPATIENT = {"backends.server.transactional.PATIENCE_S": 2.0}
 
 TRANSIENT, UNKNOWN = "TransientTransactionError", "UnknownTransactionCommitResult"
 NO_SUCH_TRANSACTION, WRITE_CONFLICT, NOT_PRIMARY, STEPPED_DOWN, SHUTDOWN, STATE_CHANGE, TIME_LIMIT = (

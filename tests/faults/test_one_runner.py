@@ -19,8 +19,8 @@ from tests.world import World
 
 UP = ("up",)
 DOWN = ("down", "base", "--yes")
-SHORT_LEASE = {"lock.TTL_S": 1.5, "lock.HEARTBEAT_S": 0.3, "lock.MARGIN_S": 0.3}
-WRONG_CLOCK = {"lock.TTL_S": 1.5, "lock.HEARTBEAT_S": 60.0, "lock.MARGIN_S": -60.0}
+SHORT_LEASE = {"run.lock.TTL_S": 1.5, "run.lock.HEARTBEAT_S": 0.3, "run.lock.MARGIN_S": 0.3}
+WRONG_CLOCK = {"run.lock.TTL_S": 1.5, "run.lock.HEARTBEAT_S": 60.0, "run.lock.MARGIN_S": -60.0}
 """A run that believes in its lease long after it has ended: nothing stops it but the fence."""
 LEASE_LOST, LOCK_HELD = 7, 6
 
@@ -251,7 +251,7 @@ def test_a_run_whose_heartbeat_fails_stops_before_its_lease_can_have_ended(
     forker: Forker, one: World, local_replica_set: ReplicaSet
 ) -> None:
     this = bank(one)
-    lease = {"lock.TTL_S": 4.0, "lock.HEARTBEAT_S": 0.2, "lock.MARGIN_S": 2.0}
+    lease = {"run.lock.TTL_S": 4.0, "run.lock.HEARTBEAT_S": 0.2, "run.lock.MARGIN_S": 2.0}
     run = forker.start(one, *UP, "--max-rate", "10", constants=lease)
     eventually(lambda: batches(one) > 0)
 
@@ -268,7 +268,7 @@ def test_a_heartbeat_that_fails_for_a_moment_stops_nobody(
     forker: Forker, one: World, local_replica_set: ReplicaSet
 ) -> None:
     this = bank(one)
-    lease = {"lock.TTL_S": 10.0, "lock.HEARTBEAT_S": 0.1, "lock.MARGIN_S": 1.0}
+    lease = {"run.lock.TTL_S": 10.0, "run.lock.HEARTBEAT_S": 0.1, "run.lock.MARGIN_S": 1.0}
     run = forker.start(one, *UP, "--max-rate", "150", constants=lease)
     eventually(lambda: batches(one) > 0)
     before = one.documents(LOCK)[0]["expires_at"]

@@ -27,10 +27,10 @@ ACCOUNTS = 600
 UP = ("up", "--workers", "2")
 DOWN = ("down", "base", "--yes", "--workers", "2")
 SMALL = {
-    "engine.partitions.WORTH": 100,
-    "engine.partitions.SIZE": 60,
-    "engine.up._LARGE": 100,
-    "worker.crew.WAITING_S": 60.0,
+    "run.partitions.WORTH": 100,
+    "run.partitions.SIZE": 60,
+    "up.pass_._LARGE": 100,
+    "workers.pool.WAITING_S": 60.0,
 }
 GONE_S = 10.0
 """Workers whose run was killed are gone by then."""

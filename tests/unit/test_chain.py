@@ -162,7 +162,7 @@ def test_a_transform_that_raises_is_named_with_document_and_own_lines() -> None:
     assert (error.version, error.id) == ("0001", 7)
     assert error.message.startswith("broken raised ValueError: invalid literal")
     assert 'int("x")' in error.detail
-    assert "engine/chain.py" not in error.detail
+    assert "transform/chain.py" not in error.detail
 
 
 def test_other_peoples_lines_are_left_out_of_the_traceback() -> None:
