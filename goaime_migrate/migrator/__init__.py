@@ -106,7 +106,7 @@ class Migrator:
         if isinstance(plan, UpPlan):
             from goaime_migrate.up import forecast as up
 
-            return up.forecast(backend, facts, ledger, plan, where, self._settings, self._listener)
+            return up.forecast(backend, facts, plan, where, self._settings, self._listener)
         from goaime_migrate.down import forecast as down
 
         return down.forecast(backend, facts, ledger, plan)

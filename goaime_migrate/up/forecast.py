@@ -11,7 +11,6 @@ from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import Settings
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.events import Listener
-from goaime_migrate.ledger import Ledger
 from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.operations import (
     CreateCollection,
@@ -51,14 +50,13 @@ Seen = tuple[OperationPlan, Sequence[Sample], Sequence[str]]
 def forecast(
     backend: Backend,
     facts: Facts,
-    ledger: Ledger,
     plan: UpPlan,
     where: Mapping[str, Any] | None,
     settings: Settings,
     listener: Listener,
 ) -> PlanResult:
     """The effects of `up`, version by version; a document that would stop the run is named in `refused`."""
-    found = _Forecast(backend, facts, ledger, where, settings, listener)
+    found = _Forecast(backend, facts, where, settings, listener)
     found.walk(plan)
     warnings = [w for p in found.previews for w in p.warnings]
     sampled = [p.sampled for p in found.previews if p.sampled is not None]
@@ -91,7 +89,6 @@ class _Forecast:
         self,
         backend: Backend,
         facts: Facts,
-        ledger: Ledger,
         where: Mapping[str, Any] | None,
         settings: Settings,
         listener: Listener,
@@ -100,7 +97,6 @@ class _Forecast:
         self._listener = listener
         self._backend = backend
         self._files = facts.files
-        self._passes = ledger.passes
         self._where = where
         self._unfinished: dict[str, Unfinished] = {}
         """By collection, the pass that `up` goes on with: some documents have its steps behind them already."""
@@ -133,8 +129,7 @@ class _Forecast:
     def _pass(self, group: NewPass | PinnedPass) -> None:
         steps = [step_of(self._files[v], number) for v, number in group.operations]
         if isinstance(group, PinnedPass):
-            collection = self._passes[group.pass_id].collection
-            self._unfinished[collection] = Unfinished.of(self._backend, group.pass_id)
+            self._unfinished[steps[0].collection] = Unfinished.of(self._backend, group.pass_id)
         obstacle = self._obstacle(steps)
         if obstacle is None:
             self._foresee(group, steps)

@@ -375,9 +375,9 @@ PLAYED = """
     from pathlib import Path
 
     from goaime_migrate import TransformDocuments
-    from goaime_migrate.backends import raw
+    from goaime_migrate.backends import raw_bson
 
-    CHANGES = raw.decode(Path({path!r}).read_bytes())["changes"]
+    CHANGES = raw_bson.decode(Path({path!r}).read_bytes())["changes"]
 
     def play(d):
         for kind, where, value in CHANGES:

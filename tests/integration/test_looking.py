@@ -8,9 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from goaime_migrate.events import Event, Examined
-from goaime_migrate.run import partitions, progress
+from goaime_migrate.run import partitions, progress, work
 from goaime_migrate.up import preview
-from goaime_migrate.workers import process
 from tests.integration.engines import one_server, two
 from tests.world import World, succeeded
 
@@ -75,7 +74,7 @@ def test_the_time_is_that_of_all_who_share_the_work(world: World, monkeypatch: p
     seconds = count()  # a batch takes one
     monkeypatch.setattr(preview, "time", SimpleNamespace(perf_counter=lambda: float(next(seconds))))
     monkeypatch.setattr(partitions, "WORTH", 50)
-    monkeypatch.setattr(process, "cores", lambda: 2)
+    monkeypatch.setattr(work, "cores", lambda: 2)
     world.insert("c", [{"_id": n} for n in range(100)])
     world.write("0001_step.py", STEP)
     predicted = {}
