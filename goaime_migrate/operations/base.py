@@ -17,6 +17,7 @@ class DocumentOperation(ABC):
     """Changes documents of one collection, each by itself; the engine journals and restores them."""
 
     collection: str
+    walks = True
     reversible = True
 
     @property
@@ -50,6 +51,7 @@ class StateOperation(ABC):
     """
 
     collection: str | None = None
+    walks = False
     reversible = True
     fusion = None
     reads: frozenset[str] = frozenset()

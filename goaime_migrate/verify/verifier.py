@@ -12,8 +12,8 @@ from goaime_migrate.migration import Migration
 from goaime_migrate.operations import DocumentOperation
 from goaime_migrate.planner import Facts
 from goaime_migrate.results import VerifyFailure, VerifyResult
+from goaime_migrate.run.code import findings, step_of
 from goaime_migrate.run.progress import ReadProgress
-from goaime_migrate.run.recorder import findings, step_of
 from goaime_migrate.transform.step import Step
 from goaime_migrate.verify import promises
 
