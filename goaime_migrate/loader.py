@@ -22,6 +22,7 @@ from goaime_migrate.errors import (
     LoadFailed,
     VersionGap,
 )
+from goaime_migrate.errors.hint import INIT, Hint
 from goaime_migrate.migration import EMPTY, FILE_NAME, Migration, Operation, version_of
 from goaime_migrate.operations import DocumentOperation, RunFunctions, StateOperation
 from goaime_migrate.operations.base import require_plain
@@ -48,7 +49,7 @@ def load(folder: Path) -> MigrationFiles:
     """Load every migration of a folder. Raises FolderMissing; everything else is a problem of one file."""
     if not folder.is_dir():
         raise FolderMissing(
-            f"there is no migrations folder {folder}", hint="goaime-migrate init, or set migrations = FOLDER"
+            f"there is no migrations folder {folder}", hint=Hint("{}, or set migrations = FOLDER", INIT)
         )
     migrations: list[Migration] = []
     problems: list[HistoryError] = []

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from goaime_migrate.config.settings import INI, KEYS, PYPROJECT, SECTION
 from goaime_migrate.errors import InvalidConfiguration
+from goaime_migrate.errors.hint import INIT, Hint
 from goaime_migrate.redaction import redact
 
 
@@ -52,7 +53,7 @@ def find_file(config: Path | None, cwd: Path) -> ConfigurationFile | None:
         path = cwd / config
         if not path.is_file():
             raise InvalidConfiguration(
-                f"the configuration file {config} does not exist", hint="goaime-migrate init writes one"
+                f"the configuration file {config} does not exist", hint=Hint("{} writes one", INIT)
             )
         file = _read_toml(path, str(config)) if path.suffix == ".toml" else _read_ini(path, str(config))
         if file is None:
@@ -109,7 +110,7 @@ def _read_ini(path: Path, shown: str) -> ConfigurationFile:
         # The parser's own message quotes the line, and the line may hold a password.
         raise InvalidConfiguration(
             f"{shown}, line {_line(error)}: neither a [section] nor a key = value",
-            hint="values stand under [goaime-migrate], comments begin with # or ;",
+            hint=f"values stand under [{SECTION}], comments begin with # or ;",
         ) from None
     sections = {_environment(name, shown): dict(parser[name]) for name in parser.sections()}
     return _check_keys(ConfigurationFile(path, shown, sections))

@@ -14,6 +14,7 @@ from goaime_migrate.config.expansion import expand
 from goaime_migrate.config.files import FLAG, VARIABLE, ConfigurationFile, Value, find_file, values_of
 from goaime_migrate.config.settings import DUMP, INI, KEYS, PREFIX, SCHEMES, SERVERS_OWN, Settings
 from goaime_migrate.errors import InvalidConfiguration, InvalidUri
+from goaime_migrate.errors.hint import INIT, Hint
 from goaime_migrate.redaction import redact, redact_uri
 
 
@@ -35,7 +36,7 @@ def load(
     if env is not None and file is None:
         raise InvalidConfiguration(
             f"--env {env} chooses a section of a configuration file, and there is none in {cwd}",
-            hint="goaime-migrate init writes one; --config FILE names another",
+            hint=Hint("{} writes one; --config FILE names another", INIT),
         )
     _refuse_misspelt(environ)
     for key in KEYS:
@@ -133,7 +134,7 @@ def _no_uri(file: ConfigurationFile | None, value: Value | None) -> InvalidConfi
     )
     return InvalidConfiguration(
         f"no uri, so no database: {where}",
-        hint="goaime-migrate init writes a configuration; or --uri mongodb://HOST, or --uri dump:PATH",
+        hint=Hint("{} writes a configuration; or --uri mongodb://HOST, or --uri dump:PATH", INIT),
         field="uri",
     )
 

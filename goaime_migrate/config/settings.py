@@ -6,11 +6,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from goaime_migrate.errors.hint import PROGRAM
 from goaime_migrate.results import OnConflict
 
 INI = "alembic-style.ini"
 PYPROJECT = "pyproject.toml"
-SECTION = "goaime-migrate"
+SECTION = PROGRAM
 PREFIX = "GOAIME_MIGRATE_"
 DASK = "dask:"
 DUMP = "dump:"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Reader, Write
 from goaime_migrate.errors import Conflicts, MigrationFailed
+from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.journal.reconcile import Found, Restored, backward
 from goaime_migrate.journal.segments import Entry, Segment, changed_fields, digest
 from goaime_migrate.ledger import PassRecord
@@ -149,8 +150,11 @@ class Decisions:
                         version=version,
                         id=identity,
                         field=restored.fields[0] if restored.fields else None,
-                        hint="goaime-migrate down --on-conflict keep (or restore) goes on from there; "
-                        "goaime-migrate up would too, with keep, and then apply it again",
+                        hint=Hint(
+                            "{} (or restore) goes on from there; {} would too, with keep, and then apply it again",
+                            DOWN.to("--on-conflict", "keep"),
+                            UP,
+                        ),
                     )
 
 

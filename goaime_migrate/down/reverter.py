@@ -21,6 +21,7 @@ from goaime_migrate.errors import (
     MigrationFailed,
     ServerUnreachable,
 )
+from goaime_migrate.errors.hint import DOWN, Hint
 from goaime_migrate.events import StageFinished, StageStarted
 from goaime_migrate.journal import segments
 from goaime_migrate.ledger import PassRecord
@@ -47,11 +48,10 @@ class Reverter:
             try:
                 self._take_back(group, on_conflict)
             except MigrateError as error:
-                _say_how_to_go_on(error, self._recorder.progress.documents)
                 if not isinstance(error, LeaseLost | ServerUnreachable):
                     result = "failed" if isinstance(error, MigrationFailed) else "interrupted"
                     self._recorder.log("down", result, group.versions[0])
-                raise
+                raise _with_what_is_done(error, self._recorder.progress.documents) from error.__cause__
             assert not isinstance(group, LostPass)
             self._recorder.finish_group(group)
         self._recorder.forget_versions(plan.unstarted)
@@ -127,7 +127,9 @@ def _require_collection(backend: Backend, record: PassRecord) -> None:
         raise CollectionChanged(
             f"there is no collection {record.collection}, and the journal has documents for it",
             version=record.versions[-1],
-            hint="bring the collection back (empty, if its documents are gone for good), then: goaime-migrate down",
+            hint=Hint(
+                "bring the collection back (empty, if its documents are gone for good), then: {}", DOWN
+            ),
         )
 
 
@@ -140,13 +142,18 @@ def _lost(group: LostPass) -> DamagedRecord:
     )
 
 
-def _say_how_to_go_on(error: MigrateError, done: Counts) -> None:
-    """What an error on the way back has not stopped, and the command that does the rest."""
+def _with_what_is_done(error: MigrateError, done: Counts) -> MigrateError:
+    """The error, saying what on the way back it has not stopped, and the command that does the rest."""
     kept = done.changed + done.unchanged
     if isinstance(error, Conflicts):
         were = "1 document was" if kept == 1 else f"{kept:,} documents were"
         before = f"{were} taken back before, and kept so" if kept else "no document was taken back before"
-        error.message = f"{error.message}; {before}"
-        error.args = (error.message,)
-    elif isinstance(error, Interrupted):
-        error.hint = "goaime-migrate down"
+        return Conflicts(
+            f"{error.message}; {before}",
+            version=error.version,
+            id=error.id,
+            field=error.field,
+            hint=error.hint,
+            detail=error.detail,
+        )
+    return error.advise(Hint("{}", DOWN)) if isinstance(error, Interrupted) else error

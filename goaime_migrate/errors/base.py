@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from goaime_migrate.errors.hint import Hint
 from goaime_migrate.redaction import redact
 
 
@@ -28,7 +29,7 @@ class MigrateError(Exception):
         self,
         message: str,
         *,
-        hint: str = "",
+        hint: str | Hint = "",
         version: str | None = None,
         id: Any = None,
         field: str | None = None,
@@ -37,12 +38,17 @@ class MigrateError(Exception):
         self.message = redact(message)
         """Whoever catches it may log it as it is: what users' code says in it has lost its passwords."""
         super().__init__(self.message)
-        self.hint = hint
+        self.hint = hint if isinstance(hint, Hint) else Hint("{}", hint) if hint else Hint("")
         self.version = version
         self.id = id
         self.field = field
         self.detail = redact(detail)
         """Evidence for people, several lines at most: the user's own traceback lines, a document."""
+
+    def advise(self, hint: Hint) -> MigrateError:
+        """Say what leads on, where whoever met the error knows it and the place that raised it could not."""
+        self.hint = hint
+        return self
 
     def at(self, version: str) -> MigrateError:
         """Name the version where this happened, unless something closer to the cause already did."""

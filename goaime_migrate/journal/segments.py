@@ -42,6 +42,7 @@ from goaime_migrate.backends.record_fields import (
     reading,
 )
 from goaime_migrate.errors import NewerFormat
+from goaime_migrate.errors.hint import UPGRADE
 from goaime_migrate.journal.compression import packed, unpacked
 from goaime_migrate.ledger import FORMAT
 from goaime_migrate.results import Document
@@ -309,7 +310,7 @@ def _assembled(records: Sequence[Document]) -> Segment:
         if checked(head, {"format": COUNT})["format"] > FORMAT:
             raise NewerFormat(
                 f"the journal of {head['pass']} has format {head['format']}; this release knows up to {FORMAT}",
-                hint="upgrade: pip install --upgrade goaime-migrate",
+                hint=UPGRADE,
             )
         checked({"version": None, **head}, _HEAD)
         if len(records) != head["parts"]:

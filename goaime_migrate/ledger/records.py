@@ -9,12 +9,13 @@ from goaime_migrate._version import __version__
 from goaime_migrate.backends.record_codec import document_of
 from goaime_migrate.backends.record_fields import reading
 from goaime_migrate.errors import NewerFormat
+from goaime_migrate.errors.hint import PROGRAM, UPGRADE
 from goaime_migrate.redaction import redact
 from goaime_migrate.results import Document
 
 FORMAT = 1
 """Of every record, the journal's included: a release that changes one raises this, so that none is read in part."""
-TOOL = f"goaime-migrate {__version__}"
+TOOL = f"{PROGRAM} {__version__}"
 _Record = TypeVar("_Record")
 
 
@@ -30,7 +31,7 @@ def parse(collection: str, read: Callable[[Document], _Record], document: Docume
     if isinstance(newer, int) and newer > FORMAT:
         raise NewerFormat(
             f"the record {document['_id']!r} has format {document['format']}; {TOOL} knows up to {FORMAT}",
-            hint="upgrade: pip install --upgrade goaime-migrate",
+            hint=UPGRADE,
         )
     with reading(collection, document.get("_id")):
         return read(document)

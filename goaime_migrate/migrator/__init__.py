@@ -16,6 +16,7 @@ from goaime_migrate import planner, results
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import Settings
 from goaime_migrate.errors import MigrateError, Refused
+from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.ledger import Ledger
 from goaime_migrate.ledger import history as read_history
 from goaime_migrate.migrator.sources import Sources
@@ -236,9 +237,7 @@ class Migrator:
         facts, _ = self._sources.facts(backend)
         plan = planner.plan_up(facts, target)
         if any(r.state is not State.APPLIED for r in facts.versions.values()):
-            raise Refused(
-                "an unfinished version is in the way", hint="goaime-migrate up, or goaime-migrate down"
-            )
+            raise Refused("an unfinished version is in the way", hint=Hint("{}, or {}", UP, DOWN))
         if dry_run or not plan.versions:
             return results.StampResult(plan.versions)
 

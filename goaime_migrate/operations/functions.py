@@ -8,6 +8,7 @@ from typing import Any
 
 from goaime_migrate.backends.ports import Catalogue, UserDatabase
 from goaime_migrate.errors import FunctionFailed, MigrateError
+from goaime_migrate.errors.hint import Command, Hint
 from goaime_migrate.operations.base import StateOperation
 from goaime_migrate.results import Document
 from goaime_migrate.transform.step import own_lines
@@ -65,5 +66,5 @@ class RunFunctions(StateOperation):
                 f"{direction}(db) raised {type(error).__name__}: {error} ({kept})",
                 version=self.version,
                 detail=own_lines(error, self.source),
-                hint=f"correct {self.source}, then: goaime-migrate {direction}",
+                hint=Hint("correct {}, then: {}", self.source, Command((direction,))),
             ) from error

@@ -12,6 +12,7 @@ from goaime_migrate.errors import (
     PinnedPassEdited,
     VersionGap,
 )
+from goaime_migrate.errors.hint import DOWN, REPAIR, Hint
 from goaime_migrate.migration import EMPTY
 from goaime_migrate.planner.facts import BASE, Facts, VersionFacts, starts_again
 from goaime_migrate.results import State
@@ -53,13 +54,15 @@ def edited_problems(facts: Facts) -> Iterable[HistoryError]:
                 f"{file.path.name} was edited after it had been applied "
                 f"(applied {record.checksum}, now {file.checksum})",
                 version=version,
-                hint="restore the file and put the change into a new migration; or accept it: goaime-migrate repair",
+                hint=Hint(
+                    "restore the file and put the change into a new migration; or accept it: {}", REPAIR
+                ),
             )
         else:
             yield PinnedPassEdited(
                 f"{file.path.name} was edited after part of it had been applied",
                 version=version,
-                hint="take the half back: goaime-migrate down; or go on with the new code: goaime-migrate repair",
+                hint=Hint("take the half back: {}; or go on with the new code: {}", DOWN, REPAIR),
             )
 
 
@@ -81,12 +84,13 @@ def missing_problems(facts: Facts) -> Iterable[HistoryError]:
     for version, record in facts.versions.items():
         if version not in facts.files and version not in facts.broken:
             highest = version == facts.recorded[-1]
-            down = "goaime-migrate down" if highest else f"goaime-migrate down {below[version]}"
-            drop = "" if version in facts.unfinished else "; or drop its record: goaime-migrate repair"
+            down = DOWN if highest else DOWN.to(below[version])
+            back = Hint("restore the file; or take it back: {}", down)
+            unfinished = version in facts.unfinished
             yield MissingMigration(
                 f"{version} ({record.name}) is {record.state} in the database, but its file is gone",
                 version=version,
-                hint=f"restore the file; or take it back: {down}{drop}",
+                hint=back if unfinished else Hint("{}; or drop its record: {}", back, REPAIR),
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from goaime_migrate import results
 from goaime_migrate.errors import Refused
+from goaime_migrate.errors.hint import DOWN, Hint
 from goaime_migrate.migration import Operation
 from goaime_migrate.planner.facts import Facts, OperationFacts
 from goaime_migrate.planner.history import edited_problems, missing_problems
@@ -47,6 +48,4 @@ def _same_operation(facts: Facts, begun: OperationFacts, now: Operation) -> bool
 
 
 def _cannot_repair(message: str, version: str) -> Refused:
-    return Refused(
-        message, version=version, hint="restore the file; or take the half back: goaime-migrate down"
-    )
+    return Refused(message, version=version, hint=Hint("restore the file; or take the half back: {}", DOWN))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
 from goaime_migrate.errors import EditedMigration, Irreversible, JournalPruned, MissingMigration
+from goaime_migrate.errors.hint import DOWN, REPAIR, Hint
 from goaime_migrate.planner.facts import Facts, OperationFacts, PassFacts, is_function, starts_again
 
 
@@ -32,8 +33,10 @@ def _check_way_back(facts: Facts, version: str) -> None:
         raise Irreversible(
             f"{file.label} has no way back: it defines up(db) and no down(db)",
             version=version,
-            hint="define down(db) in it, then: goaime-migrate repair; or write a new migration that changes "
-            "things forward",
+            hint=Hint(
+                "define down(db) in it, then: {}; or write a new migration that changes things forward",
+                REPAIR,
+            ),
         )
 
 
@@ -79,11 +82,11 @@ def _check_code(facts: Facts, version: str, checksum: str | None) -> None:
         raise broken or MissingMigration(
             f"taking this back needs the code of {version}, and its file is gone",
             version=version,
-            hint="restore the file, then try again; or go further back: goaime-migrate down base",
+            hint=Hint("restore the file, then try again; or go further back: {}", DOWN.to("base")),
         )
     if checksum not in (None, file.checksum):
         raise EditedMigration(
             f"taking this back needs the code of {file.path.name} as it was applied, and it was edited",
             version=version,
-            hint="restore the file, then try again; or accept it as it is now: goaime-migrate repair",
+            hint=Hint("restore the file, then try again; or accept it as it is now: {}", REPAIR),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from goaime_migrate.errors import UnknownTarget
+from goaime_migrate.errors.hint import STATUS, Hint
 from goaime_migrate.planner.facts import BASE, HEAD, Facts
 from goaime_migrate.results import Direction, State
 
@@ -65,4 +66,4 @@ def _numbered(text: str, facts: Facts) -> str:
 def _unknown(text: str, facts: Facts) -> UnknownTarget:
     known = list(facts.known)
     span = f"; the versions are {known[0]} to {known[-1]}" if known else "; there are no migrations"
-    return UnknownTarget(f"there is no version {text!r}{span}", hint="see them: goaime-migrate status")
+    return UnknownTarget(f"there is no version {text!r}{span}", hint=Hint("see them: {}", STATUS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from goaime_migrate.errors import Refused
+from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.planner.facts import BASE, HEAD, Facts, PassFacts
 from goaime_migrate.planner.history import problems
@@ -35,7 +36,10 @@ def require_canary(plan: UpPlan) -> None:
     if len(plan.groups) != 1 or isinstance(plan.groups[0], StateChange):
         raise Refused(
             "--where works on one pass over one collection; this plan has more than that",
-            hint="apply what comes before the canary; then name its last version: goaime-migrate up TARGET --where …",
+            hint=Hint(
+                "apply what comes before the canary; then name its last version: {}",
+                UP.to("TARGET", "--where", "…"),
+            ),
         )
 
 
@@ -56,7 +60,7 @@ def _refuse_splitting(facts: Facts, limit: int) -> None:
             raise Refused(
                 f"{limit:04d} lies inside an unfinished pass over {p.versions[0]} to {p.versions[-1]}, "
                 "whose documents are migrated together",
-                hint=f"finish it: goaime-migrate up {p.versions[-1]}; or take it back: goaime-migrate down",
+                hint=Hint("finish it: {}; or take it back: {}", UP.to(p.versions[-1]), DOWN),
             )
 
 

@@ -15,7 +15,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import PROGRESS, Changes, Collision, GuardFailed, Move, Put, Reader
-from goaime_migrate.errors import Contended
+from goaime_migrate.errors import Contended, hint
 from goaime_migrate.ledger import FORMAT
 from goaime_migrate.results import Document
 from goaime_migrate.run import pacing
@@ -241,10 +241,10 @@ def _contended(
     at: Checkpoint[Any], version: str, identity: bytes | None, reason: Collision | str
 ) -> Contended:
     """The error for a document that cannot be written for others' writes; the same command goes on later."""
-    command = DOWN if at.walk == DOWN else "up"
+    command = hint.DOWN if at.walk == DOWN else hint.UP
     return Contended(
         f"the application keeps writing the same document: {reason}",
         version=version,
         id=None if identity is None else raw_bson.id_value(identity),
-        hint=f"try again at a quieter moment: goaime-migrate {command}",
+        hint=hint.Hint("try again at a quieter moment: {}", command),
     )

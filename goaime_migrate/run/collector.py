@@ -18,6 +18,7 @@ from goaime_migrate.backends.ports import TAIL, Delete
 from goaime_migrate.backends.ports.change_stream import ChangeStream, CollectionGone, HistoryLost
 from goaime_migrate.backends.record_fields import NESTED, checked, optional, reading
 from goaime_migrate.errors import CollectionChanged, MigrateError
+from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.ledger import FORMAT
 from goaime_migrate.results import Document
 from goaime_migrate.run.lock import Lease
@@ -104,7 +105,7 @@ class Collector(threading.Thread):
             case CollectionGone():
                 raise CollectionChanged(
                     "the collection was dropped or renamed while it was being migrated",
-                    hint="bring the collection back, then: goaime-migrate up; or: goaime-migrate down",
+                    hint=Hint("bring the collection back, then: {}; or: {}", UP, DOWN),
                 )
             case HistoryLost():
                 raise HistoryGone

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from goaime_migrate.backends.ports import LOCK, LeaseRecord, LeaseStore, Move, Owner
 from goaime_migrate.errors import LeaseLost, LockHeld, MigrateError
+from goaime_migrate.errors.hint import STATUS, UNLOCK, UP, Hint
 from goaime_migrate.events import Listener, LockWaiting, Notice
 
 TTL_S = 30.0
@@ -66,7 +67,7 @@ class Lease:
         """The error for a run whose lease has gone to somebody else."""
         return LeaseLost(
             f"the lock was lost: {why}",
-            hint="see whether another run goes on: goaime-migrate status; if none does: goaime-migrate up",
+            hint=Hint("see whether another run goes on: {}; if none does: {}", STATUS, UP),
         )
 
     def renew(self) -> None:
@@ -169,7 +170,7 @@ def _held(record: LeaseRecord, timeout_s: float) -> LockHeld:
     until = "" if record.expires_at is None else f", until {record.expires_at:%H:%M:%S} UTC unless renewed"
     return LockHeld(
         f"the lock is held by {describe(record)}{until}; waited {timeout_s:g} s",
-        hint="try again later; see who it is: goaime-migrate unlock",
+        hint=Hint("try again later; see who it is: {}", UNLOCK),
     )
 
 

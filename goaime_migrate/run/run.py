@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from goaime_migrate.backends.ports import Backend, Changes, Committed, GuardFailed, Reader, RecordChange
 from goaime_migrate.errors import Interrupted, LeaseLost
+from goaime_migrate.errors.hint import Command, Hint
 from goaime_migrate.events import Event, Listener
 from goaime_migrate.memory import without_collection
 from goaime_migrate.results import Document
@@ -135,7 +136,7 @@ def interruption(number: int, command: str) -> Interrupted:
     name = signal.Signals(number).name
     error = Interrupted(
         f"stopped by {name} after finishing its batch; what was done is recorded",
-        hint=f"goaime-migrate {command}",
+        hint=Hint("{}", Command((command,))),
     )
     error.exit_code = 128 + number
     return error

@@ -18,6 +18,7 @@ from goaime_migrate.errors import (
     TransformFailed,
     Unrepresentable,
 )
+from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.journal.segments import Entry, Known
 from goaime_migrate.memory import without_collection
 from goaime_migrate.results import Document
@@ -125,7 +126,7 @@ class Chain:
             f"the transform asks for other keys each time it is called, {_ROUNDS} times over",
             version=self._version,
             id=raw_bson.id_value(raw_bson.id_of(document)),
-            hint="a transform must be pure: it may use no random value and no clock, then: goaime-migrate up",
+            hint=Hint("a transform must be pure: it may use no random value and no clock, then: {}", UP),
         )
 
     def _try(
@@ -214,7 +215,7 @@ def _splice(original: bytes, document: Document, version: str, identity: bytes) 
             f"the document would have to change, but {reason}: writing it would lose data",
             version=version,
             id=raw_bson.id_value(identity),
-            hint="mend this document by hand, then: goaime-migrate up",
+            hint=Hint("mend this document by hand, then: {}", UP),
         ) from error
 
 

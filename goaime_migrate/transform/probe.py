@@ -17,6 +17,7 @@ from goaime_migrate.errors import (
     UndeclaredField,
     UsageError,
 )
+from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.results import Document
 from goaime_migrate.transform.chain import Chain
 from goaime_migrate.transform.step import UNENCODABLE, Step
@@ -145,7 +146,7 @@ def require_filters(backend: CollectionReader, steps: Sequence[Step], canary: Fi
         raise OperationFailed(
             f"the where= of {Path(step.source).name} is no filter: {error.message}",
             version=step.version,
-            hint=f"correct {step.source}, then: goaime-migrate up",
+            hint=Hint("correct {}, then: {}", step.source, UP),
         ) from error
     try:
         _evaluate(backend, step.collection, canary)

@@ -15,10 +15,12 @@ from pydantic import BaseModel, ValidationError
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Filter
 from goaime_migrate.errors import InvalidResult, ResultBreaksPromise, ResultTooLarge, TransformFailed
+from goaime_migrate.errors.hint import DOWN, REPAIR, UP, Hint
 from goaime_migrate.results import Document
 from goaime_migrate.transform.lookups import Lookup
 
-CORRECTED = "goaime-migrate repair, which accepts the edit, and goaime-migrate down"
+_AGAIN = Hint("{}", UP)
+CORRECTED = Hint("{}, which accepts the edit, and {}", REPAIR, DOWN)
 """The way on once a `reverse=` is corrected: `down` takes back with the code that was applied, or was accepted."""
 _FIELD = re.compile(r"(?P<field>[A-Za-z_$][\w$-]*(?:\.[\w$-]+)*): ")
 UNENCODABLE = (BSONError, OverflowError, TypeError, ValueError, RecursionError)
@@ -42,7 +44,7 @@ class Step:
     reverse_lookups: tuple[str, ...] = ()
     pipeline: tuple[Document, ...] = ()
     """Update stages for the server to run, in place of the transform."""
-    then: str = "goaime-migrate up"
+    then: Hint = _AGAIN
     """What leads on once its file is corrected."""
     adds: bytes | None = None
     """The one BSON element that the transform appends to documents that have no field of its name, and all it does."""
@@ -81,7 +83,7 @@ def apply(
             "or return a dict",
             version=step.version,
             id=raw_bson.id_value(identity),
-            hint=f"correct {step.source}, then: {step.then}",
+            hint=Hint("correct {}, then: {}", step.source, step.then),
         )
     if "_id" in result and next(iter(result)) != "_id":
         result = {"_id": result["_id"], **result}
@@ -100,9 +102,9 @@ def _failure(step: Step, error: BaseException, identity: bytes) -> TransformFail
         id=raw_bson.id_value(identity),
         field=name,
         detail=own_lines(error, step.source),
-        hint="correct the document or the migration, then: goaime-migrate up"
+        hint=Hint("correct the document or the migration, then: {}", UP)
         if step.then != CORRECTED
-        else f"correct the document, then: goaime-migrate down; or correct {step.source}, then: {CORRECTED}",
+        else Hint("correct the document, then: {}; or correct {}, then: {}", DOWN, step.source, CORRECTED),
     )
 
 
@@ -125,7 +127,7 @@ def encoded(step: Step, document: Document, identity: bytes) -> bytes:
             id=raw_bson.id_value(identity),
             field=name,
             detail=f"{name} = {value!r:.200}",
-            hint=f"correct {step.source}, then: {step.then}",
+            hint=Hint("correct {}, then: {}", step.source, step.then),
         ) from error
     check_size(step, step.name, current, identity)
     return current
@@ -138,7 +140,7 @@ def check_size(step: Step, name: str, result: bytes, identity: bytes) -> None:
             f"{name} made a document of {len(result):,} bytes; MongoDB stores at most {raw_bson.MAX_DOCUMENT:,}",
             version=step.version,
             id=raw_bson.id_value(identity),
-            hint=f"shorten the document or the result of the migration, then: {step.then}",
+            hint=Hint("shorten the document or the result of the migration, then: {}", step.then),
         )
 
 
@@ -172,7 +174,7 @@ def promise_broken(
         version=step.version,
         id=raw_bson.id_value(identity),
         field=name,
-        hint="correct the document or the migration, then: goaime-migrate up",
+        hint=Hint("correct the document or the migration, then: {}", UP),
     )
 
 

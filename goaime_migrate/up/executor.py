@@ -18,6 +18,7 @@ from goaime_migrate.errors import (
     ResultBreaksPromise,
     ServerUnreachable,
 )
+from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.events import Notice, StageFinished, StageStarted
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.migration import Migration
@@ -32,7 +33,8 @@ from goaime_migrate.transform.step import Step
 from goaime_migrate.up import pass_ as walking
 from goaime_migrate.up.recorder import UpRecorder
 
-_CANARY = "only the canary is migrated; all others: goaime-migrate up; the canary back: goaime-migrate down"
+_SERVER_BACK = Hint("bring the server back, then: {}, which goes on after the last batch that is kept", UP)
+_CANARY = Hint("only the canary is migrated; all others: {}; the canary back: {}", UP, DOWN)
 
 
 class Executor:
@@ -108,7 +110,7 @@ class Executor:
             if canary is not None:
                 raise Refused(
                     "an unfinished pass is in the way of a canary",
-                    hint="finish it: goaime-migrate up; or take it back: goaime-migrate down",
+                    hint=Hint("finish it: {}; or take it back: {}", UP, DOWN),
                 )
             record = self._recorder.resume_pass(group.pass_id)
             self._run.emit(Notice(f"resuming the pass over {record.collection} where it stopped"))
@@ -182,7 +184,7 @@ class Executor:
     def _stop(self, versions: Sequence[str], error: MigrateError, this: walking.Pass | None = None) -> None:
         """Record where and why a run stopped, unless it is this run no more."""
         if isinstance(error, ServerUnreachable):
-            error.hint = "bring the server back, then: goaime-migrate up, which goes on after the last batch that is kept"
+            error.advise(_SERVER_BACK)
             return
         if isinstance(error, LeaseLost):
             return
@@ -207,5 +209,5 @@ def check_statement(run: Run, migration: Migration) -> None:
             f"verify of {migration.label} does not hold: {found[0]}",
             version=migration.version,
             detail="\n".join(found[:10]),
-            hint="correct the data or the migration, then: goaime-migrate up",
+            hint=Hint("correct the data or the migration, then: {}", UP),
         )

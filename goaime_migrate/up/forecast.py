@@ -10,6 +10,7 @@ from typing import Any
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import Settings
 from goaime_migrate.errors import MigrateError
+from goaime_migrate.errors.hint import PLAN, UP
 from goaime_migrate.events import Listener
 from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.operations import (
@@ -168,8 +169,7 @@ class _Forecast:
                 self._listener,
             )
         except MigrateError as caught:
-            caught.hint = caught.hint.replace("then: goaime-migrate up", "then: goaime-migrate plan")
-            self.error = caught
+            self.error = caught.advise(caught.hint.instead(UP, PLAN))
             return
         self.previews.append(replace(found, seconds=found.seconds / self._speed(collection)))
         for position, ref in enumerate(group.operations):

@@ -16,6 +16,7 @@ from goaime_migrate.errors import (
     MissingCapability,
     UndeclaredField,
 )
+from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.journal.segments import Kind
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.run import partitions
@@ -152,7 +153,7 @@ class Pass:
             raise CollectionChanged(
                 "the collection was dropped, renamed or replaced while it was being migrated",
                 version=self.record.versions[-1],
-                hint="bring the collection back, then: goaime-migrate up; or: goaime-migrate down",
+                hint=Hint("bring the collection back, then: {}; or: {}", UP, DOWN),
             )
         return self.counts().since(before)
 

@@ -14,6 +14,7 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.ports import PROGRESS, Changes, Reader
 from goaime_migrate.errors import Conflicts, Contended
+from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.journal import reconcile, segments
 from goaime_migrate.journal.index import Locator
 from goaime_migrate.journal.segments import Entry, Kind, Known, Segment
@@ -115,7 +116,7 @@ class Reconciliation:
         raise Contended(
             "the application writes faster than the collection can be looked at again",
             version=record.versions[-1],
-            hint="try again at a quieter moment: goaime-migrate up",
+            hint=Hint("try again at a quieter moment: {}", UP),
         )
 
     def _reconcile(self, ids: Iterable[bytes]) -> int:
@@ -147,7 +148,7 @@ class Reconciliation:
                 version=self._walk.record.versions[-1],
                 id=raw_bson.id_value(identity),
                 field=fields[0] if fields else None,
-                hint="put these documents right, then: goaime-migrate up; or take it back: goaime-migrate down",
+                hint=Hint("put these documents right, then: {}; or take it back: {}", UP, DOWN),
             )
 
 

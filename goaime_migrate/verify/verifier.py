@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from goaime_migrate.backends.ports import Backend, CollectionReader, UserDatabase
 from goaime_migrate.errors import LoadFailed
+from goaime_migrate.errors.hint import STATUS, Hint
 from goaime_migrate.events import Listener
 from goaime_migrate.ledger import Ledger
 from goaime_migrate.migration import Migration
@@ -36,7 +37,7 @@ def verify(
         raise LoadFailed(
             f"the file of {lost} ({book.versions[lost].name}) is gone or does not load: its promises are unknown",
             version=lost,
-            hint="goaime-migrate status",
+            hint=Hint("{}", STATUS),
         )
     replaced = set() if superseded else {old for m in applied for old in m.supersedes}
     kept = [m for m in applied if m.version not in replaced]

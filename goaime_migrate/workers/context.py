@@ -14,6 +14,7 @@ from goaime_migrate.backends.connect import connect
 from goaime_migrate.backends.ports import Backend, LeaseRecord, Owner
 from goaime_migrate.config import Settings
 from goaime_migrate.errors import PinnedPassEdited
+from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.events import Event, Notice
 from goaime_migrate.ledger import PassRecord, pass_record
 from goaime_migrate.loader import load_file
@@ -73,7 +74,7 @@ class WorkerContext:
                 raise PinnedPassEdited(
                     f"{path.name} was edited after the run had begun",
                     version=version,
-                    hint="run it again: goaime-migrate up",
+                    hint=Hint("run it again: {}", UP),
                 )
 
     def work(self, spec: Document, report: Report) -> Work:

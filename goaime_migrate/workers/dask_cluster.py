@@ -17,6 +17,7 @@ from typing import Any
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.config import Settings
 from goaime_migrate.errors import InvalidConfiguration, MigrateError
+from goaime_migrate.errors.hint import PROGRAM
 from goaime_migrate.results import Document
 from goaime_migrate.run.work import SourceFile, Work
 from goaime_migrate.workers import dask_worker
@@ -171,7 +172,7 @@ class DaskWorker:
             self._token,
             spec,
             number,
-            key=f"goaime-migrate-{uuid.uuid4().hex}",
+            key=f"{PROGRAM}-{uuid.uuid4().hex}",
             workers=[self._address],
             allow_other_workers=False,
             pure=False,

@@ -12,6 +12,7 @@ import time
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.config import Settings
+from goaime_migrate.errors.hint import PROGRAM
 from goaime_migrate.results import Document
 from goaime_migrate.run.work import Report, Work
 from goaime_migrate.workers.cancelled import Cancelled
@@ -121,4 +122,4 @@ def _log(token: str, message: bytes) -> None:
 
 def topic(token: str) -> str:
     """Where a run listens for what a worker reports."""
-    return f"goaime-migrate-{token}"
+    return f"{PROGRAM}-{token}"

@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from goaime_migrate.config import DASK, Settings
 from goaime_migrate.errors import DuplicateKey, LeaseLost, MigrateError, ServerUnreachable, WorkerFailed
+from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.events import Listener, Notice
 from goaime_migrate.memory import keep_freed
 from goaime_migrate.results import Document
@@ -296,4 +297,4 @@ def _take(worker: Worker, number: int | None) -> int | None:
 def _unready(worker: Worker) -> WorkerFailed:
     how = worker.end if worker.ended else f"was not ready after {_STARTING_S:.0f} s"
     said = f"{worker.name} {how}" + (f": {worker.said}" if worker.said else "")
-    return WorkerFailed(said, hint="goaime-migrate up --workers 1 does without others")
+    return WorkerFailed(said, hint=Hint("{} does without others", UP.to("--workers", "1")))

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from goaime_migrate.config import Settings
 from goaime_migrate.errors import WorkerFailed
+from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.redaction import redact
 from goaime_migrate.results import Document
 from goaime_migrate.run.work import SourceFile, Work, sharing
@@ -41,7 +42,7 @@ class ProcessWorker:
             )
         except OSError as error:
             raise WorkerFailed(
-                f"a worker process cannot be started: {error}", hint="goaime-migrate up --workers 1"
+                f"a worker process cannot be started: {error}", hint=Hint("{}", UP.to("--workers", "1"))
             ) from error
         assert self._popen.stdin is not None
         assert self._popen.stdout is not None

@@ -1,6 +1,6 @@
 """Replaces files of a dump all together or not at all, whatever dies in between.
 
-The new files are written into a staging folder beside the database's own, ``PATH/.goaime-migrate/files/``,
+The new files are written into a staging folder beside the database's own, ``PATH/.<program>/files/``,
 with a plan of what goes where, and everything is fsynced. Renaming the plan to the marker is the one commit
 point. Then the files are renamed into place and the marker and the folder are removed: *rolling forward*,
 which can be done again from any point. So whoever finds the folder knows what it means:
@@ -23,7 +23,9 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-STAGING = ".goaime-migrate"
+from goaime_migrate.errors.hint import PROGRAM
+
+STAGING = f".{PROGRAM}"
 _FILES, _PLAN, _MARKER = "files", "plan.json", "committed.json"
 _FORMAT = 1
 _CHUNK = 8 * 1024 * 1024

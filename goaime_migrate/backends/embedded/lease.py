@@ -29,6 +29,7 @@ from goaime_migrate.backends.ports import (
     Sort,
 )
 from goaime_migrate.errors import LeaseLost, Refused, SaveFailed
+from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.results import Document
 
 FENCE = 1
@@ -138,7 +139,7 @@ class LeasedDump(DumpReader):
         except generation.NotInPlace as error:
             raise SaveFailed(
                 f"{self._root} was saved, but not all files could be moved into place: {error}",
-                hint="nothing is lost; goaime-migrate up finishes it, do not use the dump before",
+                hint=Hint("nothing is lost; {} finishes it, do not use the dump before", UP),
             ) from error
         self._store.mark_saved()
 

@@ -18,6 +18,7 @@ from goaime_migrate.backends.server.single_document import SingleDocumentBackend
 from goaime_migrate.backends.server.transactional import TransactionalBackend
 from goaime_migrate.config import Settings
 from goaime_migrate.errors import InvalidConfiguration, InvalidUri, MissingCapability
+from goaime_migrate.errors.hint import PROGRAM
 from goaime_migrate.redaction import redact, redact_uri
 from goaime_migrate.results import Document
 
@@ -37,7 +38,7 @@ def open_server(settings: Settings, *, write: bool, notify: Callable[[str], None
             warnings.simplefilter("error", UserWarning)  # an option that the driver does not know
             client: MongoClient[Document] = MongoClient(
                 settings.uri,
-                appname="goaime-migrate",
+                appname=PROGRAM,
                 w="majority",
                 **_defaults(settings.uri),
             )

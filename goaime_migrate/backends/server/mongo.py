@@ -33,6 +33,7 @@ from goaime_migrate.backends.server.driver_errors import DUPLICATE_KEY, translat
 from goaime_migrate.backends.server.lease import LeasedDatabase
 from goaime_migrate.backends.server.reader import id_range
 from goaime_migrate.errors import DuplicateKey, MigrateError
+from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.results import Document
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ class MongoBackend(LeasedDatabase, ABC):
         which = f"the documents {ids[0]!r} and {ids[1]!r} have" if len(ids) == 2 else "two documents have"
         return DuplicateKey(
             f"{collection}: {which} the same key {key} in the unique index {index!r}",
-            hint="make the values differ in an earlier migration, then: goaime-migrate up",
+            hint=Hint("make the values differ in an earlier migration, then: {}", UP),
             id=ids[-1] if ids else None,
             field=next(iter(key), None),
             detail=str(details.get("errmsg", "")),

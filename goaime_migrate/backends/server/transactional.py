@@ -20,6 +20,7 @@ from goaime_migrate.backends.server.driver_errors import translate, translation
 from goaime_migrate.backends.server.mongo import MongoBackend
 from goaime_migrate.backends.server.reader import MongoReader
 from goaime_migrate.errors import OperationFailed
+from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.results import Document
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class TransactionalBackend(MongoBackend):
             except BSONError as error:
                 raise OperationFailed(
                     f"the database holds what cannot be decoded: {error}",
-                    hint="mend that document, then: goaime-migrate up",
+                    hint=Hint("mend that document, then: {}", UP),
                 ) from error
             except PyMongoError as error:
                 if not error.has_error_label(_TRANSIENT) or time.monotonic() > deadline:

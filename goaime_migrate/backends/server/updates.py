@@ -17,6 +17,7 @@ from goaime_migrate.backends.ports import Sweep, SweepRefused, Write
 from goaime_migrate.backends.raw_bson import value_at
 from goaime_migrate.backends.server.driver_errors import DUPLICATE_KEY, TOO_LARGE, VALIDATION
 from goaime_migrate.backends.server.reader import both, id_range
+from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.results import Document
 
 COMMAND_BYTES = 12 * 1024 * 1024
@@ -203,7 +204,7 @@ def _duplicate(
         id=identity,
         field=next(iter(key), None) if isinstance(key, dict) else None,
         detail=text,
-        hint="make the documents differ, or drop the index, then: goaime-migrate up",
+        hint=Hint("make the documents differ, or drop the index, then: {}", UP),
     )
 
 
@@ -227,26 +228,25 @@ def rejection(problem: Document, chunk: Sequence[Write]) -> Exception:
     """The error for the document that the server would not take."""
     write = chunk[problem["index"]]
     identity, code, text = raw_bson.id_value(write.id), problem.get("code"), str(problem.get("errmsg", ""))
-    again = "then: goaime-migrate up"
     if code == VALIDATION:
         return errors.ValidatorRejected(
             f"the collection's validator refuses the result: {text}",
             id=identity,
             detail=str(problem.get("errInfo", ""))[:1000],
-            hint=f"correct the migration or the validator, {again}",
+            hint=Hint("correct the migration or the validator, then: {}", UP),
         )
     if code in _BSON_TOO_LARGE:
         return errors.ResultTooLarge(
-            f"the result is too large: {text}", id=identity, hint=f"shorten it, {again}"
+            f"the result is too large: {text}", id=identity, hint=Hint("shorten it, then: {}", UP)
         )
     if code == _NAMED_TWICE:
         return errors.Unrepresentable(
             f"the document would have to change, but it has the same key twice: {text}",
             id=identity,
-            hint="mend this document by hand, then: goaime-migrate up",
+            hint=Hint("mend this document by hand, then: {}", UP),
         )
     if code in (112, 251) or code is None:
         return OperationFailure(text, code, {"errorLabels": ["TransientTransactionError"], **problem})
     return errors.OperationFailed(
-        f"the server refuses the result: {text}", id=identity, hint=f"mend it, {again}"
+        f"the server refuses the result: {text}", id=identity, hint=Hint("mend it, then: {}", UP)
     )

@@ -1,0 +1,31 @@
+"""The next command as a value."""
+
+from __future__ import annotations
+
+from goaime_migrate.errors import Refused
+from goaime_migrate.errors.hint import DOWN, PLAN, UP, Hint
+
+
+def test_a_hint_is_its_text_and_has_its_commands() -> None:
+    hint = Hint("finish it: {}; or take it back: {}", UP.to("0003"), DOWN)
+    assert hint == "finish it: goaime-migrate up 0003; or take it back: goaime-migrate down"
+    assert hint.commands == (UP.to("0003"), DOWN)
+
+
+def test_braces_in_a_part_are_text() -> None:
+    assert Hint("correct {}, then: {}", "a{0}.py", UP) == "correct a{0}.py, then: goaime-migrate up"
+
+
+def test_another_command_takes_the_place_of_one_also_within_a_hint_in_a_hint() -> None:
+    inner = Hint("then: {}", UP)
+    planned = Hint("mend it, {}; or {}", inner, DOWN).instead(UP, PLAN)
+    assert planned == "mend it, then: goaime-migrate plan; or goaime-migrate down"
+    assert planned.commands == (PLAN, DOWN)
+    assert inner.commands == (UP,)
+
+
+def test_an_error_carries_a_hint_whatever_it_was_given() -> None:
+    assert Refused("no").hint.commands == ()
+    assert Refused("no", hint="{braces}").hint == "{braces}"
+    error = Refused("no", hint="first").advise(Hint("{}", UP))
+    assert (str(error), error.hint, error.hint.commands) == ("no", "goaime-migrate up", (UP,))
