@@ -29,6 +29,10 @@ class Operation(Protocol):
         """Whether `down` can undo it."""
 
     @property
+    def walks(self) -> bool:
+        """Whether it walks over documents, in a pass; else it changes a state of the database, by itself."""
+
+    @property
     def fusion(self) -> object | None:
         """Consecutive operations with the same collection and equal, non-None values may share one pass."""
 

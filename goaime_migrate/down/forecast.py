@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from goaime_migrate.backends.ports import Backend
+from goaime_migrate.down.code import decisions, reverse_chain
 from goaime_migrate.down.decisions import Outcome
 from goaime_migrate.down.inserted import InsertedTotals
 from goaime_migrate.down.preview import DownPass, PassPreview
-from goaime_migrate.down.reverter import judge, level_below, parts_of, renamed, reverse_groups, way
 from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord
-from goaime_migrate.planner import Facts, Plan
+from goaime_migrate.planner import DownGroup, DownPlan, Facts, ForgetSteps, OperationRef, RestorePass
 from goaime_migrate.results import (
     Counts,
     Direction,
@@ -24,25 +22,16 @@ from goaime_migrate.results import (
     StepPlan,
 )
 
-_EACH_MORE = 0.7
-"""What every further process adds to the speed of the first, since they share a server too."""
 _NO_TIME = Predicted(0.0, 0, 0)
 
 
-def _undoing(operation: OperationRecord) -> str:
-    """What taking back an operation that is no pass comes to."""
-    function = operation.undo is not None and operation.undo.get("kind") == "function"
-    return "run down(db)" if function else f"undo: {operation.text}"
-
-
-def forecast(backend: Backend, facts: Facts, book: Ledger, plan: Plan) -> PlanResult:
+def forecast(backend: Backend, facts: Facts, ledger: Ledger, plan: DownPlan) -> PlanResult:
     """What taking back would find, counted over the whole journal."""
-    descents = _Descents(backend, facts, book, plan)
-    for group in reverse_groups(book.versions, plan.versions):
-        for part in parts_of(book.versions, book.passes, group):
-            descents.group(part)
+    found = _Forecast(backend, facts, ledger, plan)
+    for group in plan.groups:
+        found.group(group)
     steps = tuple(
-        StepPlan(v, book.versions[v].name, tuple(descents.counted[v]), (), irreversible=False, warnings=())
+        StepPlan(v, ledger.versions[v].name, tuple(found.counted[v]), (), irreversible=False, warnings=())
         for v in plan.versions
     )
     return PlanResult(
@@ -51,77 +40,80 @@ def forecast(backend: Backend, facts: Facts, book: Ledger, plan: Plan) -> PlanRe
         steps,
         _NO_TIME,
         None,
-        preview=descents.preview(),
+        preview=found.preview(),
         message=plan.message,
     )
 
 
-class _Descents:
-    """The passes of a way down, each seen through those that are taken back before it."""
+class _Forecast:
+    """The passes of a plan, each seen through those that are taken back before it."""
 
-    def __init__(self, backend: Backend, facts: Facts, book: Ledger, plan: Plan) -> None:
+    def __init__(self, backend: Backend, facts: Facts, ledger: Ledger, plan: DownPlan) -> None:
         self._backend = backend
         self._files = facts.files
-        self._book = book
-        self._passes = dict(book.passes)
+        self._ledger = ledger
+        self._left: dict[str, PassRecord] = {}
+        """What will be left of passes of which some steps have been taken back."""
         self._lowest: dict[str, PassPreview] = {}
         """By collection, as it is called today."""
-        self._names: dict[str, str] = {}
-        """What collections are called today that will have been renamed by the time."""
         self._total = Outcome()
-        self._births = InsertedTotals()
+        self._inserted = InsertedTotals()
         self.counted: dict[str, list[OperationPlan]] = {v: [] for v in plan.versions}
 
-    def group(self, group: Sequence[tuple[str, int]]) -> None:
-        """What would become of the operations of one pass, or of one other operation."""
-        version, index = group[0]
-        operation = self._book.versions[version].operations[index]
-        record = self._passes.get(operation.pass_id or "")
-        if record is None:
-            self.counted[version].append(OperationPlan(_undoing(operation), None, None, None, None))
-            self._rename(operation.undo)
-            return
-        counts = self._pass(record, group)
-        for v, i in group:
-            text = f"undo: {self._book.versions[v].operations[i].text}"
-            self.counted[v].append(
-                OperationPlan(text, record.collection, counts.matched, counts.changed, counts.unchanged)
+    def group(self, group: DownGroup) -> None:
+        """What would become of the operations of one group."""
+        match group:
+            case RestorePass():
+                self._count(group, self._pass(group))
+            case ForgetSteps():
+                self._count(group, Counts())  # that was done before a `down` was cut off
+            case _:
+                ref = group.operations[0]
+                text = _undoing(self._operation(ref))
+                self.counted[ref.version].append(OperationPlan(text, None, None, None, None))
+
+    def _count(self, group: RestorePass | ForgetSteps, counts: Counts) -> None:
+        collection = self._ledger.passes[group.pass_id].collection
+        for ref in group.operations:
+            text = f"undo: {self._operation(ref).text}"
+            self.counted[ref.version].append(
+                OperationPlan(text, collection, counts.matched, counts.changed, counts.unchanged)
             )
 
-    def _pass(self, record: PassRecord, group: Sequence[tuple[str, int]]) -> Counts:
-        target = level_below(record, group)
-        if target == len(record.steps):
-            return Counts()  # that was done before a `down` was cut off
-        name = self._names.get(record.collection, record.collection)
-        record = replace(record, collection=name)
-        descent = DownPass(
+    def _pass(self, group: RestorePass) -> Counts:
+        whole = self._left.get(group.pass_id) or self._ledger.passes[group.pass_id]
+        record = replace(whole, collection=group.today)
+        down = DownPass(
             record,
-            target,
-            judge(record, self._files, target, group[0][0], OnConflict.KEEP),
-            way(record, self._files, target, None),
+            group.level,
+            decisions(record, self._files, group.level, group.versions[0], OnConflict.KEEP),
+            reverse_chain(record, self._files, group.level, None),
             any(record.reverses),
         )
-        layer = self._lowest[name] = PassPreview(self._backend, descent, self._lowest.get(name))
-        self._passes[record.id] = self._passes[record.id].down_to(target)
-        outcome, births = layer.preview()
+        layer = self._lowest[group.today] = PassPreview(self._backend, down, self._lowest.get(group.today))
+        self._left[group.pass_id] = whole.down_to(group.level)
+        outcome, inserted = layer.preview()
         self._total.add(outcome)
-        self._births.note(name, births)
+        self._inserted.note(group.today, inserted)
         return outcome.counts()
 
-    def _rename(self, undo: Mapping[str, Any] | None) -> None:
-        old = str((undo or {}).get("old"))
-        new = renamed(undo, old)
-        if new is not None:
-            self._names[new] = self._names.get(old, old)
+    def _operation(self, ref: OperationRef) -> OperationRecord:
+        return self._ledger.versions[ref.version].operations[ref.number]
 
     def preview(self) -> DownPreview:
         """The counts over all of them."""
-        total, births = self._total, self._births.total
+        total, inserted = self._total, self._inserted.total
         return DownPreview(
             exact=total.exact + total.already,
             merged=total.merged,
             conflicts=len(total.conflicts),
-            born=births.taken_back + births.left,
-            left=births.left,
-            without_reverse=births.without_reverse,
+            born=inserted.taken_back + inserted.left,
+            left=inserted.left,
+            without_reverse=inserted.without_reverse,
         )
+
+
+def _undoing(operation: OperationRecord) -> str:
+    """What taking back an operation that is no pass comes to."""
+    function = operation.undo is not None and operation.undo.get("kind") == "function"
+    return "run down(db)" if function else f"undo: {operation.text}"

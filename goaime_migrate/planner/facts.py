@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
-from goaime_migrate.errors import (
-    HistoryError,
-)
+from goaime_migrate.errors import HistoryError, VersionGap
 from goaime_migrate.migration import Migration
 from goaime_migrate.results import State
 
@@ -64,11 +63,13 @@ class PassFacts(Protocol):
     def committed(self) -> bool: ...
     @property
     def reverses(self) -> Sequence[bool]: ...
+    @property
+    def target_level(self) -> int | None: ...
 
 
 @dataclass(frozen=True)
 class Facts:
-    """The files and the history, side by side."""
+    """The files and the history, side by side. What follows from them is found once, for any number of versions."""
 
     migrations: Sequence[Migration]
     file_problems: Sequence[HistoryError]
@@ -79,8 +80,8 @@ class Facts:
     unloaded: Mapping[str, str] = field(default_factory=dict)
     """The versions whose file does not load, with the name that it has."""
 
-    @property
-    def files(self) -> dict[str, Migration]:
+    @cached_property
+    def files(self) -> Mapping[str, Migration]:
         """The migrations by version; of two with one number that which was recorded."""
         found: dict[str, Migration] = {}
         for m in self.migrations:
@@ -89,22 +90,39 @@ class Facts:
                 found[m.version] = m
         return found
 
-    @property
+    @cached_property
     def current(self) -> str | None:
         """The highest applied version."""
         return max((v for v, r in self.versions.items() if r.state is State.APPLIED), key=int, default=None)
 
-    @property
+    @cached_property
     def head(self) -> str | None:
         """The newest file."""
         return max((*(m.version for m in self.migrations), *self.unloaded), key=int, default=None)
 
-    @property
-    def known(self) -> dict[str, str]:
+    @cached_property
+    def known(self) -> Mapping[str, str]:
         """Every version with its name, of files and of history, ascending."""
         recorded = {v: r.name for v, r in self.versions.items()}
         names = {**self.unloaded, **recorded, **{v: m.name for v, m in self.files.items()}}
         return dict(sorted(names.items(), key=lambda item: int(item[0])))
+
+    @cached_property
+    def recorded(self) -> Sequence[str]:
+        """The versions that have a record, ascending."""
+        return sorted(self.versions, key=int)
+
+    @cached_property
+    def broken(self) -> frozenset[str]:
+        """The versions that have a file with a problem of its own."""
+        own = (p for p in self.file_problems if not isinstance(p, VersionGap))
+        return frozenset(p.version for p in own if p.version)
+
+    @cached_property
+    def unfinished(self) -> frozenset[str]:
+        """The versions in a pass that has begun to change documents and has not come to its end."""
+        begun = (p for p in self.passes.values() if not p.finished and p.committed)
+        return frozenset(v for p in begun for v in p.versions)
 
 
 def starts_again(operation: OperationFacts) -> bool:
@@ -115,8 +133,3 @@ def starts_again(operation: OperationFacts) -> bool:
 def is_function(operation: OperationFacts) -> bool:
     """Whether an operation is a user's function."""
     return operation.undo is not None and operation.undo.get("kind") == "function"
-
-
-def is_unfinished(facts: Facts, version: str) -> bool:
-    """Whether a version is a member of a pass that has begun and not come to its end."""
-    return any(not p.finished and p.committed and version in p.versions for p in facts.passes.values())

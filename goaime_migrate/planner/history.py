@@ -13,7 +13,7 @@ from goaime_migrate.errors import (
     VersionGap,
 )
 from goaime_migrate.migration import EMPTY
-from goaime_migrate.planner.facts import BASE, Facts, VersionFacts, is_unfinished, starts_again
+from goaime_migrate.planner.facts import BASE, Facts, VersionFacts, starts_again
 from goaime_migrate.results import State
 
 
@@ -27,8 +27,7 @@ def _of_files(facts: Facts) -> Iterable[HistoryError]:
 
     A number that is recorded is no gap, it is an applied file that is gone.
     """
-    broken = _broken(facts)
-    ahead = max((int(v) for v in {*facts.files, *broken} - set(facts.versions)), default=0)
+    ahead = max((int(v) for v in {*facts.files, *facts.broken} - set(facts.versions)), default=0)
     behind = max(map(int, facts.versions), default=0)
     for problem in facts.file_problems:
         if not isinstance(problem, VersionGap) or problem.version is None:
@@ -41,11 +40,6 @@ def _below_applied(gap: VersionGap) -> VersionGap:
     """The gap where later files are applied, which cannot get other numbers any more."""
     hint = f"put a migration that does nothing in its place: {gap.version}_{EMPTY}"
     return VersionGap(gap.message, version=gap.version, hint=hint)
-
-
-def _broken(facts: Facts) -> set[str]:
-    """The versions that have a file with a problem of its own."""
-    return {p.version for p in facts.file_problems if p.version and not isinstance(p, VersionGap)}
 
 
 def edited_problems(facts: Facts) -> Iterable[HistoryError]:
@@ -83,12 +77,12 @@ def _takes_any_code(facts: Facts, record: VersionFacts) -> bool:
 
 def missing_problems(facts: Facts) -> Iterable[HistoryError]:
     """Recorded versions whose file is gone."""
+    below = dict(zip(facts.recorded, [BASE, *facts.recorded], strict=False))
     for version, record in facts.versions.items():
-        if version not in facts.files and version not in _broken(facts):
-            below = max((v for v in facts.versions if int(v) < int(version)), key=int, default=BASE)
-            highest = all(int(v) <= int(version) for v in facts.versions)
-            down = "goaime-migrate down" if highest else f"goaime-migrate down {below}"
-            drop = "" if is_unfinished(facts, version) else "; or drop its record: goaime-migrate repair"
+        if version not in facts.files and version not in facts.broken:
+            highest = version == facts.recorded[-1]
+            down = "goaime-migrate down" if highest else f"goaime-migrate down {below[version]}"
+            drop = "" if version in facts.unfinished else "; or drop its record: goaime-migrate repair"
             yield MissingMigration(
                 f"{version} ({record.name}) is {record.state} in the database, but its file is gone",
                 version=version,

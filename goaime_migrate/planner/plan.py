@@ -1,88 +1,127 @@
-"""The way up: what to apply, and which operations run as one pass."""
+"""A plan as a value: what a command will do, in which order, and what of it is done together.
+
+Whoever carries a plan out, or shows it, walks its groups from the first to the last and decides nothing of it again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
-from goaime_migrate.errors import (
-    Refused,
-)
-from goaime_migrate.migration import Migration
-from goaime_migrate.planner.facts import BASE, HEAD, Facts
-from goaime_migrate.planner.history import problems
-from goaime_migrate.planner.targets import resolve, unapplied
 from goaime_migrate.results import Direction
+
+
+class OperationRef(NamedTuple):
+    """One operation: its version, and its number among the operations of that, from 0."""
+
+    version: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """Operations that are done together, in the order of the plan."""
+
+    operations: tuple[OperationRef, ...]
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The versions of its operations, each once."""
+        return tuple(dict.fromkeys(version for version, _ in self.operations))
+
+
+# the way up
+
+
+@dataclass(frozen=True)
+class NewPass(Group):
+    """Operations that walk over one collection together. No document has been migrated yet."""
+
+
+@dataclass(frozen=True)
+class PinnedPass(Group):
+    """An unfinished pass, gone on with exactly as it was pinned."""
+
+    pass_id: str
+
+
+@dataclass(frozen=True)
+class StateChange(Group):
+    """A single operation that walks over no documents: an index, a validator, a collection, a function."""
+
+
+UpGroup = NewPass | PinnedPass | StateChange
+
+
+# the way down
+
+
+@dataclass(frozen=True)
+class RestorePass(Group):
+    """Steps of one pass that are taken back together, from its journal; the last first."""
+
+    pass_id: str
+    level: int
+    """How many of its steps stay in effect."""
+    collection: str
+    """What its collection is called when it is taken back; passes above may have renamed it since,"""
+    today: str
+    """and what it is called today."""
+    heir: str | None
+    """The pass with a `reverse=` that is taken back next over the same documents: itself, if steps of it stay."""
+
+
+@dataclass(frozen=True)
+class ForgetSteps(Group):
+    """Steps that a `down` has taken back before it was cut off; their versions do not say so yet."""
+
+    pass_id: str
+
+
+@dataclass(frozen=True)
+class LostPass(Group):
+    """Steps of a pass whose record is gone: they cannot be taken back, what is above them can."""
+
+    pass_id: str
+
+
+@dataclass(frozen=True)
+class UndoChange(Group):
+    """A single operation that was no step of a pass, undone."""
+
+    renames: tuple[str, str] | None = None
+    """For one that has renamed a collection: what that is called until then, and from then on."""
+
+
+DownGroup = RestorePass | ForgetSteps | LostPass | UndoChange
 
 
 @dataclass(frozen=True)
 class Plan:
     """What a command will do. `versions` in the order in which they are worked on."""
 
-    direction: Direction
+    direction: ClassVar[Direction]
     target: str
     versions: tuple[str, ...]
     message: str = ""
     """Why there is nothing to do, where there is nothing."""
 
 
-def plan_up(facts: Facts, target: str | None = None) -> Plan:
-    """Pending versions up to and including the target. Raises HistoryError, UnknownTarget, Refused.
+@dataclass(frozen=True)
+class UpPlan(Plan):
+    """What `up` will do."""
 
-    What is thereby proved: the files are whole, in order, and every applied one is what was applied.
-    """
-    for problem in problems(facts):
-        raise problem
-    goal = resolve(HEAD if target is None else target, facts, Direction.UP)
-    limit = 0 if goal == BASE else int(goal)
-    versions = tuple(v for v in unapplied(facts) if int(v) <= limit)
-    _refuse_splitting(facts, limit)
-    if versions:
-        return Plan(Direction.UP, goal, versions)
-    return Plan(Direction.UP, goal, (), _nothing_up(facts, limit, goal))
+    direction = Direction.UP
+    groups: tuple[UpGroup, ...] = ()
+    empty: tuple[str, ...] = ()
+    """The passes that are forgotten before: no batch of them was committed, so that they pin nothing."""
 
 
-def _nothing_up(facts: Facts, limit: int, goal: str) -> str:
-    if not facts.migrations:
-        return "there are no migrations"
-    current = facts.current or BASE
-    passed = facts.current is not None and limit < int(facts.current)
-    return f"already at {current}" + (f"; to go back: down {goal}" if passed else "")
+@dataclass(frozen=True)
+class DownPlan(Plan):
+    """What `down` will do."""
 
-
-def _refuse_splitting(facts: Facts, limit: int) -> None:
-    for p in facts.passes.values():
-        numbers = [int(v) for v in p.versions]
-        if not p.finished and p.committed and min(numbers) <= limit < max(numbers):
-            raise Refused(
-                f"{limit:04d} lies inside an unfinished pass over {p.versions[0]} to {p.versions[-1]}, "
-                "whose documents are migrated together",
-                hint=f"finish it: goaime-migrate up {p.versions[-1]}; or take it back: goaime-migrate down",
-            )
-
-
-def stages(migrations: Sequence[Migration], start: Mapping[str, int]) -> list[list[tuple[Migration, int]]]:
-    """The operations of these migrations in order, grouped: those of one group run as one pass.
-
-    `start` says for a version how many of its operations are done already. Fused are consecutive document operations
-    on one collection with the same filter, whose lookups read no collection that the group writes.
-    """
-    groups: list[list[tuple[Migration, int]]] = []
-    for m in migrations:
-        for index in range(start.get(m.version, 0), len(m.operations)):
-            if groups and _fuses(groups[-1], m, index):
-                groups[-1].append((m, index))
-            else:
-                groups.append([(m, index)])
-    return groups
-
-
-def _fuses(group: Sequence[tuple[Migration, int]], migration: Migration, index: int) -> bool:
-    last_migration, last_index = group[-1]
-    last, operation = last_migration.operations[last_index], migration.operations[index]
-    return (
-        operation.fusion is not None
-        and last.fusion == operation.fusion
-        and last.collection == operation.collection
-        and operation.collection not in operation.reads | last.reads
-    )
+    direction = Direction.DOWN
+    groups: tuple[DownGroup, ...] = ()
+    unstarted: tuple[str, ...] = ()
+    """The versions among them of which nothing was ever started: they are forgotten afterwards."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from goaime_migrate import results
-from goaime_migrate.errors import (
-    Refused,
-)
+from goaime_migrate.errors import Refused
 from goaime_migrate.migration import Operation
-from goaime_migrate.planner.facts import Facts, OperationFacts, is_unfinished
+from goaime_migrate.planner.facts import Facts, OperationFacts
 from goaime_migrate.planner.history import edited_problems, missing_problems
 from goaime_migrate.redaction import redact
 from goaime_migrate.results import State
@@ -21,7 +19,7 @@ def repairs(facts: Facts) -> results.RepairResult:
     edited = [p.version for p in edited_problems(facts) if p.version is not None]
     missing = [p.version for p in missing_problems(facts) if p.version is not None]
     for version in missing:
-        if is_unfinished(facts, version):
+        if version in facts.unfinished:
             raise _cannot_repair(f"the file of {version} is gone, and its pass is unfinished", version)
     for version in edited:
         if facts.versions[version].state is not State.APPLIED:

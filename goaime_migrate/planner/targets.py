@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 
-from goaime_migrate.errors import (
-    UnknownTarget,
-)
+from goaime_migrate.errors import UnknownTarget
 from goaime_migrate.planner.facts import BASE, HEAD, Facts
 from goaime_migrate.results import Direction, State
 
@@ -44,7 +42,7 @@ def _steps(count: int, facts: Facts, direction: Direction) -> str:
     if direction is Direction.UP:
         ahead = unapplied(facts)
         return ahead[min(count, len(ahead)) - 1] if count and ahead else facts.current or BASE
-    behind = sorted(facts.versions, key=int)
+    behind = facts.recorded
     return behind[-count - 1] if count < len(behind) else BASE
 
 

@@ -1,23 +1,27 @@
-"""The way down: what to take back, and what that needs."""
+"""The way down: what to take back, and which operations are taken back together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import takewhile
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
-from goaime_migrate.errors import (
-    EditedMigration,
-    Irreversible,
-    JournalPruned,
-    MissingMigration,
+from goaime_migrate.errors import DamagedRecord
+from goaime_migrate.planner.facts import BASE, Facts, OperationFacts, PassFacts
+from goaime_migrate.planner.plan import (
+    DownGroup,
+    DownPlan,
+    ForgetSteps,
+    LostPass,
+    OperationRef,
+    RestorePass,
+    UndoChange,
 )
-from goaime_migrate.planner.facts import BASE, Facts, PassFacts, is_function, starts_again
-from goaime_migrate.planner.plan import Plan
+from goaime_migrate.planner.reversible import check_ways_back
 from goaime_migrate.planner.targets import resolve
 from goaime_migrate.results import Direction, State
 
 
-def plan_down(facts: Facts, target: str | None = None) -> Plan:
+def plan_down(facts: Facts, target: str | None = None) -> DownPlan:
     """Versions to take back, highest first; the target stays. Raises UnknownTarget, Refused, HistoryError.
 
     What an earlier `down` has begun to take back is taken back, whatever the target.
@@ -27,84 +31,147 @@ def plan_down(facts: Facts, target: str | None = None) -> Plan:
     if not facts.versions:
         if target is not None:
             resolve(target, facts, Direction.DOWN)
-        return Plan(Direction.DOWN, BASE, (), "nothing is applied")
+        return DownPlan(BASE, (), "nothing is applied")
     goal = resolve("-1" if target is None else target, facts, Direction.DOWN)
     limit = 0 if goal == BASE else int(goal)
-    begun = {v for v, r in facts.versions.items() if r.state is State.REVERTING}
-    versions = _whole_passes(facts, begun | {v for v in facts.versions if int(v) > limit})
-    plan = Plan(Direction.DOWN, goal, tuple(sorted(versions, key=int, reverse=True)))
-    if not plan.versions:
-        current = max(facts.versions, key=int)
+    wanted = _whole_passes(facts, {*_begun(facts), *(v for v in facts.versions if int(v) > limit)})
+    versions = tuple(sorted(wanted, key=int, reverse=True))
+    if not versions:
+        current = facts.recorded[-1]
         ahead = f"; to go forward: up {goal}" if limit > int(current) else ""
-        return Plan(Direction.DOWN, goal, (), f"already at {current}{ahead}")
-    for version in plan.versions:
-        _check_way_back(facts, version, plan.versions)
-    return plan
+        return DownPlan(goal, (), f"already at {current}{ahead}")
+    check_ways_back(facts, versions)
+    unstarted = tuple(v for v in versions if not any(o.started for o in facts.versions[v].operations))
+    return DownPlan(goal, versions, groups=tuple(_groups(facts, versions)), unstarted=unstarted)
+
+
+def plan_rest(facts: Facts) -> DownPlan | None:
+    """What is left of a `down` that was cut off; None where none was. Raises what `plan_down` does."""
+    begun = _begun(facts)
+    if not begun:
+        return None
+    lowest = min(map(int, begun))
+    below = [v for v in facts.recorded if int(v) < lowest]
+    return plan_down(facts, below[-1] if below else BASE)
+
+
+def _begun(facts: Facts) -> list[str]:
+    """The versions that an earlier `down` has begun to take back."""
+    return [v for v, record in facts.versions.items() if record.state is State.REVERTING]
 
 
 def _whole_passes(facts: Facts, versions: set[str]) -> set[str]:
     """With a member of an unfinished pass, all of them."""
     for p in facts.passes.values():
-        if not p.finished and versions & set(p.versions):
-            versions |= set(p.versions) & set(facts.versions)
+        if not p.finished and not versions.isdisjoint(p.versions):
+            versions |= {v for v in p.versions if v in facts.versions}
     return versions
 
 
-def _check_way_back(facts: Facts, version: str, reverting: Sequence[str]) -> None:
-    record, file = facts.versions[version], facts.files.get(version)
-    if record.rollback == "pruned":
-        raise JournalPruned(
-            f"the journal of {version} ({record.name}) was pruned: it cannot be taken back",
-            version=version,
-            hint="write a new migration that changes the documents forward",
-        )
-    ran = version in facts.touched and any(o.started for o in record.operations)  # it was not only stamped
-    if file is not None and not file.reversible and ran:
-        raise Irreversible(
-            f"{file.label} has no way back: it defines up(db) and no down(db)",
-            version=version,
-            hint="define down(db) in it, then: goaime-migrate repair; or write a new migration that changes "
-            "things forward",
-        )
-    for needed, checksum in _code_needed(facts, version, reverting):
-        _check_code(facts, needed, checksum)
+def _groups(facts: Facts, versions: Sequence[str]) -> Iterator[DownGroup]:
+    way = _Way(facts)
+    for pass_id, operations in groupby(_started(facts, versions), lambda ref: _recorded(facts, ref).pass_id):
+        if pass_id is None:
+            yield from map(way.undo, operations)
+        elif pass_id in facts.passes:
+            yield from way.parts(facts.passes[pass_id], list(operations))
+        else:
+            yield LostPass(tuple(operations), pass_id)
 
 
-def _code_needed(facts: Facts, version: str, reverting: Sequence[str]) -> Iterable[tuple[str, str | None]]:
-    """Versions whose code taking this one back needs: its own functions, and the steps that stay in a shared pass.
+def _started(facts: Facts, versions: Sequence[str]) -> Iterator[OperationRef]:
+    """The operations of these versions that may be in effect, those of each the last first."""
+    for version in versions:
+        operations = facts.versions[version].operations
+        for index in reversed(range(len(operations))):
+            if operations[index].started:
+                yield OperationRef(version, index)
 
-    Each with the checksum that it must have, or None where any will do.
+
+def _recorded(facts: Facts, ref: OperationRef) -> OperationFacts:
+    return facts.versions[ref.version].operations[ref.number]
+
+
+class _Way:
+    """How it will stand when the next group is taken back: steps that are still in effect, names of collections."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self._heirs = _heirs(facts)
+        self._lowered: dict[str, int] = {}
+        """How many steps will be left of the passes of which some have been taken back."""
+        self._today: dict[str, str] = {}
+        """What collections are called today that will have another name by then."""
+
+    def undo(self, ref: OperationRef) -> UndoChange:
+        """A single operation, undone."""
+        renames = _renames(ref.version, _recorded(self._facts, ref))
+        if renames is not None:
+            old, new = renames
+            self._today[new] = self._today.get(old, old)
+        return UndoChange((ref,), renames)
+
+    def parts(self, record: PassFacts, operations: Sequence[OperationRef]) -> Iterator[DownGroup]:
+        """Steps of one pass: first what an earlier `down` has begun to take back of them, then the rest.
+
+        What is no step of the pass any more has been taken back, and has yet to be forgotten.
+        """
+        staying = {(v, i) for v, i, _ in record.steps[: record.target_level]}
+        for stays in (False, True):
+            part = tuple(ref for ref in operations if (ref in staying) is stays)
+            if part:
+                yield self._part(record, part)
+
+    def _part(self, record: PassFacts, part: tuple[OperationRef, ...]) -> DownGroup:
+        steps = record.steps[: self._lowered.get(record.id)]
+        if not steps:  # taken back whole before its last operation comes
+            return LostPass(part, record.id)
+        taken = set(part)
+        level = next((n for n, (v, i, _) in enumerate(steps) if (v, i) in taken), None)
+        if level is None:
+            return ForgetSteps(part, record.id)
+        self._lowered[record.id] = level
+        heir = self._heirs[record.id]
+        if level:
+            heir = record.id if any(record.reverses[:level]) else None
+        today = self._today.get(record.collection, record.collection)
+        return RestorePass(part, record.id, level, record.collection, today, heir)
+
+
+def _heirs(facts: Facts) -> dict[str, str | None]:
+    """For each pass the nearest beneath it, over the same documents, that has a `reverse=`.
+
+    A collection may have been renamed in between: what is undone gives it another name for what is beneath.
     """
-    record = facts.versions[version]
-    for operation in record.operations:
-        if is_function(operation) and operation.started:
-            yield version, None if starts_again(operation) else record.checksum
-        shared = facts.passes.get(operation.pass_id or "")
-        if shared is not None and shared.committed:
-            if version in _reversing(shared):
-                yield version, record.checksum
-            if not set(shared.versions) & set(facts.versions) <= set(reverting):
-                yield from ((v, checksum) for v, _, checksum in shared.steps)
+    nearest: dict[str, str | None] = {}  # by the name of the collection
+    heirs: dict[str, str | None] = {}
+    for version in facts.recorded:
+        for operation in facts.versions[version].operations:
+            if not operation.started:
+                continue
+            shared = facts.passes.get(operation.pass_id or "")
+            if shared is None:
+                renames = _renames(version, operation)
+                if renames is not None:
+                    nearest[renames[0]] = nearest.get(renames[1])
+            elif shared.id not in heirs:
+                heirs[shared.id] = nearest.get(shared.collection)
+                if any(shared.reverses):
+                    nearest[shared.collection] = shared.id
+    return heirs
 
 
-def _reversing(shared: PassFacts) -> Iterable[str]:
-    """The versions whose `reverse=` takes back what was born since: from the last step down to one that has none."""
-    steps = zip(reversed(shared.steps), reversed(shared.reverses), strict=False)
-    return [version for (version, _, _), _ in takewhile(lambda step: step[1], steps)]
-
-
-def _check_code(facts: Facts, version: str, checksum: str | None) -> None:
-    file = facts.files.get(version)
-    if file is None:
-        broken = next((p for p in facts.file_problems if p.version == version), None)
-        raise broken or MissingMigration(
-            f"taking this back needs the code of {version}, and its file is gone",
+def _renames(version: str, operation: OperationFacts) -> tuple[str, str] | None:
+    """What a collection is called until an operation is undone that has renamed it, and from then on."""
+    undo = operation.undo
+    if undo is None or undo.get("kind") != "rename_collection":
+        return None
+    old, new = undo.get("old"), undo.get("new")
+    if not isinstance(old, str) or not isinstance(new, str):
+        raise DamagedRecord(
+            f"the record {version!r} of schema_versions is not one that this tool has written: "
+            f"it renames {old!r:.100} to {new!r:.100}",
             version=version,
-            hint="restore the file, then try again; or go further back: goaime-migrate down base",
+            hint="restore the schema_versions collections from a backup",
         )
-    if checksum not in (None, file.checksum):
-        raise EditedMigration(
-            f"taking this back needs the code of {file.path.name} as it was applied, and it was edited",
-            version=version,
-            hint="restore the file, then try again; or accept it as it is now: goaime-migrate repair",
-        )
+    return old, new

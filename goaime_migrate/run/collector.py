@@ -15,8 +15,8 @@ from bson import Timestamp
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import TAIL, Delete
+from goaime_migrate.backends.ports.change_stream import ChangeStream, CollectionGone, HistoryLost
 from goaime_migrate.backends.record_fields import NESTED, checked, optional, reading
-from goaime_migrate.backends.server.change_stream import ChangeStream, CollectionGone, HistoryLost
 from goaime_migrate.errors import CollectionChanged, MigrateError
 from goaime_migrate.ledger import FORMAT
 from goaime_migrate.results import Document
@@ -131,7 +131,7 @@ def start(
         with reading(TAIL, record["_id"]):
             left_over += raw_bson.split(record["ids"])
             token = checked(record, {"token": optional(NESTED)})["token"]
-    feed = run.backend.feed(collection, since, token, sessions)
+    feed = run.backend.watch(collection, since, token, sessions)
     if feed is None:
         return None
     collector = Collector(feed, run.lease, walk, since, left_over)

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 
-from goaime_migrate.backends.ports import Backend
+from goaime_migrate.backends.ports import Database
 from goaime_migrate.events import Listener, Notice
 
 AIM_S = 0.5
@@ -63,7 +63,7 @@ class Throttle:
     """Slows a run down between its batches. `max_rate` documents a second; `max_lag` seconds."""
 
     def __init__(
-        self, backend: Backend, listener: Listener, max_rate: float | None, max_lag: float | None
+        self, backend: Database, listener: Listener, max_rate: float | None, max_lag: float | None
     ) -> None:
         self._backend = backend
         self._listener = listener

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from goaime_migrate.backends.ports import PROGRESS, Backend
+from goaime_migrate.backends.ports import PROGRESS, CollectionReader, Reader
 from goaime_migrate.backends.record_fields import bytes_or_none
 from goaime_migrate.journal.segments import Kind
 from goaime_migrate.ledger import PassRecord
@@ -77,7 +77,7 @@ def new_partition(
     return Checkpoint(partition_id(record.id, kind, number), record.id, str(kind), position)
 
 
-def wanted(backend: Backend, collection: str) -> int:
+def wanted(backend: CollectionReader, collection: str) -> int:
     """How many partitions of full size a pass over the collection is to have. Reads its metadata only."""
     return _parts(backend.count(collection)) if backend.capabilities.workers else 1
 
@@ -86,7 +86,7 @@ def _parts(documents: int) -> int:
     return 1 if documents < WORTH else max(2, min(MOST, documents // SIZE))
 
 
-def bounds(backend: Backend, collection: str, check: Callable[[], None]) -> tuple[bytes, ...]:
+def bounds(backend: CollectionReader, collection: str, check: Callable[[], None]) -> tuple[bytes, ...]:
     """The raw `_id`s between the partitions, ascending in the server's order; none for one partition.
 
     They are counted off along the index on `_id`, since a sample of the server may leave out whole regions; `check`
@@ -117,13 +117,13 @@ def partitions(record: PassRecord) -> list[Partition]:
     return [new_partition(record, Kind.SCAN, i, after, upto) for i, (after, upto) in enumerate(pairs)]
 
 
-def stored(backend: Backend, record: PassRecord) -> list[Partition]:
+def stored(backend: Reader, record: PassRecord) -> list[Partition]:
     """The partitions of a pass's scan as they are now."""
     found = backend.find(PROGRESS, {"pass": record.id, "kind": "partition", "walk": str(Kind.SCAN)})
     known = {document["_id"]: document for document in found}
     return [part.read(known[part.id]) if part.id in known else part for part in partitions(record)]
 
 
-def left(backend: Backend, record: PassRecord) -> list[Partition]:
+def left(backend: Reader, record: PassRecord) -> list[Partition]:
     """The partitions of a pass that nobody has walked to the end."""
     return [part for part in stored(backend, record) if not part.done]

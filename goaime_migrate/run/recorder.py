@@ -10,18 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from goaime_migrate import ledger as records
-from goaime_migrate.backends.ports import PROGRESS, Backend, RecordChange
+from goaime_migrate import ledger
+from goaime_migrate.backends.ports import PROGRESS, RecordChange
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.journal import segments
 from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord, VersionRecord
 from goaime_migrate.migration import Migration
-from goaime_migrate.operations import DocumentOperation
 from goaime_migrate.results import Conflict, Counts, RepairResult, State, WarningCount
 from goaime_migrate.run.collector import forget
 from goaime_migrate.run.run import Run
-from goaime_migrate.run.work import SourceFile
-from goaime_migrate.transform.step import Step, listed
+from goaime_migrate.run.states import require_arrow, with_state
 
 
 @dataclass
@@ -37,43 +35,46 @@ class Progress:
 class Recorder:
     """Versions and passes as this run leaves them, each change recorded when it is made."""
 
-    def __init__(self, runner: Run, migrations: Mapping[str, Migration], ledger: Ledger) -> None:
-        self.runner = runner
+    def __init__(self, run: Run, migrations: Mapping[str, Migration], read: Ledger) -> None:
+        self.run = run
         self.migrations = migrations
-        self.versions = dict(ledger.versions)
-        self.passes = dict(ledger.passes)
-        self.owner = runner.lease.record.owner
-        self.started = time.monotonic()
-        """When the present stage began."""
+        self.versions = dict(read.versions)
+        self.passes = dict(read.passes)
+        self.owner = run.lease.record.owner
         self.progress = Progress()
+        self._started = time.monotonic()
+
+    def start_group(self) -> None:
+        """The next group of the plan begins now."""
+        self._started = time.monotonic()
 
     @property
     def seconds(self) -> float:
-        """How long the present stage has taken."""
-        return time.monotonic() - self.started
+        """How long the present group has taken."""
+        return time.monotonic() - self._started
 
     def log(self, direction: str, result: str, version: str) -> None:
         """Log how a run ended; that it cannot be logged matters less than how it ended."""
         with suppress(MigrateError):
-            self.runner.record(records.log(self.runner.backend.now(), self.owner, direction, result, version))
+            self.run.record(ledger.log(self.run.backend.now(), self.owner, direction, result, version))
 
     def forget_left_over(self) -> None:
         """Remove what runs that were killed have left of passes that are in effect no more.
 
         A before-image is only ever removed where the log says that it was given back.
         """
-        backend = self.runner.backend
+        backend = self.run.backend
         known = {*self.passes, *(pass_id for r in self.versions.values() for pass_id in r.passes)}
         progress = backend.find(PROGRESS, {}, fields=["kind", "pass"])
         found = {str(d["_id"] if d.get("kind") == "pass" else d["pass"]) for d in progress}
         for pass_id in (found | set(segments.passes(backend))) - known:
             of = pass_id.partition("-")[0]
-            if not records.journaled(backend, pass_id) or records.was_reverted(backend, of):
-                self.runner.record(*records.delete_pass(pass_id), *forget(pass_id))
+            if not ledger.has_journal(backend, pass_id) or ledger.was_reverted(backend, of):
+                self.run.record(*ledger.delete_pass(pass_id), *forget(pass_id))
                 segments.clear(backend, pass_id)
 
-    def begun(self, migration: Migration) -> VersionRecord:
-        """The version as running; a new record where it was pending."""
+    def running(self, migration: Migration) -> VersionRecord:
+        """The version as running; a new record where it was pending. Raises DamagedRecord."""
         known = self.versions.get(migration.version)
         if known is not None:
             texts = tuple(
@@ -82,14 +83,14 @@ class Recorder:
             )
             fresh = tuple(OperationRecord(of.describe()) for of in migration.operations[len(texts) :])
             return replace(
-                known,
+                with_state(known, State.RUNNING),
                 name=migration.name,
                 description=migration.description,
                 checksum=migration.checksum,
-                state=State.RUNNING,
                 error=None,
                 operations=texts + fresh,
             )
+        require_arrow(migration.version, State.PENDING, State.RUNNING)
         return VersionRecord(
             version=migration.version,
             name=migration.name,
@@ -97,49 +98,42 @@ class Recorder:
             state=State.RUNNING,
             checksum=migration.checksum,
             operations=tuple(OperationRecord(of.describe()) for of in migration.operations),
-            started_at=self.runner.backend.now(),
-            actor=records.actor(self.owner),
+            started_at=self.run.backend.now(),
+            actor=ledger.actor(self.owner),
         )
-
-    def timed(self, record: VersionRecord) -> VersionRecord:
-        """The record with the time of this stage added to its duration."""
-        timed = replace(record, duration_s=round(record.duration_s + time.monotonic() - self.started, 3))
-        self.versions[record.version] = timed
-        return timed
 
     def put(self, changed: Iterable[VersionRecord], *more: RecordChange) -> None:
         """Store changed versions, with other changes, in one guarded unit of work."""
         listed = list(changed)
         self.versions |= {record.version: record for record in listed}
-        self.runner.record(*(records.put_version(record) for record in listed), *more)
+        self.run.record(*(ledger.put_version(record) for record in listed), *more)
 
     def stamp(self, versions: Sequence[str]) -> None:
         """Record versions as applied without running them."""
-        now = self.runner.backend.now()
+        now = self.run.backend.now()
         changes: list[RecordChange] = []
         for version in versions:
-            record = self.begun(self.migrations[version])
+            record = with_state(self.running(self.migrations[version]), State.APPLIED)
             done = tuple(replace(o, done=True) for o in record.operations)
-            stamped = replace(record, state=State.APPLIED, applied_at=now, operations=done)
             changes += [
-                records.put_version(stamped),
-                records.log(now, self.owner, "stamp", "applied", version),
+                ledger.put_version(replace(record, applied_at=now, operations=done)),
+                ledger.log(now, self.owner, "stamp", "applied", version),
             ]
-        self.runner.record(*changes)
+        self.run.record(*changes)
 
     def repair(self, found: RepairResult) -> None:
         """Accept edited files, and drop the records of versions whose file was removed."""
-        now = self.runner.backend.now()
+        now = self.run.backend.now()
         changes: list[RecordChange] = []
         for version in found.accepted:
             file = self.migrations[version]
-            changes.append(records.put_version(replace(self.versions[version], checksum=file.checksum)))
-            changes.append(records.log(now, self.owner, "repair", "accepted", version))
-            changes += [records.put_pass(p) for p in self._repinned(version, file.checksum)]
+            changes.append(ledger.put_version(replace(self.versions[version], checksum=file.checksum)))
+            changes.append(ledger.log(now, self.owner, "repair", "accepted", version))
+            changes += [ledger.put_pass(p) for p in self._repinned(version, file.checksum)]
         for version in found.dropped:
-            changes.append(records.delete_version(version))
-            changes.append(records.log(now, self.owner, "repair", "dropped", version))
-        self.runner.record(*changes)
+            changes.append(ledger.delete_version(version))
+            changes.append(ledger.log(now, self.owner, "repair", "dropped", version))
+        self.run.record(*changes)
 
     def _repinned(self, version: str, checksum: str) -> list[PassRecord]:
         """The passes of an edited version, pinned to its new code."""
@@ -150,28 +144,3 @@ class Recorder:
                 self.passes[p.id] = replace(p, steps=steps)
                 changed.append(self.passes[p.id])
         return changed
-
-
-def step_of(migration: Migration, index: int) -> Step:
-    """A document operation as the engine runs it."""
-    operation = migration.operations[index]
-    assert isinstance(operation, DocumentOperation)
-    return operation.step(migration.version, str(migration.path))
-
-
-def source_file(migration: Migration) -> SourceFile:
-    """The migration's file, as another process will load it."""
-    return SourceFile(migration.version, migration.path, migration.checksum)
-
-
-def findings(backend: Backend, migration: Migration) -> list[str]:
-    """What a migration's own `verify(db)` has to say; empty where it holds or there is none."""
-    if migration.verify is None:
-        return []
-    with backend.functions(write=False) as database:
-        try:
-            return listed(migration.verify(database))
-        except (MigrateError, KeyboardInterrupt):
-            raise
-        except BaseException as error:  # noqa: BLE001 (a statement says no by raising, with whatever it likes)
-            return [f"{type(error).__name__}: {error}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,16 +11,22 @@ from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import Settings
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.events import Listener
-from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.operations import (
     CreateCollection,
-    DocumentOperation,
     DropCollection,
     RenameCollection,
     RunFunctions,
 )
-from goaime_migrate.planner import Facts, Plan, stages
+from goaime_migrate.planner import (
+    Facts,
+    NewPass,
+    OperationRef,
+    PinnedPass,
+    StateChange,
+    UpPlan,
+    require_canary,
+)
 from goaime_migrate.results import (
     Direction,
     OperationPlan,
@@ -30,42 +37,36 @@ from goaime_migrate.results import (
     WarningCount,
 )
 from goaime_migrate.run import partitions
-from goaime_migrate.run.recorder import step_of
+from goaime_migrate.run.code import step_of
 from goaime_migrate.run.work import sharing
 from goaime_migrate.transform.step import Step
-from goaime_migrate.up.executor import require_canary
 from goaime_migrate.up.preview import Preview, Unfinished, preview
 
 _EACH_MORE = 0.7
 """What every further process adds to the speed of the first, since they share a server too."""
-_NO_TIME = Predicted(0.0, 0, 0)
+Seen = tuple[OperationPlan, Sequence[Sample], Sequence[str]]
 
 
 def forecast(
     backend: Backend,
     facts: Facts,
-    book: Ledger,
-    plan: Plan,
+    plan: UpPlan,
     where: Mapping[str, Any] | None,
     settings: Settings,
     listener: Listener,
 ) -> PlanResult:
     """The effects of `up`, version by version; a document that would stop the run is named in `refused`."""
-    migrations = [facts.files[v] for v in plan.versions]
-    done = {v: sum(o.done for o in book.versions[v].operations) for v in plan.versions if v in book.versions}
-    pinned = _pinned(book, plan)
-    found = _Forecast(backend, where, pinned, settings, listener)
-    groups = _groups(facts, plan, done, pinned)
-    if where is not None:
-        found.limited(groups)
-    for group in groups:
-        found.group(group)
+    found = _Forecast(backend, facts, where, settings, listener)
+    found.walk(plan)
     warnings = [w for p in found.previews for w in p.warnings]
     sampled = [p.sampled for p in found.previews if p.sampled is not None]
+    left: defaultdict[str, list[int]] = defaultdict(list)
+    for version, number in (ref for group in plan.groups for ref in group.operations):
+        left[version].append(number)
     return PlanResult(
         direction=Direction.UP,
         target=plan.target,
-        steps=tuple(_step(m, done.get(m.version, 0), found.seen, warnings) for m in migrations),
+        steps=tuple(_step(facts.files[v], left[v], found.seen, warnings) for v in plan.versions),
         predicted=Predicted(
             round(sum(p.seconds for p in found.previews), 3),
             sum(p.journal_bytes for p in found.previews),
@@ -75,10 +76,6 @@ def forecast(
         sampled=max(sampled, default=None),
         message=plan.message,
     )
-
-
-Group = Sequence[tuple[Migration, int]]
-Seen = tuple[OperationPlan, Sequence[Sample], Sequence[str]]
 
 
 class _Forecast:
@@ -91,17 +88,18 @@ class _Forecast:
     def __init__(
         self,
         backend: Backend,
+        facts: Facts,
         where: Mapping[str, Any] | None,
-        pinned: PassRecord | None,
         settings: Settings,
         listener: Listener,
     ) -> None:
         self._settings = settings
         self._listener = listener
         self._backend = backend
+        self._files = facts.files
         self._where = where
-        self._pinned = pinned
-        self._unfinished = None if pinned is None else Unfinished.of(backend, pinned.id)
+        self._unfinished: dict[str, Unfinished] = {}
+        """By collection, the pass that `up` goes on with: some documents have its steps behind them already."""
         self._before: dict[str, list[Step]] = {}
         self._since: dict[str, list[Step]] = {}
         self._changed: dict[str, str] = {}
@@ -109,31 +107,35 @@ class _Forecast:
         self._unforeseen: dict[str, str] = {}
         """Those among them of which it is not known how they will look."""
         self._function: str | None = None
-        self.seen: dict[tuple[str, int], Seen] = {}
+        self.seen: dict[OperationRef, Seen] = {}
         self.previews: list[Preview] = []
         self.error: MigrateError | None = None
 
-    def limited(self, groups: Sequence[Group]) -> None:
-        """A canary is refused as `up` would refuse it."""
-        try:
-            require_canary(groups)
-        except MigrateError as error:
-            self.error = error
+    def walk(self, plan: UpPlan) -> None:
+        """The effects of all groups, one after the other. A canary is refused as `up` would refuse it."""
+        if self._where is not None:
+            try:
+                require_canary(plan)
+            except MigrateError as error:
+                self.error = error
+        for group in plan.groups:
+            match group:
+                case StateChange():
+                    (ref,) = group.operations
+                    self._other(ref.version, self._operation(ref))
+                case NewPass() | PinnedPass() if self.error is None:
+                    self._pass(group)
 
-    def group(self, group: Group) -> None:
-        """The effects of operations that run as one pass, or of a single other operation."""
-        migration, index = group[0]
-        operation = migration.operations[index]
-        if not isinstance(operation, DocumentOperation):
-            self._other(migration.version, operation)
-        elif self.error is None:
-            steps = [step_of(m, i) for m, i in group]
-            obstacle = self._obstacle(operation, steps)
-            if obstacle is None:
-                self._foreseen(group, steps)
-            else:
-                self._not_foreseen(group, obstacle)
-            self._remember(group, steps)
+    def _pass(self, group: NewPass | PinnedPass) -> None:
+        steps = [step_of(self._files[v], number) for v, number in group.operations]
+        if isinstance(group, PinnedPass):
+            self._unfinished[steps[0].collection] = Unfinished.of(self._backend, group.pass_id)
+        obstacle = self._obstacle(steps)
+        if obstacle is None:
+            self._foresee(group, steps)
+        else:
+            self._leave_open(group, obstacle)
+        self._remember(group, steps)
 
     def _other(self, version: str, operation: Operation) -> None:
         if isinstance(operation, RunFunctions):
@@ -143,26 +145,26 @@ class _Forecast:
         elif isinstance(operation, CreateCollection | DropCollection):
             self._unforeseen[operation.name] = version
 
-    def _obstacle(self, operation: DocumentOperation, steps: Sequence[Step]) -> str | None:
+    def _obstacle(self, steps: Sequence[Step]) -> str | None:
         """The version that has to be applied before the effect of these steps can be known."""
-        for collection in (operation.collection, *sorted(operation.reads)):
+        walked = steps[0].collection
+        for collection in (walked, *sorted(_looked_up(steps[:1]))):
             if collection in self._unforeseen:
                 return self._unforeseen[collection]
-        stored_only = {operation.collection} if steps[0].where or steps[0].pipeline else set()
-        looked_up = {lookup.collection for step in steps for lookup in step.lookups.values()}
-        return next((self._changed[c] for c in sorted(stored_only | looked_up) if c in self._changed), None)
+        stored_only = {walked} if steps[0].where or steps[0].pipeline else set()
+        others = sorted(stored_only | _looked_up(steps))
+        return next((self._changed[c] for c in others if c in self._changed), None)
 
-    def _foreseen(self, group: Group, steps: Sequence[Step]) -> None:
+    def _foresee(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
         collection = steps[0].collection
-        resumed = self._pinned is not None and self._pinned.collection == collection
         try:
             found = preview(
                 self._backend,
                 self._before.get(collection, ()),
                 steps,
                 self._where,
-                self._unfinished if resumed else None,
-                None if self._resumes(group) else self._since.get(collection, ()),
+                self._unfinished.get(collection),
+                None if isinstance(group, PinnedPass) else self._since.get(collection, ()),
                 self._listener,
             )
         except MigrateError as caught:
@@ -170,12 +172,11 @@ class _Forecast:
             self.error = caught
             return
         self.previews.append(replace(found, seconds=found.seconds / self._speed(collection)))
-        for position, (m, index) in enumerate(group):
+        for position, ref in enumerate(group.operations):
             counts = found.counts[position]
-            text = m.operations[index].describe()
-            planned = OperationPlan(text, collection, counts.matched, counts.changed, counts.unchanged)
-            self.seen[m.version, index] = (
-                planned,
+            text = self._operation(ref).describe()
+            self.seen[ref] = (
+                OperationPlan(text, collection, counts.matched, counts.changed, counts.unchanged),
                 found.samples[position],
                 [*found.notes[position], *self._notes(collection)],
             )
@@ -185,17 +186,17 @@ class _Forecast:
         shares = 1 if self._where else partitions.wanted(self._backend, collection)
         return 1 + _EACH_MORE * (sharing(self._settings, shares) - 1)
 
-    def _not_foreseen(self, group: Group, obstacle: str) -> None:
+    def _leave_open(self, group: NewPass | PinnedPass, obstacle: str) -> None:
         """`obstacle`: the version that has to be applied before; it may be the very same."""
-        for m, index in group:
+        for ref in group.operations:
             note = (
                 "what its later operations do cannot be foreseen before its first ones have done their work"
-                if m.version == obstacle
+                if ref.version == obstacle
                 else f"its effect cannot be foreseen before {obstacle} is applied"
             )
-            operation = m.operations[index]
+            operation = self._operation(ref)
             planned = OperationPlan(operation.describe(), operation.collection, None, None, None)
-            self.seen[m.version, index] = (planned, (), [note])
+            self.seen[ref] = (planned, (), [note])
 
     def _notes(self, collection: str) -> list[str]:
         notes = []
@@ -205,50 +206,38 @@ class _Forecast:
             notes.append(f"up(db) of {self._function} runs before and may change what is shown here")
         return notes
 
-    def _remember(self, group: Group, steps: Sequence[Step]) -> None:
-        collection, version = steps[0].collection, group[-1][0].version
+    def _remember(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
+        collection, version = steps[0].collection, group.versions[-1]
         self._changed[collection] = version
         if steps[0].where or steps[0].pipeline:
             self._unforeseen[collection] = version
             return
         self._before.setdefault(collection, []).extend(steps)
-        if not self._resumes(group):
+        if isinstance(group, NewPass):
             self._since.setdefault(collection, []).extend(steps)
 
-    def _resumes(self, group: Group) -> bool:
-        """Whether the group is the pass that an earlier run has begun."""
-        return self._pinned is not None and self._pinned.steps[0][:2] == (group[0][0].version, group[0][1])
+    def _operation(self, ref: OperationRef) -> Operation:
+        return self._files[ref.version].operations[ref.number]
 
 
-def _pinned(book: Ledger, plan: Plan) -> PassRecord | None:
-    """The pass that `up` will go on with, if part of its documents are migrated."""
-    going_on = (p for p in book.open_passes if p.committed and p.target_level is None)
-    return next((p for p in going_on if set(p.versions) & set(plan.versions)), None)
-
-
-def _groups(
-    facts: Facts, plan: Plan, done: Mapping[str, int], pinned: PassRecord | None
-) -> list[list[tuple[Migration, int]]]:
-    """What `up` will do, pass by pass: first an unfinished one exactly as it was pinned."""
-    migrations = [facts.files[v] for v in plan.versions]
-    if pinned is None:
-        return stages(migrations, done)
-    first = [(facts.files[v], index) for v, index, _ in pinned.steps]
-    return [first, *stages(migrations, {**done, **{m.version: index + 1 for m, index in first}})]
+def _looked_up(steps: Sequence[Step]) -> set[str]:
+    """The collections that these steps look documents up in."""
+    return {lookup.collection for step in steps for lookup in step.lookups.values()}
 
 
 def _step(
     migration: Migration,
-    done: int,
-    seen: Mapping[tuple[str, int], Seen],
+    left: Sequence[int],
+    seen: Mapping[OperationRef, Seen],
     warnings: Sequence[WarningCount],
 ) -> StepPlan:
     operations: list[OperationPlan] = []
     samples: list[Sample] = []
     notes: list[str] = []
-    for index, operation in enumerate(migration.operations[done:], done):
-        if (migration.version, index) in seen:
-            planned, shown, said = seen[migration.version, index]
+    for number in left:
+        operation, ref = migration.operations[number], OperationRef(migration.version, number)
+        if ref in seen:
+            planned, shown, said = seen[ref]
             operations.append(planned)
             samples += shown
             notes += said

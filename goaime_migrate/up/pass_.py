@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import PROGRESS, Backend, Filter
+from goaime_migrate.backends.ports import PROGRESS, Catalogue, CollectionReader, Filter, Reader
 from goaime_migrate.errors import (
     CollectionChanged,
     MigrateError,
@@ -72,7 +72,7 @@ def open_pass(
     )
 
 
-def matches(backend: Backend, steps: Sequence[Step], canary: Filter) -> bool:
+def matches(backend: CollectionReader, steps: Sequence[Step], canary: Filter) -> bool:
     """Whether a canary has any document to try. What is wrong with the filter itself is for `open_pass` to say."""
     with suppress(MigrateError):
         require_filters(backend, steps, canary)
@@ -80,7 +80,7 @@ def matches(backend: Backend, steps: Sequence[Step], canary: Filter) -> bool:
     return True
 
 
-def require_capable(backend: Backend, collection: str) -> None:
+def require_capable(backend: Catalogue, collection: str) -> None:
     """Refuse a collection whose documents cannot be replaced one by one. Raises MissingCapability."""
     info = backend.collections().get(collection)
     if info is None:
@@ -97,7 +97,7 @@ def require_capable(backend: Backend, collection: str) -> None:
         )
 
 
-def _is_settled(backend: Backend, steps: Sequence[Step], where: Filter | None) -> bool:
+def _is_settled(backend: Reader, steps: Sequence[Step], where: Filter | None) -> bool:
     """Whether applying the chain to its own results changes nothing, on the first documents of the collection.
 
     On the way, steps that declare `fields` are held to it. Documents that cannot be migrated are left to the walk.

@@ -19,8 +19,8 @@ from goaime_migrate.ledger import PassRecord, pass_record
 from goaime_migrate.loader import load_file
 from goaime_migrate.migration import Migration
 from goaime_migrate.results import Document
+from goaime_migrate.run.code import step_of
 from goaime_migrate.run.lock import Deputy
-from goaime_migrate.run.recorder import step_of
 from goaime_migrate.run.run import Options, Run
 from goaime_migrate.run.work import Report, SourceFile, Work
 from goaime_migrate.transform.step import Step

@@ -11,6 +11,7 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 from goaime_migrate.backends import raw_bson
@@ -53,7 +54,7 @@ class DaskWorkers:
 
     def _connect(self) -> Any:
         try:
-            from distributed import Client
+            client: Any = import_module("distributed").Client
         except ImportError as error:
             raise InvalidConfiguration(
                 "executor = dask:… needs dask.distributed, which is not installed",
@@ -61,7 +62,7 @@ class DaskWorkers:
                 field="executor",
             ) from error
         try:
-            return Client(self._address, timeout=_CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call, unused-ignore]
+            return client(self._address, timeout=_CONNECT_S, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise InvalidConfiguration(
                 f"no dask scheduler answers at {self._address}: {error}",

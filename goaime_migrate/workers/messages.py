@@ -68,7 +68,7 @@ def pack(error: BaseException) -> Document:
 
 def unpack(message: Document) -> errors.MigrateError:
     """The error again, of its own class."""
-    kind = errors.catalogue()[message["code"]]
+    kind = errors.by_code()[message["code"]]
     return kind(
         message["message"],
         hint=message["hint"],

@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from goaime_migrate.events import Event, Notice
@@ -53,7 +54,7 @@ class WorkThread:
 
     def _run(self) -> None:
         while (number := self._partitions.get()) is not None:
-            message = attempt(number, lambda number=number: self._do(number))  # type: ignore[misc]
+            message = attempt(number, partial(self._do, number))
             with suppress(OSError, ValueError):  # the run is gone, and nobody is there to be told
                 self._tell(message)
 

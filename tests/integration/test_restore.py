@@ -13,7 +13,7 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Changes, Collision, Committed, Reader
 from goaime_migrate.backends.server import change_stream
 from goaime_migrate.backends.server.transactional import TransactionalBackend
-from goaime_migrate.down import reverter
+from goaime_migrate.down import recorder
 from goaime_migrate.events import BatchCommitted, Event
 from goaime_migrate.results import Conflict, Direction, OnConflict
 from tests.conftest import EMBEDDED
@@ -132,7 +132,7 @@ def test_what_a_killed_run_left_of_a_pass_is_removed_by_a_later_one(
     before = numbers.raws("c")
     succeeded(numbers.up())
     with monkeypatch.context() as killed:
-        killed.setattr(reverter, "clear", _killed)
+        killed.setattr(recorder, "clear", _killed)
         with pytest.raises(Killed):
             numbers.down("base")
     assert numbers.states() == ["pending", "pending"]

@@ -47,7 +47,7 @@ IDS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("kind", errors.catalogue().values(), ids=lambda kind: kind.code)
+@pytest.mark.parametrize("kind", errors.by_code().values(), ids=lambda kind: kind.code)
 def test_every_error_arrives_as_itself(kind: type[errors.MigrateError]) -> None:
     for identity in IDS:
         error = kind(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +12,6 @@ from goaime_migrate.errors import (
     Irreversible,
     JournalPruned,
     LoadFailed,
-    MigrateError,
     MissingMigration,
     OutOfOrder,
     PinnedPassEdited,
@@ -24,100 +20,9 @@ from goaime_migrate.errors import (
     VersionGap,
 )
 from goaime_migrate.migration import Migration
-from goaime_migrate.planner import Facts, Plan, plan_down, plan_up, problems, repairs, resolve, stages
+from goaime_migrate.planner import Facts, plan_down, plan_up, problems, repairs, resolve
 from goaime_migrate.results import Direction, State
-
-
-@dataclass(frozen=True)
-class Op:
-    """An operation as the planner sees it."""
-
-    collection: str | None = "c"
-    fusion: object | None = b""
-    reads: frozenset[str] = frozenset()
-    reversible: bool = True
-    text: str = "an operation"
-
-    def describe(self) -> str:
-        return self.text
-
-
-@dataclass(frozen=True)
-class DoneOp:
-    """What the ledger knows of it."""
-
-    pass_id: str | None = None
-    started: bool = True
-    done: bool = True
-    undo: Mapping[str, object] | None = None
-    text: str = "an operation"
-
-
-@dataclass(frozen=True)
-class Record:
-    """What the ledger knows of a version."""
-
-    version: str
-    name: str = ""
-    state: State = State.APPLIED
-    checksum: str = "same"
-    rollback: str | None = None
-    operations: Sequence[DoneOp] = (DoneOp(),)
-
-
-@dataclass(frozen=True)
-class Pass:
-    """What the ledger knows of a pass."""
-
-    id: str
-    versions: Sequence[str]
-    finished: bool = True
-    committed: bool = True
-    reverses: Sequence[bool] = ()
-    collection: str = "c"
-    steps: Sequence[tuple[str, int, str]] = field(default=())
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "steps", tuple((v, 0, "same") for v in self.versions))
-
-
-NAMES = ("link_users", "enrich_problems", "compute_analytics", "reorder_fields")
-OF = {f"{i:04d}": name for i, name in enumerate(NAMES, 1)}
-
-
-def file(version: str, checksum: str = "same", *operations: Op, name: str = "") -> Migration:
-    name = name or OF.get(version, "more")
-    path = Path(f"{version}_{name}.py")
-    return Migration(version, name, "", checksum, path, operations or (Op(),))
-
-
-def facts(
-    files: int | Sequence[Migration] = 4,
-    applied: int = 0,
-    *,
-    records: Sequence[Record] = (),
-    passes: Sequence[Pass] = (),
-    broken: Sequence[HistoryError] = (),
-    touched: set[str] | None = None,
-) -> Facts:
-    """Files 0001 to 000`files`, of which 0001 to 000`applied` are applied; `records` come on top."""
-    migrations = [file(f"{i:04d}") for i in range(1, files + 1)] if isinstance(files, int) else files
-    known = {f"{i:04d}": Record(f"{i:04d}", OF[f"{i:04d}"]) for i in range(1, applied + 1)}
-    known |= {r.version: r for r in records}
-    return Facts(
-        migrations,
-        broken,
-        dict(sorted(known.items())),
-        {p.id: p for p in passes},
-        frozenset(known if touched is None else touched),
-    )
-
-
-def refusal(call: Any, *args: Any) -> MigrateError:
-    with pytest.raises(MigrateError) as caught:
-        call(*args)
-    return caught.value
-
+from tests.unit.histories import DoneOp, Op, Pass, Record, facts, file, refusal
 
 # --- targets ---------------------------------------------------------------------------------------------------
 
@@ -594,50 +499,3 @@ def test_repair_does_not_accept_code_that_cannot_go_on_where_the_old_stopped(edi
     error = refusal(repairs, facts([file("0001", "other", *edited)], records=records, passes=[unfinished]))
     assert type(error) is Refused
     assert "goaime-migrate down" in error.hint
-
-
-# --- stages ----------------------------------------------------------------------------------------------------
-
-
-def grouped(*migrations: Migration, start: Mapping[str, int] | None = None) -> list[list[tuple[str, int]]]:
-    return [[(m.version, i) for m, i in group] for group in stages(migrations, start or {})]
-
-
-def test_neighbours_on_one_collection_share_a_pass() -> None:
-    assert grouped(file("0001"), file("0002"), file("0003")) == [[("0001", 0), ("0002", 0), ("0003", 0)]]
-
-
-def test_operations_of_one_migration_may_share_a_pass_with_the_next() -> None:
-    two = file("0001", "same", Op("a"), Op("b"))
-    assert grouped(two, file("0002", "same", Op("b"))) == [[("0001", 0)], [("0001", 1), ("0002", 0)]]
-
-
-@pytest.mark.parametrize(
-    "between",
-    [
-        pytest.param(Op(collection="d"), id="another collection"),
-        pytest.param(Op(fusion=None), id="an index, a validator, a pipeline, a function"),
-        pytest.param(Op(fusion=b"where"), id="another where="),
-        pytest.param(Op(reads=frozenset({"c"})), id="a lookup in the collection that the group writes"),
-    ],
-)
-def test_what_differs_ends_a_pass(between: Op) -> None:
-    migrations = [file("0001"), file("0002", "same", between), file("0003")]
-    assert grouped(*migrations) == [[("0001", 0)], [("0002", 0)], [("0003", 0)]]
-
-
-def test_lookups_in_other_collections_may_share_a_pass() -> None:
-    migrations = [
-        file("0001", "same", Op(reads=frozenset({"u"}))),
-        file("0002", "same", Op(reads=frozenset({"p"}))),
-    ]
-    assert grouped(*migrations) == [[("0001", 0), ("0002", 0)]]
-
-
-def test_operations_that_are_done_are_left_out() -> None:
-    two = file("0001", "same", Op("a"), Op("b"))
-    assert grouped(two, file("0002", "same", Op("b")), start={"0001": 1}) == [[("0001", 1), ("0002", 0)]]
-
-
-def test_a_plan_is_a_value() -> None:
-    assert plan_up(facts(1)) == Plan(Direction.UP, "0001", ("0001",))

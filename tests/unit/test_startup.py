@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,11 @@ def test_a_command_with_nothing_to_do_imports_no_parser_no_bars_and_no_engine(
     assert status == expected
     assert modules & set(HEAVY) == set()
     assert modules & {f"goaime_migrate.{name}" for name in OWN} == set()
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_what_is_not_to_be_imported_is_there(name: str) -> None:
+    assert find_spec(f"goaime_migrate.{name}") is not None
 
 
 def test_a_dump_needs_no_driver(project: Path) -> None:

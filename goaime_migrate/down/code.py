@@ -1,0 +1,66 @@
+"""What the migrations' own code does on the way back: replay steps, tell versions apart, reverse what was inserted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from goaime_migrate.down.decisions import Attribution, Decisions
+from goaime_migrate.down.inserted import ReverseChain
+from goaime_migrate.ledger import PassRecord
+from goaime_migrate.migration import Migration
+from goaime_migrate.results import OnConflict
+from goaime_migrate.run.code import step_of
+from goaime_migrate.transform.chain import Chain
+from goaime_migrate.transform.pipeline import chain_of
+from goaime_migrate.transform.step import Step
+
+
+def decisions(
+    record: PassRecord,
+    migrations: Mapping[str, Migration],
+    level: int,
+    version: str,
+    on_conflict: OnConflict,
+) -> Decisions:
+    """Who decides what each document becomes; with the chains to replay where `level` steps stay in effect.
+
+    `version` is named where it cannot be found out which of several has written a field.
+    """
+    replay: tuple[Chain, Chain] | None = None
+    if level:
+        steps = _steps(record, migrations)
+        whole = chain_of(record.id, steps)
+        replay = (chain_of(record.id, steps[:level]), whole)
+    author = Attribution(version)
+    if tells_apart(record, migrations, level):
+        chains = [chain_of(record.id, [step]) for step in _steps(record, migrations)]
+        author = Attribution(version, chains, len(chains) - level)
+    return Decisions(record, author, on_conflict, replay)
+
+
+def tells_apart(record: PassRecord, migrations: Mapping[str, Migration], level: int) -> bool:
+    """Whether it can be found out which of several versions above a level has written a field."""
+    return len({version for version, _, _ in record.steps[level:]}) > 1 and _at_hand(record, migrations)
+
+
+def _at_hand(record: PassRecord, migrations: Mapping[str, Migration]) -> bool:
+    """Whether the code of a pass is there as it was when it was applied."""
+    return all(v in migrations and migrations[v].checksum == checksum for v, _, checksum in record.steps)
+
+
+def reverse_chain(
+    record: PassRecord, migrations: Mapping[str, Migration], level: int, heir: str | None
+) -> ReverseChain:
+    """How far inserted documents can be taken back: down to the level, or to a step that has no `reverse=`."""
+    flags = zip(record.steps, record.reverses, strict=True)
+    has = [flag and version in migrations for (version, _, _), flag in flags]
+    lacking = [position for position in range(level, len(has)) if not has[position]]
+    lowest = lacking[-1] + 1 if lacking else level
+    steps = _steps(record, migrations, lowest)
+    chain = chain_of(record.id, [step.reversed() for step in reversed(steps)]) if steps else None
+    return ReverseChain(chain, record.steps[lowest - 1][0] if lacking else None, heir)
+
+
+def _steps(record: PassRecord, migrations: Mapping[str, Migration], level: int = 0) -> list[Step]:
+    """The steps of a pass above a level."""
+    return [step_of(migrations[version], index) for version, index, _ in record.steps[level:]]

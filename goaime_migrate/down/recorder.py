@@ -1,0 +1,94 @@
+"""The ledger as `down` changes it: operations that are not in effect any more, passes with fewer steps."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from goaime_migrate import ledger
+from goaime_migrate.backends.ports import PROGRESS, Delete, RecordChange
+from goaime_migrate.journal.segments import Kind, clear, drop_kind
+from goaime_migrate.ledger import Ledger, PassRecord
+from goaime_migrate.migration import Migration
+from goaime_migrate.planner import ForgetSteps, RestorePass, UndoChange
+from goaime_migrate.results import State
+from goaime_migrate.run.collector import forget
+from goaime_migrate.run.recorder import Recorder
+from goaime_migrate.run.run import Run
+from goaime_migrate.run.states import require_arrow, with_state
+
+
+class DownRecorder(Recorder):
+    """Versions and passes as a run of `down` leaves them."""
+
+    def __init__(self, run: Run, migrations: Mapping[str, Migration], read: Ledger) -> None:
+        super().__init__(run, migrations, read)
+        self._spent: defaultdict[str, float] = defaultdict(float)
+        """Seconds that the groups of each version have taken so far."""
+
+    def start_versions(self, versions: Iterable[str]) -> None:
+        """Record that these versions are being taken back."""
+        self.put(with_state(self.versions[v], State.REVERTING) for v in versions)
+
+    def start_pass(self, record: PassRecord, level: int) -> None:
+        """Record that a pass is being taken back to its first `level` steps."""
+        now = self.run.backend.now()
+        begun = replace(record, target_level=level, run_at=now, run_from=record.taken_back)
+        self.run.record(ledger.put_pass(begun))
+
+    def finish_group(self, group: RestorePass | ForgetSteps | UndoChange) -> None:
+        """Record that these operations are not in effect any more; versions without any are pending again."""
+        for version in group.versions:
+            self._spent[version] += self.seconds
+        for version, index in group.operations:
+            self.versions[version] = self.versions[version].with_operation(
+                index, pass_id=None, undo=None, started=False, done=False
+            )
+        changes = [change for version in group.versions for change in self._left(version)]
+        match group:
+            case RestorePass():
+                self._lower(group.pass_id, group.level, changes)
+            case ForgetSteps():
+                self._lower(group.pass_id, None, changes)
+            case UndoChange():
+                self.run.record(*changes)
+
+    def _left(self, version: str) -> list[RecordChange]:
+        """The changes for a version: what is left of it, or that it is pending again."""
+        record = self.versions[version]
+        if any(o.started for o in record.operations):
+            return [ledger.put_version(record)]
+        require_arrow(version, record.state, State.PENDING)
+        del self.versions[version]
+        self.progress.versions.append(version)
+        seconds = round(self._spent[version], 3)
+        now = self.run.backend.now()
+        return [
+            ledger.delete_version(version),
+            ledger.log(now, self.owner, "down", "reverted", version, seconds),
+        ]
+
+    def _lower(self, pass_id: str, level: int | None, changes: Sequence[RecordChange]) -> None:
+        """Record that a pass has so many steps left, or as many as it had, together with the changes for versions."""
+        record = self.passes.pop(pass_id)
+        if level == 0:  # a version never names a pass that is gone
+            self.run.record(*changes, *ledger.delete_pass(pass_id), *forget(pass_id))
+            clear(self.run.backend, pass_id)
+            return
+        steps = len(record.steps) if level is None else level
+        fewer = replace(record.down_to(steps), finished=True, taken_back=0, to_take_back=None)
+        self.passes[pass_id] = fewer
+        self.run.record(  # a pass never has a step whose version is gone
+            ledger.put_pass(fewer),
+            Delete(PROGRESS, {"pass": pass_id, "kind": "partition"}),
+            drop_kind(pass_id, Kind.INSERTED),
+            *forget(pass_id),
+            *changes,
+        )
+
+    def forget_versions(self, versions: Iterable[str]) -> None:
+        """Versions of which nothing was ever started are pending again."""
+        for version in versions:
+            self.versions[version] = with_state(self.versions[version], State.REVERTING)
+            self.run.record(*self._left(version))

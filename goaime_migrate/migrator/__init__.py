@@ -1,0 +1,286 @@
+"""The facade: every command is one method. Typed results; nothing is printed and nothing exits.
+
+What only some commands need is imported by them, so that `status` starts quickly.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from goaime_migrate import planner, results
+from goaime_migrate.backends.ports import Backend
+from goaime_migrate.config import Settings
+from goaime_migrate.errors import MigrateError, Refused
+from goaime_migrate.ledger import Ledger
+from goaime_migrate.ledger import history as read_history
+from goaime_migrate.migrator.sources import Sources
+from goaime_migrate.planner import DownPlan, Facts, Plan, UpPlan
+from goaime_migrate.results import Counts, Direction, OnConflict, State
+from goaime_migrate.status import lock_status, standing
+
+if TYPE_CHECKING:
+    from goaime_migrate.events import Listener
+    from goaime_migrate.run.run import Run
+
+__all__ = ["Migrator", "init", "new"]
+
+_POLL_S = 0.5
+_Result = TypeVar("_Result")
+_Plan = TypeVar("_Plan", bound=Plan)
+
+
+def init(folder: Path) -> results.InitResult:
+    """Write a first configuration and a folder for the migrations; what is there already is left alone."""
+    from goaime_migrate import scaffold
+
+    return scaffold.init(folder)
+
+
+def new(settings: Settings, name: str, kind: str) -> results.NewResult:
+    """Write the next migration file from a template."""
+    from goaime_migrate import scaffold
+
+    return scaffold.new(settings, name, kind)
+
+
+class Migrator:
+    """One project's migrations and one database. Use it as a context manager.
+
+    Every method may raise a MigrateError. `up` and `down` return a RunResult with `error` set where they had already
+    begun to change the database.
+    """
+
+    def __init__(self, settings: Settings, listener: Listener | None = None) -> None:
+        self._settings = settings
+        self._listener: Listener = listener or (lambda _: None)
+        self._signal: int | None = None
+        self._sources = Sources(settings, self._listener)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._sources.close()
+
+    def interrupt(self, signum: int) -> None:
+        """Ask a run to stop after its batch. May be called from a signal handler."""
+        self._signal = signum
+
+    # reading ---------------------------------------------------------------------------------------------------
+
+    def status(self) -> results.StatusResult:
+        """Every version with its state. Read-only."""
+        backend = self._sources.backend(write=False)
+        facts, ledger = self._sources.facts(backend)
+        return standing(backend, facts, ledger)
+
+    def plan(
+        self,
+        target: str | None = None,
+        *,
+        direction: Direction = Direction.UP,
+        where: Mapping[str, Any] | None = None,
+    ) -> results.PlanResult:
+        """What `up` or `down` would do, tried on real documents. Read-only."""
+        backend = self._sources.backend(write=False)
+        facts, ledger = self._sources.facts(backend)
+        try:
+            plan = (
+                planner.plan_up(facts, target)
+                if direction is Direction.UP
+                else planner.plan_down(facts, target)
+            )
+        except MigrateError as error:
+            return results.PlanResult(direction, target, (), results.Predicted(0.0, 0, 0), error)
+        if isinstance(plan, UpPlan):
+            from goaime_migrate.up import forecast as up
+
+            return up.forecast(backend, facts, plan, where, self._settings, self._listener)
+        from goaime_migrate.down import forecast as down
+
+        return down.forecast(backend, facts, ledger, plan)
+
+    def verify(self, *, sample: int | None = None, superseded: bool = False) -> results.VerifyResult:
+        """Every promise of the applied versions, over every document or a sample. Read-only.
+
+        `superseded`: also those that newer versions say to replace.
+        """
+        from goaime_migrate.verify import verifier
+
+        backend = self._sources.backend(write=False)
+        facts, ledger = self._sources.facts(backend)
+        return verifier.verify(backend, facts, ledger, sample, superseded, self._listener)
+
+    def history(self) -> tuple[results.HistoryEntry, ...]:
+        """The log, oldest first. Read-only."""
+        return read_history(self._sources.backend(write=False))
+
+    def wait(self, timeout_s: float) -> results.StatusResult:
+        """Wait until nothing is pending, or the time is over; how it stands then. Read-only."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            status = self.status()
+            if not (status.pending or status.problems) or time.monotonic() >= deadline:
+                return status
+            time.sleep(min(_POLL_S, max(0.0, deadline - time.monotonic())))
+
+    def lint(self) -> results.LintResult:
+        """Problems in the files alone; no database is opened."""
+        from goaime_migrate.lint import lint
+
+        files = self._sources.catalogue
+        problems = [error.problem() for error in files.problems]
+        return results.LintResult(files.files, (*problems, *lint(files.migrations, files.unloaded)))
+
+    # writing ---------------------------------------------------------------------------------------------------
+
+    def up(self, target: str | None = None, *, where: Mapping[str, Any] | None = None) -> results.RunResult:
+        """Apply all pending versions, or up to and including the target."""
+
+        def carry_out(run: Run, facts: Facts, ledger: Ledger, plan: UpPlan) -> results.RunResult:
+            rest = planner.plan_rest(facts)
+            if rest is not None:  # a `down` that was cut off is finished before anything is applied again
+                undone = self._revert(run, facts, ledger, rest, OnConflict.KEEP)
+                if undone.error is not None:
+                    return replace(undone, direction=Direction.UP, versions=())
+                facts, ledger = self._sources.facts(run.backend)
+                plan = planner.plan_up(facts, plan.target)
+            return self._apply(run, facts, ledger, plan, where)
+
+        return self._run("up", lambda facts: planner.plan_up(facts, target), carry_out)
+
+    def down(
+        self, target: str | None = None, *, on_conflict: OnConflict = OnConflict.KEEP
+    ) -> results.RunResult:
+        """Take back the highest version that is not pending, or all above the target."""
+
+        def carry_out(run: Run, facts: Facts, ledger: Ledger, plan: DownPlan) -> results.RunResult:
+            return self._revert(run, facts, ledger, plan, on_conflict)
+
+        return self._run("down", lambda facts: planner.plan_down(facts, target), carry_out)
+
+    def _run(
+        self,
+        command: str,
+        plan_of: Callable[[Facts], _Plan],
+        carry_out: Callable[[Run, Facts, Ledger, _Plan], results.RunResult],
+    ) -> results.RunResult:
+        """Plan; where there is something to do, plan again under the lease and carry that out."""
+        backend = self._sources.backend(write=True)
+        plan = plan_of(self._sources.facts(backend)[0])
+        if not plan.versions:
+            return _nothing(plan)
+
+        def work(run: Run) -> results.RunResult:
+            facts, ledger = self._sources.facts(backend)
+            plan = plan_of(facts)
+            return carry_out(run, facts, ledger, plan) if plan.versions else _nothing(plan)
+
+        return self._under_the_lease(backend, work, command)
+
+    def _apply(
+        self, run: Run, facts: Facts, ledger: Ledger, plan: UpPlan, where: Mapping[str, Any] | None
+    ) -> results.RunResult:
+        from goaime_migrate.run.result import result_of
+        from goaime_migrate.up.executor import Executor
+        from goaime_migrate.up.recorder import UpRecorder
+        from goaime_migrate.workers.pool import open_pool
+
+        recorder = UpRecorder(run, facts.files, ledger)
+        with open_pool(self._settings, self._listener) as pool:
+            executor = Executor(recorder, pool)
+            return result_of(Direction.UP, recorder, lambda: executor.apply(plan, where))
+
+    def _revert(
+        self, run: Run, facts: Facts, ledger: Ledger, plan: DownPlan, on_conflict: OnConflict
+    ) -> results.RunResult:
+        from goaime_migrate.down.recorder import DownRecorder
+        from goaime_migrate.down.reverter import Reverter
+        from goaime_migrate.run.result import result_of
+
+        recorder = DownRecorder(run, facts.files, ledger)
+        reverter = Reverter(recorder)
+        result = result_of(Direction.DOWN, recorder, lambda: reverter.revert(plan, on_conflict))
+        inserted = reverter.inserted.total
+        return replace(
+            result,
+            born=inserted.taken_back + inserted.left,
+            left=inserted.left,
+            without_reverse=inserted.without_reverse,
+        )
+
+    def unlock(self, *, force: bool = False) -> results.UnlockResult:
+        """Show the lease; with `force`, end it and shut its holder out."""
+        backend = self._sources.backend(write=force)
+        record = backend.read_lease()
+        if force:
+            backend.break_lease()
+        return results.UnlockResult(lock_status(record), force and record is not None)
+
+    def stamp(self, target: str, *, dry_run: bool = False) -> results.StampResult:
+        """Record versions as applied without running them."""
+        from goaime_migrate.run.recorder import Recorder
+
+        backend = self._sources.backend(write=not dry_run)
+        facts, _ = self._sources.facts(backend)
+        plan = planner.plan_up(facts, target)
+        if any(r.state is not State.APPLIED for r in facts.versions.values()):
+            raise Refused(
+                "an unfinished version is in the way", hint="goaime-migrate up, or goaime-migrate down"
+            )
+        if dry_run or not plan.versions:
+            return results.StampResult(plan.versions)
+
+        def work(run: Run) -> results.StampResult:
+            facts, ledger = self._sources.facts(backend)
+            plan = planner.plan_up(facts, target)
+            Recorder(run, facts.files, ledger).stamp(plan.versions)
+            return results.StampResult(plan.versions)
+
+        return self._under_the_lease(backend, work)
+
+    def repair(self, *, dry_run: bool = False) -> results.RepairResult:
+        """Accept edited files, and drop the records of versions whose file was removed."""
+        from goaime_migrate.run.recorder import Recorder
+
+        backend = self._sources.backend(write=not dry_run)
+        facts, _ = self._sources.facts(backend)
+        found = planner.repairs(facts)
+        if dry_run or not (found.accepted or found.dropped):
+            return found
+
+        def work(run: Run) -> results.RepairResult:
+            facts, ledger = self._sources.facts(backend)
+            found = planner.repairs(facts)
+            Recorder(run, facts.files, ledger).repair(found)
+            return found
+
+        return self._under_the_lease(backend, work)
+
+    def _under_the_lease(
+        self, backend: Backend, work: Callable[[Run], _Result], command: str = "up"
+    ) -> _Result:
+        from goaime_migrate.run import lock
+        from goaime_migrate.run.run import Options, Run
+
+        settings = self._settings
+        options = Options(settings.batch_size, settings.max_rate, settings.max_lag)
+        with lock.held(backend, settings.lock_timeout, self._listener) as lease:
+            backend.prepare()
+            return work(Run(backend, lease, self._listener, options, lambda: self._signal, command))
+
+
+def _nothing(plan: Plan) -> results.RunResult:
+    """The result of a run that had nothing to do."""
+    return results.RunResult(plan.direction, (), None, None, Counts(), (), (), 0.0, plan.message)

@@ -1,0 +1,56 @@
+"""A project's files and its database, each opened when it is first needed."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import cached_property
+
+from goaime_migrate import ledger
+from goaime_migrate.backends.connect import connect
+from goaime_migrate.backends.ports import Backend
+from goaime_migrate.config import Settings
+from goaime_migrate.events import Listener, Notice
+from goaime_migrate.ledger import Ledger
+from goaime_migrate.loader import MigrationFiles, load
+from goaime_migrate.planner import Facts
+
+
+class Sources:
+    """What a command works from."""
+
+    def __init__(self, settings: Settings, listener: Listener) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._open: dict[bool, Backend] = {}
+
+    @cached_property
+    def catalogue(self) -> MigrationFiles:
+        """The migration files."""
+        return load(self._settings.migrations)
+
+    def backend(self, *, write: bool) -> Backend:
+        """The database, opened once for reading and once for writing. Raises MigrateError."""
+        if write not in self._open:
+            self._open[write] = connect(
+                self._settings, write=write, notify=lambda text: self._listener(Notice(text))
+            )
+        return self._open[write]
+
+    def facts(self, backend: Backend) -> tuple[Facts, Ledger]:
+        """Files and history, side by side; and the history as it was read now. Raises NewerFormat, DamagedRecord."""
+        files, history = self.catalogue, ledger.read(backend)
+        facts = Facts(
+            files.migrations,
+            files.problems,
+            history.versions,
+            history.passes,
+            frozenset(v for v in history.versions if history.committed(v)),
+            files.unloaded,
+        )
+        return facts, history
+
+    def close(self) -> None:
+        """Let go of the database."""
+        with ExitStack() as stack:
+            while self._open:
+                stack.callback(self._open.popitem()[1].close)

@@ -1,0 +1,35 @@
+"""What a run takes from a migration's file."""
+
+from __future__ import annotations
+
+from goaime_migrate.backends.ports import UserDatabase
+from goaime_migrate.errors import MigrateError
+from goaime_migrate.migration import Migration
+from goaime_migrate.operations import DocumentOperation
+from goaime_migrate.run.work import SourceFile
+from goaime_migrate.transform.step import Step, listed
+
+
+def step_of(migration: Migration, index: int) -> Step:
+    """A document operation as the engine runs it."""
+    operation = migration.operations[index]
+    assert isinstance(operation, DocumentOperation)
+    return operation.step(migration.version, str(migration.path))
+
+
+def source_file(migration: Migration) -> SourceFile:
+    """The migration's file, as another process will load it."""
+    return SourceFile(migration.version, migration.path, migration.checksum)
+
+
+def findings(backend: UserDatabase, migration: Migration) -> list[str]:
+    """What a migration's own `verify(db)` has to say; empty where it holds or there is none."""
+    if migration.verify is None:
+        return []
+    with backend.functions(write=False) as database:
+        try:
+            return listed(migration.verify(database))
+        except (MigrateError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001 (a statement says no by raising, with whatever it likes)
+            return [f"{type(error).__name__}: {error}"]

@@ -1,0 +1,132 @@
+"""The ledger as `up` changes it: passes that are opened and finished, versions that are applied or stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from goaime_migrate import ledger
+from goaime_migrate.backends.ports import PROGRESS, Delete, RecordChange
+from goaime_migrate.errors import MigrateError, MigrationFailed
+from goaime_migrate.ledger import PassRecord, VersionRecord
+from goaime_migrate.results import Counts, State
+from goaime_migrate.run.collector import forget
+from goaime_migrate.run.recorder import Recorder
+from goaime_migrate.run.states import require_arrow, with_state
+from goaime_migrate.transform.counts import PassCounts
+
+
+class UpRecorder(Recorder):
+    """Versions and passes as a run of `up` leaves them."""
+
+    # passes
+
+    def forget_passes(self, pass_ids: Sequence[str]) -> None:
+        """Forget passes of which no batch was committed: their operations have not started."""
+        changes: list[RecordChange] = []
+        for pass_id in pass_ids:
+            changes += ledger.delete_pass(pass_id)
+            for version, index, _ in self.passes.pop(pass_id).steps:
+                if version in self.versions:
+                    record = self.versions[version].with_operation(index, pass_id=None, started=False)
+                    self.versions[version] = record
+                    changes.append(ledger.put_version(record))
+        if changes:
+            self.run.record(*changes)
+
+    def open_pass(self, record: PassRecord) -> None:
+        """Record a new pass, its versions as running."""
+        for version, index, _ in record.steps:
+            running = self.running(self.migrations[version])
+            self.versions[version] = running.with_operation(index, pass_id=record.id, started=True)
+        self.passes[record.id] = record
+        self.run.record(
+            ledger.put_pass(record), *(ledger.put_version(self.versions[v]) for v in record.versions)
+        )
+
+    def resume_pass(self, pass_id: str) -> PassRecord:
+        """Record that this run goes on with an unfinished pass, its versions as running; the pass."""
+        known = self.passes[pass_id]
+        record = replace(known, run_at=self.run.backend.now(), run_from=known.examined)
+        self.passes[pass_id] = record
+        running = [self.running(self.migrations[v]) for v in record.versions]
+        self.put(running, ledger.put_pass(record))
+        return record
+
+    def finish_pass(self, record: PassRecord, tally: PassCounts) -> None:
+        """The walk is over: counts and warnings go to the versions, the partitions are not needed any more.
+
+        Without transactions the order matters: a finished pass has versions that know it, and an unfinished one has
+        its partitions, or it would be walked again from the beginning.
+        """
+        self.passes[record.id] = record
+        steps = (v for v, index, _ in record.steps if not self.versions[v].operations[index].done)
+        fresh = dict.fromkeys(steps)
+        warnings = tally.warning_counts()
+        for position, (version, index, _) in enumerate(record.steps):
+            if version in fresh:
+                of = self.versions[version]
+                counts = (of.documents or Counts()) + tally.counts(position)
+                self.versions[version] = replace(of.with_operation(index, done=True), documents=counts)
+        for version in fresh:
+            mine = tuple(w for w in warnings if w.version == version)
+            of = self.versions[version]
+            self.versions[version] = replace(of, warnings=(*of.warnings, *mine))
+            self.progress.warnings += mine
+        self.run.record(
+            *(ledger.put_version(self._timed(self.versions[v])) for v in record.versions),
+            ledger.put_pass(record),
+            Delete(PROGRESS, {"pass": record.id, "kind": "partition"}),
+            *forget(record.id),
+        )
+
+    def finish_canary(self, record: PassRecord, tally: PassCounts) -> None:
+        """Some documents are migrated: the versions are partial."""
+        now = self.run.backend.now()
+        tried = [with_state(self.versions[v], State.PARTIAL) for v in record.versions]
+        self.put(tried, *(ledger.log(now, self.owner, "up", "canary", v) for v in record.versions))
+        self.progress.warnings += tally.warning_counts()
+
+    # versions
+
+    def finish_operation(self, version: str, index: int) -> None:
+        """An operation that is no step of a pass is done."""
+        self.put([self._timed(self.versions[version].with_operation(index, done=True))])
+
+    def apply(self, record: VersionRecord) -> None:
+        """All operations of a version are done, if by an earlier run, and its `verify` holds."""
+        now = self.run.backend.now()
+        applied = with_state(with_state(record, State.RUNNING), State.APPLIED)
+        entry = ledger.log(now, self.owner, "up", "applied", record.version, record.duration_s)
+        self.put([replace(applied, applied_at=now, error=None)], entry)
+        self.progress.versions.append(record.version)
+
+    def stop(self, versions: Sequence[str], error: MigrateError) -> None:
+        """Record where and why the run has stopped. The error's own version has failed, or the last of these.
+
+        The others are partial; if it is no failure of a migration all are, or pending if nothing of them had started.
+        """
+        failed = isinstance(error, MigrationFailed)
+        culprit = (error.version or versions[-1]) if failed else None
+        known = [with_state(self.versions[v], State.RUNNING) for v in versions if v in self.versions]
+        untouched = [] if failed else [r for r in known if not any(o.started or o.done for o in r.operations)]
+        for record in untouched:
+            require_arrow(record.version, record.state, State.PENDING)
+            del self.versions[record.version]
+        changed = [self._stopped(r, error, culprit) for r in known if r.version in self.versions]
+        result = "failed" if failed else "interrupted"
+        with suppress(Exception):  # whatever its record meets, the error itself matters more
+            entry = ledger.log(self.run.backend.now(), self.owner, "up", result, culprit or versions[-1])
+            self.put(changed, *(ledger.delete_version(r.version) for r in untouched), entry)
+
+    def _stopped(self, record: VersionRecord, error: MigrateError, culprit: str | None) -> VersionRecord:
+        if record.version != culprit:
+            return replace(self._timed(with_state(record, State.PARTIAL)), error=None)
+        return replace(self._timed(with_state(record, State.FAILED)), error=ledger.error_record(error))
+
+    def _timed(self, record: VersionRecord) -> VersionRecord:
+        """The record with the time of this group added to its duration."""
+        timed = replace(record, duration_s=round(record.duration_s + self.seconds, 3))
+        self.versions[record.version] = timed
+        return timed
