@@ -15,7 +15,7 @@ from bson import Regex
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import JOURNAL, Put, Reader, RecordChange
 from goaime_migrate.backends.record_fields import reading
-from goaime_migrate.journal.compression import packed, unpacked
+from goaime_migrate.journal.compression import compress, decompress
 from goaime_migrate.ledger import FORMAT
 from goaime_migrate.results import Document
 from goaime_migrate.transform.lookups import Lookup, Table, cache_key
@@ -79,7 +79,7 @@ class FrozenLookups:
         return changes
 
     def _whole_record(self, lookup: Lookup, documents: Sequence[bytes]) -> Document:
-        (data,) = packed(b"".join(documents))  # no more than WHOLE_BYTES
+        (data,) = compress(b"".join(documents))  # no more than WHOLE_BYTES
         return {
             "_id": self._whole_id(lookup),
             "format": FORMAT,
@@ -99,7 +99,7 @@ class FrozenLookups:
         tables = {self._whole_id(lookup): table for lookup, table in self._tables.items()}
         for record in reader.find(JOURNAL, {"_id": {"$in": list(tables)}}) if tables else []:
             with reading(JOURNAL, record["_id"]):
-                documents = unpacked([record["data"]])
+                documents = decompress([record["data"]])
                 tables[record["_id"]].store_whole(map(raw_bson.decode, raw_bson.split(documents)))
         self._thawed = True
 
@@ -136,7 +136,7 @@ class FrozenLookups:
         ids = [self._record_id(table.lookup, key) for key in keys]
         for record in reader.find(JOURNAL, {"_id": {"$in": ids}}):
             with reading(JOURNAL, record["_id"]):
-                data = unpacked([record["data"], *self._rest(reader, record)])
+                data = decompress([record["data"], *self._rest(reader, record)])
                 key, *documents = map(raw_bson.decode, raw_bson.split(data))
                 table.store(key["key"], documents[0] if documents else None, committed=True)
 
@@ -151,7 +151,7 @@ class FrozenLookups:
     def _records(self, lookup: Lookup, key: Any, document: Document | None) -> list[Document]:
         """The copy of one document, compressed: it may be as large as a record can be, with its key larger."""
         whole = raw_bson.encode({"key": key}) + (b"" if document is None else raw_bson.encode(document))
-        first, *rest = packed(whole)
+        first, *rest = compress(whole)
         identity = self._record_id(lookup, key)
         head = {
             "_id": identity,
