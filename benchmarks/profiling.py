@@ -86,14 +86,17 @@ class Clock(CommandListener):
         return lambda *args, **options: original(*args, **options, event_listeners=[self])
 
     def started(self, event: CommandStartedEvent) -> None:
+        """A command of this thread was sent: its time begins."""
         if threading.get_ident() == self._thread:
             self.enter(f"server: {_purpose(event)}")
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
+        """A command of this thread was answered: its time ends."""
         if threading.get_ident() == self._thread:
             self.leave()
 
     def failed(self, event: CommandFailedEvent) -> None:
+        """A command of this thread was refused: its time ends."""
         if threading.get_ident() == self._thread:
             self.leave()
 

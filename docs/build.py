@@ -94,7 +94,7 @@ def configuration() -> str:
 def error_codes() -> str:
     """Every error with its exit status and its long form."""
     lines = [MADE, "# Error codes", "", "`goaime-migrate explain CODE` prints the same.", ""]
-    for code, found in sorted(errors.catalogue().items()):
+    for code, found in sorted(errors.by_code().items()):
         lines += [f"## {code} {found.__name__} (exit {found.exit_code})", "", errors.explanation(found), ""]
     return "\n".join(lines).rstrip() + "\n"
 

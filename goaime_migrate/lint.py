@@ -28,7 +28,7 @@ _IMPURE = {
 }
 
 
-def linted(migrations: Sequence[Migration], unloaded: Collection[str] = ()) -> Iterator[Problem]:
+def lint(migrations: Sequence[Migration], unloaded: Collection[str] = ()) -> Iterator[Problem]:
     """Problems of files that load, beside the versions of those that do not.
 
     No way back, a promise of nobody that is replaced, a template's collection, a transform that need not repeat itself.
@@ -39,9 +39,9 @@ def linted(migrations: Sequence[Migration], unloaded: Collection[str] = ()) -> I
         if not m.reversible:
             yield Problem(CODE, m.version, f"{m.label} has no way back", "define down(db)")
         tree = ast.parse(m.path.read_text(encoding="utf-8"))
-        yield from _untouched(m, tree)
+        yield from _placeholders(m, tree)
         if not any(isinstance(node, ast.FunctionDef) and node.name == "up" for node in tree.body):
-            yield from _impure(m, tree)
+            yield from _impurities(m, tree)
 
 
 def _superseding(migration: Migration, versions: Collection[str]) -> Iterator[Problem]:
@@ -55,7 +55,7 @@ def _superseding(migration: Migration, versions: Collection[str]) -> Iterator[Pr
             )
 
 
-def _untouched(migration: Migration, tree: ast.Module) -> Iterator[Problem]:
+def _placeholders(migration: Migration, tree: ast.Module) -> Iterator[Problem]:
     """The first place where the file still has the collection of the template."""
     for node in ast.walk(tree):
         named = isinstance(node, ast.Attribute) and node.attr == PLACEHOLDER
@@ -69,7 +69,7 @@ def _untouched(migration: Migration, tree: ast.Module) -> Iterator[Problem]:
             return
 
 
-def _impure(migration: Migration, tree: ast.Module) -> Iterator[Problem]:
+def _impurities(migration: Migration, tree: ast.Module) -> Iterator[Problem]:
     for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
         if function.name == "verify":
             continue
@@ -86,18 +86,18 @@ def _impure(migration: Migration, tree: ast.Module) -> Iterator[Problem]:
 
 def _reason(node: ast.AST) -> str | None:
     if isinstance(node, ast.Call):
-        name = _dotted(node.func)
+        name = _dotted_name(node.func)
         if name == "ObjectId" and node.args:
             return None
         if name.split(".")[0] in ("random", "secrets"):
             return _IMPURE["random"]
         return next((why for what, why in _IMPURE.items() if name == what or name.endswith(f".{what}")), None)
-    if isinstance(node, ast.Subscript) and _dotted(node.value) == "os.environ":
+    if isinstance(node, ast.Subscript) and _dotted_name(node.value) == "os.environ":
         return _IMPURE["os.environ"]
     return None
 
 
-def _dotted(node: ast.AST) -> str:
+def _dotted_name(node: ast.AST) -> str:
     if isinstance(node, ast.Attribute):
-        return f"{_dotted(node.value)}.{node.attr}"
+        return f"{_dotted_name(node.value)}.{node.attr}"
     return node.id if isinstance(node, ast.Name) else ""

@@ -29,7 +29,7 @@ from goaime_migrate.redaction import redact
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class MigrationFiles:
     """The files that load, in order, and what is wrong with the others."""
 
     migrations: tuple[Migration, ...]
@@ -44,7 +44,7 @@ class Catalogue:
         return next((m for m in self.migrations if m.version == version), None)
 
 
-def load(folder: Path) -> Catalogue:
+def load(folder: Path) -> MigrationFiles:
     """Load every migration of a folder. Raises FolderMissing; everything else is a problem of one file."""
     if not folder.is_dir():
         raise FolderMissing(
@@ -53,7 +53,7 @@ def load(folder: Path) -> Catalogue:
     migrations: list[Migration] = []
     problems: list[HistoryError] = []
     unloaded: dict[str, str] = {}
-    files = _numbered(folder.absolute())
+    files = _numbered_files(folder.absolute())
     strange = _strange_names(folder)
     problems += [*strange, *_duplicates(files), *_gaps(files)]
     for number, path in files:
@@ -62,10 +62,10 @@ def load(folder: Path) -> Catalogue:
         except HistoryError as error:
             problems.append(error)
             unloaded[version_of(number)] = path.stem.partition("_")[2]
-    return Catalogue(tuple(migrations), tuple(problems), len(files) + len(strange), unloaded)
+    return MigrationFiles(tuple(migrations), tuple(problems), len(files) + len(strange), unloaded)
 
 
-def _numbered(folder: Path) -> list[tuple[int, Path]]:
+def _numbered_files(folder: Path) -> list[tuple[int, Path]]:
     found = [(FILE_NAME.fullmatch(path.name), path) for path in folder.iterdir() if path.is_file()]
     return sorted((int(match["number"]), path) for match, path in found if match and int(match["number"]))
 
@@ -130,7 +130,7 @@ def load_file(path: Path) -> Migration:
     assert match, "the folder listing chose it by its name"
     version = version_of(int(match["number"]))
     checksum = _checksum(path, version)
-    module = _imported(path, version)
+    module = _import(path, version)
     try:
         return Migration(
             version=version,
@@ -178,7 +178,7 @@ def _refuse_null_bytes(source: str, path: Path, version: str) -> None:
         )
 
 
-def _imported(path: Path, version: str) -> ModuleType:
+def _import(path: Path, version: str) -> ModuleType:
     spec = spec_from_file_location(f"_goaime_migration_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None

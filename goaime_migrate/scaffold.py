@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from string import Template
 
-from goaime_migrate.config import INI, PYPROJECT, SECTION, Settings, in_pyproject
+from goaime_migrate.config import INI, PYPROJECT, SECTION, SERVERS_OWN, Settings, in_pyproject
 from goaime_migrate.errors import FolderMissing, UsageError
 from goaime_migrate.migration import FILE_NAME, PLACEHOLDER, version_of
 from goaime_migrate.results import InitResult, NewResult
@@ -92,7 +92,7 @@ def init(folder: Path) -> InitResult:
         if path.exists():
             kept.append(str(path))
         else:
-            _written(path, make)
+            _write(path, make)
             created.append(str(path))
     return InitResult(tuple(created), tuple(kept))
 
@@ -121,17 +121,17 @@ def new(settings: Settings, name: str, kind: str) -> NewResult:
     function = word if word.isidentifier() and not keyword.iskeyword(word) else f"migrate_{word}"
     title = word.replace("_", " ").capitalize()
     text = Template(_TEMPLATES[kind]).substitute(title=title, name=function, collection=PLACEHOLDER)
-    _written(path, lambda: path.write_text(text, encoding="utf-8"))
+    _write(path, lambda: path.write_text(text, encoding="utf-8"))
     return NewResult(version, str(path))
 
 
 def _database(folder: Path) -> str:
     """A database name out of the folder's."""
     name = re.sub(r"[^a-z0-9]+", "_", folder.resolve().name.lower()).strip("_")[:63] or "app"
-    return f"{name}_app" if name in ("admin", "config", "local") else name
+    return f"{name}_app" if name in SERVERS_OWN else name
 
 
-def _written(path: Path, make: object) -> None:
+def _write(path: Path, make: object) -> None:
     assert callable(make)
     try:
         make()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from goaime_migrate import planner
-from goaime_migrate.backends.ports import Backend, LeaseRecord
+from goaime_migrate.backends.ports import LeaseRecord, LeaseStore
 from goaime_migrate.ledger import Ledger, PassRecord, VersionRecord
 from goaime_migrate.planner import Facts
 from goaime_migrate.results import LockStatus, Progress, State, StatusResult, VersionStatus
@@ -15,7 +15,7 @@ from goaime_migrate.results import LockStatus, Progress, State, StatusResult, Ve
 _WORKING = (State.RUNNING, State.REVERTING)
 
 
-def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
+def standing(backend: LeaseStore, facts: Facts, book: Ledger) -> StatusResult:
     """Every version with its state."""
     lease = backend.read_lease()
     lock = lock_status(lease)

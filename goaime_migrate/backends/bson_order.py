@@ -105,10 +105,10 @@ def _document(value: Mapping[str, Any]) -> Key:
 
 
 def _elements(value: Mapping[str, Any]) -> Key:
-    return _named((_utf8(name), sort_key(item)) for name, item in value.items())
+    return _key_of_elements((_utf8(name), sort_key(item)) for name, item in value.items())
 
 
-def _named(keys: Iterable[tuple[bytes, Key]]) -> Key:
+def _key_of_elements(keys: Iterable[tuple[bytes, Key]]) -> Key:
     """Elements are compared by their types, then by their names, then by their values."""
     return tuple((key[0], name, key) for name, key in keys)
 
@@ -143,7 +143,7 @@ def _pattern(value: re.Pattern[Any]) -> Key:
 
 def _raw_document(raw_id: bytes) -> Key:
     inner = elements(raw_id[_VALUE:-1])
-    return _DOCUMENT, _named((name, id_key(_alone(name, element))) for name, element in inner)
+    return _DOCUMENT, _key_of_elements((name, id_key(_alone(name, element))) for name, element in inner)
 
 
 def _raw_array(raw_id: bytes) -> Key:

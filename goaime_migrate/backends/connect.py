@@ -6,17 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from goaime_migrate.backends.ports import Backend
-from goaime_migrate.config import Settings
+from goaime_migrate.config import DUMP, Settings
 from goaime_migrate.redaction import hide
 
-DUMP = "dump:"
 
-
-def _unheard(_: str) -> None:
+def _tell_nobody(_: str) -> None:
     """For those who do not want to know what is waited for."""
 
 
-def connect(settings: Settings, *, write: bool, notify: Callable[[str], None] = _unheard) -> Backend:
+def connect(settings: Settings, *, write: bool, notify: Callable[[str], None] = _tell_nobody) -> Backend:
     """Open what `settings.uri` names. Nothing is created. Raises UsageError, ServerUnreachable, FolderMissing.
 
     `notify` is told in one line when something is waited for. The drivers are imported by who needs them:
@@ -26,7 +24,7 @@ def connect(settings: Settings, *, write: bool, notify: Callable[[str], None] = 
     if settings.uri.startswith(DUMP):
         from goaime_migrate.backends.embedded import EmbeddedBackend
 
-        return EmbeddedBackend.open(Path(settings.uri[len(DUMP) :]), settings.database, write=write)
+        return EmbeddedBackend.open(Path(settings.uri.removeprefix(DUMP)), settings.database, write=write)
     from goaime_migrate.backends.server.connect import open_server
 
     return open_server(settings, write=write, notify=notify)

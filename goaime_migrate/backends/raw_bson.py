@@ -176,7 +176,7 @@ def value_at(document: Document, path: str) -> Any:
     return value
 
 
-def renamed(raw_id: bytes, name: str) -> RawBSONDocument:
+def rename(raw_id: bytes, name: str) -> RawBSONDocument:
     """``{_id: x}`` as ``{name: x}``, to be put into a filter with its exact type."""
     value = raw_id[4:5] + name.encode() + b"\0" + raw_id[9:-1]
     return raw_document(join([value]))
@@ -213,10 +213,10 @@ def splice(raw: bytes, before: Document, after: Document) -> bytes:
     kept = dict(elements(raw))
     if len(kept) != sum(1 for _ in elements(raw)):
         raise Lossy("it has the same key twice")
-    return join(_spliced(kept, before, after, list(after)))
+    return join(_pieces(kept, before, after, list(after)))
 
 
-def _spliced(kept: dict[bytes, bytes], before: Any, after: Any, keys: Sequence[Any]) -> Iterator[bytes]:
+def _pieces(kept: dict[bytes, bytes], before: Any, after: Any, keys: Sequence[Any]) -> Iterator[bytes]:
     for key in keys:
         name = str(key).encode()
         old = kept.get(name)
@@ -225,10 +225,10 @@ def _spliced(kept: dict[bytes, bytes], before: Any, after: Any, keys: Sequence[A
         elif _same(before[key], after[key]):
             yield old
         else:
-            yield _respliced(name, old, before[key], after[key])
+            yield _piece(name, old, before[key], after[key])
 
 
-def _respliced(name: bytes, old: bytes, before: Any, after: Any) -> bytes:
+def _piece(name: bytes, old: bytes, before: Any, after: Any) -> bytes:
     """One changed element: documents and arrays are gone into, anything else is encoded anew."""
     nested = old[len(name) + 2 :]
     if isinstance(before, dict) and isinstance(after, dict):
@@ -239,7 +239,7 @@ def _respliced(name: bytes, old: bytes, before: Any, after: Any) -> bytes:
             key: element[:1] + key + element[element.index(0, 1) :] for key, element in slots.items()
         }
         old_items, new_items = dict(enumerate(before)), dict(enumerate(after))
-        return b"\x04" + name + b"\0" + join(_spliced(renumbered, old_items, new_items, list(new_items)))
+        return b"\x04" + name + b"\0" + join(_pieces(renumbered, old_items, new_items, list(new_items)))
     return _element(name, after)
 
 

@@ -60,27 +60,22 @@ def optional(kinds: Kinds) -> Kinds:
     return (*kinds, NONE)
 
 
-def checked(document: Any, kinds: Mapping[str, Kinds]) -> Document:
-    """The document, if each of these fields is of one of its kinds. Raises KeyError, TypeError, ValueError.
+def of_kind(kinds: Kinds, name: str, value: Any) -> Any:
+    """The value of a field, if it is of one of these kinds; a truth value is no number. Raises TypeError, ValueError.
 
-    A number of any field is none below zero and none that is too large to be counted to.
+    A number is none below zero and none that is too large to be counted to.
     """
+    if (isinstance(value, bool) and bool not in kinds) or not isinstance(value, kinds):
+        raise TypeError(f"{name} is {value!r:.100}")
+    if isinstance(value, int | float) and not (math.isfinite(value) and 0 <= value < _MOST):
+        raise ValueError(f"{name} is {value!r:.100}")
+    return value
+
+
+def checked(document: Any, kinds: Mapping[str, Kinds]) -> Document:
+    """The document, if each of these fields is of one of its kinds. Raises KeyError, TypeError, ValueError."""
     if not isinstance(document, dict):
         raise TypeError(f"{document!r:.100} is no document")
     for name, allowed in kinds.items():
-        value = document[name]
-        if (isinstance(value, bool) and bool not in allowed) or not isinstance(value, allowed):
-            raise TypeError(f"{name} is {value!r:.100}")
-        if isinstance(value, int | float) and not (math.isfinite(value) and 0 <= value < _MOST):
-            raise ValueError(f"{name} is {value!r:.100}")
+        of_kind(allowed, name, document[name])
     return document
-
-
-def numbers(values: Any, length: int | None = None) -> list[int]:
-    """A list of counts, so many where that is given. Raises TypeError, ValueError."""
-    listed = checked({"list": values}, {"list": MANY})["list"]
-    for value in listed:
-        checked({"item": value}, {"item": COUNT})
-    if length is not None and len(listed) != length:
-        raise ValueError(f"{len(listed)} counts, {length} steps")
-    return list(listed)

@@ -14,7 +14,7 @@ from goaime_migrate.cli.commands import COMMANDS
 from goaime_migrate.cli.console import Console, masked, open_console
 from goaime_migrate.cli.invocation import Invocation
 from goaime_migrate.cli.outcome import Outcome
-from goaime_migrate.cli.signals import immediate, interrupted
+from goaime_migrate.cli.signals import immediate, interruption
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.redaction import redact
 
@@ -39,11 +39,11 @@ def run(argv: Sequence[str]) -> int:
                 outcome = request.call(Invocation(command, common, console))
         return _finish(console, outcome, asked)
     except KeyboardInterrupt as error:
-        return _fail(console, interrupted(error, command), command, asked)
+        return _fail(console, interruption(error, command), command, asked)
     except MigrateError as error:
         return _fail(console, error, command, asked)
     except Exception as error:  # noqa: BLE001 (the last resort: one line instead of a page)
-        return _fail(console, _unexpected(error), command, asked)
+        return _fail(console, _unexpected_error(error), command, asked)
 
 
 def _parse(argv: Sequence[str]) -> Request | int:
@@ -58,9 +58,9 @@ def _parse(argv: Sequence[str]) -> Request | int:
 
 def _finish(console: Console, outcome: Outcome, asked: bool) -> int:
     if asked:
-        from goaime_migrate.render import json
+        from goaime_migrate.render.json_values import dumps
 
-        console.result(json.dumps(outcome.json(), redact), redacted=True)
+        console.result(dumps(outcome.json(), redact), redacted=True)
     elif outcome.read or not console.quiet:
         console.result(outcome.text(console.out))
     if outcome.error is None:
@@ -72,11 +72,12 @@ def _finish(console: Console, outcome: Outcome, asked: bool) -> int:
 def _fail(console: Console, error: MigrateError, command: str, asked: bool) -> int:
     """Report an error that came instead of a result."""
     if asked:
-        from goaime_migrate.render import json
+        from goaime_migrate.render.json import empty
+        from goaime_migrate.render.json_values import dumps, failure
 
         with contextlib.suppress(OSError):
-            failed = json.empty(command) | {"error": json.failure(error)}
-            console.result(json.dumps(failed, redact), redacted=True)
+            failed = empty(command) | {"error": failure(error)}
+            console.result(dumps(failed, redact), redacted=True)
     _report(console, error)
     return error.exit_code
 
@@ -90,7 +91,7 @@ def _report(console: Console, error: MigrateError) -> None:
         console.urgent("".join(traceback.format_exception(error)).rstrip())
 
 
-def _unexpected(error: Exception) -> MigrateError:
+def _unexpected_error(error: Exception) -> MigrateError:
     """An exception that nobody foresaw, as an error."""
     if isinstance(error, OSError) and error.filename is None and error.strerror:
         found = MigrateError(f"the result cannot be written: {error.strerror}", hint="goaime-migrate status")

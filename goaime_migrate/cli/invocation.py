@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from goaime_migrate.cli.argv import PROGRAM
 from goaime_migrate.cli.console import Console
-from goaime_migrate.cli.signals import unanswered
+from goaime_migrate.cli.signals import no_answer
 from goaime_migrate.errors import NotConfirmed, UsageError
 from goaime_migrate.redaction import redact
 
@@ -92,7 +92,7 @@ class Invocation:
             answer = sys.stdin.readline()
         except KeyboardInterrupt as error:
             self.console.urgent("")
-            raise unanswered(error, self.command) from None
+            raise no_answer(error, self.command) from None
         if answer.strip().lower() not in ("y", "yes"):
             raise NotConfirmed("not confirmed; nothing was changed", hint=f"{PROGRAM} status")
 
@@ -128,7 +128,7 @@ def _lines(console: Console) -> Listener:
     lines = Lines(console.err.width)
 
     def listen(event: Event) -> None:
-        if line := lines.feed(event):
+        if line := lines.line_for(event):
             console.message(line)
 
     return listen

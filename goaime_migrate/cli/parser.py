@@ -42,7 +42,7 @@ def application(names: Collection[str] = tuple(COMMANDS)) -> typer.Typer:
     app.callback()(root)
 
     for name in names:
-        app.command(name)(_parsed(name, function_of(name)))
+        app.command(name)(_requester(name, function_of(name)))
     return app
 
 
@@ -52,7 +52,7 @@ def root(
     """Versioned schema and data migrations for MongoDB."""
 
 
-def _parsed(name: str, function: Callable[..., Outcome]) -> Callable[..., Request]:
+def _requester(name: str, function: Callable[..., Outcome]) -> Callable[..., Request]:
     """The function for the parser, which returns a Request.
 
     The command itself runs later, outside of the parser, which would turn its exceptions into its own.
@@ -61,14 +61,14 @@ def _parsed(name: str, function: Callable[..., Outcome]) -> Callable[..., Reques
     def parse(**given: Any) -> Request:
         return Request.of(name, function, given)
 
-    taken = [p.replace(annotation=_typed(p.annotation)) for p in parameters(function)]
+    taken = [p.replace(annotation=_parser_annotation(p.annotation)) for p in parameters(function)]
     parse.__doc__ = inspect.getdoc(function)
-    parse.__signature__ = inspect.Signature(taken)  # type: ignore[attr-defined]
+    vars(parse)["__signature__"] = inspect.Signature(taken)
     parse.__annotations__ = {parameter.name: parameter.annotation for parameter in taken}
     return parse
 
 
-def _typed(annotation: Any) -> Any:
+def _parser_annotation(annotation: Any) -> Any:
     """The annotation in the parser's own words."""
     kind, said = get_args(annotation)
     if isinstance(said, Argument):

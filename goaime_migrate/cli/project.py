@@ -62,11 +62,11 @@ def explain(
     """Explain an error by its code."""
     from goaime_migrate.render import json
 
-    found = errors.catalogue()
+    found = errors.by_code()
     if code is None:
         everything = [found[name] for name in sorted(found)]
         return Outcome(text.codes, lambda: json.explain(everything, errors.explanation), read=True)
-    cls = _named(code, found)
+    cls = _find(code, found)
     return Outcome(
         lambda style: text.explain(cls, style), lambda: json.explain([cls], errors.explanation), read=True
     )
@@ -78,7 +78,7 @@ def _nearby(path: str) -> str:
     return str(there.relative_to(here)) if there.is_relative_to(here) else path
 
 
-def _named(code: str, found: dict[str, type[errors.MigrateError]]) -> type[errors.MigrateError]:
+def _find(code: str, found: dict[str, type[errors.MigrateError]]) -> type[errors.MigrateError]:
     """By code, by its digits, or by the name of the class."""
     wanted = code.upper().removeprefix("ERROR").strip("[]: ")
     names = {cls.__name__.upper(): cls for cls in found.values()}

@@ -34,7 +34,7 @@ def status(
     with run.migrator(run.settings()) as migrator:
         result = migrator.status()
         if watch:
-            result = _watched(run, migrator, result)
+            result = _watch(run, migrator, result)
     return _status(result, problem_of(result) if check else None)
 
 
@@ -53,10 +53,10 @@ def plan(
     only = filter_of(where)
     with run.migrator(run.settings(), progress=True) as migrator:
         result = migrator.plan(target, direction=Direction.DOWN if down else Direction.UP, where=only)
-    return planned(result, where)
+    return plan_outcome(result, where)
 
 
-def planned(result: PlanResult, where: str | None = None) -> Outcome:
+def plan_outcome(result: PlanResult, where: str | None = None) -> Outcome:
     """A plan as the outcome of `plan` and of `--dry-run`, for the documents that match `where`, or for all."""
     from goaime_migrate.render import json, plan
 
@@ -149,7 +149,7 @@ def problem_of(result: StatusResult) -> errors.MigrateError | None:
     """What `status --check` fails with: problems before pending versions."""
     if result.problems:
         first, others = result.problems[0], len(result.problems) - 1
-        cls = errors.catalogue().get(first.code, errors.HistoryError)
+        cls = errors.by_code().get(first.code, errors.HistoryError)
         if not issubclass(cls, errors.HistoryError):
             cls = errors.HistoryError
         more = f" (and {count(others, 'more problem')})" if others else ""
@@ -183,7 +183,7 @@ def _over(result: StatusResult, seen_live: bool) -> bool:
     return not _live(result) and (seen_live or not result.pending)
 
 
-def _watched(run: Invocation, migrator: Migrator, result: StatusResult) -> StatusResult:
+def _watch(run: Invocation, migrator: Migrator, result: StatusResult) -> StatusResult:
     """Show the status until there is nothing to wait for. On a terminal each takes the place of the one before."""
     seen_live, above = False, ""
     while not _over(result, seen_live):

@@ -22,13 +22,13 @@ from goaime_migrate.cli.options import (
     Yes,
 )
 from goaime_migrate.cli.outcome import Outcome
-from goaime_migrate.cli.reading import planned
+from goaime_migrate.cli.reading import plan_outcome
 from goaime_migrate.cli.signals import graceful
 from goaime_migrate.results import Direction, OnConflict
 
 if TYPE_CHECKING:
     from goaime_migrate.migrator import Migrator
-    from goaime_migrate.results import RunResult
+    from goaime_migrate.results import PlanResult, RunResult
 
 
 def up(
@@ -61,7 +61,7 @@ def up(
     )
     with run.migrator(settings, progress=True) as migrator:
         if dry_run:
-            return planned(migrator.plan(target, direction=Direction.UP, where=only), where)
+            return plan_outcome(migrator.plan(target, direction=Direction.UP, where=only), where)
         with _to_its_batch(run, migrator):
             return _ran(migrator.up(target, where=only))
 
@@ -88,8 +88,6 @@ def down(
     yes: Yes = False,
 ) -> Outcome:
     """Take back the highest version, or all above TARGET."""
-    from goaime_migrate.render import plan
-
     settings = run.settings(
         on_conflict=on_conflict,
         workers=workers,
@@ -104,13 +102,20 @@ def down(
         if dry_run or not yes:
             preview = migrator.plan(target, direction=Direction.DOWN)
             if dry_run or preview.refused is not None:
-                return planned(preview)
-            if preview.steps:
-                count = len(preview.steps)
-                question = f"take back {'this version' if count == 1 else f'these {count} versions'}?"
-                run.confirm(plan.plan(preview, run.console.err, ending=""), question, yes=yes)
+                return plan_outcome(preview)
+            _confirm(run, preview)
         with _to_its_batch(run, migrator):
             return _ran(migrator.down(target, on_conflict=settings.on_conflict))
+
+
+def _confirm(run: Invocation, preview: PlanResult) -> None:
+    """Show what `down` would do, and ask; where there is nothing to do nobody is asked. Raises NotConfirmed."""
+    from goaime_migrate.render import plan
+
+    if preview.steps:
+        count = len(preview.steps)
+        question = f"take back {'this version' if count == 1 else f'these {count} versions'}?"
+        run.confirm(plan.plan(preview, run.console.err, ending=""), question, yes=False)
 
 
 @contextmanager

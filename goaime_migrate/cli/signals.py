@@ -58,23 +58,23 @@ def graceful(interrupt: Callable[[int], None], tell: Callable[[], None]) -> Iter
         yield
 
 
-def interrupted(error: KeyboardInterrupt, command: str) -> Interrupted:
+def interruption(error: KeyboardInterrupt, command: str) -> Interrupted:
     """The error for a command that was stopped where it stood."""
     if isinstance(error, StoppedInRun):
-        return _stopped(
+        return _stop_error(
             error,
             "stopped at once by {}: what was committed is kept, the batch in flight was not written",
             f"goaime-migrate {command} goes on from there; goaime-migrate status shows where it stands",
         )
-    return _stopped(error, "stopped by {}", f"goaime-migrate {command}".rstrip())
+    return _stop_error(error, "stopped by {}", f"goaime-migrate {command}".rstrip())
 
 
-def unanswered(error: KeyboardInterrupt, command: str) -> Interrupted:
+def no_answer(error: KeyboardInterrupt, command: str) -> Interrupted:
     """The error for a command that was stopped while it asked."""
-    return _stopped(error, "stopped by {}; nothing was changed", f"goaime-migrate {command} asks again")
+    return _stop_error(error, "stopped by {}; nothing was changed", f"goaime-migrate {command} asks again")
 
 
-def _stopped(error: KeyboardInterrupt, message: str, hint: str) -> Interrupted:
+def _stop_error(error: KeyboardInterrupt, message: str, hint: str) -> Interrupted:
     signum = getattr(error, "signum", signal.SIGINT)
     found = Interrupted(message.format(signal.Signals(signum).name), hint=hint)
     found.exit_code = 128 + signum

@@ -13,7 +13,10 @@ _BRACE = re.compile(r"\$\{|\}")
 
 
 def expand(text: str, key: str, value: Value, environ: Mapping[str, str]) -> str:
-    """Replace the references in what the file says. A default may hold some, the value of a variable not."""
+    """Replace the references in what the file says. A default may hold some, the value of a variable not.
+
+    Raises InvalidConfiguration for a variable that is not set, and for a reference that is not closed.
+    """
     parts: list[str] = []
     start = 0
     while match := _REFERENCE.search(text, start):

@@ -3,42 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from goaime_migrate.config.settings import INI, KEYS, PYPROJECT, SECTION
 from goaime_migrate.errors import InvalidConfiguration
 from goaime_migrate.redaction import redact
 
 
-def in_pyproject(folder: Path) -> bool:
-    """Whether the folder's pyproject.toml holds the configuration. Raises InvalidConfiguration."""
-    path = folder / PYPROJECT
-    return path.is_file() and _read_toml(path, PYPROJECT) is not None
-
-
-@dataclass(frozen=True)
-class Value:
+class Value(NamedTuple):
     """A value as it was written, where, and the folder that its relative paths count from."""
 
     raw: Any
     source: str
+    """For people: the section of a file, a variable or a flag."""
     here: Path
     strength: int
     expand: bool = False
+    """Whether references in it mean anything."""
 
 
-VARIABLE, FLAG = 2, 3
-"""How strong these sources are; the sections of the file are 0 and 1."""
+COMMON, CHOSEN, VARIABLE, FLAG = range(4)
+"""How strong the sources are: the common section of the file, that of the chosen environment, a variable, a flag."""
 
 
-@dataclass(frozen=True)
-class ConfigurationFile:
+class ConfigurationFile(NamedTuple):
     """A configuration file, parsed: its sections by the name of the environment, "" being the common one."""
 
     path: Path
     shown: str
+    """Its path, as it was asked for."""
     sections: Mapping[str, Mapping[str, Any]]
     toml: bool = False
 
@@ -50,7 +44,10 @@ class ConfigurationFile:
 
 
 def find_file(config: Path | None, cwd: Path) -> ConfigurationFile | None:
-    """The first that exists is the only one read; a pyproject.toml without our table does not count."""
+    """The file of the settings, if there is one: `config`, else the ini, else a pyproject.toml that has our table.
+
+    The first that exists is the only one read. Raises InvalidConfiguration.
+    """
     if config is not None:
         path = cwd / config
         if not path.is_file():
@@ -68,6 +65,29 @@ def find_file(config: Path | None, cwd: Path) -> ConfigurationFile | None:
     if (cwd / PYPROJECT).is_file():
         return _read_toml(cwd / PYPROJECT, PYPROJECT)
     return None
+
+
+def in_pyproject(folder: Path) -> bool:
+    """Whether the folder's pyproject.toml holds the configuration. Raises InvalidConfiguration."""
+    path = folder / PYPROJECT
+    return path.is_file() and _read_toml(path, PYPROJECT) is not None
+
+
+def values_of(file: ConfigurationFile, env: str | None) -> Iterator[tuple[str, Value]]:
+    """The values of the file, those of the chosen environment last. Raises InvalidConfiguration."""
+    if env is not None and (env not in file.sections or not env):
+        known = ", ".join(sorted(name for name in file.sections if name))
+        raise InvalidConfiguration(
+            f"{file.shown} has no environment {env!r}",
+            hint=f"it has {known}"
+            if known
+            else f"write a section {file.label('NAME').removeprefix(file.shown + ' ')}",
+        )
+    here = file.path.resolve().parent
+    sections = [(COMMON, ""), (CHOSEN, env)] if env else [(COMMON, "")]
+    for strength, section in sections:
+        for key, value in file.sections.get(section, {}).items():
+            yield key, Value(value, file.label(section), here, strength, expand=isinstance(value, str))
 
 
 def _read_ini(path: Path, shown: str) -> ConfigurationFile:
@@ -92,17 +112,18 @@ def _read_ini(path: Path, shown: str) -> ConfigurationFile:
             hint="values stand under [goaime-migrate], comments begin with # or ;",
         ) from None
     sections = {_environment(name, shown): dict(parser[name]) for name in parser.sections()}
-    return _checked(ConfigurationFile(path, shown, sections))
+    return _check_keys(ConfigurationFile(path, shown, sections))
 
 
 def _line(error: Exception) -> object:
+    """The number of the first line that the parser complains of."""
     if numbers := [number for number, _ in getattr(error, "errors", [])]:
         return numbers[0]
     return getattr(error, "lineno", "?")
 
 
 def _environment(section: str, shown: str) -> str:
-    """The key of a section in `ConfigurationFile.sections`."""
+    """The environment that a section of an ini is for; "" for the common one."""
     if section == SECTION:
         return ""
     kind, _, name = section.partition(":")
@@ -131,7 +152,7 @@ def _read_toml(path: Path, shown: str) -> ConfigurationFile | None:
             f"{shown}: [tool.{SECTION}] and [tool.{SECTION}.env.NAME] must be tables", hint=f"mend {shown}"
         )
     common = {key: value for key, value in table.items() if key != "env"}
-    return _checked(ConfigurationFile(path, shown, {"": common, **envs}, toml=True))
+    return _check_keys(ConfigurationFile(path, shown, {"": common, **envs}, toml=True))
 
 
 def _text(path: Path, shown: str) -> str:
@@ -142,7 +163,7 @@ def _text(path: Path, shown: str) -> str:
         raise InvalidConfiguration(f"{shown} cannot be read: {reason}", hint=f"mend {shown}") from None
 
 
-def _checked(file: ConfigurationFile) -> ConfigurationFile:
+def _check_keys(file: ConfigurationFile) -> ConfigurationFile:
     """Refuse unknown keys in every section, also in those that are not chosen today."""
     for env, values in file.sections.items():
         for key in values:
@@ -155,19 +176,3 @@ def _checked(file: ConfigurationFile) -> ConfigurationFile:
                     f"{file.label(env)} has an unknown key {key}", hint=hint, field=key
                 )
     return file
-
-
-def written(file: ConfigurationFile, env: str | None) -> Iterator[tuple[str, Value]]:
-    """The values of the file, those of the chosen environment last."""
-    if env is not None and (env not in file.sections or not env):
-        known = ", ".join(sorted(name for name in file.sections if name))
-        raise InvalidConfiguration(
-            f"{file.shown} has no environment {env!r}",
-            hint=f"it has {known}"
-            if known
-            else f"write a section {file.label('NAME').removeprefix(file.shown + ' ')}",
-        )
-    here = file.path.resolve().parent
-    for strength, section in enumerate(("", env) if env else ("",)):
-        for key, value in file.sections.get(section, {}).items():
-            yield key, Value(value, file.label(section), here, strength, expand=isinstance(value, str))

@@ -1,4 +1,4 @@
-"""Settles every key: the file, then ``GOAIME_MIGRATE_*`` variables, then flags."""
+"""Settles every key: of the values that it was given, the strongest counts."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from urllib.parse import unquote_plus
 from pydantic import ValidationError
 
 from goaime_migrate.config.expansion import expand
-from goaime_migrate.config.files import FLAG, VARIABLE, ConfigurationFile, Value, find_file, written
-from goaime_migrate.config.settings import INI, KEYS, PREFIX, SCHEMES, Settings
+from goaime_migrate.config.files import FLAG, VARIABLE, ConfigurationFile, Value, find_file, values_of
+from goaime_migrate.config.settings import DUMP, INI, KEYS, PREFIX, SCHEMES, SERVERS_OWN, Settings
 from goaime_migrate.errors import InvalidConfiguration, InvalidUri
 from goaime_migrate.redaction import redact, redact_uri
 
@@ -31,7 +31,7 @@ def load(
     Raises InvalidConfiguration, InvalidUri. Reads one file; writes nothing.
     """
     file = find_file(config, cwd)
-    values = dict(written(file, env)) if file else {}
+    values = dict(values_of(file, env)) if file else {}
     if env is not None and file is None:
         raise InvalidConfiguration(
             f"--env {env} chooses a section of a configuration file, and there is none in {cwd}",
@@ -52,7 +52,7 @@ def load(
     if name := _database_of(settled, values):
         settled["database"], values["database"] = name, values["uri"]
     sources = {key: values[key].source if key in settled and key in values else "default" for key in KEYS}
-    return _validated(settled, sources, file.path if file else None, env)
+    return _validate(settled, sources, file.path if file else None, env)
 
 
 def _refuse_misspelt(environ: Mapping[str, str]) -> None:
@@ -71,12 +71,13 @@ def _refuse_misspelt(environ: Mapping[str, str]) -> None:
 
 
 _DATABASE = re.compile(r"mongodb(?:\+srv)?://[^/?]+/(?P<name>[^/?@.]+)(?:\.[^/?@]*)?(?:\?[^@]*)?")
-_SERVERS_OWN = ("admin", "config", "local")
-"""Users authenticate in these: in the path of a connection string they say nothing of where the documents are."""
 
 
 def _database_of(settled: Mapping[str, Any], values: Mapping[str, Value]) -> str | None:
-    """The database in the path of the connection string, if it comes from a stronger source than the key."""
+    """The database in the path of the connection string, if it comes from a stronger source than the key.
+
+    A database of the server's own says nothing of where the documents are: users authenticate in it.
+    """
     match = _DATABASE.fullmatch(str(settled.get("uri", "")))
     if match is None:
         return None
@@ -84,7 +85,7 @@ def _database_of(settled: Mapping[str, Any], values: Mapping[str, Value]) -> str
     if "database" not in settled:
         return name
     stronger = values["uri"].strength > values["database"].strength
-    return name if stronger and name not in _SERVERS_OWN else None
+    return name if stronger and name not in SERVERS_OWN else None
 
 
 def _settle(key: str, value: Value, environ: Mapping[str, str]) -> Any:
@@ -108,6 +109,7 @@ def _settle(key: str, value: Value, environ: Mapping[str, str]) -> Any:
 
 
 def _absolute(uri: str, value: Value) -> str:
+    """The connection string, with the path of a dump made absolute. Raises InvalidUri."""
     if not uri.startswith(SCHEMES) or uri in SCHEMES:
         raise InvalidUri(
             f"the uri {redact_uri(uri)} begins with none of {', '.join(SCHEMES)} ({value.source})"
@@ -115,12 +117,13 @@ def _absolute(uri: str, value: Value) -> str:
             else f"the uri {uri} names nothing ({value.source})",
             hint="write mongodb://host:27017, or dump:PATH for a mongodump directory",
         )
-    if uri.startswith("dump:"):
-        return f"dump:{(value.here / uri.removeprefix('dump:')).resolve()}"
+    if uri.startswith(DUMP):
+        return f"{DUMP}{(value.here / uri.removeprefix(DUMP)).resolve()}"
     return uri
 
 
 def _no_uri(file: ConfigurationFile | None, value: Value | None) -> InvalidConfiguration:
+    """The error where nobody has said which database: `value` is one that was written, and is empty."""
     where = (
         f"{value.source} leaves it empty"
         if value
@@ -135,7 +138,7 @@ def _no_uri(file: ConfigurationFile | None, value: Value | None) -> InvalidConfi
     )
 
 
-def _validated(
+def _validate(
     values: Mapping[str, Any], sources: dict[str, str], file: Path | None, env: str | None
 ) -> Settings:
     try:
@@ -152,6 +155,7 @@ def _validated(
 
 
 def _expectation(key: str, message: str) -> str:
+    """What a value should be, for people: patterns are not theirs to read."""
     if key == "database":
         return 'a database name has 1 to 63 characters, and none of /\\. "$*<>:|?'
     if key == "executor":

@@ -1,4 +1,4 @@
-"""What a command works with, as one value."""
+"""The settings of a command as one value, and the names that they go by in files, variables and connection strings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ PYPROJECT = "pyproject.toml"
 SECTION = "goaime-migrate"
 PREFIX = "GOAIME_MIGRATE_"
 DASK = "dask:"
-SCHEMES = ("mongodb://", "mongodb+srv://", "dump:")
+DUMP = "dump:"
+SCHEMES = ("mongodb://", "mongodb+srv://", DUMP)
+SERVERS_OWN = ("admin", "config", "local")
+"""Databases that every server has for itself: no application's documents are in them."""
 
 
 class Settings(BaseModel):
@@ -41,4 +44,6 @@ class Settings(BaseModel):
     """Where each value came from, for people: "alembic-style.ini [env:production]", "--uri", "default"."""
 
 
-KEYS = tuple(key for key in Settings.model_fields if key not in ("config_file", "env", "sources"))
+_FOUND_OUT = ("config_file", "env", "sources")
+"""Fields that nobody sets: they say where the others came from."""
+KEYS = tuple(key for key in Settings.model_fields if key not in _FOUND_OUT)

@@ -31,7 +31,7 @@ class Outcome:
         return Counts(changed + self.already + conflicts, changed, self.already, conflicts)
 
     def record(self) -> Document:
-        """The counts as they are stored, and told to other processes."""
+        """The counts as they are stored."""
         conflicts = [
             {
                 "version": c.version,
@@ -42,20 +42,6 @@ class Outcome:
             for c in self.conflicts
         ]
         return {"exact": self.exact, "merged": self.merged, "already": self.already, "conflicts": conflicts}
-
-    @classmethod
-    def read(cls, record: Document) -> Outcome:
-        """The counts from `record`."""
-        conflicts = [
-            Conflict(
-                c["version"],
-                c["collection"],
-                c["id"],
-                tuple(bytes(name).decode("utf-8", "surrogateescape") for name in c["fields"]),
-            )
-            for c in record["conflicts"]
-        ]
-        return cls(record["exact"], record["merged"], record["already"], conflicts=conflicts)
 
     def add(self, other: Outcome) -> None:
         """Count what another outcome has counted."""
@@ -76,12 +62,12 @@ class Decisions:
     def __init__(
         self,
         record: PassRecord,
-        author: Attribution,
+        attribution: Attribution,
         on_conflict: OnConflict,
         replay: tuple[Chain, Chain] | None,
     ) -> None:
         self._record = record
-        self._author = author
+        self._attribution = attribution
         self.on_conflict = on_conflict
         self._replay = replay
 
@@ -96,9 +82,9 @@ class Decisions:
 
         `refused`: ids that a unique index does not let go back, with its fields.
         """
-        return self.decided(reader, self._current(reader, entries), entries, targets, refused)
+        return self.decide(reader, self._current(reader, entries), entries, targets, refused)
 
-    def decided(
+    def decide(
         self,
         reader: Reader,
         current: Mapping[bytes, bytes],
@@ -111,7 +97,7 @@ class Decisions:
         outcome = Outcome()
         for entry, target in zip(entries, targets, strict=True):
             if entry.id in current:
-                restored = self._restored(current[entry.id], entry, target)
+                restored = self._restore(current[entry.id], entry, target)
                 if entry.id in refused:
                     restored = Restored(Found.CONFLICT, current[entry.id], refused[entry.id])
                 self._note(reader, entry, restored, outcome)
@@ -134,11 +120,11 @@ class Decisions:
         if self._replay is None:
             return list(entries)
         staying, whole = self._replay
-        before = _replayed(staying, reader, [entry.before for entry in entries])
-        after = _replayed(whole, reader, [entry.before for entry in entries])
+        before = _replay_all(staying, reader, [entry.before for entry in entries])
+        after = _replay_all(whole, reader, [entry.before for entry in entries])
         return [_leading(entry, b, a) for entry, b, a in zip(entries, before, after, strict=True)]
 
-    def _restored(self, current: bytes, entry: Entry, target: Entry | None) -> Restored:
+    def _restore(self, current: bytes, entry: Entry, target: Entry | None) -> Restored:
         if target is None:
             return Restored(Found.CONFLICT, current, tuple(entry.fields))
         return backward(current, target, self.on_conflict)
@@ -153,7 +139,7 @@ class Decisions:
                 outcome.already += 1
             case Found.CONFLICT:
                 identity = raw_bson.id_value(entry.id)
-                version = self._author.version(reader, entry, restored.fields)
+                version = self._attribution.version(reader, entry, restored.fields)
                 outcome.conflicts.append(
                     Conflict(version, self._record.collection, identity, restored.fields)
                 )
@@ -175,7 +161,7 @@ def _leading(entry: Entry, before: bytes | None, after: bytes | None) -> Entry |
     return Entry.of(before, after, partial=entry.partial)
 
 
-def _replayed(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> list[bytes | None]:
+def _replay_all(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> list[bytes | None]:
     """The documents after the chain; None for one that it refuses today."""
     if not chain.steps:
         return list(documents)
@@ -185,11 +171,11 @@ def _replayed(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> list[
         if len(documents) == 1:
             return [None]
         half = len(documents) // 2
-        return [*_replayed(chain, reader, documents[:half]), *_replayed(chain, reader, documents[half:])]
+        return [*_replay_all(chain, reader, documents[:half]), *_replay_all(chain, reader, documents[half:])]
     return [changed.get(raw_bson.id_of(document), document) for document in documents]
 
 
-def lowered(segment: Segment, target: int, targets: Sequence[Entry | None]) -> Segment:
+def lower(segment: Segment, target: int, targets: Sequence[Entry | None]) -> Segment:
     """The segment once its documents are at the target level."""
     if target == 0:
         return replace(segment, level=0)
@@ -222,11 +208,11 @@ class Attribution:
         if not self._chains:
             return self._highest
         try:
-            return self._replayed(reader, entry, frozenset(fields))
+            return self._last_to_change(reader, entry, frozenset(fields))
         except MigrationFailed:
             return self._highest
 
-    def _replayed(self, reader: Reader, entry: Entry, fields: frozenset[str]) -> str:
+    def _last_to_change(self, reader: Reader, entry: Entry, fields: frozenset[str]) -> str:
         found, document = self._highest, entry.before
         for left, chain in zip(range(len(self._chains), 0, -1), self._chains, strict=True):
             changed = chain.run(reader, [document]).changed

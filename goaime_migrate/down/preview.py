@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import PROGRESS, Reader
-from goaime_migrate.backends.record_fields import COUNT, TEXT, checked, optional, reading
+from goaime_migrate.backends.ports import Reader
 from goaime_migrate.down import inserted
-from goaime_migrate.down.decisions import Decisions, Outcome, lowered
+from goaime_migrate.down.decisions import Decisions, Outcome, lower
 from goaime_migrate.down.inserted import Inserted, ReverseChain, Unjournaled
 from goaime_migrate.down.restore import segment_keys
+from goaime_migrate.down.rollback import offsets
 from goaime_migrate.errors import MigrationFailed
 from goaime_migrate.journal import segments
 from goaime_migrate.journal.index import Locator
@@ -37,36 +37,36 @@ class DownPass:
 
     record: PassRecord
     target: int
-    judge: Decisions
-    way: ReverseChain
+    decisions: Decisions
+    reverses: ReverseChain
     reversible: bool
-    """Whether any of its steps has a `reverse=`: then it will know what was left above it, see `born.Notes`."""
+    """Whether any of its steps has a `reverse=`: then it will know what was left above it, see `reversal.Notes`."""
 
 
 class PassPreview:
     """A pass between the documents as `above` it leaves them and those that are left to what is below."""
 
-    def __init__(self, reader: Reader, descent: DownPass, above: PassPreview | None) -> None:
+    def __init__(self, reader: Reader, down: DownPass, above: PassPreview | None) -> None:
         self._reader = reader
-        self._record = descent.record
-        self._target = descent.target
-        self._judge = descent.judge
-        self._way = descent.way
-        self._reversible = descent.reversible
+        self._record = down.record
+        self._target = down.target
+        self._decisions = down.decisions
+        self._reverses = down.reverses
+        self._reversible = down.reversible
         self._above = above
         self._due = lru_cache(maxsize=_SEGMENTS)(self._read_due)
 
     def preview(self) -> tuple[Outcome, Inserted | None]:
-        """What would be done to the documents of its journal, and those that were born since."""
+        """What would be done to the documents of its journal, and those that were inserted since `up`."""
         total = Outcome()
         for key in segment_keys(self._reader, self._record.id):
             entries, targets = self._due(key)
             if entries and self._is_as_stored:
-                total.add(self._judge.documents(self._reader, entries, targets)[1])
+                total.add(self._decisions.documents(self._reader, entries, targets)[1])
             elif entries:
                 found = self._found([entry.id for entry in entries], key)
-                total.add(self._judge.decided(self._reader, found, entries, targets)[1])
-        return total, self._births()
+                total.add(self._decisions.decide(self._reader, found, entries, targets)[1])
+        return total, self._inserted()
 
     @property
     def _is_as_stored(self) -> bool:
@@ -78,12 +78,12 @@ class PassPreview:
     def leaves(self, ids: Sequence[bytes]) -> dict[bytes, bytes]:
         """These documents, by id, as they would be after it."""
         found = self._found(ids, "")
-        if self._way.chain is None or not self._record.complete:
+        if self._reverses.chain is None or not self._record.complete:
             return found
         left = self._stopped_above(ids)
-        fresh = [found[i] for i in self._strangers(ids).fresh if i in found and i not in left]
+        fresh = [found[i] for i in self._inserted_of(ids).fresh if i in found and i not in left]
         try:
-            reversed_ones = self._way.chain.run(self._reader, fresh).changed
+            reversed_ones = self._reverses.chain.run(self._reader, fresh).changed
         except MigrationFailed:
             return found  # that is where `down` would stop
         return found | {changed.id: changed.after for changed in reversed_ones}
@@ -94,7 +94,7 @@ class PassPreview:
         for earlier in self._holders(list(found), key):
             entries, targets = self._due(earlier)
             mine = [pair for pair in zip(entries, targets, strict=True) if pair[0].id in found]
-            writes, _ = self._judge.decided(
+            writes, _ = self._decisions.decide(
                 self._reader, found, [entry for entry, _ in mine], [target for _, target in mine]
             )
             found |= {write.id: write.after for write in writes}
@@ -125,7 +125,7 @@ class PassPreview:
         segment = self.segment(key)
         if segment is None or segment.level <= self._target:
             return (), ()
-        targets = self._judge.targets(self._reader, segment.entries)
+        targets = self._decisions.targets(self._reader, segment.entries)
         stop = len(segment.entries) - (0 if self._continues else self._offsets.get(key, 0))
         return segment.entries[:stop], targets[:stop]
 
@@ -134,14 +134,14 @@ class PassPreview:
         if not self._continues:
             return segments.read(self._reader, key)
         assert self._above is not None
-        return self._above.lowered(key)
+        return self._above.lower(key)
 
-    def lowered(self, key: str) -> Segment | None:
+    def lower(self, key: str) -> Segment | None:
         """The same as it would be left."""
         segment = self.segment(key)
         if segment is None or segment.level <= self._target:
             return segment
-        return lowered(segment, self._target, self._judge.targets(self._reader, segment.entries))
+        return lower(segment, self._target, self._decisions.targets(self._reader, segment.entries))
 
     @property
     def _continues(self) -> bool:
@@ -158,20 +158,15 @@ class PassPreview:
 
     @cached_property
     def _offsets(self) -> dict[str, int]:
-        """How many entries have been taken back of the segments that an earlier `down` was cut off in."""
-        places = self._reader.find(PROGRESS, {"pass": self._record.id, "walk": "down"})
-        for place in places:
-            with reading(PROGRESS, place["_id"]):
-                checked(place, {"key": optional(TEXT), "offset": COUNT})
-        return {place["key"]: place["offset"] for place in places if place["key"] is not None}
+        return offsets(self._reader, self._record.id)
 
-    # what was born since
+    # what was inserted since `up`
 
-    def _births(self) -> Inserted | None:
+    def _inserted(self) -> Inserted | None:
         if not self._record.complete:
             return None
         total = Inserted()
-        for found in inserted.strangers(self._reader, self._record):
+        for found in inserted.inserted_since(self._reader, self._record):
             left = self._stopped_above(found.fresh + found.done)
             for version in left.values():
                 total += Inserted.of(1, version)
@@ -180,7 +175,7 @@ class PassPreview:
                 fresh=[i for i in found.fresh if i not in left],
                 done=[i for i in found.done if i not in left],
             )
-            total += rest.births(self._way.missing)
+            total += rest.count(self._reverses.missing)
         return total
 
     def _stopped_above(self, ids: Sequence[bytes]) -> dict[bytes, str]:
@@ -194,20 +189,20 @@ class PassPreview:
         found = {} if self._above is None else self._above.stopped(ids)
         rest = [identity for identity in ids if identity not in found]
         if rest and self._record.complete:
-            mine = self._strangers(rest)
+            mine = self._inserted_of(rest)
             found |= mine.left
-            if self._way.missing is not None:
-                found |= dict.fromkeys((*mine.fresh, *mine.done), self._way.missing)
+            if self._reverses.missing is not None:
+                found |= dict.fromkeys((*mine.fresh, *mine.done), self._reverses.missing)
         return found
 
-    def _strangers(self, ids: Sequence[bytes]) -> Unjournaled:
-        """Those of these documents that were born after it."""
+    def _inserted_of(self, ids: Sequence[bytes]) -> Unjournaled:
+        """Those of these documents that were inserted since it."""
         known = self._locator.scanned(ids)
         unknown = [i for i in ids if i not in known.entries and i not in known.unchanged]
         if not self._record.finished:
             unknown = [i for i in unknown if self._locator.walked(i)]
         return (
-            inserted.sorted_out(self._reader, self._record.id, unknown)
+            inserted.classify(self._reader, self._record.id, unknown)
             if self._indexed
             else Unjournaled(unknown)
         )

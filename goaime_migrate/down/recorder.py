@@ -82,7 +82,7 @@ class DownRecorder(Recorder):
         self.run.record(  # a pass never has a step whose version is gone
             ledger.put_pass(fewer),
             Delete(PROGRESS, {"pass": pass_id, "kind": "partition"}),
-            drop_kind(pass_id, Kind.BORN),
+            drop_kind(pass_id, Kind.INSERTED),
             *forget(pass_id),
             *changes,
         )

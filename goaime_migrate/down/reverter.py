@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from goaime_migrate.backends.ports import VERSIONS, Backend
 from goaime_migrate.backends.record_fields import reading
-from goaime_migrate.down.code import decisions, reverse_chain, tells_apart
+from goaime_migrate.down.code import decisions, reverse_chain
 from goaime_migrate.down.inserted import InsertedTotals
 from goaime_migrate.down.recorder import DownRecorder
-from goaime_migrate.down.restore import Restore, parts
+from goaime_migrate.down.restore import Restore
 from goaime_migrate.errors import (
     CollectionChanged,
     Conflicts,
@@ -27,17 +27,14 @@ from goaime_migrate.ledger import PassRecord
 from goaime_migrate.operations import RunFunctions, revert
 from goaime_migrate.planner import DownGroup, DownPlan, ForgetSteps, LostPass, RestorePass, UndoChange
 from goaime_migrate.results import Counts, OnConflict
-from goaime_migrate.run.code import source_file
-from goaime_migrate.run.work import Pool
 
 
 class Reverter:
     """One `down`, under the lease."""
 
-    def __init__(self, recorder: DownRecorder, pool: Pool) -> None:
+    def __init__(self, recorder: DownRecorder) -> None:
         self._recorder = recorder
         self._run = recorder.run
-        self._pool = pool
         self.inserted = InsertedTotals()
 
     def revert(self, plan: DownPlan, on_conflict: OnConflict) -> None:
@@ -96,7 +93,6 @@ class Reverter:
     def _restore(self, group: RestorePass, on_conflict: OnConflict) -> None:
         record, migrations = self._recorder.passes[group.pass_id], self._recorder.migrations
         _require_collection(self._run.backend, record)
-        self._summon(record, group.level)
         title = self._title(group)
         self._run.emit(StageStarted("down", group.versions, title, None))
         self._recorder.start_pass(record, group.level)
@@ -107,14 +103,13 @@ class Reverter:
             decisions(record, migrations, group.level, group.versions[0], on_conflict),
             group.versions,
             reverse_chain(record, migrations, group.level, group.heir),
-            self._pool,
         )
         try:
-            restore.run()
+            restore.take_back()
         finally:
             self._recorder.progress.documents += restore.outcome.counts()
             self._recorder.progress.conflicts += restore.outcome.conflicts
-            self.inserted.note(record.collection, restore.births)
+            self.inserted.note(record.collection, restore.inserted)
         done = restore.outcome.counts()
         seconds = self._recorder.seconds
         self._run.emit(StageFinished("down", group.versions, title, done.matched, done.changed, seconds))
@@ -124,14 +119,6 @@ class Reverter:
         if len(group.operations) == 1:
             return f"undo: {self._recorder.versions[version].operations[index].text}"
         return f"undo: {group.collection}, {len(group.operations)} steps"
-
-    def _summon(self, record: PassRecord, level: int) -> None:
-        """Let other processes get ready for a large pass; they need its code where steps are to be replayed."""
-        if record.bounds and self._run.backend.capabilities.workers:
-            migrations = self._recorder.migrations
-            versions = record.versions if level or tells_apart(record, migrations, level) else ()
-            files = [source_file(migrations[v]) for v in versions]
-            self._pool.summon(len(parts(self._run.backend, record)), files)
 
 
 def _require_collection(backend: Backend, record: PassRecord) -> None:

@@ -1,4 +1,4 @@
-"""Segments of a journal, taken back one after the other under one progress record.
+"""Segments of a journal, taken back one after the other under one checkpoint.
 
 In one unit of work a segment's documents are restored and the segment is stored anew at the lower level: what a
 segment says is always true of its documents, so that a restore that was cut off goes on, and a later `down` (or `up`)
@@ -7,177 +7,171 @@ is exact again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import (
-    PROGRESS,
-    Changes,
-    Collision,
-    GuardFailed,
-    Move,
-    Reader,
-    RecordChange,
-)
-from goaime_migrate.down.decisions import Decisions, Outcome, lowered
+from goaime_migrate.backends.ports import PROGRESS, Changes, Reader
+from goaime_migrate.backends.record_fields import COUNT, TEXT, checked, optional, reading
+from goaime_migrate.down.decisions import Decisions, Outcome, lower
 from goaime_migrate.errors import DuplicateKey
 from goaime_migrate.journal import segments
-from goaime_migrate.ledger import FORMAT, PassRecord
+from goaime_migrate.journal.segments import Entry
+from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import Document
-from goaime_migrate.run import pacing
-from goaime_migrate.run.run import Run, contended
+from goaime_migrate.run.checkpoint import DOWN, Checkpoint, Result, Try, Unit, commit
+from goaime_migrate.run.pacing import WHOLE, Pacing
+from goaime_migrate.run.run import Run
 
 
 @dataclass(frozen=True)
-class Place:
-    """How far a strand has come: within the segment `key`, the last `offset` entries are done."""
+class JournalPosition:
+    """How far a way back has come in the journal: within the segment `key`, the last `offset` entries are done."""
 
-    seq: int = 0
+    since: Any
+    """The cluster time before the first of it, from which on others' writes are watched."""
+    total: int | None
+    """How many documents the journal had when it began,"""
+    documents: int = 0
+    """and how many have been seen to, by all runs."""
     key: str | None = None
     offset: int = 0
-    since: Any = None
-    """The cluster time before the first of it, from which on others' writes are watched."""
-    documents: int = 0
-    """How many have been seen to, by all runs."""
+    last: Document | None = None
+    """What the last unit of work has done: whoever had no answer finds it there."""
 
-    @classmethod
-    def read(cls, record: Document) -> Place:
-        """The place from a stored progress record."""
-        return cls(record["seq"], record["key"], record["offset"], record["since"], record["documents"])
+    def record(self) -> Document:
+        return dict(vars(self))
+
+    def read(self, record: Document) -> JournalPosition:
+        return JournalPosition(
+            since=record["since"],
+            total=self.total if record.get("total") is None else record["total"],
+            documents=record["documents"],
+            key=record["key"],
+            offset=record["offset"],
+            last=record.get("last"),
+        )
 
 
-def progress_record(
-    identity: str, pass_id: str, fence: int, place: Place, lsids: Iterable[Document]
-) -> Document:
-    """The progress record of a strand: it carries the fence for every unit of work."""
-    return {
-        "_id": identity,
-        "kind": "partition",
-        "format": FORMAT,
-        "pass": pass_id,
-        "walk": "down",
-        "fence": fence,
-        "done": False,
-        "lsids": list(lsids),
-        **vars(place),
-    }
+WayBack = Checkpoint[JournalPosition]
+
+
+def way_back(pass_id: str, since: Any, total: int | None) -> WayBack:
+    """That of a pass of which nothing has been taken back yet."""
+    return Checkpoint(f"{pass_id}#down", pass_id, DOWN, JournalPosition(since, total))
+
+
+def offsets(reader: Reader, pass_id: str) -> dict[str, int]:
+    """How many entries have been taken back of the segments that an earlier `down` was cut off in, by their keys.
+
+    Releases that shared a way back among processes have left a record for each partition that was begun.
+    """
+    found: dict[str, int] = {}
+    for record in reader.find(PROGRESS, {"pass": pass_id, "walk": DOWN}):
+        with reading(PROGRESS, record["_id"]):
+            checked(record, {"key": optional(TEXT), "offset": COUNT})
+        if record["key"] is not None:
+            found[record["key"]] = max(record["offset"], found.get(record["key"], 0))
+    return found
+
+
+def documents_seen(reader: Reader, pass_id: str) -> int:
+    """How many documents of a pass all runs of its way down have seen to."""
+    return sum(record["documents"] for record in reader.find(PROGRESS, {"pass": pass_id, "walk": DOWN}))
 
 
 @dataclass
 class Rollback:
-    """Takes segments back. `id` is that of its progress record."""
+    """Takes segments back. `begun`: how many entries of some of them had been taken back before."""
 
-    runner: Run
+    run: Run
     record: PassRecord
     target: int
-    judge: Decisions
+    decisions: Decisions
     versions: tuple[str, ...]
-    id: str
-    final: bool = True
-    """Whether what a unique index refuses stays as it is, a conflict; else DuplicateKey is raised."""
+    begun: Mapping[str, int] = field(default_factory=dict)
 
-    def through(self, keys: Iterable[str], place: Place, told: Callable[[Attempt], None]) -> Place:
+    def through(self, keys: Iterable[str], at: WayBack, tell: Callable[[Outcome, int], None]) -> WayBack:
         """Take back one segment after the other. Raises Interrupted, LeaseLost, Conflicts with all before recorded."""
         for key in keys:
             while True:
-                self.runner.check()
-                attempt = self._some(key, place)
-                place = attempt.next
-                told(attempt)
-                self.runner.worked(attempt.documents)
-                if place.key != key:
+                done = self._portion(key, at)
+                at = done.next
+                tell(done.found, done.documents)
+                self.run.worked(done.documents)
+                if at.position.key != key:
                     break
-        return place
+        return at
 
-    def _some(self, key: str, place: Place) -> Attempt:
+    def _portion(self, key: str, at: WayBack) -> Result[JournalPosition, Outcome]:
         """Take a segment back, or as much of it as can be without colliding with the application."""
-        size: int | None = None
-        tries = 0
         refused: dict[bytes, tuple[str, ...]] = {}
+        portion, pace = _Portion(self, key, at, refused), Pacing(WHOLE, WHOLE)
         while True:
-            attempt = Attempt(self, key, place, size, refused)
             try:
-                missed = self.runner.transact(attempt.work).missed
-            except GuardFailed:
-                if self.runner.partition(self.id)["seq"] == place.seq:
-                    raise self.runner.fenced() from None
-                return attempt
+                return commit(self.run, at, portion.plan, pace, self.versions[-1])
             except DuplicateKey as error:
-                identity = attempt.identity(error)
-                if not self.final or identity is None or identity in refused:
+                identity = portion.identity(error)
+                if identity is None or identity in refused:
                     raise
                 refused[identity] = () if error.field is None else (error.field.partition(".")[0],)
-                continue
-            except Collision as error:
-                size = max(1, attempt.documents // 2)
-                tries += attempt.documents <= 1
-                if tries >= pacing.PATIENCE:
-                    raise contended(self.versions[-1], None, error, "down") from error
-                continue
-            if not missed:
-                return attempt
 
 
-class Attempt:
-    """One unit of work of a strand: `size` entries of a segment, or all that are left of it; the last come first."""
+class _Portion:
+    """The next entries of a segment that are to be taken back; the last come first."""
 
     def __init__(
-        self,
-        strand: Rollback,
-        key: str,
-        place: Place,
-        size: int | None,
-        refused: Mapping[bytes, tuple[str, ...]],
+        self, rollback: Rollback, key: str, at: WayBack, refused: Mapping[bytes, tuple[str, ...]]
     ) -> None:
-        self._strand = strand
+        self._rollback = rollback
         self._key = key
-        self._place = place
-        self._size = size
+        self._at = at
         self._refused = refused
-        self._ids: list[bytes] = []
-        self.next = replace(place, seq=place.seq + 1, key=None, offset=0)
-        self.outcome = Outcome()
-        self.documents = 0
+        self._ids: Sequence[bytes] = ()
 
     def identity(self, error: DuplicateKey) -> bytes | None:
         """The raw `_id` of the document that an error is about."""
         wanted = raw_bson.encode({"_id": error.id})
         return next((i for i in self._ids if raw_bson.encode({"_id": raw_bson.id_value(i)}) == wanted), None)
 
-    def report(self) -> Document:
-        """What it has done, for the record and for other processes."""
-        return {"seq": self.next.seq, "documents": self.documents, "outcome": self.outcome.record()}
-
-    def work(self, reader: Reader) -> Changes:
+    def plan(self, reader: Reader, this: Try) -> Unit[JournalPosition, Outcome]:
         """Read a segment and its documents, and say what to change."""
-        strand, place = self._strand, self._place
+        rollback = self._rollback
         segment = segments.read(reader, self._key)
-        if segment is None or segment.level <= strand.target:
-            self.next = replace(place, seq=place.seq + 1)
-            return Changes(last=(self._move(),))
-        stop = len(segment.entries) - (place.offset if place.key == self._key else 0)
-        start = 0 if self._size is None else max(0, stop - self._size)
-        entries, whole = segment.entries[start:stop], strand.judge.targets(reader, segment.entries)
-        writes, self.outcome = strand.judge.documents(reader, entries, whole[start:stop], self._refused)
-        self.documents = stop - start
-        self.next = replace(self.next, documents=place.documents + self.documents)
+        if segment is None or segment.level <= rollback.target:
+            return self._unit(Changes(), (), Outcome(), offset=None)
+        stop = len(segment.entries) - self._offset
+        start = max(0, stop - this.size)
+        entries, whole = segment.entries[start:stop], rollback.decisions.targets(reader, segment.entries)
         self._ids = [entry.id for entry in entries]
-        puts: list[RecordChange] = []
-        if start == 0:
-            puts = lowered(segment, strand.target, whole).puts()
-        else:
-            self.next = replace(self.next, key=self._key, offset=len(segment.entries) - start)
-        return Changes(
-            collection=strand.record.collection,
+        writes, outcome = rollback.decisions.documents(reader, entries, whole[start:stop], self._refused)
+        changes = Changes(
+            collection=rollback.record.collection,
             writes=writes[::-1],
-            last=(*puts, self._move()),
+            last=() if start else lower(segment, rollback.target, whole).puts(),
             bypass_validation=True,
         )
+        return self._unit(changes, entries, outcome, len(segment.entries) - start if start else None)
 
-    def _move(self) -> Move:
-        """The place, and what was done on the way to it: whoever had no answer finds it there."""
-        strand = self._strand
-        guard = {"_id": strand.id, "fence": strand.runner.lease.fence, "seq": self._place.seq}
-        return Move(PROGRESS, guard, vars(self.next) | {"last": self.report()})
+    @property
+    def _offset(self) -> int:
+        position = self._at.position
+        return position.offset if position.key == self._key else self._rollback.begun.get(self._key, 0)
+
+    def _unit(
+        self, changes: Changes, entries: Sequence[Entry], outcome: Outcome, offset: int | None
+    ) -> Unit[JournalPosition, Outcome]:
+        """`offset`: how many entries are done then; None where nothing of the segment is left."""
+        position, documents = self._at.position, len(entries)
+        moved = self._at.next(
+            replace(
+                position,
+                key=None if offset is None else self._key,
+                offset=offset or 0,
+                documents=position.documents + documents,
+                last={"seq": self._at.seq + 1, "documents": documents, "outcome": outcome.record()},
+            )
+        )
+        name = entries[0].id if entries else None
+        return Unit(changes, Result(moved, outcome, documents, name))

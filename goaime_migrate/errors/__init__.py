@@ -1,24 +1,24 @@
 """Everything that can go wrong, as values: a code, an exit status, what, where and the next command.
 
 The docstring of a class is the long form that ``goaime-migrate explain CODE`` prints: its first line names the error
-in lists, then come what has happened and how, what is kept, and what to do. The tree::
+in lists, then come what has happened and how, what is kept, and what to do. The tree, with the modules::
 
-    MigrateError
-    ├── WorkerFailed (exit 1)        another process cannot take part
-    ├── UsageError (exit 2)          configuration, credentials, targets, folders
-    ├── HistoryError (exit 4)        the files do not match what was applied
-    ├── MigrationFailed (exit 1)     a migration stopped; its state is kept, ``up`` resumes
-    ├── PromiseBroken (exit 5)       ``verify`` found a difference
-    ├── PendingMigrations (exit 3)   ``status --check`` and ``wait``
-    ├── LockHeld (exit 6), LeaseLost (exit 7), ServerUnreachable (exit 8)
-    ├── Refused (exit 9)             would not be safe, or was not confirmed
-    └── Interrupted (exit 130, 143)
+    MigrateError (exit 1)                base
+    ├── UsageError (2)                   usage      configuration, credentials, targets, folders
+    ├── HistoryError (4)                 history    the files do not match what was applied
+    ├── MigrationFailed (1)              migration  a migration stopped; its state is kept, ``up`` resumes
+    ├── Refused (9)                      refused    would not be safe, or was not confirmed
+    ├── PromiseBroken (5)                stopped    ``verify`` found a difference
+    ├── PendingMigrations (3)            stopped    ``status --check`` and ``wait``
+    ├── LockHeld (6), LeaseLost (7)      stopped
+    ├── ServerUnreachable (8)            stopped
+    ├── Interrupted (130, 143)           stopped
+    └── WorkerFailed (1)                 stopped    another process cannot take part
 """
 
 from goaime_migrate.errors.base import MigrateError as MigrateError
 from goaime_migrate.errors.base import Problem as Problem
-from goaime_migrate.errors.base import WorkerFailed as WorkerFailed
-from goaime_migrate.errors.base import catalogue as catalogue
+from goaime_migrate.errors.base import by_code as by_code
 from goaime_migrate.errors.base import explanation as explanation
 from goaime_migrate.errors.history import DamagedRecord as DamagedRecord
 from goaime_migrate.errors.history import DuplicateVersion as DuplicateVersion
@@ -60,6 +60,7 @@ from goaime_migrate.errors.stopped import LockHeld as LockHeld
 from goaime_migrate.errors.stopped import PendingMigrations as PendingMigrations
 from goaime_migrate.errors.stopped import PromiseBroken as PromiseBroken
 from goaime_migrate.errors.stopped import ServerUnreachable as ServerUnreachable
+from goaime_migrate.errors.stopped import WorkerFailed as WorkerFailed
 from goaime_migrate.errors.usage import AuthenticationFailed as AuthenticationFailed
 from goaime_migrate.errors.usage import DumpUnreadable as DumpUnreadable
 from goaime_migrate.errors.usage import FolderMissing as FolderMissing

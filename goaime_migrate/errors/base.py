@@ -50,19 +50,6 @@ class MigrateError(Exception):
         return self
 
 
-class WorkerFailed(MigrateError):
-    """A process that was to share the work could not take part.
-
-    A large collection of a replica set is shared by several processes. One of them could not be started,
-    did not get ready, or could not load the migrations as this process did: on a cluster, because the
-    package or the migrations folder is not in the same place there. What all of them had committed is kept.
-
-    `goaime-migrate up --workers 1` does the work without others and goes on from where this run stopped.
-    """
-
-    code = "GM001"
-
-
 @dataclass(frozen=True)
 class Problem:
     """A difference between the files and the history, as ``status`` lists it."""
@@ -73,7 +60,7 @@ class Problem:
     hint: str
 
 
-def catalogue() -> dict[str, type[MigrateError]]:
+def by_code() -> dict[str, type[MigrateError]]:
     """Every error class by its code."""
     return {cls.code: cls for cls in _tree(MigrateError)}
 

@@ -1,4 +1,4 @@
-"""How else a command ends: promises, pending versions, the lock, the server, a signal."""
+"""How else a command ends: promises, pending versions, the lock, the server, a signal, another process."""
 
 from __future__ import annotations
 
@@ -92,3 +92,16 @@ class Interrupted(MigrateError):
 
     code = "GM901"
     exit_code = 130
+
+
+class WorkerFailed(MigrateError):
+    """A process that was to share the work could not take part.
+
+    A large collection of a replica set is shared by several processes. One of them could not be started,
+    did not get ready, or could not load the migrations as this process did: on a cluster, because the
+    package or the migrations folder is not in the same place there. What all of them had committed is kept.
+
+    `goaime-migrate up --workers 1` does the work without others and goes on from where this run stopped.
+    """
+
+    code = "GM001"

@@ -6,6 +6,7 @@ or neither, which means that the application has written it since.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -95,17 +96,7 @@ def backward(current: bytes, entry: Entry, on_conflict: OnConflict) -> Restored:
         document = entry.before if on_conflict is OnConflict.RESTORE else current
         return Restored(Found.CONFLICT, document, tuple(entry.fields))
     now, before = raw_bson.fields(current), raw_bson.fields(entry.before)
-    merged, conflicts = dict(now), []
-    for text, made in entry.fields.items():
-        name = _name(text)
-        mine, old = now.get(name), before.get(name)
-        if mine == old:
-            continue
-        if _hash(mine) != made:
-            conflicts.append(text)
-            if on_conflict is not OnConflict.RESTORE:
-                continue
-        _put(merged, name, old)
+    merged, conflicts = _merge(now, before, entry, on_conflict)
     if entry.partial:  # its fields have never left their places
         found = Found.ALREADY if merged == now else Found.EXACT if written(current, entry) else Found.MERGED
         document = raw_bson.join(merged.values())
@@ -114,6 +105,22 @@ def backward(current: bytes, entry: Entry, on_conflict: OnConflict) -> Restored:
         order = [name for name in before if name in merged] + [name for name in merged if name not in before]
         document = raw_bson.join(merged[name] for name in order)
     return Restored(Found.CONFLICT if conflicts else found, document, tuple(conflicts))
+
+
+def _merge(
+    now: Mapping[bytes, bytes], before: Mapping[bytes, bytes], entry: Entry, on_conflict: OnConflict
+) -> tuple[dict[bytes, bytes], list[str]]:
+    """The fields without the migration, and the names of those in conflict."""
+    merged, conflicts = dict(now), []
+    for text, made in entry.fields.items():
+        name = _name(text)
+        mine, old = now.get(name), before.get(name)
+        in_conflict = mine != old and _hash(mine) != made
+        if in_conflict:
+            conflicts.append(text)
+        if not in_conflict or on_conflict is OnConflict.RESTORE:
+            _put(merged, name, old)
+    return merged, conflicts
 
 
 def _name(text: str) -> bytes:

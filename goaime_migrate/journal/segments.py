@@ -2,7 +2,7 @@
 
 A segment is the journal of one batch. It holds for each document that the batch wrote the bytes from before, a hash
 of the bytes from after, and a hash of every top-level field that was changed; also the `_id`s of the documents that
-were examined and left alone, so that those that were born later can be told from them.
+were examined and left alone, so that those that were inserted later can be told from them.
 
 Segments of a pass sort by `_id`: kind, partition, sequence number and part (a segment may be larger than a document
 can be, so it is cut into parts).
@@ -15,7 +15,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 from bson import Binary
@@ -23,13 +23,13 @@ from bson import Binary
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import (
     JOURNAL,
-    Backend,
     Changes,
     Delete,
     Elements,
     Put,
     Reader,
     RecordChange,
+    Writer,
 )
 from goaime_migrate.backends.record_fields import (
     COUNT,
@@ -63,10 +63,10 @@ class Kind(StrEnum):
     CANARY = "1-canary"
     SCAN = "2-scan"
     TAIL = "3-tail"
-    BORN = "4-born"
-    """Documents born after `up` that `down` took back with `reverse=`."""
+    INSERTED = "4-born"
+    """Documents inserted since `up` that `down` took back with `reverse=`."""
     LEFT = "5-left"
-    """Documents born after `up` that a `down` could not take back: the ids alone."""
+    """Documents inserted since `up` that a `down` could not take back: the ids alone."""
 
 
 def digest(data: bytes) -> bytes:
@@ -279,11 +279,14 @@ def passes(reader: Reader) -> Iterator[str]:
         last = pass_id + "0"  # what sorts next after a slash
 
 
-def clear(backend: Backend, pass_id: str) -> None:
+def clear(backend: Writer, pass_id: str) -> None:
     """Remove everything that was kept for a pass, lookups included, in portions that a transaction can hold."""
     while records := backend.find(JOURNAL, _between(f"{pass_id}/"), limit=_PORTION, fields=["_id"]):
-        ids = [record["_id"] for record in records]
-        backend.transact(lambda _, ids=ids: Changes(last=[Delete(JOURNAL, {"_id": {"$in": ids}})]))  # type: ignore[misc]
+        backend.transact(partial(_removal, [record["_id"] for record in records]))
+
+
+def _removal(ids: Sequence[str], _: Reader) -> Changes:
+    return Changes(last=[Delete(JOURNAL, {"_id": {"$in": ids}})])
 
 
 def of_kind(pass_id: str, kind: Kind) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from goaime_migrate.backends.ports import PROGRESS, VERSIONS, Reader
 from goaime_migrate.backends.record_fields import reading
 from goaime_migrate.ledger import passes
 from goaime_migrate.ledger.passes import PassRecord
-from goaime_migrate.ledger.records import parsed
+from goaime_migrate.ledger.records import parse
 from goaime_migrate.ledger.versions import VersionRecord, version_record
 from goaime_migrate.results import State
 
@@ -49,7 +49,7 @@ class Ledger:
 
 def read(reader: Reader) -> Ledger:
     """The ledger as it is now. Raises NewerFormat, DamagedRecord."""
-    versions = [parsed(VERSIONS, version_record, d) for d in reader.find(VERSIONS, {}, sort=[("_id", 1)])]
+    versions = [parse(VERSIONS, version_record, d) for d in reader.find(VERSIONS, {}, sort=[("_id", 1)])]
     named = {pass_id for record in versions for pass_id in record.passes}
     # Others have been taken back, and are to be forgotten.
     known = [p for p in passes.read(reader) if p.target_level != 0 or p.id in named]

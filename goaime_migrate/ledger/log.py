@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 
 from bson import ObjectId
 
 from goaime_migrate import results
 from goaime_migrate.backends.ports import LOG, Owner, Put, Reader, RecordChange
-from goaime_migrate.backends.record_fields import MOMENT, SECONDS, TEXT, checked, optional
-from goaime_migrate.ledger.records import FORMAT, TOOL, parsed, storable
+from goaime_migrate.backends.record_codec import document_of, record_of
+from goaime_migrate.ledger.records import FORMAT, TOOL, parse, storable
 from goaime_migrate.results import Document
 
-_EVENT = {"at": MOMENT, "action": TEXT, "result": TEXT}
+_ABSENT: Document = {"version": None, "duration_s": None, "who": "", "host": "", "tool": ""}
+"""What an event need not have, and what it is taken for then."""
 _CI_URLS = ("CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL")
 
 
@@ -22,42 +23,17 @@ def log(
     at: datetime, owner: Owner, action: str, result: str, version: str | None, duration_s: float | None = None
 ) -> RecordChange:
     """An event for the log."""
-    return Put(
-        LOG,
-        {
-            "_id": ObjectId(),
-            "format": FORMAT,
-            "at": at,
-            "version": version,
-            "action": action,
-            "result": result,
-            "duration_s": duration_s,
-            "who": owner.who,
-            "host": owner.host,
-            "tool": TOOL,
-        },
-    )
+    entry = results.HistoryEntry(at, version, action, result, duration_s, owner.who, owner.host, TOOL)
+    return Put(LOG, {"_id": ObjectId(), "format": FORMAT, **document_of(entry)})
 
 
 def history(reader: Reader) -> tuple[results.HistoryEntry, ...]:
     """The log, oldest first. Raises DamagedRecord."""
-    return tuple(parsed(LOG, _event, d) for d in reader.find(LOG, {}, sort=[("at", 1), ("_id", 1)]))
+    return tuple(parse(LOG, _event, d) for d in reader.find(LOG, {}, sort=[("at", 1), ("_id", 1)]))
 
 
 def _event(document: Document) -> results.HistoryEntry:
-    d = {"version": None, "duration_s": None, "who": "", "host": "", "tool": "", **document}
-    checked(d, _EVENT | dict.fromkeys(("who", "host", "tool"), TEXT))
-    checked(d, {"version": optional(TEXT), "duration_s": optional(SECONDS)})
-    return results.HistoryEntry(
-        at=d["at"].replace(tzinfo=UTC),
-        version=d["version"],
-        action=d["action"],
-        result=d["result"],
-        duration_s=d["duration_s"],
-        who=d["who"],
-        host=d["host"],
-        tool=d["tool"],
-    )
+    return record_of(results.HistoryEntry, _ABSENT | document)
 
 
 def was_reverted(reader: Reader, version: str) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from goaime_migrate._version import __version__
-from goaime_migrate.backends.record_fields import COUNT, MANY, TEXT, reading
+from goaime_migrate.backends.record_codec import document_of
+from goaime_migrate.backends.record_fields import reading
 from goaime_migrate.errors import NewerFormat
 from goaime_migrate.redaction import redact
 from goaime_migrate.results import Document
@@ -15,11 +15,16 @@ from goaime_migrate.results import Document
 FORMAT = 1
 """Of every record, the journal's included: a release that changes one raises this, so that none is read in part."""
 TOOL = f"goaime-migrate {__version__}"
-WARNING = {"version": TEXT, "message": TEXT, "count": COUNT, "examples": MANY}
 _Record = TypeVar("_Record")
 
 
-def parsed(collection: str, parse: Callable[[Document], _Record], document: Document) -> _Record:
+def with_format(record: Any, **heading: Any) -> Document:
+    """What is kept of a record: its `_id`, what tells it from other kinds, the format, then its other fields."""
+    fields = document_of(record)
+    return {"_id": fields.pop("_id"), **heading, "format": FORMAT, **fields}
+
+
+def parse(collection: str, read: Callable[[Document], _Record], document: Document) -> _Record:
     """A record as a value. Raises NewerFormat, DamagedRecord."""
     newer = document.get("format", 0)
     if isinstance(newer, int) and newer > FORMAT:
@@ -28,7 +33,7 @@ def parsed(collection: str, parse: Callable[[Document], _Record], document: Docu
             hint="upgrade: pip install --upgrade goaime-migrate",
         )
     with reading(collection, document.get("_id")):
-        return parse(document)
+        return read(document)
 
 
 def storable(text: str, length: int | None = None) -> str:
@@ -38,8 +43,3 @@ def storable(text: str, length: int | None = None) -> str:
     operation, does not.
     """
     return redact(text)[:length].encode("utf-8", "backslashreplace").decode()
-
-
-def utc(moment: datetime | None) -> datetime | None:
-    """A moment as the driver gives it, with its zone."""
-    return None if moment is None else moment.replace(tzinfo=UTC)

@@ -1,45 +1,14 @@
 """A document of `schema_versions`: a version that is not pending."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Self
 
 from goaime_migrate.backends.ports import VERSIONS, Delete, Put, RecordChange
-from goaime_migrate.backends.record_fields import (
-    COUNT,
-    FLAG,
-    MANY,
-    MOMENT,
-    NESTED,
-    SECONDS,
-    TEXT,
-    Kinds,
-    checked,
-    optional,
-)
+from goaime_migrate.backends.record_codec import Key, record_of
 from goaime_migrate.errors import MigrateError
-from goaime_migrate.ledger.records import FORMAT, TOOL, WARNING, storable, utc
+from goaime_migrate.ledger.records import TOOL, storable, with_format
 from goaime_migrate.results import Counts, Document, State, WarningCount
-
-_VERSION: dict[str, Kinds] = {
-    **dict.fromkeys(("_id", "name", "description", "state", "checksum"), TEXT),
-    **dict.fromkeys(("operations", "warnings"), MANY),
-    **dict.fromkeys(("documents", "error"), optional(NESTED)),
-    **dict.fromkeys(("started_at", "applied_at"), optional(MOMENT)),
-    "duration_s": SECONDS,
-    "rollback": optional(TEXT),
-    "actor": NESTED,
-}
-_OPERATION = {
-    "text": TEXT,
-    "pass": optional(TEXT),
-    "undo": optional(NESTED),
-    "started": FLAG,
-    "done": FLAG,
-}
-_COUNTS = dict.fromkeys(("matched", "changed", "unchanged", "conflicts"), COUNT)
 
 
 @dataclass(frozen=True)
@@ -47,7 +16,7 @@ class OperationRecord:
     """One operation of a recorded version. `pass_id` of a document operation; `undo` of any other, once it is done."""
 
     text: str
-    pass_id: str | None = None
+    pass_id: Annotated[str | None, Key("pass")] = None
     undo: Document | None = None
     started: bool = False
     done: bool = False
@@ -57,7 +26,7 @@ class OperationRecord:
 class VersionRecord:
     """A version that is not pending."""
 
-    version: str
+    version: Annotated[str, Key("_id")]
     name: str
     description: str
     state: State
@@ -73,7 +42,7 @@ class VersionRecord:
     """None, or "pruned" once the journal is gone."""
     actor: Document = field(default_factory=dict)
 
-    def with_operation(self, index: int, **changes: Any) -> VersionRecord:
+    def with_operation(self, index: int, **changes: Any) -> Self:
         """The record with one of its operations changed."""
         operations = list(self.operations)
         operations[index] = replace(operations[index], **changes)
@@ -87,38 +56,16 @@ class VersionRecord:
 
 def put_version(record: VersionRecord) -> RecordChange:
     """Store a version."""
-    return Put(
-        VERSIONS,
-        {
-            "_id": record.version,
-            "format": FORMAT,
-            "name": record.name,
-            "description": storable(record.description),
-            "state": str(record.state),
-            "checksum": record.checksum,
-            "operations": [
-                {
-                    "text": storable(o.text),
-                    "pass": o.pass_id,
-                    "undo": o.undo,
-                    "started": o.started,
-                    "done": o.done,
-                }
-                for o in record.operations
-            ],
-            "documents": None if record.documents is None else vars(record.documents).copy(),
-            "warnings": [
-                vars(w) | {"message": storable(w.message), "examples": list(w.examples)}
-                for w in record.warnings
-            ],
-            "started_at": record.started_at,
-            "applied_at": record.applied_at,
-            "duration_s": record.duration_s,
-            "error": record.error,
-            "rollback": record.rollback,
-            "actor": record.actor,
-            "tool": TOOL,
-        },
+    return Put(VERSIONS, {**with_format(_storable(record)), "tool": TOOL})
+
+
+def _storable(record: VersionRecord) -> VersionRecord:
+    """The record with what users' code says in it as it may be kept."""
+    return replace(
+        record,
+        description=storable(record.description),
+        operations=tuple(replace(o, text=storable(o.text)) for o in record.operations),
+        warnings=tuple(replace(w, message=storable(w.message)) for w in record.warnings),
     )
 
 
@@ -134,30 +81,9 @@ def error_record(error: MigrateError) -> Document:
 
 
 def version_record(document: Document) -> VersionRecord:
-    """A version from what `put_version` stores. Raises ValueError."""
-    int(checked(document, _VERSION)["_id"])
-    if document["state"] == State.PENDING:
+    """A version from what `put_version` stores. Raises KeyError, TypeError, ValueError."""
+    record = record_of(VersionRecord, document)
+    int(record.version)
+    if record.state is State.PENDING:
         raise ValueError("a version that is pending has no record")
-    counts = document["documents"]
-    return VersionRecord(
-        version=document["_id"],
-        name=document["name"],
-        description=document["description"],
-        state=State(document["state"]),
-        checksum=document["checksum"],
-        operations=tuple(
-            OperationRecord(o["text"], o["pass"], o["undo"], o["started"], o["done"])
-            for o in (checked(each, _OPERATION) for each in document["operations"])
-        ),
-        documents=None if counts is None else Counts(**checked(counts, _COUNTS)),
-        warnings=tuple(
-            WarningCount(**(checked(w, WARNING) | {"examples": tuple(w["examples"])}))
-            for w in document["warnings"]
-        ),
-        started_at=utc(document["started_at"]),
-        applied_at=utc(document["applied_at"]),
-        duration_s=document["duration_s"],
-        error=document["error"],
-        rollback=document["rollback"],
-        actor=document["actor"],
-    )
+    return record

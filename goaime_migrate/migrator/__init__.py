@@ -137,11 +137,11 @@ class Migrator:
 
     def lint(self) -> results.LintResult:
         """Problems in the files alone; no database is opened."""
-        from goaime_migrate.lint import linted
+        from goaime_migrate.lint import lint
 
         files = self._sources.catalogue
         problems = [error.problem() for error in files.problems]
-        return results.LintResult(files.files, (*problems, *linted(files.migrations, files.unloaded)))
+        return results.LintResult(files.files, (*problems, *lint(files.migrations, files.unloaded)))
 
     # writing ---------------------------------------------------------------------------------------------------
 
@@ -195,10 +195,10 @@ class Migrator:
         from goaime_migrate.run.result import result_of
         from goaime_migrate.up.executor import Executor
         from goaime_migrate.up.recorder import UpRecorder
-        from goaime_migrate.workers.pool import crew
+        from goaime_migrate.workers.pool import open_pool
 
         recorder = UpRecorder(run, facts.files, ledger)
-        with crew(self._settings, self._listener) as pool:
+        with open_pool(self._settings, self._listener) as pool:
             executor = Executor(recorder, pool)
             return result_of(Direction.UP, recorder, lambda: executor.apply(plan, where))
 
@@ -208,12 +208,10 @@ class Migrator:
         from goaime_migrate.down.recorder import DownRecorder
         from goaime_migrate.down.reverter import Reverter
         from goaime_migrate.run.result import result_of
-        from goaime_migrate.workers.pool import crew
 
         recorder = DownRecorder(run, facts.files, ledger)
-        with crew(self._settings, self._listener) as pool:
-            reverter = Reverter(recorder, pool)
-            result = result_of(Direction.DOWN, recorder, lambda: reverter.revert(plan, on_conflict))
+        reverter = Reverter(recorder)
+        result = result_of(Direction.DOWN, recorder, lambda: reverter.revert(plan, on_conflict))
         inserted = reverter.inserted.total
         return replace(
             result,

@@ -11,7 +11,7 @@ from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import Settings
 from goaime_migrate.events import Listener, Notice
 from goaime_migrate.ledger import Ledger
-from goaime_migrate.loader import Catalogue, load
+from goaime_migrate.loader import MigrationFiles, load
 from goaime_migrate.planner import Facts
 
 
@@ -24,7 +24,7 @@ class Sources:
         self._open: dict[bool, Backend] = {}
 
     @cached_property
-    def catalogue(self) -> Catalogue:
+    def catalogue(self) -> MigrationFiles:
         """The migration files."""
         return load(self._settings.migrations)
 

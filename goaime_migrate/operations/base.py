@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from goaime_migrate.backends.ports import Backend
+from goaime_migrate.backends.ports import Catalogue, CollectionReader, UserDatabase
 from goaime_migrate.errors import InvalidMigration
 from goaime_migrate.results import Document
 from goaime_migrate.transform.step import Step
@@ -39,6 +39,10 @@ class DocumentOperation(ABC):
         """The operation as the engine runs it."""
 
 
+class StateDatabase(Catalogue, CollectionReader, UserDatabase, Protocol):
+    """What state operations look at and change: neither units of work nor the lease."""
+
+
 class StateOperation(ABC):
     """Changes an index, a validator, a collection, or whatever a user's function changes.
 
@@ -57,15 +61,15 @@ class StateOperation(ABC):
         """One line for people."""
 
     @abstractmethod
-    def prepare(self, backend: Backend, version: str) -> Document:
+    def prepare(self, backend: Catalogue, version: str) -> Document:
         """How to undo it: ``{"kind": …}`` with what the undoing needs. Reads only."""
 
     @abstractmethod
-    def apply(self, backend: Backend, undo: Document) -> None:
+    def apply(self, backend: StateDatabase, undo: Document) -> None:
         """Make the change, unless it is there already."""
 
 
-Undo = Callable[[Backend, Document], None]
+Undo = Callable[[StateDatabase, Document], None]
 _UNDO: dict[str, Undo] = {}
 
 
@@ -80,11 +84,11 @@ def undoes(kind: str) -> Callable[[Undo], Undo]:
 
 
 @undoes("nothing")
-def _nothing(_: Backend, __: Document) -> None:
+def _nothing(_: StateDatabase, __: Document) -> None:
     """The database was already as the operation wanted it."""
 
 
-def revert(backend: Backend, undo: Document) -> None:
+def revert(backend: StateDatabase, undo: Document) -> None:
     """Undo a state operation from its record alone; the migration's file is not needed."""
     _UNDO[undo["kind"]](backend, undo)
 

@@ -12,9 +12,10 @@ from typing import Any
 from bson import Binary
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import Backend
+from goaime_migrate.backends.ports import Catalogue
 from goaime_migrate.errors import OperationFailed
 from goaime_migrate.operations.base import (
+    StateDatabase,
     StateOperation,
     require,
     require_collection,
@@ -40,14 +41,17 @@ class CreateCollection(StateOperation):
         self.options = options
 
     def describe(self) -> str:
+        """By its name."""
         return f"create collection {self.name}"
 
-    def prepare(self, backend: Backend, version: str) -> Document:
+    def prepare(self, backend: Catalogue, version: str) -> Document:
+        """Undone by dropping it, or by keeping it aside where documents have come into it."""
         if self.name in backend.collections():
             return {"kind": "nothing"}
         return {"kind": "drop_collection", "name": self.name, "aside": f"{ASIDE}.{version}.{self.name}"}
 
-    def apply(self, backend: Backend, undo: Document) -> None:
+    def apply(self, backend: Catalogue, undo: Document) -> None:
+        """Leaves one that is there as it is."""
         if self.name not in backend.collections():
             backend.create_collection(self.name, self.options)
 
@@ -65,9 +69,11 @@ class RenameCollection(StateOperation):
         self.new = new
 
     def describe(self) -> str:
+        """By both names."""
         return f"rename collection {self.old} to {self.new}"
 
-    def prepare(self, backend: Backend, version: str) -> Document:
+    def prepare(self, backend: Catalogue, version: str) -> Document:
+        """Undone by the old name. Raises OperationFailed for what is not there, or is no collection."""
         there = backend.collections()
         if self.old not in there:
             raise OperationFailed(
@@ -80,7 +86,8 @@ class RenameCollection(StateOperation):
             )
         return {"kind": "rename_collection", "old": self.new, "new": self.old}
 
-    def apply(self, backend: Backend, undo: Document) -> None:
+    def apply(self, backend: Catalogue, undo: Document) -> None:
+        """Raises OperationFailed where the new name is taken."""
         _rename(backend, self.old, self.new)
 
 
@@ -93,9 +100,11 @@ class DropCollection(StateOperation):
         self.name = name
 
     def describe(self) -> str:
+        """By its name."""
         return f"drop collection {self.name}"
 
-    def prepare(self, backend: Backend, version: str) -> Document:
+    def prepare(self, backend: Catalogue, version: str) -> Document:
+        """Undone by the name that it is kept aside under, or from the definition of a view."""
         info = backend.collections().get(self.name)
         if info is None:
             return {"kind": "nothing"}
@@ -113,7 +122,8 @@ class DropCollection(StateOperation):
         aside = _free(backend, f"{ASIDE}.{version}.{self.name}")
         return {"kind": "rename_collection", "old": aside, "new": self.name}
 
-    def apply(self, backend: Backend, undo: Document) -> None:
+    def apply(self, backend: Catalogue, undo: Document) -> None:
+        """Renames it, since nothing that has documents is dropped; a view goes."""
         if undo["kind"] == "create_view":
             backend.drop_collection(self.name)
         elif undo["kind"] != "nothing":
@@ -121,12 +131,12 @@ class DropCollection(StateOperation):
 
 
 @undoes("rename_collection")
-def _undo_rename(backend: Backend, undo: Document) -> None:
+def _undo_rename(backend: Catalogue, undo: Document) -> None:
     _rename(backend, undo["old"], undo["new"])
 
 
 @undoes("drop_collection")
-def _undo_create(backend: Backend, undo: Document) -> None:
+def _undo_create(backend: StateDatabase, undo: Document) -> None:
     """Documents that were put into it since are kept aside, not lost."""
     info = backend.collections().get(undo["name"])
     if info is None:
@@ -138,19 +148,19 @@ def _undo_create(backend: Backend, undo: Document) -> None:
 
 
 @undoes("create_view")
-def _undo_drop_of_view(backend: Backend, undo: Document) -> None:
+def _undo_drop_of_view(backend: Catalogue, undo: Document) -> None:
     if undo["name"] not in backend.collections():
         backend.create_collection(undo["name"], raw_bson.decode(bytes(undo["options"])))
 
 
-def _free(backend: Backend, name: str) -> str:
+def _free(backend: Catalogue, name: str) -> str:
     """The name, or one like it that no collection has."""
     there = backend.collections()
     others = (f"{name}.{number}" for number in count(2))
     return next(each for each in chain([name], others) if each not in there)
 
 
-def _rename(backend: Backend, old: str, new: str) -> None:
+def _rename(backend: Catalogue, old: str, new: str) -> None:
     """Rename, or find that it has been done. Raises OperationFailed."""
     there = backend.collections()
     if old in there and new in there:

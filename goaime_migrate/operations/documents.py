@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -20,11 +19,16 @@ from goaime_migrate.operations.base import (
     require_name,
     require_plain,
 )
+from goaime_migrate.operations.signatures import (
+    lookup_names,
+    name_of,
+    require_lookups,
+    require_parameters,
+    with_named_lookups,
+)
 from goaime_migrate.results import Document
 from goaime_migrate.transform.lookups import Lookup
 from goaime_migrate.transform.step import UNENCODABLE, Step
-
-_OPTIONS = ("where", "fields", "reverse", "model", "check")
 
 
 class TransformDocuments(DocumentOperation):
@@ -51,12 +55,7 @@ class TransformDocuments(DocumentOperation):
         require(callable(transform), f"the transform must be a function, not {transform!r}")
         require_plain(transform, "the transform")
         _require_filter(where)
-        require(not isinstance(fields, str), "fields= must be a list of names", f"fields=[{fields!r}]")
-        for name in fields or ():
-            require_name(name, "every field in fields=")
-            require(
-                "." not in name, f"fields= names top-level fields, {name!r} is a path", name.partition(".")[0]
-            )
+        _require_fields(fields)
         require(
             model is None or _is_model(model),
             f"model= must be a pydantic model, not {model!r}",
@@ -65,12 +64,12 @@ class TransformDocuments(DocumentOperation):
             require(function is None or callable(function), f"{option}= must be a function, not {function!r}")
             if function is not None:
                 require_plain(function, f"{option}=", lists=option == "check")
-        _check_lookups(transform, lookups)
-        _check_parameters(transform, lookups, "the transform", _name(transform))
+        require_lookups(transform, lookups)
+        require_parameters(transform, lookups, "the transform", name_of(transform))
         for option, function in (("reverse", reverse), ("check", check)):
             if function is not None:
-                named = f"{option}= {_name(function)}"
-                _check_parameters(function, lookups, named, named)
+                named = f"{option}= {name_of(function)}"
+                require_parameters(function, lookups, named, named)
         self.collection = collection
         self.transform = transform
         self.where = dict(where) if where else None
@@ -82,19 +81,23 @@ class TransformDocuments(DocumentOperation):
 
     @property
     def fusion(self) -> object:
+        """Neighbours with the same filter share a pass."""
         return raw_bson.encode(self.where or {})
 
     @property
     def reads(self) -> frozenset[str]:
+        """The collections of its lookups."""
         return frozenset(lookup.collection for lookup in self.lookups.values())
 
     def describe(self) -> str:
+        """By the name of its function."""
         where = "" if self.where is None else f" where {self.where}"
         return (
             f"transform {self.collection} with {getattr(self.transform, '__name__', self.transform)}{where}"
         )
 
     def step(self, version: str, source: str) -> Step:
+        """A step that calls the functions with the lookups that they name."""
         return Step(
             version=version,
             collection=self.collection,
@@ -105,8 +108,8 @@ class TransformDocuments(DocumentOperation):
             fields=self.fields,
             reverse=self.reverse,
             model=self.model,
-            check=_with_named_lookups(self.check, self.lookups),
-            reverse_lookups=_named(self.reverse, self.lookups),
+            check=with_named_lookups(self.check, self.lookups),
+            reverse_lookups=lookup_names(self.reverse, self.lookups),
         )
 
 
@@ -114,41 +117,13 @@ def _is_model(model: object) -> bool:
     return isinstance(model, type) and issubclass(model, BaseModel)
 
 
-def _check_lookups(transform: Callable[..., Any], lookups: Mapping[str, object]) -> None:
-    """Every keyword that is no option is a `Lookup` and names a parameter of the transform."""
-    for name, lookup in lookups.items():
+def _require_fields(fields: Sequence[str] | None) -> None:
+    require(not isinstance(fields, str), "fields= must be a list of names", f"fields=[{fields!r}]")
+    for name in fields or ():
+        require_name(name, "every field in fields=")
         require(
-            isinstance(lookup, Lookup),
-            f"{name}= is neither an option nor a Lookup",
-            f"the options are {', '.join(_OPTIONS)}; a lookup is declared as {name}=Lookup('collection', key='field')",
+            "." not in name, f"fields= names top-level fields, {name!r} is a path", name.partition(".")[0]
         )
-    parameters = _parameters(transform)
-    if parameters is not None:
-        loose = any(p.kind is p.VAR_KEYWORD for p in parameters)
-        names = {p.name for p in parameters[1:]}
-        for name in lookups:
-            require(loose or name in names, f"the lookup {name!r} is not a parameter of {_name(transform)}")
-
-
-def _check_parameters(
-    function: Callable[..., Any], lookups: Mapping[str, object], what: str, named: str
-) -> None:
-    """A function takes the document, and every other parameter that has to be given is a lookup."""
-    parameters = _parameters(function)
-    if parameters is None:
-        return
-    require(parameters, f"{what} takes no document", "its first parameter is the document")
-    for p in parameters[1:]:
-        given = p.name in lookups or p.default is not p.empty or p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-        require(given, f"{named} wants {p.name!r}, and no lookup has that name", f"{p.name}=Lookup(…)")
-
-
-def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
-    """The parameters of a function; None for one that does not tell them."""
-    try:
-        return list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        return None
 
 
 def _require_filter(where: object) -> None:
@@ -161,32 +136,6 @@ def _require_filter(where: object) -> None:
             raise InvalidMigration(
                 f"where= cannot be encoded as BSON: {error}", hint="write it with values that BSON knows"
             ) from error
-
-
-def _name(function: Callable[..., Any]) -> str:
-    return getattr(function, "__name__", repr(function))
-
-
-def _named(function: Callable[..., Any] | None, lookups: Mapping[str, Lookup]) -> tuple[str, ...]:
-    """The lookups that a function's signature names."""
-    parameters = () if function is None else _parameters(function) or ()
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return tuple(lookups)
-    return tuple(name for name in lookups if name in {p.name for p in parameters})
-
-
-def _with_named_lookups(
-    check: Callable[..., Iterable[str] | None] | None, lookups: Mapping[str, Lookup]
-) -> Callable[..., Iterable[str] | None] | None:
-    """A check that may leave out lookups that it does not need."""
-    if check is None or set(_named(check, lookups)) == set(lookups):
-        return check
-    wanted = _named(check, lookups)
-
-    def narrowed(document: Document, **given: Any) -> Iterable[str] | None:
-        return check(document, **{name: given[name] for name in wanted})
-
-    return narrowed
 
 
 class UpdateDocuments(DocumentOperation):
@@ -210,10 +159,12 @@ class UpdateDocuments(DocumentOperation):
         self.where = dict(where) if where else None
 
     def describe(self) -> str:
+        """By its whole pipeline."""
         where = "" if self.where is None else f" where {self.where}"
         return f"update {self.collection} with the pipeline {self.pipeline}{where}"
 
     def step(self, version: str, source: str) -> Step:
+        """A step that the database computes."""
         return Step(
             version=version,
             collection=self.collection,
@@ -262,9 +213,11 @@ class AddField(TransformDocuments):
         self._element = _element(field, value)
 
     def describe(self) -> str:
+        """By what it does to the field."""
         return self._text
 
     def step(self, version: str, source: str) -> Step:
+        """A step that says which element it adds: documents that lack it need not be decoded."""
         return replace(super().step(version, source), adds=self._element)
 
 
@@ -277,6 +230,7 @@ class RemoveField(TransformDocuments):
         self._text = f"remove {field} from {collection}"
 
     def describe(self) -> str:
+        """By what it does to the field."""
         return self._text
 
 
@@ -291,6 +245,7 @@ class RenameField(TransformDocuments):
         self._text = f"rename {old} to {new} in {collection}"
 
     def describe(self) -> str:
+        """By what it does to the field."""
         return self._text
 
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from goaime_migrate.backends.ports import Backend
+from goaime_migrate.backends.ports import Catalogue, UserDatabase
 from goaime_migrate.errors import FunctionFailed, MigrateError
 from goaime_migrate.operations.base import StateOperation
 from goaime_migrate.results import Document
@@ -33,20 +33,23 @@ class RunFunctions(StateOperation):
         self.reversible = down is not None
 
     def describe(self) -> str:
+        """Whether there is a way back."""
         return "run up(db)" + (", which has no down(db)" if self.down is None else "")
 
-    def prepare(self, backend: Backend, version: str) -> Document:
+    def prepare(self, backend: Catalogue, version: str) -> Document:
+        """Undone by the file's own `down(db)`."""
         return {"kind": "function"}
 
-    def apply(self, backend: Backend, undo: Document) -> None:
+    def apply(self, backend: UserDatabase, undo: Document) -> None:
+        """Run `up(db)`. Raises FunctionFailed."""
         self._run(backend, self.up, "up")
 
-    def revert(self, backend: Backend) -> None:
+    def revert(self, backend: UserDatabase) -> None:
         """Run `down(db)`."""
         assert self.down is not None, "the planner refuses what has no way back"
         self._run(backend, self.down, "down")
 
-    def _run(self, backend: Backend, function: Callable[[Any], object], direction: str) -> None:
+    def _run(self, backend: UserDatabase, function: Callable[[Any], object], direction: str) -> None:
         try:
             with backend.functions(write=True) as database:
                 _done(function(database))

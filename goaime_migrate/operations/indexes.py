@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from goaime_migrate.backends.ports import Backend
-from goaime_migrate.operations.base import StateOperation, require, require_collection, require_name, undoes
+from goaime_migrate.backends.ports import Catalogue
+from goaime_migrate.operations.base import (
+    StateDatabase,
+    StateOperation,
+    require,
+    require_collection,
+    require_name,
+    undoes,
+)
 from goaime_migrate.results import Document
 
 _KINDS = ("2d", "2dsphere", "hashed", "text")
@@ -39,17 +46,20 @@ class CreateIndex(StateOperation):
         self.options = {"name": self.name, **({"unique": True} if unique else {}), **options}
 
     def describe(self) -> str:
+        """By its name."""
         unique = "unique " if self.options.get("unique") else ""
         return f"create {unique}index {self.name} on {self.collection}"
 
-    def prepare(self, backend: Backend, version: str) -> Document:
+    def prepare(self, backend: Catalogue, version: str) -> Document:
+        """Undone by dropping it, unless it was there before; with it goes a collection that was made for its sake."""
         assert self.collection is not None
-        if _named(backend, self.collection, self.name):
+        if _find(backend, self.collection, self.name):
             return {"kind": "nothing"}
         made = self.collection not in backend.collections()
         return {"kind": "drop_index", "collection": self.collection, "name": self.name, "made": made}
 
-    def apply(self, backend: Backend, undo: Document) -> None:
+    def apply(self, backend: Catalogue, undo: Document) -> None:
+        """Raises DuplicateKey where the documents do not allow it."""
         assert self.collection is not None
         backend.create_index(self.collection, self.keys, self.options)
 
@@ -79,11 +89,13 @@ class DropIndex(StateOperation):
         self.name = name
 
     def describe(self) -> str:
+        """By its name."""
         return f"drop index {self.name} on {self.collection}"
 
-    def prepare(self, backend: Backend, version: str) -> Document:
+    def prepare(self, backend: Catalogue, version: str) -> Document:
+        """Undone from its keys and options, as they are now."""
         assert self.collection is not None
-        index = _named(backend, self.collection, self.name)
+        index = _find(backend, self.collection, self.name)
         if index is None:
             return {"kind": "nothing"}
         options = {k: v for k, v in index.items() if k not in _BOOKKEEPING}
@@ -95,27 +107,28 @@ class DropIndex(StateOperation):
             "options": {"name": self.name, **options},
         }
 
-    def apply(self, backend: Backend, undo: Document) -> None:
+    def apply(self, backend: Catalogue, undo: Document) -> None:
+        """Drop it, where it is there."""
         assert self.collection is not None
-        if _named(backend, self.collection, self.name):
+        if _find(backend, self.collection, self.name):
             backend.drop_index(self.collection, self.name)
 
 
-def _named(backend: Backend, collection: str, name: str) -> Document | None:
+def _find(backend: Catalogue, collection: str, name: str) -> Document | None:
     if collection not in backend.collections():
         return None
     return next((index for index in backend.indexes(collection) if index["name"] == name), None)
 
 
 @undoes("drop_index")
-def _drop(backend: Backend, undo: Document) -> None:
+def _drop(backend: StateDatabase, undo: Document) -> None:
     """Drop the index; with it the collection, if it was made for its sake and is still empty."""
     if undo["made"] and not backend.count(undo["collection"], {}, limit=1):
         backend.drop_collection(undo["collection"])
-    elif _named(backend, undo["collection"], undo["name"]):
+    elif _find(backend, undo["collection"], undo["name"]):
         backend.drop_index(undo["collection"], undo["name"])
 
 
 @undoes("create_index")
-def _create(backend: Backend, undo: Document) -> None:
+def _create(backend: Catalogue, undo: Document) -> None:
     backend.create_index(undo["collection"], [(field, way) for field, way in undo["keys"]], undo["options"])

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from goaime_migrate.backends.ports import Backend
-from goaime_migrate.operations.base import StateOperation, require, require_collection, undoes
+from goaime_migrate.backends.ports import Catalogue
+from goaime_migrate.operations.base import StateDatabase, StateOperation, require, require_collection, undoes
 from goaime_migrate.results import Document
 
 _TYPES = {
@@ -68,9 +68,11 @@ class SetValidator(StateOperation):
         self._text = schema.__name__ if isinstance(schema, type) else "a $jsonSchema"
 
     def describe(self) -> str:
+        """By the name of its model."""
         return f"validate {self.collection} with {self._text}"
 
-    def prepare(self, backend: Backend, version: str) -> Document:
+    def prepare(self, backend: Catalogue, version: str) -> Document:
+        """Undone by the validator, the level and the action that are in force now."""
         assert self.collection is not None
         info = backend.collections().get(self.collection)
         if info is None:
@@ -79,7 +81,8 @@ class SetValidator(StateOperation):
         whole = {"validator": {}, **_DEFAULTS, **old}
         return {"kind": "set_options", "collection": self.collection, "options": whole}
 
-    def apply(self, backend: Backend, undo: Document) -> None:
+    def apply(self, backend: Catalogue, undo: Document) -> None:
+        """Set it; a collection that does not exist is made with it."""
         assert self.collection is not None
         if self.collection in backend.collections():
             _set(backend, self.collection, self.options)
@@ -88,12 +91,12 @@ class SetValidator(StateOperation):
 
 
 @undoes("set_options")
-def _set_options(backend: Backend, undo: Document) -> None:
+def _set_options(backend: Catalogue, undo: Document) -> None:
     if undo["collection"] in backend.collections():
         _set(backend, undo["collection"], undo["options"])
 
 
-def _set(backend: Backend, collection: str, options: Document) -> None:
+def _set(backend: Catalogue, collection: str, options: Document) -> None:
     """Set a validator. A level and an action that are in force already are left unsaid: no server forgets them."""
     now = {**_DEFAULTS, **backend.collections()[collection].options}
     changed = {k: v for k, v in options.items() if k == "validator" or now[k] != v}
@@ -101,7 +104,7 @@ def _set(backend: Backend, collection: str, options: Document) -> None:
 
 
 @undoes("remove_validated")
-def _remove_validated(backend: Backend, undo: Document) -> None:
+def _remove_validated(backend: StateDatabase, undo: Document) -> None:
     """The collection was made for its validator: it goes again if it is still empty."""
     name = undo["collection"]
     if name not in backend.collections():
@@ -139,14 +142,14 @@ def _bson_schema(schema: Mapping[str, Any], defs: Mapping[str, Any], within: tup
         result["bsonType"] = types if len(types) > 1 else types[0]
     if "const" in schema:
         result["enum"] = [schema["const"]]
-    result |= _nested(schema, defs, within)
+    result |= _inner_schemas(schema, defs, within)
     if schema.get("additionalProperties") is False:
         result["additionalProperties"] = False
         result.setdefault("properties", {}).setdefault("_id", {})
     return result
 
 
-def _nested(schema: Mapping[str, Any], defs: Mapping[str, Any], within: tuple[str, ...]) -> Document:
+def _inner_schemas(schema: Mapping[str, Any], defs: Mapping[str, Any], within: tuple[str, ...]) -> Document:
     """The schemas inside a schema."""
     result: Document = {}
     for name in _LISTS:

@@ -20,7 +20,7 @@ from goaime_migrate.events import (
     StageFinished,
     StageStarted,
 )
-from goaime_migrate.render.progress import Meter, finished, position, waiting
+from goaime_migrate.render.progress import Meter, last_line, position, waiting
 from goaime_migrate.render.style import clean
 from goaime_migrate.render.words import versions
 
@@ -45,6 +45,7 @@ class Bars:
         )
 
     def __call__(self, event: Event) -> None:
+        """Show an event; may be called from any thread."""
         with self._lock:
             self._progress.start()
             self._show(event)
@@ -106,7 +107,7 @@ class Bars:
     def _finish(self, event: StageFinished) -> None:
         if event.versions in self._stages:
             self._progress.remove_task(self._stages.pop(event.versions)[0])
-        self._say(finished(event, self._progress.console.width))
+        self._say(last_line(event, self._progress.console.width))
 
     def _wait(self, event: LockWaiting) -> None:
         if self._waiting is None:

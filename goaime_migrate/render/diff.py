@@ -89,11 +89,11 @@ def _fields(path: str, before: Mapping[str, Any], after: Mapping[str, Any], styl
         if name not in before:
             yield Change("+", _join(path, name), value(new, style))
         elif not same(before[name], new):
-            yield from _changed(_join(path, name), before[name], new, style)
+            yield from _changes_of(_join(path, name), before[name], new, style)
     yield from _order(path, [name for name in before if name in after], list(after))
 
 
-def _changed(path: str, old: Any, new: Any, style: Style) -> Iterator[Change]:
+def _changes_of(path: str, old: Any, new: Any, style: Style) -> Iterator[Change]:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         yield from _fields(path, old, new, style)
     elif isinstance(old, list) and isinstance(new, list):
@@ -110,7 +110,7 @@ def _elements(path: str, old: Sequence[Any], new: Sequence[Any], style: Style) -
         return
     differing = [at for at, pair in enumerate(zip(old, new, strict=False)) if not same(*pair)]
     if differing:
-        yield from _changed(f"{path}[{differing[0]}]", old[differing[0]], new[differing[0]], style)
+        yield from _changes_of(f"{path}[{differing[0]}]", old[differing[0]], new[differing[0]], style)
     if len(differing) > 1:
         yield Change(" ", path, f"{len(differing) - 1} more of {len(new)} elements changed")
     if extra := len(new) - len(old):

@@ -11,12 +11,12 @@ from goaime_migrate.render.values import key, value
 
 def error(found: MigrateError, style: Style, detail_limit: int = 20) -> str:
     """What goes to stderr: the message is never cut, the evidence only where it is long."""
-    lines = _headed(f"error[{found.code}]:", clean(found.message), style, 2, "red")
+    lines = _with_head(f"error[{found.code}]:", clean(found.message), style, 2, "red")
     lines += _detail(found, style, detail_limit)
     if where := _where(found, style):
         lines += bullet("at:", where, style)
     hint = clean(found.hint or f"goaime-migrate explain {found.code}")
-    lines += _headed("next:", _COMMAND.sub(_glued, hint), style, 6, "cyan")
+    lines += _with_head("next:", _COMMAND.sub(_glue, hint), style, 6, "cyan")
     return "\n".join(lines).replace(_GLUE, " ")
 
 
@@ -29,15 +29,15 @@ _COMMAND = re.compile(
 
 def paragraph(text: str, style: Style) -> str:
     """A paragraph, wrapped between words but not within what stands in backquotes."""
-    whole = re.sub(r"`[^`]*`", _glued, text)
+    whole = re.sub(r"`[^`]*`", _glue, text)
     return "\n".join(bullet("", whole, style, indent=0)).replace(_GLUE, " ")
 
 
-def _glued(command: re.Match[str]) -> str:
+def _glue(command: re.Match[str]) -> str:
     return command[0].replace(" ", _GLUE)
 
 
-def _headed(head: str, text: str, style: Style, indent: int, color: str) -> list[str]:
+def _with_head(head: str, text: str, style: Style, indent: int, color: str) -> list[str]:
     """A text behind a coloured word, wrapped between words."""
     first, *rest = text.splitlines() or [""]
     lines = bullet(head, first, style, indent=0, under=indent)

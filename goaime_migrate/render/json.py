@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from goaime_migrate import results
-from goaime_migrate.errors import MigrateError, Problem
-from goaime_migrate.render.words import utc
+from goaime_migrate.errors import MigrateError
+from goaime_migrate.render.json_values import Json, counts, extended, failure, problem, seconds, time, warning
 from goaime_migrate.results import Counts, Direction
 
 if TYPE_CHECKING:
@@ -32,15 +29,7 @@ if TYPE_CHECKING:
         UnlockResult,
         VerifyResult,
         VersionStatus,
-        WarningCount,
     )
-
-Json = dict[str, Any]
-
-
-def dumps(value: Any, redact: Callable[[str], str] = str) -> str:
-    """The text of a JSON value; `redact` sees every string of it, one by one."""
-    return json.dumps(_strings(value, redact), indent=2, allow_nan=False)
 
 
 def status(result: StatusResult, error: MigrateError | None = None) -> Json:
@@ -68,7 +57,7 @@ def run(result: RunResult) -> Json:
         "error": failure(result.error),
         "documents": counts(result.documents),
         "conflicts": [_conflict(conflict) for conflict in result.conflicts],
-        "warnings": [_warning(warning) for warning in result.warnings],
+        "warnings": [warning(found) for found in result.warnings],
         "duration_s": seconds(result.duration_s),
         "message": result.message,
         "born": result.born,
@@ -199,25 +188,6 @@ _EMPTY: Mapping[str, Callable[[], Json]] = {
 }
 
 
-def failure(error: MigrateError | None) -> Json | None:
-    """An error as every command reports it."""
-    if error is None:
-        return None
-    return {
-        "code": error.code,
-        "message": error.message,
-        "hint": error.hint,
-        "version": error.version,
-        "id": extended(error.id),
-        "field": error.field,
-    }
-
-
-def problem(found: Problem) -> Json:
-    """A line of `status` or `lint`."""
-    return {"code": found.code, "version": found.version, "message": found.message, "hint": found.hint}
-
-
 def lock(lease: LockStatus | None) -> Json | None:
     """The lease."""
     if lease is None:
@@ -232,39 +202,6 @@ def lock(lease: LockStatus | None) -> Json | None:
         "expires_at": time(lease.expires_at),
         "live": lease.live,
     }
-
-
-def counts(found: Counts) -> Json:
-    """Documents of a version or a run."""
-    return {
-        "matched": found.matched,
-        "changed": found.changed,
-        "unchanged": found.unchanged,
-        "conflicts": found.conflicts,
-    }
-
-
-def time(at: datetime | None) -> str | None:
-    """ISO-8601 in UTC, with milliseconds and Z."""
-    return None if at is None else utc(at).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
-
-
-def seconds(found: float | None) -> float | None:
-    """Rounded to milliseconds; what is no number is null."""
-    return None if found is None or not math.isfinite(found) else round(found, 3)
-
-
-def extended(value: Any) -> Any:
-    """A BSON value as canonical Extended JSON: the types and the order of fields survive."""
-    if value is None or type(value) in (str, bool):
-        return value
-    from bson.json_util import CANONICAL_JSON_OPTIONS
-    from bson.json_util import dumps as encode
-
-    try:
-        return json.loads(encode(value, json_options=CANONICAL_JSON_OPTIONS))
-    except (TypeError, ValueError):
-        return repr(value)
 
 
 def _version(version: VersionStatus) -> Json:
@@ -306,7 +243,7 @@ def _step(step: StepPlan) -> Json:
         ],
         "samples": [_sample(sample) for sample in step.samples],
         "irreversible": step.irreversible,
-        "warnings": [_warning(warning) for warning in step.warnings],
+        "warnings": [warning(found) for found in step.warnings],
         "notes": list(step.notes),
     }
 
@@ -322,20 +259,3 @@ def _conflict(conflict: Conflict) -> Json:
         "id": extended(conflict.id),
         "fields": list(conflict.fields),
     }
-
-
-def _warning(warning: WarningCount) -> Json:
-    return {
-        "version": warning.version,
-        "message": warning.message,
-        "count": warning.count,
-        "examples": [extended(example) for example in warning.examples],
-    }
-
-
-def _strings(value: Any, change: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, dict):
-        return {change(name): _strings(member, change) for name, member in value.items()}
-    return [_strings(member, change) for member in value] if isinstance(value, list) else value

@@ -44,7 +44,7 @@ def plan(result: PlanResult, style: Style, ending: str | None = None, where: str
     if result.preview:
         lines += _preview(result.preview)
     if result.steps:
-        lines += _predicted(result.predicted)
+        lines += _prediction(result.predicted)
         lines.append(style.paint(_ending(result, where) if ending is None else ending, "bold"))
     return "\n".join(lines).rstrip()
 
@@ -118,7 +118,7 @@ def _preview(found: DownPreview) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def _predicted(found: Predicted) -> list[str]:
+def _prediction(found: Predicted) -> list[str]:
     if not (found.seconds or found.journal_bytes or found.oplog_bytes):
         return []
     parts = [f"about {duration(found.seconds)}" if found.seconds >= 1 else "less than a second"]

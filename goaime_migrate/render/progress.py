@@ -53,14 +53,14 @@ def position(done: int, total: int | None, meter: Meter) -> str:
     return " ".join(parts)
 
 
-def started(event: StageStarted, width: int | None) -> str:
+def first_line(event: StageStarted, width: int | None) -> str:
     """The first line of a stage."""
     size = f": {count(event.total, 'document')}" if event.total is not None else ""
     resumed = f", goes on after {number(event.done)}" if event.done else ""
     return _line(f"{versions(event.versions)} {event.direction}", event.text, size + resumed, width)
 
 
-def finished(event: StageFinished, width: int | None) -> str:
+def last_line(event: StageFinished, width: int | None) -> str:
     """The last line of a stage."""
     seen = (
         f" {count(event.documents, 'document')}, {number(event.changed)} changed," if event.documents else ""
@@ -106,7 +106,7 @@ class Lines:
         self._said = clock()
         self._said_lock = -LOCK_EVERY_S
 
-    def feed(self, event: Event) -> str | None:
+    def line_for(self, event: Event) -> str | None:
         """The line that an event is worth, if any."""
         text = self._text(event)
         if text is None:
@@ -117,16 +117,16 @@ class Lines:
     def _text(self, event: Event) -> str | None:
         if isinstance(event, StageStarted):
             self._stages[event.versions] = (event, Meter(event.done, self._clock()))
-            return started(event, self._width)
+            return first_line(event, self._width)
         if isinstance(event, BatchCommitted):
             return self._batch(event)
         if isinstance(event, StageFinished):
             self._stages.pop(event.versions, None)
-            return finished(event, self._width)
+            return last_line(event, self._width)
         if isinstance(event, LockWaiting):
             return self._lock(event)
         if isinstance(event, Examined):
-            return self._examined(event)
+            return self._progress_line(event)
         return clean(event.text)
 
     def _batch(self, event: BatchCommitted) -> str | None:
@@ -138,7 +138,7 @@ class Lines:
         head, said = versions(event.versions), " " + position(event.done, event.total, meter)
         return _line(head, stage.text, said, self._width) if stage else head + said
 
-    def _examined(self, event: Examined) -> str | None:
+    def _progress_line(self, event: Examined) -> str | None:
         at = self._clock()
         meter = self._looks.setdefault((event.versions, event.text), Meter(event.done, at))
         meter.mark(event.done, at)

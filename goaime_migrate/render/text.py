@@ -167,7 +167,7 @@ def codes(style: Style) -> str:
     """Every code, with the first line of its explanation."""
     rows = [
         [code, str(cls.exit_code), errors.explanation(cls).splitlines()[0]]
-        for code, cls in sorted(errors.catalogue().items())
+        for code, cls in sorted(errors.by_code().items())
     ]
     return "\n".join(
         table((Column("CODE"), Column("EXIT", right=True), Column("MEANING", elastic=True)), rows, style)

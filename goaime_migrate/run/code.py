@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goaime_migrate.backends.ports import Backend
+from goaime_migrate.backends.ports import UserDatabase
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import DocumentOperation
@@ -22,7 +22,7 @@ def source_file(migration: Migration) -> SourceFile:
     return SourceFile(migration.version, migration.path, migration.checksum)
 
 
-def findings(backend: Backend, migration: Migration) -> list[str]:
+def findings(backend: UserDatabase, migration: Migration) -> list[str]:
     """What a migration's own `verify(db)` has to say; empty where it holds or there is none."""
     if migration.verify is None:
         return []

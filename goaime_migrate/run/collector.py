@@ -15,8 +15,8 @@ from bson import Timestamp
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import TAIL, Delete
+from goaime_migrate.backends.ports.change_stream import ChangeStream, CollectionGone, HistoryLost
 from goaime_migrate.backends.record_fields import NESTED, checked, optional, reading
-from goaime_migrate.backends.server.change_stream import ChangeStream, CollectionGone, HistoryLost
 from goaime_migrate.errors import CollectionChanged, MigrateError
 from goaime_migrate.ledger import FORMAT
 from goaime_migrate.results import Document
@@ -82,11 +82,11 @@ class Collector(threading.Thread):
             )
         self.at = max(self.at, portion.at)
 
-    def rounds(self, runner: Run) -> Iterator[list[bytes]]:
+    def rounds(self, run: Run) -> Iterator[list[bytes]]:
         """Everything up to now, round after round. Raises HistoryGone, CollectionChanged and what `check` raises."""
         previous: int | None = None
         while True:
-            self._catch_up(runner)
+            self._catch_up(run)
             with self._lock:
                 ids, self._ids = list(self._ids), {}
             yield ids
@@ -94,11 +94,11 @@ class Collector(threading.Thread):
                 return
             previous = len(ids)
 
-    def _catch_up(self, runner: Run) -> None:
+    def _catch_up(self, run: Run) -> None:
         """Wait until everything up to now has been collected."""
-        now = runner.backend.operation_time()
+        now = run.backend.operation_time()
         while self.at < now and self.failure is None:
-            runner.check()
+            run.check()
             time.sleep(0.02)
         match self.failure:
             case CollectionGone():
@@ -118,23 +118,23 @@ class Collector(threading.Thread):
             self.join(timeout=10)
 
 
-def started(
-    runner: Run, collection: str, walk: str, since: Timestamp | None, sessions: Sequence[Document]
+def start(
+    run: Run, collection: str, walk: str, since: Timestamp | None, sessions: Sequence[Document]
 ) -> Collector | None:
     """Begin to collect what others write, from where an earlier run stopped; None without change streams."""
     if since is None:
         return None
-    stored = runner.backend.find(TAIL, {"pass": walk}, sort=[("at", 1)])
+    stored = run.backend.find(TAIL, {"pass": walk}, sort=[("at", 1)])
     left_over: list[bytes] = []
     token: Document | None = None
     for record in stored:
         with reading(TAIL, record["_id"]):
             left_over += raw_bson.split(record["ids"])
             token = checked(record, {"token": optional(NESTED)})["token"]
-    feed = runner.backend.feed(collection, since, token, sessions)
+    feed = run.backend.watch(collection, since, token, sessions)
     if feed is None:
         return None
-    collector = Collector(feed, runner.lease, walk, since, left_over)
+    collector = Collector(feed, run.lease, walk, since, left_over)
     collector.start()
     return collector
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from goaime_migrate.backends.ports import LOCK, Backend, LeaseRecord, Move, Owner
+from goaime_migrate.backends.ports import LOCK, LeaseRecord, LeaseStore, Move, Owner
 from goaime_migrate.errors import LeaseLost, LockHeld, MigrateError
 from goaime_migrate.events import Listener, LockWaiting, Notice
 
@@ -44,7 +44,7 @@ def this_process() -> Owner:
 class Lease:
     """The lock while it is held. Every method may be called from any thread."""
 
-    def __init__(self, backend: Backend, record: LeaseRecord, requested: float) -> None:
+    def __init__(self, backend: LeaseStore, record: LeaseRecord, requested: float) -> None:
         self._backend = backend
         self.record = record
         self._deadline = requested + TTL_S - MARGIN_S
@@ -122,7 +122,7 @@ class Deputy(Lease):
     holder from writing is the fence in the record that it moves.
     """
 
-    def __init__(self, backend: Backend, record: LeaseRecord, check: Callable[[], None]) -> None:
+    def __init__(self, backend: LeaseStore, record: LeaseRecord, check: Callable[[], None]) -> None:
         super().__init__(backend, record, 0.0)
         self._asked = check
 
@@ -131,7 +131,7 @@ class Deputy(Lease):
 
 
 @contextmanager
-def held(backend: Backend, timeout_s: float, listener: Listener) -> Iterator[Lease]:
+def held(backend: LeaseStore, timeout_s: float, listener: Listener) -> Iterator[Lease]:
     """Hold the lock for a while. Waits up to `timeout_s`, then raises LockHeld naming the holder."""
     lease = _acquired(backend, this_process(), timeout_s, listener)
     lease.start()
@@ -144,7 +144,7 @@ def held(backend: Backend, timeout_s: float, listener: Listener) -> Iterator[Lea
     lease.stop()
 
 
-def _acquired(backend: Backend, me: Owner, timeout_s: float, listener: Listener) -> Lease:
+def _acquired(backend: LeaseStore, me: Owner, timeout_s: float, listener: Listener) -> Lease:
     started, told = time.monotonic(), 0.0
     dead: LeaseRecord | None = None
     while True:

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 
-from goaime_migrate.backends.ports import Backend
+from goaime_migrate.backends.ports import Database
 from goaime_migrate.events import Listener, Notice
 
 AIM_S = 0.5
@@ -24,12 +24,16 @@ BATCH_BYTES = 12 * 1024 * 1024
 """Documents of one batch, before the transform."""
 
 
+WHOLE = 2**31
+"""The size of a batch that has a natural end, as a segment of the journal has."""
+
+
 class Pacing:
     """The size of the next batch, adapted after each."""
 
-    def __init__(self, largest: int = LARGEST) -> None:
+    def __init__(self, largest: int = LARGEST, first: int = FIRST) -> None:
         self.largest = largest
-        self.size = min(FIRST, self.largest)
+        self.size = min(first, self.largest)
         self._fewest = min(FEWEST, self.largest)
         self._collisions = 0
 
@@ -40,11 +44,15 @@ class Pacing:
             self.size = min(self.largest, max(self._fewest, math.ceil(self.size * factor)))
         self._collisions = 0
 
-    def collided(self) -> bool:
-        """A batch could not be committed; False if one single document has been tried often enough."""
-        self._collisions += self.size == 1
-        self.size = max(1, self.size // 2)
+    def collided(self, documents: int = 0) -> bool:
+        """A batch of so many documents (0: a full one) could not be committed; False if one alone was tried enough."""
+        self._collisions += min(self.size, documents or self.size) == 1
+        self.halve(documents)
         return self._collisions < PATIENCE
+
+    def halve(self, documents: int = 0) -> None:
+        """The next batch has half as many."""
+        self.size = max(1, min(self.size, documents or self.size) // 2)
 
 
 _LOOK_S = 1.0
@@ -55,7 +63,7 @@ class Throttle:
     """Slows a run down between its batches. `max_rate` documents a second; `max_lag` seconds."""
 
     def __init__(
-        self, backend: Backend, listener: Listener, max_rate: float | None, max_lag: float | None
+        self, backend: Database, listener: Listener, max_rate: float | None, max_lag: float | None
     ) -> None:
         self._backend = backend
         self._listener = listener

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from goaime_migrate.backends.ports import PROGRESS, Backend
+from goaime_migrate.backends.ports import PROGRESS, CollectionReader, Reader
 from goaime_migrate.backends.record_fields import bytes_or_none
 from goaime_migrate.journal.segments import Kind
-from goaime_migrate.ledger import FORMAT, PassRecord
+from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import Document
+from goaime_migrate.run.checkpoint import Checkpoint
 from goaime_migrate.transform.counts import PassCounts
 
 WORTH = 4_000
@@ -25,58 +26,36 @@ _QUARTERS = 4
 
 
 @dataclass(frozen=True)
-class Partition:
-    """A range of `_id`s and how far a walk has come in it. `cursor` is the last `_id` that was examined."""
+class Range:
+    """A range of `_id`s, how far a walk has come in it, and what it has counted there."""
 
-    pass_id: str
-    kind: Kind
     number: int
     after: bytes | None
     upto: bytes | None
     cursor: bytes | None
-    seq: int
-    done: bool
-    tally: PassCounts
+    """The last `_id` that was examined."""
+    counts: PassCounts
 
-    @property
-    def id(self) -> str:
-        """The `_id` of its record."""
-        return partition_id(self.pass_id, self.kind, self.number)
-
-    def record(self, fence: int, session: Document | None) -> Document:
-        """The partition as it is first stored."""
+    def record(self) -> Document:
         return {
-            "_id": self.id,
-            "kind": "partition",
-            "format": FORMAT,
-            "pass": self.pass_id,
-            "walk": str(self.kind),
             "number": self.number,
-            "fence": fence,
             "after": self.after,
             "upto": self.upto,
-            "lsids": [] if session is None else [session],
-            **self.position(),
+            "cursor": self.cursor,
+            "tally": self.counts.record(),
         }
 
-    def position(self) -> Document:
-        """What changes with every batch."""
-        return {"cursor": self.cursor, "seq": self.seq, "done": self.done, "tally": self.tally.record()}
-
-    @classmethod
-    def read(cls, record: Document, versions: Sequence[str]) -> Partition:
-        """The partition from its record."""
-        return cls(
-            record["pass"],
-            Kind(record["walk"]),
+    def read(self, record: Document) -> Range:
+        return Range(
             record["number"],
             bytes_or_none(record["after"]),
             bytes_or_none(record["upto"]),
             bytes_or_none(record["cursor"]),
-            record["seq"],
-            record["done"],
-            PassCounts.read(versions, record["tally"]),
+            PassCounts.read(self.counts.versions, record["tally"]),
         )
+
+
+Partition = Checkpoint[Range]
 
 
 def partition_id(pass_id: str, kind: Kind, number: int) -> str:
@@ -93,11 +72,12 @@ def new_partition(
     record: PassRecord, kind: Kind, number: int = 0, after: bytes | None = None, upto: bytes | None = None
 ) -> Partition:
     """A partition that nobody has walked in yet."""
-    versions = [version for version, _, _ in record.steps]
-    return Partition(record.id, kind, number, after, upto, after, 0, False, PassCounts(versions))
+    counts = PassCounts(version for version, _, _ in record.steps)
+    position = Range(number, after, upto, after, counts)
+    return Checkpoint(partition_id(record.id, kind, number), record.id, str(kind), position)
 
 
-def wanted(backend: Backend, collection: str) -> int:
+def wanted(backend: CollectionReader, collection: str) -> int:
     """How many partitions of full size a pass over the collection is to have. Reads its metadata only."""
     return _parts(backend.count(collection)) if backend.capabilities.workers else 1
 
@@ -106,7 +86,7 @@ def _parts(documents: int) -> int:
     return 1 if documents < WORTH else max(2, min(MOST, documents // SIZE))
 
 
-def bounds(backend: Backend, collection: str, check: Callable[[], None]) -> tuple[bytes, ...]:
+def bounds(backend: CollectionReader, collection: str, check: Callable[[], None]) -> tuple[bytes, ...]:
     """The raw `_id`s between the partitions, ascending in the server's order; none for one partition.
 
     They are counted off along the index on `_id`, since a sample of the server may leave out whole regions; `check`
@@ -137,14 +117,13 @@ def partitions(record: PassRecord) -> list[Partition]:
     return [new_partition(record, Kind.SCAN, i, after, upto) for i, (after, upto) in enumerate(pairs)]
 
 
-def stored(backend: Backend, record: PassRecord) -> dict[int, Partition]:
-    """The partitions that have been walked in, or are about to be, by their number."""
+def stored(backend: Reader, record: PassRecord) -> list[Partition]:
+    """The partitions of a pass's scan as they are now."""
     found = backend.find(PROGRESS, {"pass": record.id, "kind": "partition", "walk": str(Kind.SCAN)})
-    versions: Sequence[str] = [version for version, _, _ in record.steps]
-    return {part.number: part for part in (Partition.read(document, versions) for document in found)}
+    known = {document["_id"]: document for document in found}
+    return [part.read(known[part.id]) if part.id in known else part for part in partitions(record)]
 
 
-def left(backend: Backend, record: PassRecord) -> list[Partition]:
+def left(backend: Reader, record: PassRecord) -> list[Partition]:
     """The partitions of a pass that nobody has walked to the end."""
-    known = stored(backend, record)
-    return [part for part in partitions(record) if part.number not in known or not known[part.number].done]
+    return [part for part in stored(backend, record) if not part.done]

@@ -69,7 +69,7 @@ class Recorder:
         found = {str(d["_id"] if d.get("kind") == "pass" else d["pass"]) for d in progress}
         for pass_id in (found | set(segments.passes(backend))) - known:
             of = pass_id.partition("-")[0]
-            if not ledger.journaled(backend, pass_id) or ledger.was_reverted(backend, of):
+            if not ledger.has_journal(backend, pass_id) or ledger.was_reverted(backend, of):
                 self.run.record(*ledger.delete_pass(pass_id), *forget(pass_id))
                 segments.clear(backend, pass_id)
 

@@ -9,19 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import (
-    PROGRESS,
-    Backend,
-    Changes,
-    Collision,
-    Committed,
-    GuardFailed,
-    Move,
-    Reader,
-    RecordChange,
-)
-from goaime_migrate.errors import Contended, Interrupted, LeaseLost
+from goaime_migrate.backends.ports import Backend, Changes, Committed, GuardFailed, Reader, RecordChange
+from goaime_migrate.errors import Interrupted, LeaseLost
 from goaime_migrate.events import Event, Listener
 from goaime_migrate.memory import without_collection
 from goaime_migrate.results import Document
@@ -40,7 +29,7 @@ class Options:
     max_rate: float | None = None
     max_lag: float | None = None
 
-    def shared(self, workers: int) -> Options:
+    def divided(self, workers: int) -> Options:
         """The options of one of so many workers that share the work."""
         return self if self.max_rate is None else replace(self, max_rate=self.max_rate / workers)
 
@@ -61,17 +50,17 @@ class Run:
     """Held by the thread of this process that reads and transforms, while others write what they have transformed."""
 
     def __post_init__(self) -> None:
-        self._throttle = self._paced(self.options)
+        self._throttle = self._pace(self.options)
         self._between: Callable[[], None] = _nothing
 
-    def _paced(self, options: Options) -> Throttle:
+    def _pace(self, options: Options) -> Throttle:
         return Throttle(self.backend, self.listener, options.max_rate, options.max_lag)
 
     @contextmanager
     def among(self, workers: int, between: Callable[[], None]) -> Iterator[None]:
         """Work as one of several: at its share of the rate, seeing to what is `between` two batches as well."""
         alone = self._throttle, self._between
-        self._throttle, self._between = self._paced(self.options.shared(workers)), between
+        self._throttle, self._between = self._pace(self.options.divided(workers)), between
         try:
             yield
         finally:
@@ -102,9 +91,9 @@ class Run:
         except GuardFailed as error:
             raise self.fenced() from error
 
-    def beside(self, backend: Backend, lease: Lease, listener: Listener, lanes: int) -> Run:
+    def beside(self, backend: Backend, lease: Lease, listener: Listener, workers: int) -> Run:
         """The same run in another thread of this process, one of so many that share the work."""
-        options = self.options.shared(lanes)
+        options = self.options.divided(workers)
         return Run(backend, lease, listener, options, lambda: None, self.command, self.turn)
 
     def transact(self, work: Callable[[Reader], Changes]) -> Committed:
@@ -126,34 +115,11 @@ class Run:
         with without_collection():
             return self.backend.transact(checked)
 
-    def move(self, move: Move) -> None:
-        """Change a partition's record outside of a batch. Raises LeaseLost if it is fenced off or gone."""
-        try:
-            self.transact(lambda _: Changes(last=(move,)))
-        except GuardFailed as error:
-            raise self.fenced() from error
-
     @property
     def sessions(self) -> list[Document]:
         """The session in which this process writes, as its part of a list; nothing without transactions."""
         own = self.backend.session_id()
         return [] if own is None else [own]
-
-    def partition(self, identity: str) -> Document:
-        """A partition's record as it is now. Raises LeaseLost if it is fenced off or gone.
-
-        It is read as a unit of work, so that a failover is waited out as everywhere else.
-        """
-        found: list[Document] = []
-
-        def read(reader: Reader) -> Changes:
-            found[:] = reader.find(PROGRESS, {"_id": identity})
-            return Changes()
-
-        self.backend.transact(read)
-        if not found or found[0]["fence"] != self.lease.fence:
-            raise self.fenced()
-        return found[0]
 
     def fenced(self) -> LeaseLost:
         """The error of a run that comes to its own records and finds another's fence."""
@@ -162,16 +128,6 @@ class Run:
 
 def _nothing() -> None:
     """What is between two batches of a run that works alone."""
-
-
-def contended(version: str, identity: bytes | None, error: Collision, command: str) -> Contended:
-    """The error for a document that cannot be written for others' writes; `command` goes on later."""
-    return Contended(
-        f"the application keeps writing the same document: {error}",
-        version=version,
-        id=None if identity is None else raw_bson.id_value(identity),
-        hint=f"try again at a quieter moment: goaime-migrate {command}",
-    )
 
 
 def interruption(number: int, command: str) -> Interrupted:

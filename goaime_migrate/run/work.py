@@ -1,7 +1,7 @@
-"""Work that several processes share: what it must be able to do, who does it, and what is still to be given out.
+"""Work for a pool of workers: what it must be able to do, who does it, and which partitions are still to be given out.
 
-A share is a partition, known by its number. Any worker may do any share, from where its record says that the last
-one stopped; which worker does which is decided while they work.
+What is given out is a partition, known by its number. Any worker may do any of them, from where its record says that
+the last one stopped; which worker does which is decided while they work.
 """
 
 from __future__ import annotations
@@ -16,14 +16,6 @@ from goaime_migrate.config import DASK, Settings
 from goaime_migrate.errors import DuplicateKey
 from goaime_migrate.results import Document
 from goaime_migrate.run.run import Run
-
-
-@dataclass(frozen=True)
-class Share:
-    """A partition to be done. `in_turn`: everything that one worker alone would have done before it is done."""
-
-    number: int
-    in_turn: bool
 
 
 @dataclass(frozen=True)
@@ -43,7 +35,7 @@ class Work(Protocol):
     """A walk whose partitions may be done side by side."""
 
     @property
-    def runner(self) -> Run: ...
+    def run(self) -> Run: ...
 
     @property
     def side_by_side(self) -> bool:
@@ -52,46 +44,31 @@ class Work(Protocol):
     def spec(self) -> Document:
         """What another process makes the same work from; can be encoded as BSON."""
 
-    def beside(self, runner: Run, report: Report) -> Work:
+    def beside(self, run: Run, report: Report) -> Work:
         """The same work for another thread of this process."""
 
     def enrol(self, sessions: Sequence[Document]) -> None:
         """The others will write in these sessions. Called once, before any of them does. Raises LeaseLost."""
 
-    def do(self, share: Share) -> None:
-        """Do a share in this process, from wherever its record is. Raises as a walk does."""
+    def do(self, number: int) -> None:
+        """Do a partition in this process, from wherever its record is. Raises as a walk does."""
 
-    def heard(self, number: int, report: Document) -> None:
+    def hear(self, number: int, report: Document) -> None:
         """Another process has committed a batch of a partition and reports this of it."""
-
-    def taken_over(self, number: int) -> None:
-        """The process that did this partition is gone; its last report may be missing."""
 
 
 class Pool(Protocol):
     """Those who do it: this process, and perhaps others."""
 
-    def summon(self, partitions: int, files: Sequence[SourceFile]) -> None:
+    def prepare(self, partitions: int, files: Sequence[SourceFile]) -> None:
         """So much work will come: others may begin to get ready. Returns at once. Raises MigrateError."""
 
-    def share(self, work: Work, numbers: Sequence[int]) -> None:
+    def do(self, work: Work, numbers: Sequence[int]) -> None:
         """Do all these partitions, which stand in the order of one worker alone. Raises the first error of any."""
 
 
-class Alone:
-    """This process does everything, one partition after the other."""
-
-    def summon(self, partitions: int, files: Sequence[SourceFile]) -> None:
-        """Nobody is there to be summoned."""
-
-    def share(self, work: Work, numbers: Sequence[int]) -> None:
-        work.enrol([])
-        for number in numbers:
-            work.do(Share(number, in_turn=True))
-
-
 class PartitionQueue:
-    """What is still to be done. Not safe for threads: whoever gives shares out holds a lock.
+    """What is still to be done. Not safe for threads: whoever gives partitions out holds a lock.
 
     A unique index may refuse a document only because another, in a partition that one worker would have done before,
     has not left the value yet. Such a partition is put off until all before it are done. By then, if one worker alone
@@ -103,22 +80,29 @@ class PartitionQueue:
         self._waiting = list(numbers)
         self._put_off: set[int] = set()
         self._open = set(numbers)
+        self._in_turn: set[int] = set()
+        """Those that were given out when everything before them was done."""
 
     @property
     def finished(self) -> bool:
         """Whether everything is done."""
         return not self._open
 
-    def next(self) -> Share | None:
-        """The next share to be given out; None where there is none (any more, or until others are done)."""
+    def next(self) -> int | None:
+        """The next partition to be given out; None where there is none (any more, or until others are done)."""
         for number in self._waiting:
-            in_turn = self.in_turn(number)
-            if in_turn or number not in self._put_off:
+            if number not in self._put_off or self._is_in_turn(number):
                 self._waiting.remove(number)
-                return Share(number, in_turn)
+                return self.give(number)
         return None
 
-    def in_turn(self, number: int) -> bool:
+    def give(self, number: int) -> int:
+        """Give out this very partition: the next one, or one that somebody has left behind."""
+        if self._is_in_turn(number):
+            self._in_turn.add(number)
+        return number
+
+    def _is_in_turn(self, number: int) -> bool:
         """Whether everything before it is done."""
         return self._open.isdisjoint(self._order[: self._order.index(number)])
 
@@ -126,12 +110,12 @@ class PartitionQueue:
         """It is done to its end."""
         self._open.discard(number)
 
-    def refused(self, share: Share, error: Exception) -> bool:
-        """Whether the error is final; else the share will be given out again in its turn."""
-        if share.in_turn or not isinstance(error, DuplicateKey):
+    def refuse(self, number: int, error: Exception) -> bool:
+        """Whether the error is final; else the partition will be given out again in its turn."""
+        if number not in self._open or number in self._in_turn or not isinstance(error, DuplicateKey):
             return True
-        self._put_off.add(share.number)
-        self._waiting.insert(0, share.number)
+        self._put_off.add(number)
+        self._waiting.insert(0, number)
         return False
 
 

@@ -62,24 +62,24 @@ class BatchResult:
     changed: list[Changed]
     unchanged: list[bytes]
     """Raw ids."""
-    tally: PassCounts
+    counts: PassCounts
     frozen: list[RecordChange]
     stages: Sequence[Document] = ()
     """Update stages with which the server makes the very same of all these documents,"""
     where: Filter | None = None
     """if they match this."""
 
-    def counted_anew(self, known: Known) -> PassCounts:
+    def count_new(self, known: Known) -> PassCounts:
         """The counts where some of the documents have been examined, and counted, before."""
-        tally = PassCounts(self.tally.versions)
-        tally.warnings = self.tally.warnings
+        counts = PassCounts(self.counts.versions)
+        counts.warnings = self.counts.warnings
         for changed in self.changed:
             if changed.id not in known.entries:
-                tally.count(changed.touched)
-                tally.examined -= changed.id in known.unchanged
+                counts.count(changed.touched)
+                counts.examined -= changed.id in known.unchanged
         for identity in self.unchanged:
-            tally.examined += identity not in known.entries and identity not in known.unchanged
-        return tally
+            counts.examined += identity not in known.entries and identity not in known.unchanged
+        return counts
 
 
 class Chain:
@@ -89,7 +89,7 @@ class Chain:
         self.steps = tuple(steps)
         self.tables = tables
         self._arguments = [{k: tables[v] for k, v in step.lookups.items()} for step in steps]
-        self._gauges = [DepthChooser() for _ in self.steps]
+        self._choosers = [DepthChooser() for _ in self.steps]
         self._noted: list[tuple[str, str]] = []
         self._version = steps[0].version if steps else ""
 
@@ -105,12 +105,12 @@ class Chain:
         `fields`: all that the documents hold of those in the collection; None where they are whole.
         """
         outcomes: list[Changed | bytes | None] = [None] * len(documents)
-        tally = PassCounts(step.version for step in self.steps)
+        counts = PassCounts(step.version for step in self.steps)
         frozen: list[RecordChange] = []
         waiting: Iterable[int] = range(len(documents))
         with self._warnings(), without_collection():
             for _ in range(_ROUNDS):
-                deferred = [i for i in waiting if not self._try(documents[i], i, outcomes, tally)]
+                deferred = [i for i in waiting if not self._try(documents[i], i, outcomes, counts)]
                 if not deferred:
                     break
                 frozen += self.tables.load(reader)
@@ -118,7 +118,7 @@ class Chain:
             else:
                 raise self._restless(documents[next(iter(waiting))])
         changed = [o for o in outcomes if isinstance(o, Changed)]
-        return BatchResult(changed, [o for o in outcomes if isinstance(o, bytes)], tally, frozen)
+        return BatchResult(changed, [o for o in outcomes if isinstance(o, bytes)], counts, frozen)
 
     def _restless(self, document: bytes) -> TransformFailed:
         return TransformFailed(
@@ -129,7 +129,7 @@ class Chain:
         )
 
     def _try(
-        self, document: bytes, slot: int, outcomes: list[Changed | bytes | None], tally: PassCounts
+        self, document: bytes, slot: int, outcomes: list[Changed | bytes | None], counts: PassCounts
     ) -> bool:
         """Whether the document came through; False where a lookup has to be loaded first."""
         identity = raw_bson.id_of(document)
@@ -137,9 +137,9 @@ class Chain:
         if outcome is None:
             return False
         outcomes[slot] = outcome
-        tally.count(outcome.touched if isinstance(outcome, Changed) else None)
+        counts.count(outcome.touched if isinstance(outcome, Changed) else None)
         if self._noted:
-            tally.warn(self._noted, identity)
+            counts.warn(self._noted, identity)
         return True
 
     def _outcome(self, original: bytes, identity: bytes) -> Changed | bytes | None:
@@ -169,21 +169,21 @@ class Chain:
         def encode(position: int, document: Document) -> bytes:
             return encoded(self.steps[position], document, identity)
 
-        witness = ChangeDetector(base, self._gauges, encode, exact=exact)
+        detector = ChangeDetector(base, self._choosers, encode, exact=exact)
         touched = []
         for position, (step, arguments) in enumerate(zip(self.steps, self._arguments, strict=True)):
-            witness.before(position, document)
+            detector.before(position, document)
             self._version = step.version
             document = apply(step, step.transform, document, arguments, identity)
-            touched.append(witness.changed(position, document))
+            touched.append(detector.changed(position, document))
             if not keeps_promises(step, document, arguments):
                 raise promise_broken(step, document, arguments, identity)
         if not any(touched):
             return identity
         last = len(self.steps) - 1
-        current = encode(last, document) if witness.known is None else witness.known
+        current = encode(last, document) if detector.known is None else detector.known
         if base != original:
-            current = _spliced(original, document, self.steps[last].version, identity)
+            current = _splice(original, document, self.steps[last].version, identity)
         _check_identity(identity, current, self.steps[last].version)
         return Changed(identity, original, current, tuple(touched))
 
@@ -204,7 +204,7 @@ class Chain:
             yield
 
 
-def _spliced(original: bytes, document: Document, version: str, identity: bytes) -> bytes:
+def _splice(original: bytes, document: Document, version: str, identity: bytes) -> bytes:
     """The result for a document that does not survive decode and encode: what did not change keeps its bytes."""
     try:
         return raw_bson.splice(original, raw_bson.decode(original), document)

@@ -60,20 +60,20 @@ class DepthChooser:
 class ChangeDetector:
     """Sees one document before and after each step. `known`: its bytes as it stands, where they are known.
 
-    With `exact`, every step is told by the bytes; else as its gauge says. `encode` makes the bytes of a document
+    With `exact`, every step is told by the bytes; else as its chooser says. `encode` makes the bytes of a document
     that the step at a position has made.
     """
 
     def __init__(
         self,
         base: bytes,
-        gauges: Sequence[DepthChooser],
+        choosers: Sequence[DepthChooser],
         encode: Callable[[int, Document], bytes],
         *,
         exact: bool,
     ) -> None:
         self.known: bytes | None = base
-        self._gauges = gauges
+        self._choosers = choosers
         self._encode = encode
         self._exact = exact
         self._names: tuple[str, ...] = ()
@@ -81,7 +81,7 @@ class ChangeDetector:
 
     def before(self, position: int, document: Document) -> None:
         """Keep what will be compared after the step at this position."""
-        level = self._gauges[position].level
+        level = self._choosers[position].level
         if self.known is None and level is _BYTES:
             self.known = self._encode(position - 1, document)
         if position == 0:
@@ -90,24 +90,24 @@ class ChangeDetector:
 
     def changed(self, position: int, document: Document) -> bool:
         """Whether the step has changed the document. Raises Unproven."""
-        gauge = self._gauges[position]
+        chooser = self._choosers[position]
         if not self._exact:
             before, self._names = self._names, names(document)
             if self._names != before:
                 self.known = None
-                gauge.told(_NAMES)
+                chooser.told(_NAMES)
                 return True
             if self._sizes is not None and grown(self._sizes, document):
                 self.known = None
                 return True
         if self.known is None:
-            gauge.failed()
+            chooser.failed()
             raise Undecided
         self.known, previous = self._encode(position, document), self.known
         if self.known == previous:
             return False
-        if gauge.level is _BYTES:
-            gauge.told(_BYTES)
+        if chooser.level is _BYTES:
+            chooser.told(_BYTES)
         return True
 
 

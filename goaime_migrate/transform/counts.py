@@ -58,7 +58,7 @@ class PassCounts:
         self.warnings[key] = (seen + count, [*kept, *fresh][:EXAMPLES])
 
     def add(self, other: PassCounts) -> None:
-        """Count what another tally has counted."""
+        """Count what others have counted."""
         self.examined += other.examined
         self.written += other.written
         for i in range(len(self.versions)):
@@ -115,12 +115,12 @@ class PassCounts:
     @classmethod
     def read(cls, versions: Iterable[str], record: Document) -> PassCounts:
         """The counts from a stored partition."""
-        tally = cls(versions)
-        tally.examined = record["examined"]
-        tally.written = record["written"]
-        tally.changed = list(record["changed"])
-        tally.conflicts = list(record["conflicts"])
-        tally.warnings = {
+        counts = cls(versions)
+        counts.examined = record["examined"]
+        counts.written = record["written"]
+        counts.changed = list(record["changed"])
+        counts.conflicts = list(record["conflicts"])
+        counts.warnings = {
             (w["version"], w["message"]): (w["count"], list(w["examples"])) for w in record["warnings"]
         }
-        return tally
+        return counts

@@ -59,11 +59,11 @@ class Pipeline(Chain):
                 )
             if after == document:
                 result.unchanged.append(identity)
-                result.tally.count(None)
+                result.counts.count(None)
             else:
                 check_size(step, "the pipeline", after, identity)
                 result.changed.append(Changed(identity, document, after, (True,)))
-                result.tally.count((True,))
+                result.counts.count((True,))
         if not _names(step.pipeline).intersection(_IMPURE):
             result.stages = step.pipeline
         return result
@@ -94,10 +94,10 @@ class Addition(Chain):
             if document == identity:
                 after = raw_bson.join([document[4:-1], step.adds])
                 result.changed.append(Changed(identity, document, after, (True,)))
-                result.tally.count((True,))
+                result.counts.count((True,))
             else:
                 result.unchanged.append(identity)
-                result.tally.count(None)
+                result.counts.count(None)
         ((name, element),) = raw_bson.elements(raw_bson.join([step.adds]))
         result.stages = [{"$set": raw_bson.raw_document(raw_bson.join([raw_bson.literal(name, element)]))}]
         result.where = {name.decode(): {"$exists": False}}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import Backend, Filter, Reader
+from goaime_migrate.backends.ports import CollectionReader, Filter, Reader
 from goaime_migrate.errors import (
     MigrationFailed,
     MissingCapability,
@@ -131,7 +131,7 @@ def _undeclared(step: Step, identity: Any, name: str | None, reason: str) -> Und
 _NOTHING: Filter = {"_id": {"$in": []}}
 
 
-def require_filters(backend: Backend, steps: Sequence[Step], canary: Filter | None) -> None:
+def require_filters(backend: CollectionReader, steps: Sequence[Step], canary: Filter | None) -> None:
     """Refuse a filter that cannot be evaluated, by itself and not as a part of what the engine makes of it.
 
     Raises OperationFailed for the `where=` of a file, UsageError for a canary's, MissingCapability.
@@ -155,7 +155,7 @@ def require_filters(backend: Backend, steps: Sequence[Step], canary: Filter | No
         ) from error
 
 
-def _evaluate(backend: Backend, collection: str, where: Filter | None) -> None:
+def _evaluate(backend: CollectionReader, collection: str, where: Filter | None) -> None:
     """Let the database read a filter and, on a server, no document: it looks at the whole filter first."""
     if not where:
         return

@@ -48,7 +48,7 @@ class Step:
     """The one BSON element that the transform appends to documents that have no field of its name, and all it does."""
 
     def reversed(self) -> Step:
-        """The step that takes documents back which were born after `up`."""
+        """The step that takes documents back which were inserted since `up`."""
         assert self.reverse is not None
         lookups = {name: self.lookups[name] for name in self.reverse_lookups}
         return Step(self.version, self.collection, self.source, self.reverse, lookups, then=CORRECTED)

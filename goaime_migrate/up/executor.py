@@ -78,15 +78,15 @@ class Executor:
             self._run.emit(Notice(f"there is no collection {record.collection!r}: nothing to change"))
         this = walking.Pass(self._run, record, steps, self._pool)
         try:
-            done = this.run(canary_only=canary is not None)
+            done = this.walk(canary_only=canary is not None)
         except MigrateError as error:
             self._stop(record.versions, error, this)
             raise
         self._recorder.progress.documents += done.total()
         if canary is None:
-            self._recorder.finish_pass(walking.finished(record), this.tally())
+            self._recorder.finish_pass(walking.finish(record), this.counts())
         else:
-            self._recorder.finish_canary(record, this.tally())
+            self._recorder.finish_canary(record, this.counts())
         seconds = self._recorder.seconds
         self._run.emit(StageFinished("up", record.versions, title, done.examined, done.written, seconds))
         if canary is not None:
@@ -100,7 +100,7 @@ class Executor:
         else:
             walking.require_capable(backend, collection)
             count = partitions.wanted(backend, collection)
-        self._pool.summon(count, [source_file(self._recorder.migrations[v]) for v, _ in group.operations])
+        self._pool.prepare(count, [source_file(self._recorder.migrations[v]) for v, _ in group.operations])
 
     def _open(self, group: NewPass | PinnedPass, steps: Sequence[Step], canary: Filter | None) -> PassRecord:
         """The unfinished pass of this group, or a new one, its versions recorded as running."""
@@ -116,7 +116,7 @@ class Executor:
         migrations = self._recorder.migrations
         pins = [(version, index, migrations[version].checksum) for version, index in group.operations]
         try:
-            record = walking.opened(self._run, steps, pins, canary)
+            record = walking.open_pass(self._run, steps, pins, canary)
         except MigrationFailed as error:
             self._recorder.put(self._recorder.running(migrations[v]) for v in group.versions)
             self._stop(group.versions, error)
@@ -194,7 +194,7 @@ class Executor:
 
     def _count_partly(self, this: walking.Pass) -> None:
         with suppress(MigrateError):
-            tally = this.tally()
+            tally = this.counts()
             self._recorder.progress.documents += tally.total()
             self._recorder.progress.warnings += tally.warning_counts()
 

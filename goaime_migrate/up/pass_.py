@@ -5,11 +5,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import PROGRESS, Backend, Filter
+from goaime_migrate.backends.ports import PROGRESS, Catalogue, CollectionReader, Filter, Reader
 from goaime_migrate.errors import (
     CollectionChanged,
     MigrateError,
@@ -20,10 +19,11 @@ from goaime_migrate.errors import (
 from goaime_migrate.journal.segments import Kind
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.run import partitions
+from goaime_migrate.run.checkpoint import adopt
 from goaime_migrate.run.pacing import BATCH_BYTES, FIRST
 from goaime_migrate.run.partitions import new_partition
 from goaime_migrate.run.run import Run
-from goaime_migrate.run.work import Alone, Pool
+from goaime_migrate.run.work import Pool
 from goaime_migrate.transform import projection
 from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.pipeline import chain_of
@@ -41,14 +41,14 @@ _KINDS = {
 }
 
 
-def opened(
-    runner: Run, steps: Sequence[Step], pins: Sequence[tuple[str, int, str]], canary: Filter | None
+def open_pass(
+    run: Run, steps: Sequence[Step], pins: Sequence[tuple[str, int, str]], canary: Filter | None
 ) -> PassRecord:
     """A new pass, pinned as the collection is now. Reads only.
 
     Raises UndeclaredField, MissingCapability, Interrupted, LeaseLost, and what `require_filters` does.
     """
-    backend, collection, where = runner.backend, steps[0].collection, steps[0].where
+    backend, collection, where = run.backend, steps[0].collection, steps[0].where
     require_capable(backend, collection)
     require_filters(backend, steps, canary)
     identity = f"{pins[0][0]}-{pins[-1][0]}-{uuid.uuid4().hex[:8]}"
@@ -58,7 +58,7 @@ def opened(
         steps=tuple(pins),
         level=len(pins),
         finished=False,
-        settled=_probed(backend, steps, combined(where, canary)),
+        settled=_is_settled(backend, steps, combined(where, canary)),
         total=backend.count(collection, where),
         upper=backend.last_id(collection),
         canary=None if canary is None else raw_bson.encode(dict(canary)),
@@ -68,19 +68,19 @@ def opened(
         started_at=(now := backend.now()),
         run_at=now,
         since=backend.operation_time(),
-        bounds=partitions.bounds(backend, collection, runner.check),
+        bounds=partitions.bounds(backend, collection, run.check),
     )
 
 
-def matches(backend: Backend, steps: Sequence[Step], canary: Filter) -> bool:
-    """Whether a canary has any document to try. What is wrong with the filter itself is for `opened` to say."""
+def matches(backend: CollectionReader, steps: Sequence[Step], canary: Filter) -> bool:
+    """Whether a canary has any document to try. What is wrong with the filter itself is for `open_pass` to say."""
     with suppress(MigrateError):
         require_filters(backend, steps, canary)
         return backend.count(steps[0].collection, combined(steps[0].where, canary), limit=1) > 0
     return True
 
 
-def require_capable(backend: Backend, collection: str) -> None:
+def require_capable(backend: Catalogue, collection: str) -> None:
     """Refuse a collection whose documents cannot be replaced one by one. Raises MissingCapability."""
     info = backend.collections().get(collection)
     if info is None:
@@ -97,7 +97,7 @@ def require_capable(backend: Backend, collection: str) -> None:
         )
 
 
-def _probed(backend: Backend, steps: Sequence[Step], where: Filter | None) -> bool:
+def _is_settled(backend: Reader, steps: Sequence[Step], where: Filter | None) -> bool:
     """Whether applying the chain to its own results changes nothing, on the first documents of the collection.
 
     On the way, steps that declare `fields` are held to it. Documents that cannot be migrated are left to the walk.
@@ -115,39 +115,37 @@ def _probed(backend: Backend, steps: Sequence[Step], where: Filter | None) -> bo
         return False
 
 
-def walk_of(runner: Run, record: PassRecord, steps: Sequence[Step]) -> Walk:
+def walk_of(run: Run, record: PassRecord, steps: Sequence[Step]) -> Walk:
     """The walk over a pass, as each of its workers walks it."""
-    fields = projection.carried(steps, runner.backend.capabilities, record.total or 0)
-    return Walk(runner, record, chain_of(record.id, steps), steps[0].where, fields)
+    fields = projection.carried(steps, run.backend.capabilities, record.total or 0)
+    return Walk(run, record, chain_of(record.id, steps), steps[0].where, fields)
 
 
 @dataclass
 class Pass:
     """A pass being walked by this run."""
 
-    runner: Run
+    run: Run
     record: PassRecord
     steps: Sequence[Step]
-    crew: Pool = field(default_factory=Alone)
+    pool: Pool
 
-    def run(self, *, canary_only: bool) -> PassCounts:
+    def walk(self, *, canary_only: bool) -> PassCounts:
         """Walk to the end; what this run did. Raises MigrationFailed, Interrupted, LeaseLost."""
-        canary: dict[str, Any] | None = raw_bson.decode(self.record.canary) if self.record.canary else None
-        where = self.steps[0].where
-        identity, before = self._identity(), self.tally()
-        walk = walk_of(self.runner, self.record, self.steps)
+        identity, before = self._identity(), self.counts()
+        walk = walk_of(self.run, self.record, self.steps)
         total = self.record.total or 0
         if not self.record.committed and total >= _LARGE:
-            self.runner.record(*walk.chain.tables.freeze_small(self.runner.backend, total))
+            self.run.record(*walk.chain.tables.freeze_small(self.run.backend, total))
         elif self.record.bounds:
-            walk.chain.tables.thaw_whole(self.runner.backend)
+            walk.chain.tables.thaw_whole(self.run.backend)
         tail = Tail(walk)
         if self.record.bounds and not canary_only:
-            parallel_scan.enrol(self.runner, self.record, self.runner.sessions)
+            adopt(self.run, partitions.left(self.run.backend, self.record), self.run.sessions)
         else:
             tail.start()
         try:
-            self._walked(walk, tail, where, canary, canary_only=canary_only)
+            self._stages(walk, tail, canary_only=canary_only)
         finally:
             tail.stop()
         if identity is not None and self._identity() != identity:
@@ -156,48 +154,49 @@ class Pass:
                 version=self.record.versions[-1],
                 hint="bring the collection back, then: goaime-migrate up; or: goaime-migrate down",
             )
-        return self.tally().since(before)
+        return self.counts().since(before)
 
     def _identity(self) -> bytes | None:
-        info = self.runner.backend.collections().get(self.record.collection)
+        info = self.run.backend.collections().get(self.record.collection)
         return None if info is None else info.uuid
 
-    def _walked(
-        self, walk: Walk, tail: Tail, where: Filter | None, canary: Filter | None, *, canary_only: bool
-    ) -> None:
+    def _stages(self, walk: Walk, tail: Tail, *, canary_only: bool) -> None:
+        canary: Filter | None = raw_bson.decode(self.record.canary) if self.record.canary else None
+        where = walk.where
         if canary is not None:
             walk.where = combined(where, canary)
-            walk.partition(new_partition(self.record, Kind.CANARY, upto=self.record.upper))
+            walk.alone(new_partition(self.record, Kind.CANARY, upto=self.record.upper))
         if canary_only:
             return
         walk.where, walk.revisits = where, canary is not None
-        walk.meter.start()
+        walk.progress.start()
         if self.record.bounds:
-            self._shared(walk, tail)
+            self._scan_together(walk, tail)
         else:
-            walk.partition(new_partition(self.record, Kind.SCAN))
+            walk.alone(new_partition(self.record, Kind.SCAN))
         tail.finish()
 
-    def _shared(self, walk: Walk, tail: Tail) -> None:
+    def _scan_together(self, walk: Walk, tail: Tail) -> None:
         """Walk the partitions that are left, together with others.
 
         The feed of what applications write leaves out what workers write: it opens when their sessions are known. It
         begins where the pass has begun, whenever that is.
         """
-        walk.meter.start(partitions.stored(self.runner.backend, self.record).values())
-        left = [partition.number for partition in partitions.left(self.runner.backend, self.record)]
-        self.crew.share(parallel_scan.ParallelScan(walk, tail.start), left)
+        known = partitions.stored(self.run.backend, self.record)
+        walk.progress.start(known)
+        left = [partition.position.number for partition in known if not partition.done]
+        self.pool.do(parallel_scan.ParallelScan(walk, tail.start), left)
 
-    def tally(self) -> PassCounts:
+    def counts(self) -> PassCounts:
         """What all runs together have done."""
         versions = [version for version, _, _ in self.record.steps]
         total = PassCounts(versions)
         walked = {"pass": self.record.id, "kind": "partition"}
-        for record in self.runner.backend.find(PROGRESS, walked, sort=[("_id", 1)]):
+        for record in self.run.backend.find(PROGRESS, walked, sort=[("_id", 1)]):
             total.add(PassCounts.read(versions, record["tally"]))
         return total
 
 
-def finished(record: PassRecord) -> PassRecord:
+def finish(record: PassRecord) -> PassRecord:
     """The pass after its walk."""
     return replace(record, finished=True, committed=True)

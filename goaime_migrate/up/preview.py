@@ -131,7 +131,7 @@ class _Measure:
         self._before = chain_of("plan", before, freeze=False) if before else None
         self._chain = chain_of("plan", steps, freeze=False)
         self._prefixes: dict[int, Chain] = {}
-        self._tally = PassCounts(step.version for step in steps)
+        self._counts = PassCounts(step.version for step in steps)
         self._held = all(step.fields is None for step in steps) or any(step.pipeline for step in steps)
         self._samples: list[list[Sample]] = [[] for _ in steps]
         self._seconds = 0.0
@@ -147,7 +147,7 @@ class _Measure:
         started = time.perf_counter()
         result = self._chain.run(self._backend, ready)
         self._seconds += time.perf_counter() - started
-        self._tally.add(result.tally)
+        self._counts.add(result.counts)
         entries = tuple(c.entry() for c in result.changed)
         segment = Segment("plan", Kind.SCAN, 0, 0, entries=entries, unchanged=tuple(result.unchanged))
         size = sum(len(raw_bson.encode(record)) for record in segment.records())
@@ -196,23 +196,23 @@ class _Measure:
 
     def result(self, factor: float, sampled: int | None) -> Preview:
         """The forecast, extrapolated."""
-        counts = [_scaled(self._tally.counts(i), factor) for i in range(len(self._steps))]
+        counts = [_scaled(self._counts.counts(i), factor) for i in range(len(self._steps))]
         return Preview(
             counts=counts,
             samples=self._samples,
-            warnings=tuple(replace(w, count=round(w.count * factor)) for w in self._tally.warning_counts()),
+            warnings=tuple(replace(w, count=round(w.count * factor)) for w in self._counts.warning_counts()),
             seconds=round(self._seconds * factor * _WRITE_FACTOR, 3),
             journal_bytes=round(self._journal * factor),
             oplog_bytes=round(self._oplog * factor) if self._backend.capabilities.change_streams else 0,
             sampled=sampled,
-            examined=self._tally.examined,
+            examined=self._counts.examined,
             notes=[self._notes(i) for i in range(len(self._steps))],
         )
 
     def _notes(self, position: int) -> list[str]:
-        if self._tally.examined and not self._tally.changed[position]:
+        if self._counts.examined and not self._counts.changed[position]:
             return [
-                f"{self._steps[position].name} changes none of the {self._tally.examined} documents looked at"
+                f"{self._steps[position].name} changes none of the {self._counts.examined} documents looked at"
             ]
         return []
 

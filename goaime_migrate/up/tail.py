@@ -6,25 +6,36 @@ there are no change streams, the whole collection is swept until a sweep finds n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import id_key
-from goaime_migrate.backends.ports import PROGRESS, Changes, Collision, GuardFailed, Move, Reader
+from goaime_migrate.backends.ports import PROGRESS, Changes, Reader
 from goaime_migrate.errors import Conflicts, Contended
 from goaime_migrate.journal import reconcile, segments
 from goaime_migrate.journal.index import Locator
 from goaime_migrate.journal.segments import Entry, Kind, Known, Segment
 from goaime_migrate.ledger import PassRecord
-from goaime_migrate.run import collector, pacing, reading
+from goaime_migrate.run import collector, reading
+from goaime_migrate.run.checkpoint import Result, Try, Unit, adopt, close, commit_all
 from goaime_migrate.run.collector import Collector
-from goaime_migrate.run.partitions import Partition, new_partition
-from goaime_migrate.run.run import contended
+from goaime_migrate.run.pacing import LARGEST, Pacing
+from goaime_migrate.run.partitions import Partition, Range, new_partition
 from goaime_migrate.up.walk import Walk
 
 _SWEEPS = 20
+_Conflict = tuple[bytes, tuple[str, ...]]
+"""The raw `_id` of a document, and the fields that both have changed."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a batch of the tail has found: how many documents had to be written, and which must not be."""
+
+    written: int
+    conflicts: Sequence[_Conflict]
 
 
 @dataclass
@@ -33,9 +44,6 @@ class Tail:
 
     walk: Walk
     collector: Collector | None = None
-    _locator: Locator | None = None
-    _conflicts: list[tuple[bytes, tuple[str, ...]]] = field(default_factory=list)
-    _tail: Partition | None = None
 
     @property
     def _record(self) -> PassRecord:
@@ -43,15 +51,15 @@ class Tail:
 
     def start(self) -> None:
         """Begin to collect, from where the pass has begun. Called when every session that may write is recorded."""
-        self.collector = collector.started(
-            self.walk.runner, self._record.collection, self._record.id, self._record.since, self._sessions()
+        self.collector = collector.start(
+            self.walk.run, self._record.collection, self._record.id, self._record.since, self._sessions()
         )
 
     def _sessions(self) -> list[Any]:
         """Every session that this pass has ever written in, this run's own included."""
-        backend = self.walk.runner.backend
+        backend = self.walk.run.backend
         parts = backend.find(PROGRESS, {"pass": self._record.id, "kind": "partition"})
-        return [s for part in parts for s in part["lsids"]] + self.walk.runner.sessions
+        return [s for part in parts for s in part["lsids"]] + self.walk.run.sessions
 
     def stop(self) -> None:
         """Stop collecting, whatever has happened."""
@@ -60,23 +68,34 @@ class Tail:
 
     def finish(self) -> None:
         """Migrate what was written behind the walk. Raises Conflicts, CollectionChanged and what a walk raises."""
-        backend = self.walk.runner.backend
-        if not backend.capabilities.leases and not self.walk.revisits:
+        run = self.walk.run
+        if not run.backend.capabilities.leases and not self.walk.revisits:
             return  # nobody else can have written
-        self._tail = self.walk.adopted(new_partition(self._record, Kind.TAIL))
-        self._locator = Locator(backend, self._record.id)
+        (partition,) = adopt(run, [new_partition(self._record, Kind.TAIL)], run.sessions)
+        work = Reconciliation(self.walk, partition)
         try:
-            self._drain()
+            work.follow(self.collector)
         finally:
             self.stop()
-        self._refuse_conflicts()
-        self._tail = self.walk.closed(self._tail)
+        work.refuse_conflicts()
+        close(run, work.at)
 
-    def _drain(self) -> None:
+
+class Reconciliation:
+    """What was written behind the walk, held against the journal; `at` is how far that has come."""
+
+    def __init__(self, walk: Walk, at: Partition) -> None:
+        self._walk = walk
+        self._locator = Locator(walk.run.backend, walk.record.id)
+        self._conflicts: list[_Conflict] = []
+        self.at = at
+
+    def follow(self, feed: Collector | None) -> None:
+        """Reconcile everything that has been written up to now, or sweep where that is not known."""
         try:
-            if self.collector is None:
+            if feed is None:
                 raise collector.HistoryGone
-            for ids in self.collector.rounds(self.walk.runner):
+            for ids in feed.rounds(self._walk.run):
                 self._reconcile(ids)
         except collector.HistoryGone:
             self._sweep_until_clean()
@@ -84,116 +103,95 @@ class Tail:
     def _sweep_until_clean(self) -> None:
         """Look at every document until a whole sweep has next to nothing to do.
 
-        What is written after the last sweep's beginning counts as born after the migration.
+        What is written after the last sweep's beginning counts as inserted since the migration.
         """
+        record = self._walk.record
         for _ in range(_SWEEPS):
             written = 0
-            for batch in reading.batches(self.walk.runner.backend, self._record.collection, self.walk.where):
+            for batch in reading.batches(self._walk.run.backend, record.collection, self._walk.where):
                 written += self._reconcile([raw_bson.id_of(document) for document in batch])
-            if written <= pacing.LARGEST:
+            if written <= LARGEST:
                 return
         raise Contended(
             "the application writes faster than the collection can be looked at again",
-            version=self._record.versions[-1],
+            version=record.versions[-1],
             hint="try again at a quieter moment: goaime-migrate up",
         )
-
-    # one batch
 
     def _reconcile(self, ids: Iterable[bytes]) -> int:
         """How many documents had to be written. Neighbours go together: they share segments of the journal."""
         ordered = sorted(ids, key=id_key)
         return sum(
-            self._batch(ordered[start : start + pacing.LARGEST])
-            for start in range(0, len(ordered), pacing.LARGEST)
+            self._batches(ordered[start : start + LARGEST]) for start in range(0, len(ordered), LARGEST)
         )
 
-    def _batch(self, ids: Sequence[bytes]) -> int:
-        runner, collisions = self.walk.runner, 0
-        assert self._locator is not None
-        known = self._locator.scanned(ids)
-        while True:
-            runner.check()
-            assert self._tail is not None
-            attempt = _Attempt(self.walk, self._tail, known, ids)
-            try:
-                committed = runner.transact(attempt.work)
-            except GuardFailed:
-                moved = self.walk.reread(self._tail)
-                if moved.seq == self._tail.seq:
-                    raise runner.fenced() from None
-                self._tail = moved
-                return len(ids)
-            except Collision as error:
-                collisions += 1
-                if len(ids) > 1:
-                    half = len(ids) // 2
-                    return self._batch(ids[:half]) + self._batch(ids[half:])
-                if collisions > pacing.PATIENCE:
-                    raise contended(self._record.versions[-1], ids[0], error, "up") from error
-                continue
-            if not committed.missed:
-                self.walk.committed()
-                self._tail = attempt.next
-                self._conflicts += attempt.conflicts
-                return attempt.written
+    def _batches(self, ids: Sequence[bytes]) -> int:
+        walk, written = self._walk, 0
+        batch = _Batch(walk, self._locator.scanned(ids))
+        pace, version = Pacing(LARGEST, LARGEST), walk.record.versions[-1]
+        for done in commit_all(walk.run, self.at, ids, batch.plan, pace, version):
+            if done.replied:
+                walk.chain.tables.commit()
+            self.at = done.next
+            self._conflicts += done.found.conflicts
+            written += done.found.written
+        return written
 
-    def _refuse_conflicts(self) -> None:
+    def refuse_conflicts(self) -> None:
+        """Raise Conflicts, if there are any."""
         if self._conflicts:
             identity, fields = self._conflicts[0]
             raise Conflicts(
                 f"the application has changed {len(self._conflicts)} documents in fields that the migration had written, "
                 "and the transform cannot be applied twice",
-                version=self._record.versions[-1],
+                version=self._walk.record.versions[-1],
                 id=raw_bson.id_value(identity),
                 field=fields[0] if fields else None,
                 hint="put these documents right, then: goaime-migrate up; or take it back: goaime-migrate down",
             )
 
 
-class _Attempt:
-    """One batch of the tail, as often as it has to be tried."""
+class _Batch:
+    """Documents of the tail, with what the scan `knew` of them."""
 
-    def __init__(self, walk: Walk, tail: Partition, known: Known, ids: Sequence[bytes]) -> None:
+    def __init__(self, walk: Walk, known: Known) -> None:
         self._walk = walk
-        self._before = tail
         self._known = known
-        self._ids = ids
-        self.next = tail
-        self.written = 0
-        self.conflicts: list[tuple[bytes, tuple[str, ...]]] = []
 
-    def work(self, reader: Reader) -> Changes:
+    def plan(self, reader: Reader, before: Partition, ids: Sequence[bytes], _: Try) -> Unit[Range, _Found]:
         """Read the documents, hold them against the journal, and say what to change."""
-        walk, before = self._walk, self._before
+        walk = self._walk
         walk.chain.tables.rollback()
         segment = Segment(before.pass_id, Kind.TAIL, 0, before.seq + 1, level=len(walk.chain.steps))
         earlier = segments.read(reader, segment.key)
         kept = () if earlier is None else earlier.entries
-        later = segments.entries_of(reader, before.pass_id, self._ids)
+        later = segments.entries_of(reader, before.pass_id, ids)
         entries = {**self._known.entries, **later, **{entry.id: entry for entry in kept}}
-        documents = reader.by_ids(walk.record.collection, self._ids, walk.where)
-        result = walk.chain.run(reader, list(self._to_transform(documents, entries)))
-        self.written = len(result.changed)
+        todo, conflicts = self._classify(reader.by_ids(walk.record.collection, ids, walk.where), entries)
+        result = walk.chain.run(reader, todo)
         fresh = tuple(c.entry() for c in result.changed)
-        tally = before.tally.copy()
-        tally.add(result.counted_anew(Known(entries, self._known.unchanged)))
-        self.next = replace(before, seq=before.seq + 1, tally=tally)
-        guard = {"_id": before.id, "fence": walk.runner.lease.fence, "seq": before.seq}
+        counts = before.position.counts.copy()
+        counts.add(result.count_new(Known(entries, self._known.unchanged)))
+        moved = before.next(replace(before.position, counts=counts))
         journaled = replace(segment, entries=(*kept, *fresh))
-        return Changes(
+        changes = Changes(
             first=[*result.frozen, *(journaled.puts() if journaled.entries else [])],
             collection=walk.record.collection,
             writes=[c.write() for c in result.changed],
-            last=(Move(PROGRESS, guard, self.next.position()),),
         )
+        return Unit(changes, Result(moved, _Found(len(result.changed), conflicts), len(ids), ids[0]))
 
-    def _to_transform(self, documents: Iterable[bytes], entries: dict[bytes, Entry]) -> Iterator[bytes]:
-        self.conflicts = []
+    def _classify(
+        self, documents: Iterable[bytes], entries: dict[bytes, Entry]
+    ) -> tuple[list[bytes], list[_Conflict]]:
+        """Documents to transform, and those in conflict."""
+        todo: list[bytes] = []
+        conflicts: list[_Conflict] = []
         for document in documents:
             entry = entries.get(raw_bson.id_of(document))
             verdict = reconcile.forward(document, entry, settled=bool(self._walk.record.settled))
             if verdict is reconcile.Forward.TRANSFORM:
-                yield document
+                todo.append(document)
             elif verdict is reconcile.Forward.CONFLICT and entry is not None:
-                self.conflicts.append((entry.id, tuple(entry.fields)))
+                conflicts.append((entry.id, tuple(entry.fields)))
+        return todo, conflicts

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import Backend, Reader
+from goaime_migrate.backends.ports import CollectionReader, Reader
 from goaime_migrate.events import silent
 from goaime_migrate.journal import segments
 from goaime_migrate.journal.segments import Kind
@@ -32,7 +32,9 @@ _JUDGED = 100
 _Finding = TypeVar("_Finding")
 
 
-def migrated(backend: Backend, collection: str, pass_id: str, sample: int | None) -> Iterator[list[bytes]]:
+def migrated(
+    backend: CollectionReader, collection: str, pass_id: str, sample: int | None
+) -> Iterator[list[bytes]]:
     """The documents that a pass with a filter has written: its promises are about no others."""
     for kind in (Kind.CANARY, Kind.SCAN, Kind.TAIL):
         for key in segments.keys(backend, pass_id, kind):
@@ -56,7 +58,11 @@ class Auditor:
         self.failures: list[VerifyFailure] = []
 
     def whole(
-        self, backend: Backend, collection: str, sample: int | None, looking: ReadProgress | None = None
+        self,
+        backend: CollectionReader,
+        collection: str,
+        sample: int | None,
+        looking: ReadProgress | None = None,
     ) -> None:
         """Check all documents of a collection, or a sample of them."""
         looking, pacing = looking or ReadProgress(silent, (), ""), Pacing()
@@ -87,7 +93,9 @@ class Auditor:
     def _enough(self) -> bool:
         return len(self.failures) >= MOST
 
-    def _sift(self, backend: Backend, collection: str, sieve: Prefilter, looking: ReadProgress) -> None:
+    def _sift(
+        self, backend: CollectionReader, collection: str, sieve: Prefilter, looking: ReadProgress
+    ) -> None:
         """Count all documents, and judge those that the sieve keeps back, as they are when they are fetched.
 
         A document that is inserted behind the walk is neither counted nor judged, as ever.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from goaime_migrate.backends.ports import Backend
+from goaime_migrate.backends.ports import Backend, CollectionReader, UserDatabase
 from goaime_migrate.errors import LoadFailed
 from goaime_migrate.events import Listener
 from goaime_migrate.ledger import Ledger
@@ -83,7 +83,7 @@ def _promising(migrations: Sequence[Migration], collection: str) -> list[Step]:
 
 
 def _filtered(
-    backend: Backend, migration: Migration, book: Ledger, sample: int | None
+    backend: CollectionReader, migration: Migration, book: Ledger, sample: int | None
 ) -> list[VerifyFailure]:
     """Promises about the documents that a filter chose: those that the journal says were written."""
     failures: list[VerifyFailure] = []
@@ -99,7 +99,7 @@ def _filtered(
     return failures
 
 
-def _statements(backend: Backend, migrations: Sequence[Migration]) -> Iterator[VerifyFailure]:
+def _statements(backend: UserDatabase, migrations: Sequence[Migration]) -> Iterator[VerifyFailure]:
     """What the migrations' own `verify(db)` find."""
     for m in migrations:
         for finding in findings(backend, m):

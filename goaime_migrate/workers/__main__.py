@@ -19,10 +19,9 @@ from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import Settings
 from goaime_migrate.memory import keep_freed
 from goaime_migrate.results import Document
-from goaime_migrate.run.work import Share
 from goaime_migrate.workers.cancelled import Cancelled
 from goaime_migrate.workers.context import WorkerContext
-from goaime_migrate.workers.messages import Channel, packed
+from goaime_migrate.workers.messages import Channel, pack
 from goaime_migrate.workers.threads import WorkThread
 
 _GRACE_S = 5.0
@@ -30,80 +29,87 @@ _GRACE_S = 5.0
 
 
 class WorkerMain:
-    """Hears what it is told, one message after the other, and lets its lanes do it."""
+    """Hears what it is told, one message after the other, and lets its threads do it."""
 
-    def __init__(self, wire: Channel) -> None:
-        self._wire = wire
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
         self._messages: queue.SimpleQueue[Document | None] = queue.SimpleQueue()
-        self._dismissed = threading.Event()
-        self._shares: queue.SimpleQueue[Share | None] = queue.SimpleQueue()
+        self._stopped = threading.Event()
+        self._partitions: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._backends: Sequence[Backend] = ()
-        self._lanes: list[WorkThread] = []
+        self._threads: list[WorkThread] = []
 
     def run(self) -> None:
-        """Work until dismissed."""
+        """Work until it is released."""
         threading.Thread(target=self._listen, name="listener", daemon=True).start()
         begin = self._messages.get()
         if begin is None:
             return
         settings = Settings.model_validate(begin["settings"])
-        site = WorkerContext(
-            settings, self._check, lambda text: self._wire.tell(**{"is": "notice", "text": text})
+        context = WorkerContext(
+            settings, self._check, lambda text: self._channel.tell(**{"is": "notice", "text": text})
         )
         try:
-            site.load(begin["files"])
-            self._begin([site.backend, *(site.backend.beside(site.tell) for _ in range(begin["lanes"] - 1))])
+            context.load(begin["files"])
+            self._begin(
+                [
+                    context.backend,
+                    *(context.backend.beside(context.tell) for _ in range(begin["threads"] - 1)),
+                ]
+            )
             while (message := self._messages.get()) is not None:
-                self._obey(site, message)
+                self._obey(context, message)
         except BrokenPipeError:
             raise
         except Exception as error:  # noqa: BLE001 (whatever it is, the run must know)
-            self._wire.tell(**{"is": "failed", "number": None, "error": packed(error)})
+            self._channel.tell(**{"is": "failed", "number": None, "error": pack(error)})
         finally:
             self._end()
-            site.close()
+            context.close()
 
     def _begin(self, backends: Sequence[Backend]) -> None:
         self._backends = backends
-        self._lanes = [WorkThread(self._shares, lambda message: self._wire.tell(**message)) for _ in backends]
-        for lane in self._lanes:
-            lane.start()
-        self._wire.tell(**{"is": "ready", "sessions": [backend.session_id() for backend in backends]})
+        self._threads = [
+            WorkThread(self._partitions, lambda message: self._channel.tell(**message)) for _ in backends
+        ]
+        for thread in self._threads:
+            thread.start()
+        self._channel.tell(**{"is": "ready", "sessions": [backend.session_id() for backend in backends]})
 
     def _end(self) -> None:
-        for _ in self._lanes:
-            self._shares.put(None)
-        for lane in self._lanes:
-            lane.join()
+        for _ in self._threads:
+            self._partitions.put(None)
+        for thread in self._threads:
+            thread.join()
 
     def _listen(self) -> None:
-        for message in self._wire.heard():
+        for message in self._channel.messages():
             if message["do"] == "stop":
-                self._dismissed.set()
+                self._stopped.set()
             else:
                 self._messages.put(message)
-        self._dismissed.set()
+        self._stopped.set()
         self._messages.put(None)
         time.sleep(_GRACE_S)
         os._exit(1)
 
     def _check(self) -> None:
-        if self._dismissed.is_set():
+        if self._stopped.is_set():
             raise Cancelled
 
-    def _obey(self, site: WorkerContext, message: Document) -> None:
-        if message["do"] == "share":
-            self._shares.put(Share(message["number"], message["in_turn"]))
+    def _obey(self, context: WorkerContext, message: Document) -> None:
+        if message["do"] == "partition":
+            self._partitions.put(message["number"])
             return
-        work = site.work(message["spec"], self._report)
-        first, *others = self._lanes
+        work = context.work(message["spec"], self._report)
+        first, *others = self._threads
         first.work = work
-        for lane, backend in zip(others, self._backends[1:], strict=True):
-            runner = work.runner.beside(backend, work.runner.lease, work.runner.listener, lanes=1)
-            lane.work = work.beside(runner, self._report)
+        for thread, backend in zip(others, self._backends[1:], strict=True):
+            run = work.run.beside(backend, work.run.lease, work.run.listener, workers=1)
+            thread.work = work.beside(run, self._report)
 
     def _report(self, number: int, report: Document) -> None:
-        self._wire.tell(**{"is": "batch", "number": number, "report": report})
+        self._channel.tell(**{"is": "batch", "number": number, "report": report})
 
 
 def _own_pipes() -> tuple[IO[bytes], IO[bytes]]:

@@ -1,7 +1,7 @@
 """Where a worker works: its own connection and its own copy of the migrations, for any number of passes of one run.
 
 Nothing here knows how the worker is reached: `WorkerContext.work` makes from a `spec`, a plain
-document, the work whose shares may then be done in this process.
+document, the work whose partitions may then be done in this process.
 """
 
 from __future__ import annotations
@@ -13,14 +13,12 @@ from pathlib import Path
 from goaime_migrate.backends.connect import connect
 from goaime_migrate.backends.ports import Backend, LeaseRecord, Owner
 from goaime_migrate.config import Settings
-from goaime_migrate.down.code import decisions
-from goaime_migrate.down.restore import ParallelRollback, Restore
 from goaime_migrate.errors import PinnedPassEdited
 from goaime_migrate.events import Event, Notice
 from goaime_migrate.ledger import PassRecord, pass_record
 from goaime_migrate.loader import load_file
 from goaime_migrate.migration import Migration
-from goaime_migrate.results import Document, OnConflict
+from goaime_migrate.results import Document
 from goaime_migrate.run.code import step_of
 from goaime_migrate.run.lock import Deputy
 from goaime_migrate.run.run import Options, Run
@@ -30,16 +28,16 @@ from goaime_migrate.up.parallel_scan import ParallelScan, Reporter
 from goaime_migrate.up.pass_ import walk_of
 
 
-def spec(work: Work, files: Iterable[SourceFile], lanes: int) -> Document:
-    """All that one of those has to know who do so many shares of a work at a time."""
-    runner = work.runner
+def spec(work: Work, files: Iterable[SourceFile], threads: int) -> Document:
+    """All that one of those has to know who do so many partitions of a work at a time."""
+    run = work.run
     return {
         "work": work.spec(),
         "files": [file_record(file) for file in files],
-        "owner": asdict(runner.lease.record.owner),
-        "fence": runner.lease.fence,
-        "lanes": lanes,
-        "options": asdict(runner.options.shared(lanes)),
+        "owner": asdict(run.lease.record.owner),
+        "fence": run.lease.fence,
+        "threads": threads,
+        "options": asdict(run.options.divided(threads)),
     }
 
 
@@ -83,8 +81,12 @@ class WorkerContext:
         self.load(spec["files"])
         owner = Owner(**spec["owner"])
         lease = Deputy(self.backend, LeaseRecord(owner, spec["fence"], None, None, True), self.check)
-        runner = Run(self.backend, lease, self._listen, Options(**spec["options"]), lambda: None)
-        return _WORKS[spec["work"]["kind"]](self, runner, spec["work"], report)
+        run = Run(self.backend, lease, self._listen, Options(**spec["options"]), lambda: None)
+        record = pass_record(spec["work"]["pass"])
+        walk = walk_of(run, record, self.steps(record))
+        walk.revisits = spec["work"]["revisits"]
+        walk.progress = Reporter(run, record, report)
+        return ParallelScan(walk)
 
     def _listen(self, event: Event) -> None:
         if isinstance(event, Notice):
@@ -98,21 +100,3 @@ class WorkerContext:
         """Let go of the database."""
         if self._backend is not None:
             self._backend.close()
-
-
-def _scan(site: WorkerContext, runner: Run, spec: Document, report: Report) -> Work:
-    record = pass_record(spec["pass"])
-    walk = walk_of(runner, record, site.steps(record))
-    walk.revisits = spec["revisits"]
-    walk.meter = Reporter(runner, record, report)
-    return ParallelScan(walk)
-
-
-def _rewind(site: WorkerContext, runner: Run, spec: Document, report: Report) -> Work:
-    record, target = pass_record(spec["pass"]), spec["target"]
-    versions = tuple(spec["versions"])
-    decides = decisions(record, site.migrations, target, versions[0], OnConflict(spec["on_conflict"]))
-    return ParallelRollback(Restore(runner, record, target, decides, versions), report)
-
-
-_WORKS: dict[str, Callable[[WorkerContext, Run, Document, Report], Work]] = {"scan": _scan, "rewind": _rewind}

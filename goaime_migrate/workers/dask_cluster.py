@@ -1,6 +1,6 @@
-"""Workers of a dask.distributed cluster as members of a run's crew.
+"""Workers of a dask.distributed cluster in a run's pool.
 
-Each worker does one share at a time. What it reports comes as an event of the cluster while it works, and once more,
+Each worker does one partition at a time. What it reports comes as an event of the cluster while it works, and once more,
 complete, with the result: so nothing is missing and nothing counts twice.
 """
 
@@ -11,15 +11,17 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.config import Settings
 from goaime_migrate.errors import InvalidConfiguration, MigrateError
 from goaime_migrate.results import Document
-from goaime_migrate.run.work import Share, SourceFile, Work
+from goaime_migrate.run.work import SourceFile, Work
 from goaime_migrate.workers import dask_worker
 from goaime_migrate.workers.context import file_record
+from goaime_migrate.workers.worker import Gone, Hear
 
 _CONNECT_S = 10.0
 _TICK_S = 0.5
@@ -38,21 +40,21 @@ class DaskWorkers:
 
     def wanted(self, partitions: int) -> int:
         if self._client is None:
-            self._client = self._connected()
-            self._free = sorted(present(self._client))
+            self._client = self._connect()
+            self._free = sorted(addresses(self._client))
             self._all = len(self._free)
         return min(self._settings.workers or self._all + 1, self._all + 1, partitions)
 
-    def new(self, files: Sequence[SourceFile], lanes: int) -> DaskWorker:
+    def new(self, files: Sequence[SourceFile], threads: int) -> DaskWorker:
         return DaskWorker(self._client, self._free.pop(0), self._settings, files)
 
     def close(self) -> None:
         if self._client is not None:
             self._client.close()
 
-    def _connected(self) -> Any:
+    def _connect(self) -> Any:
         try:
-            from distributed import Client
+            client: Any = import_module("distributed").Client
         except ImportError as error:
             raise InvalidConfiguration(
                 "executor = dask:… needs dask.distributed, which is not installed",
@@ -60,7 +62,7 @@ class DaskWorkers:
                 field="executor",
             ) from error
         try:
-            return Client(self._address, timeout=_CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call, unused-ignore]
+            return client(self._address, timeout=_CONNECT_S, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise InvalidConfiguration(
                 f"no dask scheduler answers at {self._address}: {error}",
@@ -69,7 +71,7 @@ class DaskWorkers:
             ) from error
 
 
-def present(client: Any) -> set[str]:
+def addresses(client: Any) -> set[str]:
     """The addresses of the workers that the scheduler knows now."""
     return set(client.run_on_scheduler(_addresses))
 
@@ -91,16 +93,16 @@ class DaskWorker:
         self._stopping = threading.Event()
         self._guard = threading.Lock()
         self._heard = 0
-        """How many reports of the present share have been passed on."""
+        """How many reports of the present partition have been passed on."""
         self._number: int | None = None
         self._thread = threading.Thread(target=self._serve, name=f"worker {address}", daemon=True)
-        self._tell: Callable[[Any, Document], None] = lambda *_: None
-        self._gone: Callable[[Any], None] = lambda *_: None
+        self._tell: Hear = lambda *_: None
+        self._gone: Gone = lambda *_: None
         self.sessions: Sequence[Document] = ()
         self.ready = False
         self.ended = False
-        self.lanes = 1
-        self.shares: list[Share] = []
+        self.threads = 1
+        self.partitions: list[int] = []
         self.end = "has left the cluster"
         self.said = ""
 
@@ -110,10 +112,10 @@ class DaskWorker:
 
     @property
     def load(self) -> int:
-        return len(self.shares)
+        return len(self.partitions)
 
-    def listen(self, heard: Callable[[Any, Document], None], gone: Callable[[Any], None]) -> None:
-        self._tell, self._gone = heard, gone
+    def listen(self, hear: Hear, gone: Gone) -> None:
+        self._tell, self._gone = hear, gone
         self._thread.start()
 
     def open(self, work: Work, spec: Document) -> None:
@@ -130,7 +132,7 @@ class DaskWorker:
         self._stopping.set()
         self._call(dask_worker.stop, self._token)
 
-    def dismiss(self) -> None:
+    def release(self) -> None:
         self._stopping.set()
         self._messages.put(None)
 
@@ -149,7 +151,7 @@ class DaskWorker:
                 while (message := self._messages.get()) is not None:
                     if message["do"] == "open":
                         spec = raw_bson.encode(message["spec"])
-                    elif not self._one(spec, message["number"], message["in_turn"]):
+                    elif not self._one(spec, message["number"]):
                         break
                 else:
                     self._call(dask_worker.farewell, self._token)
@@ -160,16 +162,15 @@ class DaskWorker:
                 self._client.unsubscribe_topic(dask_worker.topic(self._token))
             self._gone(self)
 
-    def _one(self, spec: bytes, number: int, in_turn: bool) -> bool:
-        """One share; False if the worker is there no more."""
+    def _one(self, spec: bytes, number: int) -> bool:
+        """One partition; False if the worker is there no more."""
         with self._guard:
             self._heard, self._number = 0, number
         future = self._client.submit(
-            dask_worker.share,
+            dask_worker.partition,
             self._token,
             spec,
             number,
-            in_turn,
             key=f"goaime-migrate-{uuid.uuid4().hex}",
             workers=[self._address],
             allow_other_workers=False,
@@ -189,7 +190,7 @@ class DaskWorker:
         return True
 
     def _result(self, future: Any) -> Document | None:
-        """The result of a share; None if the worker has been lost meanwhile."""
+        """The result of a partition; None if the worker has been lost meanwhile."""
         stopped = False
         while True:
             with suppress(TimeoutError):
@@ -197,12 +198,12 @@ class DaskWorker:
             if self._stopping.is_set() and not stopped:
                 self._call(dask_worker.stop, self._token)
                 stopped = True
-            if self._address not in present(self._client):
+            if self._address not in addresses(self._client):
                 future.cancel()
                 return None
 
     def _event(self, event: tuple[Any, bytes]) -> None:
-        """A report while a share is done; called by the client's own thread."""
+        """A report while a partition is done; called by the client's own thread."""
         message = raw_bson.decode(event[1])
         with self._guard:
             if message["number"] == self._number and message["index"] == self._heard + 1:

@@ -1,9 +1,9 @@
 """What a run and its workers say to each other: BSON documents, one behind the other, through two pipes.
 
-From the run: ``{do: "begin", settings, files, lanes}``, ``{do: "open", …}`` (a work, see `site`), ``{do: "share", number,
-in_turn}``, ``{do: "stop"}``; the end of the pipe means that the run is gone. From a worker: ``{is: "ready", sessions}``,
-``{is: "batch", number, report}``, ``{is: "done", number}``, ``{is: "left", number}`` (stopped in it), ``{is: "failed",
-number, error}`` and ``{is: "notice", text}``.
+From the run: ``{do: "begin", settings, files, threads}``, ``{do: "open", …}`` (a work, see `context`), ``{do:
+"partition", number}``, ``{do: "stop"}``; the end of the pipe means that the run is gone. From a worker: ``{is:
+"ready", sessions}``, ``{is: "batch", number, report}``, ``{is: "done", number}``, ``{is: "left", number}`` (stopped in
+it), ``{is: "failed", number, error}`` and ``{is: "notice", text}``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TEXT = 20_000
 
 
 class Channel:
-    """One end of the two pipes. `tell` may be called from any thread, `heard` from one."""
+    """One end of the two pipes. `tell` may be called from any thread, `messages` from one."""
 
     def __init__(self, incoming: IO[bytes], outgoing: IO[bytes]) -> None:
         self._incoming = incoming
@@ -42,7 +42,7 @@ class Channel:
             self._outgoing.write(frame)
             self._outgoing.flush()
 
-    def heard(self) -> Iterator[Document]:
+    def messages(self) -> Iterator[Document]:
         """Messages as they come, until the other end is closed; one that was cut off is not one."""
         while len(head := self._incoming.read(_LENGTH.size)) == _LENGTH.size:
             rest = _LENGTH.unpack(head)[0] - _LENGTH.size
@@ -56,19 +56,19 @@ class Channel:
         self._outgoing.close()
 
 
-def packed(error: BaseException) -> Document:
+def pack(error: BaseException) -> Document:
     """An error as a message."""
     if not isinstance(error, errors.MigrateError):
         lines = "".join(traceback.format_exception(error))
         text = redact(f"{type(error).__name__}: {error}")
         error = errors.MigrateError(f"{text} (this is a bug)", detail=redact(lines))
-    packed = {name: _text(getattr(error, name)) for name in ("message", "hint", "version", "field", "detail")}
-    return {"code": error.code, **packed, "id": _value(error.id)}
+    parts = {name: _text(getattr(error, name)) for name in ("message", "hint", "version", "field", "detail")}
+    return {"code": error.code, **parts, "id": _value(error.id)}
 
 
-def unpacked(message: Document) -> errors.MigrateError:
+def unpack(message: Document) -> errors.MigrateError:
     """The error again, of its own class."""
-    kind = errors.catalogue()[message["code"]]
+    kind = errors.by_code()[message["code"]]
     return kind(
         message["message"],
         hint=message["hint"],

@@ -1,8 +1,7 @@
-"""This process and others as the crew of a run.
+"""The pool of a run: this process, which alone holds the lease, and others.
 
-The main thread does shares itself, from the first moment; the others, a second thread of this process among them, join
-in as soon as all of them are ready. Whoever hears what one of them reports gives it its next share at once; what there
-is to tell is told by the main thread, between two of its own batches. Only this process holds the lease.
+The main thread does partitions from the first moment; the others, a second thread among them, join in when all of them
+are ready. What they report is told by the main thread, between two of its own batches.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ from goaime_migrate.events import Listener, Notice
 from goaime_migrate.memory import keep_freed
 from goaime_migrate.results import Document
 from goaime_migrate.run.run import Run
-from goaime_migrate.run.work import PartitionQueue, Share, SourceFile, Work
+from goaime_migrate.run.work import PartitionQueue, SourceFile, Work
 from goaime_migrate.workers.context import spec
-from goaime_migrate.workers.messages import unpacked
+from goaime_migrate.workers.messages import unpack
 from goaime_migrate.workers.process import ProcessWorkers
 from goaime_migrate.workers.threads import THREADS, ThreadWorker
 from goaime_migrate.workers.worker import Worker, WorkerSource
@@ -33,8 +32,8 @@ WAITING_S = 0.0
 """How long this process waits for the others before it begins without them: tests need work that all take part in."""
 
 
-def crew(settings: Settings, listener: Listener) -> WorkerPool:
-    """The crew that the settings ask for. Nobody is summoned yet."""
+def open_pool(settings: Settings, listener: Listener) -> WorkerPool:
+    """The pool that the settings ask for. Nobody is asked to get ready yet."""
     chosen = settings.executor or ""
     if not chosen.startswith(DASK):
         return WorkerPool(ProcessWorkers(settings), listener)
@@ -44,157 +43,154 @@ def crew(settings: Settings, listener: Listener) -> WorkerPool:
 
 
 class WorkerPool:
-    """The crew of one run. A context manager: at its end nobody is left."""
+    """The workers of one run. A context manager: at its end nobody is left."""
 
-    def __init__(self, members: WorkerSource, listener: Listener) -> None:
-        self._others = members
+    def __init__(self, source: WorkerSource, listener: Listener) -> None:
+        self._source = source
         self._listener = listener
         self._files: dict[str, SourceFile] = {}
-        self._elsewhere: list[Worker] = []
-        self._companion: ThreadWorker | None = None
-        self._lanes = 1
-        """Shares that each process can do side by side,"""
+        self._processes: list[Worker] = []
+        self._second: ThreadWorker | None = None
+        self._threads = 1
+        """Partitions that each process can do side by side,"""
         self._at_a_time = 1
         """and how many it does of the present work."""
         self._changed = threading.Condition(threading.RLock())
-        self._told: deque[Callable[[], None]] = deque()
+        self._to_tell: deque[Callable[[], None]] = deque()
         self._noticed: set[str] = set()
-        """What one of them has said of the present work; the others meet the same."""
-        self._shares = PartitionQueue(())
-        self._orphans: list[int] = []
+        """What one of them has said of the present work: the others meet the same."""
+        self._queue = PartitionQueue(())
+        self._left_behind: list[int] = []
         self._work: Work | None = None
         self._joined = False
         """Whether the others take part in the present work."""
-        self._summoned = 0.0
+        self._prepared = 0.0
         self._failure: MigrateError | None = None
 
     def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for member in self._members:
-            member.dismiss()
-        for member in self._members:
-            member.close()
-        self._others.close()
+        for worker in self._workers:
+            worker.release()
+        for worker in self._workers:
+            worker.close()
+        self._source.close()
 
     # getting ready ---------------------------------------------------------------------------------------------
 
     @property
-    def _members(self) -> list[Worker]:
-        return [*self._elsewhere, *([] if self._companion is None else [self._companion])]
+    def _workers(self) -> list[Worker]:
+        return [*self._processes, *([] if self._second is None else [self._second])]
 
-    def summon(self, partitions: int, files: Sequence[SourceFile]) -> None:
+    def prepare(self, partitions: int, files: Sequence[SourceFile]) -> None:
         """Begin with as many others as the partitions keep busy. Does not wait for them."""
         self._files |= {file.version: file for file in files}
-        self._summoned = time.monotonic()
+        self._prepared = time.monotonic()
         if partitions < 2:
             return
         keep_freed()
-        processes = self._others.wanted(partitions)
-        self._lanes = min(THREADS, partitions // processes)
-        for _ in range(len(self._elsewhere) + 1, processes):
-            member = self._others.new(files, self._lanes)
-            self._elsewhere.append(member)
-            member.listen(self._heard, self._gone)
+        processes = self._source.wanted(partitions)
+        self._threads = min(THREADS, partitions // processes)
+        for _ in range(len(self._processes) + 1, processes):
+            worker = self._source.new(files, self._threads)
+            self._processes.append(worker)
+            worker.listen(self._hear, self._gone)
 
-    def _accompanied(self, work: Work) -> None:
-        """See to it that this process has its second lane as well, and say how many shares each is to do at a time.
+    def _start_second(self, work: Work) -> None:
+        """See to it that this process has its second thread as well, and say how many partitions each is to do at a time.
 
         A rate is shared out among all of them, so that what one does not use is lost: the fewer the better.
         """
-        self._at_a_time = self._lanes if work.side_by_side and work.runner.options.max_rate is None else 1
-        if self._at_a_time > 1 and self._companion is None:
-            self._companion = ThreadWorker(work.runner)
-            self._companion.listen(self._heard, self._gone)
+        self._at_a_time = self._threads if work.side_by_side and work.run.options.max_rate is None else 1
+        if self._at_a_time > 1 and self._second is None:
+            self._second = ThreadWorker(work.run)
+            self._second.listen(self._hear, self._gone)
 
-    def _all(self) -> int:
-        """How many shares are done at a time by all together, while none of the others is at work yet."""
-        return 1 + sum(min(member.lanes, self._at_a_time - member.load) for member in self._present())
+    def _at_once(self) -> int:
+        """How many partitions are done at a time by all together, while none of the others is at work yet."""
+        return 1 + sum(min(worker.threads, self._at_a_time - worker.load) for worker in self._present())
 
     # working ---------------------------------------------------------------------------------------------------
 
-    def share(self, work: Work, numbers: Sequence[int]) -> None:
+    def do(self, work: Work, numbers: Sequence[int]) -> None:
         """Do all these partitions, each by whoever is free. Raises the first error, when all have stopped."""
-        self._accompanied(work)
-        with work.runner.among(self._all(), self._between):
+        self._start_second(work)
+        with work.run.among(self._at_once(), self._between):
             try:
                 with self._changed:
-                    self._shares, self._orphans, self._work = PartitionQueue(numbers), [], work
+                    self._queue, self._left_behind, self._work = PartitionQueue(numbers), [], work
                     self._joined = False
                     self._noticed.clear()
-                while not self._joined and time.monotonic() < self._summoned + WAITING_S:
-                    work.runner.check()
+                while not self._joined and time.monotonic() < self._prepared + WAITING_S:
+                    work.run.check()
                     self._wait()
                 self._until_done(work)
             except BaseException as error:
-                self._stop(work.runner, error)
+                self._stop(work.run, error)
                 raise
             finally:
                 self._work = None
 
     def _present(self) -> list[Worker]:
-        return [member for member in self._members if not member.ended]
+        return [worker for worker in self._workers if not worker.ended]
 
     def _join(self, work: Work, present: Sequence[Worker]) -> None:
         """Let the others take part, those that are ready. Raises LeaseLost."""
-        work.enrol([session for member in present for session in member.sessions])
-        message = spec(work, self._files.values(), self._all())
+        work.enrol([session for worker in present for session in worker.sessions])
+        message = spec(work, self._files.values(), self._at_once())
         with self._changed:
             self._joined = True
-            for member in present:
-                member.open(work, message)
+            for worker in present:
+                worker.open(work, message)
             self._feed()
 
     def _until_done(self, work: Work) -> None:
         """Do what there is to do here, and wait for the others."""
         while True:
-            work.runner.check()
-            share = self._own_share()
-            if share is not None:
-                self._do(work, share)
-            elif self._shares.finished:
-                work.runner.check()
+            work.run.check()
+            number = self._own_partition()
+            if number is not None:
+                self._do_here(work, number)
+            elif self._queue.finished:
+                work.run.check()
                 if not self._joined:
                     self._join(work, ())
                 return
             else:
                 self._wait()
 
-    def _own_share(self) -> Share | None:
+    def _own_partition(self) -> int | None:
         """The next for this process: first what another has left behind."""
         with self._changed:
-            if self._orphans:
-                number = self._orphans.pop(0)
-                return Share(number, self._shares.in_turn(number))
-            return self._shares.next()
+            return self._queue.give(self._left_behind.pop(0)) if self._left_behind else self._queue.next()
 
-    def _do(self, work: Work, share: Share) -> None:
+    def _do_here(self, work: Work, number: int) -> None:
         try:
-            work.do(share)
+            work.do(number)
         except DuplicateKey as error:
             with self._changed:
-                if self._shares.refused(share, error):
+                if self._queue.refuse(number, error):
                     raise
                 return
         with self._changed:
-            self._shares.done(share.number)
+            self._queue.done(number)
             self._feed()
 
     def _feed(self) -> None:
         """Give whoever could do more something to do, first whose process does least. The lock is held."""
         if self._work is None or self._failure is not None or not self._joined:
             return
-        while free := [m for m in self._present() if m.ready and self._has_room(m)]:
-            share = self._shares.next()
-            if share is None:
+        while free := [each for each in self._present() if self._has_room(each)]:
+            number = self._queue.next()
+            if number is None:
                 return
-            member = min(free, key=lambda member: member.load)
-            member.shares.append(share)
-            member.tell(do="share", number=share.number, in_turn=share.in_turn)
+            worker = min(free, key=lambda worker: worker.load)
+            worker.partitions.append(number)
+            worker.tell(do="partition", number=number)
 
-    def _has_room(self, member: Worker) -> bool:
-        return len(member.shares) < member.lanes and member.load < self._at_a_time
+    def _has_room(self, worker: Worker) -> bool:
+        return worker.ready and len(worker.partitions) < worker.threads and worker.load < self._at_a_time
 
     def _wait(self) -> None:
         with self._changed:
@@ -206,109 +202,98 @@ class WorkerPool:
         if self._work is None or self._joined:
             return
         present = self._present()
-        if all(member.ready for member in present):
+        if all(worker.ready for worker in present):
             self._join(self._work, present)
-        elif time.monotonic() > self._summoned + _STARTING_S:
-            raise _unready(next(member for member in present if not member.ready))
+        elif time.monotonic() > self._prepared + _STARTING_S:
+            raise _unready(next(worker for worker in present if not worker.ready))
 
     def _relay(self) -> None:
         """Tell what the others have reported, in the main thread. Raises the first of their errors."""
-        while self._told:
-            self._told.popleft()()
+        while self._to_tell:
+            self._to_tell.popleft()()
         if self._failure is not None:
             raise self._failure
 
-    def _take_over(self, work: Work, number: int) -> None:
-        """In the main thread, when everything that was reported of the partition has been told."""
-        work.taken_over(number)
-        self._orphans.append(number)
-
     # hearing: called by the threads of the others ----------------------------------------------------------------
 
-    def _heard(self, member: Worker, message: Document) -> None:
+    def _hear(self, worker: Worker, message: Document) -> None:
         with self._changed:
             match message["is"]:
                 case "ready":
-                    member.sessions, member.ready = message["sessions"], True
+                    worker.sessions, worker.ready = message["sessions"], True
                 case "batch" if self._work is not None:
                     work, number, report = self._work, message["number"], message["report"]
-                    self._told.append(lambda: work.heard(number, report))
+                    self._to_tell.append(lambda: work.hear(number, report))
                 case "notice" if message["text"] not in self._noticed:
                     self._noticed.add(message["text"])
-                    self._told.append(lambda: self._listener(Notice(message["text"])))
+                    self._to_tell.append(lambda: self._listener(Notice(message["text"])))
                 case "done":
-                    self._shares.done(message["number"])
-                    _taken(member, message["number"])
+                    self._queue.done(message["number"])
+                    _take(worker, message["number"])
                 case "left":
-                    _taken(member, message["number"])
+                    _take(worker, message["number"])
                 case "failed":
-                    self._failed(_taken(member, message["number"]), unpacked(message["error"]))
+                    number, error = _take(worker, message["number"]), unpack(message["error"])
+                    if number is None or self._queue.refuse(number, error):
+                        self._failure = self._failure or error
             self._feed()
             self._changed.notify_all()
 
-    def _failed(self, share: Share | None, error: MigrateError) -> None:
-        if share is None or self._shares.refused(share, error):
-            self._failure = self._failure or error
-
-    def _gone(self, member: Worker) -> None:
+    def _gone(self, worker: Worker) -> None:
         """A process has ended. What it was at work on is taken over here, once its transaction is ended."""
         with self._changed:
-            member.ended = True  # from here on it is given nothing more
-            shares, work = list(member.shares), self._work
-            if not member.ready and self._failure is None:
-                self._failure = _unready(member)
+            worker.ended = True  # from here on it is given nothing more
+            left, work = list(worker.partitions), self._work
+            if not worker.ready and self._failure is None:
+                self._failure = _unready(worker)
             self._changed.notify_all()
-        if not shares or work is None:
+        if not left or work is None:
             return
         with suppress(MigrateError):  # the next write waits, or says what is wrong with the server
-            work.runner.backend.end_transactions(member.sessions)
-        text = f"{member.name} {member.end}; this process goes on with its work"
+            work.run.backend.end_transactions(worker.sessions)
+        text = f"{worker.name} {worker.end}; this process goes on with its work"
         with self._changed:
-            self._told.append(lambda: self._listener(Notice(text)))
-            for share in shares:
-                self._told.append(lambda number=share.number: self._take_over(work, number))  # type: ignore[misc]
+            self._to_tell += [lambda: self._listener(Notice(text)), lambda: self._left_behind.extend(left)]
             self._changed.notify_all()
 
     # stopping --------------------------------------------------------------------------------------------------
 
-    def _stop(self, runner: Run, error: BaseException) -> None:
+    def _stop(self, run: Run, error: BaseException) -> None:
         """Let the others finish their batches; at once where it is urgent, the lease is lost, or no server answers."""
         patient = isinstance(error, MigrateError) and not isinstance(error, LeaseLost | ServerUnreachable)
         with self._changed:
-            self._shares = PartitionQueue(())
+            self._queue = PartitionQueue(())
         try:
-            for member in self._members:
-                member.tell(do="stop")
-            while patient and any(member.shares for member in self._present()):
-                runner.lease.check()
+            for worker in self._workers:
+                worker.tell(do="stop")
+            while patient and any(worker.partitions for worker in self._present()):
+                run.lease.check()
                 self._wait()
         except BaseException:
-            self._kill(runner)
+            self._kill(run)
             raise
         if not patient:
-            self._kill(runner, answering=not isinstance(error, ServerUnreachable))
+            self._kill(run, answering=not isinstance(error, ServerUnreachable))
 
-    def _kill(self, runner: Run, *, answering: bool = True) -> None:
+    def _kill(self, run: Run, *, answering: bool = True) -> None:
         """End the others, and what they have left open; without an answering server the next run does that."""
-        busy = [session for member in self._members if member.shares for session in member.sessions]
-        for member in self._members:
-            member.kill()
+        busy = [session for worker in self._workers if worker.partitions for session in worker.sessions]
+        for worker in self._workers:
+            worker.kill()
         if answering:
             with suppress(MigrateError):
-                runner.backend.end_transactions(busy)
+                run.backend.end_transactions(busy)
 
 
-def _taken(member: Worker, number: int | None) -> Share | None:
-    """The share with this number, no longer a member's own."""
-    share = next((share for share in member.shares if share.number == number), None)
-    if share is not None:
-        member.shares.remove(share)
-    return share
+def _take(worker: Worker, number: int | None) -> int | None:
+    """The partition with this number, no longer a worker's own."""
+    if number is None or number not in worker.partitions:
+        return None
+    worker.partitions.remove(number)
+    return number
 
 
-def _unready(member: Worker) -> WorkerFailed:
-    how = member.end if member.ended else f"was not ready after {_STARTING_S:.0f} s"
-    said = f": {member.said}" if member.said else ""
-    return WorkerFailed(
-        f"{member.name} {how}{said}", hint="goaime-migrate up --workers 1 does without others"
-    )
+def _unready(worker: Worker) -> WorkerFailed:
+    how = worker.end if worker.ended else f"was not ready after {_STARTING_S:.0f} s"
+    said = f"{worker.name} {how}" + (f": {worker.said}" if worker.said else "")
+    return WorkerFailed(said, hint="goaime-migrate up --workers 1 does without others")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import IO, Any
 
@@ -15,10 +15,10 @@ from goaime_migrate.config import Settings
 from goaime_migrate.errors import WorkerFailed
 from goaime_migrate.redaction import redact
 from goaime_migrate.results import Document
-from goaime_migrate.run.work import Share, SourceFile, Work, sharing
+from goaime_migrate.run.work import SourceFile, Work, sharing
 from goaime_migrate.workers.context import file_record
 from goaime_migrate.workers.messages import Channel
-from goaime_migrate.workers.worker import Worker
+from goaime_migrate.workers.worker import Gone, Hear, Worker
 
 _KEPT = 20
 """Lines of a worker's stderr that are kept, for the message about one that could not start."""
@@ -29,7 +29,7 @@ _LEAVING_S = 5.0
 class ProcessWorker:
     """A process of its own session, so that Ctrl-C reaches only the run, which tells it what to do."""
 
-    def __init__(self, settings: Settings, files: Iterable[SourceFile], lanes: int = 1) -> None:
+    def __init__(self, settings: Settings, files: Iterable[SourceFile], threads: int = 1) -> None:
         try:
             self._popen = subprocess.Popen(
                 [sys.executable, "-P", "-m", "goaime_migrate.workers"],
@@ -46,13 +46,13 @@ class ProcessWorker:
         assert self._popen.stdin is not None
         assert self._popen.stdout is not None
         assert self._popen.stderr is not None
-        self._wire = Channel(self._popen.stdout, self._popen.stdin)
+        self._channel = Channel(self._popen.stdout, self._popen.stdin)
         self._said: deque[str] = deque(maxlen=_KEPT)
         self.sessions: Sequence[Document] = ()
         self.ready = False
         self.ended = False
-        self.lanes = lanes
-        self.shares: list[Share] = []
+        self.threads = threads
+        self.partitions: list[int] = []
         self._threads = [
             threading.Thread(target=self._pass_on, args=(self._popen.stderr,), daemon=True),
         ]
@@ -61,7 +61,7 @@ class ProcessWorker:
             do="begin",
             settings=settings.model_dump(mode="json"),
             files=[file_record(file) for file in files],
-            lanes=lanes,
+            threads=threads,
         )
 
     @property
@@ -71,15 +71,15 @@ class ProcessWorker:
 
     @property
     def load(self) -> int:
-        return len(self.shares)
+        return len(self.partitions)
 
-    def listen(self, heard: Callable[[Any, Document], None], gone: Callable[[Any], None]) -> None:
+    def listen(self, hear: Hear, gone: Gone) -> None:
         """Call back from a thread: for every message, and once when it has ended."""
 
         def loop() -> None:
             try:
-                for message in self._wire.heard():
-                    heard(self, message)
+                for message in self._channel.messages():
+                    hear(self, message)
             except BaseException:  # not a message: nobody can say what it is doing
                 self._popen.kill()
                 raise
@@ -98,7 +98,7 @@ class ProcessWorker:
     def tell(self, **message: Any) -> None:
         """Send a message; one that has ended does not hear it, and is known by its end."""
         with suppress(OSError, ValueError):
-            self._wire.tell(**message)
+            self._channel.tell(**message)
 
     @property
     def name(self) -> str:
@@ -120,14 +120,14 @@ class ProcessWorker:
         self._popen.kill()
         self._popen.wait()
 
-    def dismiss(self) -> None:
+    def release(self) -> None:
         """Let it go; one that is idle leaves at once."""
         with suppress(OSError):
-            self._wire.close()
+            self._channel.close()
 
     def close(self) -> None:
         """Wait until it has left. Kills one that does not."""
-        self.dismiss()
+        self.release()
         try:
             self._popen.wait(_LEAVING_S)
         except subprocess.TimeoutExpired:
@@ -162,8 +162,8 @@ class ProcessWorkers:
     def wanted(self, partitions: int) -> int:
         return sharing(self._settings, partitions)
 
-    def new(self, files: Sequence[SourceFile], lanes: int) -> Worker:
-        return ProcessWorker(self._settings, files, lanes)
+    def new(self, files: Sequence[SourceFile], threads: int) -> Worker:
+        return ProcessWorker(self._settings, files, threads)
 
     def close(self) -> None:
         """Nothing is left open."""

@@ -1,4 +1,4 @@
-"""What a crew asks of those who work with it, wherever their processes are."""
+"""What a pool asks of its workers, wherever their processes are."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from goaime_migrate.results import Document
-from goaime_migrate.run.work import Share, SourceFile, Work
+from goaime_migrate.run.work import SourceFile, Work
+
+Hear = Callable[["Worker", Document], None]
+Gone = Callable[["Worker"], None]
 
 
 class Worker(Protocol):
@@ -16,14 +19,14 @@ class Worker(Protocol):
     """The sessions that it writes in, once it is ready."""
     ready: bool
     ended: bool
-    lanes: int
-    """How many shares it does at a time."""
-    shares: list[Share]
-    """What it is at work on."""
+    threads: int
+    """How many partitions it does at a time."""
+    partitions: list[int]
+    """The numbers of those that it is at work on."""
 
     @property
     def load(self) -> int:
-        """How many shares its process is at work on."""
+        """How many partitions its process is at work on."""
 
     @property
     def name(self) -> str:
@@ -37,11 +40,11 @@ class Worker(Protocol):
     def said(self) -> str:
         """The last that it had to say, without secrets."""
 
-    def listen(self, heard: Callable[[Worker, Document], None], gone: Callable[[Worker], None]) -> None:
+    def listen(self, hear: Hear, gone: Gone) -> None:
         """Call back from another thread: for every message, and once when it has ended."""
 
     def open(self, work: Work, spec: Document) -> None:
-        """The shares to come are of this work. Returns at once."""
+        """The partitions to come are of this work. Returns at once."""
 
     def tell(self, **message: Any) -> None:
         """Send a message. Returns at once; one that has ended does not hear it, and is known by its end."""
@@ -49,7 +52,7 @@ class Worker(Protocol):
     def kill(self) -> None:
         """See to it that it writes nothing more, wherever it is."""
 
-    def dismiss(self) -> None:
+    def release(self) -> None:
         """Let it go; returns at once."""
 
     def close(self) -> None:
@@ -57,13 +60,13 @@ class Worker(Protocol):
 
 
 class WorkerSource(Protocol):
-    """Where others come from."""
+    """Where workers come from."""
 
     def wanted(self, partitions: int) -> int:
         """How many workers so many partitions keep busy, this process included. Raises MigrateError."""
 
-    def new(self, files: Sequence[SourceFile], lanes: int) -> Worker:
-        """One more, which does up to so many shares at a time. Raises MigrateError."""
+    def new(self, files: Sequence[SourceFile], threads: int) -> Worker:
+        """One more, which does up to so many partitions at a time. Raises MigrateError."""
 
     def close(self) -> None:
         """There will be no more."""

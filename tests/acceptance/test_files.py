@@ -138,7 +138,7 @@ def test_explain_knows_a_code_however_it_is_written(embedded: Project, code: str
 
 def test_explain_lists_every_code(embedded: Project) -> None:
     listed = embedded.ok("explain").out
-    assert [code for code in errors.catalogue() if code not in listed] == []
+    assert [code for code in errors.by_code() if code not in listed] == []
     assert embedded.json("explain", "GM602")["errors"][0]["exit_code"] == 7
     assert embedded.run("explain", "GM999").code == 2
 

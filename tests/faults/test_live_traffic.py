@@ -20,13 +20,14 @@ from pymongo import MongoClient
 from pymongo.write_concern import WriteConcern
 
 from goaime_migrate.backends.connect import connect
-from goaime_migrate.backends.server.change_stream import ChangeStream, Portion
+from goaime_migrate.backends.ports.change_stream import Portion
+from goaime_migrate.backends.server.change_stream import MongoChangeStream
 from goaime_migrate.backends.server.transactional import TransactionalBackend
 from goaime_migrate.config import Settings
 from goaime_migrate.errors import Contended
 from goaime_migrate.events import BatchCommitted, Event, Notice
 from goaime_migrate.run import pacing
-from goaime_migrate.up.tail import Tail
+from goaime_migrate.up.tail import Reconciliation
 from tests.conftest import StartServer
 from tests.servers import Kind, Options, ReplicaSet, Server, fail_command
 from tests.world import World, succeeded
@@ -285,13 +286,13 @@ def test_documents_that_expire_during_the_scan_do_not_disturb_it(busy: World) ->
 def sweeps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one whenever a whole collection is swept."""
     seen: list[int] = []
-    sweep = Tail._sweep_until_clean
+    sweep = Reconciliation._sweep_until_clean
 
-    def counted(self: Tail) -> None:
+    def counted(self: Reconciliation) -> None:
         seen.append(1)
         sweep(self)
 
-    monkeypatch.setattr(Tail, "_sweep_until_clean", counted)
+    monkeypatch.setattr(Reconciliation, "_sweep_until_clean", counted)
     return seen
 
 
@@ -349,13 +350,13 @@ def test_an_oplog_that_rolls_over_during_the_run_loses_nothing(
     world.insert("things", [{"_id": i, "kind": "old", "n": 0} for i in range(300)])
     world.write("0001_label.py", MIGRATION)
     reading = threading.Event()
-    read = ChangeStream.read
+    read = MongoChangeStream.read
 
-    def read_later(self: ChangeStream) -> Portion:
+    def read_later(self: MongoChangeStream) -> Portion:
         reading.wait(300)
         return read(self)
 
-    monkeypatch.setattr(ChangeStream, "read", read_later)
+    monkeypatch.setattr(MongoChangeStream, "read", read_later)
 
     def roll_over(event: Event) -> None:
         if isinstance(event, BatchCommitted) and not reading.is_set():

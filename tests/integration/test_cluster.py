@@ -96,7 +96,7 @@ def migrated_once(world: World) -> None:
     assert sorted(d["n"] for d in world.documents("things")) == list(range(1000, 1000 + DOCUMENTS))
 
 
-def test_the_workers_of_a_cluster_take_part_up_and_down(world: World) -> None:
+def test_the_workers_of_a_cluster_take_part(world: World) -> None:
     before = world.raws("things")
 
     result = succeeded(world.up())
@@ -140,7 +140,7 @@ def test_an_error_in_a_worker_of_the_cluster_is_the_same_error_here(world: World
     succeeded(world.down())
 
 
-def test_a_signal_stops_the_cluster_after_its_batches_and_another_crew_goes_on(world: World) -> None:
+def test_a_signal_stops_the_cluster_after_its_batches_and_another_pool_goes_on(world: World) -> None:
     def stop(event: Event) -> None:
         migrator.interrupt(signal.SIGINT)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ from bson import encode
 
 from goaime_migrate import errors
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import Changes, Collision, Reader
+from goaime_migrate.backends.ports import Changes, Collision, Committed, Reader
 from goaime_migrate.backends.server import change_stream
-from goaime_migrate.down import inserted, recorder
+from goaime_migrate.backends.server.transactional import TransactionalBackend
+from goaime_migrate.down import recorder
 from goaime_migrate.events import BatchCommitted, Event
 from goaime_migrate.results import Conflict, Direction, OnConflict
 from tests.conftest import EMBEDDED
@@ -487,16 +489,19 @@ def test_a_document_that_collides_for_ever_ends_a_reversal_and_is_named(
     numbers.write("0001_reshape.py", SOURCE.format(options=", reverse=back"))
     succeeded(numbers.up())
     numbers.insert("c", [{"_id": i, "n": 1000 + i, "new": "made"} for i in range(100, 103)])
-    work = inserted._Attempt.work
+    transact = TransactionalBackend.transact
 
-    def collide(attempt: inserted._Attempt, reader: Reader) -> Changes:
-        changes = work(attempt, reader)
-        if any(raw_bson.id_value(write.id) == 101 for write in changes.writes):
-            raise Collision("on and on")
-        return changes
+    def collide(backend: TransactionalBackend, work: Callable[[Reader], Changes]) -> Committed:
+        def unit(reader: Reader) -> Changes:
+            changes = work(reader)
+            if any(raw_bson.id_value(write.id) == 101 for write in changes.writes):
+                raise Collision("on and on")
+            return changes
+
+        return transact(backend, unit)
 
     with monkeypatch.context() as colliding:
-        colliding.setattr(inserted._Attempt, "work", collide)
+        colliding.setattr(TransactionalBackend, "transact", collide)
         error = numbers.down().error
     assert isinstance(error, errors.Contended)
     assert (error.id, error.version) == (101, "0001")

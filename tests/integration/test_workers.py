@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -16,10 +17,11 @@ from typing import Any
 import pytest
 from bson import Binary, Decimal128, Int64, ObjectId, encode
 
+from goaime_migrate import ledger
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.connect import connect
-from goaime_migrate.backends.ports import JOURNAL, PROGRESS
+from goaime_migrate.backends.ports import JOURNAL, PROGRESS, VERSIONS, Changes, Put
 from goaime_migrate.config import Settings
 from goaime_migrate.errors import (
     DuplicateKey,
@@ -31,6 +33,9 @@ from goaime_migrate.errors import (
     WorkerFailed,
 )
 from goaime_migrate.events import BatchCommitted, Event
+from goaime_migrate.journal import segments
+from goaime_migrate.journal.segments import Kind
+from goaime_migrate.results import Direction
 from goaime_migrate.run import partitions
 from goaime_migrate.transform import frozen_lookups, projection
 from goaime_migrate.up import pass_ as walking
@@ -168,16 +173,69 @@ def test_conflicts_and_what_becomes_of_them_are_those_of_one_worker(world: World
             things = client[world.database]["things"]
             things.delete_many({})
             world.insert("things", before)
-            succeeded(world.up())
+            with world.migrator(workers=workers) as migrator:
+                succeeded(migrator.up())
             things.update_many({"n": {"$mod": [40, 0]}}, {"$inc": {"n": -5_000}})
-        with world.migrator(workers=workers) as migrator:
-            undone = succeeded(migrator.down())
+        undone = succeeded(world.down())
         return sorted(undone.conflicts, key=repr), undone.documents, world.raws("things")
 
     alone, together = there_and_back(1), there_and_back(2)
 
     assert len(alone[0]) == DOCUMENTS / 40
     assert together == alone
+
+
+def test_a_down_that_an_older_release_had_shared_among_processes_goes_on_where_each_had_stopped(
+    world: World,
+) -> None:
+    """It has left a record for each partition: one was done, of another the last entries of a segment were."""
+    before = world.raws("things")
+    succeeded(world.up())
+    backend = connect(Settings(uri=world.uri, database=world.database), write=True)
+    (record,) = ledger.read(backend).passes.values()
+    keys = segments.keys(backend, record.id, Kind.SCAN)
+    done, begun = [each for each in keys if "/0003/" in each], [each for each in keys if "/0005/" in each]
+    whole = [s for each in done if (s := segments.read(backend, each)) is not None]
+    part = segments.read(backend, begun[-1])
+    assert part is not None
+    back = [*(e for segment in whole for e in segment.entries), *part.entries[-7:]]
+    for entry in back:
+        world.put("things", entry.before)
+    older = {"kind": "partition", "format": 1, "pass": record.id, "walk": "down", "fence": 2, "lsids": []}
+    records = [
+        {"_id": "", "done": False, "seq": 0, "key": None, "offset": 0, "documents": 0, "total": DOCUMENTS},
+        {"_id": "/0003", "done": True, "seq": 2, "key": None, "offset": 0, "documents": len(back) - 7},
+        {"_id": "/0005", "done": False, "seq": 1, "key": part.key, "offset": 7, "documents": 7},
+    ]
+    puts = [put for segment in whole for put in replace(segment, level=0).puts()]
+    for each in records:
+        since = None if each["_id"] else backend.operation_time()
+        stored = {**older, **each, "_id": f"{record.id}#down{each['_id']}", "since": since}
+        puts.append(Put(PROGRESS, stored))
+    backend.transact(lambda _: Changes(last=puts))
+    with world.client() as client:
+        client[world.database][VERSIONS].update_one({"_id": "0001"}, {"$set": {"state": "reverting"}})
+        client[world.database][PROGRESS].update_one({"_id": record.id}, {"$set": {"target_level": 0}})
+    backend.close()
+    theirs = raw_bson.id_value(part.entries[-1].id)
+    world.change("things", theirs, n=-1)  # after it was taken back: that is no conflict
+
+    preview = world.plan(direction=Direction.DOWN).preview
+    seen: list[Event] = []
+    with world.migrator(seen.append) as migrator:
+        result = succeeded(migrator.down())
+
+    assert preview is not None
+    assert (preview.exact, preview.conflicts) == (DOCUMENTS - len(back), 0)
+    assert (result.documents.changed, result.documents.unchanged) == (DOCUMENTS - len(back), 0)
+    assert result.conflicts == ()
+    told = [(event.done, event.total) for event in seen if isinstance(event, BatchCommitted)]
+    assert told[-1] == (DOCUMENTS, DOCUMENTS)
+    after = world.raws("things")
+    assert raw_bson.decode(after.pop(part.entries[-1].id))["n"] == -1
+    assert after == {identity: document for identity, document in before.items() if identity in after}
+    assert len(after) == DOCUMENTS - 1
+    assert world.documents(JOURNAL) == world.documents(PROGRESS) == []
 
 
 def test_both_have_worked_and_every_partition_was_walked_once(world: World) -> None:
@@ -203,7 +261,7 @@ def test_two_threads_of_a_process_take_turns(world: World) -> None:
         result = succeeded(migrator.up())
 
     assert result.documents.changed == DOCUMENTS
-    assert {d["by"] for d in world.documents("things")} == {"MainThread", "lane"}
+    assert {d["by"] for d in world.documents("things")} == {"MainThread", "work"}
 
 
 @pytest.mark.parametrize("reason", ["lookups", "rate"])
@@ -239,7 +297,7 @@ def test_two_threads_go_on_with_lookups_that_an_earlier_run_has_frozen(
     with world.migrator(workers=1) as migrator:
         succeeded(migrator.up())
 
-    assert {d["by"] for d in world.documents("things")} == {"MainThread", "lane"}
+    assert {d["by"] for d in world.documents("things")} == {"MainThread", "work"}
     assert all(d["name"].startswith("name ") for d in world.documents("things"))
 
 
@@ -260,7 +318,7 @@ def test_an_interrupt_leaves_no_thread_behind_that_writes(
         migrator.up()
     stopped = world.raws("things")
 
-    assert not [thread for thread in threading.enumerate() if thread.name == "lane"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "work"]
     done = sum(stopped[identity] != before[identity] for identity in before)
     assert done >= 20
     assert succeeded(world.up()).documents.changed == DOCUMENTS - done

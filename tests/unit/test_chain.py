@@ -97,7 +97,7 @@ def test_each_step_is_counted_for_what_it_changed() -> None:
     whole = chain(lambda d: None, grow, without("x"))
     found = whole.run(FakeReader(), [encode({"_id": 1, "n": 1})])
     assert found.changed[0].touched == (False, True, False)
-    assert [found.tally.counts(i).changed for i in range(3)] == [0, 1, 0]
+    assert [found.counts.counts(i).changed for i in range(3)] == [0, 1, 0]
 
 
 def test_steps_that_undo_each_other_are_changes_that_leave_the_document() -> None:
@@ -383,12 +383,12 @@ def test_a_document_waits_for_what_it_looks_up_and_is_transformed_once() -> None
         USERS, [encode({"_id": i, "username": n}) for i, n in enumerate(["amy", "bob", "amy"])]
     )
     assert [decode(c.after)["user_id"] for c in found.changed] == [5, None, 5]
-    assert found.tally.examined == 3
+    assert found.counts.examined == 3
 
 
 def test_an_id_that_is_too_long_is_no_example_of_a_warning() -> None:
     documents = [encode({"_id": identity, "username": "bob"}) for identity in ("x" * 100_000, "y")]
-    (warning,) = chain(LINK).run(USERS, documents).tally.warning_counts()
+    (warning,) = chain(LINK).run(USERS, documents).counts.warning_counts()
     assert (warning.count, warning.examples) == (2, ("y",))
 
 
@@ -428,7 +428,7 @@ def test_misuse_of_a_lookup_is_said_with_what_to_do() -> None:
 def test_warnings_are_counted_by_text_with_examples() -> None:
     documents = [encode({"_id": i, "username": "bob"}) for i in range(8)]
     found = chain(LINK).run(USERS, documents)
-    (warning,) = found.tally.warning_counts()
+    (warning,) = found.counts.warning_counts()
     assert (warning.version, warning.message, warning.count) == ("0001", "no such user", 8)
     assert warning.examples == (0, 1, 2, 3, 4)
 
@@ -438,7 +438,7 @@ def test_warnings_name_the_version_that_warned() -> None:
         warnings.warn("odd", stacklevel=2)
 
     found = chain(step(lambda d: None), step(noisy, "0002")).run(FakeReader(), [encode({"_id": 1})])
-    assert [w.version for w in found.tally.warning_counts()] == ["0002"]
+    assert [w.version for w in found.counts.warning_counts()] == ["0002"]
 
 
 def test_warnings_of_other_kinds_go_where_they_always_go() -> None:
@@ -447,14 +447,14 @@ def test_warnings_of_other_kinds_go_where_they_always_go() -> None:
 
     with pytest.warns(DeprecationWarning, match="old"):
         found = chain(old).run(FakeReader(), [encode({"_id": 1})])
-    assert found.tally.warning_counts() == ()
+    assert found.counts.warning_counts() == ()
 
 
 def test_filters_that_turn_warnings_into_errors_do_not_stop_a_run() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = chain(LINK).run(USERS, [encode({"_id": 1, "username": "bob"})])
-    assert found.tally.warning_counts()[0].count == 1
+    assert found.counts.warning_counts()[0].count == 1
 
 
 # --- fields= ---------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from goaime_migrate.errors import (
     LoadFailed,
     VersionGap,
 )
-from goaime_migrate.loader import Catalogue, load
+from goaime_migrate.loader import MigrationFiles, load
 from goaime_migrate.operations import AddField, CreateIndex, RunFunctions
 
 GOOD = 'from goaime_migrate import *\noperations = [AddField("c", "n", 1)]\n'
@@ -40,7 +40,7 @@ def problem(folder: Path) -> HistoryError:
     return found
 
 
-def one(folder: Path, source: str) -> Catalogue:
+def one(folder: Path, source: str) -> MigrationFiles:
     write(folder, m0001_one=source)
     return load(folder)
 
@@ -62,13 +62,13 @@ def test_other_files_of_the_folder_are_left_alone(folder: Path) -> None:
     write(folder, m0001_one=GOOD, __init__="raise Exception", helpers="raise Exception")
     (folder / "README.md").write_text("notes")
     (folder / "0002_folder.py").mkdir()
-    catalogue = load(folder)
-    assert [m.version for m in catalogue.migrations] == ["0001"]
-    assert catalogue.problems == ()
+    files = load(folder)
+    assert [m.version for m in files.migrations] == ["0001"]
+    assert files.problems == ()
 
 
 def test_an_empty_folder_has_no_migrations(folder: Path) -> None:
-    assert load(folder) == Catalogue((), ())
+    assert load(folder) == MigrationFiles((), ())
 
 
 def test_a_missing_folder_is_refused_and_not_made(tmp_path: Path) -> None:
@@ -155,9 +155,9 @@ def test_a_file_that_is_not_utf8_is_refused(folder: Path) -> None:
 
 def test_the_others_load_where_one_does_not(folder: Path) -> None:
     write(folder, m0001_one=GOOD, m0002_two="if", m0003_three=GOOD)
-    catalogue = load(folder)
-    assert [m.version for m in catalogue.migrations] == ["0001", "0003"]
-    assert [p.version for p in catalogue.problems] == ["0002"]
+    files = load(folder)
+    assert [m.version for m in files.migrations] == ["0001", "0003"]
+    assert [p.version for p in files.problems] == ["0002"]
 
 
 def test_two_files_with_one_number_are_refused(folder: Path) -> None:

@@ -78,7 +78,7 @@ def test_an_unknown_type_is_refused() -> None:
 
 
 def test_an_id_is_renamed_with_its_type() -> None:
-    assert raw_bson.renamed(encode({"_id": Int64(3)}), "$literal").raw == encode({"$literal": Int64(3)})
+    assert raw_bson.rename(encode({"_id": Int64(3)}), "$literal").raw == encode({"$literal": Int64(3)})
 
 
 # --- splice ----------------------------------------------------------------------------------------------------

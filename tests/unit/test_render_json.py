@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goaime_migrate.errors import Irreversible, Problem, PromiseBroken, TransformFailed
-from goaime_migrate.render import json
+from goaime_migrate.render import json, json_values
 from goaime_migrate.results import (
     Conflict,
     Counts,
@@ -235,15 +235,15 @@ def test_a_command_that_failed_early_has_its_keys_all_the_same(command: str, key
 
 @pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
 def test_what_is_no_number_is_null(number: float) -> None:
-    assert json.seconds(number) is None
+    assert json_values.seconds(number) is None
 
 
 def test_a_date_beyond_python_survives() -> None:
-    assert json.extended(DatetimeMS(2**60)) == {"$date": {"$numberLong": str(2**60)}}
+    assert json_values.extended(DatetimeMS(2**60)) == {"$date": {"$numberLong": str(2**60)}}
 
 
 def test_a_value_that_bson_does_not_know_is_shown_as_python_does() -> None:
-    assert json.extended(1 + 2j) == "(1+2j)"
+    assert json_values.extended(1 + 2j) == "(1+2j)"
 
 
 values = st.recursive(
@@ -265,15 +265,15 @@ values = st.recursive(
 
 @given(st.dictionaries(st.text("abc", max_size=3), values, max_size=4))
 def test_a_document_comes_back_with_its_types_and_order(document: dict[str, Any]) -> None:
-    text = json.dumps(json.extended(document))
+    text = json_values.dumps(json_values.extended(document))
     back = json_util.loads(text, json_options=json_util.CANONICAL_JSON_OPTIONS.with_options(tz_aware=False))
     assert repr(back) == repr(document)
 
 
 def test_every_string_passes_through_redact() -> None:
-    text = json.dumps({"a": ["x", {"secret": "secret"}]}, lambda found: found.replace("secret", "***"))
+    text = json_values.dumps({"a": ["x", {"secret": "secret"}]}, lambda found: found.replace("secret", "***"))
     assert stdlib.loads(text) == {"a": ["x", {"***": "***"}]}
 
 
 def test_the_text_is_ascii() -> None:
-    assert json.dumps({"a": "é\x1b"}).isascii()
+    assert json_values.dumps({"a": "é\x1b"}).isascii()

@@ -512,22 +512,22 @@ class TestSmallerResults:
 
     def test_every_code_is_explained(self) -> None:
         listed = text.codes(PIPE)
-        for code, cls in errors.catalogue().items():
+        for code, cls in errors.by_code().items():
             assert code in listed
             assert text.explain(cls, PIPE).startswith(f"{code} {cls.__name__}, exit {cls.exit_code}\n\n")
 
-    @pytest.mark.parametrize("code", sorted(errors.catalogue()))
+    @pytest.mark.parametrize("code", sorted(errors.by_code()))
     def test_an_explanation_says_more_than_its_title_and_what_to_do(self, code: str) -> None:
-        title, *paragraphs = errors.explanation(errors.catalogue()[code]).split("\n\n")
+        title, *paragraphs = errors.explanation(errors.by_code()[code]).split("\n\n")
         assert title.endswith(".")
         assert len(re.findall(r"[.:] |\.$", " ".join(paragraphs))) >= 2
         assert "goaime-migrate " in " ".join(paragraphs[1:])
-        shown = text.explain(errors.catalogue()[code], NARROW).splitlines()
+        shown = text.explain(errors.by_code()[code], NARROW).splitlines()
         assert all(columns(line) <= 80 for line in shown)
 
 
 def test_explanations_promise_only_commands_that_exist() -> None:
-    for cls in errors.catalogue().values():
+    for cls in errors.by_code().values():
         said = errors.explanation(cls)
         named = re.findall(r"`(?:goaime-migrate )?([a-z]+)(?: --[^`]*)?`", said)
         assert [word for word in named if word not in {*COMMANDS, "model", "verify"}] == [], cls
@@ -588,7 +588,7 @@ class TestLines:
         said = []
         for at, event in events:
             clock[0] = at
-            said.append(lines.feed(event))
+            said.append(lines.line_for(event))
         return [line.removeprefix("12:00:01 ") for line in said if line]
 
     def test_start_some_batches_and_end(self) -> None:

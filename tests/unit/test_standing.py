@@ -33,7 +33,7 @@ def record(version: str, state: State, *, started: float, took: float = 0.0) -> 
 
 def walk(version: str, *, run: float) -> PassRecord:
     return PassRecord(
-        f"{version}-1", "c", ((version, 0, "same"),), 1, False, None, 9, None, None, False, (False,), True,
+        f"{version}-1", "c", ((version, 0, "same"),), 1, False, None, 9, None, None, False, True, (False,),
         run_at=ago(run), target_level=0, taken_back=4, to_take_back=8,
     )  # fmt: skip
 

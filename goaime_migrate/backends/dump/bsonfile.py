@@ -25,7 +25,7 @@ def load(file: BinaryIO, name: str) -> dict[Key, bytes]:
     """
     documents: dict[Key, bytes] = {}
     offset = 0
-    for document in _framed(file, name):
+    for document in _frames(file, name):
         try:
             _check(document)
             raw_id = raw_bson.id_of(document)
@@ -43,7 +43,7 @@ def load(file: BinaryIO, name: str) -> dict[Key, bytes]:
     return documents
 
 
-def _framed(file: BinaryIO, name: str) -> Iterator[bytes]:
+def _frames(file: BinaryIO, name: str) -> Iterator[bytes]:
     """Documents by their length fields alone."""
     offset = count = 0
     while head := file.read(4):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from goaime_migrate.config import SERVERS_OWN
 from goaime_migrate.errors import DumpUnreadable, FolderMissing, SaveFailed, UsageError
-
-_SERVERS_OWN = ("admin", "config", "local")
 
 
 def database_in(root: Path, database: str | None) -> str:
@@ -18,7 +17,7 @@ def database_in(root: Path, database: str | None) -> str:
     """
     folders = _folders(root)
     if database is None:
-        return _only(root, [name for name in folders if name not in _SERVERS_OWN])
+        return _only(root, [name for name in folders if name not in SERVERS_OWN])
     if "/" in database or database in ("", ".", ".."):
         raise UsageError(f"{database!r} is no name of a database")
     if database not in folders and folders:

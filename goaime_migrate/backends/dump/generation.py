@@ -42,14 +42,14 @@ class Switch:
     format: int = _FORMAT
 
 
-class Unfinished(Exception):
+class NotInPlace(Exception):
     """The new generation is committed, but its files could not be moved: the next writer does it."""
 
 
 def write(root: Path, database: str, put: Mapping[str, Content], remove: Iterable[str]) -> None:
     """Make the files in `put` and the absence of those in `remove` the new generation.
 
-    An OSError says that nothing has changed; Unfinished, that the change is made but not tidied up.
+    An OSError says that nothing has changed; NotInPlace, that the change is made but not tidied up.
     """
     switch = Switch(uuid.uuid4().hex, database, tuple(put), tuple(remove))
     _tidy(root)
@@ -63,7 +63,7 @@ def write(root: Path, database: str, put: Mapping[str, Content], remove: Iterabl
         _sync_folder(root / STAGING)
         _roll_forward(root, switch)
     except OSError as error:
-        raise Unfinished(str(error)) from error
+        raise NotInPlace(str(error)) from error
 
 
 def recover(root: Path) -> None:
@@ -97,7 +97,7 @@ def _tidy(root: Path) -> None:
     except OSError as error:
         if read_marker(root) is None:
             raise
-        raise Unfinished(str(error)) from error
+        raise NotInPlace(str(error)) from error
 
 
 def _stage(root: Path, switch: Switch, put: Mapping[str, Content]) -> None:

@@ -25,6 +25,7 @@ class DirectoryLock:
 
     @property
     def held(self) -> bool:
+        """Whether it is this process's."""
         return self._fd is not None
 
     def acquire(self) -> bool:

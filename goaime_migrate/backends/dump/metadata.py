@@ -32,7 +32,7 @@ class Metadata:
     def parse(cls, data: bytes, name: str) -> Metadata:
         """Raises DumpUnreadable, naming `name`."""
         try:
-            content = _shaped(json_util.loads(data.decode(), json_options=_JSON))
+            content = _check_shape(json_util.loads(data.decode(), json_options=_JSON))
         except (ValueError, TypeError, KeyError) as error:
             raise DumpUnreadable(
                 f"{name}: the metadata cannot be read: {error}",
@@ -74,6 +74,7 @@ class Metadata:
 
     @property
     def options(self) -> Document:
+        """As `listCollections` gives them."""
         return self.content.get("options") or {}
 
     @options.setter
@@ -90,6 +91,7 @@ class Metadata:
         self._set("indexes", indexes)
 
     def rename(self, name: str) -> None:
+        """State another name of the collection."""
         self._set("collectionName", name)
 
     def _set(self, key: str, value: Any) -> None:
@@ -97,7 +99,7 @@ class Metadata:
         self.changed = True
 
 
-def _shaped(content: Any) -> Document:
+def _check_shape(content: Any) -> Document:
     if not isinstance(content, dict) or not isinstance(content.get("indexes") or [], list):
         raise TypeError("it is not the object that mongodump writes")
     return content

@@ -124,7 +124,7 @@ def _open_all(root: Path, database: str, before: Signature) -> Snapshot:
     held = 0
     try:
         for filename in sorted(filenames):
-            if not _wanted(root, database, filename):
+            if not _belongs(root, database, filename):
                 continue
             source = _open(root, database, switch, filename, hold=held < _DESCRIPTORS)
             held += source.held
@@ -135,7 +135,7 @@ def _open_all(root: Path, database: str, before: Signature) -> Snapshot:
     return snapshot
 
 
-def _wanted(root: Path, database: str, filename: str) -> bool:
+def _belongs(root: Path, database: str, filename: str) -> bool:
     if filename.endswith(filenames.COMPRESSED):
         raise UsageError(
             f"{root / database / filename} is compressed",

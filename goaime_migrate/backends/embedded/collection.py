@@ -57,6 +57,7 @@ class Collection:
 
     @property
     def kind(self) -> str:
+        """`collection`, `view` or `timeseries`."""
         return self.metadata.kind
 
     @property
@@ -78,7 +79,7 @@ class Collection:
             content[self.stem + filenames.METADATA] = [self.metadata.dump()]
         return content
 
-    def written(self) -> None:
+    def mark_written(self) -> None:
         """What `to_write` said is in the dump now."""
         self.files |= self.to_write().keys()
         self.changed = self.metadata.changed = False
@@ -98,13 +99,13 @@ class Collection:
 
     def having(self, path: str, wanted: Sequence[Any]) -> list[bytes]:
         """Documents with a wanted value at the path, or in an array there; ascending by `_id`."""
-        index = self._indexed(path)
+        index = self._index(path)
         found = {owner for value in wanted for owner in index.get(_key_or_none(value), ())}
         return [self.documents[owner] for owner in sorted(found)]
 
     def check(self, effects: Effects) -> Checked:
         """What the effects do to the unique indexes. Raises DuplicateKey where one refuses a document."""
-        return [(index, self._allowed(index, effects)) for index in self._unique()]
+        return [(index, self._allow(index, effects)) for index in self._unique()]
 
     def apply(self, effects: Effects, checked: Checked) -> None:
         """Write effects that `check` has allowed. Nothing can go wrong any more."""
@@ -126,11 +127,12 @@ class Collection:
             try:
                 index.load(self.documents, strict=True)
             except Taken as taken:
-                raise self._refused(taken, {}, [spec]) from taken
+                raise self._refusal(taken, {}, [spec]) from taken
         self.metadata.indexes = [*self.metadata.indexes, spec]
         self._indexes = None
 
     def remove_index(self, name: str) -> None:
+        """Take the index of this name out of the metadata."""
         self.metadata.indexes = [spec for spec in self.metadata.indexes if spec["name"] != name]
         self._indexes = None
 
@@ -142,7 +144,7 @@ class Collection:
         self.name, self.stem, self.files = name, filenames.stem_of(name), frozenset()
         self.metadata.rename(name)
 
-    def _indexed(self, path: str) -> dict[Key, list[Key]]:
+    def _index(self, path: str) -> dict[Key, list[Key]]:
         """The owners of every value at a path, built once until a document changes."""
         index = self._by_path.get(path)
         if index is None:
@@ -159,13 +161,13 @@ class Collection:
                 index.load(self.documents)
         return self._indexes
 
-    def _allowed(self, index: UniqueIndex, effects: Effects) -> Change:
+    def _allow(self, index: UniqueIndex, effects: Effects) -> Change:
         try:
             return index.check(self.documents, effects)
         except Taken as taken:
-            raise self._refused(taken, effects, self.metadata.indexes) from taken
+            raise self._refusal(taken, effects, self.metadata.indexes) from taken
 
-    def _refused(self, taken: Taken, effects: Effects, specs: Sequence[Document]) -> DuplicateKey:
+    def _refusal(self, taken: Taken, effects: Effects, specs: Sequence[Document]) -> DuplicateKey:
         both = [effects.get(key) or self.documents[key] for key in (taken.first, taken.second)]
         first, second = (raw_bson.id_value(raw_bson.id_of(document)) for document in both)
         field = next((next(iter(spec["key"])) for spec in specs if spec["name"] == taken.index), None)

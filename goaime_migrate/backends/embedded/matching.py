@@ -54,7 +54,7 @@ def matcher(filter: Filter | None) -> Matches:
         return _by_mongomock(filter)
 
 
-def sorted_by(documents: list[Document], sort: Sort) -> list[Document]:
+def sort_documents(documents: list[Document], sort: Sort) -> list[Document]:
     """Documents in the order of top-level fields; a field that is not there counts as null."""
     for name, direction in reversed(sort):
         documents = sorted(
@@ -80,14 +80,14 @@ def _all_of(filter: Filter) -> Matches:
 
 def _clause(name: str, condition: Any) -> Matches:
     if name in _LOGICAL:
-        return _combined(name, condition)
+        return _combination(name, condition)
     if name.startswith("$"):
         raise _Unknown
     test = _condition(name, condition)
     return lambda document: test(values(document, name))
 
 
-def _combined(name: str, branches: Any) -> Matches:
+def _combination(name: str, branches: Any) -> Matches:
     if (
         not isinstance(branches, Sequence)
         or not branches
@@ -111,9 +111,9 @@ def _operator(path: str, operator: str, argument: Any) -> Callable[[list[Any]], 
     if operator == "$exists":
         return lambda found: (found != [MISSING]) is bool(argument)
     if operator in ("$eq", "$ne"):
-        return _negated(operator == "$ne", _equal_to_any(path, [argument]))
+        return _negation(operator == "$ne", _equal_to_any(path, [argument]))
     if operator in ("$in", "$nin") and isinstance(argument, list | tuple):
-        return _negated(operator == "$nin", _equal_to_any(path, argument))
+        return _negation(operator == "$nin", _equal_to_any(path, argument))
     if operator in _RANGES:
         return _within(_RANGES[operator], argument)
     raise _Unknown
@@ -145,7 +145,7 @@ def _within(compare: Callable[[Key, Key], bool], argument: Any) -> Callable[[lis
     return test
 
 
-def _negated(negate: bool, test: Callable[[list[Any]], bool]) -> Callable[[list[Any]], bool]:
+def _negation(negate: bool, test: Callable[[list[Any]], bool]) -> Callable[[list[Any]], bool]:
     return (lambda found: not test(found)) if negate else test
 
 
@@ -193,7 +193,7 @@ def _by_mongomock(filter: Filter) -> Matches:
     except (BSONError, failure) as error:
         raise UsageError(f"the filter {dict(filter)} is not valid: {error}") from error
     except NotImplementedError as error:
-        raise _not_supported(filter, error) from error
+        raise _lack_of(filter, error) from error
 
     def matches(document: bytes) -> bool:
         try:
@@ -201,12 +201,12 @@ def _by_mongomock(filter: Filter) -> Matches:
         except failure as error:
             raise UsageError(f"the filter {dict(filter)} is not valid: {error}") from error
         except (NotImplementedError, TypeError, KeyError) as error:
-            raise _not_supported(filter, error) from error
+            raise _lack_of(filter, error) from error
 
     return matches
 
 
-def _not_supported(filter: Filter, error: Exception) -> MissingCapability:
+def _lack_of(filter: Filter, error: Exception) -> MissingCapability:
     return MissingCapability(
         f"a dump directory cannot be searched with {dict(filter)}: {error}",
         hint="restore the dump into a MongoDB server with mongorestore and migrate it there",

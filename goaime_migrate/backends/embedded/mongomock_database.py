@@ -10,8 +10,8 @@ from typing import Any
 
 from bson import ObjectId
 from mongomock.collection import BulkOperationBuilder
-from mongomock.collection import Collection as MockCollection
-from mongomock.database import Database as MockDatabase
+from mongomock.collection import Collection as OriginalCollection
+from mongomock.database import Database as OriginalDatabase
 from mongomock.filtering import filter_applies
 from mongomock.results import BulkWriteResult
 from mongomock.store import CollectionStore
@@ -21,13 +21,14 @@ from goaime_migrate.results import Document
 _FOUND_BY_ID = (ObjectId, str, int)
 
 
-class UserDatabaseMock(MockDatabase):
+class MongomockDatabase(OriginalDatabase):
     """A database whose collections are those below."""
 
     def get_collection(self, name: str, *args: Any, **options: Any) -> Any:
+        """A collection of the class below."""
         if name not in self._collection_accesses:
             self._ensure_valid_collection_name(name)
-            self._collection_accesses[name] = UserCollectionMock(self, name=name, _db_store=self._store)
+            self._collection_accesses[name] = MongomockCollection(self, name=name, _db_store=self._store)
         return super().get_collection(name, *args, **options)
 
     def command(self, command: Any, *args: Any, **options: Any) -> Any:
@@ -35,16 +36,18 @@ class UserDatabaseMock(MockDatabase):
         return super().command(command, **options)
 
 
-class UserCollectionMock(MockCollection):
+class MongomockCollection(OriginalCollection):
     """`bulk_write` runs with any pymongo, and what is looked for by `_id` is found without a scan."""
 
     def with_options(self, *args: Any, **options: Any) -> Any:
+        """The same collection with other options, and still of this class."""
         other = super().with_options(*args, **options)
-        if type(other) is MockCollection:
-            other.__class__ = UserCollectionMock
+        if type(other) is OriginalCollection:
+            other.__class__ = MongomockCollection
         return other
 
     def bulk_write(self, requests: Sequence[Any], ordered: bool = True, **options: Any) -> Any:
+        """With a builder that takes what this pymongo hands over, unless there are options: they are for mongomock."""
         if any(options.values()):
             return super().bulk_write(requests, ordered=ordered, **options)
         builder = _BulkBuilder(self, ordered=ordered)
@@ -64,6 +67,7 @@ class LastingStore(CollectionStore):
     """Documents never expire here: that is for the server that restores the dump."""
 
     def create_index(self, index_name: str, index_dict: Document) -> None:
+        """Enter an index, and nothing that would expire documents."""
         self.indexes[index_name] = index_dict
 
     def _remove_expired_documents(self) -> None:

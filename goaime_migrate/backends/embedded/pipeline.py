@@ -46,10 +46,10 @@ def apply(document: bytes, stages: Sequence[Document], now: datetime) -> bytes:
             hint=_HINT,
             id=before["_id"],
         ) from error
-    return _encoded(document, before, after)
+    return _encode(document, before, after)
 
 
-def _encoded(document: bytes, before: Document, after: Document) -> bytes:
+def _encode(document: bytes, before: Document, after: Document) -> bytes:
     """Where the document does not survive decode and encode, what did not change keeps its bytes."""
     same, encoded = raw_bson.encode(before), raw_bson.encode(after)
     if encoded == same:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any, TypeVar
 
 from goaime_migrate.backends import raw_bson
@@ -13,7 +13,7 @@ from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.dump.metadata import COLLECTION
 from goaime_migrate.backends.embedded import catalogue, paths
 from goaime_migrate.backends.embedded.collection import Collection
-from goaime_migrate.backends.embedded.matching import equality_on_id, matcher, sorted_by
+from goaime_migrate.backends.embedded.matching import equality_on_id, matcher, sort_documents
 from goaime_migrate.backends.embedded.store import Store
 from goaime_migrate.backends.ports import CollectionInfo, Filter, Sort
 from goaime_migrate.errors import MissingCapability
@@ -48,11 +48,12 @@ class DumpReader:
         max_bytes: int = 0,
         fields: Sequence[str] | None = None,
     ) -> list[bytes]:
+        """Trimmed to `fields` with their very bytes."""
         matches = matcher(where)
         found = (document for document in self._reading(collection).range(after, upto) if matches(document))
         if fields is not None:
             found = (paths.trim(document, fields) for document in found)
-        return list(_up_to(_limited(found, limit), max_bytes))
+        return list(_up_to(_limit(found, limit), max_bytes))
 
     def by_ids(
         self,
@@ -61,6 +62,7 @@ class DumpReader:
         where: Filter | None = None,
         fields: Sequence[str] | None = None,
     ) -> list[bytes]:
+        """In the order of `ids`, each once."""
         documents, matches = self._reading(collection).documents, matcher(where)
         found = (documents.get(key) for key in dict.fromkeys(id_key(each) for each in ids))
         matching = (document for document in found if document is not None and matches(document))
@@ -69,12 +71,14 @@ class DumpReader:
     def lookup(
         self, collection: str, key: str, values: Sequence[Any], fields: Sequence[str] | None
     ) -> list[Document]:
+        """By an index over the values of `key` that is kept until a document changes."""
         found = self._reading(collection).having(key, values)
         if fields is None:
             return [paths.decode(document) for document in found]
         return [paths.select(document, ["_id", key, *fields]) for document in found]
 
     def pipeline(self, collection: str, ids: Sequence[bytes], stages: Sequence[Document]) -> list[bytes]:
+        """In memory, with `$$NOW` by this machine's clock."""
         from goaime_migrate.backends.embedded import pipeline
 
         now = self.now()
@@ -89,27 +93,30 @@ class DumpReader:
         limit: int = 0,
         fields: Sequence[str] | None = None,
     ) -> list[Document]:
+        """Ascending by `_id` where no order is asked for."""
         found = self._matching(collection, filter)
         if not sort:
-            found = iter(_limited(found, limit))
+            found = iter(_limit(found, limit))
         if fields is None:
             documents = [paths.decode(document) for document in found]
         else:
             needed = ["_id", *fields, *(name for name, _ in sort)]
             documents = [paths.select(document, needed) for document in found]
         if sort:
-            documents = list(_limited(sorted_by(documents, sort), limit))
+            documents = list(_limit(sort_documents(documents, sort), limit))
         if sort and fields is not None:
             documents = [paths.project(document, ["_id", *fields]) for document in documents]
         return documents
 
     def count(self, collection: str, where: Filter | None = None, *, limit: int = 0) -> int:
+        """Exact, with a filter or without."""
         if where:
-            return sum(1 for _ in _limited(self._matching(collection, where), limit))
+            return sum(1 for _ in _limit(self._matching(collection, where), limit))
         total = len(self._reading(collection).documents)
         return min(total, limit) if limit else total
 
     def last_id(self, collection: str) -> bytes | None:
+        """By the order that is kept of all `_id`s."""
         found = self._reading(collection)
         return raw_bson.id_of(found.documents[found.order()[-1]]) if found.documents else None
 
@@ -117,14 +124,21 @@ class DumpReader:
         """The same ones every time, ascending by `_id`."""
         found, matches = self._reading(collection), matcher(where)
         order = found.order()
-        places = _spread(len(order), size) if where is None else _golden(len(order))
+        places = _spread(len(order), size) if where is None else _golden_steps(len(order))
         chosen = islice((place for place in places if matches(found.documents[order[place]])), size)
         return [found.documents[order[place]] for place in sorted(chosen)]
 
+    def ids_apart(self, collection: str, distances: Sequence[int]) -> Iterator[bytes]:
+        """Counted off in memory."""
+        ids = [raw_bson.id_of(document) for document in self.documents(collection, fields=())]
+        return (ids[place - 1] for place in accumulate(distances) if place <= len(ids))
+
     def collections(self) -> dict[str, CollectionInfo]:
+        """All but the tool's and the server's own."""
         return catalogue.collections(self._store)
 
     def indexes(self, collection: str) -> list[Document]:
+        """As the metadata have them; none for a collection that does not exist."""
         return catalogue.indexes(self._store, collection)
 
     def _reading(self, name: str) -> Collection:
@@ -147,7 +161,7 @@ class DumpReader:
         return (document for document in found if document is not None and matches(document))
 
 
-def _limited(items: Iterable[T], limit: int) -> Iterable[T]:
+def _limit(items: Iterable[T], limit: int) -> Iterable[T]:
     return islice(items, limit) if limit else items
 
 
@@ -166,7 +180,7 @@ def _spread(total: int, size: int) -> Iterable[int]:
     return range(total) if size >= total else [place * total // size for place in range(size)]
 
 
-def _golden(total: int) -> Iterator[int]:
+def _golden_steps(total: int) -> Iterator[int]:
     """All places, in steps of the golden ratio: however many of them one takes, they are spread evenly."""
     step = max(1, round(total * (math.sqrt(5) - 1) / 2))
     while math.gcd(step, total) > 1:

@@ -36,6 +36,7 @@ class Store:
         return self._snapshot.signature
 
     def get(self, name: str) -> Collection | None:
+        """The collection of this name, if there is one."""
         return self.collections.get(name)
 
     def obtain(self, name: str) -> Collection:
@@ -59,14 +60,15 @@ class Store:
                 put |= collection.to_write()
         return put, sorted(self._on_disk - stays - put.keys())
 
-    def saved(self) -> None:
+    def mark_saved(self) -> None:
         """The files are now as `pending` said."""
         for collection in self.collections.values():
             if collection.name != LOCK:
-                collection.written()
+                collection.mark_written()
         self._on_disk = _files(self.collections.values())
 
     def close(self) -> None:
+        """Let go of all files."""
         self._snapshot.close()
 
 

@@ -65,6 +65,7 @@ class UniqueIndex:
         return change
 
     def apply(self, change: Change) -> None:
+        """Enter what `check` has allowed."""
         for key in change.freed:
             self._owners.pop(key, None)
         self._owners.update(change.added)

@@ -1,6 +1,6 @@
 """A mongomock database over the raw documents, for users' own `up(db)` and `verify(db)`.
 
-A collection is decoded when it is first looked at. What was changed is written back by `sync`: documents
+A collection is decoded when it is first looked at. What was changed is written back as a whole: documents
 that still encode as what was read keep their very bytes, and those that Python or mongomock cannot hold stay
 untouched. mongomock would delete expired documents while they are read, so TTL indexes are only shown, never
 in force.
@@ -27,7 +27,7 @@ from goaime_migrate.backends.dump.metadata import COLLECTION, ID_INDEX
 from goaime_migrate.backends.embedded import mongomock_database
 from goaime_migrate.backends.embedded.catalogue import index_spec
 from goaime_migrate.backends.embedded.collection import Collection
-from goaime_migrate.backends.embedded.mongomock_database import LastingStore, UserDatabaseMock
+from goaime_migrate.backends.embedded.mongomock_database import LastingStore, MongomockDatabase
 from goaime_migrate.backends.embedded.store import Store
 from goaime_migrate.backends.ports import RECORDS
 from goaime_migrate.errors import (
@@ -42,35 +42,35 @@ from goaime_migrate.results import Document
 _OPTIONS = ("unique", "sparse", "expireAfterSeconds", "partialFilterExpression")
 
 
-class UserDatabase:
-    """One use of the database by a user's function. Nothing of it reaches the store before `sync`."""
+class WorkingCopy:
+    """One use of the database by a user's function. Nothing of it reaches the store before `write_back`."""
 
     def __init__(self, store: Store, name: str) -> None:
         self._store = store
         self._shown = {each.name: each for each in store.collections.values() if _can_be_shown(each)}
-        self._mocks = _Mocks(self._shown)
-        self.database = UserDatabaseMock(mongomock.MongoClient(), name, _store=self._mocks)
+        self._copies = _Copies(self._shown)
+        self.database = MongomockDatabase(mongomock.MongoClient(), name, _store=self._copies)
 
-    def sync(self) -> None:
+    def write_back(self) -> None:
         """Write back what was changed, all of it or, where something is refused, nothing.
 
         Raises DuplicateKey, ResultTooLarge, InvalidResult or OperationFailed. Changes of the tool's own
         records, which users may read, are not written back.
         """
-        written = {name: mock for name, mock in self._mocks.created() if name not in RECORDS}
+        written = {name: copy for name, copy in self._copies.existing() if name not in RECORDS}
         everything = self._store.collections
         kept = {name: everything[name] for name in everything if name not in self._shown or name in RECORDS}
         for name in written.keys() & kept.keys():
             raise OperationFailed(
                 f"{name!r} is a {kept[name].kind}: it cannot be written to like a collection"
             )
-        self._store.collections = kept | {name: mock.result(name) for name, mock in written.items()}
+        self._store.collections = kept | {name: copy.result(name) for name, copy in written.items()}
 
 
-def translated(error: NotImplementedError) -> NotImplementedError | MissingCapability:
-    """The error to raise for one that a user's function ran into: what mongomock lacks is said as such."""
+def lack_of(error: NotImplementedError) -> MissingCapability | None:
+    """The error for what mongomock lacks; None for an exception that the user's function has raised itself."""
     if not _last_module(error.__traceback__).startswith(("mongomock", mongomock_database.__name__)):
-        return error
+        return None
     return MissingCapability(
         f"a dump directory cannot do this: {error}",
         hint="restore the dump into a MongoDB server with mongorestore and migrate it there, "
@@ -78,7 +78,7 @@ def translated(error: NotImplementedError) -> NotImplementedError | MissingCapab
     )
 
 
-class _Mock(LastingStore):
+class _Copy(LastingStore):
     """mongomock's documents and indexes of one collection, and where they came from."""
 
     def __init__(self, name: str, origin: Collection | None = None) -> None:
@@ -151,28 +151,28 @@ class _Mock(LastingStore):
         written: dict[Key, bytes | None] = {}
         seen = set()
         for document in self._content.values():
-            after = _encoded(self.name, document)
+            after = _encode(self.name, document)
             key = id_key(raw_bson.id_of(after))
             seen.add(key)
             if key in before and key not in self._loaded:
                 raise DuplicateKey(
                     f"{self.name}: there is a document {document['_id']!r} already", id=document["_id"]
                 )
-            if key not in before or not _unchanged(before[key], after):
+            if key not in before or not _is_unchanged(before[key], after):
                 written[key] = after
         return dict.fromkeys(self._loaded - seen) | written
 
 
-class _Mocks(DatabaseStore):
+class _Copies(DatabaseStore):
     def __init__(self, shown: Mapping[str, Collection]) -> None:
         super().__init__()
-        self._collections = {name: _Mock(name, origin) for name, origin in shown.items()}
+        self._collections = {name: _Copy(name, origin) for name, origin in shown.items()}
 
-    def __getitem__(self, name: str) -> _Mock:
-        return self._collections.setdefault(name, _Mock(name))
+    def __getitem__(self, name: str) -> _Copy:
+        return self._collections.setdefault(name, _Copy(name))
 
-    def created(self) -> Iterator[tuple[str, _Mock]]:
-        return ((name, mock) for name, mock in self._collections.items() if mock.is_created)
+    def existing(self) -> Iterator[tuple[str, _Copy]]:
+        return ((name, copy) for name, copy in self._collections.items() if copy.is_created)
 
 
 def _can_be_shown(collection: Collection) -> bool:
@@ -198,7 +198,7 @@ def _hashable(value: Any) -> Any:
     return name
 
 
-def _encoded(collection: str, document: Document) -> bytes:
+def _encode(collection: str, document: Document) -> bytes:
     try:
         encoded = raw_bson.encode(document)
     except (BSONError, ValueError, TypeError, OverflowError) as error:
@@ -213,7 +213,7 @@ def _encoded(collection: str, document: Document) -> bytes:
     return encoded
 
 
-def _unchanged(before: bytes, after: bytes) -> bool:
+def _is_unchanged(before: bytes, after: bytes) -> bool:
     return after == before or after == raw_bson.encode(raw_bson.decode(before))
 
 

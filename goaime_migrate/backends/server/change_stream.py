@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from bson import Timestamp
@@ -19,6 +18,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import TAIL
+from goaime_migrate.backends.ports.change_stream import CollectionGone, HistoryLost, Portion
 from goaime_migrate.backends.server.driver_errors import translate
 from goaime_migrate.results import Document
 
@@ -33,25 +33,8 @@ _TIMESTAMP = "82"
 """The first byte of a resume token: a timestamp of eight bytes follows."""
 
 
-class HistoryLost(Exception):
-    """The oplog no longer reaches back to where the feed stopped."""
-
-
-class CollectionGone(Exception):
-    """The collection was dropped or renamed."""
-
-
-@dataclass(frozen=True)
-class Portion:
-    """Raw ids of documents that were written, and the place in history up to which that is all."""
-
-    ids: Sequence[bytes]
-    token: Document | None
-    at: Timestamp
-
-
-class ChangeStream:
-    """An open change stream. Used by one thread."""
+class MongoChangeStream:
+    """A change stream that opens with its first read. Used by one thread."""
 
     def __init__(
         self,
@@ -72,8 +55,8 @@ class ChangeStream:
     def read(self) -> Portion:
         """Wait a moment for writes. Raises HistoryLost, CollectionGone, ServerUnreachable."""
         try:
-            stream = self._opened()
-            ids = self._available(stream)
+            stream = self._open()
+            ids = self._events(stream)
             token = stream.resume_token
         except OperationFailure as error:
             if error.code in _LOST or error.has_error_label("NonResumableChangeStreamError"):
@@ -83,7 +66,7 @@ class ChangeStream:
             raise translate(error) from error
         return Portion(ids, None if token is None else dict(token), self._time(token))
 
-    def _opened(self) -> CollectionChangeStream[Document]:
+    def _open(self) -> CollectionChangeStream[Document]:
         if self._stream is None:
             start: dict[str, Any] = (
                 {"resume_after": self._token} if self._token else {"start_at_operation_time": self._since}
@@ -91,7 +74,7 @@ class ChangeStream:
             self._stream = self._collection.watch(self._pipeline, max_await_time_ms=_AWAIT_MS, **start)
         return self._stream
 
-    def _available(self, stream: CollectionChangeStream[Document]) -> list[bytes]:
+    def _events(self, stream: CollectionChangeStream[Document]) -> list[bytes]:
         """The events of a moment: while there are more, the place in history has to move on all the same."""
         ids: list[bytes] = []
         size = 0

@@ -26,6 +26,7 @@ MAJORITY_TIMEOUT_MS = 30_000
 """How long a write waits for a majority of the members; without a bound it would wait for ever."""
 _BSON_TRANSACTIONS = 8
 """The wire version of MongoDB 4.2, the first whose transactions may be of any size."""
+_MONGOS = "mongos"
 
 
 def open_server(settings: Settings, *, write: bool, notify: Callable[[str], None]) -> Backend:
@@ -46,15 +47,16 @@ def open_server(settings: Settings, *, write: bool, notify: Callable[[str], None
             hint="correct uri; the form is mongodb://user:password@host:port/database",
         ) from None  # the driver may quote a part of the password
     try:
-        return _opened(client, settings, write=write, notify=notify)
+        return _open(client, settings, write=write, notify=notify)
     except BaseException:
         client.close()
         raise
 
 
-def _opened(
+def _open(
     client: MongoClient[Document], settings: Settings, *, write: bool, notify: Callable[[str], None]
 ) -> Backend:
+    """The database that the settings or else the connection string names, once the server was asked what it can do."""
     name = settings.database
     try:
         name = name or parse_uri(settings.uri, validate=False, warn=False)["database"]
@@ -70,7 +72,7 @@ def _opened(
     except PyMongoError as error:
         raise translate(error) from error
     backend.notify = notify
-    return backend  # type: ignore[return-value]
+    return backend
 
 
 def _reason(text: str, uri: str) -> str:
@@ -106,8 +108,9 @@ def _defaults(uri: str) -> dict[str, Any]:
 
 
 def _probe(client: MongoClient[Document], name: str, server: str, *, untested_allowed: bool) -> MongoBackend:
+    """Ask the server what it is. Raises MissingCapability for one that nobody has tried."""
     hello = client.admin.command("hello")
-    sharded = hello.get("msg") == "isdbgrid"
+    sharded = _product(hello) == _MONGOS
     if sharded and not untested_allowed:
         raise MissingCapability(
             "the server is a mongos, and nobody has run the fault tests on a sharded cluster",
@@ -116,11 +119,7 @@ def _probe(client: MongoClient[Document], name: str, server: str, *, untested_al
     replicated = (sharded or "setName" in hello) and hello["maxWireVersion"] >= _BSON_TRANSACTIONS
     capabilities = Capabilities(
         mode=Mode.TRANSACTIONAL if replicated else Mode.SINGLE_DOCUMENT,
-        product="mongos"
-        if sharded
-        else f"replica set {hello['setName']}"
-        if "setName" in hello
-        else "standalone",
+        product=_product(hello),
         transactions=replicated,
         change_streams=replicated,
         deltas=replicated,
@@ -131,3 +130,10 @@ def _probe(client: MongoClient[Document], name: str, server: str, *, untested_al
     )
     kind: type[MongoBackend] = TransactionalBackend if replicated else SingleDocumentBackend
     return kind(client, name, server, capabilities)
+
+
+def _product(hello: Document) -> str:
+    """What a server is, by its own answer."""
+    if hello.get("msg") == "isdbgrid":
+        return _MONGOS
+    return f"replica set {hello['setName']}" if "setName" in hello else "standalone"

@@ -29,7 +29,7 @@ _ATLAS_AUTHENTICATION = 8000
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translation() -> Iterator[None]:
     """Let a driver's exception leave as the MigrateError that it is."""
     try:
         yield

@@ -10,7 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pymongo import MongoClient
@@ -20,8 +21,9 @@ from pymongo.errors import DuplicateKeyError, ExecutionTimeout, OperationFailure
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import LOCK, PROGRESS, LeaseRecord, Owner
-from goaime_migrate.backends.record_fields import COUNT, MOMENT, TEXT, Kinds, checked, optional, reading
-from goaime_migrate.backends.server.driver_errors import translated
+from goaime_migrate.backends.record_codec import record_of
+from goaime_migrate.backends.record_fields import reading
+from goaime_migrate.backends.server.driver_errors import translation
 from goaime_migrate.backends.server.reader import MongoReader
 from goaime_migrate.results import Document
 
@@ -30,11 +32,13 @@ _CLAIM_MS = 1_000
 _CONFIRMED_S = 30.0
 """How long a claim waits for a majority of the members."""
 _TIME_LIMIT_EXCEEDED = 50
-_LEASE: dict[str, Kinds] = {
-    **dict.fromkeys(("run", "who", "host", "boot", "started"), TEXT),
-    **dict.fromkeys(("pid", "fence"), COUNT),
-    **dict.fromkeys(("acquired_at", "expires_at"), optional(MOMENT)),
+_ABSENT: Document = {
+    **dict.fromkeys(("run", "who", "host", "boot", "started"), ""),
+    **dict.fromkeys(("pid", "fence"), 0),
+    **dict.fromkeys(("acquired_at", "expires_at")),
+    "live": True,
 }
+"""What the record of a lease need not have, and what it is taken for then."""
 _OPEN_S = 180.0
 """How long a transaction that a dead run has left open is waited for; the server ends it after a minute or two."""
 _SLOW_S = 2.0
@@ -44,7 +48,7 @@ class LeasedDatabase(MongoReader):
     """A database on a server, the session that a thread writes in, and the lease."""
 
     def __init__(self, client: MongoClient[Document], name: str) -> None:
-        super().__init__(Database(client, name, codec_options=raw_bson.OPTIONS))
+        super().__init__(Database(client, name, codec_options=raw_bson.OPTIONS), guard=translation)
         self._client = client
         self._own: ClientSession | None = None
         self._said = False
@@ -63,14 +67,16 @@ class LeasedDatabase(MongoReader):
         return dict(self._session.session_id)
 
     def read_lease(self) -> LeaseRecord | None:
-        alive = {"$gt": [{"$ifNull": ["$expires_at", False]}, "$$NOW"]}
-        typed = {"$and": [{"$eq": [{"$type": "$expires_at"}, "date"]}, alive]}
-        with translated():
-            found = list(self._db[LOCK].aggregate([{"$match": {"_id": _LOCK_ID}}, {"$set": {"live": typed}}]))
+        """By the server's clock. Raises DamagedRecord."""
+        later = {"$gt": [{"$ifNull": ["$expires_at", False]}, "$$NOW"]}
+        live = {"$and": [{"$eq": [{"$type": "$expires_at"}, "date"]}, later]}
+        with translation():
+            found = list(self._db[LOCK].aggregate([{"$match": {"_id": _LOCK_ID}}, {"$set": {"live": live}}]))
         return _lease(found[0]) if found and found[0].get("expires_at") else None
 
     def try_lease(self, owner: Owner, ttl_s: float, *, dead: LeaseRecord | None = None) -> LeaseRecord:
-        with translated():
+        """End what a former owner has left open, then claim. Raises DamagedRecord."""
+        with translation():
             for record in self._db[LOCK].find({"_id": _LOCK_ID}):
                 _lease(record)
             self._end_transactions_of_former_owner(dead)
@@ -93,7 +99,7 @@ class LeasedDatabase(MongoReader):
                 try:
                     record = self._db[LOCK].find_one_and_update(
                         {"_id": _LOCK_ID},
-                        _claim(owner, self.session_id(), ttl_s, dead),
+                        _claim_update(owner, self.session_id(), ttl_s, dead),
                         upsert=True,
                         return_document=True,
                         maxTimeMS=_CLAIM_MS,
@@ -126,7 +132,8 @@ class LeasedDatabase(MongoReader):
             self._db[PROGRESS].update_many(parts, {"$set": {"fence": fence}})
 
     def end_transactions(self, sessions: Sequence[Document]) -> None:
-        with translated():
+        """By `killSessions`; without the privilege the next write waits."""
+        with translation():
             self._end_transactions(sessions)
 
     def _end_transactions(self, ids: Iterable[Document]) -> None:
@@ -156,16 +163,19 @@ class LeasedDatabase(MongoReader):
             )
 
     def renew_lease(self, lease: LeaseRecord, ttl_s: float) -> bool:
+        """So many seconds from now, by the server's clock."""
         later = {"$set": {"expires_at": {"$add": ["$$NOW", int(ttl_s * 1000)]}}}
-        with translated():
+        with translation():
             return self._db[LOCK].update_one(_while_held(lease), [later]).matched_count == 1
 
     def release_lease(self, lease: LeaseRecord) -> None:
-        with translated():
+        """Its record stays, for the sake of the fence."""
+        with translation():
             self._db[LOCK].update_one(_while_held(lease), {"$unset": {"expires_at": 1, "lsid": 1}})
 
     def break_lease(self) -> None:
-        with translated():
+        """End the owner's transactions and raise the fence, in the lease and in every unfinished partition."""
+        with translation():
             former = self._db[LOCK].find_one({"_id": _LOCK_ID}) or {}
             self._end_transactions(filter(None, [former.get("lsid")]))
             with self._saying_so_if_slow():
@@ -198,7 +208,7 @@ def _free(dead: LeaseRecord | None) -> list[Document]:
     return free
 
 
-def _claim(
+def _claim_update(
     owner: Owner, lsid: Document | None, ttl_s: float, dead: LeaseRecord | None
 ) -> list[Mapping[str, Any]]:
     """The update that takes the lease if it is free, and else changes nothing."""
@@ -219,20 +229,18 @@ def _claim(
     return [{"$set": {"free": {"$or": _free(dead)}}}, {"$set": chosen}, {"$unset": "free"}]
 
 
+@dataclass(frozen=True)
+class _Term:
+    """The lease without its owner, as `LeaseRecord` has it."""
+
+    fence: int
+    acquired_at: datetime | None
+    expires_at: datetime | None
+    live: bool
+
+
 def _lease(record: Document) -> LeaseRecord:
     """The lease from its record. Raises DamagedRecord."""
     with reading(LOCK, record.get("_id")):
-        absent: Document = {name: "" if str in kinds else None for name, kinds in _LEASE.items()}
-        known = checked({**absent, "pid": 0, "fence": 0, "live": True, **record}, _LEASE)
-        names = ("run", "who", "host", "pid", "boot", "started")
-        return LeaseRecord(
-            Owner(*(known[name] for name in names)),
-            known["fence"],
-            _utc(known["acquired_at"]),
-            _utc(known["expires_at"]),
-            bool(known["live"]),
-        )
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.replace(tzinfo=UTC)
+        known = _ABSENT | record
+        return LeaseRecord(record_of(Owner, known), **vars(record_of(_Term, known)))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pymongo import IndexModel, MongoClient, ReplaceOne
 from pymongo.client_session import ClientSession
@@ -19,22 +20,29 @@ from goaime_migrate.backends.ports import (
     Capabilities,
     Changes,
     CollectionInfo,
+    Committed,
     Delete,
     Filter,
     GuardFailed,
     Move,
     Put,
+    Reader,
     RecordChange,
 )
-from goaime_migrate.backends.server.driver_errors import DUPLICATE_KEY, translate, translated
+from goaime_migrate.backends.server.driver_errors import DUPLICATE_KEY, translate, translation
 from goaime_migrate.backends.server.lease import LeasedDatabase
 from goaime_migrate.backends.server.reader import id_range
 from goaime_migrate.errors import DuplicateKey, MigrateError
 from goaime_migrate.results import Document
 
+if TYPE_CHECKING:
+    from bson import Timestamp
 
-class MongoBackend(LeasedDatabase):
-    """A database on a server."""
+    from goaime_migrate.backends.ports.change_stream import ChangeStream
+
+
+class MongoBackend(LeasedDatabase, ABC):
+    """A database on a server; how its batches are made safe is for the two that derive from it."""
 
     def __init__(
         self, client: MongoClient[Document], name: str, server: str, capabilities: Capabilities
@@ -45,28 +53,40 @@ class MongoBackend(LeasedDatabase):
         self.server = server
         self.capabilities = capabilities
 
+    @abstractmethod
+    def transact(self, work: Callable[[Reader], Changes]) -> Committed:
+        """One unit of work, as `Writer` says."""
+
     def beside(self, notify: Callable[[str], None]) -> Self:
+        """The same connections, in a session of its own."""
         other = type(self)(self._client, self.database_name, self.server, self.capabilities)
         other.notify = notify
         self._beside.append(other)
         return other
 
     def replication_lag(self) -> float | None:
+        """None: without a replica set there are no replicas."""
         return None
 
-    def operation_time(self) -> Any:
+    def operation_time(self) -> Timestamp | None:
+        """None: without a replica set there are no change streams."""
         return None
 
-    def feed(self, collection: str, since: Any, token: Document | None, sessions: Sequence[Document]) -> Any:
+    def watch(
+        self, collection: str, since: Timestamp, token: Document | None, sessions: Sequence[Document]
+    ) -> ChangeStream | None:
+        """None: without a replica set there are no change streams."""
         return None
 
     def now(self) -> datetime:
-        with translated():
+        """What the server says to a hello."""
+        with translation():
             local: datetime = self._client.admin.command("hello")["localTime"]
             return local.replace(tzinfo=UTC)
 
     def prepare(self) -> None:
-        with translated():
+        """Make them beforehand: older servers make none within a transaction."""
+        with translation():
             existing = set(self._db.list_collection_names())
             for name in RECORDS:
                 if name not in existing:
@@ -76,57 +96,41 @@ class MongoBackend(LeasedDatabase):
 
     # reads -----------------------------------------------------------------------------------------------------
 
-    def documents(self, *args: Any, **kwargs: Any) -> list[bytes]:
-        with translated():
-            return super().documents(*args, **kwargs)
-
-    def find(self, *args: Any, **kwargs: Any) -> list[Document]:
-        with translated():
-            return super().find(*args, **kwargs)
-
-    def by_ids(self, *args: Any, **kwargs: Any) -> list[bytes]:
-        with translated():
-            return super().by_ids(*args, **kwargs)
-
-    def lookup(self, *args: Any, **kwargs: Any) -> list[Document]:
-        with translated():
-            return super().lookup(*args, **kwargs)
-
-    def pipeline(self, *args: Any, **kwargs: Any) -> list[bytes]:
-        with translated():
-            return super().pipeline(*args, **kwargs)
-
     def count(self, collection: str, where: Filter | None = None, *, limit: int = 0) -> int:
-        with translated():
+        """An estimate where there is neither filter nor limit: it may be off after a crash of the server."""
+        with translation():
             if not where and not limit:
                 return self._db[collection].estimated_document_count()
             options: dict[str, Any] = {"limit": limit} if limit else {}
             return self._db[collection].count_documents(where or {}, **options)
 
     def last_id(self, collection: str) -> bytes | None:
-        with translated():
+        """By the index on `_id`."""
+        with translation():
             batches = self._db[collection].find_raw_batches({}, {"_id": 1}, sort=[("_id", -1)], limit=1)
             found = list(raw_bson.split_all(batches))
         return found[0] if found else None
 
     def sample(self, collection: str, size: int, where: Filter | None = None) -> list[bytes]:
+        """By `$sample`, which a collection that is not larger does not need."""
         if self.count(collection, where, limit=size + 1) <= size:
             return self.documents(collection, where=where)
         stages: list[Document] = [{"$match": dict(where)}] if where else []
-        with translated():
+        with translation():
             batches = self._db[collection].aggregate_raw_batches([*stages, {"$sample": {"size": size}}])
             return list(raw_bson.split_all(batches))
 
     def ids_apart(self, collection: str, distances: Sequence[int]) -> Iterator[bytes]:
+        """By the index on `_id` alone."""
         last: bytes | None = None
         for distance in distances:
-            with translated():
-                last = next(raw_bson.split_all(self._counted_off(collection, last, distance)), None)
+            with translation():
+                last = next(raw_bson.split_all(self._count_off(collection, last, distance)), None)
             if last is None:
                 return
             yield last
 
-    def _counted_off(self, collection: str, last: bytes | None, distance: int) -> Any:
+    def _count_off(self, collection: str, last: bytes | None, distance: int) -> Any:
         """A cursor with the one `_id` that comes so many after `last`: by the bounds of a scan, the quickest way.
 
         The driver sends such a bound decoded and encoded again. One that does not survive that is compared instead.
@@ -166,10 +170,12 @@ class MongoBackend(LeasedDatabase):
 
     @contextmanager
     def functions(self, *, write: bool) -> Iterator[Any]:
+        """The driver's own database, with the driver's own options: what users write, they write themselves."""
         yield self._client[self.database_name]
 
     def collections(self) -> dict[str, CollectionInfo]:
-        with translated():
+        """All but the tool's and the server's own."""
+        with translation():
             listed = list(self._db.list_collections())
         return {
             info["name"]: CollectionInfo(
@@ -183,12 +189,14 @@ class MongoBackend(LeasedDatabase):
         }
 
     def indexes(self, collection: str) -> list[Document]:
-        with translated():
+        """As `listIndexes` gives them."""
+        with translation():
             return [
                 dict(index) | {"key": dict(index["key"])} for index in self._db[collection].list_indexes()
             ]
 
     def create_index(self, collection: str, keys: Sequence[tuple[str, Any]], options: Document) -> None:
+        """Raises DuplicateKey naming two documents that a unique index cannot both hold."""
         try:
             self._db[collection].create_indexes([IndexModel(list(keys), **options)], **self._index_quorum())
         except PyMongoError as error:
@@ -215,15 +223,18 @@ class MongoBackend(LeasedDatabase):
         return {}
 
     def drop_index(self, collection: str, name: str) -> None:
-        with translated():
+        """Raises OperationFailed where the collection has none of this name."""
+        with translation():
             self._db[collection].drop_index(name)
 
     def set_options(self, collection: str, options: Document) -> None:
-        with translated():
+        """By `collMod`, which takes the role dbAdmin."""
+        with translation():
             self._db.command("collMod", collection, **options)
 
     def create_collection(self, name: str, options: Document) -> None:
-        with translated():
+        """Raises OperationFailed if the name is taken."""
+        with translation():
             self._db.create_collection(name, **options)
 
     def _bypasses_validation(self, changes: Changes) -> bool:
@@ -234,14 +245,17 @@ class MongoBackend(LeasedDatabase):
         return any(info.get("options", {}).get("validator") for info in listed)
 
     def rename_collection(self, old: str, new: str) -> None:
-        with translated():
+        """Raises OperationFailed if either name does not allow it."""
+        with translation():
             self._db[old].rename(new)
 
     def drop_collection(self, name: str) -> None:
-        with translated():
+        """Nothing happens if there is none."""
+        with translation():
             self._db[name].drop()
 
     def close(self) -> None:
+        """End all sessions, those of other threads too, then the client with its connections."""
         for session in [backend._own for backend in (self, *self._beside)]:
             with suppress(PyMongoError):
                 if session is not None:

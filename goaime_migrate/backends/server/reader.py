@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from pymongo.client_session import ClientSession
@@ -21,11 +22,21 @@ _ID_BYTES = 8 * 1024 * 1024
 
 
 class MongoReader:
-    """A `Reader` of one database through one session (or none)."""
+    """A `Reader` of one database through one session (or none).
 
-    def __init__(self, database: Database[Document], session: ClientSession | None = None) -> None:
+    Every read runs within `guard`. By default the driver's exceptions leave as they are: a transaction is tried again
+    by what they say.
+    """
+
+    def __init__(
+        self,
+        database: Database[Document],
+        session: ClientSession | None = None,
+        guard: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self._db = database
         self._reading = session
+        self._guard = guard
 
     def documents(
         self,
@@ -38,16 +49,18 @@ class MongoReader:
         max_bytes: int = 0,
         fields: Sequence[str] | None = None,
     ) -> list[bytes]:
-        cursor = self._db[collection].find_raw_batches(
-            both(where, id_range(after, upto)),
-            _projection(fields),
-            sort=_BY_ID,
-            hint=_BY_ID,
-            limit=limit,
-            batch_size=limit or 1_000,
-            session=self._reading,
-        )
-        return _split(cursor, max_bytes)
+        """By the index on `_id`, in BSON's total order."""
+        with self._guard():
+            cursor = self._db[collection].find_raw_batches(
+                both(where, id_range(after, upto)),
+                _projection(fields),
+                sort=_BY_ID,
+                hint=_BY_ID,
+                limit=limit,
+                batch_size=limit or 1_000,
+                session=self._reading,
+            )
+            return _split(cursor, max_bytes)
 
     def by_ids(
         self,
@@ -56,35 +69,41 @@ class MongoReader:
         where: Filter | None = None,
         fields: Sequence[str] | None = None,
     ) -> list[bytes]:
+        """By their own bytes: what the server finds equal, as 1 and 1.0 are, is told apart here."""
         found: list[bytes] = []
-        for portion in _portions(ids):
-            listed = raw_bson.raw_document(_id_in(portion))
-            cursor = self._db[collection].find_raw_batches(
-                both(where, listed), _projection(fields), session=self._reading, collation=_SIMPLE
-            )
-            found += _split(cursor)
-        wanted = set(ids)
-        return [document for document in found if raw_bson.id_of(document) in wanted]
+        with self._guard():
+            for portion in _portions(ids):
+                listed = raw_bson.raw_document(_id_in(portion))
+                cursor = self._db[collection].find_raw_batches(
+                    both(where, listed), _projection(fields), session=self._reading, collation=_SIMPLE
+                )
+                found += _split(cursor)
+            wanted = set(ids)
+            return [document for document in found if raw_bson.id_of(document) in wanted]
 
     def lookup(
         self, collection: str, key: str, values: Sequence[Any], fields: Sequence[str] | None
     ) -> list[Document]:
+        """Without the collection's collation: keys are compared as they are."""
         projection = None if fields is None else {**dict.fromkeys(fields, 1), key: 1, "_id": 1}
-        cursor = self._db[collection].find(
-            {key: {"$in": list(values), "$exists": True}},
-            projection,
-            sort=_BY_ID,
-            session=self._reading,
-            collation=_SIMPLE,
-        )
-        return list(cursor)
+        with self._guard():
+            cursor = self._db[collection].find(
+                {key: {"$in": list(values), "$exists": True}},
+                projection,
+                sort=_BY_ID,
+                session=self._reading,
+                collation=_SIMPLE,
+            )
+            return list(cursor)
 
     def pipeline(self, collection: str, ids: Sequence[bytes], stages: Sequence[Document]) -> list[bytes]:
+        """By an aggregation: its stages compute what those of an update do."""
         found: list[bytes] = []
-        for portion in _portions(ids):
-            match = {"$match": raw_bson.raw_document(_id_in(portion))}
-            cursor = self._db[collection].aggregate_raw_batches([match, *stages], session=self._reading)
-            found += _split(cursor)
+        with self._guard():
+            for portion in _portions(ids):
+                match = {"$match": raw_bson.raw_document(_id_in(portion))}
+                cursor = self._db[collection].aggregate_raw_batches([match, *stages], session=self._reading)
+                found += _split(cursor)
         return found
 
     def find(
@@ -96,10 +115,12 @@ class MongoReader:
         limit: int = 0,
         fields: Sequence[str] | None = None,
     ) -> list[Document]:
-        cursor = self._db[collection].find(
-            filter, fields, sort=list(sort) or None, limit=limit, session=self._reading
-        )
-        return list(cursor)
+        """By the server's own projection and order."""
+        with self._guard():
+            cursor = self._db[collection].find(
+                filter, fields, sort=list(sort) or None, limit=limit, session=self._reading
+            )
+            return list(cursor)
 
 
 def id_range(after: bytes | None, upto: bytes | None) -> Filter:
@@ -109,7 +130,7 @@ def id_range(after: bytes | None, upto: bytes | None) -> Filter:
     server still answers it by a tight scan of the index on `_id`.
     """
     bounds = [
-        {"$expr": {operator: ["$_id", raw_bson.renamed(bound, "$literal")]}}
+        {"$expr": {operator: ["$_id", raw_bson.rename(bound, "$literal")]}}
         for operator, bound in (("$gt", after), ("$lte", upto))
         if bound is not None
     ]

@@ -20,6 +20,7 @@ class SingleDocumentBackend(MongoBackend):
     """Journal, documents, cursor: in this order."""
 
     def transact(self, work: Callable[[Reader], Changes]) -> Committed:
+        """Tried once; documents that have changed meanwhile are left alone, and the cursor stands still then."""
         try:
             changes = work(self)
             self._check_guards([*changes.first, *changes.last])

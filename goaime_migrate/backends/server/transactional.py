@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bson.errors import BSONError
 from pymongo.client_session import ClientSession
@@ -15,12 +15,15 @@ from pymongo.read_preferences import ReadPreference
 
 from goaime_migrate.backends.ports import Changes, Collision, Committed, GuardFailed, Reader
 from goaime_migrate.backends.server import updates
-from goaime_migrate.backends.server.change_stream import ChangeStream
-from goaime_migrate.backends.server.driver_errors import translate, translated
+from goaime_migrate.backends.server.change_stream import MongoChangeStream
+from goaime_migrate.backends.server.driver_errors import translate, translation
 from goaime_migrate.backends.server.mongo import MongoBackend
 from goaime_migrate.backends.server.reader import MongoReader
 from goaime_migrate.errors import OperationFailed
 from goaime_migrate.results import Document
+
+if TYPE_CHECKING:
+    from bson import Timestamp
 
 TRIES = 3
 """How often a batch is tried before it is said to collide."""
@@ -37,6 +40,7 @@ class TransactionalBackend(MongoBackend):
     """Reads first, then the decision, then all writes together and the commit: locks live for milliseconds."""
 
     def replication_lag(self) -> float | None:
+        """By what the primary knows of its secondaries; None too where this user may not ask."""
         try:
             members = self._client.admin.command("replSetGetStatus")["members"]
         except OperationFailure:
@@ -49,13 +53,17 @@ class TransactionalBackend(MongoBackend):
             None if primary is None else max(((primary - at).total_seconds() for at in behind), default=None)
         )
 
-    def operation_time(self) -> Any:
-        with translated(), self._client.start_session() as session:
+    def operation_time(self) -> Timestamp | None:
+        """What the primary answers a ping with, in a session that knows of nothing earlier."""
+        with translation(), self._client.start_session() as session:
             self._client.admin.command("ping", session=session)
             return session.operation_time
 
-    def feed(self, collection: str, since: Any, token: Document | None, sessions: Sequence[Document]) -> Any:
-        return ChangeStream(self._db[collection], since, token, sessions)
+    def watch(
+        self, collection: str, since: Timestamp, token: Document | None, sessions: Sequence[Document]
+    ) -> MongoChangeStream:
+        """A change stream that the server leaves the given sessions out of."""
+        return MongoChangeStream(self._db[collection], since, token, sessions)
 
     def _index_quorum(self) -> dict[str, Any]:
         """A majority: by default the server waits for every voting member, even for one that is down."""
@@ -63,6 +71,7 @@ class TransactionalBackend(MongoBackend):
         return {"commitQuorum": "majority"} if known else {}
 
     def transact(self, work: Callable[[Reader], Changes]) -> Committed:
+        """One transaction, tried again after write conflicts and through failovers."""
         collisions, tries, deadline = 0, 0, time.monotonic() + PATIENCE_S
         while True:
             try:

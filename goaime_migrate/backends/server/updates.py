@@ -56,9 +56,9 @@ def replace(
             problem = answer["writeErrors"][0]
             if problem.get("code") == DUPLICATE_KEY:
                 raise _duplicate(database, collection, problem, writes, chunk[problem["index"]])
-            raise rejected(problem, chunk)
+            raise rejection(problem, chunk)
         if answer["n"] != len(chunk):
-            missed += _missed(database, collection, chunk, session)
+            missed += _find_missed(database, collection, chunk, session)
     return missed
 
 
@@ -71,7 +71,7 @@ def sweep(database: Database[Document], collection: str, sweep: Sweep, session: 
         raise SweepRefused(collection)
 
 
-def _missed(
+def _find_missed(
     database: Database[Document], collection: str, chunk: Sequence[Write], session: ClientSession | None
 ) -> list[bytes]:
     """The documents of a chunk that are not what was written: changed or deleted by somebody else."""
@@ -223,7 +223,7 @@ def _owner(
     return next((i for i in map(raw_bson.id_of, raw_bson.split_all(found)) if i not in passed), None)
 
 
-def rejected(problem: Document, chunk: Sequence[Write]) -> Exception:
+def rejection(problem: Document, chunk: Sequence[Write]) -> Exception:
     """The error for the document that the server would not take."""
     write = chunk[problem["index"]]
     identity, code, text = raw_bson.id_value(write.id), problem.get("code"), str(problem.get("errmsg", ""))

@@ -1,4 +1,4 @@
-"""A crew whose others are threads of this process: what is given to whom, and what becomes of it when one is gone."""
+"""A pool whose other workers are threads of this process: who is given what, and what becomes of it when one is gone."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from goaime_migrate.errors import DuplicateKey, MigrateError, TransformFailed, W
 from goaime_migrate.events import Event, Notice
 from goaime_migrate.results import Document
 from goaime_migrate.run.run import Options
-from goaime_migrate.run.work import Report, Share, SourceFile, Work
+from goaime_migrate.run.work import Report, SourceFile, Work
 from goaime_migrate.workers import pool
-from goaime_migrate.workers.messages import packed
+from goaime_migrate.workers.messages import pack
 from goaime_migrate.workers.pool import WorkerPool
+from goaime_migrate.workers.worker import Gone, Hear
 
-Do = Callable[[Share], MigrateError | None]
+Do = Callable[[int], MigrateError | None]
 
 
-class FakeRunner:
+class FakeRun:
     """A run whose lease is never lost."""
 
     def __init__(self) -> None:
@@ -32,12 +33,12 @@ class FakeRunner:
         self.between: Callable[[], None] = lambda: None
         self.lease = self
 
-    def beside(self, *_: Any) -> FakeRunner:
+    def beside(self, *_: Any) -> FakeRun:
         """Another runner, or another backend: it is both."""
         return self
 
     def session_id(self) -> Document:
-        return {"id": "companion"}
+        return {"id": "second"}
 
     @property
     def record(self) -> None:
@@ -59,117 +60,112 @@ class FakeRunner:
 
 
 class FakeWork:
-    """Remembers who did what."""
+    """Reworkers who did what."""
 
     def __init__(self, do: Do = lambda _: None) -> None:
-        self.runner = FakeRunner()
+        self.run = FakeRun()
         self.here: list[int] = []
         self.reports: list[tuple[int, Document]] = []
-        self.inherited: list[int] = []
         self.enrolled: list[Sequence[Document]] = []
-        self.companions: list[int] = []
+        self.second: list[int] = []
         self.side_by_side = True
         self._do = do
 
-    def beside(self, runner: Any, report: Report) -> Work:
-        return cast(Work, FakeCompanion(self, report))
+    def beside(self, run: Any, report: Report) -> Work:
+        return cast(Work, FakeSecond(self, report))
 
     def enrol(self, sessions: Sequence[Document]) -> None:
         self.enrolled.append(sessions)
 
-    def do(self, share: Share) -> None:
-        if error := self._do(share):
+    def do(self, number: int) -> None:
+        if error := self._do(number):
             raise error
-        self.here.append(share.number)
+        self.here.append(number)
 
-    def heard(self, number: int, report: Document) -> None:
+    def hear(self, number: int, report: Document) -> None:
         self.reports.append((number, report))
 
-    def taken_over(self, number: int) -> None:
-        self.inherited.append(number)
 
-
-class FakeCompanion:
+class FakeSecond:
     """The same work in the second thread of this process."""
 
     def __init__(self, work: FakeWork, report: Report) -> None:
         self._work = work
         self._report = report
 
-    def do(self, share: Share) -> None:
-        if error := self._work._do(share):
+    def do(self, number: int) -> None:
+        if error := self._work._do(number):
             raise error
-        self._work.companions.append(share.number)
-        self._report(share.number, {"documents": 1})
+        self._work.second.append(number)
+        self._report(number, {"documents": 1})
 
 
-class FakeMember:
+class FakeWorker:
     """One that does its shares in a thread; `do` may raise SystemExit: then it is gone."""
 
     def __init__(self, name: str, do: Do) -> None:
         self.name = name
         self.sessions: Sequence[Document] = ()
         self.ready = self.ended = False
-        self.lanes = 1
-        self.shares: list[Share] = []
+        self.threads = 1
+        self.partitions: list[int] = []
         self.end, self.said = "was killed by signal 9", ""
         self.did: list[int] = []
         self.told: list[str] = []
         self._do = do
 
-    def listen(self, heard: Callable[[Any, Document], None], gone: Callable[[Any], None]) -> None:
-        self._heard, self._gone = heard, gone
-        heard(self, {"is": "ready", "sessions": [{"id": self.name}]})
+    def listen(self, hear: Hear, gone: Gone) -> None:
+        self._hear, self._gone = hear, gone
+        hear(self, {"is": "ready", "sessions": [{"id": self.name}]})
 
     @property
     def load(self) -> int:
-        return len(self.shares)
+        return len(self.partitions)
 
     def open(self, work: Work, spec: Document) -> None:
         self.told.append("open")
 
     def tell(self, **message: Any) -> None:
         self.told.append(message["do"])
-        if message["do"] == "share":
-            share = Share(message["number"], message["in_turn"])
-            threading.Thread(target=self._work, args=(share,)).start()
+        if message["do"] == "partition":
+            threading.Thread(target=self._work, args=(message["number"],)).start()
 
-    def _work(self, share: Share) -> None:
+    def _work(self, number: int) -> None:
         try:
-            error = self._do(share)
+            error = self._do(number)
         except SystemExit:
             self._gone(self)
             return
         if error is not None:
-            self._heard(self, {"is": "failed", "number": share.number, "error": packed(error)})
+            self._hear(self, {"is": "failed", "number": number, "error": pack(error)})
             return
-        self.did.append(share.number)
-        self._heard(self, {"is": "batch", "number": share.number, "report": {"documents": 1}})
-        self._heard(self, {"is": "done", "number": share.number})
+        self.did.append(number)
+        self._hear(self, {"is": "batch", "number": number, "report": {"documents": 1}})
+        self._hear(self, {"is": "done", "number": number})
 
     def kill(self) -> None:
         self.told.append("killed")
 
-    def dismiss(self) -> None:
-        self.told.append("dismissed")
+    def release(self) -> None:
+        self.told.append("released")
 
     def close(self) -> None:
         pass
 
 
-class FakeMembers:
-    """Hands out members that have been made."""
+class FakeSource:
+    """Hands out workers that have been made."""
 
-    def __init__(self, *members: FakeMember) -> None:
-        self.members = list(members)
+    def __init__(self, *workers: FakeWorker) -> None:
+        self.workers = list(workers)
 
     def wanted(self, partitions: int) -> int:
-        return min(partitions, len(self.members) + 1)
+        return min(partitions, len(self.workers) + 1)
 
-    def new(self, files: Sequence[SourceFile], lanes: int) -> FakeMember:
-        member = self.members.pop(0)
-        member.lanes = lanes
-        return member
+    def new(self, files: Sequence[SourceFile], threads: int) -> FakeWorker:
+        worker = self.workers.pop(0)
+        worker.threads = threads
+        return worker
 
     def close(self) -> None:
         pass
@@ -177,31 +173,31 @@ class FakeMembers:
 
 @pytest.fixture(autouse=True)
 def _no_spec(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "spec", lambda *_: {"lanes": 1})
+    monkeypatch.setattr(pool, "spec", lambda *_: {"threads": 1})
 
 
 @pytest.fixture
-def one_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every process does one share after the other."""
     monkeypatch.setattr(pool, "THREADS", 1)
 
 
-def shared(work: FakeWork, *members: FakeMember, partitions: int = 12) -> list[Event]:
+def shared(work: FakeWork, *workers: FakeWorker, partitions: int = 12) -> list[Event]:
     """Do a work together; what was told."""
     told: list[Event] = []
-    with WorkerPool(FakeMembers(*members), told.append) as team:
-        team.summon(partitions, ())
-        team.share(cast(Work, work), list(range(partitions)))
+    with WorkerPool(FakeSource(*workers), told.append) as others:
+        others.prepare(partitions, ())
+        others.do(cast(Work, work), list(range(partitions)))
     return told
 
 
-def slowly(_: Share) -> None:
+def slowly(_: int) -> None:
     time.sleep(0.002)
 
 
-@pytest.mark.usefixtures("one_lane")
+@pytest.mark.usefixtures("one_thread")
 def test_everything_is_done_once_by_one_or_the_other() -> None:
-    work, one, two = FakeWork(slowly), FakeMember("one", slowly), FakeMember("two", slowly)
+    work, one, two = FakeWork(slowly), FakeWorker("one", slowly), FakeWorker("two", slowly)
 
     shared(work, one, two, partitions=40)
 
@@ -209,53 +205,52 @@ def test_everything_is_done_once_by_one_or_the_other() -> None:
     assert one.did
     assert two.did
     assert sorted(number for number, _ in work.reports) == sorted(one.did + two.did)
-    assert one.told[-1] == "dismissed"
+    assert one.told[-1] == "released"
 
 
-@pytest.mark.usefixtures("one_lane")
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("attempt", range(20))
 def test_what_one_that_is_gone_was_at_is_taken_over_when_its_transaction_is_ended(attempt: int) -> None:
-    def die(share: Share) -> None:
-        if share.number >= attempt % 5:
+    def die(number: int) -> None:
+        if number >= attempt % 5:
             raise SystemExit
 
-    work, mortal = FakeWork(), FakeMember("mortal", die)
+    work, mortal = FakeWork(), FakeWorker("mortal", die)
 
     told = shared(work, mortal)
 
     assert sorted(work.here + mortal.did) == list(range(12))
     if mortal.ended:
-        assert work.runner.ended == [{"id": "mortal"}]
-        assert len(work.inherited) == 1
+        assert work.run.ended == [{"id": "mortal"}]
         assert told == [Notice("mortal was killed by signal 9; this process goes on with its work")]
 
 
-class Sleeper(FakeMember):
+class Sleeper(FakeWorker):
     """One that gets ready only when it is woken."""
 
-    def listen(self, heard: Callable[[Any, Document], None], gone: Callable[[Any], None]) -> None:
-        self._heard, self._gone = heard, gone
+    def listen(self, hear: Hear, gone: Gone) -> None:
+        self._hear, self._gone = hear, gone
 
     def wake(self) -> None:
-        self._heard(self, {"is": "ready", "sessions": [{"id": self.name}]})
+        self._hear(self, {"is": "ready", "sessions": [{"id": self.name}]})
 
 
-@pytest.mark.usefixtures("one_lane")
+@pytest.mark.usefixtures("one_thread")
 def test_nobody_is_waited_for_and_nobody_writes_before_all_sessions_are_known() -> None:
     one, two = Sleeper("one", slowly), Sleeper("two", slowly)
 
-    def wake(share: Share) -> None:
-        slowly(share)
+    def wake(number: int) -> None:
+        slowly(number)
         assert not one.did
         assert not two.did
-        match share.number:
+        match number:
             case 3:
                 one.wake()
             case 6:
                 assert work.enrolled == []
                 two.wake()
 
-    work = FakeWork(lambda share: wake(share) if share.number < 7 else slowly(share))
+    work = FakeWork(lambda number: wake(number) if number < 7 else slowly(number))
 
     shared(work, one, two, partitions=40)
 
@@ -266,7 +261,7 @@ def test_nobody_is_waited_for_and_nobody_writes_before_all_sessions_are_known() 
     assert sorted(work.here + one.did + two.did) == list(range(40))
 
 
-@pytest.mark.usefixtures("one_lane")
+@pytest.mark.usefixtures("one_thread")
 def test_those_who_get_ready_too_late_are_not_waited_for() -> None:
     work, late = FakeWork(), Sleeper("late", slowly)
 
@@ -274,35 +269,35 @@ def test_those_who_get_ready_too_late_are_not_waited_for() -> None:
 
     assert work.here == list(range(12))
     assert work.enrolled == [[]]
-    assert late.told == ["dismissed"]
+    assert late.told == ["released"]
 
 
-@pytest.mark.usefixtures("one_lane")
+@pytest.mark.usefixtures("one_thread")
 def test_those_who_got_ready_too_late_take_part_in_the_next_work() -> None:
     first, second, late = FakeWork(), FakeWork(slowly), Sleeper("late", slowly)
 
-    with WorkerPool(FakeMembers(late), lambda _: None) as team:
+    with WorkerPool(FakeSource(late), lambda _: None) as others:
         for work in (first, second):
-            team.summon(12, ())
-            team.share(cast(Work, work), list(range(12)))
+            others.prepare(12, ())
+            others.do(cast(Work, work), list(range(12)))
             late.wake()
 
     assert (first.enrolled, second.enrolled) == ([[]], [[{"id": "late"}]])
     assert late.did
 
 
-@pytest.mark.usefixtures("one_lane")
+@pytest.mark.usefixtures("one_thread")
 def test_the_first_error_of_another_ends_the_work_here() -> None:
     started = threading.Event()
 
-    def fail(_: Share) -> MigrateError:
+    def fail(_: int) -> MigrateError:
         started.set()
         return TransformFailed("raised", id=7)
 
-    def wait(_: Share) -> None:
+    def wait(_: int) -> None:
         started.wait(5)
 
-    work, other = FakeWork(wait), FakeMember("other", fail)
+    work, other = FakeWork(wait), FakeWorker("other", fail)
 
     with pytest.raises(TransformFailed) as caught:
         shared(work, other, partitions=1_000)
@@ -313,31 +308,31 @@ def test_the_first_error_of_another_ends_the_work_here() -> None:
     assert "killed" not in other.told
 
 
-@pytest.mark.usefixtures("one_lane")
+@pytest.mark.usefixtures("one_thread")
 def test_an_error_here_waits_for_what_the_others_are_at() -> None:
     done = threading.Event()
 
-    def last_batch(_: Share) -> None:
+    def last_batch(_: int) -> None:
         time.sleep(0.1)
         done.set()
 
     with pytest.raises(TransformFailed):
-        shared(FakeWork(lambda _: TransformFailed("raised")), FakeMember("other", last_batch))
+        shared(FakeWork(lambda _: TransformFailed("raised")), FakeWorker("other", last_batch))
 
     assert done.is_set()
 
 
-@pytest.mark.usefixtures("one_lane")
+@pytest.mark.usefixtures("one_thread")
 def test_an_interrupt_waits_for_nobody() -> None:
     forever = threading.Event()
 
-    def interrupt(_: Share) -> None:
+    def interrupt(_: int) -> None:
         raise KeyboardInterrupt
 
-    def hang(_: Share) -> None:
+    def hang(_: int) -> None:
         forever.wait(10)
 
-    other = FakeMember("other", hang)
+    other = FakeWorker("other", hang)
     work = FakeWork(interrupt)
 
     with pytest.raises(KeyboardInterrupt):
@@ -345,21 +340,23 @@ def test_an_interrupt_waits_for_nobody() -> None:
     forever.set()
 
     assert "killed" in other.told
-    assert work.runner.ended == [{"id": "other"}]
+    assert work.run.ended == [{"id": "other"}]
 
 
-@pytest.mark.usefixtures("one_lane")
-@pytest.mark.parametrize("number", [0, 3, 11])
-def test_a_duplicate_out_of_turn_is_tried_again_in_its_turn(number: int) -> None:
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("refused", [0, 3, 11])
+def test_a_duplicate_out_of_turn_is_tried_again_in_its_turn(refused: int) -> None:
+    done: set[int] = set()
     tried: list[bool] = []
 
-    def refuse(share: Share) -> MigrateError | None:
-        if share.number != number:
+    def refuse(number: int) -> MigrateError | None:
+        if number != refused:
+            done.add(number)
             return None
-        tried.append(share.in_turn)
-        return None if share.in_turn else DuplicateKey("twice")
+        tried.append(done >= set(range(refused)))
+        return None if tried[-1] else DuplicateKey("twice")
 
-    work, other = FakeWork(refuse), FakeMember("other", refuse)
+    work, other = FakeWork(refuse), FakeWorker("other", refuse)
 
     shared(work, other)
 
@@ -367,7 +364,7 @@ def test_a_duplicate_out_of_turn_is_tried_again_in_its_turn(number: int) -> None
     assert tried[-1]
 
 
-@pytest.mark.usefixtures("one_lane")
+@pytest.mark.usefixtures("one_thread")
 def test_one_that_takes_too_long_to_get_ready_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "_STARTING_S", 0.01)
 
@@ -375,10 +372,10 @@ def test_one_that_takes_too_long_to_get_ready_ends_the_run(monkeypatch: pytest.M
         shared(FakeWork(slowly), Sleeper("late", slowly), partitions=1_000)
 
 
-@pytest.mark.usefixtures("one_lane")
+@pytest.mark.usefixtures("one_thread")
 def test_one_that_never_gets_ready_ends_the_run() -> None:
-    class Stillborn(FakeMember):
-        def listen(self, heard: Callable[[Any, Document], None], gone: Callable[[Any], None]) -> None:
+    class Stillborn(FakeWorker):
+        def listen(self, hear: Hear, gone: Gone) -> None:
             self.said = "no such module"
             gone(self)
 
@@ -389,38 +386,38 @@ def test_one_that_never_gets_ready_ends_the_run() -> None:
 def test_a_process_alone_does_two_shares_side_by_side() -> None:
     together = threading.Barrier(2, timeout=5)
 
-    def meet(_: Share) -> None:
+    def meet(_: int) -> None:
         together.wait()
 
     work = FakeWork(meet)
 
     shared(work)
 
-    assert sorted(work.here + work.companions) == list(range(12))
-    assert len(work.here) == len(work.companions)
-    assert sorted(number for number, _ in work.reports) == sorted(work.companions)
-    assert work.enrolled == [[{"id": "companion"}]]
+    assert sorted(work.here + work.second) == list(range(12))
+    assert len(work.here) == len(work.second)
+    assert sorted(number for number, _ in work.reports) == sorted(work.second)
+    assert work.enrolled == [[{"id": "second"}]]
 
 
 def test_another_process_does_two_shares_side_by_side() -> None:
     together = threading.Barrier(2, timeout=5)
 
-    def meet(_: Share) -> None:
+    def meet(_: int) -> None:
         together.wait()
 
-    work, other = FakeWork(lambda _: time.sleep(0.05)), FakeMember("other", meet)
+    work, other = FakeWork(lambda _: time.sleep(0.05)), FakeWorker("other", meet)
 
     shared(work, other, partitions=40)
 
     assert len(other.did) >= 2
-    assert sorted(work.here + work.companions + other.did) == list(range(40))
+    assert sorted(work.here + work.second + other.did) == list(range(40))
 
 
 def test_what_several_meet_is_told_once() -> None:
-    class Talker(FakeMember):
-        def _work(self, share: Share) -> None:
-            self._heard(self, {"is": "notice", "text": "the server does not answer"})
-            super()._work(share)
+    class Talker(FakeWorker):
+        def _work(self, number: int) -> None:
+            self._hear(self, {"is": "notice", "text": "the server does not answer"})
+            super()._work(number)
 
     talkers = Talker("one", slowly), Talker("two", slowly)
 
@@ -434,21 +431,21 @@ def test_what_several_meet_is_told_once() -> None:
 def test_one_share_at_a_time_where_two_are_no_quicker(reason: str) -> None:
     at_work = threading.Lock()
 
-    def alone(_: Share) -> None:
+    def alone(_: int) -> None:
         assert at_work.acquire(blocking=False)
         time.sleep(0.002)
         at_work.release()
 
-    work, other = FakeWork(slowly), FakeMember("other", alone)
+    work, other = FakeWork(slowly), FakeWorker("other", alone)
     if reason == "rate":
-        work.runner.options = Options(max_rate=1000)
+        work.run.options = Options(max_rate=1000)
     else:
         work.side_by_side = False
 
     shared(work, other, partitions=40)
 
     assert other.did
-    assert work.companions == []
+    assert work.second == []
     assert work.enrolled == [[{"id": "other"}]]
     assert sorted(work.here + other.did) == list(range(40))
 
@@ -456,26 +453,26 @@ def test_one_share_at_a_time_where_two_are_no_quicker(reason: str) -> None:
 def test_few_shares_go_to_many_processes() -> None:
     started = threading.Barrier(2, timeout=5)
 
-    def meet(_: Share) -> None:
+    def meet(_: int) -> None:
         started.wait()
 
-    work, other = FakeWork(meet), FakeMember("other", meet)
+    work, other = FakeWork(meet), FakeWorker("other", meet)
 
     shared(work, other, partitions=2)
 
-    assert (len(work.here), len(other.did), work.companions) == (1, 1, [])
+    assert (len(work.here), len(other.did), work.second) == (1, 1, [])
 
 
 @pytest.mark.parametrize("attempt", range(10))
 def test_both_shares_of_a_process_that_is_gone_are_taken_over(attempt: int) -> None:
     together = threading.Barrier(2, timeout=5)
 
-    def die(share: Share) -> None:
+    def die(number: int) -> None:
         together.wait()
         raise SystemExit
 
-    class Process(FakeMember):
-        def _work(self, share: Share) -> None:
+    class Process(FakeWorker):
+        def _work(self, number: int) -> None:
             together.wait()
             with lock:
                 if not self.ended:
@@ -486,14 +483,13 @@ def test_both_shares_of_a_process_that_is_gone_are_taken_over(attempt: int) -> N
 
     shared(work, mortal)
 
-    assert sorted(work.here + work.companions) == list(range(12))
-    assert len(work.inherited) == 2
-    assert work.runner.ended == [{"id": "mortal"}]
+    assert sorted(work.here + work.second) == list(range(12))
+    assert work.run.ended == [{"id": "mortal"}]
 
 
 def test_the_error_of_the_second_thread_ends_the_work() -> None:
-    def fail(_: Share) -> MigrateError | None:
-        return TransformFailed("raised", id=7) if threading.current_thread().name == "lane" else None
+    def fail(_: int) -> MigrateError | None:
+        return TransformFailed("raised", id=7) if threading.current_thread().name == "work" else None
 
     work = FakeWork(fail)
 
@@ -506,8 +502,8 @@ def test_the_error_of_the_second_thread_ends_the_work() -> None:
 def test_an_error_here_waits_for_what_the_second_thread_is_at() -> None:
     begun, done = threading.Event(), threading.Event()
 
-    def fail(_: Share) -> MigrateError | None:
-        if threading.current_thread().name == "lane":
+    def fail(_: int) -> MigrateError | None:
+        if threading.current_thread().name == "work":
             begun.set()
             time.sleep(0.1)
             done.set()
@@ -524,13 +520,13 @@ def test_an_error_here_waits_for_what_the_second_thread_is_at() -> None:
 def test_an_interrupt_ends_what_the_second_thread_has_open() -> None:
     begun, ended = threading.Event(), threading.Event()
 
-    class Runner(FakeRunner):
+    class Run(FakeRun):
         def end_transactions(self, sessions: Sequence[Document]) -> None:
             super().end_transactions(sessions)
             ended.set()
 
-    def interrupt(_: Share) -> None:
-        if threading.current_thread().name == "lane":
+    def interrupt(_: int) -> None:
+        if threading.current_thread().name == "work":
             begun.set()
             ended.wait(5)
         else:
@@ -538,9 +534,9 @@ def test_an_interrupt_ends_what_the_second_thread_has_open() -> None:
             raise KeyboardInterrupt
 
     work = FakeWork(interrupt)
-    work.runner = Runner()
+    work.run = Run()
 
     with pytest.raises(KeyboardInterrupt):
         shared(work)
 
-    assert work.runner.ended == [{"id": "companion"}]
+    assert work.run.ended == [{"id": "second"}]

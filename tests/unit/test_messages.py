@@ -9,26 +9,26 @@ import pytest
 from bson import Binary, Decimal128, Int64, MinKey, ObjectId
 
 from goaime_migrate import errors
-from goaime_migrate.workers.messages import Channel, packed, unpacked
+from goaime_migrate.workers.messages import Channel, pack, unpack
 
 
 def test_messages_come_out_as_they_went_in_one_after_the_other() -> None:
     pipe = io.BytesIO()
-    Channel(io.BytesIO(), pipe).tell(do="share", number=3)
+    Channel(io.BytesIO(), pipe).tell(do="partition", number=3)
     Channel(io.BytesIO(), pipe).tell(do="stop")
 
-    heard = list(Channel(io.BytesIO(pipe.getvalue()), io.BytesIO()).heard())
+    heard = list(Channel(io.BytesIO(pipe.getvalue()), io.BytesIO()).messages())
 
-    assert heard == [{"do": "share", "number": 3}, {"do": "stop"}]
+    assert heard == [{"do": "partition", "number": 3}, {"do": "stop"}]
 
 
 @pytest.mark.parametrize("missing", [1, 5, 20])
 def test_a_message_that_was_cut_off_is_not_heard(missing: int) -> None:
     pipe = io.BytesIO()
     Channel(io.BytesIO(), pipe).tell(do="stop")
-    Channel(io.BytesIO(), pipe).tell(do="share", number=3)
+    Channel(io.BytesIO(), pipe).tell(do="partition", number=3)
 
-    heard = list(Channel(io.BytesIO(pipe.getvalue()[:-missing]), io.BytesIO()).heard())
+    heard = list(Channel(io.BytesIO(pipe.getvalue()[:-missing]), io.BytesIO()).messages())
 
     assert heard == [{"do": "stop"}]
 
@@ -47,7 +47,7 @@ IDS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("kind", errors.catalogue().values(), ids=lambda kind: kind.code)
+@pytest.mark.parametrize("kind", errors.by_code().values(), ids=lambda kind: kind.code)
 def test_every_error_arrives_as_itself(kind: type[errors.MigrateError]) -> None:
     for identity in IDS:
         error = kind(
@@ -55,9 +55,9 @@ def test_every_error_arrives_as_itself(kind: type[errors.MigrateError]) -> None:
         )
 
         pipe = io.BytesIO()
-        Channel(io.BytesIO(), pipe).tell(error=packed(error))
-        (heard,) = Channel(io.BytesIO(pipe.getvalue()), io.BytesIO()).heard()
-        arrived = unpacked(heard["error"])
+        Channel(io.BytesIO(), pipe).tell(error=pack(error))
+        (heard,) = Channel(io.BytesIO(pipe.getvalue()), io.BytesIO()).messages()
+        arrived = unpack(heard["error"])
 
         assert type(arrived) is kind
         assert arrived.message == "what \\ud800"
@@ -74,12 +74,12 @@ def test_what_nobody_foresaw_is_called_a_bug_and_shows_no_password() -> None:
     try:
         raise KeyError("mongodb://ann:secret@host/db")
     except KeyError as error:
-        arrived = unpacked(packed(error))
+        arrived = unpack(pack(error))
 
     assert arrived.message.endswith("(this is a bug)")
-    assert "test_wire.py" in arrived.detail
+    assert "test_messages.py" in arrived.detail
     assert "secret" not in arrived.detail + arrived.message
 
 
 def test_an_id_that_bson_cannot_hold_arrives_as_text() -> None:
-    assert unpacked(packed(errors.TransformFailed("x", id=object))).id == repr(object)
+    assert unpack(pack(errors.TransformFailed("x", id=object))).id == repr(object)

@@ -1,0 +1,41 @@
+"""What others write to a collection, as it comes; only those who follow it import this."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bson import Timestamp
+
+from goaime_migrate.results import Document
+
+
+class HistoryLost(Exception):
+    """The server no longer knows all that was written since the place where a change stream stopped."""
+
+
+class CollectionGone(Exception):
+    """The collection of a change stream was dropped or renamed."""
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Raw ids of documents that were written, and the place in history up to which that is all."""
+
+    ids: Sequence[bytes]
+    token: Document | None
+    at: Timestamp
+
+
+class ChangeStream(Protocol):
+    """What others write to one collection. Used by one thread."""
+
+    def read(self) -> Portion:
+        """Wait a moment for writes. Raises HistoryLost, CollectionGone, ServerUnreachable."""
+
+    def store(self, record: Document) -> None:
+        """Keep ids and token, so that a later run need not read this part of history again."""
+
+    def close(self) -> None:
+        """End the stream."""

@@ -1,0 +1,112 @@
+"""Units of work as values: what becomes of records and of documents, and what may come of it.
+
+Documents travel as raw BSON (`bytes`), an `_id` as the raw one-element document ``{_id: x}``: both keep types, key
+order and everything that decoding would lose. Ranges of `_id`s are in BSON's total order, over all types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from goaime_migrate.results import Document
+
+Filter = Mapping[str, Any]
+Elements = Sequence[tuple[bytes, bytes]]
+"""BSON elements, each behind its name."""
+
+VERSIONS = "schema_versions"
+LOCK = "schema_versions_lock"
+PROGRESS = "schema_versions_progress"
+JOURNAL = "schema_versions_journal"
+TAIL = "schema_versions_tail"
+LOG = "schema_versions_log"
+RECORDS = (VERSIONS, LOCK, PROGRESS, JOURNAL, TAIL, LOG)
+"""The collections that this tool's own records live in."""
+
+
+class Collision(Exception):
+    """A batch met concurrent writes on the same documents in every one of its tries."""
+
+
+class SweepRefused(Exception):
+    """The server refuses one of the documents of a `Sweep`, and does not say which."""
+
+
+class GuardFailed(Exception):
+    """A `Move` found its record changed: somebody else has it, or it had been moved already."""
+
+
+@dataclass(frozen=True)
+class Put:
+    """Insert a record, or replace the one with the same `_id`."""
+
+    collection: str
+    document: Document
+
+
+@dataclass(frozen=True)
+class Move:
+    """Update exactly one record, conditional on `filter`; if none matches, nothing is changed (GuardFailed)."""
+
+    collection: str
+    filter: Filter
+    set: Document
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Remove every record that matches."""
+
+    collection: str
+    filter: Filter
+
+
+RecordChange = Put | Move | Delete
+
+
+@dataclass(frozen=True)
+class Write:
+    """Replace one document; `before` is what was read. Other documents than `before` are never overwritten.
+
+    With `partial`, `before` and `after` hold some fields only, and the others stay as they are; `sets` says what differs
+    between the two, where that has been found out and nothing is removed.
+    """
+
+    id: bytes
+    before: bytes
+    after: bytes
+    partial: bool = False
+    sets: Elements | None = None
+
+
+class Sweep(NamedTuple):
+    """One update of all documents with after < _id <= upto that match `where`, which are so many `documents`."""
+
+    after: bytes | None
+    upto: bytes | None
+    where: Filter | None
+    stages: Sequence[Document]
+    documents: int
+
+
+@dataclass(frozen=True)
+class Changes:
+    """One unit of work. With transactions it is atomic; without, its three parts happen in this order."""
+
+    first: Sequence[RecordChange] = ()
+    collection: str = ""
+    writes: Sequence[Write] = ()
+    sweep: Sweep | None = None
+    """In place of `writes`; only with the capability `deltas`."""
+    last: Sequence[RecordChange] = ()
+    bypass_validation: bool = False
+    """Whether the collection's validator is passed over: what is restored was there before."""
+
+
+class Committed(NamedTuple):
+    """`missed`: the ids whose documents had changed meanwhile and were left alone (never with transactions)."""
+
+    missed: Sequence[bytes] = ()
+    retries: int = 0

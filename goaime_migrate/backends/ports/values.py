@@ -1,0 +1,75 @@
+"""What a database says of itself: what it can do, who holds its lease, which collections it has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from goaime_migrate.results import Document
+
+
+class Mode(StrEnum):
+    """How a batch is made safe."""
+
+    TRANSACTIONAL = "transactional"
+    SINGLE_DOCUMENT = "single-document"
+    EMBEDDED = "embedded"
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What the database can do, probed once when it is opened. No other code asks which backend it is."""
+
+    mode: Mode
+    product: str
+    """For people: "replica set rs0", "standalone", "mongos" or "dump directory"."""
+    transactions: bool
+    """A batch is one transaction: documents, journal and cursor change together or not at all."""
+    change_streams: bool
+    deltas: bool
+    """A `Write` may hold some fields of a document only, many may be a `Sweep`, and that is cheaper."""
+    leases: bool
+    """The lock is a record with an expiry that must be renewed; else it lives and dies with the process."""
+    schemas: bool
+    """A filter may hold a `$jsonSchema`, and matching it costs less than fetching the document."""
+    server_code: bool
+    """Users' plain functions talk to a real server: what they have written before they raise stays written."""
+    workers: bool = False
+    """Several processes may change the same database side by side."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who asks for the lease."""
+
+    run: str
+    who: str
+    host: str
+    pid: int
+    boot: str
+    """Identifies the boot of the host, so that a pid is not mistaken for an older one."""
+    started: str
+    """When the process started, in the kernel's own unit."""
+
+
+@dataclass(frozen=True)
+class LeaseRecord:
+    """The lease as the database knows it. `live`: not expired, by the server's clock."""
+
+    owner: Owner
+    fence: int
+    acquired_at: datetime | None
+    expires_at: datetime | None
+    live: bool
+
+
+@dataclass(frozen=True)
+class CollectionInfo:
+    """A collection as the catalogue has it: `kind` is collection, view or timeseries."""
+
+    name: str
+    kind: str
+    options: Document = field(default_factory=dict)
+    uuid: bytes | None = None
+    """What the server tells it by from another of the same name."""

@@ -1,0 +1,171 @@
+"""One batch of a walk: what it reads, what becomes of it, and what is to be changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.ports import Changes, Reader, Sweep
+from goaime_migrate.journal import reconcile, segments
+from goaime_migrate.journal.segments import Entry, Kind, Known, Segment
+from goaime_migrate.run.checkpoint import Result, Try, Unit
+from goaime_migrate.run.pacing import BATCH_BYTES
+from goaime_migrate.run.partitions import Partition, Range
+from goaime_migrate.transform import projection
+from goaime_migrate.transform.chain import BatchResult
+from goaime_migrate.transform.probe import combined
+
+if TYPE_CHECKING:
+    from goaime_migrate.up.walk import Walk
+
+
+class Batch:
+    """The next batch of a partition. It finds how many documents had to be read as a whole after all."""
+
+    def __init__(self, walk: Walk, partition: Partition) -> None:
+        self._walk = walk
+        self._partition = partition
+        self._at = partition.position
+        self._kind = Kind(partition.walk)
+
+    def plan(self, reader: Reader, this: Try) -> Unit[Range, int]:
+        """Read, transform, and say what to change."""
+        walk, before = self._walk, self._partition
+        walk.chain.tables.rollback()
+        earlier = self._interrupted(reader)
+        documents, upto = self._read(reader, earlier, this.size)
+        seen = self._seen(reader, documents)
+        todo, kept, left = self._classify(documents, earlier, seen.entries)
+        result, misfits = self._transform(reader, todo)
+        segment = self._segment(
+            upto,
+            [*kept, *(c.entry() for c in result.changed)],
+            [*result.unchanged, *left, *self._left_out(reader, upto)],
+        )
+        counts = self._at.counts.copy()
+        counts.add(result.count_new(seen) if walk.revisits else result.counts)
+        counts.examined += len(kept)
+        moved = before.next(replace(self._at, cursor=upto, counts=counts), done=upto == self._at.upto)
+        sweep = None if kept or left else self._sweep(result, upto)
+        changes = Changes(
+            first=[*result.frozen, *segment.puts()],
+            collection=walk.record.collection,
+            writes=() if sweep else [c.write() for c in result.changed],
+            sweep=sweep,
+        )
+        name = raw_bson.id_of(documents[-1]) if documents else None
+        return Unit(changes, Result(moved, misfits, len(documents), name))
+
+    def _segment(self, upto: bytes | None, entries: Sequence[Entry], unchanged: Sequence[bytes]) -> Segment:
+        before, level = self._partition, len(self._walk.chain.steps)
+        return Segment(
+            before.pass_id,
+            self._kind,
+            self._at.number,
+            before.seq + 1,
+            self._at.cursor,
+            upto,
+            tuple(entries),
+            tuple(unchanged),
+            level,
+        )
+
+    def _transform(self, reader: Reader, documents: Sequence[bytes]) -> tuple[BatchResult, int]:
+        """The batch after the chain. Where carrying some fields is not enough, the documents are read as a whole."""
+        walk = self._walk
+        result = walk.chain.run(reader, documents, walk.fields)
+        if walk.fields is None:
+            return result, 0
+        step = walk.chain.steps[0]
+        narrowed = (projection.narrowed(c, step, walk.fields) for c in result.changed)
+        fitting = [changed for changed in narrowed if changed is not None]
+        kept = {changed.id for changed in fitting}
+        others = [changed.id for changed in result.changed if changed.id not in kept]
+        if others:
+            whole = walk.chain.run(reader, reader.by_ids(walk.record.collection, others))
+            fitting += whole.changed
+            result.frozen.extend(whole.frozen)
+        return replace(result, changed=fitting), len(others)
+
+    def _sweep(self, result: BatchResult, upto: bytes | None) -> Sweep | None:
+        """The batch as one update, where the server can make the very same of it."""
+        walk = self._walk
+        if not (walk.sweeps and result.stages and result.changed):
+            return None
+        documents = len(result.changed) + (0 if result.where else len(result.unchanged))
+        where = combined(walk.where, result.where)
+        return Sweep(self._at.cursor, upto, where, result.stages, documents)
+
+    def _interrupted(self, reader: Reader) -> Segment | None:
+        """The journal of this very batch, from a run that was cut off between it and the cursor.
+
+        Only without transactions can there be one.
+        """
+        if self._walk.run.backend.capabilities.transactions:
+            return None
+        return segments.read(reader, self._segment(None, (), ()).key)
+
+    def _read(self, reader: Reader, earlier: Segment | None, size: int) -> tuple[list[bytes], bytes | None]:
+        """The documents of the batch and the `_id` up to which they were examined."""
+        walk, collection = self._walk, self._walk.record.collection
+        if earlier is not None:
+            again = reader.documents(collection, after=self._at.cursor, upto=earlier.upto, where=walk.where)
+            return again, earlier.upto
+        documents = reader.documents(
+            collection,
+            after=self._at.cursor,
+            upto=self._at.upto,
+            where=walk.where,
+            limit=size,
+            max_bytes=BATCH_BYTES,
+            fields=walk.fields,
+        )
+        full = len(documents) >= size or sum(map(len, documents)) >= BATCH_BYTES
+        return documents, raw_bson.id_of(documents[-1]) if documents and full else self._at.upto
+
+    def _seen(self, reader: Reader, documents: Sequence[bytes]) -> Known:
+        """What a canary has done with the documents before."""
+        if not self._walk.revisits:
+            return Known()
+        return segments.known(reader, self._walk.record.id, [raw_bson.id_of(d) for d in documents])
+
+    def _classify(
+        self, documents: list[bytes], earlier: Segment | None, seen: Mapping[bytes, Entry]
+    ) -> tuple[list[bytes], list[Entry], list[bytes]]:
+        """Documents to transform; entries to keep as they are; ids of documents that are already migrated."""
+        known = {} if earlier is None else {entry.id: entry for entry in earlier.entries}
+        if not known and not seen:
+            return documents, [], []
+        todo, kept, left = [], [], []
+        for document in documents:
+            identity = raw_bson.id_of(document)
+            entry = known.get(identity) or seen.get(identity)
+            verdict = reconcile.forward(document, entry, settled=bool(self._walk.record.settled))
+            if verdict is reconcile.Forward.TRANSFORM:
+                todo.append(document)
+            elif identity in known:
+                kept.append(known[identity])
+            else:
+                left.append(identity)
+        read = {raw_bson.id_of(document) for document in documents}
+        kept += [entry for identity, entry in known.items() if identity not in read]  # `where` is past them
+        return todo, kept, left
+
+    def _left_out(self, reader: Reader, upto: bytes | None) -> list[bytes]:
+        """Ids in the range that `where` left out, so that `reverse=` will know them from documents inserted later.
+
+        A canary has nothing to say of those that are none of its own.
+        """
+        walk = self._walk
+        if not walk.where or not walk.record.complete or self._kind is not Kind.SCAN:
+            return []
+        others = reader.documents(
+            walk.record.collection,
+            after=self._at.cursor,
+            upto=upto,
+            where={"$nor": [walk.where]},
+            fields=(),
+        )
+        return [raw_bson.id_of(document) for document in others]
