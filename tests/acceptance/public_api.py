@@ -56,7 +56,7 @@ operations = [
     UpdateDocuments("orders", [{"$set": {"a": 1}}], where={}),
     AddField("orders", "a", 1),
     RenameField("orders", "a", "b"),
-    RemoveField("orders", "a", "b"),
+    RemoveField("orders", "a"),
     CreateIndex("orders", "a", unique=True),
     CreateIndex("orders", [("a", 1), ("b", "text")], name="both", sparse=True),
     DropIndex("orders", "a_1"),
