@@ -27,7 +27,7 @@ def standing(backend: LeaseStore, facts: Facts, book: Ledger) -> StatusResult:
     return StatusResult(
         database=backend.database_name,
         server=backend.server,
-        mode=str(backend.capabilities.mode),
+        mode=backend.capabilities.mode,
         current=facts.current,
         head=facts.head,
         pending=tuple(v.version for v in versions if v.state is not State.APPLIED),

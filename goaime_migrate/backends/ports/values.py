@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 
-from goaime_migrate.results import Document
-
-
-class Mode(StrEnum):
-    """How a batch is made safe."""
-
-    TRANSACTIONAL = "transactional"
-    SINGLE_DOCUMENT = "single-document"
-    EMBEDDED = "embedded"
+from goaime_migrate.results import Document, Mode
 
 
 @dataclass(frozen=True)
