@@ -15,7 +15,7 @@ from goaime_migrate.backends.record_fields import COUNT, DATA, bytes_or_none, ch
 from goaime_migrate.errors import JournalIncomplete
 from goaime_migrate.errors.hint import DOWN, Hint
 from goaime_migrate.journal import segments
-from goaime_migrate.journal.seal import broken, is_sealed
+from goaime_migrate.journal.seal import intact_parts, is_sealed
 from goaime_migrate.journal.segments import Kind
 from goaime_migrate.ledger import PassRecord, Written
 from goaime_migrate.results import Document
@@ -77,11 +77,11 @@ def require_whole(reader: Reader, record: PassRecord) -> None:
         with reading(JOURNAL, head["_id"]):
             sealed = is_sealed(head)
             if sealed:
-                broken(payload)
+                intact_parts(payload)
             if "seq" in head:
                 _note(there, head["_id"].partition("/")[2], _read(head))
         if "seq" in head and not sealed:
-            segments.assembled(payload)
+            segments.assemble(payload)
     if _missing(record, there, counted=True) != (0, 0):
         raise _error(reader, record)
 

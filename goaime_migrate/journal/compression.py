@@ -17,7 +17,7 @@ _FRAME = 18
 """Bytes that the head of a compressed frame has at most."""
 
 
-def packed(data: bytes) -> list[Binary]:
+def compress(data: bytes) -> list[Binary]:
     """The bytes, compressed, in pieces of at most `PART`; at least one."""
     import zstandard
 
@@ -25,7 +25,9 @@ def packed(data: bytes) -> list[Binary]:
     return [Binary(payload[start : start + PART]) for start in range(0, len(payload) or 1, PART)]
 
 
-def unpacked(pieces: Sequence[bytes], most: int, *, length: int | None = None, single: bool = False) -> bytes:
+def decompress(
+    pieces: Sequence[bytes], most: int, *, length: int | None = None, single: bool = False
+) -> bytes:
     """What was packed: BSON documents, or a `single` one; at most so many bytes, or exactly `length`.
 
     How many there are is known before anything is unpacked, and no more memory is taken. Raises ValueError where the

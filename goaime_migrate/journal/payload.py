@@ -11,7 +11,7 @@ from goaime_migrate.journal.entry import HASH, Entry, name_text
 from goaime_migrate.results import Document
 
 
-def payload(entries: Sequence[Entry], unchanged: Sequence[bytes]) -> bytes:
+def encode_payload(entries: Sequence[Entry], unchanged: Sequence[bytes]) -> bytes:
     """The bytes. Changed fields go by shape, since most documents of a batch have the same ones changed."""
     shapes: dict[tuple[tuple[str, bool], ...], int] = {}
     shape = [
@@ -31,7 +31,7 @@ def payload(entries: Sequence[Entry], unchanged: Sequence[bytes]) -> bytes:
     return raw_bson.behind_binary("before", [entry.before for entry in entries], rest)
 
 
-def contents(raw: bytes) -> tuple[tuple[Entry, ...], tuple[bytes, ...]]:
+def decode_payload(raw: bytes) -> tuple[tuple[Entry, ...], tuple[bytes, ...]]:
     """What `payload` made the bytes of. Raises one of many errors where they are not."""
     body = raw_bson.decode(raw)
     before, after = raw_bson.split(body["before"]), _hashes(body["hashes"])

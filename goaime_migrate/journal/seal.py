@@ -17,7 +17,7 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.record_fields import COUNT, DATA, checked
 from goaime_migrate.errors import NewerFormat
 from goaime_migrate.errors.hint import UPGRADE
-from goaime_migrate.journal.compression import packed, unpacked
+from goaime_migrate.journal.compression import compress, decompress
 from goaime_migrate.journal.entry import HASH
 from goaime_migrate.ledger import FORMAT
 from goaime_migrate.results import Document
@@ -32,7 +32,7 @@ _OWN = ("data", "digest")
 
 def seal(head: Document, payload: bytes, part_id: str) -> list[Document]:
     """The records that hold a payload; `part_id`, with the number of a part put in, is the `_id` of all but the first."""
-    cut = packed(payload)
+    cut = compress(payload)
     if len(cut) > PARTS:
         raise ValueError(f"{len(cut)} parts are more than can be told apart")
     first = {**head, "format": FORMAT, "raw": len(payload), "parts": len(cut)}
@@ -52,8 +52,8 @@ def is_sealed(head: Document) -> bool:
     return bool(found >= _SEALED)
 
 
-def broken(records: Sequence[Document]) -> list[bytes]:
-    """The data of a payload's records, the seal broken: they are what was stored. Raises NewerFormat, ValueError.
+def intact_parts(records: Sequence[Document]) -> list[bytes]:
+    """The data of a payload's records, once it is certain that it is what was stored. Raises NewerFormat, ValueError.
 
     Records behind the last part are what a larger payload has left that this one has replaced.
     """
@@ -70,10 +70,10 @@ def broken(records: Sequence[Document]) -> list[bytes]:
     return data
 
 
-def opened(records: Sequence[Document], most: int, *, single: bool = False) -> bytes:
+def unseal(records: Sequence[Document], most: int, *, single: bool = False) -> bytes:
     """The payload of these records: BSON documents, or a `single` one. Raises NewerFormat, ValueError and others."""
-    data = broken(records)
-    return unpacked(
+    data = intact_parts(records)
+    return decompress(
         data, most, length=records[0].get("raw") if is_sealed(records[0]) else None, single=single
     )
 

@@ -32,8 +32,8 @@ from goaime_migrate.backends.record_fields import (
     reading,
 )
 from goaime_migrate.journal.entry import Entry, digest
-from goaime_migrate.journal.payload import contents, payload
-from goaime_migrate.journal.seal import opened, seal
+from goaime_migrate.journal.payload import decode_payload, encode_payload
+from goaime_migrate.journal.seal import seal, unseal
 from goaime_migrate.results import Document
 
 _PORTION = 500
@@ -103,7 +103,7 @@ class Segment:
             head["version"] = self.version
         if self.kind is not Kind.SCAN:
             head["ids"] = [Binary(digest(identity)) for identity in self.ids]
-        return seal(head, payload(self.entries, self.unchanged), self.key + "{:03d}")
+        return seal(head, encode_payload(self.entries, self.unchanged), self.key + "{:03d}")
 
     @property
     def ids(self) -> list[bytes]:
@@ -129,7 +129,7 @@ def _binary(value: bytes | None) -> Binary | None:
 def read(reader: Reader, key: str) -> Segment | None:
     """The segment with this key, if there is one."""
     records = reader.find(JOURNAL, _between(key), sort=[("_id", 1)])
-    return assembled(records) if records else None
+    return assemble(records) if records else None
 
 
 def keys(reader: Reader, pass_id: str, kind: Kind) -> list[str]:
@@ -221,12 +221,12 @@ def _between(prefix: str) -> dict[str, Any]:
     return {"_id": {"$gte": prefix, "$lt": prefix + "\uffff"}}
 
 
-def assembled(records: Sequence[Document]) -> Segment:
+def assemble(records: Sequence[Document]) -> Segment:
     """The segment that these records hold, in their order. Raises DamagedRecord, NewerFormat."""
     head = records[0]
     with reading(JOURNAL, head["_id"]):
         checked({"version": None, "written": None, **head}, _HEAD)
-        entries, unchanged = contents(opened(records, _most(head), single=True))
+        entries, unchanged = decode_payload(unseal(records, _most(head), single=True))
         segment = Segment(
             head["pass"],
             Kind(head["kind"]),

@@ -15,7 +15,7 @@ from bson import Regex
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import JOURNAL, Put, Reader, RecordChange
 from goaime_migrate.backends.record_fields import reading
-from goaime_migrate.journal.seal import PARTS, opened, seal
+from goaime_migrate.journal.seal import PARTS, seal, unseal
 from goaime_migrate.results import Document
 from goaime_migrate.transform.lookups import Lookup, Table, cache_key
 
@@ -95,7 +95,7 @@ class FrozenLookups:
         tables = {self._whole_id(lookup): table for lookup, table in self._tables.items()}
         for record in reader.find(JOURNAL, {"_id": {"$in": list(tables)}}) if tables else []:
             with reading(JOURNAL, record["_id"]):
-                documents = opened([record], WHOLE_BYTES + raw_bson.MAX_DOCUMENT)
+                documents = unseal([record], WHOLE_BYTES + raw_bson.MAX_DOCUMENT)
                 tables[record["_id"]].store_whole(map(raw_bson.decode, raw_bson.split(documents)))
         self._thawed = True
 
@@ -132,7 +132,7 @@ class FrozenLookups:
         ids = [self._record_id(table.lookup, key) for key in keys]
         for record in reader.find(JOURNAL, {"_id": {"$in": ids}}):
             with reading(JOURNAL, record["_id"]):
-                data = opened([record, *self._rest(reader, record)], 3 * raw_bson.MAX_DOCUMENT)
+                data = unseal([record, *self._rest(reader, record)], 3 * raw_bson.MAX_DOCUMENT)
                 key, *documents = map(raw_bson.decode, raw_bson.split(data))
                 table.store(key["key"], documents[0] if documents else None, committed=True)
 

@@ -52,14 +52,14 @@ def stored(segment: Segment) -> list[dict[str, Any]]:
 
 
 def test_a_segment_comes_back_as_it_was() -> None:
-    assert segments.assembled(stored(SEGMENT)) == SEGMENT
+    assert segments.assemble(stored(SEGMENT)) == SEGMENT
 
 
 @pytest.mark.usefixtures("in_small_parts")
 def test_so_does_one_in_many_parts() -> None:
     records = stored(SEGMENT)
     assert len(records) > 3
-    assert segments.assembled(records) == SEGMENT
+    assert segments.assemble(records) == SEGMENT
 
 
 @pytest.mark.usefixtures("in_small_parts")
@@ -78,7 +78,7 @@ def test_parts_that_a_larger_one_has_left_do_no_harm() -> None:
     smaller = Segment("p", Kind.SCAN, 2, 7)
     few = stored(smaller)
     many = stored(SEGMENT)
-    assert segments.assembled([*few, *many[len(few) :]]).entries == ()
+    assert segments.assemble([*few, *many[len(few) :]]).entries == ()
 
 
 @pytest.mark.usefixtures("in_small_parts")
@@ -87,21 +87,21 @@ def test_a_part_of_another_segment_is_none_of_this(place: int) -> None:
     records, others = stored(SEGMENT), stored(Segment(**{**vars(SEGMENT), "unchanged": BEFORE}))
     records[place] = {**records[place], "data": others[-1]["data"]}
     with pytest.raises(DamagedRecord, match="digest"):
-        segments.assembled(records)
+        segments.assemble(records)
 
 
 def test_a_copy_with_other_widths_of_numbers_and_order_of_fields_is_the_same() -> None:
     (record,) = stored(SEGMENT)
     widened = {k: Int64(v) if isinstance(v, int) else v for k, v in sorted(record.items(), reverse=True)}
-    assert segments.assembled([decode(encode(widened))]) == SEGMENT
+    assert segments.assemble([decode(encode(widened))]) == SEGMENT
 
 
 def test_ids_outside_of_the_range_are_no_part_of_a_segment() -> None:
     beyond = Segment(**{**vars(SEGMENT), "upto": encode({"_id": 1})})
     with pytest.raises(DamagedRecord, match="2 lies outside of its range"):
-        segments.assembled(stored(beyond))
+        segments.assemble(stored(beyond))
     with pytest.raises(DamagedRecord, match="0 lies outside of its range"):
-        segments.assembled(stored(Segment(**{**vars(SEGMENT), "after": encode({"_id": 0.0})})))
+        segments.assemble(stored(Segment(**{**vars(SEGMENT), "after": encode({"_id": 0.0})})))
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_what_unpacks_to_far_more_than_was_packed_is_not_unpacked(head: Mapping[
     tracemalloc.start()
     try:
         with pytest.raises(DamagedRecord, match="unpacks to"):
-            segments.assembled([record])
+            segments.assemble([record])
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:
         tracemalloc.stop()
@@ -137,4 +137,4 @@ def test_what_unpacks_to_far_more_than_was_packed_is_not_unpacked(head: Mapping[
 )
 def test_what_was_never_packed_is_refused(piece: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
-        compression.unpacked([piece], 1000, single=True)
+        compression.decompress([piece], 1000, single=True)
