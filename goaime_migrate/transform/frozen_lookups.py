@@ -47,9 +47,7 @@ class FrozenLookups:
         self.misses: list[Any] = []
         """Keys that were asked for in vain since this list was last cleared."""
         self._tables = {lookup: Table(lookup, self.misses) for lookup in lookups}
-        self._own = [
-            table for lookup, table in self._tables.items() if freeze and lookup.collection == writes
-        ]
+        self._own = [each for each in self._tables if freeze and each.collection == writes]
         self._thawed = not freeze
 
     def __getitem__(self, lookup: Lookup) -> Table:
@@ -97,24 +95,23 @@ class FrozenLookups:
         """
         self.thaw_whole(reader)
         changes: list[RecordChange] = []
-        for table in self._tables.values():
-            documents = None if table in self._own else _all(reader, table.lookup, min(most, WHOLE))
+        for lookup, table in self._tables.items():
+            documents = None if lookup in self._own else _all(reader, lookup, min(most, WHOLE))
             if documents is not None:
                 table.store_whole(map(raw_bson.decode, documents))
-                changes.append(Put(JOURNAL, self._whole_record(table.lookup, documents)))
+                changes.append(Put(JOURNAL, self._whole_record(lookup, documents)))
         return changes
 
     def before_writing(self, reader: Reader, documents: Sequence[bytes]) -> list[RecordChange]:
         """What is to be frozen before these documents, as they are now, are written."""
         if not self._own or not documents:
             return []
-        for table in self._own:
-            name = table.lookup.key
+        for lookup in self._own:
             for document in documents:
-                for value in found_by(_part(document, name), name):
+                for value in found_by(_part(document, lookup.key), lookup.key):
                     if not isinstance(value, Regex):
-                        table.want(value)
-        by_id = all(table.lookup.key == "_id" for table in self._own)
+                        self._tables[lookup].want(value)
+        by_id = all(lookup.key == "_id" for lookup in self._own)
         marks = [] if by_id else [self._mark(raw_bson.id_of(document)) for document in documents]
         mine = {"format": FORMAT, "pass": self._pass, "kind": "lookup"}
         return [*self.load(reader), *(Put(JOURNAL, {"_id": mark, **mine}) for mark in marks)]
@@ -190,7 +187,7 @@ class FrozenLookups:
         found: dict[Any, Answer] = {}
         asked = {cache_key(key) for key in keys}
         documents = reader.lookup(lookup.collection, lookup.key, keys, lookup.fields)
-        if table in self._own and lookup.key != "_id":
+        if lookup in self._own and lookup.key != "_id":
             documents = self._not_written(reader, documents)
         for document in documents:
             for key in keys_of(document, lookup.key) & asked:

@@ -29,12 +29,13 @@ LIFT = """
 RECODE = """
     from goaime_migrate import Lookup, TransformDocuments
 
-    def recode(d, parents):
+    def recode(d, parents, same):
         p = parents.get(d["above"])
+        assert p is None or "found" not in same[p["_id"]]
         d["found"] = None if p is None else [p["_id"], p["code"]]
         d["code"], d["above"] = d["above"], d["code"]
 
-    operations = [TransformDocuments("node", recode, parents=Lookup("node", key="code"))]
+    operations = [TransformDocuments("node", recode, parents=Lookup("node", key="code"), same=Lookup("node"))]
     """
 
 
@@ -103,7 +104,9 @@ def test_numbers_of_other_types_are_the_same_key(tree: World) -> None:
 
 @each_mode
 def test_elements_of_arrays_are_keys(tree: World) -> None:
-    tree.insert("node", [{"_id": f"t{i:02d}", "parent": None, "tags": [f"c{i}", f"c{i + 1}"]} for i in range(30)])
+    tree.insert(
+        "node", [{"_id": f"t{i:02d}", "parent": None, "tags": [f"c{i}", f"c{i + 1}"]} for i in range(30)]
+    )
     source = """
         from goaime_migrate import Lookup, TransformDocuments
 
