@@ -12,7 +12,7 @@ PART = 8 * 1024 * 1024
 _LEVEL = 1
 
 
-def packed(data: bytes) -> list[Binary]:
+def compress(data: bytes) -> list[Binary]:
     """The bytes, compressed, in pieces of at most `PART`; at least one."""
     import zstandard
 
@@ -20,8 +20,8 @@ def packed(data: bytes) -> list[Binary]:
     return [Binary(payload[start : start + PART]) for start in range(0, len(payload) or 1, PART)]
 
 
-def unpacked(pieces: list[bytes]) -> bytes:
-    """What was packed. Raises ValueError where the pieces are not what they were."""
+def decompress(pieces: list[bytes]) -> bytes:
+    """What was compressed. Raises ValueError where the pieces are not what they were."""
     import zstandard
 
     try:

@@ -43,7 +43,7 @@ from goaime_migrate.backends.record_fields import (
 )
 from goaime_migrate.errors import NewerFormat
 from goaime_migrate.errors.hint import UPGRADE
-from goaime_migrate.journal.compression import packed, unpacked
+from goaime_migrate.journal.compression import compress, decompress
 from goaime_migrate.ledger import FORMAT
 from goaime_migrate.results import Document
 
@@ -145,7 +145,7 @@ class Segment:
 
     def records(self) -> list[Document]:
         """The segment as it is stored."""
-        cut = packed(self._payload())
+        cut = compress(self._payload())
         head: Document = {
             "_id": f"{self.key}000",
             "format": FORMAT,
@@ -212,7 +212,7 @@ def _binary(value: bytes | None) -> Binary | None:
 def read(reader: Reader, key: str) -> Segment | None:
     """The segment with this key, if there is one."""
     records = reader.find(JOURNAL, _between(key), sort=[("_id", 1)])
-    return _assembled(records) if records else None
+    return _assemble(records) if records else None
 
 
 def keys(reader: Reader, pass_id: str, kind: Kind) -> list[str]:
@@ -304,7 +304,7 @@ def _between(prefix: str) -> dict[str, Any]:
     return {"_id": {"$gte": prefix, "$lt": prefix + "\uffff"}}
 
 
-def _assembled(records: Sequence[Document]) -> Segment:
+def _assemble(records: Sequence[Document]) -> Segment:
     head = records[0]
     with reading(JOURNAL, head["_id"]):
         if checked(head, {"format": COUNT})["format"] > FORMAT:
@@ -315,7 +315,7 @@ def _assembled(records: Sequence[Document]) -> Segment:
         checked({"version": None, **head}, _HEAD)
         if len(records) != head["parts"]:
             raise ValueError(f"{len(records)} parts of {head['parts']} are there")
-        body = raw_bson.decode(unpacked([checked(record, {"data": DATA})["data"] for record in records]))
+        body = raw_bson.decode(decompress([checked(record, {"data": DATA})["data"] for record in records]))
         before = raw_bson.split(body["before"])
         after = _hashes(body["hashes"])
         parts = zip(before, after, _fields(body), map(bool, body["partial"]), strict=True)

@@ -17,7 +17,7 @@ from goaime_migrate.backends.bson_order import sort_key
 from goaime_migrate.backends.field_paths import found_by
 from goaime_migrate.backends.ports import JOURNAL, Put, Reader, RecordChange
 from goaime_migrate.backends.record_fields import reading
-from goaime_migrate.journal.compression import packed, unpacked
+from goaime_migrate.journal.compression import compress, decompress
 from goaime_migrate.ledger import FORMAT
 from goaime_migrate.results import Document
 from goaime_migrate.transform.lookups import Answer, Lookup, Table, cache_key, keys_of, stable
@@ -124,7 +124,7 @@ class FrozenLookups:
         return f"{self._pass}/lookup/written/{_hash(stable(sort_key(raw_bson.id_value(identity))))}"
 
     def _whole_record(self, lookup: Lookup, documents: Sequence[bytes]) -> Document:
-        (data,) = packed(b"".join(documents))  # no more than WHOLE_BYTES
+        (data,) = compress(b"".join(documents))  # no more than WHOLE_BYTES
         return {
             "_id": self._whole_id(lookup),
             "format": FORMAT,
@@ -144,7 +144,7 @@ class FrozenLookups:
         tables = {self._whole_id(lookup): table for lookup, table in self._tables.items()}
         for record in reader.find(JOURNAL, {"_id": {"$in": list(tables)}}) if tables else []:
             with reading(JOURNAL, record["_id"]):
-                documents = unpacked([record["data"]])
+                documents = decompress([record["data"]])
                 tables[record["_id"]].store_whole(map(raw_bson.decode, raw_bson.split(documents)))
         self._thawed = True
 
@@ -210,7 +210,7 @@ class FrozenLookups:
         ids = [self._record_id(table.lookup, key) for key in keys]
         for record in reader.find(JOURNAL, {"_id": {"$in": ids}}):
             with reading(JOURNAL, record["_id"]):
-                data = unpacked([record["data"], *self._rest(reader, record)])
+                data = decompress([record["data"], *self._rest(reader, record)])
                 key, *documents = map(raw_bson.decode, raw_bson.split(data))
                 document = documents[0] if documents else None
                 answer = Answer(document, len(data), bool(record.get("several")))
@@ -228,7 +228,7 @@ class FrozenLookups:
         """The copy of one document, compressed: it may be as large as a record can be, with its key larger."""
         document = b"" if answer.document is None else raw_bson.encode(answer.document)
         whole = raw_bson.encode({"key": key}) + document
-        first, *rest = packed(whole)
+        first, *rest = compress(whole)
         identity = self._record_id(lookup, key)
         head = {
             "_id": identity,

@@ -62,7 +62,7 @@ def _sees_only(model: type[BaseModel], fields: Sequence[str]) -> bool:
     return names <= set(fields) and not whole and model.model_config.get("extra", "ignore") == "ignore"
 
 
-def narrowed(changed: Changed, step: Step, fields: Sequence[str]) -> Changed | None:
+def narrow(changed: Changed, step: Step, fields: Sequence[str]) -> Changed | None:
     """The change as one of its fields alone, None if it cannot be written and taken back so. Raises UndeclaredField."""
     before, after = raw_bson.fields(changed.before), raw_bson.fields(changed.after)
     names = list(after)

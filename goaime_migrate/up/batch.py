@@ -79,7 +79,7 @@ class Batch:
         if walk.fields is None:
             return result, 0
         step = walk.chain.steps[0]
-        narrowed = (projection.narrowed(c, step, walk.fields) for c in result.changed)
+        narrowed = (projection.narrow(c, step, walk.fields) for c in result.changed)
         fitting = [changed for changed in narrowed if changed is not None]
         kept = {changed.id for changed in fitting}
         others = [changed.id for changed in result.changed if changed.id not in kept]

@@ -158,7 +158,7 @@ class _Measure:
         self._oplog += size + sum(len(c.after) for c in result.changed)
         for changed in result.changed:
             if self._carried is not None:
-                projection.narrowed(changed, self._steps[0], self._carried)  # as `up` would refuse it
+                projection.narrow(changed, self._steps[0], self._carried)  # as `up` would refuse it
             self._show(changed)
 
     def _hold_to_declared_fields(self, ready: Sequence[bytes]) -> None:
