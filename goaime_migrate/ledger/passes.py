@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 from bson import Timestamp
 
@@ -87,12 +87,21 @@ _ABSENT: Document = {"written": None}
 """What a pass of an earlier release does not have, and what it is taken for then."""
 
 
+class _LookupCount(NamedTuple):
+    version: str
+    message: str
+    vain: int
+    examples: tuple[Any, ...]
+    found: bool
+
+
 class _Counts(NamedTuple):
     examined: int
     written: int
     changed: tuple[int, ...]
     conflicts: tuple[int, ...]
     warnings: tuple[WarningCount, ...]
+    lookups: tuple[_LookupCount, ...]
 
 
 class _Walked(NamedTuple):

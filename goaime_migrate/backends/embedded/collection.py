@@ -39,7 +39,7 @@ class Collection:
         self._source = source
         self._loaded: dict[Key, bytes] | None = None if source else {}
         self._order: list[Key] | None = None
-        self._by_path: dict[str, dict[Key, list[Key]]] = {}
+        self._by_path: dict[str, dict[Key, set[Key]]] = {}
         self._indexes: list[UniqueIndex] | None = None
 
     @classmethod
@@ -99,8 +99,12 @@ class Collection:
 
     def having(self, path: str, wanted: Sequence[Any]) -> list[bytes]:
         """Documents with a wanted value at the path, or in an array there; ascending by `_id`."""
-        index = self._index(path)
-        found = {owner for value in wanted for owner in index.get(_key_or_none(value), ())}
+        keys = map(_key_or_none, wanted)
+        if path == "_id":
+            found = {key for key in keys if key in self.documents}
+        else:
+            index = self._index(path)
+            found = {owner for key in keys for owner in index.get(key, ())}
         return [self.documents[owner] for owner in sorted(found)]
 
     def check(self, effects: Effects) -> Checked:
@@ -112,13 +116,13 @@ class Collection:
         if any((effects[key] is None) or (key not in self.documents) for key in effects):
             self._order = None
         for key, document in effects.items():
+            self._reindex(key, document)
             if document is None:
                 self.documents.pop(key, None)
             else:
                 self.documents[key] = document
         for index, change in checked:
             index.apply(change)
-        self._by_path.clear()
         self.changed = self.changed or bool(effects)
 
     def add_index(self, spec: dict[str, Any]) -> None:
@@ -144,14 +148,23 @@ class Collection:
         self.name, self.stem, self.files = name, filenames.stem_of(name), frozenset()
         self.metadata.rename(name)
 
-    def _index(self, path: str) -> dict[Key, list[Key]]:
-        """The owners of every value at a path, built once until a document changes."""
+    def _reindex(self, owner: Key, document: bytes | None) -> None:
+        """A document is about to become this."""
+        for path, index in self._by_path.items():
+            if owner in self.documents:
+                for key in _values_and_items(self.documents[owner], path):
+                    index[key].discard(owner)
+            for key in () if document is None else _values_and_items(document, path):
+                index.setdefault(key, set()).add(owner)
+
+    def _index(self, path: str) -> dict[Key, set[Key]]:
+        """The owners of every value at a path, built when it is first asked for."""
         index = self._by_path.get(path)
         if index is None:
             index = self._by_path[path] = {}
             for owner, document in self.documents.items():
                 for key in _values_and_items(document, path):
-                    index.setdefault(key, []).append(owner)
+                    index.setdefault(key, set()).add(owner)
         return index
 
     def _unique(self) -> list[UniqueIndex]:
