@@ -14,15 +14,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pymongo import MongoClient
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, ExecutionTimeout, OperationFailure, WTimeoutError
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import LOCK, PROGRESS, LeaseRecord, Owner
 from goaime_migrate.backends.record_codec import record_of
 from goaime_migrate.backends.record_fields import reading
+from goaime_migrate.backends.server.client import SharedClient
 from goaime_migrate.backends.server.driver_errors import translation
 from goaime_migrate.backends.server.reader import MongoReader
 from goaime_migrate.results import Document
@@ -47,8 +49,17 @@ _SLOW_S = 2.0
 class LeasedDatabase(MongoReader):
     """A database on a server, the session that a thread writes in, and the lease."""
 
-    def __init__(self, client: MongoClient[Document], name: str) -> None:
-        super().__init__(Database(client, name, codec_options=raw_bson.OPTIONS), guard=translation)
+    def __init__(self, client: SharedClient, name: str) -> None:
+        super().__init__(
+            Database(
+                client,
+                name,
+                codec_options=raw_bson.OPTIONS,
+                read_preference=ReadPreference.PRIMARY,
+                read_concern=ReadConcern("majority"),
+            ),
+            guard=translation,
+        )
         self._client = client
         self._own: ClientSession | None = None
         self._said = False

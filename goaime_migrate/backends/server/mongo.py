@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Self
 
-from pymongo import IndexModel, MongoClient, ReplaceOne
+from pymongo import IndexModel, ReplaceOne
 from pymongo.client_session import ClientSession
 from pymongo.errors import CollectionInvalid, OperationFailure, PyMongoError
 
@@ -29,6 +29,7 @@ from goaime_migrate.backends.ports import (
     Reader,
     RecordChange,
 )
+from goaime_migrate.backends.server.client import SharedClient
 from goaime_migrate.backends.server.driver_errors import DUPLICATE_KEY, translate, translation
 from goaime_migrate.backends.server.lease import LeasedDatabase
 from goaime_migrate.backends.server.reader import id_range
@@ -45,9 +46,7 @@ if TYPE_CHECKING:
 class MongoBackend(LeasedDatabase, ABC):
     """A database on a server; how its batches are made safe is for the two that derive from it."""
 
-    def __init__(
-        self, client: MongoClient[Document], name: str, server: str, capabilities: Capabilities
-    ) -> None:
+    def __init__(self, client: SharedClient, name: str, server: str, capabilities: Capabilities) -> None:
         super().__init__(client, name)
         self._beside: list[MongoBackend] = []
         self.database_name = name
@@ -261,7 +260,7 @@ class MongoBackend(LeasedDatabase, ABC):
             with suppress(PyMongoError):
                 if session is not None:
                     session.end_session()
-        self._client.close()
+        self._client.let_go()
 
 
 def _uuid(info: Mapping[str, Any]) -> bytes | None:
