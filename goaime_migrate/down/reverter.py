@@ -28,6 +28,7 @@ from goaime_migrate.ledger import PassRecord
 from goaime_migrate.operations import RunFunctions, revert
 from goaime_migrate.planner import DownGroup, DownPlan, ForgetSteps, LostPass, RestorePass, UndoChange
 from goaime_migrate.results import Counts, OnConflict
+from goaime_migrate.run.preflight import require_down
 
 
 class Reverter:
@@ -41,6 +42,7 @@ class Reverter:
     def revert(self, plan: DownPlan, on_conflict: OnConflict) -> None:
         """Take the versions of the plan back. Raises MigrateError with the state recorded."""
         self._recorder.forget_left_over()
+        require_down(self._run.backend, plan, self._recorder.versions)
         for group in plan.groups:
             self._run.check()
             self._recorder.start_group()

@@ -27,6 +27,7 @@ from goaime_migrate.planner import NewPass, PinnedPass, StateChange, UpPlan, req
 from goaime_migrate.results import State
 from goaime_migrate.run import partitions
 from goaime_migrate.run.code import findings, source_file, step_of
+from goaime_migrate.run.preflight import require_up
 from goaime_migrate.run.run import Run
 from goaime_migrate.run.work import Pool
 from goaime_migrate.transform.step import Step
@@ -51,6 +52,7 @@ class Executor:
         self._recorder.forget_passes(plan.empty)
         if canary is not None:
             require_canary(plan)
+        require_up(self._run.backend, plan, self._recorder.migrations)
         waiting = deque(plan.versions)
         self._finish_ready(waiting)
         for group in plan.groups:

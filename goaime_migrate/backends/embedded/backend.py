@@ -69,6 +69,9 @@ class EmbeddedBackend(LeasedDump):
     def end_transactions(self, sessions: Sequence[Document]) -> None:
         """Nothing: there are none."""
 
+    def require_actions(self, needs: Sequence[tuple[str, Sequence[str]]]) -> None:
+        """Whoever may write the directory may do all."""
+
     def replication_lag(self) -> None:
         """None: there are no replicas."""
 

@@ -41,7 +41,13 @@ class Database(Protocol):
         """The server's clock, UTC."""
 
     def replication_lag(self) -> float | None:
-        """How many seconds the slowest replica is behind; None where there is none, or it cannot be seen."""
+        """How many seconds the slowest replica is behind that takes part; None where there is none.
+
+        Raises MissingPrivilege, MissingCapability where it cannot be seen.
+        """
+
+    def require_actions(self, needs: Sequence[tuple[str, Sequence[str]]]) -> None:
+        """Refuse what this user may not do: on each of these collections, these actions. Raises MissingPrivilege."""
 
 
 class Reader(Protocol):

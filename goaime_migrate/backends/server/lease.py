@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from pymongo.client_session import ClientSession
@@ -58,7 +59,7 @@ class LeasedDatabase(MongoReader):
                 read_preference=ReadPreference.PRIMARY,
                 read_concern=ReadConcern("majority"),
             ),
-            guard=translation,
+            guard=partial(translation, client),
         )
         self._client = client
         self._own: ClientSession | None = None
@@ -81,13 +82,13 @@ class LeasedDatabase(MongoReader):
         """By the server's clock. Raises DamagedRecord."""
         later = {"$gt": [{"$ifNull": ["$expires_at", False]}, "$$NOW"]}
         live = {"$and": [{"$eq": [{"$type": "$expires_at"}, "date"]}, later]}
-        with translation():
+        with self._guard():
             found = list(self._db[LOCK].aggregate([{"$match": {"_id": _LOCK_ID}}, {"$set": {"live": live}}]))
         return _lease(found[0]) if found and found[0].get("expires_at") else None
 
     def try_lease(self, owner: Owner, ttl_s: float, *, dead: LeaseRecord | None = None) -> LeaseRecord:
         """End what a former owner has left open, then claim. Raises DamagedRecord."""
-        with translation():
+        with self._guard():
             for record in self._db[LOCK].find({"_id": _LOCK_ID}):
                 _lease(record)
             self._end_transactions_of_former_owner(dead)
@@ -144,7 +145,7 @@ class LeasedDatabase(MongoReader):
 
     def end_transactions(self, sessions: Sequence[Document]) -> None:
         """By `killSessions`; without the privilege the next write waits."""
-        with translation():
+        with self._guard():
             self._end_transactions(sessions)
 
     def _end_transactions(self, ids: Iterable[Document]) -> None:
@@ -176,17 +177,17 @@ class LeasedDatabase(MongoReader):
     def renew_lease(self, lease: LeaseRecord, ttl_s: float) -> bool:
         """So many seconds from now, by the server's clock."""
         later = {"$set": {"expires_at": {"$add": ["$$NOW", int(ttl_s * 1000)]}}}
-        with translation():
+        with self._guard():
             return self._db[LOCK].update_one(_while_held(lease), [later]).matched_count == 1
 
     def release_lease(self, lease: LeaseRecord) -> None:
         """Its record stays, for the sake of the fence."""
-        with translation():
+        with self._guard():
             self._db[LOCK].update_one(_while_held(lease), {"$unset": {"expires_at": 1, "lsid": 1}})
 
     def break_lease(self) -> None:
         """End the owner's transactions and raise the fence, in the lease and in every unfinished partition."""
-        with translation():
+        with self._guard():
             former = self._db[LOCK].find_one({"_id": _LOCK_ID}) or {}
             self._end_transactions(filter(None, [former.get("lsid")]))
             with self._saying_so_if_slow():

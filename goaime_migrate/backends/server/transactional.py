@@ -16,7 +16,7 @@ from pymongo.read_preferences import ReadPreference
 from goaime_migrate.backends.ports import Changes, Collision, Committed, GuardFailed, Reader
 from goaime_migrate.backends.server import updates
 from goaime_migrate.backends.server.change_stream import MongoChangeStream
-from goaime_migrate.backends.server.driver_errors import translate, translation
+from goaime_migrate.backends.server.driver_errors import translate
 from goaime_migrate.backends.server.mongo import MongoBackend
 from goaime_migrate.backends.server.reader import MongoReader
 from goaime_migrate.errors import OperationFailed
@@ -47,7 +47,7 @@ class TransactionalBackend(MongoBackend):
         except OperationFailure:
             return None  # it takes the role clusterMonitor to see
         except PyMongoError as error:
-            raise translate(error) from error
+            raise translate(error, self._client) from error
         primary = next((m["optimeDate"] for m in members if m["stateStr"] == "PRIMARY"), None)
         behind = [m["optimeDate"] for m in members if m["stateStr"] == "SECONDARY" and m.get("health", 1)]
         return (
@@ -56,7 +56,7 @@ class TransactionalBackend(MongoBackend):
 
     def operation_time(self) -> Timestamp | None:
         """What the primary answers a ping with, in a session that knows of nothing earlier."""
-        with translation(), self._client.start_session() as session:
+        with self._guard(), self._client.start_session() as session:
             self._client.admin.command("ping", session=session)
             return session.operation_time
 
@@ -85,7 +85,7 @@ class TransactionalBackend(MongoBackend):
                 ) from error
             except PyMongoError as error:
                 if not error.has_error_label(_TRANSIENT) or time.monotonic() > deadline:
-                    raise translate(error) from error
+                    raise translate(error, self._client) from error
                 tries += 1
                 collided = isinstance(error, OperationFailure) and error.code == _WRITE_CONFLICT
                 collisions += collided
