@@ -77,7 +77,8 @@ class Reverter:
         self._run.lease.renew()
         undo = operation.undo or {"kind": "nothing"}
         if undo.get("kind") == "function":
-            self._function(version, index).revert(self._run.backend)
+            with self._recorder.outliving(version, "down"):
+                self._function(version, index).revert(self._run.backend)
         else:
             with reading(VERSIONS, version):
                 revert(self._run.backend, undo)

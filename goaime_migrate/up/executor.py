@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 from goaime_migrate.backends.ports import Filter
 from goaime_migrate.errors import (
@@ -147,7 +147,12 @@ class Executor:
             undo = record.operations[index].undo or operation.prepare(backend, version)
             self._recorder.put([record.with_operation(index, started=True, undo=undo)])
             self._run.lease.renew()
-            operation.apply(backend, undo)
+            with (
+                self._recorder.outliving(version, "up")
+                if isinstance(operation, RunFunctions)
+                else nullcontext()
+            ):
+                operation.apply(backend, undo)
         except MigrateError as error:
             if isinstance(error, MigrationFailed | Refused) and not self._left_traces(operation):
                 self._recorder.versions[version] = record

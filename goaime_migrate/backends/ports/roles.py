@@ -141,7 +141,10 @@ class LeaseStore(Database, Protocol):
         """
 
     def renew_lease(self, lease: LeaseRecord, ttl_s: float) -> bool:
-        """Put the end of the lease off; False if it is no longer mine."""
+        """Put the end of the lease off; False if it is no longer mine.
+
+        Where its record is gone, as after a function has dropped the database, it is put back.
+        """
 
     def release_lease(self, lease: LeaseRecord) -> None:
         """Give the lease back; nothing happens if it is no longer mine."""

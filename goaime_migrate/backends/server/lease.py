@@ -175,10 +175,24 @@ class LeasedDatabase(MongoReader):
             )
 
     def renew_lease(self, lease: LeaseRecord, ttl_s: float) -> bool:
-        """So many seconds from now, by the server's clock."""
-        later = {"$set": {"expires_at": {"$add": ["$$NOW", int(ttl_s * 1000)]}}}
+        """So many seconds from now, by the server's clock. A record that is gone is put back."""
+        later: Document = {"expires_at": {"$add": ["$$NOW", int(ttl_s * 1000)]}}
         with self._guard():
-            return self._db[LOCK].update_one(_while_held(lease), [later]).matched_count == 1
+            lock = self._db[LOCK]
+            if lock.update_one(_while_held(lease), [{"$set": later}]).matched_count:
+                return True
+            if lock.find_one({"_id": _LOCK_ID}) is not None:
+                return False
+            owner = {name: {"$literal": value} for name, value in vars(lease.owner).items()}
+            mine = {
+                **owner,
+                "lsid": {"$literal": self.session_id()},
+                "acquired_at": lease.acquired_at,
+                "format": 1,
+            }
+            with suppress(DuplicateKeyError):  # somebody has put one there meanwhile: this run's heartbeat, or another
+                lock.update_one(_while_held(lease), [{"$set": mine | later}], upsert=True)
+            return lock.find_one(_while_held(lease)) is not None
 
     def release_lease(self, lease: LeaseRecord) -> None:
         """Its record stays, for the sake of the fence."""
