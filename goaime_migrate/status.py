@@ -34,6 +34,7 @@ def standing(backend: LeaseStore, facts: Facts, book: Ledger) -> StatusResult:
         problems=tuple(problem.problem() for problem in planner.problems(facts)),
         lock=lock if live else None,
         versions=versions,
+        waiting=lease.waiting if lease is not None and live else None,
     )
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         UnlockResult,
         VerifyResult,
         VersionStatus,
+        Waiting,
     )
 
 
@@ -44,6 +45,7 @@ def status(result: StatusResult, error: MigrateError | None = None) -> Json:
         "problems": [problem(found) for found in result.problems],
         "lock": lock(result.lock),
         "versions": [_version(version) for version in result.versions],
+        "waiting": None if result.waiting is None else waiting(result.waiting),
         "error": failure(error),
     }
 
@@ -186,6 +188,11 @@ _EMPTY: Mapping[str, Callable[[], Json]] = {
     "new": lambda: {"version": None, "path": None},
     "explain": lambda: {"errors": []},
 }
+
+
+def waiting(found: Waiting) -> Json:
+    """What a run waits for."""
+    return {"reason": found.reason, "since": time(found.since)}
 
 
 def lock(lease: LockStatus | None) -> Json | None:

@@ -79,6 +79,13 @@ class VersionShape(TypedDict):
     checksum: str | None
 
 
+class WaitingShape(TypedDict):
+    """What the run that is at work waits for, and since when."""
+
+    reason: str
+    since: str
+
+
 class Status(TypedDict):
     """`status` and `wait`. All of the first three are null where the database could not be asked."""
 
@@ -91,6 +98,7 @@ class Status(TypedDict):
     problems: list[ProblemShape]
     lock: Lock | None
     versions: list[VersionShape]
+    waiting: WaitingShape | None
     error: Failure | None
 
 

@@ -54,6 +54,14 @@ class LockStatus:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """What a run that is at work waits for."""
+
+    reason: str
+    since: datetime
+
+
+@dataclass(frozen=True)
 class StatusResult:
     """Every version with its state."""
 
@@ -66,3 +74,4 @@ class StatusResult:
     problems: tuple[Problem, ...]
     lock: LockStatus | None
     versions: tuple[VersionStatus, ...]
+    waiting: Waiting | None = None

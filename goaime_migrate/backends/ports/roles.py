@@ -146,6 +146,9 @@ class LeaseStore(Database, Protocol):
         Where its record is gone, as after a function has dropped the database, it is put back.
         """
 
+    def note_waiting(self, lease: LeaseRecord, reason: str | None) -> None:
+        """Let others see what the owner of the lease waits for; None when it goes on."""
+
     def release_lease(self, lease: LeaseRecord) -> None:
         """Give the lease back; nothing happens if it is no longer mine."""
 
@@ -193,6 +196,16 @@ class ChangeFeed(Protocol):
         """What is written to the collection from that time (or token) on, the given sessions left out."""
 
 
+class Diagnostics(Protocol):
+    """What stands in the way, for people; nothing where it cannot be seen."""
+
+    def transaction_lifetime(self) -> float:
+        """How many seconds the server lets a transaction be open."""
+
+    def open_transactions(self) -> list[str]:
+        """The transactions of others that are open, the oldest first: whose they are, from where, for how long."""
+
+
 class UserDatabase(Database, Protocol):
     """Runs users' own code."""
 
@@ -216,7 +229,9 @@ class Sessions(Protocol):
         """End what dead processes have left open in these sessions; without the privilege nothing happens."""
 
 
-class Backend(CollectionReader, Writer, LeaseStore, Catalogue, ChangeFeed, UserDatabase, Sessions, Protocol):
+class Backend(
+    CollectionReader, Writer, LeaseStore, Catalogue, ChangeFeed, Diagnostics, UserDatabase, Sessions, Protocol
+):
     """One open database, in all its roles."""
 
     def prepare(self) -> None:

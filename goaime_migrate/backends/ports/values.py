@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from goaime_migrate.results import Document
+
+if TYPE_CHECKING:
+    from goaime_migrate.results import Waiting
 
 
 class Mode(StrEnum):
@@ -62,6 +66,8 @@ class LeaseRecord:
     acquired_at: datetime | None
     expires_at: datetime | None
     live: bool
+    waiting: Waiting | None = None
+    """What its owner says that it waits for."""
 
 
 @dataclass(frozen=True)

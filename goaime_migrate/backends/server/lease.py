@@ -28,7 +28,8 @@ from goaime_migrate.backends.record_fields import reading
 from goaime_migrate.backends.server.client import SharedClient
 from goaime_migrate.backends.server.driver_errors import translation
 from goaime_migrate.backends.server.reader import MongoReader
-from goaime_migrate.results import Document
+from goaime_migrate.errors import MigrateError
+from goaime_migrate.results import Document, Waiting
 
 _LOCK_ID = "lock"
 _CLAIM_MS = 1_000
@@ -40,6 +41,7 @@ _ABSENT: Document = {
     **dict.fromkeys(("pid", "fence"), 0),
     **dict.fromkeys(("acquired_at", "expires_at")),
     "live": True,
+    "waiting": None,
 }
 """What the record of a lease need not have, and what it is taken for then."""
 _OPEN_S = 180.0
@@ -94,7 +96,8 @@ class LeasedDatabase(MongoReader):
             self._end_transactions_of_former_owner(dead)
             lease = self._claim(owner, ttl_s, dead)
             if lease.owner.run == owner.run:
-                self._raise_fence(lease.fence)
+                with self._renewing(lease, ttl_s):
+                    self._raise_fence(lease.fence)
             return lease
 
     def _claim(self, owner: Owner, ttl_s: float, dead: LeaseRecord | None) -> LeaseRecord:
@@ -156,6 +159,24 @@ class LeasedDatabase(MongoReader):
                 self._client.admin.command("killSessions", sessions)
 
     @contextmanager
+    def _renewing(self, lease: LeaseRecord, ttl_s: float) -> Iterator[None]:
+        """Keep a lease that was just taken, however long a former holder's transaction has to be waited for."""
+        enough = threading.Event()
+
+        def renew() -> None:
+            while not enough.wait(ttl_s / 3):
+                with suppress(MigrateError):
+                    self.renew_lease(lease, ttl_s)
+
+        thread = threading.Thread(target=renew, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            enough.set()
+            thread.join()
+
+    @contextmanager
     def _saying_so_if_slow(self) -> Iterator[None]:
         timer = threading.Timer(_SLOW_S, self._say_that_it_waits)
         timer.daemon = True
@@ -190,14 +211,24 @@ class LeasedDatabase(MongoReader):
                 "acquired_at": lease.acquired_at,
                 "format": 1,
             }
-            with suppress(DuplicateKeyError):  # somebody has put one there meanwhile: this run's heartbeat, or another
+            with suppress(
+                DuplicateKeyError
+            ):  # somebody has put one there meanwhile: this run's heartbeat, or another
                 lock.update_one(_while_held(lease), [{"$set": mine | later}], upsert=True)
             return lock.find_one(_while_held(lease)) is not None
+
+    def note_waiting(self, lease: LeaseRecord, reason: str | None) -> None:
+        """In the lease's own record."""
+        waiting = "$$REMOVE" if reason is None else {"reason": {"$literal": reason}, "since": "$$NOW"}
+        with self._guard():
+            self._db[LOCK].update_one(_while_held(lease), [{"$set": {"waiting": waiting}}])
 
     def release_lease(self, lease: LeaseRecord) -> None:
         """Its record stays, for the sake of the fence."""
         with self._guard():
-            self._db[LOCK].update_one(_while_held(lease), {"$unset": {"expires_at": 1, "lsid": 1}})
+            self._db[LOCK].update_one(
+                _while_held(lease), {"$unset": {"expires_at": 1, "lsid": 1, "waiting": 1}}
+            )
 
     def break_lease(self) -> None:
         """End the owner's transactions and raise the fence, in the lease and in every unfinished partition."""
@@ -250,6 +281,7 @@ def _claim_update(
         "acquired_at": "$$NOW",
         "expires_at": {"$add": ["$$NOW", int(ttl_s * 1000)]},
         "format": 1,
+        "waiting": "$$REMOVE",
     }
     chosen = {name: {"$cond": ["$free", value, f"${name}"]} for name, value in mine.items()}
     return [{"$set": {"free": {"$or": _free(dead)}}}, {"$set": chosen}, {"$unset": "free"}]
@@ -263,10 +295,13 @@ class _Term:
     acquired_at: datetime | None
     expires_at: datetime | None
     live: bool
+    waiting: Document | None
 
 
 def _lease(record: Document) -> LeaseRecord:
     """The lease from its record. Raises DamagedRecord."""
     with reading(LOCK, record.get("_id")):
         known = _ABSENT | record
-        return LeaseRecord(record_of(Owner, known), **vars(record_of(_Term, known)))
+        term = record_of(_Term, known)
+        waiting = term.waiting and Waiting(str(term.waiting["reason"]), term.waiting["since"])
+        return LeaseRecord(record_of(Owner, known), **(vars(term) | {"waiting": waiting}))

@@ -79,6 +79,14 @@ class MongoBackend(LeasedDatabase, ABC):
         if lack is not None:
             raise privileges.missing(lack, self._client)
 
+    def transaction_lifetime(self) -> float:
+        """0: without a replica set there are no transactions."""
+        return 0.0
+
+    def open_transactions(self) -> list[str]:
+        """None without a replica set."""
+        return []
+
     def operation_time(self) -> Timestamp | None:
         """None: without a replica set there are no change streams."""
         return None
