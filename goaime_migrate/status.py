@@ -35,6 +35,7 @@ def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
         problems=(*(p.problem() for p in planner.problems(facts)), *_gaps(backend, book, lease)),
         lock=lock if live else None,
         versions=versions,
+        waiting=lease.waiting if lease is not None and live else None,
     )
 
 

@@ -30,6 +30,7 @@ from goaime_migrate.ledger import PassRecord
 from goaime_migrate.operations import RunFunctions, revert
 from goaime_migrate.planner import DownGroup, DownPlan, ForgetSteps, LostPass, RestorePass, UndoChange
 from goaime_migrate.results import Counts, OnConflict
+from goaime_migrate.run.preflight import require_down
 
 
 class Reverter:
@@ -47,6 +48,7 @@ class Reverter:
         """
         require_journals(self._run.backend, plan, self._recorder.passes)
         self._recorder.forget_left_over()
+        require_down(self._run.backend, plan, self._recorder.versions)
         for group in plan.groups:
             self._run.check()
             self._recorder.start_group()
@@ -81,7 +83,8 @@ class Reverter:
         self._run.lease.renew()
         undo = operation.undo or {"kind": "nothing"}
         if undo.get("kind") == "function":
-            self._function(version, index).revert(self._run.backend)
+            with self._recorder.outliving(version, "down"):
+                self._function(version, index).revert(self._run.backend)
         else:
             with reading(VERSIONS, version):
                 revert(self._run.backend, undo)

@@ -76,6 +76,11 @@ class Lease:
         self._renew()
         self.check()
 
+    def waits(self, reason: str | None) -> None:
+        """Let `status` say what the run waits for; None when it goes on."""
+        with suppress(MigrateError):  # it is a word for people
+            self._backend.note_waiting(self.record, reason)
+
     def guard(self) -> Move:
         """The change that makes a unit of work fail unless the lease is still this one."""
         owner = self.record.owner
@@ -152,6 +157,10 @@ def _acquired(backend: LeaseStore, me: Owner, timeout_s: float, listener: Listen
         requested = time.monotonic()
         record = backend.try_lease(me, TTL_S, dead=dead)
         if record.owner.run == me.run:
+            if time.monotonic() - requested > HEARTBEAT_S:  # it was taken long ago, and kept all that time
+                requested = time.monotonic()
+                if not backend.renew_lease(record, TTL_S):
+                    continue
             if dead is not None:
                 listener(Notice(f"took the lock over from {describe(dead)}, which is gone"))
             return Lease(backend, record, requested)

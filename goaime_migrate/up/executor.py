@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 from goaime_migrate.backends.ports import Filter
 from goaime_migrate.errors import (
@@ -28,6 +28,7 @@ from goaime_migrate.planner import NewPass, PinnedPass, StateChange, UpPlan, req
 from goaime_migrate.results import State
 from goaime_migrate.run import partitions
 from goaime_migrate.run.code import findings, source_file, step_of
+from goaime_migrate.run.preflight import require_up
 from goaime_migrate.run.run import Run
 from goaime_migrate.run.work import Pool
 from goaime_migrate.transform.step import Step
@@ -52,6 +53,7 @@ class Executor:
         self._recorder.forget_passes(plan.empty)
         if canary is not None:
             require_canary(plan)
+        require_up(self._run.backend, plan, self._recorder.migrations)
         waiting = deque(plan.versions)
         self._finish_ready(waiting)
         for group in plan.groups:
@@ -147,7 +149,12 @@ class Executor:
             undo = record.operations[index].undo or operation.prepare(backend, version)
             self._recorder.put([record.with_operation(index, started=True, undo=undo)])
             self._run.lease.renew()
-            operation.apply(backend, undo)
+            with (
+                self._recorder.outliving(version, "up")
+                if isinstance(operation, RunFunctions)
+                else nullcontext()
+            ):
+                operation.apply(backend, undo)
         except MigrateError as error:
             if isinstance(error, MigrationFailed | Refused) and not self._left_traces(operation):
                 self._recorder.versions[version] = record
