@@ -143,7 +143,12 @@ def stamp(result: StampResult) -> Json:
 
 def repair(result: RepairResult) -> Json:
     """`repair`."""
-    return {"accepted": list(result.accepted), "dropped": list(result.dropped), "error": None}
+    return {
+        "accepted": list(result.accepted),
+        "dropped": list(result.dropped),
+        "renumbered": [{"from": old, "to": new} for old, new in result.renumbered],
+        "error": None,
+    }
 
 
 def init(result: InitResult) -> Json:

@@ -258,11 +258,16 @@ class Stamp(TypedDict):
     error: Failure | None
 
 
+Renumbering = TypedDict("Renumbering", {"from": str, "to": str})
+"""The number that a recorded version had, and the one that its file has now."""
+
+
 class Repair(TypedDict):
     """`repair`."""
 
     accepted: list[str]
     dropped: list[str]
+    renumbered: list[Renumbering]
     error: Failure | None
 
 
