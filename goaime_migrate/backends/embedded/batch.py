@@ -104,5 +104,5 @@ class Batch:
         if one is not None:
             return [one]
         collection = self._store.get(name)
-        present = {} if collection is None else collection.documents
+        present = () if collection is None else collection.candidates(filter)
         return list(dict.fromkeys([*present, *self._effects.get(name, {})]))

@@ -156,7 +156,7 @@ class DumpReader:
         """Ascending by `_id`; a filter that names one `_id` does not scan."""
         collection, matches = self._reading(name), matcher(filter)
         one = equality_on_id(filter)
-        keys = collection.order() if one is None else [one]
+        keys = collection.candidates(filter) if one is None else [one]
         found = (collection.documents.get(key) for key in keys)
         return (document for document in found if document is not None and matches(document))
 
