@@ -91,8 +91,9 @@ def _is_gone(lease: LeaseRecord) -> bool:
 
 
 def _version(version: str, facts: Facts, book: Ledger, live: bool, run: _Run | None) -> VersionStatus:
-    record, file = book.versions.get(version), facts.files.get(version)
-    name = record.name if record else facts.known[version]
+    record = book.versions.get(version)
+    file = facts.code.get(version) if record else facts.files.get(version)
+    name = facts.known[version]
     description = file.description if file else (record.description if record else "")
     checksum = file.checksum if file else (record.checksum if record else None)
     if record is None:

@@ -67,7 +67,7 @@ class _Forecast:
 
     def __init__(self, backend: Backend, facts: Facts, ledger: Ledger, plan: DownPlan) -> None:
         self._backend = backend
-        self._files = facts.files
+        self._files = facts.code
         self._ledger = ledger
         self._left: dict[str, PassRecord] = {}
         """What will be left of passes of which some steps have been taken back."""

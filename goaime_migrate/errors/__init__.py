@@ -30,6 +30,7 @@ from goaime_migrate.errors.history import LoadFailed as LoadFailed
 from goaime_migrate.errors.history import MissingMigration as MissingMigration
 from goaime_migrate.errors.history import OutOfOrder as OutOfOrder
 from goaime_migrate.errors.history import PinnedPassEdited as PinnedPassEdited
+from goaime_migrate.errors.history import Renumbered as Renumbered
 from goaime_migrate.errors.history import VersionGap as VersionGap
 from goaime_migrate.errors.migration import CollectionChanged as CollectionChanged
 from goaime_migrate.errors.migration import Conflicts as Conflicts

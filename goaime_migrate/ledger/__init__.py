@@ -6,6 +6,7 @@ guard, so that nobody whose lease is lost can write a record.
 
 from goaime_migrate.ledger.book import Ledger as Ledger
 from goaime_migrate.ledger.book import read as read
+from goaime_migrate.ledger.log import RENUMBERED as RENUMBERED
 from goaime_migrate.ledger.log import actor as actor
 from goaime_migrate.ledger.log import history as history
 from goaime_migrate.ledger.log import log as log
