@@ -140,26 +140,22 @@ def _somebody_there() -> bool:
     return False
 
 
+_EXAMPLE = """--where '{"username": "goAmy"}'"""
+
+
 def filter_of(text: str | None) -> dict[str, Any] | None:
     """The value of --where: Extended JSON, an object."""
     if text is None:
         return None
-    from bson import encode
     from bson.errors import BSONError
-    from bson.json_util import loads
+
+    from goaime_migrate.backends import extended_json, raw_bson
 
     try:
-        value = loads(text)
-    except (ValueError, TypeError, KeyError, ArithmeticError, BSONError) as error:
-        raise UsageError(
-            f"--where is no Extended JSON: {error}", hint="""--where '{"username": "goAmy"}'"""
-        ) from None
-    if not isinstance(value, dict):
-        raise UsageError("--where is no JSON object", hint="""--where '{"username": "goAmy"}'""")
-    try:
-        encode(value)
+        value = extended_json.loads(text)
+        if not isinstance(value, dict):
+            raise UsageError("--where is no JSON object", hint=_EXAMPLE)
+        raw_bson.encode(value)
     except (ValueError, TypeError, ArithmeticError, RecursionError, BSONError) as error:
-        raise UsageError(
-            f"--where cannot be encoded as BSON: {error}", hint="""--where '{"username": "goAmy"}'"""
-        ) from None
+        raise UsageError(f"--where is no Extended JSON: {error}", hint=_EXAMPLE) from None
     return value

@@ -11,7 +11,15 @@ from urllib.parse import unquote_plus
 from pydantic import ValidationError
 
 from goaime_migrate.config.expansion import expand
-from goaime_migrate.config.files import FLAG, VARIABLE, ConfigurationFile, Value, find_file, values_of
+from goaime_migrate.config.files import (
+    FLAG,
+    VARIABLE,
+    ConfigurationFile,
+    Value,
+    find_file,
+    impossible,
+    values_of,
+)
 from goaime_migrate.config.settings import DUMP, INI, KEYS, PREFIX, SCHEMES, SERVERS_OWN, Settings
 from goaime_migrate.errors import InvalidConfiguration, InvalidUri
 from goaime_migrate.errors.hint import INIT, Hint
@@ -102,8 +110,8 @@ def _settle(key: str, value: Value, environ: Mapping[str, str]) -> Any:
                 hint="indented lines continue a value",
                 field=key,
             )
-    if key == "migrations" and isinstance(settled, str | Path) and settled != "":
-        return value.here / settled
+    if isinstance(settled, str | Path) and settled != "" and key == "migrations":
+        return _possible(value.here / settled, key, value)
     if key == "uri" and isinstance(settled, str) and settled:
         return _absolute(settled, value)
     return settled
@@ -119,8 +127,17 @@ def _absolute(uri: str, value: Value) -> str:
             hint="write mongodb://host:27017, or dump:PATH for a mongodump directory",
         )
     if uri.startswith(DUMP):
-        return f"{DUMP}{(value.here / uri.removeprefix(DUMP)).resolve()}"
+        return f"{DUMP}{_possible(value.here / uri.removeprefix(DUMP), 'uri', value).resolve()}"
     return uri
+
+
+def _possible(path: Path, key: str, value: Value) -> Path:
+    """The path, unless nothing can ever be called so. Raises InvalidConfiguration."""
+    if reason := impossible(path):
+        raise InvalidConfiguration(
+            f"{key} is no path: {reason} ({value.source})", hint=f"mend {key} in {value.source}", field=key
+        )
+    return path
 
 
 def _no_uri(file: ConfigurationFile | None, value: Value | None) -> InvalidConfiguration:
