@@ -15,6 +15,7 @@ from goaime_migrate.cli.console import Console
 from goaime_migrate.cli.signals import no_answer
 from goaime_migrate.errors import NotConfirmed, UsageError
 from goaime_migrate.redaction import redact
+from goaime_migrate.render.style import clean
 
 if TYPE_CHECKING:
     from goaime_migrate.config import Settings
@@ -62,7 +63,7 @@ class Invocation:
             for key, source in settings.sources.items():
                 if getattr(settings, key) in (None, ""):
                     continue
-                self.console.message(f"{key} = {getattr(settings, key)} ({source})")
+                self.console.message(clean(f"{key} = {getattr(settings, key)} ({source})"))
         return settings
 
     @contextmanager

@@ -23,7 +23,7 @@ from goaime_migrate.config.files import (
 from goaime_migrate.config.settings import DUMP, INI, KEYS, PREFIX, SCHEMES, SERVERS_OWN, Settings
 from goaime_migrate.errors import InvalidConfiguration, InvalidUri
 from goaime_migrate.errors.hint import INIT, Hint
-from goaime_migrate.redaction import redact, redact_uri
+from goaime_migrate.redaction import hide, redact, redact_uri
 
 
 def load(
@@ -37,7 +37,8 @@ def load(
 ) -> Settings:
     """Settle every key. With `need_uri=False` the connection string is not even looked at: `lint` needs none.
 
-    Raises InvalidConfiguration, InvalidUri. Reads one file; writes nothing.
+    Raises InvalidConfiguration, InvalidUri. Reads one file; writes nothing. From here on no text of this process shows
+    the secrets of the connection string.
     """
     file = find_file(config, cwd)
     values = dict(values_of(file, env)) if file else {}
@@ -55,6 +56,7 @@ def load(
     if not need_uri:
         values.pop("uri", None)
     settled = {key: value for key, given in values.items() if (value := _settle(key, given, environ)) != ""}
+    hide(str(settled.get("uri", "")))
     if need_uri and "uri" not in settled:
         raise _no_uri(file, values.get("uri"))
     settled.setdefault("migrations", cwd / "migrations")

@@ -115,7 +115,7 @@ class FileStriker:
     def _is_within(self, path: str, place: int | None, arguments: tuple[Any, ...]) -> bool:
         """What is opened relative to a folder does not say which: nothing but a dump is."""
         if place is not None and isinstance(arguments[place], int) and arguments[place] >= 0:
-            path = f"{os.readlink(f'/proc/self/fd/{arguments[place]}')}/{path}"
+            path = f"{Path(f'/proc/self/fd/{arguments[place]}').readlink()}/{path}"
         return path.startswith(self._folder) or (place is None and "/" not in path)
 
 
