@@ -20,7 +20,6 @@ from goaime_migrate.errors import (
     Interrupted,
     LeaseLost,
     MigrateError,
-    MigrationFailed,
     ServerUnreachable,
 )
 from goaime_migrate.errors.hint import DOWN, Hint
@@ -57,8 +56,7 @@ class Reverter:
                 self._take_back(group, on_conflict)
             except MigrateError as error:
                 if not isinstance(error, LeaseLost | ServerUnreachable):
-                    result = "failed" if isinstance(error, MigrationFailed) else "interrupted"
-                    self._recorder.log("down", result, group.versions[0])
+                    self._recorder.stop(group.versions, error)
                 raise _with_what_is_done(error, self._recorder.progress.documents) from error.__cause__
             assert not isinstance(group, LostPass)
             self._recorder.finish_group(group)

@@ -34,14 +34,18 @@ if TYPE_CHECKING:
     from goaime_migrate.results.project import InitResult as InitResult
     from goaime_migrate.results.project import NewResult as NewResult
     from goaime_migrate.results.reading import HistoryEntry as HistoryEntry
+    from goaime_migrate.results.reading import HistoryError as HistoryError
     from goaime_migrate.results.reading import LintResult as LintResult
+    from goaime_migrate.results.reading import UncheckedPromise as UncheckedPromise
     from goaime_migrate.results.reading import VerifyFailure as VerifyFailure
     from goaime_migrate.results.reading import VerifyResult as VerifyResult
     from goaime_migrate.results.run import Conflict as Conflict
     from goaime_migrate.results.run import RunResult as RunResult
+    from goaime_migrate.results.run import VersionDocuments as VersionDocuments
     from goaime_migrate.results.status import LockStatus as LockStatus
     from goaime_migrate.results.status import Progress as Progress
     from goaime_migrate.results.status import StatusResult as StatusResult
+    from goaime_migrate.results.status import VersionError as VersionError
     from goaime_migrate.results.status import VersionStatus as VersionStatus
     from goaime_migrate.results.status import Waiting as Waiting
 
@@ -51,6 +55,7 @@ _HOMES = {
     "ErrorText": "project",
     "ExplainResult": "project",
     "HistoryEntry": "reading",
+    "HistoryError": "reading",
     "InitResult": "project",
     "LintResult": "reading",
     "LockStatus": "status",
@@ -65,9 +70,12 @@ _HOMES = {
     "StampResult": "mending",
     "StatusResult": "status",
     "StepPlan": "plan",
+    "UncheckedPromise": "reading",
     "UnlockResult": "mending",
     "VerifyFailure": "reading",
     "VerifyResult": "reading",
+    "VersionDocuments": "run",
+    "VersionError": "status",
     "VersionStatus": "status",
     "Waiting": "status",
 }
