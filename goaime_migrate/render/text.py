@@ -62,7 +62,9 @@ def _verdict(result: VerifyResult) -> str:
     if not result.promises and not result.failures:
         return f"no promise{of} {'could be checked' if result.unchecked else 'to check: there is none'}"
     checked = f"checked {count(result.checked, 'document')} against {count(result.promises, 'promise')}{of}"
-    return f"{checked}: {count(len(result.failures), 'failure') if result.failures else 'every promise is kept'}"
+    return (
+        f"{checked}: {count(len(result.failures), 'failure') if result.failures else 'every promise is kept'}"
+    )
 
 
 def _unproved(result: VerifyResult, style: Style) -> list[str]:
