@@ -7,7 +7,7 @@ collection afterwards, be it by the pass itself, a resumed run, the tail and `do
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from bson import Regex
@@ -26,8 +26,10 @@ WHOLE = 20_000
 """A looked-up collection of no more documents than this is read as a whole,"""
 WHOLE_BYTES = 4 * 1024 * 1024
 """if they have no more bytes than this."""
-_KEYS = 5_000
-"""Keys that one query asks for."""
+_KEYS = 1_000
+"""Keys that one query asks for,"""
+_PAGE = 2 * _KEYS
+"""and documents that it brings: thousands may have the same key."""
 _NOTHING = Answer(None)
 
 
@@ -182,22 +184,29 @@ class FrozenLookups:
 
         A regular expression as a key would be taken for a pattern; no document is found by one.
         """
-        lookup = table.lookup
-        keys = [key for key in wanted if not isinstance(key, Regex)]
+        left = {cache_key(key): key for key in wanted if not isinstance(key, Regex)}
         found: dict[Any, Answer] = {}
-        asked = {cache_key(key) for key in keys}
-        documents = reader.lookup(lookup.collection, lookup.key, keys, lookup.fields)
-        if lookup in self._own and lookup.key != "_id":
-            documents = self._not_written(reader, documents)
-        for document in documents:
-            for key in keys_of(document, lookup.key) & asked:
-                first = found.get(key)
-                found[key] = (
-                    Answer(document, len(raw_bson.encode(document)))
-                    if first is None
-                    else first._replace(several=True)
-                )
+        for document in self._documents(reader, table.lookup, left):
+            for key in keys_of(document, table.lookup.key) & left.keys():
+                if key in found:
+                    found[key] = found[key]._replace(several=True)
+                    del left[key]
+                else:
+                    found[key] = Answer(document, len(raw_bson.encode(document)))
         return found
+
+    def _documents(self, reader: Reader, lookup: Lookup, left: Mapping[Any, Any]) -> Iterator[Document]:
+        """Documents that may have one of the keys that are left, ascending by `_id`, a page at a time."""
+        after: bytes | None = None
+        while left:
+            page = reader.lookup(
+                lookup.collection, lookup.key, [*left.values()], lookup.fields, after=after, limit=_PAGE
+            )
+            own = lookup in self._own and lookup.key != "_id"
+            yield from self._not_written(reader, page) if own else page
+            if len(page) < _PAGE:
+                return
+            after = raw_bson.encode({"_id": page[-1]["_id"]})
 
     def _not_written(self, reader: Reader, documents: Sequence[Document]) -> list[Document]:
         """Those of the documents that the pass has not written."""
