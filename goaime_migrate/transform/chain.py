@@ -19,7 +19,8 @@ from goaime_migrate.errors import (
     Unrepresentable,
 )
 from goaime_migrate.errors.hint import UP, Hint
-from goaime_migrate.journal.segments import Entry, Known
+from goaime_migrate.journal.entry import Entry
+from goaime_migrate.journal.segments import Known
 from goaime_migrate.memory import without_collection
 from goaime_migrate.results import Document
 from goaime_migrate.transform.changes import ChangeDetector, DepthChooser, Undecided

@@ -17,8 +17,7 @@ from goaime_migrate.backends.bson_order import sort_key
 from goaime_migrate.backends.field_paths import found_by
 from goaime_migrate.backends.ports import JOURNAL, Put, Reader, RecordChange
 from goaime_migrate.backends.record_fields import reading
-from goaime_migrate.journal.compression import compress, decompress
-from goaime_migrate.ledger import FORMAT
+from goaime_migrate.journal.seal import PARTS, seal, unseal
 from goaime_migrate.results import Document
 from goaime_migrate.transform.lookups import Answer, Lookup, Table, cache_key, keys_of, stable
 
@@ -115,8 +114,9 @@ class FrozenLookups:
                         self._tables[lookup].want(value)
         by_id = all(lookup.key == "_id" for lookup in self._own)
         marks = [] if by_id else [self._mark(raw_bson.id_of(document)) for document in documents]
-        mine = {"format": FORMAT, "pass": self._pass, "kind": "lookup"}
-        return [*self.load(reader), *(Put(JOURNAL, {"_id": mark, **mine}) for mark in marks)]
+        mine = {"pass": self._pass, "kind": "lookup"}
+        sealed = (seal({"_id": mark, **mine}, b"", "") for mark in marks)
+        return [*self.load(reader), *(Put(JOURNAL, record) for (record,) in sealed)]
 
     def _mark(self, identity: bytes) -> str:
         """The `_id` of the record that says that a document was written: it is found by no key any more.
@@ -126,15 +126,12 @@ class FrozenLookups:
         return f"{self._pass}/lookup/written/{_hash(stable(sort_key(raw_bson.id_value(identity))))}"
 
     def _whole_record(self, lookup: Lookup, documents: Sequence[bytes]) -> Document:
-        (data,) = compress(b"".join(documents))  # no more than WHOLE_BYTES
-        return {
-            "_id": self._whole_id(lookup),
-            "format": FORMAT,
-            "pass": self._pass,
-            "kind": "lookup",
-            "table": lookup.label,
-            "data": data,
-        }
+        identity = self._whole_id(lookup)
+        (record,) = seal(self._head(identity, lookup), b"".join(documents), "")  # no more than WHOLE_BYTES
+        return record
+
+    def _head(self, identity: str, lookup: Lookup) -> Document:
+        return {"_id": identity, "pass": self._pass, "kind": "lookup", "table": lookup.label}
 
     def _whole_id(self, lookup: Lookup) -> str:
         return f"{self._pass}/lookup/{_hash(repr(lookup))}/all"
@@ -146,7 +143,7 @@ class FrozenLookups:
         tables = {self._whole_id(lookup): table for lookup, table in self._tables.items()}
         for record in reader.find(JOURNAL, {"_id": {"$in": list(tables)}}) if tables else []:
             with reading(JOURNAL, record["_id"]):
-                documents = decompress([record["data"]])
+                documents = unseal([record], WHOLE_BYTES + raw_bson.MAX_DOCUMENT)
                 tables[record["_id"]].store_whole(map(raw_bson.decode, raw_bson.split(documents)))
         self._thawed = True
 
@@ -219,51 +216,33 @@ class FrozenLookups:
         ids = [self._record_id(table.lookup, key) for key in keys]
         for record in reader.find(JOURNAL, {"_id": {"$in": ids}}):
             with reading(JOURNAL, record["_id"]):
-                data = decompress([record["data"], *self._rest(reader, record)])
+                data = unseal([record, *self._rest(reader, record)], 3 * raw_bson.MAX_DOCUMENT)
                 key, *documents = map(raw_bson.decode, raw_bson.split(data))
                 document = documents[0] if documents else None
                 answer = Answer(document, len(data), bool(record.get("several")))
                 table.store(key["key"], answer, committed=True)
 
-    def _rest(self, reader: Reader, record: Document) -> list[bytes]:
+    def _rest(self, reader: Reader, record: Document) -> list[Document]:
         """What did not fit into the record of a key; as a rule everything did."""
         if record["parts"] == 1:
             return []
-        ids = [_part_id(record["_id"], number) for number in range(1, record["parts"])]
-        found = {part["_id"]: part["data"] for part in reader.find(JOURNAL, {"_id": {"$in": ids}})}
-        return [found[identity] for identity in ids]
+        ids = [_part_id(record["_id"]).format(number) for number in range(1, min(record["parts"], PARTS))]
+        return reader.find(JOURNAL, {"_id": {"$in": ids}}, sort=[("_id", 1)])
 
     def _records(self, lookup: Lookup, key: Any, answer: Answer) -> list[Document]:
         """The copy of one document, compressed: it may be as large as a record can be, with its key larger."""
         document = b"" if answer.document is None else raw_bson.encode(answer.document)
-        whole = raw_bson.encode({"key": key}) + document
-        first, *rest = compress(whole)
         identity = self._record_id(lookup, key)
-        head = {
-            "_id": identity,
-            "format": FORMAT,
-            "pass": self._pass,
-            "kind": "lookup",
-            "table": lookup.label,
-            "parts": 1 + len(rest),
-            "several": answer.several,
-            "data": first,
-        }
-        return [
-            head,
-            *(
-                {"_id": _part_id(identity, number), "pass": self._pass, "data": part}
-                for number, part in enumerate(rest, 1)
-            ),
-        ]
+        head = {**self._head(identity, lookup), "several": answer.several}
+        return seal(head, raw_bson.encode({"key": key}) + document, _part_id(identity))
 
     def _record_id(self, lookup: Lookup, key: Any) -> str:
         """Equal values have one record, 2 and 2.0 too."""
         return f"{self._pass}/lookup/{_hash(f'{lookup!r}={stable(cache_key(key))}')}"
 
 
-def _part_id(identity: str, number: int) -> str:
-    return f"{identity}/{number:03d}"
+def _part_id(identity: str) -> str:
+    return identity + "/{:03d}"
 
 
 def _hash(text: str) -> str:

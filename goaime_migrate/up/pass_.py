@@ -27,7 +27,7 @@ from goaime_migrate.errors import (
 )
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.journal.segments import Kind
-from goaime_migrate.ledger import PassRecord
+from goaime_migrate.ledger import PassRecord, passes
 from goaime_migrate.run import partitions
 from goaime_migrate.run.checkpoint import adopt
 from goaime_migrate.run.pacing import BATCH_BYTES, FIRST
@@ -254,6 +254,6 @@ class Pass:
         return total
 
 
-def finish(record: PassRecord) -> PassRecord:
-    """The pass after its walk."""
-    return replace(record, finished=True, committed=True)
+def finish(backend: Reader, record: PassRecord) -> PassRecord:
+    """The pass after its walk, with what its partitions have put into the journal."""
+    return replace(record, finished=True, committed=True, written=passes.written(backend, record))

@@ -31,8 +31,8 @@ def verify(
 
     Those that a newer version supersedes are left out, unless `superseded` asks for them.
     """
-    applied = [facts.files[v] for v in book.applied if v in facts.files]
-    lost = next((v for v in book.applied if v not in facts.files), None)
+    applied = [facts.code[v] for v in book.applied if v in facts.code]
+    lost = next((v for v in book.applied if v not in facts.code), None)
     if lost is not None:
         raise LoadFailed(
             f"the file of {lost} ({book.versions[lost].name}) is gone or does not load: its promises are unknown",

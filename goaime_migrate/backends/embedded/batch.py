@@ -104,5 +104,5 @@ class Batch:
         if named is not None:
             return named
         collection = self._store.get(name)
-        present = {} if collection is None else collection.documents
+        present = () if collection is None else collection.candidates(filter)
         return list(dict.fromkeys([*present, *self._effects.get(name, {})]))

@@ -163,7 +163,7 @@ class DumpReader:
         """Ascending by `_id`; a filter that names `_id`s does not scan."""
         collection, matches = self._reading(name), matcher(filter)
         named = ids_named(filter)
-        keys = collection.order() if named is None else named
+        keys = collection.candidates(filter) if named is None else named
         found = (collection.documents.get(key) for key in keys)
         return (document for document in found if document is not None and matches(document))
 
