@@ -50,6 +50,8 @@ class FrozenLookups:
         self._tables = {lookup: Table(lookup, self.misses) for lookup in lookups}
         self._own = [each for each in self._tables if freeze and each.collection == writes]
         self._thawed = not freeze
+        self._has_earlier = False
+        """Whether an earlier release has frozen some of them, under names of its own."""
 
     def __getitem__(self, lookup: Lookup) -> Table:
         return self._tables[lookup]
@@ -63,7 +65,7 @@ class FrozenLookups:
         """Tables for another thread: those that are known as a whole are the same."""
         other = FrozenLookups(self._pass, list(self._tables), freeze=self._freeze, writes=self._writes)
         other._tables |= {lookup: table for lookup, table in self._tables.items() if table.whole}
-        other._thawed = self._thawed
+        other._thawed, other._has_earlier = self._thawed, self._has_earlier
         for lookup, table in self._tables.items():
             other[lookup].exists = table.exists
         return other
@@ -136,11 +138,22 @@ class FrozenLookups:
     def _whole_id(self, lookup: Lookup) -> str:
         return f"{self._pass}/lookup/{_hash(repr(lookup))}/all"
 
+    def _earlier_id(self, lookup: Lookup, **key: Any) -> str:
+        """The `_id` that records of format 1 have."""
+        named = raw_bson.encode({"table": lookup.label, **key})
+        return f"{self._pass}/lookup/{hashlib.sha256(named).hexdigest()[:32]}"
+
     def thaw_whole(self, reader: Reader) -> None:
         """Take the collections that the pass has frozen as a whole."""
         if self._thawed:
             return
         tables = {self._whole_id(lookup): table for lookup, table in self._tables.items()}
+        tables |= {f"{self._earlier_id(lookup)}/all": table for lookup, table in self._tables.items()}
+        all_of_them = {"_id": {"$gte": f"{self._pass}/lookup/", "$lt": f"{self._pass}/lookup0"}}
+        earlier = (
+            reader.find(JOURNAL, {**all_of_them, "format": 1}, limit=1, fields=["_id"]) if tables else []
+        )
+        self._has_earlier = bool(earlier)
         for record in reader.find(JOURNAL, {"_id": {"$in": list(tables)}}) if tables else []:
             with reading(JOURNAL, record["_id"]):
                 documents = unseal([record], WHOLE_BYTES + raw_bson.MAX_DOCUMENT)
@@ -214,6 +227,8 @@ class FrozenLookups:
     def _thaw(self, reader: Reader, table: Table, keys: Sequence[Any]) -> None:
         """Take what the pass has frozen before."""
         ids = [self._record_id(table.lookup, key) for key in keys]
+        if self._has_earlier:
+            ids += [self._earlier_id(table.lookup, key=key) for key in keys]
         for record in reader.find(JOURNAL, {"_id": {"$in": ids}}):
             with reading(JOURNAL, record["_id"]):
                 data = unseal([record, *self._rest(reader, record)], 3 * raw_bson.MAX_DOCUMENT)
