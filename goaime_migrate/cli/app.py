@@ -17,6 +17,7 @@ from goaime_migrate.cli.outcome import Outcome
 from goaime_migrate.cli.signals import immediate, interruption
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.redaction import redact
+from goaime_migrate.render.style import clean_lines
 
 if TYPE_CHECKING:
     from goaime_migrate.cli.options import Request
@@ -86,7 +87,7 @@ def _report(console: Console, error: MigrateError) -> None:
     console.urgent(errors.error(error, console.err))
     # Only what nobody foresaw needs one: every other error has said its cause, and its evidence.
     if console.err.verbose and error.code == MigrateError.code and error.__traceback__ is not None:
-        console.urgent("".join(traceback.format_exception(error)).rstrip())
+        console.urgent("\n".join(clean_lines("".join(traceback.format_exception(error)).rstrip())))
 
 
 def _unexpected_error(error: Exception) -> MigrateError:

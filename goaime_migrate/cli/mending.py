@@ -42,7 +42,7 @@ def repair(
 
     with run.migrator(run.settings(lock_timeout=lock_timeout), progress=True) as migrator:
         result = migrator.repair(dry_run=True)
-        if not dry_run and (result.accepted or result.dropped):
+        if not (dry_run or result.empty):
             run.confirm(text.repair(result, would=True), "do this?", yes=yes)
             result = migrator.repair(dry_run=False)
     return Outcome(result, lambda _: text.repair(result, would=dry_run))

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from goaime_migrate.results.status import Progress as Progress
     from goaime_migrate.results.status import StatusResult as StatusResult
     from goaime_migrate.results.status import VersionStatus as VersionStatus
+    from goaime_migrate.results.status import Waiting as Waiting
 
 _HOMES = {
     "Conflict": "run",
@@ -68,6 +69,7 @@ _HOMES = {
     "VerifyFailure": "reading",
     "VerifyResult": "reading",
     "VersionStatus": "status",
+    "Waiting": "status",
 }
 
 

@@ -55,6 +55,14 @@ class LockStatus:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """What a run that is at work waits for."""
+
+    reason: str
+    since: datetime
+
+
+@dataclass(frozen=True)
 class StatusResult:
     """Every version with its state."""
 
@@ -67,3 +75,4 @@ class StatusResult:
     problems: tuple[Problem, ...]
     lock: LockStatus | None
     versions: tuple[VersionStatus, ...]
+    waiting: Waiting | None = None

@@ -55,7 +55,7 @@ class Run:
         self._between: Callable[[], None] = _nothing
 
     def _pace(self, options: Options) -> Throttle:
-        return Throttle(self.backend, self.listener, options.max_rate, options.max_lag)
+        return Throttle(self.backend, self.listener, self.lease.waits, options.max_rate, options.max_lag)
 
     @contextmanager
     def among(self, workers: int, between: Callable[[], None]) -> Iterator[None]:

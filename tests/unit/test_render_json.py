@@ -94,6 +94,7 @@ def test_status() -> None:
                 "checksum": "ab",
             }
         ],
+        "waiting": None,
         "error": None,
     }
 
