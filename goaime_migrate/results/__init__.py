@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from goaime_migrate.results.status import LockStatus as LockStatus
     from goaime_migrate.results.status import Progress as Progress
     from goaime_migrate.results.status import StatusResult as StatusResult
+    from goaime_migrate.results.status import StatusWarning as StatusWarning
     from goaime_migrate.results.status import VersionStatus as VersionStatus
     from goaime_migrate.results.status import Waiting as Waiting
 
@@ -64,6 +65,7 @@ _HOMES = {
     "Sample": "plan",
     "StampResult": "mending",
     "StatusResult": "status",
+    "StatusWarning": "status",
     "StepPlan": "plan",
     "UnlockResult": "mending",
     "VerifyFailure": "reading",
