@@ -6,10 +6,11 @@ What is taken back together, and in which order, is the plan's; how a version's 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from goaime_migrate.backends.ports import VERSIONS, Backend, Reader
+from goaime_migrate.backends.ports import VERSIONS, Backend
 from goaime_migrate.backends.record_fields import reading
-from goaime_migrate.down.code import decisions, reverse_chain
+from goaime_migrate.down.code import decisions, reverse_chain, steps_at_hand
 from goaime_migrate.down.inserted import InsertedTotals
 from goaime_migrate.down.recorder import DownRecorder
 from goaime_migrate.down.restore import Restore
@@ -24,13 +25,16 @@ from goaime_migrate.errors import (
     ServerUnreachable,
 )
 from goaime_migrate.errors.hint import DOWN, Hint
-from goaime_migrate.events import StageFinished, StageStarted
+from goaime_migrate.events import Notice, StageFinished, StageStarted
 from goaime_migrate.journal import audit, segments
 from goaime_migrate.ledger import PassRecord
+from goaime_migrate.migration import Migration
 from goaime_migrate.operations import RunFunctions, revert
 from goaime_migrate.planner import DownGroup, DownPlan, ForgetSteps, LostPass, RestorePass, UndoChange
 from goaime_migrate.results import Counts, OnConflict
+from goaime_migrate.run.origin import moved
 from goaime_migrate.run.preflight import require_down
+from goaime_migrate.run.restored import require_decided, take_over
 
 
 class Reverter:
@@ -46,7 +50,8 @@ class Reverter:
 
         Before anything is written all that is to be given back is looked at.
         """
-        require_journals(self._run.backend, plan, self._recorder.passes)
+        require_journals(self._run.backend, plan, self._recorder.passes, self._recorder.migrations)
+        self._take_over(plan)
         self._recorder.forget_left_over()
         require_down(self._run.backend, plan, self._recorder.versions)
         for group in plan.groups:
@@ -63,6 +68,22 @@ class Reverter:
             assert not isinstance(group, LostPass)
             self._recorder.finish_group(group)
         self._recorder.forget_versions(plan.unstarted)
+
+    def _take_over(self, plan: DownPlan) -> None:
+        """Bind passes to the database as it is now, where it was restored since: that this is safe is proved.
+
+        What the journal of a finished one does not know may be older than the pass: no `reverse=` is called for it.
+        """
+        origin = self._run.backend.origin()
+        for pass_id in restored_passes(plan):
+            record = self._recorder.passes[pass_id]
+            text = moved(record, origin)
+            if text and record.finished:
+                self._recorder.passes[pass_id] = replace(record, complete=False)
+                self._run.emit(Notice(f"{text}: documents that its journal does not know stay as they are"))
+            elif text:
+                steps = steps_at_hand(record, self._recorder.migrations)
+                self._recorder.passes[pass_id] = take_over(self._run, record, steps)
 
     def _take_back(self, group: DownGroup, on_conflict: OnConflict) -> None:
         match group:
@@ -130,14 +151,23 @@ class Reverter:
         return f"undo: {group.collection}, {len(group.operations)} steps"
 
 
-def require_journals(reader: Reader, plan: DownPlan, passes: Mapping[str, PassRecord]) -> None:
-    """Refuse to begin where anything that a plan is to give back is not there, or is damaged.
+def restored_passes(plan: DownPlan) -> list[str]:
+    """The passes that a plan gives back from their journals, in its order."""
+    return list(dict.fromkeys(group.pass_id for group in plan.groups if isinstance(group, RestorePass)))
 
-    Raises JournalIncomplete, DamagedRecord, NewerFormat.
+
+def require_journals(
+    backend: Backend, plan: DownPlan, passes: Mapping[str, PassRecord], migrations: Mapping[str, Migration]
+) -> None:
+    """Refuse to begin where anything that a plan is to give back is not there, is damaged, or of another database.
+
+    Raises JournalIncomplete, DamagedRecord, NewerFormat, DatabaseRestored.
     """
-    wanted = dict.fromkeys(group.pass_id for group in plan.groups if isinstance(group, RestorePass))
-    for pass_id in wanted:
-        audit.require_whole(reader, passes[pass_id])
+    for pass_id in restored_passes(plan):
+        record = passes[pass_id]
+        audit.require_whole(backend, record)
+        if not record.finished or record.target_level is not None:
+            require_decided(backend, record, steps_at_hand(record, migrations), DOWN)
 
 
 def _require_collection(backend: Backend, record: PassRecord) -> None:

@@ -103,3 +103,19 @@ class NewerFormat(Refused):
     """
 
     code = "GM806"
+
+
+class DatabaseRestored(Refused):
+    """The database was restored, copied or replaced in the middle of a migration, and nobody can say how far it is.
+
+    A dump that is made while a run is at work has the records of one moment and the documents of another.
+    What a pass had written by then is told by the journal and by the documents themselves: where every
+    document either is in the journal, or would still be changed, the next run simply goes on. Here some are
+    neither; migrating them might be done a second time, taking them back not at all. Nothing was written.
+
+    Restore a dump that was made while no run was at work, or with --oplog. If this one was, say so with
+    `goaime-migrate repair`; `goaime-migrate up` then goes on from where the records say, and
+    `goaime-migrate down` takes back what they know. `goaime-migrate status` shows what was restored.
+    """
+
+    code = "GM808"

@@ -65,6 +65,13 @@ class PassRecord:
     """The raw `_id`s that part its scan, ascending: one partition more than there are bounds."""
     written: tuple[Written, ...] | None = None
     """What its partitions have journaled, once it is finished; while it is not, what they have so far."""
+    deployment: str | None = None
+    """The replica set in which it was opened, its collection's UUID, and that of the records: whether the database is
+    still the same. None where that is not known."""
+    uuid: bytes | None = None
+    records: bytes | None = None
+    restored: bool = False
+    """Whether the database was restored while it was unfinished: then every document is looked at before its end."""
     examined: Annotated[int, NotStored] = 0
     taken_back: Annotated[int, NotStored] = 0
     """How many documents have been seen to on the way down,"""
@@ -83,7 +90,7 @@ class PassRecord:
         )
 
 
-_ABSENT: Document = {"written": None}
+_ABSENT: Document = {"written": None, "deployment": None, "uuid": None, "records": None, "restored": False}
 """What a pass of an earlier release does not have, and what it is taken for then."""
 
 

@@ -252,17 +252,23 @@ class Migrator:
     def repair(self, *, dry_run: bool = False) -> results.RepairResult:
         """Accept edited files, drop the records of removed ones, and let those of renumbered ones follow them."""
         from goaime_migrate.run.recorder import Recorder
+        from goaime_migrate.run.restored import accept, moved_versions
 
         backend = self._sources.backend(write=not dry_run)
-        facts, _ = self._sources.facts(backend)
-        found = planner.repairs(facts)
+
+        def find() -> tuple[results.RepairResult, Facts, Ledger]:
+            facts, ledger = self._sources.facts(backend)
+            restored = moved_versions(ledger, backend.origin())
+            return replace(planner.repairs(facts), restored=restored), facts, ledger
+
+        found = find()[0]
         if dry_run or found.empty:
             return found
 
         def work(run: Run) -> results.RepairResult:
-            facts, ledger = self._sources.facts(backend)
-            found = planner.repairs(facts)
+            found, facts, ledger = find()
             Recorder(run, facts.files, ledger).repair(found)
+            accept(run, self._sources.facts(backend)[1])
             return found
 
         return self._under_the_lease(backend, work)

@@ -10,7 +10,15 @@ from goaime_migrate.errors import Problem
 from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.table import Column, table
 from goaime_migrate.render.words import count, duration, moment, number, versions
-from goaime_migrate.results import LockStatus, Progress, State, StatusResult, VersionStatus, Waiting
+from goaime_migrate.results import (
+    LockStatus,
+    Progress,
+    State,
+    StatusResult,
+    StatusWarning,
+    VersionStatus,
+    Waiting,
+)
 
 _COLUMNS = (
     Column("VERSION"),
@@ -51,6 +59,8 @@ def status(result: StatusResult, style: Style, then: str = WATCH) -> str:
         one = len({found.hint for found in result.problems}) == 1
         shown = [replace(found, hint="") for found in result.problems] if one else result.problems
         lines += [*problems(shown, style), ""]
+    if result.warnings:
+        lines += [*_warnings(result.warnings, style), ""]
     if result.lock:
         lines += [*lock(result.lock, style), *_waiting(result.waiting, style), ""]
     ending = bullet("", _next(result, then), style, indent=0)
@@ -73,6 +83,15 @@ def _problem(found: Problem, style: Style) -> list[str]:
     head = f"{found.code} {number}{message}"
     lines = [style.paint(line, "red") for line in bullet("!", head, style, indent=0)]
     return lines + (bullet("next:", found.hint, style) if found.hint else [])
+
+
+def _warnings(listed: Sequence[StatusWarning], style: Style) -> list[str]:
+    """What somebody should know; the next command is another one."""
+    lines: list[str] = []
+    for found in listed:
+        head = bullet("!", f"{found.code} {clean(found.message)}", style, indent=0)
+        lines += [*(style.paint(line, "yellow") for line in head), *bullet("", clean(found.hint), style)]
+    return lines
 
 
 def lock(lease: LockStatus, style: Style) -> list[str]:

@@ -140,6 +140,11 @@ def repair(result: RepairResult, would: bool = False) -> str:
         lines.append(
             f"{'would accept' if would else 'accepted'} the edited files of: {versions(result.accepted)}"
         )
+    if result.restored:
+        lines.append(
+            f"{'would accept' if would else 'accepted'} the restored database, as a whole of one moment, "
+            f"for: {versions(result.restored)}"
+        )
     if result.dropped:
         lines.append(
             f"{'would drop' if would else 'dropped'} what removed files left: {versions(result.dropped)}"

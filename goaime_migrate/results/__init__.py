@@ -33,7 +33,7 @@ _NAMES = {
     "project": ("ErrorText", "ExplainResult", "InitResult", "NewResult"),
     "reading": ("HistoryEntry", "LintResult", "VerifyFailure", "VerifyResult"),
     "run": ("Conflict", "RunResult"),
-    "status": ("LockStatus", "Progress", "StatusResult", "VersionStatus", "Waiting"),
+    "status": ("LockStatus", "Progress", "StatusResult", "StatusWarning", "VersionStatus", "Waiting"),
 }
 
 

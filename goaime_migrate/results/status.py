@@ -63,6 +63,15 @@ class Waiting:
 
 
 @dataclass(frozen=True)
+class StatusWarning:
+    """Something that stops nothing, and that somebody should know."""
+
+    code: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
 class StatusResult:
     """Every version with its state."""
 
@@ -76,3 +85,4 @@ class StatusResult:
     lock: LockStatus | None
     versions: tuple[VersionStatus, ...]
     waiting: Waiting | None = None
+    warnings: tuple[StatusWarning, ...] = ()

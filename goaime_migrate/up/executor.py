@@ -26,7 +26,7 @@ from goaime_migrate.migration import Migration
 from goaime_migrate.operations import RunFunctions, StateOperation
 from goaime_migrate.planner import NewPass, PinnedPass, StateChange, UpPlan, require_canary
 from goaime_migrate.results import State
-from goaime_migrate.run import partitions
+from goaime_migrate.run import partitions, restored
 from goaime_migrate.run.code import findings, source_file, step_of
 from goaime_migrate.run.preflight import require_up
 from goaime_migrate.run.run import Run
@@ -115,7 +115,9 @@ class Executor:
                     "an unfinished pass is in the way of a canary",
                     hint=Hint("finish it: {}; or take it back: {}", UP, DOWN),
                 )
-            audit.require_whole(self._run.backend, self._recorder.passes[group.pass_id])
+            known = self._recorder.passes[group.pass_id]
+            audit.require_whole(self._run.backend, known)
+            self._recorder.passes[group.pass_id] = restored.take_over(self._run, known, steps)
             record = self._recorder.resume_pass(group.pass_id)
             self._run.emit(Notice(f"resuming the pass over {record.collection} where it stopped"))
             return record

@@ -30,6 +30,7 @@ from goaime_migrate.results import (
     Sample,
     State,
     StatusResult,
+    StatusWarning,
     StepPlan,
     UnlockResult,
     VerifyFailure,
@@ -61,7 +62,18 @@ def test_status() -> None:
     )
     lock = LockStatus("run", "deploy", "pod", 1, 2, AT, None, live=False)
     problem = Problem("GM201", "0001", "edited", "repair")
-    result = StatusResult("d", "s", Mode.EMBEDDED, None, "0001", ("0001",), (problem,), lock, (version,))
+    result = StatusResult(
+        "d",
+        "s",
+        Mode.EMBEDDED,
+        None,
+        "0001",
+        ("0001",),
+        (problem,),
+        lock,
+        (version,),
+        warnings=(StatusWarning("GM808", "m", "goaime-migrate repair"),),
+    )
     assert json.printed(result) == {
         "database": "d",
         "server": "s",
@@ -95,6 +107,7 @@ def test_status() -> None:
             }
         ],
         "waiting": None,
+        "warnings": [{"code": "GM808", "message": "m", "hint": "goaime-migrate repair"}],
         "error": None,
     }
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from goaime_migrate.backends.ports.changes import Changes, Committed, Filter
-from goaime_migrate.backends.ports.values import Capabilities, CollectionInfo, LeaseRecord, Owner
+from goaime_migrate.backends.ports.values import Capabilities, CollectionInfo, LeaseRecord, Origin, Owner
 from goaime_migrate.results import Document
 
 if TYPE_CHECKING:
@@ -171,6 +171,9 @@ class Catalogue(Protocol):
 
     def collections(self) -> dict[str, CollectionInfo]:
         """All by their names, the tool's own records left out."""
+
+    def origin(self) -> Origin:
+        """What tells the database from a copy of it. Needs no more than reading does."""
 
     def indexes(self, collection: str) -> list[Document]:
         """The collection's indexes as the server lists them: `key` (a dict in order), `name` and options."""

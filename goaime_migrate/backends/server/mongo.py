@@ -26,11 +26,12 @@ from goaime_migrate.backends.ports import (
     Filter,
     GuardFailed,
     Move,
+    Origin,
     Put,
     Reader,
     RecordChange,
 )
-from goaime_migrate.backends.server import privileges
+from goaime_migrate.backends.server import listing, privileges
 from goaime_migrate.backends.server.client import SharedClient
 from goaime_migrate.backends.server.driver_errors import DUPLICATE_KEY, translate
 from goaime_migrate.backends.server.lease import LeasedDatabase
@@ -197,17 +198,12 @@ class MongoBackend(LeasedDatabase, ABC):
     def collections(self) -> dict[str, CollectionInfo]:
         """All but the tool's and the server's own."""
         with self._guard():
-            listed = list(self._db.list_collections())
-        return {
-            info["name"]: CollectionInfo(
-                info["name"],
-                info.get("type", "collection"),
-                info.get("options", {}),
-                _uuid(info),
-            )
-            for info in listed
-            if info["name"] not in RECORDS and not info["name"].startswith("system.")
-        }
+            return listing.collections(self._db)
+
+    def origin(self) -> Origin:
+        """By the catalogue, and the set's configuration where the user may read it."""
+        with self._guard():
+            return listing.origin(self._db)
 
     def indexes(self, collection: str) -> list[Document]:
         """As `listIndexes` gives them."""
@@ -292,8 +288,3 @@ class MongoBackend(LeasedDatabase, ABC):
                 if session is not None:
                     session.end_session()
         self._client.let_go()
-
-
-def _uuid(info: Mapping[str, Any]) -> bytes | None:
-    identity = info.get("info", {}).get("uuid")
-    return None if identity is None else bytes(getattr(identity, "bytes", identity))
