@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pymongo import ReplaceOne
 from pymongo.client_session import ClientSession
-from pymongo.errors import CollectionInvalid, PyMongoError
+from pymongo.errors import BulkWriteError, CollectionInvalid, PyMongoError
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import (
@@ -31,6 +31,7 @@ from goaime_migrate.backends.ports import (
 from goaime_migrate.backends.server import privileges
 from goaime_migrate.backends.server.catalogue import ServerCatalogue
 from goaime_migrate.backends.server.client import SharedClient
+from goaime_migrate.backends.server.driver_errors import without_operations
 from goaime_migrate.backends.server.reader import id_range
 from goaime_migrate.results import Document
 
@@ -170,7 +171,10 @@ class MongoBackend(ServerCatalogue, ABC):
             if kind is Put:
                 puts = [c.document for c in together if isinstance(c, Put)]
                 requests = [ReplaceOne({"_id": put["_id"]}, put, upsert=True) for put in puts]
-                self._db[collection].bulk_write(requests, session=session)
+                try:
+                    self._db[collection].bulk_write(requests, session=session)
+                except BulkWriteError as error:
+                    raise without_operations(error) from None
             else:
                 self._apply_singly(together, session)
 
