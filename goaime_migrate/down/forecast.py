@@ -9,7 +9,8 @@ from goaime_migrate.down.code import decisions, reverse_chain
 from goaime_migrate.down.decisions import Outcome
 from goaime_migrate.down.inserted import InsertedTotals
 from goaime_migrate.down.preview import DownPass, PassPreview
-from goaime_migrate.errors import MigrateError
+from goaime_migrate.down.reverter import require_journals
+from goaime_migrate.errors import MigrateError, Refused
 from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord
 from goaime_migrate.planner import DownGroup, DownPlan, Facts, ForgetSteps, OperationRef, RestorePass
 from goaime_migrate.results import (
@@ -29,6 +30,10 @@ _NO_TIME = Predicted(0.0, 0, 0)
 
 def forecast(backend: Backend, facts: Facts, ledger: Ledger, plan: DownPlan) -> PlanResult:
     """What taking back would find, counted over the whole journal."""
+    try:
+        require_journals(backend, plan, ledger.passes)
+    except Refused as error:
+        return PlanResult(Direction.DOWN, plan.target, (), _NO_TIME, error)
     found = _Forecast(backend, facts, ledger, plan)
     refused = _refused(backend, ledger, plan)
     for group in plan.groups:
@@ -62,7 +67,7 @@ class _Forecast:
 
     def __init__(self, backend: Backend, facts: Facts, ledger: Ledger, plan: DownPlan) -> None:
         self._backend = backend
-        self._files = facts.files
+        self._files = facts.code
         self._ledger = ledger
         self._left: dict[str, PassRecord] = {}
         """What will be left of passes of which some steps have been taken back."""

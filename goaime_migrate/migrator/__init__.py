@@ -221,7 +221,7 @@ class Migrator:
         from goaime_migrate.down.reverter import Reverter
         from goaime_migrate.run.result import result_of
 
-        recorder = DownRecorder(run, facts.files, ledger)
+        recorder = DownRecorder(run, facts.code, ledger)
         reverter = Reverter(recorder)
         result = result_of(Direction.DOWN, recorder, lambda: reverter.revert(plan, on_conflict))
         inserted = reverter.inserted.total
@@ -261,13 +261,13 @@ class Migrator:
         return self._under_the_lease(backend, work)
 
     def repair(self, *, dry_run: bool = False) -> results.RepairResult:
-        """Accept edited files, and drop the records of versions whose file was removed."""
+        """Accept edited files, drop the records of removed ones, and let those of renumbered ones follow them."""
         from goaime_migrate.run.recorder import Recorder
 
         backend = self._sources.backend(write=not dry_run)
         facts, _ = self._sources.facts(backend)
         found = planner.repairs(facts)
-        if dry_run or not (found.accepted or found.dropped):
+        if dry_run or found.empty:
             return found
 
         def work(run: Run) -> results.RepairResult:

@@ -68,11 +68,11 @@ def problems(listed: Sequence[Problem], style: Style) -> list[str]:
 
 
 def _problem(found: Problem, style: Style) -> list[str]:
-    message = clean(found.message)
+    message = found.message
     number = f"{found.version}: " if found.version and not message.startswith(found.version) else ""
     head = f"{found.code} {number}{message}"
     lines = [style.paint(line, "red") for line in bullet("!", head, style, indent=0)]
-    return lines + (bullet("next:", clean(found.hint), style) if found.hint else [])
+    return lines + (bullet("next:", found.hint, style) if found.hint else [])
 
 
 def lock(lease: LockStatus, style: Style) -> list[str]:
@@ -88,7 +88,7 @@ def lock(lease: LockStatus, style: Style) -> list[str]:
         if lease.gone
         else f"expired {until}".rstrip()
     )
-    holder = f"{clean(lease.who)} on {clean(lease.host)}, process {lease.pid}"
+    holder = f"{lease.who} on {lease.host}, process {lease.pid}"
     text = f"lock: {holder}{since}, {state}, fence {lease.fence}"
     return [
         style.paint(line, "cyan" if lease.live else "yellow") for line in bullet("", text, style, indent=0)
@@ -137,7 +137,7 @@ def _row(version: VersionStatus, style: Style) -> list[str]:
     symbol = f"{_SYMBOLS[version.state]} " if style.symbols else ""
     return [
         version.version,
-        clean(version.name),
+        version.name,
         symbol + version.state.value,
         moment(version.applied_at) if version.applied_at else "",
         number(version.documents.matched) if version.documents else "",
@@ -155,14 +155,14 @@ def _remarks(version: VersionStatus, style: Style) -> list[str]:
         remarks.append(count(version.warnings, "warning"))
     text = bullet("", "; ".join(remarks), style, indent=9) if remarks else []
     if style.verbose and version.description:
-        text = bullet("", clean(version.description), style, indent=9) + text
+        text = bullet("", version.description, style, indent=9) + text
     return [style.paint(line, "dim") for line in text]
 
 
 def _next(result: StatusResult, then: str) -> str:
     if result.problems:
         hint = next((found.hint for found in result.problems if found.hint), "goaime-migrate lint")
-        return f"{count(len(result.problems), 'problem')}; next: {clean(hint)}"
+        return f"{count(len(result.problems), 'problem')}; next: {hint}"
     if result.lock and result.lock.live:
         return f"a run is active{then}"
     if not result.versions:

@@ -157,13 +157,12 @@ def _acquired(backend: LeaseStore, me: Owner, timeout_s: float, listener: Listen
         requested = time.monotonic()
         record = backend.try_lease(me, TTL_S, dead=dead)
         if record.owner.run == me.run:
-            if time.monotonic() - requested > HEARTBEAT_S:  # it was taken long ago, and kept all that time
-                requested = time.monotonic()
-                if not backend.renew_lease(record, TTL_S):
-                    continue
+            confirmed = _confirm(backend, record, requested)
+            if confirmed is None:
+                continue
             if dead is not None:
                 listener(Notice(f"took the lock over from {describe(dead)}, which is gone"))
-            return Lease(backend, record, requested)
+            return Lease(backend, record, confirmed)
         dead = record if is_gone(record) else None
         waited = time.monotonic() - started
         if dead is None:
@@ -173,6 +172,14 @@ def _acquired(backend: LeaseStore, me: Owner, timeout_s: float, listener: Listen
                 listener(LockWaiting(describe(record), waited, timeout_s))
                 told += 1.0
             time.sleep(min(_POLL_S, max(0.0, timeout_s - waited)))
+
+
+def _confirm(backend: LeaseStore, record: LeaseRecord, requested: float) -> float | None:
+    """Since when the lease is mine for sure; None where it is not any more. Taking it may have had to wait long."""
+    if time.monotonic() - requested <= HEARTBEAT_S:
+        return requested
+    requested = time.monotonic()
+    return requested if backend.renew_lease(record, TTL_S) else None
 
 
 def _held(record: LeaseRecord, timeout_s: float) -> LockHeld:

@@ -156,9 +156,13 @@ class Recorder:
         self.run.record(*changes)
 
     def repair(self, found: RepairResult) -> None:
-        """Accept edited files, and drop the records of versions whose file was removed."""
+        """Accept edited files, drop the records of removed ones, and let those of renumbered ones follow them."""
         now = self.run.backend.now()
-        changes: list[RecordChange] = []
+        changes: list[RecordChange] = self._renumbered(dict(found.renumbered))
+        changes += [
+            ledger.log(now, self.owner, "repair", f"{ledger.RENUMBERED}{old}", new)
+            for old, new in found.renumbered
+        ]
         for version in found.accepted:
             file = self.migrations[version]
             changes.append(ledger.put_version(replace(self.versions[version], checksum=file.checksum)))
@@ -168,6 +172,28 @@ class Recorder:
             changes.append(ledger.delete_version(version))
             changes.append(ledger.log(now, self.owner, "repair", "dropped", version))
         self.run.record(*changes)
+
+    def _renumbered(self, numbers: Mapping[str, str]) -> list[RecordChange]:
+        """The records of versions under other numbers, their passes with them; in their old order.
+
+        The id of a pass is only a name: its journal and how far it has come stay where they are. Without
+        transactions the order matters: no record is removed or written over before its successor is there.
+        """
+        higher = sorted((v for v in numbers if int(numbers[v]) > int(v)), key=int, reverse=True)
+        lower = sorted(numbers.keys() - set(higher), key=int)
+        new = {numbers[v]: replace(self.versions[v], version=numbers[v]) for v in numbers}
+        passes = [
+            replace(p, steps=tuple((numbers.get(v, v), i, c) for v, i, c in p.steps))
+            for p in self.passes.values()
+            if not numbers.keys().isdisjoint(p.versions)
+        ]
+        self.versions = {v: r for v, r in self.versions.items() if v not in numbers} | new
+        self.passes |= {p.id: p for p in passes}
+        return [
+            *(ledger.put_version(new[numbers[v]]) for v in (*higher, *lower)),
+            *map(ledger.put_pass, passes),
+            *(ledger.delete_version(v) for v in numbers if v not in new),
+        ]
 
     def _repinned(self, version: str, checksum: str) -> list[PassRecord]:
         """The passes of an edited version, pinned to its new code."""

@@ -20,6 +20,7 @@ from goaime_migrate.errors import (
 )
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.events import Notice, StageFinished, StageStarted
+from goaime_migrate.journal import audit
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import RunFunctions, StateOperation
@@ -88,7 +89,7 @@ class Executor:
             raise
         self._recorder.progress.documents += done.total()
         if canary is None:
-            self._recorder.finish_pass(walking.finish(record), this.counts())
+            self._recorder.finish_pass(walking.finish(self._run.backend, record), this.counts())
         else:
             self._recorder.finish_canary(record, this.counts())
         seconds = self._recorder.seconds
@@ -114,6 +115,7 @@ class Executor:
                     "an unfinished pass is in the way of a canary",
                     hint=Hint("finish it: {}; or take it back: {}", UP, DOWN),
                 )
+            audit.require_whole(self._run.backend, self._recorder.passes[group.pass_id])
             record = self._recorder.resume_pass(group.pass_id)
             self._run.emit(Notice(f"resuming the pass over {record.collection} where it stopped"))
             return record

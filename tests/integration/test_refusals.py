@@ -606,7 +606,7 @@ def test_records_of_a_newer_release_are_refused(numbers: World, collection: str)
     numbers.write("0001_grow.py", grow())
     numbers.up()
     for record in numbers.documents(collection):
-        numbers.change(collection, record["_id"], format=2)
+        numbers.change(collection, record["_id"], format=99)
     before = numbers.raws("c")
     error = refusal(numbers, down=True)
     assert isinstance(error, errors.NewerFormat)

@@ -47,8 +47,9 @@ class EmbeddedBackend(LeasedDump):
     def open(cls, path: Path, database: str | None, *, write: bool) -> EmbeddedBackend:
         """Open ``path/<database>``, or the only one there is if `database` is None.
 
-        Nothing is written or locked yet; `write` allows the lease to be taken. A database that is named need
-        not be there if the dump is empty. Raises FolderMissing, UsageError or DumpUnreadable.
+        `write` allows the lease to be taken, and finishes or undoes what a killed writer has left; nothing else is
+        written or locked yet. A database that is named need not be there if the dump is empty. Raises FolderMissing,
+        UsageError, DumpUnreadable, NewerFormat, SaveFailed.
         """
         return cls(path, find_database.database_in(path, database), write=write)
 

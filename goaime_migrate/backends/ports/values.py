@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from goaime_migrate.results import Document
+from goaime_migrate.results import Document, Mode
 
 if TYPE_CHECKING:
     from goaime_migrate.results import Waiting
-
-
-class Mode(StrEnum):
-    """How a batch is made safe."""
-
-    TRANSACTIONAL = "transactional"
-    SINGLE_DOCUMENT = "single-document"
-    EMBEDDED = "embedded"
 
 
 @dataclass(frozen=True)

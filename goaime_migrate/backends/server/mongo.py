@@ -16,6 +16,7 @@ from pymongo.errors import BulkWriteError, CollectionInvalid, PyMongoError
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import (
     JOURNAL,
+    PROGRESS,
     RECORDS,
     Capabilities,
     Changes,
@@ -112,6 +113,7 @@ class MongoBackend(ServerCatalogue, ABC):
                 with suppress(CollectionInvalid):
                     self._db.create_collection(name)
         self._db[JOURNAL].create_index("ids", sparse=True)
+        self._db[PROGRESS].create_index("pass", sparse=True)
 
     # reads -----------------------------------------------------------------------------------------------------
 
