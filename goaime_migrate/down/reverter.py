@@ -100,10 +100,11 @@ class Reverter:
         ((version, index),) = group.operations
         operation = self._recorder.versions[version].operations[index]
         title = f"undo: {operation.text}"
-        self._run.emit(StageStarted("down", (version,), title, None))
-        self._run.lease.renew()
         undo = operation.undo or {"kind": "nothing"}
-        if undo.get("kind") == "function":
+        function = "down(db)" if undo.get("kind") == "function" else ""
+        self._run.emit(StageStarted("down", (version,), title, None, function=function))
+        self._run.lease.renew()
+        if function:
             with self._recorder.outliving(version, "down"):
                 self._function(version, index).revert(self._run.backend)
         else:

@@ -37,8 +37,9 @@ class InvalidUri(UsageError):
     """The connection string is neither a valid mongodb:// URI nor dump:PATH.
 
     Often a special character in the user name or the password is not percent-encoded: @ is written %40, :
-    is %3A, / is %2F and % is %25. The driver may also not know an option of it. The message hides what may
-    belong to a password.
+    is %3A, / is %2F and % is %25. An option of it may be unknown, a file that it names unreadable, or it
+    says what is not so: the name of another replica set, TLS where there is none, or directly a secondary.
+    The message hides what may belong to a password.
 
     Correct uri in the configuration, or try another one: `goaime-migrate status --uri
     mongodb://HOST:27017/NAME`.
