@@ -59,9 +59,9 @@ def _parse(argv: Sequence[str]) -> Request | int:
 
 def _finish(console: Console, outcome: Outcome, asked: bool) -> int:
     if asked:
-        from goaime_migrate.render.json_values import dumps
+        from goaime_migrate.render.json import dumps, printed
 
-        console.result(dumps(outcome.json(), redact), redacted=True)
+        console.result(dumps(printed(outcome.result, outcome.error), redact), redacted=True)
     elif outcome.read or not console.quiet:
         console.result(outcome.text(console.out))
     if outcome.error is None:
@@ -73,12 +73,10 @@ def _finish(console: Console, outcome: Outcome, asked: bool) -> int:
 def _fail(console: Console, error: MigrateError, command: str, asked: bool) -> int:
     """Report an error that came instead of a result."""
     if asked:
-        from goaime_migrate.render.json import empty
-        from goaime_migrate.render.json_values import dumps, failure
+        from goaime_migrate.render.json import dumps, failed
 
         with contextlib.suppress(OSError):
-            failed = empty(command) | {"error": failure(error)}
-            console.result(dumps(failed, redact), redacted=True)
+            console.result(dumps(failed(command, error), redact), redacted=True)
     _report(console, error)
     return error.exit_code
 

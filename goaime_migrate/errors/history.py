@@ -159,3 +159,20 @@ class DamagedRecord(HistoryError):
     """
 
     code = "GM210"
+
+
+class Renumbered(HistoryError):
+    """An applied version is not the file that has its number now.
+
+    Both the name and the code differ, so it is another migration and not an edited one. Mostly two
+    branches that had the same number were merged and one file was renumbered; or a file was put before one
+    that had been applied already; or another project keeps its records in the same database. The message
+    says which file has the recorded code now, and which has never run here. Nothing is applied meanwhile.
+
+    Let what was applied keep its number, and give the other file the next free one. Where no file that has
+    never run would then stand below one that has, `goaime-migrate repair` lets the records follow the
+    files. `goaime-migrate down` takes back what was applied from its journal, under its old number. Two
+    projects that share a database have records of different names: the key `records`.
+    """
+
+    code = "GM211"

@@ -6,11 +6,13 @@ guard, so that nobody whose lease is lost can write a record.
 
 from goaime_migrate.ledger.book import Ledger as Ledger
 from goaime_migrate.ledger.book import read as read
+from goaime_migrate.ledger.log import RENUMBERED as RENUMBERED
 from goaime_migrate.ledger.log import actor as actor
 from goaime_migrate.ledger.log import history as history
 from goaime_migrate.ledger.log import log as log
 from goaime_migrate.ledger.log import was_reverted as was_reverted
 from goaime_migrate.ledger.passes import PassRecord as PassRecord
+from goaime_migrate.ledger.passes import Written as Written
 from goaime_migrate.ledger.passes import delete_pass as delete_pass
 from goaime_migrate.ledger.passes import has_journal as has_journal
 from goaime_migrate.ledger.passes import pass_record as pass_record

@@ -36,8 +36,17 @@ def _event(document: Document) -> results.HistoryEntry:
     return record_of(results.HistoryEntry, _ABSENT | document)
 
 
+RENUMBERED = "was "
+"""What `repair` logs for a version that has another number now, before the one that it had."""
+
+
 def was_reverted(reader: Reader, version: str) -> bool:
-    """Whether the log says that a version has ever been taken back."""
+    """Whether the log says that a version has ever been taken back, under the last number that it had."""
+    seen: set[str] = set()
+    while version not in seen:
+        seen.add(version)
+        renumbered = {"action": "repair", "result": f"{RENUMBERED}{version}"}
+        version = next((event["version"] for event in reader.find(LOG, renumbered, limit=1)), version)
     event = {"version": version, "action": "down", "result": "reverted"}
     return bool(reader.find(LOG, event, limit=1, fields=["_id"]))
 

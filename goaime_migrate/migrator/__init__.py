@@ -210,7 +210,7 @@ class Migrator:
         from goaime_migrate.down.reverter import Reverter
         from goaime_migrate.run.result import result_of
 
-        recorder = DownRecorder(run, facts.files, ledger)
+        recorder = DownRecorder(run, facts.code, ledger)
         reverter = Reverter(recorder)
         result = result_of(Direction.DOWN, recorder, lambda: reverter.revert(plan, on_conflict))
         inserted = reverter.inserted.total
@@ -250,13 +250,13 @@ class Migrator:
         return self._under_the_lease(backend, work)
 
     def repair(self, *, dry_run: bool = False) -> results.RepairResult:
-        """Accept edited files, and drop the records of versions whose file was removed."""
+        """Accept edited files, drop the records of removed ones, and let those of renumbered ones follow them."""
         from goaime_migrate.run.recorder import Recorder
 
         backend = self._sources.backend(write=not dry_run)
         facts, _ = self._sources.facts(backend)
         found = planner.repairs(facts)
-        if dry_run or not (found.accepted or found.dropped):
+        if dry_run or found.empty:
             return found
 
         def work(run: Run) -> results.RepairResult:
@@ -275,6 +275,8 @@ class Migrator:
 
         settings = self._settings
         options = Options(settings.batch_size, settings.max_rate, settings.max_lag)
+        if settings.max_lag is not None:
+            backend.replication_lag()  # refused now, where it cannot be seen
         with lock.held(backend, settings.lock_timeout, self._listener) as lease:
             backend.prepare()
             return work(Run(backend, lease, self._listener, options, lambda: self._signal, command))

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from goaime_migrate.errors import HistoryError, VersionGap
 from goaime_migrate.migration import Migration
+from goaime_migrate.planner.identity import Identity, identify
 from goaime_migrate.results import State
 
 BASE, HEAD = "base", "head"
@@ -91,6 +92,16 @@ class Facts:
         return found
 
     @cached_property
+    def identity(self) -> Identity:
+        """Which file is which recorded version."""
+        return identify(self.files, self.versions)
+
+    @property
+    def code(self) -> Mapping[str, Migration]:
+        """The files of recorded versions, whatever number they have now; what is taken back needs these."""
+        return self.identity.code
+
+    @cached_property
     def current(self) -> str | None:
         """The highest applied version."""
         return max((v for v, r in self.versions.items() if r.state is State.APPLIED), key=int, default=None)
@@ -104,7 +115,8 @@ class Facts:
     def known(self) -> Mapping[str, str]:
         """Every version with its name, of files and of history, ascending."""
         recorded = {v: r.name for v, r in self.versions.items()}
-        names = {**self.unloaded, **recorded, **{v: m.name for v, m in self.files.items()}}
+        files = {v: m.name for v, m in self.files.items() if v not in self.identity.strangers}
+        names = {**self.unloaded, **recorded, **files}
         return dict(sorted(names.items(), key=lambda item: int(item[0])))
 
     @cached_property

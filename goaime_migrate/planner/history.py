@@ -14,13 +14,20 @@ from goaime_migrate.errors import (
 )
 from goaime_migrate.errors.hint import DOWN, REPAIR, Hint
 from goaime_migrate.migration import EMPTY
-from goaime_migrate.planner.facts import BASE, Facts, VersionFacts, starts_again
+from goaime_migrate.planner.facts import BASE, Facts
+from goaime_migrate.planner.renumbered import renumbered_problems, takes_any_code
 from goaime_migrate.results import State
 
 
 def problems(facts: Facts) -> list[HistoryError]:
     """Every way in which files and history differ."""
-    return [*_of_files(facts), *edited_problems(facts), *missing_problems(facts), *_out_of_order(facts)]
+    return [
+        *_of_files(facts),
+        *renumbered_problems(facts),
+        *edited_problems(facts),
+        *missing_problems(facts),
+        *_out_of_order(facts),
+    ]
 
 
 def _of_files(facts: Facts) -> Iterable[HistoryError]:
@@ -46,8 +53,8 @@ def _below_applied(gap: VersionGap) -> VersionGap:
 def edited_problems(facts: Facts) -> Iterable[HistoryError]:
     """Recorded versions whose file has other code now."""
     for version, record in facts.versions.items():
-        file = facts.files.get(version)
-        if file is None or file.checksum == record.checksum or _takes_any_code(facts, record):
+        file = facts.code.get(version)
+        if file is None or file.checksum == record.checksum or takes_any_code(facts, record):
             continue
         if record.state is State.APPLIED:
             yield EditedMigration(
@@ -66,27 +73,18 @@ def edited_problems(facts: Facts) -> Iterable[HistoryError]:
             )
 
 
-def _takes_any_code(facts: Facts, record: VersionFacts) -> bool:
-    """Whether it makes no difference what its file says now: nothing is in effect, or what is will be run anew.
-
-    A version that was applied and did nothing would never be run again, whatever it is made to do.
-    """
-    if not record.operations:
-        return record.state is not State.APPLIED
-    if record.version not in facts.touched:
-        return True
-    return all(starts_again(o) for o in record.operations if o.started)
-
-
 def missing_problems(facts: Facts) -> Iterable[HistoryError]:
     """Recorded versions whose file is gone."""
     below = dict(zip(facts.recorded, [BASE, *facts.recorded], strict=False))
+    whose = bool(list(renumbered_problems(facts)))
     for version, record in facts.versions.items():
-        if version not in facts.files and version not in facts.broken:
+        known = version in facts.files or version in facts.broken
+        if not known and version not in facts.identity.displaced:
             highest = version == facts.recorded[-1]
             down = DOWN if highest else DOWN.to(below[version])
             back = Hint("restore the file; or take it back: {}", down)
-            unfinished = version in facts.unfinished
+            # A record is not to be dropped as long as it may belong to another project.
+            unfinished = version in facts.unfinished or whose
             yield MissingMigration(
                 f"{version} ({record.name}) is {record.state} in the database, but its file is gone",
                 version=version,

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from goaime_migrate import results
 from goaime_migrate.errors import Refused
 from goaime_migrate.errors.hint import DOWN, Hint
 from goaime_migrate.migration import Operation
-from goaime_migrate.planner.facts import Facts, OperationFacts
+from goaime_migrate.planner.facts import Facts, OperationFacts, VersionFacts
 from goaime_migrate.planner.history import edited_problems, missing_problems
+from goaime_migrate.planner.renumbered import new_numbers, renumbered_problems
 from goaime_migrate.redaction import redact
 from goaime_migrate.results import State
 
 
 def repairs(facts: Facts) -> results.RepairResult:
-    """What `repair` would do: versions whose edited file it accepts, and those whose record it drops.
+    """What `repair` would do: versions whose edited file it accepts, whose record it drops, or gives another number.
 
-    Raises Refused where an unfinished version could not go on from where it stopped.
+    Raises Refused where an unfinished version could not go on from where it stopped, and where a record would have
+    to be given to a file that is another migration.
     """
+    for problem in renumbered_problems(facts):
+        if new_numbers(facts) is None:
+            raise Refused(problem.message, version=problem.version, hint=Hint("{}", problem.hint))
     edited = [p.version for p in edited_problems(facts) if p.version is not None]
     missing = [p.version for p in missing_problems(facts) if p.version is not None]
     for version in missing:
@@ -25,12 +32,27 @@ def repairs(facts: Facts) -> results.RepairResult:
     for version in edited:
         if facts.versions[version].state is not State.APPLIED:
             _check_continues(facts, version)
-    return results.RepairResult(tuple(edited), tuple(missing))
+    numbers = {**(new_numbers(facts) or {}), **_half_renumbered(facts, missing)}
+    dropped = tuple(v for v in missing if v not in numbers)
+    return results.RepairResult(tuple(edited), dropped, tuple(numbers.items()))
+
+
+def _half_renumbered(facts: Facts, missing: Iterable[str]) -> dict[str, str]:
+    """Records that have been given another number already, and were to be removed when that run was killed."""
+    twins = {_identity(r): v for v, r in facts.versions.items() if v not in missing}
+    found = {v: twins.get(_identity(facts.versions[v])) for v in missing}
+    return {v: twin for v, twin in found.items() if twin is not None}
+
+
+def _identity(record: VersionFacts) -> tuple[object, ...]:
+    """What no two records have in common."""
+    passes = tuple(o.pass_id for o in record.operations if o.pass_id is not None)
+    return (record.name, record.checksum, passes) if passes else (record.version,)
 
 
 def _check_continues(facts: Facts, version: str) -> None:
     """What has begun must still be there, at its place."""
-    record, file = facts.versions[version], facts.files[version]
+    record, file = facts.versions[version], facts.code[version]
     for index, begun in enumerate(record.operations):
         if begun.started and not (
             index < len(file.operations) and _same_operation(facts, begun, file.operations[index])

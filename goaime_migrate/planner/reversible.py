@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
-from goaime_migrate.errors import EditedMigration, Irreversible, JournalPruned, MissingMigration
+from goaime_migrate.errors import EditedMigration, Irreversible, JournalIncomplete, MissingMigration
 from goaime_migrate.errors.hint import DOWN, REPAIR, Hint
 from goaime_migrate.planner.facts import Facts, OperationFacts, PassFacts, is_function, starts_again
 
@@ -21,14 +21,16 @@ def check_ways_back(facts: Facts, reverting: Sequence[str]) -> None:
 
 
 def _check_way_back(facts: Facts, version: str) -> None:
-    record, file = facts.versions[version], facts.files.get(version)
+    record, file = facts.versions[version], facts.code.get(version)
     if record.rollback == "pruned":
-        raise JournalPruned(
+        raise JournalIncomplete(
             f"the journal of {version} ({record.name}) was pruned: it cannot be taken back",
             version=version,
             hint="write a new migration that changes the documents forward",
         )
-    ran = version in facts.touched and any(o.started for o in record.operations)  # it was not only stamped
+    ran = any(
+        is_function(o) and o.started for o in record.operations
+    )  # it was neither stamped nor something else
     if file is not None and not file.reversible and ran:
         raise Irreversible(
             f"{file.label} has no way back: it defines up(db) and no down(db)",
@@ -76,11 +78,13 @@ def _reversing(shared: PassFacts) -> frozenset[str]:
 
 
 def _check_code(facts: Facts, version: str, checksum: str | None) -> None:
-    file = facts.files.get(version)
+    file = facts.code.get(version)
     if file is None:
         broken = next((p for p in facts.file_problems if p.version == version), None)
+        record = facts.versions.get(version)
+        named = f"{version}_{record.name}" if record else version
         raise broken or MissingMigration(
-            f"taking this back needs the code of {version}, and its file is gone",
+            f"taking this back needs the code of {named}, and no file has it",
             version=version,
             hint=Hint("restore the file, then try again; or go further back: {}", DOWN.to("base")),
         )

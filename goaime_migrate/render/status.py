@@ -10,7 +10,7 @@ from goaime_migrate.errors import Problem
 from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.table import Column, table
 from goaime_migrate.render.words import count, duration, moment, number, versions
-from goaime_migrate.results import LockStatus, Progress, State, StatusResult, VersionStatus
+from goaime_migrate.results import LockStatus, Progress, State, StatusResult, VersionStatus, Waiting
 
 _COLUMNS = (
     Column("VERSION"),
@@ -52,7 +52,7 @@ def status(result: StatusResult, style: Style, then: str = WATCH) -> str:
         shown = [replace(found, hint="") for found in result.problems] if one else result.problems
         lines += [*problems(shown, style), ""]
     if result.lock:
-        lines += [*lock(result.lock, style), ""]
+        lines += [*lock(result.lock, style), *_waiting(result.waiting, style), ""]
     ending = bullet("", _next(result, then), style, indent=0)
     return "\n".join([*lines, *(style.paint(line, "bold") for line in ending)])
 
@@ -93,6 +93,14 @@ def lock(lease: LockStatus, style: Style) -> list[str]:
     return [
         style.paint(line, "cyan" if lease.live else "yellow") for line in bullet("", text, style, indent=0)
     ]
+
+
+def _waiting(found: Waiting | None, style: Style) -> list[str]:
+    """What the run waits for."""
+    if found is None:
+        return []
+    text = f"waiting since {moment(found.since)} UTC: {clean(found.reason)}"
+    return [style.paint(line, "yellow") for line in bullet("", text, style, indent=0)]
 
 
 def progress(found: Progress) -> str:

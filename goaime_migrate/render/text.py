@@ -131,8 +131,11 @@ def stamp(result: StampResult, would: bool = False, target: str = "") -> str:
 
 
 def repair(result: RepairResult, would: bool = False) -> str:
-    """What was accepted and dropped, or would be."""
+    """What was accepted, dropped and renumbered, or would be."""
     lines = []
+    if result.renumbered:
+        moves = ", ".join(f"{old} as {new}" for old, new in result.renumbered)
+        lines.append(f"{'would record' if would else 'recorded'} what has run under its new number: {moves}")
     if result.accepted:
         lines.append(
             f"{'would accept' if would else 'accepted'} the edited files of: {versions(result.accepted)}"

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 from goaime_migrate.results.words import Counts as Counts
 from goaime_migrate.results.words import Direction as Direction
 from goaime_migrate.results.words import Document as Document
+from goaime_migrate.results.words import Key as Key
+from goaime_migrate.results.words import Mode as Mode
 from goaime_migrate.results.words import OnConflict as OnConflict
 from goaime_migrate.results.words import State as State
+from goaime_migrate.results.words import Value as Value
 from goaime_migrate.results.words import WarningCount as WarningCount
 
 if TYPE_CHECKING:
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from goaime_migrate.results.plan import Predicted as Predicted
     from goaime_migrate.results.plan import Sample as Sample
     from goaime_migrate.results.plan import StepPlan as StepPlan
+    from goaime_migrate.results.project import ErrorText as ErrorText
+    from goaime_migrate.results.project import ExplainResult as ExplainResult
     from goaime_migrate.results.project import InitResult as InitResult
     from goaime_migrate.results.project import NewResult as NewResult
     from goaime_migrate.results.reading import HistoryEntry as HistoryEntry
@@ -38,10 +43,13 @@ if TYPE_CHECKING:
     from goaime_migrate.results.status import Progress as Progress
     from goaime_migrate.results.status import StatusResult as StatusResult
     from goaime_migrate.results.status import VersionStatus as VersionStatus
+    from goaime_migrate.results.status import Waiting as Waiting
 
 _HOMES = {
     "Conflict": "run",
     "DownPreview": "plan",
+    "ErrorText": "project",
+    "ExplainResult": "project",
     "HistoryEntry": "reading",
     "InitResult": "project",
     "LintResult": "reading",
@@ -61,6 +69,7 @@ _HOMES = {
     "VerifyFailure": "reading",
     "VerifyResult": "reading",
     "VersionStatus": "status",
+    "Waiting": "status",
 }
 
 

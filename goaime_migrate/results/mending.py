@@ -29,3 +29,10 @@ class RepairResult:
 
     accepted: tuple[str, ...]
     dropped: tuple[str, ...]
+    renumbered: tuple[tuple[str, str], ...] = ()
+    """The versions whose records have followed their files: the number that each had, and that it has now."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to repair."""
+        return not (self.accepted or self.dropped or self.renumbered)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from goaime_migrate.backends.ports import PROGRESS, CollectionReader, Reader
-from goaime_migrate.backends.record_fields import bytes_or_none
+from goaime_migrate.backends.record_fields import raw_id_or_none
 from goaime_migrate.journal.segments import Kind
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import Document
@@ -35,6 +35,10 @@ class Range:
     cursor: bytes | None
     """The last `_id` that was examined."""
     counts: PassCounts
+    segments: int | None = 0
+    """How many segments of the journal it has written, and how many documents they had; None where the release that
+    began with it has not counted them."""
+    documents: int | None = 0
 
     def record(self) -> Document:
         return {
@@ -42,17 +46,27 @@ class Range:
             "after": self.after,
             "upto": self.upto,
             "cursor": self.cursor,
+            "segments": self.segments,
+            "documents": self.documents,
             "tally": self.counts.record(),
         }
 
     def read(self, record: Document) -> Range:
         return Range(
             record["number"],
-            bytes_or_none(record["after"]),
-            bytes_or_none(record["upto"]),
-            bytes_or_none(record["cursor"]),
+            raw_id_or_none(record["after"]),
+            raw_id_or_none(record["upto"]),
+            raw_id_or_none(record["cursor"]),
             PassCounts.read(self.counts.versions, record["tally"]),
+            record.get("segments"),
+            record.get("documents"),
         )
+
+    def journaled(self, documents: int) -> Range:
+        """The same with one more segment in the journal."""
+        if self.segments is None or self.documents is None:
+            return self
+        return replace(self, segments=self.segments + 1, documents=self.documents + documents)
 
 
 Partition = Checkpoint[Range]

@@ -6,13 +6,14 @@ Every change is written in one unit of work with the lease's guard.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from goaime_migrate import ledger
-from goaime_migrate.backends.ports import PROGRESS, RecordChange
+from goaime_migrate.backends.ports import PROGRESS, VERSIONS, RecordChange
 from goaime_migrate.errors import MigrateError
+from goaime_migrate.events import Notice
 from goaime_migrate.journal import segments
 from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord, VersionRecord
 from goaime_migrate.migration import Migration
@@ -57,6 +58,39 @@ class Recorder:
         """Log how a run ended; that it cannot be logged matters less than how it ended."""
         with suppress(MigrateError):
             self.run.record(ledger.log(self.run.backend.now(), self.owner, direction, result, version))
+
+    @contextmanager
+    def outliving(self, version: str, function: str) -> Iterator[None]:
+        """Users' code may drop the whole database: what is recorded is then written anew, once, and that is told."""
+        passes = self.run.backend.count(PROGRESS)
+        try:
+            yield
+        finally:
+            self.run.lease.renew()
+            backend = self.run.backend
+            if backend.count(VERSIONS) < len(self.versions) or backend.count(PROGRESS) < passes:
+                self._write_anew(version, function)
+
+    def _write_anew(self, version: str, function: str) -> None:
+        backend = self.run.backend
+        backend.prepare()
+        for each in self.versions.values():
+            if each.documents and each.documents.changed and not self._has_journal(each):
+                self.versions[each.version] = replace(each, rollback="pruned")
+        self.run.record(
+            *(ledger.put_version(each) for each in self.versions.values()),
+            *(ledger.put_pass(each) for each in self.passes.values()),
+            ledger.log(backend.now(), self.owner, function, "records written anew", version),
+        )
+        self.run.emit(
+            Notice(
+                f"{function}(db) of {version} has removed this tool's own records: which versions are applied was "
+                "written anew; versions whose journal is gone can no longer be taken back"
+            )
+        )
+
+    def _has_journal(self, record: VersionRecord) -> bool:
+        return any(ledger.has_journal(self.run.backend, pass_id) for pass_id in record.passes)
 
     def forget_left_over(self) -> None:
         """Remove what runs that were killed have left of passes that are in effect no more.
@@ -122,9 +156,13 @@ class Recorder:
         self.run.record(*changes)
 
     def repair(self, found: RepairResult) -> None:
-        """Accept edited files, and drop the records of versions whose file was removed."""
+        """Accept edited files, drop the records of removed ones, and let those of renumbered ones follow them."""
         now = self.run.backend.now()
-        changes: list[RecordChange] = []
+        changes: list[RecordChange] = self._renumbered(dict(found.renumbered))
+        changes += [
+            ledger.log(now, self.owner, "repair", f"{ledger.RENUMBERED}{old}", new)
+            for old, new in found.renumbered
+        ]
         for version in found.accepted:
             file = self.migrations[version]
             changes.append(ledger.put_version(replace(self.versions[version], checksum=file.checksum)))
@@ -134,6 +172,28 @@ class Recorder:
             changes.append(ledger.delete_version(version))
             changes.append(ledger.log(now, self.owner, "repair", "dropped", version))
         self.run.record(*changes)
+
+    def _renumbered(self, numbers: Mapping[str, str]) -> list[RecordChange]:
+        """The records of versions under other numbers, their passes with them; in their old order.
+
+        The id of a pass is only a name: its journal and how far it has come stay where they are. Without
+        transactions the order matters: no record is removed or written over before its successor is there.
+        """
+        higher = sorted((v for v in numbers if int(numbers[v]) > int(v)), key=int, reverse=True)
+        lower = sorted(numbers.keys() - set(higher), key=int)
+        new = {numbers[v]: replace(self.versions[v], version=numbers[v]) for v in numbers}
+        passes = [
+            replace(p, steps=tuple((numbers.get(v, v), i, c) for v, i, c in p.steps))
+            for p in self.passes.values()
+            if not numbers.keys().isdisjoint(p.versions)
+        ]
+        self.versions = {v: r for v, r in self.versions.items() if v not in numbers} | new
+        self.passes |= {p.id: p for p in passes}
+        return [
+            *(ledger.put_version(new[numbers[v]]) for v in (*higher, *lower)),
+            *map(ledger.put_pass, passes),
+            *(ledger.delete_version(v) for v in numbers if v not in new),
+        ]
 
     def _repinned(self, version: str, checksum: str) -> list[PassRecord]:
         """The passes of an edited version, pinned to its new code."""

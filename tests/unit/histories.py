@@ -47,10 +47,15 @@ class Record:
 
     version: str
     name: str = ""
+    """That of the file, if nothing else is said."""
     state: State = State.APPLIED
     checksum: str = "same"
     rollback: str | None = None
     operations: Sequence[DoneOp] = (DoneOp(),)
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", OF.get(self.version, "more"))
 
 
 @dataclass(frozen=True)

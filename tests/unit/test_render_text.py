@@ -39,6 +39,7 @@ from goaime_migrate.results import (
     HistoryEntry,
     LintResult,
     LockStatus,
+    Mode,
     OperationPlan,
     PlanResult,
     Predicted,
@@ -89,7 +90,7 @@ def standing(*versions: VersionStatus, **given: Any) -> StatusResult:
     values: dict[str, Any] = {
         "database": "goaime",
         "server": "mongodb://app:***@db1:27017",
-        "mode": "transactional",
+        "mode": Mode.TRANSACTIONAL,
         "current": None,
         "head": "0001",
         "pending": tuple(v.version for v in versions if v.state is not State.APPLIED),

@@ -17,6 +17,7 @@ from goaime_migrate.backends.ports import (
     Capabilities,
     Changes,
     Committed,
+    LeaseRecord,
     Mode,
     Reader,
 )
@@ -69,6 +70,20 @@ class EmbeddedBackend(LeasedDump):
 
     def end_transactions(self, sessions: Sequence[Document]) -> None:
         """Nothing: there are none."""
+
+    def note_waiting(self, lease: LeaseRecord, reason: str | None) -> None:
+        """Nobody else can look while the directory is locked."""
+
+    def transaction_lifetime(self) -> float:
+        """There are no transactions."""
+        return 0.0
+
+    def open_transactions(self) -> list[str]:
+        """There are no transactions."""
+        return []
+
+    def require_actions(self, needs: Sequence[tuple[str, Sequence[str]]]) -> None:
+        """Whoever may write the directory may do all."""
 
     def replication_lag(self) -> None:
         """None: there are no replicas."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +19,8 @@ from goaime_migrate.results import Document
 Effects = Mapping[Key, bytes | None]
 """What becomes of documents: new bytes, or None for a document that goes."""
 Checked = Sequence[tuple[UniqueIndex, Change]]
+_FEW = 1_000
+"""Effects through which what is known of the documents is kept; after more of them it is found anew."""
 
 
 class Collection:
@@ -39,7 +41,7 @@ class Collection:
         self._source = source
         self._loaded: dict[Key, bytes] | None = None if source else {}
         self._order: list[Key] | None = None
-        self._by_path: dict[str, dict[Key, list[Key]]] = {}
+        self._by_path: dict[str, dict[Key, dict[Key, None]]] = {}
         self._indexes: list[UniqueIndex] | None = None
 
     @classmethod
@@ -99,9 +101,30 @@ class Collection:
 
     def having(self, path: str, wanted: Sequence[Any]) -> list[bytes]:
         """Documents with a wanted value at the path, or in an array there; ascending by `_id`."""
-        index = self._index(path)
-        found = {owner for value in wanted for owner in index.get(_key_or_none(value), ())}
+        keys = map(_key_or_none, wanted)
+        if path == "_id":
+            found = {key for key in keys if key in self.documents}
+        else:
+            index = self._index(path)
+            found = {owner for key in keys for owner in index.get(key, ())}
         return [self.documents[owner] for owner in sorted(found)]
+
+    def candidates(self, filter: Mapping[str, Any] | None) -> Sequence[Key]:
+        """The keys of the documents that may match, ascending: those of a range of `_id`s, of a pass, or all."""
+        wanted = filter or {}
+        among = wanted.get("_id")
+        if isinstance(among, dict) and among and all(map(_is_bound, among.items())):
+            order = self.order()
+            start, stop = 0, len(order)
+            for way, bound in among.items():
+                place = (bisect_left if way in ("$gte", "$lt") else bisect_right)(order, _id_key_of(bound))
+                start, stop = (
+                    (max(start, place), stop) if way in ("$gt", "$gte") else (start, min(stop, place))
+                )
+            return order[start:stop]
+        if isinstance(wanted.get("pass"), str):
+            return sorted(self._index("pass").get(sort_key(wanted["pass"]), ()))
+        return self.order()
 
     def check(self, effects: Effects) -> Checked:
         """What the effects do to the unique indexes. Raises DuplicateKey where one refuses a document."""
@@ -109,8 +132,8 @@ class Collection:
 
     def apply(self, effects: Effects, checked: Checked) -> None:
         """Write effects that `check` has allowed. Nothing can go wrong any more."""
-        if any((effects[key] is None) or (key not in self.documents) for key in effects):
-            self._order = None
+        self._keep_order(effects)
+        self._keep_indexes(effects)
         for key, document in effects.items():
             if document is None:
                 self.documents.pop(key, None)
@@ -118,7 +141,6 @@ class Collection:
                 self.documents[key] = document
         for index, change in checked:
             index.apply(change)
-        self._by_path.clear()
         self.changed = self.changed or bool(effects)
 
     def add_index(self, spec: dict[str, Any]) -> None:
@@ -144,15 +166,41 @@ class Collection:
         self.name, self.stem, self.files = name, filenames.stem_of(name), frozenset()
         self.metadata.rename(name)
 
-    def _index(self, path: str) -> dict[Key, list[Key]]:
-        """The owners of every value at a path, built once until a document changes."""
+    def _index(self, path: str) -> dict[Key, dict[Key, None]]:
+        """The owners of every value at a path, built once and kept as documents change."""
         index = self._by_path.get(path)
         if index is None:
             index = self._by_path[path] = {}
             for owner, document in self.documents.items():
                 for key in _values_and_items(document, path):
-                    index.setdefault(key, []).append(owner)
+                    index.setdefault(key, {})[owner] = None
         return index
+
+    def _keep_order(self, effects: Effects) -> None:
+        """Keep the order through a few effects that are about to be applied; after many it is made anew."""
+        moved = [key for key in effects if (effects[key] is None) is (key in self.documents)]
+        if self._order is None or len(moved) > _FEW:
+            self._order = None if moved else self._order
+            return
+        order = self._order.copy() if moved else self._order  # somebody may be reading in the old one
+        for key in moved:
+            place = bisect_left(order, key)
+            if effects[key] is None:
+                del order[place]
+            else:
+                order.insert(place, key)
+        self._order = order
+
+    def _keep_indexes(self, effects: Effects) -> None:
+        """Keep the owners of values through a few effects that are about to be applied."""
+        if len(effects) > _FEW:
+            self._by_path.clear()
+        for path, index in self._by_path.items():
+            for owner, document in effects.items():
+                for key in _values_and_items(self.documents[owner], path) if owner in self.documents else ():
+                    index[key].pop(owner, None)
+                for key in () if document is None else _values_and_items(document, path):
+                    index.setdefault(key, {})[owner] = None
 
     def _unique(self) -> list[UniqueIndex]:
         if self._indexes is None:
@@ -178,6 +226,14 @@ class Collection:
             id=second,
             field=field,
         )
+
+
+def _is_bound(item: tuple[str, Any]) -> bool:
+    return item[0] in ("$gt", "$gte", "$lt", "$lte") and isinstance(item[1], str)
+
+
+def _id_key_of(value: str) -> Key:
+    return id_key(raw_bson.encode({"_id": value}))
 
 
 def _values_and_items(document: bytes, path: str) -> set[Key]:

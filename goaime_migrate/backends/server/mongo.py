@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Self
 
-from pymongo import IndexModel, MongoClient, ReplaceOne
+from pymongo import ReplaceOne
 from pymongo.client_session import ClientSession
 from pymongo.errors import CollectionInvalid, OperationFailure, PyMongoError
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import (
     JOURNAL,
+    PROGRESS,
     RECORDS,
     Capabilities,
     Changes,
@@ -29,7 +30,9 @@ from goaime_migrate.backends.ports import (
     Reader,
     RecordChange,
 )
-from goaime_migrate.backends.server.driver_errors import DUPLICATE_KEY, translate, translation
+from goaime_migrate.backends.server import privileges
+from goaime_migrate.backends.server.client import SharedClient
+from goaime_migrate.backends.server.driver_errors import DUPLICATE_KEY, translate
 from goaime_migrate.backends.server.lease import LeasedDatabase
 from goaime_migrate.backends.server.reader import id_range
 from goaime_migrate.errors import DuplicateKey, MigrateError
@@ -45,9 +48,7 @@ if TYPE_CHECKING:
 class MongoBackend(LeasedDatabase, ABC):
     """A database on a server; how its batches are made safe is for the two that derive from it."""
 
-    def __init__(
-        self, client: MongoClient[Document], name: str, server: str, capabilities: Capabilities
-    ) -> None:
+    def __init__(self, client: SharedClient, name: str, server: str, capabilities: Capabilities) -> None:
         super().__init__(client, name)
         self._beside: list[MongoBackend] = []
         self.database_name = name
@@ -69,6 +70,24 @@ class MongoBackend(LeasedDatabase, ABC):
         """None: without a replica set there are no replicas."""
         return None
 
+    def require_actions(self, needs: Sequence[tuple[str, Sequence[str]]]) -> None:
+        """By `connectionStatus`; where no passwords are asked for everybody may do everything."""
+        if not any(actions for _, actions in needs):
+            return
+        with self._guard():
+            answer = self._client.admin.command("connectionStatus", showPrivileges=True)
+        lack = privileges.lacking(self.database_name, needs, answer)
+        if lack is not None:
+            raise privileges.missing(lack, self._client)
+
+    def transaction_lifetime(self) -> float:
+        """0: without a replica set there are no transactions."""
+        return 0.0
+
+    def open_transactions(self) -> list[str]:
+        """None without a replica set."""
+        return []
+
     def operation_time(self) -> Timestamp | None:
         """None: without a replica set there are no change streams."""
         return None
@@ -81,25 +100,26 @@ class MongoBackend(LeasedDatabase, ABC):
 
     def now(self) -> datetime:
         """What the server says to a hello."""
-        with translation():
+        with self._guard():
             local: datetime = self._client.admin.command("hello")["localTime"]
             return local.replace(tzinfo=UTC)
 
     def prepare(self) -> None:
         """Make them beforehand: older servers make none within a transaction."""
-        with translation():
+        with self._guard():
             existing = set(self._db.list_collection_names())
             for name in RECORDS:
                 if name not in existing:
                     with suppress(CollectionInvalid):
                         self._db.create_collection(name)
             self._db[JOURNAL].create_index("ids", sparse=True)
+            self._db[PROGRESS].create_index("pass", sparse=True)
 
     # reads -----------------------------------------------------------------------------------------------------
 
     def count(self, collection: str, where: Filter | None = None, *, limit: int = 0) -> int:
         """An estimate where there is neither filter nor limit: it may be off after a crash of the server."""
-        with translation():
+        with self._guard():
             if not where and not limit:
                 return self._db[collection].estimated_document_count()
             options: dict[str, Any] = {"limit": limit} if limit else {}
@@ -107,7 +127,7 @@ class MongoBackend(LeasedDatabase, ABC):
 
     def last_id(self, collection: str) -> bytes | None:
         """By the index on `_id`."""
-        with translation():
+        with self._guard():
             batches = self._db[collection].find_raw_batches({}, {"_id": 1}, sort=[("_id", -1)], limit=1)
             found = list(raw_bson.split_all(batches))
         return found[0] if found else None
@@ -117,7 +137,7 @@ class MongoBackend(LeasedDatabase, ABC):
         if self.count(collection, where, limit=size + 1) <= size:
             return self.documents(collection, where=where)
         stages: list[Document] = [{"$match": dict(where)}] if where else []
-        with translation():
+        with self._guard():
             batches = self._db[collection].aggregate_raw_batches([*stages, {"$sample": {"size": size}}])
             return list(raw_bson.split_all(batches))
 
@@ -125,7 +145,7 @@ class MongoBackend(LeasedDatabase, ABC):
         """By the index on `_id` alone."""
         last: bytes | None = None
         for distance in distances:
-            with translation():
+            with self._guard():
                 last = next(raw_bson.split_all(self._count_off(collection, last, distance)), None)
             if last is None:
                 return
@@ -176,7 +196,7 @@ class MongoBackend(LeasedDatabase, ABC):
 
     def collections(self) -> dict[str, CollectionInfo]:
         """All but the tool's and the server's own."""
-        with translation():
+        with self._guard():
             listed = list(self._db.list_collections())
         return {
             info["name"]: CollectionInfo(
@@ -191,19 +211,29 @@ class MongoBackend(LeasedDatabase, ABC):
 
     def indexes(self, collection: str) -> list[Document]:
         """As `listIndexes` gives them."""
-        with translation():
+        with self._guard():
             return [
                 dict(index) | {"key": dict(index["key"])} for index in self._db[collection].list_indexes()
             ]
 
     def create_index(self, collection: str, keys: Sequence[tuple[str, Any]], options: Document) -> None:
-        """Raises DuplicateKey naming two documents that a unique index cannot both hold."""
+        """As it is said: the driver would refuse some of the directions that a server has.
+
+        Raises DuplicateKey naming two documents that a unique index cannot both hold.
+        """
+        given = {name: getattr(value, "document", value) for name, value in options.items()}  # a `Collation`
+        command: Document = {
+            "createIndexes": collection,
+            "indexes": [{"key": dict(keys), **given}],
+            "writeConcern": self._db.write_concern.document,
+            **self._index_quorum(),
+        }
         try:
-            self._db[collection].create_indexes([IndexModel(list(keys), **options)], **self._index_quorum())
+            self._db.command(command)
         except PyMongoError as error:
             if isinstance(error, OperationFailure) and error.code == DUPLICATE_KEY:
                 raise self._equal(collection, options["name"], error.details or {}) from error
-            raise translate(error) from error
+            raise translate(error, self._client) from error
 
     def _equal(self, collection: str, index: str, details: Mapping[str, Any]) -> MigrateError:
         """The error for two documents that a unique index cannot both hold."""
@@ -225,17 +255,17 @@ class MongoBackend(LeasedDatabase, ABC):
 
     def drop_index(self, collection: str, name: str) -> None:
         """Raises OperationFailed where the collection has none of this name."""
-        with translation():
+        with self._guard():
             self._db[collection].drop_index(name)
 
     def set_options(self, collection: str, options: Document) -> None:
         """By `collMod`, which takes the role dbAdmin."""
-        with translation():
+        with self._guard():
             self._db.command("collMod", collection, **options)
 
     def create_collection(self, name: str, options: Document) -> None:
         """Raises OperationFailed if the name is taken."""
-        with translation():
+        with self._guard():
             self._db.create_collection(name, **options)
 
     def _bypasses_validation(self, changes: Changes) -> bool:
@@ -247,12 +277,12 @@ class MongoBackend(LeasedDatabase, ABC):
 
     def rename_collection(self, old: str, new: str) -> None:
         """Raises OperationFailed if either name does not allow it."""
-        with translation():
+        with self._guard():
             self._db[old].rename(new)
 
     def drop_collection(self, name: str) -> None:
         """Nothing happens if there is none."""
-        with translation():
+        with self._guard():
             self._db[name].drop()
 
     def close(self) -> None:
@@ -261,7 +291,7 @@ class MongoBackend(LeasedDatabase, ABC):
             with suppress(PyMongoError):
                 if session is not None:
                     session.end_session()
-        self._client.close()
+        self._client.let_go()
 
 
 def _uuid(info: Mapping[str, Any]) -> bytes | None:
