@@ -129,9 +129,9 @@ class _Measure:
         self._resumes = since is None
         self._since = chain_of("plan", since, freeze=False) if since else None
         self._steps = tuple(steps)
-        self._before = chain_of("plan", before, freeze=False) if before else None
-        frozen = unfinished.id if unfinished is not None and since is None else None
-        self._chain = chain_of(frozen or "plan", steps, freeze=frozen is not None)
+        frozen = None if unfinished is None else unfinished.id
+        self._before = _looking(before, frozen) if before else None
+        self._chain = _looking(steps, frozen if self._resumes else None)
         self._chain.tables.note_collections(backend.collections())
         self._prefixes: dict[int, Chain] = {}
         self._counts = PassCounts(step.version for step in steps)
@@ -218,6 +218,11 @@ class _Measure:
                 f"{self._steps[position].name} changes none of the {self._counts.examined} documents looked at"
             ]
         return []
+
+
+def _looking(steps: Sequence[Step], frozen: str | None) -> Chain:
+    """Steps whose lookups are answered as in this pass, which has begun, or by what is there now."""
+    return chain_of(frozen or "plan", steps, freeze=frozen is not None)
 
 
 def _after(chain: Chain | None, reader: Backend, documents: Sequence[bytes]) -> list[bytes]:
