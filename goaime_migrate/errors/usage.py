@@ -77,9 +77,9 @@ class FolderMissing(UsageError):
 class DumpUnreadable(UsageError):
     """A file of the dump directory cannot be read, or is not what mongodump writes.
 
-    It is cut short, is not BSON, is named twice, may not be read, or is being written by another program
-    just now. The message names the file and the byte up to which it is good. Nothing in the directory was
-    changed.
+    It is cut short, is not BSON, is a link or a pipe, is named twice, may not be read, or is being written
+    by another program just now. The message names the file, the byte up to which it is good, and the `_id`
+    of a document that is damaged within. Nothing in the directory was changed.
 
     Restore the file from where it came, or dump the collection again with mongodump; then look with
     `goaime-migrate status`.

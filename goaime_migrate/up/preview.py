@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.ports import PROGRESS, Backend, Filter, Reader
-from goaime_migrate.backends.record_fields import bytes_or_none
+from goaime_migrate.backends.record_fields import raw_id_or_none
 from goaime_migrate.events import Listener, silent
 from goaime_migrate.journal.segments import Kind, Segment, entries_of
 from goaime_migrate.results import Counts, Sample, WarningCount
@@ -61,7 +61,7 @@ class Unfinished:
         """As the records say. Reads only."""
         parts = reader.find(PROGRESS, {"pass": pass_id, "kind": "partition", "walk": str(Kind.SCAN)})
         walked = [(p["after"], p["cursor"]) for p in parts if p["done"] or (p["seq"] and p["cursor"])]
-        return cls(pass_id, tuple((bytes_or_none(after), bytes_or_none(upto)) for after, upto in walked))
+        return cls(pass_id, tuple((raw_id_or_none(after), raw_id_or_none(upto)) for after, upto in walked))
 
     def migrated(self, reader: Reader, documents: Sequence[bytes]) -> set[bytes]:
         """The ids of those that have been."""
