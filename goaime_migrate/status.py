@@ -34,6 +34,7 @@ def standing(backend: LeaseStore, facts: Facts, book: Ledger) -> StatusResult:
         problems=tuple(problem.problem() for problem in planner.problems(facts)),
         lock=lock if live else None,
         versions=versions,
+        warnings=tuple(warning.problem() for warning in planner.warnings(facts)),
     )
 
 
@@ -77,7 +78,7 @@ def _is_gone(lease: LeaseRecord) -> bool:
 def _version(version: str, facts: Facts, book: Ledger, live: bool, run: _Run | None) -> VersionStatus:
     record = book.versions.get(version)
     file = facts.code.get(version) if record else facts.files.get(version)
-    name = facts.known[version]
+    name = record.name if record else facts.known[version]
     description = file.description if file else (record.description if record else "")
     checksum = file.checksum if file else (record.checksum if record else None)
     if record is None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from goaime_migrate.backends.ports import VERSIONS, Backend
 from goaime_migrate.backends.record_fields import reading
-from goaime_migrate.down.code import decisions, reverse_chain
+from goaime_migrate.down.code import decisions, reverse_chain, undoing
 from goaime_migrate.down.inserted import InsertedTotals
 from goaime_migrate.down.recorder import DownRecorder
 from goaime_migrate.down.restore import Restore
@@ -70,7 +70,7 @@ class Reverter:
     def _undo(self, group: UndoChange) -> None:
         ((version, index),) = group.operations
         operation = self._recorder.versions[version].operations[index]
-        title = f"undo: {operation.text}"
+        title = undoing(operation)
         self._run.emit(StageStarted("down", (version,), title, None))
         self._run.lease.renew()
         undo = operation.undo or {"kind": "nothing"}

@@ -15,6 +15,7 @@ from goaime_migrate.planner.facts import OperationFacts as OperationFacts
 from goaime_migrate.planner.facts import PassFacts as PassFacts
 from goaime_migrate.planner.facts import VersionFacts as VersionFacts
 from goaime_migrate.planner.history import problems as problems
+from goaime_migrate.planner.history import warnings as warnings
 from goaime_migrate.planner.plan import DownGroup as DownGroup
 from goaime_migrate.planner.plan import DownPlan as DownPlan
 from goaime_migrate.planner.plan import ForgetSteps as ForgetSteps

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Protocol
 
 from goaime_migrate.errors import HistoryError, VersionGap
-from goaime_migrate.migration import Migration
+from goaime_migrate.migration import Helper, Migration
 from goaime_migrate.planner.identity import Identity, identify
 from goaime_migrate.results import State
 
@@ -41,6 +41,8 @@ class VersionFacts(Protocol):
     def state(self) -> State: ...
     @property
     def checksum(self) -> str: ...
+    @property
+    def helpers(self) -> Sequence[Helper]: ...
     @property
     def rollback(self) -> str | None: ...
     @property
@@ -80,6 +82,8 @@ class Facts:
     """Versions of which something may be in effect in the database."""
     unloaded: Mapping[str, str] = field(default_factory=dict)
     """The versions whose file does not load, with the name that it has."""
+    file_warnings: Sequence[HistoryError] = ()
+    """What the folder has that looks like a migration and is none."""
 
     @cached_property
     def files(self) -> Mapping[str, Migration]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import pairwise
 
 from goaime_migrate.errors import MigrateError, Renumbered
 from goaime_migrate.errors.hint import DOWN, REPAIR, STATUS, Command, Hint
@@ -57,7 +58,7 @@ def _displaced(facts: Facts) -> list[str]:
 def _in_order(facts: Facts, numbers: Mapping[str, str]) -> bool:
     """Whether with these numbers the records are in their old order, and nothing that has never run is below one."""
     now = [int(numbers.get(version, version)) for version in facts.recorded]
-    if any(before >= after for before, after in zip(now, now[1:], strict=False)):
+    if any(before >= after for before, after in pairwise(now)):
         return False
     waiting = {*facts.unloaded, *(m.version for m in facts.migrations if m.operations)}
     return not any(int(v) < now[-1] for v in waiting if int(v) not in now)

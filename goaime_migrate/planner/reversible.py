@@ -28,7 +28,9 @@ def _check_way_back(facts: Facts, version: str) -> None:
             version=version,
             hint="write a new migration that changes the documents forward",
         )
-    ran = any(is_function(o) and o.started for o in record.operations)  # it was neither stamped nor something else
+    ran = any(
+        is_function(o) and o.started for o in record.operations
+    )  # it was neither stamped nor something else
     if file is not None and not file.reversible and ran:
         raise Irreversible(
             f"{file.label} has no way back: it defines up(db) and no down(db)",

@@ -44,6 +44,9 @@ def status(result: StatusResult, error: MigrateError | None = None) -> Json:
         "problems": [problem(found) for found in result.problems],
         "lock": lock(result.lock),
         "versions": [_version(version) for version in result.versions],
+        "warnings": [
+            {"code": found.code, "message": found.message, "hint": found.hint} for found in result.warnings
+        ],
         "error": failure(error),
     }
 

@@ -33,6 +33,14 @@ class ProblemShape(TypedDict):
     hint: str
 
 
+class WarningShape(TypedDict):
+    """What stops nothing, and ought to be known."""
+
+    code: str
+    message: str
+    hint: str
+
+
 class Documents(TypedDict):
     """Numbers of documents."""
 
@@ -91,6 +99,7 @@ class Status(TypedDict):
     problems: list[ProblemShape]
     lock: Lock | None
     versions: list[VersionShape]
+    warnings: list[WarningShape]
     error: Failure | None
 
 

@@ -66,3 +66,5 @@ class StatusResult:
     problems: tuple[Problem, ...]
     lock: LockStatus | None
     versions: tuple[VersionStatus, ...]
+    warnings: tuple[Problem, ...] = ()
+    """What stops nothing, and ought to be known."""

@@ -87,6 +87,7 @@ class Recorder:
                 name=migration.name,
                 description=migration.description,
                 checksum=migration.checksum,
+                helpers=migration.helpers,
                 error=None,
                 operations=texts + fresh,
             )
@@ -100,6 +101,7 @@ class Recorder:
             operations=tuple(OperationRecord(of.describe()) for of in migration.operations),
             started_at=self.run.backend.now(),
             actor=ledger.actor(self.owner),
+            helpers=migration.helpers,
         )
 
     def put(self, changed: Iterable[VersionRecord], *more: RecordChange) -> None:
@@ -126,11 +128,16 @@ class Recorder:
         now = self.run.backend.now()
         changes: list[RecordChange] = self._renumbered(dict(found.renumbered))
         changes += [
-            ledger.log(now, self.owner, "repair", f"{ledger.RENUMBERED}{old}", new) for old, new in found.renumbered
+            ledger.log(now, self.owner, "repair", f"{ledger.RENUMBERED}{old}", new)
+            for old, new in found.renumbered
         ]
         for version in found.accepted:
             file = self.migrations[version]
-            changes.append(ledger.put_version(replace(self.versions[version], checksum=file.checksum)))
+            changes.append(
+                ledger.put_version(
+                    replace(self.versions[version], checksum=file.checksum, helpers=file.helpers)
+                )
+            )
             changes.append(ledger.log(now, self.owner, "repair", "accepted", version))
             changes += [ledger.put_pass(p) for p in self._repinned(version, file.checksum)]
         for version in found.dropped:

@@ -15,7 +15,7 @@ from goaime_migrate.results import RunResult
 from tests.integration.engines import each_mode, two
 from tests.world import World, succeeded
 
-COUNTS = '''
+COUNTS = """
 from goaime_migrate import TransformDocuments
 
 def {name}(document):
@@ -23,12 +23,12 @@ def {name}(document):
     document["{name}"] = document.get("{name}", 0) + 1
 
 operations = [TransformDocuments("things", {name})]
-'''
-UNIQUE = '''
+"""
+UNIQUE = """
 from goaime_migrate import AddField, CreateIndex
 
 operations = [CreateIndex("things", "group", unique=True)]
-'''
+"""
 FIX = """
 def up(db):
     for thing in db.things.find():
@@ -70,7 +70,9 @@ def refused(world: World) -> MigrateError:
 
 def repaired(world: World) -> Sequence[tuple[str, str]]:
     with world.migrator() as migrator:
-        assert migrator.repair(dry_run=True) == (result := migrator.repair())
+        shown = migrator.repair(dry_run=True)
+        result = migrator.repair()
+        assert shown == result
         assert migrator.repair().empty
     return result.renumbered
 
@@ -204,9 +206,7 @@ def test_a_file_that_left_a_gap_behind_is_followed(world: World) -> None:
 def test_a_file_that_was_only_renamed_is_the_same_migration(world: World) -> None:
     start(world, "base", "left")
     move(world, ("0002_left.py", "0002_better.py"))
-    status = world.status()
-    assert status.problems == ()
-    assert [v.name for v in status.versions] == ["base", "better"]
+    assert world.status().problems == ()
     assert succeeded(world.up()).versions == ()
     assert reverted(world).versions == ("0002",)
     assert world.documents("things") == things(world, base=1)
@@ -342,8 +342,11 @@ def test_a_half_applied_version_behind_one_that_never_ran_is_taken_back(world: W
 @two
 def test_a_down_that_was_needed_finds_the_code_under_its_new_number(world: World) -> None:
     world.insert("things", things(world))
-    world.write("0001_left.py", "def up(db):\n    db.things.update_many({}, {'$inc': {'left': 1}})\n"
-                "def down(db):\n    db.things.update_many({}, {'$unset': {'left': 1}})\n")
+    world.write(
+        "0001_left.py",
+        "def up(db):\n    db.things.update_many({}, {'$inc': {'left': 1}})\n"
+        "def down(db):\n    db.things.update_many({}, {'$unset': {'left': 1}})\n",
+    )
     succeeded(world.up())
     move(world, ("0001_left.py", "0002_left.py"))
     world.write("0001_right.py", "def up(db):\n    pass\n")

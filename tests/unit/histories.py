@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from goaime_migrate.errors import HistoryError, MigrateError
-from goaime_migrate.migration import Migration
+from goaime_migrate.migration import Helper, Migration
 from goaime_migrate.planner import Facts
 from goaime_migrate.results import State
 
@@ -50,6 +50,7 @@ class Record:
     """That of the file, if nothing else is said."""
     state: State = State.APPLIED
     checksum: str = "same"
+    helpers: Sequence[Helper] = ()
     rollback: str | None = None
     operations: Sequence[DoneOp] = (DoneOp(),)
 

@@ -60,7 +60,10 @@ def test_status() -> None:
     )
     lock = LockStatus("run", "deploy", "pod", 1, 2, AT, None, live=False)
     problem = Problem("GM201", "0001", "edited", "repair")
-    result = StatusResult("d", "s", "embedded", None, "0001", ("0001",), (problem,), lock, (version,))
+    ignored = Problem("GM213", None, "not taken", "rename")
+    result = StatusResult(
+        "d", "s", "embedded", None, "0001", ("0001",), (problem,), lock, (version,), (ignored,)
+    )
     assert json.status(result) == {
         "database": "d",
         "server": "s",
@@ -93,6 +96,7 @@ def test_status() -> None:
                 "checksum": "ab",
             }
         ],
+        "warnings": [{"code": "GM213", "message": "not taken", "hint": "rename"}],
         "error": None,
     }
 

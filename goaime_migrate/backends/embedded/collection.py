@@ -114,7 +114,9 @@ class Collection:
             start, stop = 0, len(order)
             for way, bound in among.items():
                 place = (bisect_left if way in ("$gte", "$lt") else bisect_right)(order, _id_key_of(bound))
-                start, stop = (max(start, place), stop) if way in ("$gt", "$gte") else (start, min(stop, place))
+                start, stop = (
+                    (max(start, place), stop) if way in ("$gt", "$gte") else (start, min(stop, place))
+                )
             return order[start:stop]
         if isinstance(wanted.get("pass"), str):
             return sorted(self._index("pass").get(sort_key(wanted["pass"]), ()))

@@ -67,7 +67,7 @@ def _open(
                 hint="set database = NAME, or --database NAME, or name it in the uri: mongodb://host/NAME",
             )
         allowed = settings.allow_untested_topology or not write
-        backend = _probe(client, name, redact_uri(settings.uri), untested_allowed=allowed)
+        backend = _probe(client, name, settings, untested_allowed=allowed)
     except InvalidName as error:
         raise InvalidConfiguration(f"{name!r} cannot be the name of a database: {error}") from error
     except PyMongoError as error:
@@ -108,7 +108,9 @@ def _defaults(uri: str) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if f"{name.lower()}=" not in lowered}
 
 
-def _probe(client: MongoClient[Document], name: str, server: str, *, untested_allowed: bool) -> MongoBackend:
+def _probe(
+    client: MongoClient[Document], name: str, settings: Settings, *, untested_allowed: bool
+) -> MongoBackend:
     """Ask the server what it is. Raises MissingCapability for one that nobody has tried."""
     hello = client.admin.command("hello")
     sharded = _product(hello) == _MONGOS
@@ -130,7 +132,7 @@ def _probe(client: MongoClient[Document], name: str, server: str, *, untested_al
         workers=replicated,
     )
     kind: type[MongoBackend] = TransactionalBackend if replicated else SingleDocumentBackend
-    return kind(client, name, server, capabilities)
+    return kind(client, name, redact_uri(settings.uri), capabilities, settings.records)
 
 
 def _product(hello: Document) -> str:

@@ -16,11 +16,12 @@ from typing import Any
 
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, ExecutionTimeout, OperationFailure, WTimeoutError
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import LOCK, PROGRESS, LeaseRecord, Owner
+from goaime_migrate.backends.ports import LOCK, PROGRESS, LeaseRecord, Owner, name_of
 from goaime_migrate.backends.record_codec import record_of
 from goaime_migrate.backends.record_fields import reading
 from goaime_migrate.backends.server.driver_errors import translation
@@ -44,11 +45,23 @@ _OPEN_S = 180.0
 _SLOW_S = 2.0
 
 
+class _NamedDatabase(Database[Document]):
+    """A database in which our own collections are called what the project calls them."""
+
+    def __init__(self, client: MongoClient[Document], name: str, records: str) -> None:
+        super().__init__(client, name, codec_options=raw_bson.OPTIONS)
+        self._records = records
+
+    def __getitem__(self, name: str) -> Collection[Document]:
+        return super().__getitem__(name_of(name, self._records))
+
+
 class LeasedDatabase(MongoReader):
     """A database on a server, the session that a thread writes in, and the lease."""
 
-    def __init__(self, client: MongoClient[Document], name: str) -> None:
-        super().__init__(Database(client, name, codec_options=raw_bson.OPTIONS), guard=translation)
+    def __init__(self, client: MongoClient[Document], name: str, records: str) -> None:
+        super().__init__(_NamedDatabase(client, name, records), guard=translation)
+        self._records = records
         self._client = client
         self._own: ClientSession | None = None
         self._said = False

@@ -18,6 +18,7 @@ from goaime_migrate.backends.ports import (
     JOURNAL,
     PROGRESS,
     RECORDS,
+    RECORDS_NAME,
     Capabilities,
     Changes,
     CollectionInfo,
@@ -29,6 +30,8 @@ from goaime_migrate.backends.ports import (
     Put,
     Reader,
     RecordChange,
+    name_of,
+    require_own,
 )
 from goaime_migrate.backends.server.driver_errors import DUPLICATE_KEY, translate, translation
 from goaime_migrate.backends.server.lease import LeasedDatabase
@@ -47,9 +50,14 @@ class MongoBackend(LeasedDatabase, ABC):
     """A database on a server; how its batches are made safe is for the two that derive from it."""
 
     def __init__(
-        self, client: MongoClient[Document], name: str, server: str, capabilities: Capabilities
+        self,
+        client: MongoClient[Document],
+        name: str,
+        server: str,
+        capabilities: Capabilities,
+        records: str = RECORDS_NAME,
     ) -> None:
-        super().__init__(client, name)
+        super().__init__(client, name, records)
         self._beside: list[MongoBackend] = []
         self.database_name = name
         self.server = server
@@ -61,7 +69,7 @@ class MongoBackend(LeasedDatabase, ABC):
 
     def beside(self, notify: Callable[[str], None]) -> Self:
         """The same connections, in a session of its own."""
-        other = type(self)(self._client, self.database_name, self.server, self.capabilities)
+        other = type(self)(self._client, self.database_name, self.server, self.capabilities, self._records)
         other.notify = notify
         self._beside.append(other)
         return other
@@ -90,12 +98,15 @@ class MongoBackend(LeasedDatabase, ABC):
         """Make them beforehand: older servers make none within a transaction."""
         with translation():
             existing = set(self._db.list_collection_names())
-            for name in RECORDS:
+            for name in self._own_names():
                 if name not in existing:
                     with suppress(CollectionInvalid):
                         self._db.create_collection(name)
             self._db[JOURNAL].create_index("ids", sparse=True)
             self._db[PROGRESS].create_index("pass", sparse=True)
+
+    def _own_names(self) -> list[str]:
+        return [name_of(each, self._records) for each in RECORDS]
 
     # reads -----------------------------------------------------------------------------------------------------
 
@@ -178,6 +189,16 @@ class MongoBackend(LeasedDatabase, ABC):
 
     def collections(self) -> dict[str, CollectionInfo]:
         """All but the tool's and the server's own."""
+        ours = self._own_names()
+        return {
+            n: info for n, info in self._listed().items() if n not in ours and not n.startswith("system.")
+        }
+
+    def require_own_records(self) -> None:
+        """By one list, and the first document of each that is there."""
+        require_own(self, self._listed(), self._records)
+
+    def _listed(self) -> dict[str, CollectionInfo]:
         with translation():
             listed = list(self._db.list_collections())
         return {
@@ -188,7 +209,6 @@ class MongoBackend(LeasedDatabase, ABC):
                 _uuid(info),
             )
             for info in listed
-            if info["name"] not in RECORDS and not info["name"].startswith("system.")
         }
 
     def indexes(self, collection: str) -> list[Document]:
