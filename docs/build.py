@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import types
 import typing
 from collections.abc import Iterator
+from dataclasses import MISSING, fields
+from datetime import datetime
+from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import TypeAdapter
-
-from goaime_migrate import errors
+from goaime_migrate import errors, results
 from goaime_migrate.cli.commands import COMMANDS, function_of
 from goaime_migrate.cli.options import Argument, parameters
 from goaime_migrate.config import KEYS, PREFIX, Settings
-from goaime_migrate.render import shapes
+from goaime_migrate.errors import MigrateError
+from goaime_migrate.render import json as printed
 
 FOLDER = Path(__file__).parent / "reference"
 MADE = "<!-- made by `python3 dev docs`; do not edit -->\n"
@@ -107,59 +111,115 @@ def json_output() -> str:
         "",
         "With `--json` standard output is exactly one JSON value, also on failure; the message goes to standard error",
         "too. [schema.json](schema.json) is the JSON Schema, each command under `$defs`. Keys may be added, none goes.",
+        "Durations are seconds, times ISO-8601 with Z; Extended JSON is canonical, and may be any JSON value.",
         "",
     ]
-    for name, shape in shapes.COMMANDS.items():
-        lines.append(f"- `{name}`: {shown(shape)}")
-    for name, found in sorted(vars(shapes).items()):
-        if typing_extensions_typed_dict(found):
-            hints = typing.get_type_hints(found)
-            lines += [
-                "",
-                f"## {name}",
-                "",
-                inspect.cleandoc(found.__doc__ or ""),
-                "",
-                "| key | value |",
-                "|---|---|",
-            ]
-            lines += [f"| `{key}` | {cell(shown(hint))} |" for key, hint in hints.items()]
+    found = schema()["$defs"]
+    for name in shapes():
+        lines.append(f"- `{name}`: {shown(found[name])}")
+    for name, made in found.items():
+        if "properties" in made:
+            lines += ["", f"## {name}", "", made["description"], "", "| key | value | |", "|---|---|---|"]
+            for key, each in made["properties"].items():
+                lines.append(f"| `{key}` | {cell(shown(each))} | {cell(each.get('description', ''))} |")
     return "\n".join(lines) + "\n"
 
 
-def typing_extensions_typed_dict(found: Any) -> bool:
-    """Whether it is a shape that is published."""
-    return isinstance(found, type) and hasattr(found, "__total__") and not found.__name__.startswith("_")
+def shown(node: dict[str, Any]) -> str:
+    """A part of the schema in words."""
+    if "anyOf" in node:
+        return " or ".join(map(shown, node["anyOf"]))
+    if "enum" in node:
+        return " or ".join(f'`"{each}"`' for each in node["enum"])
+    if "$ref" in node:
+        name = node["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if node.get("type") == "array":
+        return f"list of {shown(node['items'])}"
+    kind: str = node.get("type", "")
+    return {"string": "text", "boolean": "true or false", "": "Extended JSON"}.get(kind, kind)
 
 
-def shown(hint: Any) -> str:
-    """A type in words."""
-    origin, args = typing.get_origin(hint), get_args(hint)
-    if origin is list:
-        return f"list of {shown(args[0])}"
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(shown(each) for each in args)
-    if origin is typing.Literal:
-        return " or ".join(f'`"{each}"`' for each in args)
-    if hint is Any:
-        return "Extended JSON"
-    if hint is type(None):
-        return "null"
-    names = {str: "text", int: "integer", float: "number", bool: "true or false"}
-    return names.get(hint) or f"[{hint.__name__}](#{hint.__name__.lower()})"
+def shapes() -> dict[str, list[type]]:
+    """What each command prints; with `--dry-run` the second."""
+    found = {name: [getattr(results, kind)] for name, kind in printed.RESULTS.items()}
+    for name in ("up", "down"):
+        found[name].append(results.PlanResult)
+    return found | {"history": [results.HistoryEntry]}
 
 
 def schema() -> dict[str, Any]:
     """One JSON Schema for all commands: `#/$defs/status` is what `status --json` prints."""
-    definitions: dict[str, Any] = {}
-    for name, shape in shapes.COMMANDS.items():
-        made = TypeAdapter(shape).json_schema(ref_template="#/$defs/{model}")
-        definitions |= made.pop("$defs", {})
-        definitions[name] = made
+    objects: dict[str, Any] = {}
+    commands: dict[str, Any] = {}
+    for name, kinds in shapes().items():
+        made = [reference(kind, objects, name) for kind in kinds]
+        commands[name] = made[0] if len(made) == 1 else {"anyOf": made}
+    commands["history"] = {"type": "array", "items": commands["history"]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$defs": dict(sorted(definitions.items())),
+        "$defs": dict(sorted(objects.items())) | commands,
     }
+
+
+def reference(kind: type, objects: dict[str, Any], command: str = "") -> dict[str, Any]:
+    """The place of a class's object among the others; with the error, where it is what a command prints."""
+    name = command.title() if kind is results.RunResult else kind.__name__
+    if name not in objects:
+        said = meanings(kind)
+        told = {key: said[name] for key, (name, _) in printed.keys(kind, command).items() if name in said}
+        hints = {key: hint for key, (_, hint) in printed.keys(kind, command).items()}
+        if command not in ("", "history"):
+            hints |= unknown(kind, command) | {"error": MigrateError | None}
+        objects[name] = {
+            "description": " ".join(inspect.cleandoc(kind.__doc__ or "").split()),
+            "type": "object",
+            "properties": {key: node(hint, objects) | told.get(key, {}) for key, hint in hints.items()},
+            "required": list(hints),
+        }
+    return {"$ref": f"#/$defs/{name}"}
+
+
+def meanings(kind: type) -> dict[str, dict[str, str]]:
+    """What the docstrings behind the fields of a class say."""
+    (made,) = ast.parse(inspect.getsource(kind)).body
+    found = {}
+    for field, text in pairwise(typing.cast(ast.ClassDef, made).body):
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
+            found[ast.unparse(field.target)] = {"description": " ".join(ast.literal_eval(text.value).split())}
+    return found
+
+
+def unknown(kind: type, command: str) -> dict[str, Any]:
+    """The keys that are null where a command fails before it has a result."""
+    given = {field.name for field in fields(kind) if field.default is not MISSING}
+    found = printed.keys(kind, command).items()
+    return {k: h | None for k, (name, h) in found if name not in given and printed.zero(h, command) is None}
+
+
+def node(annotation: Any, objects: dict[str, Any]) -> dict[str, Any]:
+    """What is printed of an annotation."""
+    said, hint = printed.marked(annotation)
+    if said.extended:
+        return {}
+    args = [each for each in get_args(hint) if each is not types.NoneType]
+    if isinstance(hint, types.UnionType):
+        inner = node(args[0], objects)
+        return inner if said.none is not None or "anyOf" in inner else {"anyOf": [inner, {"type": "null"}]}
+    if typing.get_origin(hint) is tuple:
+        return {"type": "array", "items": node(args[0], objects)}
+    if issubclass(hint, StrEnum):
+        return {"type": "string", "enum": [each.value for each in hint]}
+    return PLAIN.get(hint) or reference(printed.Failure if hint is MigrateError else hint, objects)
+
+
+PLAIN: dict[Any, dict[str, Any]] = {
+    str: {"type": "string"},
+    int: {"type": "integer"},
+    bool: {"type": "boolean"},
+    float: {"anyOf": [{"type": "number"}, {"type": "null"}]},  # what is no number is null
+    datetime: {"type": "string"},
+}
 
 
 def main() -> None:

@@ -29,6 +29,19 @@ _SECRETS = (
     ),
 )
 
+_KNOWN = """
+appname authmechanism authmechanismproperties authsource compressors connect connecttimeoutms datetime_conversion
+directconnection enabletcpkeepalive fsync gssapiservicename heartbeatfrequencyms j journal loadbalanced
+localthresholdms maxconnecting maxidletimems maxpoolsize maxstalenessseconds minpoolsize readconcernlevel
+readpreference readpreferencetags replicaset retryreads retrywrites safe servermonitoringmode
+serverselectiontimeoutms sockettimeoutms srvmaxhosts srvservicename ssl timeoutms tls tlsallowinvalidcertificates
+tlsallowinvalidhostnames tlscafile tlscertificatekeyfile tlscrlfile tlsdisableocspendpointcheck tlsinsecure
+tz_aware unicode_decode_error_handler uuidrepresentation w waitqueuemultiple waitqueuetimeoutms wtimeout wtimeoutms
+zlibcompressionlevel
+"""
+_OPTIONS = frozenset(_KNOWN.split())
+"""The options of a connection string that are known, and no secrets. What stands behind any other may be one."""
+
 _ALONE, _DIGITS, _ANYWHERE = 4, 6, 8
 """Characters from which on a secret is masked outside of connection strings: as a whole word, as one of digits alone,
 and in the middle of other words."""
@@ -66,16 +79,23 @@ def hide(uri: str) -> None:
     userinfo, _, hosts = address.rpartition("@")
     user, _, password = userinfo.partition(":")
     names = {name.lower() for name in (user, unquote_plus(user), *re.split("[,:/]", hosts))}
-    for secret in (password, *_secret_options(options)):
+    values = _secret_options(options)
+    for secret in (password, *(value for _, value in values)):
         plain = unquote_plus(secret)
         if not {plain.lower(), secret.lower()} & (names | _COMMON):
             _hidden.update((form, _finding(form)) for form in _forms(secret, plain) if _is_telling(form))
+    for name, value in values:
+        if name and value:
+            _hidden[f"{name}={value}"] = rf"(?<=[?&;]{re.escape(name)}=){re.escape(value)}(?![^&;\s'\"])"
 
 
-def _secret_options(options: str) -> list[str]:
-    """The values of those options of a connection string that nobody may see."""
-    found = re.findall(r"passw[^=&]*=([^&]*)", options, re.IGNORECASE)
-    return found + re.findall(r"AWS_SESSION_TOKEN(?::|%3A)([^,&]*)", options, re.IGNORECASE)
+def _secret_options(options: str) -> list[tuple[str, str]]:
+    """Those options of a connection string whose values nobody may see, each behind its name."""
+    pairs = [option.partition("=") for option in re.split("[&;]", options)]
+    found = [(name, value) for name, _, value in pairs if name.lower() not in _OPTIONS]
+    return found + [
+        ("", token) for token in re.findall(r"AWS_SESSION_TOKEN(?::|%3A)([^,&]*)", options, re.IGNORECASE)
+    ]
 
 
 def _forms(secret: str, plain: str) -> set[str]:

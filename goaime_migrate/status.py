@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from goaime_migrate import planner
-from goaime_migrate.backends.ports import LeaseRecord, LeaseStore
+from goaime_migrate.backends.ports import Backend, LeaseRecord
+from goaime_migrate.errors import Problem
 from goaime_migrate.ledger import Ledger, PassRecord, VersionRecord
 from goaime_migrate.planner import Facts
-from goaime_migrate.results import LockStatus, Progress, State, StatusResult, VersionStatus
+from goaime_migrate.results import LockStatus, Progress, State, StatusResult, StatusWarning, VersionStatus
 
 _WORKING = (State.RUNNING, State.REVERTING)
 
 
-def standing(backend: LeaseStore, facts: Facts, book: Ledger) -> StatusResult:
+def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
     """Every version with its state."""
     lease = backend.read_lease()
     lock = lock_status(lease)
@@ -27,15 +28,30 @@ def standing(backend: LeaseStore, facts: Facts, book: Ledger) -> StatusResult:
     return StatusResult(
         database=backend.database_name,
         server=backend.server,
-        mode=str(backend.capabilities.mode),
+        mode=backend.capabilities.mode,
         current=facts.current,
         head=facts.head,
         pending=tuple(v.version for v in versions if v.state is not State.APPLIED),
-        problems=tuple(problem.problem() for problem in planner.problems(facts)),
+        problems=(*(p.problem() for p in planner.problems(facts)), *_gaps(backend, book, lease)),
         lock=lock if live else None,
         versions=versions,
-        warnings=tuple(warning.problem() for warning in planner.warnings(facts)),
+        waiting=lease.waiting if lease is not None and live else None,
+        warnings=tuple(StatusWarning(w.code, w.message, w.hint) for w in planner.warnings(facts)),
     )
+
+
+def _gaps(backend: Backend, book: Ledger, lease: LeaseRecord | None) -> list[Problem]:
+    """What is missing of the journals. While a run is at work records and journals are not of one moment."""
+    pruned = {p for record in book.versions.values() if record.rollback for p in record.passes}
+    kept = [record for record in book.passes.values() if record.id not in pruned]
+    if not kept or (lease is not None and lease.live):
+        return []
+    from goaime_migrate.journal import audit
+
+    found = audit.incomplete(backend, kept)
+    if found and backend.read_lease() != lease:  # a run has begun, or come to its end
+        return []
+    return [Problem(error.code, error.version, error.message, error.hint) for error in found]
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ _OBJECT_ID, _BOOL, _DATE, _TIMESTAMP, _REGEX, _POINTER, _CODE, _SCOPED, _MAX = (
     127,
 )
 
+NUMBER = _NUMBER
+"""The first item of every number's key; the last is the number itself, unless it is none at all."""
 NULL: Key = (_NULL,)
 UNDEFINED: Key = (_UNDEFINED,)
 """What the server's indexes hold for an empty array."""

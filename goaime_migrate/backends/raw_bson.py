@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from bson import decode as _decode
 from bson import encode as _encode
+from bson.code import Code
 from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.dbref import DBRef
 from bson.errors import BSONError, InvalidBSON
 from bson.raw_bson import RawBSONDocument
 
 from goaime_migrate.results import Document
 
+EMPTY = 5
+"""The bytes of a document with nothing in it: there is no smaller one."""
 MAX_DOCUMENT = 16 * 1024 * 1024
 """The largest document that MongoDB stores, in bytes."""
 
@@ -68,6 +72,29 @@ def decode_any(raw: bytes) -> Document:
         return decode_leniently(raw)
 
 
+_CONTAINERS = frozenset((dict, list, DBRef, Code))
+
+
+def is_deeper(value: Any, limit: int) -> bool:
+    """Whether documents and arrays of a decoded value stand deeper in one another than that."""
+    level = [value]
+    for _ in range(limit + 1):
+        level = [inner for outer in level for inner in _within(outer) if type(inner) in _CONTAINERS]
+        if not level:
+            return False
+    return True
+
+
+def _within(value: Any) -> Iterable[Any]:
+    kind = type(value)
+    if kind is dict:
+        return cast("Iterable[Any]", value.values())
+    if kind is list:
+        return cast("Iterable[Any]", value)
+    inner = value.as_doc() if kind is DBRef else value.scope if kind is Code else None
+    return (inner or {}).values()
+
+
 def encode(document: Any) -> bytes:
     """The bytes of a document."""
     return _encode(document, codec_options=OPTIONS)
@@ -102,7 +129,7 @@ def elements(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
     position, end = 4, len(raw) - 1
     while position < end:
         name_end = raw.index(0, position + 1)
-        stop = name_end + 1 + _value_length(raw, raw[position], name_end + 1)
+        stop = name_end + 1 + value_length(raw, raw[position], name_end + 1)
         yield raw[position + 1 : name_end], raw[position:stop]
         position = stop
 
@@ -119,7 +146,7 @@ def fields(raw: bytes) -> dict[bytes, bytes]:
             stop = at + extra + length(raw, at)[0]
         else:
             size = _SIZES[kind]
-            stop = at + (_value_length(raw, kind, at) if size is None else size)
+            stop = at + (value_length(raw, kind, at) if size is None else size)
         found[raw[position + 1 : at - 1]] = raw[position:stop]
         position = stop
     return found
@@ -149,7 +176,7 @@ def behind_binary(name: str, data: Sequence[bytes], document: bytes) -> bytes:
 def id_of(raw: bytes) -> bytes:
     """The `_id` of a raw document as the raw document ``{_id: x}``. Raises KeyError where there is none."""
     if raw[5:9] == b"_id\0":
-        return join([raw[4 : 9 + _value_length(raw, raw[4], 9)]])
+        return join([raw[4 : 9 + value_length(raw, raw[4], 9)]])
     for name, element in elements(raw):
         if name == b"_id":
             return join([element])
@@ -188,7 +215,8 @@ def literal(name: bytes, element: bytes) -> bytes:
     return b"\x03" + name + b"\0" + join([value])
 
 
-def _value_length(raw: bytes, kind: int, at: int) -> int:
+def value_length(raw: bytes, kind: int, at: int) -> int:
+    """The bytes of the value at `at`, as it says itself. Raises InvalidBSON, struct.error, ValueError."""
     size = _SIZES[kind]
     if size is not None:
         return size

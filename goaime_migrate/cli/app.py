@@ -17,6 +17,7 @@ from goaime_migrate.cli.outcome import Outcome
 from goaime_migrate.cli.signals import immediate, interruption
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.redaction import redact
+from goaime_migrate.render.style import clean_lines
 
 if TYPE_CHECKING:
     from goaime_migrate.cli.options import Request
@@ -58,9 +59,9 @@ def _parse(argv: Sequence[str]) -> Request | int:
 
 def _finish(console: Console, outcome: Outcome, asked: bool) -> int:
     if asked:
-        from goaime_migrate.render.json_values import dumps
+        from goaime_migrate.render.json import dumps, printed
 
-        console.result(dumps(outcome.json(), redact), redacted=True)
+        console.result(dumps(printed(outcome.result, outcome.error), redact), redacted=True)
     elif outcome.read or not console.quiet:
         console.result(outcome.text(console.out))
     if outcome.error is None:
@@ -72,12 +73,10 @@ def _finish(console: Console, outcome: Outcome, asked: bool) -> int:
 def _fail(console: Console, error: MigrateError, command: str, asked: bool) -> int:
     """Report an error that came instead of a result."""
     if asked:
-        from goaime_migrate.render.json import empty
-        from goaime_migrate.render.json_values import dumps, failure
+        from goaime_migrate.render.json import dumps, failed
 
         with contextlib.suppress(OSError):
-            failed = empty(command) | {"error": failure(error)}
-            console.result(dumps(failed, redact), redacted=True)
+            console.result(dumps(failed(command, error), redact), redacted=True)
     _report(console, error)
     return error.exit_code
 
@@ -88,7 +87,7 @@ def _report(console: Console, error: MigrateError) -> None:
     console.urgent(errors.error(error, console.err))
     # Only what nobody foresaw needs one: every other error has said its cause, and its evidence.
     if console.err.verbose and error.code == MigrateError.code and error.__traceback__ is not None:
-        console.urgent("".join(traceback.format_exception(error)).rstrip())
+        console.urgent("\n".join(clean_lines("".join(traceback.format_exception(error)).rstrip())))
 
 
 def _unexpected_error(error: Exception) -> MigrateError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
@@ -12,6 +13,8 @@ from typing import IO, Any, TextIO, cast
 
 from goaime_migrate.redaction import redact
 from goaime_migrate.render.style import Style
+
+_LINE_COMMAND = re.compile(r"^(\s*)::", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Console:
     quiet: bool
     redraws: bool = False
     """Whether stdout is a terminal on which one screen may take the place of another."""
+    actions: bool = False
+    """Whether a runner of GitHub Actions reads along, and takes some lines for commands to itself."""
 
     def result(self, text: str, *, redacted: bool = False, end: str = "\n") -> None:
         """Print the result. A reader that has gone, as with ``| head``, is no failure of the command.
@@ -36,7 +41,7 @@ class Console:
         if not text:
             return
         try:
-            self.stdout.write((text if redacted else redact(text)) + end)
+            self.stdout.write((text if redacted else self._shown(text)) + end)
             self.stdout.flush()
         except OSError as error:
             # What is still in the buffer must not fail once more when the interpreter ends.
@@ -52,10 +57,15 @@ class Console:
     def urgent(self, text: str) -> None:
         """The same, also with --quiet: errors, and questions. A closed stderr is nobody's loss."""
         try:
-            self.stderr.write(redact(text) + "\n")
+            self.stderr.write(self._shown(text) + "\n")
             self.stderr.flush()
         except (OSError, ValueError):
             pass
+
+    def _shown(self, text: str) -> str:
+        """The text as it may be shown: no secret in it, and no command to whoever reads along."""
+        text = redact(text)
+        return _LINE_COMMAND.sub(r"\1: :", text.replace("##[", "# #[")) if self.actions else text
 
 
 class Masked:
@@ -117,7 +127,16 @@ def open_console(environ: Mapping[str, str], *, quiet: bool = False, verbose: bo
             stream.reconfigure(errors="backslashreplace")
     styles = [_style(stream, environ, verbose) for stream in (out, err)]
     redraws = _terminal(out) and environ.get("TERM") != "dumb"
-    return Console(out, err, styles[0], styles[1], live=moving and not quiet, quiet=quiet, redraws=redraws)
+    return Console(
+        out,
+        err,
+        styles[0],
+        styles[1],
+        live=moving and not quiet,
+        quiet=quiet,
+        redraws=redraws,
+        actions=bool(environ.get("GITHUB_ACTIONS")),
+    )
 
 
 def _style(stream: TextIO, environ: Mapping[str, str], verbose: bool) -> Style:

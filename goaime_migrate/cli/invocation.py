@@ -15,6 +15,7 @@ from goaime_migrate.cli.console import Console
 from goaime_migrate.cli.signals import no_answer
 from goaime_migrate.errors import NotConfirmed, UsageError
 from goaime_migrate.redaction import redact
+from goaime_migrate.render.style import clean
 
 if TYPE_CHECKING:
     from goaime_migrate.config import Settings
@@ -62,7 +63,7 @@ class Invocation:
             for key, source in settings.sources.items():
                 if getattr(settings, key) in (None, ""):
                     continue
-                self.console.message(f"{key} = {getattr(settings, key)} ({source})")
+                self.console.message(clean(f"{key} = {getattr(settings, key)} ({source})"))
         return settings
 
     @contextmanager
@@ -140,26 +141,22 @@ def _somebody_there() -> bool:
     return False
 
 
+_EXAMPLE = """--where '{"username": "goAmy"}'"""
+
+
 def filter_of(text: str | None) -> dict[str, Any] | None:
     """The value of --where: Extended JSON, an object."""
     if text is None:
         return None
-    from bson import encode
     from bson.errors import BSONError
-    from bson.json_util import loads
+
+    from goaime_migrate.backends import extended_json, raw_bson
 
     try:
-        value = loads(text)
-    except (ValueError, TypeError, KeyError, ArithmeticError, BSONError) as error:
-        raise UsageError(
-            f"--where is no Extended JSON: {error}", hint="""--where '{"username": "goAmy"}'"""
-        ) from None
-    if not isinstance(value, dict):
-        raise UsageError("--where is no JSON object", hint="""--where '{"username": "goAmy"}'""")
-    try:
-        encode(value)
+        value = extended_json.loads(text)
+        if not isinstance(value, dict):
+            raise UsageError("--where is no JSON object", hint=_EXAMPLE)
+        raw_bson.encode(value)
     except (ValueError, TypeError, ArithmeticError, RecursionError, BSONError) as error:
-        raise UsageError(
-            f"--where cannot be encoded as BSON: {error}", hint="""--where '{"username": "goAmy"}'"""
-        ) from None
+        raise UsageError(f"--where is no Extended JSON: {error}", hint=_EXAMPLE) from None
     return value

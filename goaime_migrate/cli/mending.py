@@ -20,14 +20,14 @@ def stamp(
     yes: Yes = False,
 ) -> Outcome:
     """Record versions as applied without running them."""
-    from goaime_migrate.render import json, text
+    from goaime_migrate.render import text
 
     with run.migrator(run.settings(lock_timeout=lock_timeout), progress=True) as migrator:
         result = migrator.stamp(target, dry_run=True)
         if not dry_run and (result.recorded or result.removed):
             run.confirm(text.stamp(result, would=True), "record this?", yes=yes)
             result = migrator.stamp(target, dry_run=False)
-    return Outcome(lambda _: text.stamp(result, would=dry_run, target=target), lambda: json.stamp(result))
+    return Outcome(result, lambda _: text.stamp(result, would=dry_run, target=target))
 
 
 def repair(
@@ -38,14 +38,14 @@ def repair(
     yes: Yes = False,
 ) -> Outcome:
     """Accept edited files, and drop what removed files left."""
-    from goaime_migrate.render import json, text
+    from goaime_migrate.render import text
 
     with run.migrator(run.settings(lock_timeout=lock_timeout), progress=True) as migrator:
         result = migrator.repair(dry_run=True)
         if not (dry_run or result.empty):
             run.confirm(text.repair(result, would=True), "do this?", yes=yes)
             result = migrator.repair(dry_run=False)
-    return Outcome(lambda _: text.repair(result, would=dry_run), lambda: json.repair(result))
+    return Outcome(result, lambda _: text.repair(result, would=dry_run))
 
 
 def unlock(
@@ -55,11 +55,11 @@ def unlock(
     yes: Yes = False,
 ) -> Outcome:
     """Show who holds the lock; with --force, end it."""
-    from goaime_migrate.render import json, text
+    from goaime_migrate.render import text
 
     with run.migrator(run.settings()) as migrator:
         result = migrator.unlock()
         if force and result.lock is not None:
             run.confirm(text.unlock(result, run.console.err), "end this lease?", yes=yes)
             result = migrator.unlock(force=True)
-    return Outcome(lambda style: text.unlock(result, style), lambda: json.unlock(result), read=not force)
+    return Outcome(result, lambda style: text.unlock(result, style), read=not force)

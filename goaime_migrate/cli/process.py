@@ -6,6 +6,8 @@ import atexit
 import gc
 import sys
 
+from goaime_migrate.cli import streams
+
 GARBAGE_AFTER = 50_000
 """How many new containers there are before the collector looks. With the 700 of the interpreter it looks through all
 that is imported, again and again, before a command has begun."""
@@ -14,6 +16,7 @@ that is imported, again and again, before a command has begun."""
 def begin() -> None:
     """At the beginning of the process."""
     gc.set_threshold(GARBAGE_AFTER)
+    streams.separate()
 
 
 def end() -> None:
@@ -25,6 +28,7 @@ def end() -> None:
 
     The collector would look once more through every module that was imported.
     """
+    streams.leave()
     monitor = sys.modules.get("pymongo.synchronous.monitor")
     waits = getattr(monitor, "_shutdown_resources", None)
     if waits is not None:

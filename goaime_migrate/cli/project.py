@@ -13,7 +13,7 @@ from goaime_migrate.cli.invocation import Invocation
 from goaime_migrate.cli.options import Argument, Option
 from goaime_migrate.cli.outcome import Outcome
 from goaime_migrate.render import text
-from goaime_migrate.results import InitResult
+from goaime_migrate.results import ErrorText, ExplainResult, InitResult
 
 
 class Kind(StrEnum):
@@ -31,11 +31,10 @@ def init(_: Invocation) -> Outcome:
     What is there already is left alone.
     """
     from goaime_migrate import migrator
-    from goaime_migrate.render import json
 
     result = migrator.init(Path.cwd())
     shown = InitResult(tuple(map(_nearby, result.created)), tuple(map(_nearby, result.kept)))
-    return Outcome(lambda style: text.init(shown, style), lambda: json.init(result))
+    return Outcome(result, lambda style: text.init(shown, style))
 
 
 def new(
@@ -46,11 +45,10 @@ def new(
 ) -> Outcome:
     """Write the next migration file from a template."""
     from goaime_migrate import migrator
-    from goaime_migrate.render import json
 
     result = migrator.new(run.settings(need_uri=False), name, kind.value)
     shown = replace(result, path=_nearby(result.path))
-    return Outcome(lambda style: text.new(shown, style), lambda: json.new(result))
+    return Outcome(result, lambda style: text.new(shown, style))
 
 
 def explain(
@@ -60,15 +58,16 @@ def explain(
     ] = None,
 ) -> Outcome:
     """Explain an error by its code."""
-    from goaime_migrate.render import json
-
     found = errors.by_code()
     if code is None:
-        everything = [found[name] for name in sorted(found)]
-        return Outcome(text.codes, lambda: json.explain(everything, errors.explanation), read=True)
+        return Outcome(_explained(*(found[name] for name in sorted(found))), text.codes, read=True)
     cls = _find(code, found)
-    return Outcome(
-        lambda style: text.explain(cls, style), lambda: json.explain([cls], errors.explanation), read=True
+    return Outcome(_explained(cls), lambda style: text.explain(cls, style), read=True)
+
+
+def _explained(*found: type[errors.MigrateError]) -> ExplainResult:
+    return ExplainResult(
+        tuple(ErrorText(cls.code, cls.__name__, cls.exit_code, errors.explanation(cls)) for cls in found)
     )
 
 

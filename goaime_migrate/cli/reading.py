@@ -58,14 +58,9 @@ def plan(
 
 def plan_outcome(result: PlanResult, where: str | None = None) -> Outcome:
     """A plan as the outcome of `plan` and of `--dry-run`, for the documents that match `where`, or for all."""
-    from goaime_migrate.render import json, plan
+    from goaime_migrate.render import plan
 
-    return Outcome(
-        lambda style: plan.plan(result, style, where=where),
-        lambda: json.plan(result),
-        result.refused,
-        read=True,
-    )
+    return Outcome(result, lambda style: plan.plan(result, style, where=where), result.refused, read=True)
 
 
 def verify(
@@ -77,7 +72,7 @@ def verify(
     all: Annotated[bool, Option("--all", help="Check promises too that newer versions replace.")] = False,
 ) -> Outcome:
     """Check every promise of the applied versions over every document."""
-    from goaime_migrate.render import json, text
+    from goaime_migrate.render import text
 
     with run.migrator(run.settings(), progress=True) as migrator:
         result = migrator.verify(sample=sample, superseded=all)
@@ -92,23 +87,21 @@ def verify(
             id=failed.id,
             field=failed.field,
         )
-    return Outcome(
-        lambda style: text.verify(result, style), lambda: json.verify(result, error), error, read=True
-    )
+    return Outcome(result, lambda style: text.verify(result, style), error, read=True)
 
 
 def history(run: Invocation) -> Outcome:
     """Show who did what and when, with what result."""
-    from goaime_migrate.render import json, text
+    from goaime_migrate.render import text
 
     with run.migrator(run.settings()) as migrator:
         entries = migrator.history()
-    return Outcome(lambda style: text.history(entries, style), lambda: json.history(entries), read=True)
+    return Outcome(entries, lambda style: text.history(entries, style), read=True)
 
 
 def lint(run: Invocation) -> Outcome:
     """Look for problems in the migration files; no database is needed."""
-    from goaime_migrate.render import json, text
+    from goaime_migrate.render import text
 
     with run.migrator(run.settings(need_uri=False)) as migrator:
         result = migrator.lint()
@@ -120,7 +113,7 @@ def lint(run: Invocation) -> Outcome:
             hint="mend what is listed, then: goaime-migrate lint",
             version=first.version,
         )
-    return Outcome(lambda style: text.lint(result, style), lambda: json.lint(result, error), error, read=True)
+    return Outcome(result, lambda style: text.lint(result, style), error, read=True)
 
 
 def wait(
@@ -167,11 +160,7 @@ def _not_applied(result: StatusResult) -> str:
 
 
 def _status(result: StatusResult, error: errors.MigrateError | None) -> Outcome:
-    from goaime_migrate.render import json
-
-    return Outcome(
-        lambda style: status_text.status(result, style), lambda: json.status(result, error), error, read=True
-    )
+    return Outcome(result, lambda style: status_text.status(result, style), error, read=True)
 
 
 def _live(result: StatusResult) -> bool:

@@ -130,6 +130,6 @@ def _to_its_batch(run: Invocation, migrator: Migrator) -> Iterator[None]:
 
 
 def _ran(result: RunResult) -> Outcome:
-    from goaime_migrate.render import json, run
+    from goaime_migrate.render import run
 
-    return Outcome(lambda style: run.run(result, style), lambda: json.run(result), result.error)
+    return Outcome(result, lambda style: run.run(result, style), result.error)

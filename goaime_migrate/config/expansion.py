@@ -9,14 +9,23 @@ from goaime_migrate.config.files import Value
 from goaime_migrate.errors import InvalidConfiguration
 
 _REFERENCE = re.compile(r"%\(here\)s|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<end>:-|\})")
+_DEEPEST = 20
+"""How many defaults may stand in one another."""
 _BRACE = re.compile(r"\$\{|\}")
 
 
-def expand(text: str, key: str, value: Value, environ: Mapping[str, str]) -> str:
+def expand(text: str, key: str, value: Value, environ: Mapping[str, str], depth: int = 0) -> str:
     """Replace the references in what the file says. A default may hold some, the value of a variable not.
 
-    Raises InvalidConfiguration for a variable that is not set, and for a reference that is not closed.
+    Raises InvalidConfiguration for a variable that is not set, for a reference that is not closed, and for defaults
+    that stand in one another without an end.
     """
+    if depth > _DEEPEST:
+        raise InvalidConfiguration(
+            f"{key} has more than {_DEEPEST} defaults in one another ({value.source})",
+            hint="set the variable, or write a plain default",
+            field=key,
+        )
     parts: list[str] = []
     start = 0
     while match := _REFERENCE.search(text, start):
@@ -35,7 +44,7 @@ def expand(text: str, key: str, value: Value, environ: Mapping[str, str]) -> str
         else:
             stop = _closing(text, match.end(), key, value)
             default = text[match.end() : stop - 1]
-            parts.append(environ.get(name) or expand(default, key, value, environ))
+            parts.append(environ.get(name) or expand(default, key, value, environ, depth + 1))
         start = stop
     return "".join(parts) + text[start:]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,6 +52,10 @@ def find_file(config: Path | None, cwd: Path) -> ConfigurationFile | None:
     """
     if config is not None:
         path = cwd / config
+        if reason := impossible(path):
+            raise InvalidConfiguration(
+                f"the configuration file cannot be called so: {reason}", hint="mend --config"
+            )
         if not path.is_file():
             raise InvalidConfiguration(
                 f"the configuration file {config} does not exist", hint=Hint("{} writes one", INIT)
@@ -66,6 +71,17 @@ def find_file(config: Path | None, cwd: Path) -> ConfigurationFile | None:
     if (cwd / PYPROJECT).is_file():
         return _read_toml(cwd / PYPROJECT, PYPROJECT)
     return None
+
+
+def impossible(path: Path) -> str:
+    """Why nothing can ever have this path; empty where something may."""
+    try:
+        path.lstat()
+    except ValueError:
+        return "it holds a NUL character"
+    except OSError as error:
+        return "it is too long" if error.errno == errno.ENAMETOOLONG else ""
+    return ""
 
 
 def in_pyproject(folder: Path) -> bool:
@@ -140,6 +156,8 @@ def _read_toml(path: Path, shown: str) -> ConfigurationFile | None:
 
     try:
         tool = tomllib.loads(_text(path, shown)).get("tool", {})
+    except RecursionError:
+        raise InvalidConfiguration(f"{shown} is nested too deep", hint=f"mend {shown}") from None
     except tomllib.TOMLDecodeError as error:
         raise InvalidConfiguration(
             f"{shown} is not TOML: {redact(str(error))}", hint=f"mend {shown}"

@@ -12,11 +12,19 @@ from urllib.parse import unquote_plus
 from pydantic import ValidationError
 
 from goaime_migrate.config.expansion import expand
-from goaime_migrate.config.files import FLAG, VARIABLE, ConfigurationFile, Value, find_file, values_of
+from goaime_migrate.config.files import (
+    FLAG,
+    VARIABLE,
+    ConfigurationFile,
+    Value,
+    find_file,
+    impossible,
+    values_of,
+)
 from goaime_migrate.config.settings import DUMP, INI, KEYS, PREFIX, SCHEMES, SERVERS_OWN, Settings
 from goaime_migrate.errors import InvalidConfiguration, InvalidUri
 from goaime_migrate.errors.hint import INIT, Hint
-from goaime_migrate.redaction import redact, redact_uri
+from goaime_migrate.redaction import hide, redact, redact_uri
 
 
 def load(
@@ -30,7 +38,8 @@ def load(
 ) -> Settings:
     """Settle every key. With `need_uri=False` the connection string is not even looked at: `lint` needs none.
 
-    Raises InvalidConfiguration, InvalidUri. Reads one file; writes nothing.
+    Raises InvalidConfiguration, InvalidUri. Reads one file; writes nothing. From here on no text of this process shows
+    the secrets of the connection string.
     """
     file = find_file(config, cwd)
     values = dict(values_of(file, env)) if file else {}
@@ -48,6 +57,7 @@ def load(
     if not need_uri:
         values.pop("uri", None)
     settled = {key: value for key, given in values.items() if (value := _settle(key, given, environ)) != ""}
+    hide(str(settled.get("uri", "")))
     if need_uri and "uri" not in settled:
         raise _no_uri(file, values.get("uri"))
     settled.setdefault("migrations", cwd / "migrations")
@@ -104,8 +114,8 @@ def _settle(key: str, value: Value, environ: Mapping[str, str]) -> Any:
                 hint="indented lines continue a value",
                 field=key,
             )
-    if key == "migrations" and isinstance(settled, str | Path) and settled != "":
-        return value.here / settled
+    if isinstance(settled, str | Path) and settled != "" and key == "migrations":
+        return _possible(value.here / settled, key, value)
     if key == "prepend_sys_path" and isinstance(settled, str | Path | list) and settled:
         paths = str(settled).split(os.pathsep) if isinstance(settled, str | Path) else settled
         return tuple((value.here / str(path).strip()).resolve() for path in paths if str(path).strip())
@@ -124,8 +134,17 @@ def _absolute(uri: str, value: Value) -> str:
             hint="write mongodb://host:27017, or dump:PATH for a mongodump directory",
         )
     if uri.startswith(DUMP):
-        return f"{DUMP}{(value.here / uri.removeprefix(DUMP)).resolve()}"
+        return f"{DUMP}{_possible(value.here / uri.removeprefix(DUMP), 'uri', value).resolve()}"
     return uri
+
+
+def _possible(path: Path, key: str, value: Value) -> Path:
+    """The path, unless nothing can ever be called so. Raises InvalidConfiguration."""
+    if reason := impossible(path):
+        raise InvalidConfiguration(
+            f"{key} is no path: {reason} ({value.source})", hint=f"mend {key} in {value.source}", field=key
+        )
+    return path
 
 
 def _no_uri(file: ConfigurationFile | None, value: Value | None) -> InvalidConfiguration:

@@ -9,8 +9,9 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Reader, Write
 from goaime_migrate.errors import Conflicts, MigrationFailed
 from goaime_migrate.errors.hint import DOWN, UP, Hint
+from goaime_migrate.journal.entry import Entry, changed_fields, digest
 from goaime_migrate.journal.reconcile import Found, Restored, backward
-from goaime_migrate.journal.segments import Entry, Segment, changed_fields, digest
+from goaime_migrate.journal.segments import Segment
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import Conflict, Counts, Document, OnConflict
 from goaime_migrate.transform.chain import Chain

@@ -9,6 +9,8 @@ from goaime_migrate.down.code import decisions, reverse_chain, undoing
 from goaime_migrate.down.decisions import Outcome
 from goaime_migrate.down.inserted import InsertedTotals
 from goaime_migrate.down.preview import DownPass, PassPreview
+from goaime_migrate.down.reverter import require_journals
+from goaime_migrate.errors import MigrateError, Refused
 from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord
 from goaime_migrate.planner import DownGroup, DownPlan, Facts, ForgetSteps, OperationRef, RestorePass
 from goaime_migrate.results import (
@@ -21,13 +23,19 @@ from goaime_migrate.results import (
     Predicted,
     StepPlan,
 )
+from goaime_migrate.run.preflight import require_down
 
 _NO_TIME = Predicted(0.0, 0, 0)
 
 
 def forecast(backend: Backend, facts: Facts, ledger: Ledger, plan: DownPlan) -> PlanResult:
     """What taking back would find, counted over the whole journal."""
+    try:
+        require_journals(backend, plan, ledger.passes)
+    except Refused as error:
+        return PlanResult(Direction.DOWN, plan.target, (), _NO_TIME, error)
     found = _Forecast(backend, facts, ledger, plan)
+    refused = _refused(backend, ledger, plan)
     for group in plan.groups:
         found.group(group)
     steps = tuple(
@@ -39,10 +47,19 @@ def forecast(backend: Backend, facts: Facts, ledger: Ledger, plan: DownPlan) -> 
         plan.target,
         steps,
         _NO_TIME,
-        None,
+        refused,
         preview=found.preview(),
         message=plan.message,
     )
+
+
+def _refused(backend: Backend, ledger: Ledger, plan: DownPlan) -> MigrateError | None:
+    """What `down` would refuse beforehand."""
+    try:
+        require_down(backend, plan, ledger.versions)
+    except MigrateError as error:
+        return error
+    return None
 
 
 class _Forecast:

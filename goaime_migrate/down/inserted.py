@@ -98,7 +98,7 @@ class Unjournaled:
 def inserted_since(reader: Reader, record: PassRecord) -> Iterator[Unjournaled]:
     """What was inserted since `up`, in the order of the collection."""
     indexed = segments.holds(reader, record.id, LISTED)
-    for ids in _unscanned(reader, record):
+    for ids in _ids_outside_the_scan(reader, record):
         yield classify(reader, record.id, ids) if indexed and ids else Unjournaled(ids)
 
 
@@ -123,7 +123,7 @@ def classify(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> Unjournaled:
     return result
 
 
-def _unscanned(reader: Reader, record: PassRecord) -> Iterator[list[bytes]]:
+def _ids_outside_the_scan(reader: Reader, record: PassRecord) -> Iterator[list[bytes]]:
     """Ids that the scan has not seen.
 
     What an unfinished pass has not come to yet was not inserted since: it is as it always was.

@@ -15,9 +15,10 @@ from goaime_migrate.backends.ports import Changes, Reader, Write
 from goaime_migrate.down.rollback import JournalPosition, WayBack
 from goaime_migrate.errors import DuplicateKey
 from goaime_migrate.journal import segments
+from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.index import Locator
 from goaime_migrate.journal.reconcile import backward, reappeared
-from goaime_migrate.journal.segments import Entry, Kind, Known
+from goaime_migrate.journal.segments import Kind, Known
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import OnConflict
 from goaime_migrate.run.checkpoint import Result, Try, Unit, commit_all

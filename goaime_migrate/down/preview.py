@@ -19,8 +19,9 @@ from goaime_migrate.down.restore import segment_keys
 from goaime_migrate.down.rollback import offsets
 from goaime_migrate.errors import MigrationFailed
 from goaime_migrate.journal import segments
+from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.index import Locator
-from goaime_migrate.journal.segments import Entry, Kind, Segment
+from goaime_migrate.journal.segments import Kind, Segment
 from goaime_migrate.ledger import PassRecord
 
 _SEGMENTS = 8

@@ -5,7 +5,9 @@ What is taken back together, and in which order, is the plan's; how a version's 
 
 from __future__ import annotations
 
-from goaime_migrate.backends.ports import VERSIONS, Backend
+from collections.abc import Mapping
+
+from goaime_migrate.backends.ports import VERSIONS, Backend, Reader
 from goaime_migrate.backends.record_fields import reading
 from goaime_migrate.down.code import decisions, reverse_chain, undoing
 from goaime_migrate.down.inserted import InsertedTotals
@@ -23,11 +25,12 @@ from goaime_migrate.errors import (
 )
 from goaime_migrate.errors.hint import DOWN, Hint
 from goaime_migrate.events import StageFinished, StageStarted
-from goaime_migrate.journal import segments
+from goaime_migrate.journal import audit, segments
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.operations import RunFunctions, revert
 from goaime_migrate.planner import DownGroup, DownPlan, ForgetSteps, LostPass, RestorePass, UndoChange
 from goaime_migrate.results import Counts, OnConflict
+from goaime_migrate.run.preflight import require_down
 
 
 class Reverter:
@@ -39,8 +42,13 @@ class Reverter:
         self.inserted = InsertedTotals()
 
     def revert(self, plan: DownPlan, on_conflict: OnConflict) -> None:
-        """Take the versions of the plan back. Raises MigrateError with the state recorded."""
+        """Take the versions of the plan back. Raises MigrateError with the state recorded.
+
+        Before anything is written all that is to be given back is looked at.
+        """
+        require_journals(self._run.backend, plan, self._recorder.passes)
         self._recorder.forget_left_over()
+        require_down(self._run.backend, plan, self._recorder.versions)
         for group in plan.groups:
             self._run.check()
             self._recorder.start_group()
@@ -75,7 +83,8 @@ class Reverter:
         self._run.lease.renew()
         undo = operation.undo or {"kind": "nothing"}
         if undo.get("kind") == "function":
-            self._function(version, index).revert(self._run.backend)
+            with self._recorder.outliving(version, "down"):
+                self._function(version, index).revert(self._run.backend)
         else:
             with reading(VERSIONS, version):
                 revert(self._run.backend, undo)
@@ -119,6 +128,16 @@ class Reverter:
         if len(group.operations) == 1:
             return f"undo: {self._recorder.versions[version].operations[index].text}"
         return f"undo: {group.collection}, {len(group.operations)} steps"
+
+
+def require_journals(reader: Reader, plan: DownPlan, passes: Mapping[str, PassRecord]) -> None:
+    """Refuse to begin where anything that a plan is to give back is not there, or is damaged.
+
+    Raises JournalIncomplete, DamagedRecord, NewerFormat.
+    """
+    wanted = dict.fromkeys(group.pass_id for group in plan.groups if isinstance(group, RestorePass))
+    for pass_id in wanted:
+        audit.require_whole(reader, passes[pass_id])
 
 
 def _require_collection(backend: Backend, record: PassRecord) -> None:

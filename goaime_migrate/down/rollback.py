@@ -17,7 +17,7 @@ from goaime_migrate.backends.record_fields import COUNT, TEXT, checked, optional
 from goaime_migrate.down.decisions import Decisions, Outcome, lower
 from goaime_migrate.errors import DuplicateKey
 from goaime_migrate.journal import segments
-from goaime_migrate.journal.segments import Entry
+from goaime_migrate.journal.entry import Entry
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import Document
 from goaime_migrate.run.checkpoint import DOWN, Checkpoint, Result, Try, Unit, commit
@@ -99,7 +99,7 @@ class Rollback:
                 done = self._portion(key, at)
                 at = done.next
                 tell(done.found, done.documents)
-                self.run.worked(done.documents)
+                self.run.after_batch(done.documents)
                 if at.position.key != key:
                     break
         return at
@@ -149,7 +149,7 @@ class _Portion:
         changes = Changes(
             collection=rollback.record.collection,
             writes=writes[::-1],
-            last=() if start else lower(segment, rollback.target, whole).puts(),
+            last=() if start else lower(segment, rollback.target, whole).replacement(),
             bypass_validation=True,
         )
         return self._unit(changes, entries, outcome, len(segment.entries) - start if start else None)

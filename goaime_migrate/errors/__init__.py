@@ -42,6 +42,7 @@ from goaime_migrate.errors.migration import FunctionFailed as FunctionFailed
 from goaime_migrate.errors.migration import IdChanged as IdChanged
 from goaime_migrate.errors.migration import InvalidResult as InvalidResult
 from goaime_migrate.errors.migration import MigrationFailed as MigrationFailed
+from goaime_migrate.errors.migration import NotPure as NotPure
 from goaime_migrate.errors.migration import OperationFailed as OperationFailed
 from goaime_migrate.errors.migration import ResultBreaksPromise as ResultBreaksPromise
 from goaime_migrate.errors.migration import ResultTooLarge as ResultTooLarge
@@ -51,7 +52,7 @@ from goaime_migrate.errors.migration import UndeclaredField as UndeclaredField
 from goaime_migrate.errors.migration import Unrepresentable as Unrepresentable
 from goaime_migrate.errors.migration import ValidatorRejected as ValidatorRejected
 from goaime_migrate.errors.refused import Irreversible as Irreversible
-from goaime_migrate.errors.refused import JournalPruned as JournalPruned
+from goaime_migrate.errors.refused import JournalIncomplete as JournalIncomplete
 from goaime_migrate.errors.refused import MissingCapability as MissingCapability
 from goaime_migrate.errors.refused import MissingPrivilege as MissingPrivilege
 from goaime_migrate.errors.refused import NewerFormat as NewerFormat

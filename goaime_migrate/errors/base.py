@@ -35,14 +35,14 @@ class MigrateError(Exception):
         field: str | None = None,
         detail: str = "",
     ) -> None:
-        self.message = redact(message)
+        self.message = _without_secrets(message)
         """Whoever catches it may log it as it is: what users' code says in it has lost its passwords."""
         super().__init__(self.message)
         self.hint = hint if isinstance(hint, Hint) else Hint("{}", hint) if hint else Hint("")
         self.version = version
         self.id = id
         self.field = field
-        self.detail = redact(detail)
+        self.detail = _without_secrets(detail)
         """Evidence for people, several lines at most: the user's own traceback lines, a document."""
 
     def advise(self, hint: Hint) -> MigrateError:
@@ -54,6 +54,18 @@ class MigrateError(Exception):
         """Name the version where this happened, unless something closer to the cause already did."""
         self.version = self.version or version
         return self
+
+
+_LONGEST = 20_000
+"""Characters of a message: more than a person reads, and what users' code raises may be of any length."""
+_MARGIN = 4_000
+"""Looked at beyond them, so that no secret is cut in two before it is found."""
+
+
+def _without_secrets(text: str) -> str:
+    if len(text) <= _LONGEST:
+        return redact(text)
+    return redact(text[: _LONGEST + _MARGIN])[:_LONGEST] + " …"
 
 
 @dataclass(frozen=True)

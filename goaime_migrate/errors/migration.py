@@ -222,3 +222,17 @@ class SaveFailed(MigrationFailed):
     """
 
     code = "GM315"
+
+
+class NotPure(MigrationFailed):
+    """A transform does not make the same of the same document each time it is called.
+
+    It uses the clock, something random, or what it remembers from another document. It may be called more
+    than once for a document: when a batch is tried again, for `plan`, or on the way back. So it cannot be
+    told whether it keeps to its `fields=`. Nothing of that batch was written.
+
+    Make it depend on its document and its lookups alone: an id can be made from `_id`, a time be written
+    down in the file. Try it with `goaime-migrate plan`, then `goaime-migrate up`.
+    """
+
+    code = "GM316"

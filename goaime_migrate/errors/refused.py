@@ -75,14 +75,18 @@ class MissingCapability(Refused):
     code = "GM804"
 
 
-class JournalPruned(Refused):
-    """The journal of a version is gone: it can no longer be taken back exactly.
+class JournalIncomplete(Refused):
+    """The journal of a version is gone, or is not all there: it can no longer be taken back exactly.
 
-    The documents as they were before are not kept any more, so that taking back would be guessing. The
-    command was refused before anything was touched, also for the versions above it.
+    Documents as they were before are not kept any more, because the journal is gone, or because records
+    of schema_versions_journal were removed or are older than the others. What is missing cannot be told from
+    what was inserted since, so that taking back would be guessing. All of the journal is looked at before
+    anything is touched, also that of the versions above it; the message says how much is missing.
 
-    Write a new migration that changes the documents forward: `goaime-migrate new NAME`. Or go back no
-    further than to this version: `goaime-migrate down TARGET`.
+    Bring all collections schema_versions and schema_versions_* back from one and the same backup, and look
+    again with `goaime-migrate status`. Without one, write a new migration that changes the documents
+    forward: `goaime-migrate new NAME`. Or go back no further than to this version: `goaime-migrate down
+    TARGET`.
     """
 
     code = "GM805"

@@ -10,27 +10,17 @@ can be, so it is cut into parts).
 
 from __future__ import annotations
 
-import hashlib
-import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property, lru_cache, partial
+from functools import partial
 from typing import Any
 
 from bson import Binary
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import (
-    JOURNAL,
-    Changes,
-    Delete,
-    Elements,
-    Put,
-    Reader,
-    RecordChange,
-    Writer,
-)
+from goaime_migrate.backends.bson_order import id_key
+from goaime_migrate.backends.ports import JOURNAL, Changes, Delete, Put, Reader, RecordChange, Writer
 from goaime_migrate.backends.record_fields import (
     COUNT,
     DATA,
@@ -41,18 +31,18 @@ from goaime_migrate.backends.record_fields import (
     optional,
     reading,
 )
-from goaime_migrate.errors import NewerFormat
-from goaime_migrate.errors.hint import UPGRADE
-from goaime_migrate.journal.compression import packed, unpacked
-from goaime_migrate.ledger import FORMAT
+from goaime_migrate.journal.entry import Entry, digest
+from goaime_migrate.journal.payload import decode_payload, encode_payload
+from goaime_migrate.journal.seal import seal, unseal
 from goaime_migrate.results import Document
 
-HASH = 16
-"""Bytes of a hash."""
 _PORTION = 500
+_PAYLOAD = 2**31 - 1
+"""Bytes of the largest document of any kind, which a payload is."""
 _HEAD: dict[str, Kinds] = {
     **dict.fromkeys(("pass", "kind"), TEXT),
     "version": optional(TEXT),
+    "written": optional(COUNT),
     **dict.fromkeys(("partition", "seq", "level", "documents", "parts"), COUNT),
     **dict.fromkeys(("after", "upto"), optional(DATA)),
 }
@@ -68,57 +58,6 @@ class Kind(StrEnum):
     """Documents inserted since `up` that `down` took back with `reverse=`."""
     LEFT = "5-left"
     """Documents inserted since `up` that a `down` could not take back: the ids alone."""
-
-
-def digest(data: bytes) -> bytes:
-    """A 16-byte hash: SHA-256 cut off, for which processors have instructions."""
-    return hashlib.sha256(data).digest()[:HASH]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One document that was written.
-
-    `fields`: changed top-level names, with the hash of the element that was written, or None where the result has no
-    such field. With `partial`, `before` and what `after_hash` is of hold some fields of the document only, and the
-    change has done nothing but set fields in their places and append others.
-    """
-
-    before: bytes
-    after_hash: bytes
-    fields: dict[str, bytes | None]
-    partial: bool = False
-
-    @cached_property
-    def id(self) -> bytes:
-        """The raw ``{_id: x}``."""
-        return raw_bson.id_of(self.before)
-
-    @classmethod
-    def of(cls, before: bytes, after: bytes, *, partial: bool = False) -> Entry:
-        """The entry for a document that goes from `before` to `after`."""
-        return cls(before, digest(after), changed_fields(before, after), partial)
-
-    @classmethod
-    def setting(cls, before: bytes, after: bytes, elements: Elements) -> Entry:
-        """The partial entry for a document of which it is known what is set, and that nothing else is done."""
-        return cls(before, digest(after), {_text(name): digest(e) for name, e in elements}, partial=True)
-
-
-def changed_fields(before: bytes, after: bytes) -> dict[str, bytes | None]:
-    """The top-level fields whose bytes differ, with the hash of what is in `after`, or None where it is absent."""
-    old, new = raw_bson.fields(before), raw_bson.fields(after)
-    changed: dict[str, bytes | None] = {
-        _text(name): digest(element) for name, element in raw_bson.differing(old, new)
-    }
-    if not old.keys() <= new.keys():
-        changed |= {_text(name): None for name in old if name not in new}
-    return changed
-
-
-@lru_cache(maxsize=4096)
-def _text(name: bytes) -> str:
-    return name.decode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True)
@@ -137,6 +76,8 @@ class Segment:
     """How many steps of the pass are in effect in these documents."""
     version: str | None = None
     """Of documents that were left: the version that has no `reverse=`."""
+    written: int | None = None
+    """How many entries it had when its batch was committed, where some may have gone since."""
 
     @property
     def key(self) -> str:
@@ -145,10 +86,8 @@ class Segment:
 
     def records(self) -> list[Document]:
         """The segment as it is stored."""
-        cut = packed(self._payload())
         head: Document = {
             "_id": f"{self.key}000",
-            "format": FORMAT,
             "pass": self.pass_id,
             "kind": str(self.kind),
             "partition": self.partition,
@@ -157,14 +96,14 @@ class Segment:
             "upto": _binary(self.upto),
             "level": self.level,
             "documents": len(self.entries),
-            "parts": len(cut),
+            "unchanged": len(self.unchanged),
+            "written": len(self.entries) if self.written is None else self.written,
         }
         if self.version is not None:
             head["version"] = self.version
         if self.kind is not Kind.SCAN:
             head["ids"] = [Binary(digest(identity)) for identity in self.ids]
-        rest = [{"_id": f"{self.key}{i:03d}", "pass": self.pass_id} for i in range(1, len(cut))]
-        return [{**record, "data": part} for record, part in zip([head, *rest], cut, strict=True)]
+        return seal(head, encode_payload(self.entries, self.unchanged), self.key + "{:03d}")
 
     @property
     def ids(self) -> list[bytes]:
@@ -176,33 +115,11 @@ class Segment:
         """The changes that store it."""
         return [Put(JOURNAL, record) for record in self.records()]
 
-    def _payload(self) -> bytes:
-        """The changed fields go by shape, since most documents of a batch have the same ones changed."""
-        shapes: dict[tuple[tuple[str, bool], ...], int] = {}
-        shape = [
-            shapes.setdefault(tuple((name, made is not None) for name, made in e.fields.items()), len(shapes))
-            for e in self.entries
-        ]
-        rest = raw_bson.encode(
-            {
-                "hashes": b"".join(entry.after_hash for entry in self.entries),
-                "partial": bytes(entry.partial for entry in self.entries),
-                "unchanged": b"".join(self.unchanged),
-                "shapes": [[{"name": _stored(n), "written": w} for n, w in each] for each in shapes],
-                "shape": struct.pack(f"<{len(shape)}I", *shape),
-                "fields": b"".join(made for e in self.entries for made in e.fields.values() if made),
-            }
-        )
-        return raw_bson.behind_binary("before", [entry.before for entry in self.entries], rest)
-
-
-def _stored(name: str) -> str | bytes:
-    """A field name as it is stored: as bytes where it is not UTF-8."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return name.encode("utf-8", "surrogateescape")
-    return name
+    def replacement(self) -> list[RecordChange]:
+        """The changes that store it in the place of a larger one with its key."""
+        records = self.records()
+        rest = {"$gte": f"{self.key}{len(records):03d}", "$lt": f"{self.key}\uffff"}
+        return [*(Put(JOURNAL, record) for record in records), Delete(JOURNAL, {"_id": rest})]
 
 
 def _binary(value: bytes | None) -> Binary | None:
@@ -212,7 +129,7 @@ def _binary(value: bytes | None) -> Binary | None:
 def read(reader: Reader, key: str) -> Segment | None:
     """The segment with this key, if there is one."""
     records = reader.find(JOURNAL, _between(key), sort=[("_id", 1)])
-    return _assembled(records) if records else None
+    return assemble(records) if records else None
 
 
 def keys(reader: Reader, pass_id: str, kind: Kind) -> list[str]:
@@ -304,25 +221,13 @@ def _between(prefix: str) -> dict[str, Any]:
     return {"_id": {"$gte": prefix, "$lt": prefix + "\uffff"}}
 
 
-def _assembled(records: Sequence[Document]) -> Segment:
+def assemble(records: Sequence[Document]) -> Segment:
+    """The segment that these records hold, in their order. Raises DamagedRecord, NewerFormat."""
     head = records[0]
     with reading(JOURNAL, head["_id"]):
-        if checked(head, {"format": COUNT})["format"] > FORMAT:
-            raise NewerFormat(
-                f"the journal of {head['pass']} has format {head['format']}; this release knows up to {FORMAT}",
-                hint=UPGRADE,
-            )
-        checked({"version": None, **head}, _HEAD)
-        if len(records) != head["parts"]:
-            raise ValueError(f"{len(records)} parts of {head['parts']} are there")
-        body = raw_bson.decode(unpacked([checked(record, {"data": DATA})["data"] for record in records]))
-        before = raw_bson.split(body["before"])
-        after = _hashes(body["hashes"])
-        parts = zip(before, after, _fields(body), map(bool, body["partial"]), strict=True)
-        entries = tuple(Entry(*each) for each in parts)
-        if len(entries) != head["documents"]:
-            raise ValueError(f"{len(entries)} documents of {head['documents']} are there")
-        return Segment(
+        checked({"version": None, "written": None, **head}, _HEAD)
+        entries, unchanged = decode_payload(unseal(records, _most(head), single=True))
+        segment = Segment(
             head["pass"],
             Kind(head["kind"]),
             head["partition"],
@@ -330,23 +235,32 @@ def _assembled(records: Sequence[Document]) -> Segment:
             bytes_or_none(head["after"]),
             bytes_or_none(head["upto"]),
             entries,
-            tuple(raw_bson.split(body["unchanged"])),
+            unchanged,
             head["level"],
             head.get("version"),
+            head.get("written", head["documents"]),
         )
+        _require_coherent(segment, head)
+        return segment
 
 
-def _fields(body: Document) -> Iterator[dict[str, bytes | None]]:
-    """The changed fields of each entry."""
-    shapes = [[(_name(field["name"]), field["written"]) for field in each] for each in body["shapes"]]
-    hashes = iter(_hashes(body["fields"]))
-    for (shape,) in struct.iter_unpack("<I", body["shape"]):
-        yield {name: next(hashes) if written else None for name, written in shapes[shape]}
+def _most(head: Document) -> int:
+    """Bytes that its batch can have made of so many documents; format 1 does not say how many it left alone."""
+    documents: int = 1 + head["documents"] + head.get("unchanged", _PAYLOAD)
+    return min(_PAYLOAD, 2 * documents * raw_bson.MAX_DOCUMENT)
 
 
-def _hashes(joined: bytes) -> list[bytes]:
-    return [joined[i : i + HASH] for i in range(0, len(joined), HASH)]
-
-
-def _name(name: Any) -> str:
-    return name if isinstance(name, str) else _text(bytes(name))
+def _require_coherent(segment: Segment, head: Document) -> None:
+    """What a segment holds is what its head says. Raises ValueError."""
+    if head["_id"] != f"{segment.key}000":
+        raise ValueError(f"it says of itself that it is {segment.key}000")
+    if len(segment.entries) != head["documents"]:
+        raise ValueError(f"{len(segment.entries)} documents of {head['documents']} are there")
+    after = None if segment.after is None else id_key(segment.after)
+    upto = None if segment.upto is None else id_key(segment.upto)
+    if after is None and upto is None:
+        return
+    for identity in (*(entry.id for entry in segment.entries), *segment.unchanged):
+        key = id_key(identity)
+        if (after is not None and key <= after) or (upto is not None and key > upto):
+            raise ValueError(f"the document {raw_bson.id_value(identity)!r} lies outside of its range")

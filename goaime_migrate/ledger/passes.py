@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 from bson import Timestamp
 
@@ -14,6 +14,19 @@ from goaime_migrate.results import Document, WarningCount
 
 Pin = Annotated[tuple[str, int, str], Keys(("version", "operation", "checksum"))]
 """A step as it was when the pass was opened: its version, the index of the operation, the checksum of the file."""
+
+
+class Written(NamedTuple):
+    """What a partition of a pass has put into the journal; None where the release that did it has not counted.
+
+    `kind` is that of its segments. `seq`: how many units of work it has done; None where that is not known any more.
+    """
+
+    kind: str
+    partition: int
+    segments: int | None = None
+    documents: int | None = None
+    seq: int | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,8 @@ class PassRecord:
     """Whether a batch has been committed."""
     bounds: tuple[bytes, ...] = ()
     """The raw `_id`s that part its scan, ascending: one partition more than there are bounds."""
+    written: tuple[Written, ...] | None = None
+    """What its partitions have journaled, once it is finished; while it is not, what they have so far."""
     examined: Annotated[int, NotStored] = 0
     taken_back: Annotated[int, NotStored] = 0
     """How many documents have been seen to on the way down,"""
@@ -68,12 +83,25 @@ class PassRecord:
         )
 
 
+_ABSENT: Document = {"written": None}
+"""What a pass of an earlier release does not have, and what it is taken for then."""
+
+
+class _LookupCount(NamedTuple):
+    version: str
+    message: str
+    vain: int
+    examples: tuple[Any, ...]
+    found: bool
+
+
 class _Counts(NamedTuple):
     examined: int
     written: int
     changed: tuple[int, ...]
     conflicts: tuple[int, ...]
     warnings: tuple[WarningCount, ...]
+    lookups: tuple[_LookupCount, ...]
 
 
 class _Walked(NamedTuple):
@@ -90,6 +118,13 @@ class _Walked(NamedTuple):
     seq: int
     done: bool
     tally: _Counts
+    walk: str
+    segments: int | None
+    documents: int | None
+
+    @property
+    def written(self) -> Written:
+        return Written(self.walk, self.number, self.segments, self.documents, self.seq)
 
 
 class _TakenBack(NamedTuple):
@@ -129,9 +164,18 @@ def _with_progress(
         record,
         committed=record.committed or any(each.seq > 0 for each in up) or has_journal(reader, record.id),
         examined=sum(each.tally.examined for each in up),
+        written=record.written if record.finished else tuple(each.written for each in up),
         taken_back=sum(each.documents for each in down),
         to_take_back=next((each.total for each in down if each.total is not None), None),
     )
+
+
+def written(reader: Reader, record: PassRecord) -> tuple[Written, ...]:
+    """What the partitions of an unfinished pass have put into the journal so far. Raises DamagedRecord."""
+    steps = {record.id: len(record.steps)}
+    found = reader.find(PROGRESS, {"pass": record.id, "kind": "partition"}, sort=[("_id", 1)])
+    partitions = [parse(PROGRESS, lambda d: _partition(d, steps), document) for document in found]
+    return tuple(each.written for each in partitions if isinstance(each, _Walked))
 
 
 def has_journal(reader: Reader, pass_id: str) -> bool:
@@ -150,7 +194,7 @@ def _partition(document: Document, steps: Mapping[str, int]) -> _Walked | _Taken
     """A partition; `steps` says how many there are of each pass. Raises KeyError, TypeError, ValueError."""
     if document["walk"] == "down":
         return record_of(_TakenBack, {"total": None, **document})  # it is said once for all partitions
-    found = record_of(_Walked, document)
+    found = record_of(_Walked, {"segments": None, "documents": None, **document})
     for counts in (found.tally.changed, found.tally.conflicts):
         if len(counts) != steps.get(found.pass_id, len(counts)):
             raise ValueError(f"{len(counts)} counts, {steps[found.pass_id]} steps")
@@ -169,7 +213,7 @@ def delete_pass(pass_id: str) -> tuple[RecordChange, RecordChange]:
 
 def pass_record(document: Document) -> PassRecord:
     """A pass from what `put_pass` stores. Raises KeyError, TypeError, ValueError."""
-    record = record_of(PassRecord, document)
+    record = record_of(PassRecord, _ABSENT | document)
     for version, _, _ in record.steps:
         int(version)
     if len(record.reverses) != len(record.steps):

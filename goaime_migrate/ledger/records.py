@@ -13,7 +13,7 @@ from goaime_migrate.errors.hint import PROGRAM, UPGRADE
 from goaime_migrate.redaction import redact
 from goaime_migrate.results import Document
 
-FORMAT = 1
+FORMAT = 2
 """Of every record, the journal's included: a release that changes one raises this, so that none is read in part."""
 TOOL = f"{PROGRAM} {__version__}"
 _Record = TypeVar("_Record")

@@ -275,6 +275,8 @@ class Migrator:
 
         settings = self._settings
         options = Options(settings.batch_size, settings.max_rate, settings.max_lag)
+        if settings.max_lag is not None:
+            backend.replication_lag()  # refused now, where it cannot be seen
         with lock.held(backend, settings.lock_timeout, self._listener) as lease:
             backend.prepare()
             return work(Run(backend, lease, self._listener, options, lambda: self._signal, command))

@@ -22,6 +22,7 @@ class Sources:
         self._settings = settings
         self._listener = listener
         self._open: dict[bool, Backend] = {}
+        self._told: set[str] = set()
 
     @cached_property
     def catalogue(self) -> MigrationFiles:
@@ -32,10 +33,14 @@ class Sources:
     def backend(self, *, write: bool) -> Backend:
         """The database, opened once for reading and once for writing. Raises MigrateError."""
         if write not in self._open:
-            self._open[write] = connect(
-                self._settings, write=write, notify=lambda text: self._listener(Notice(text))
-            )
+            self._open[write] = connect(self._settings, write=write, notify=self._tell)
         return self._open[write]
+
+    def _tell(self, text: str) -> None:
+        """Tell it once, however often the database is opened."""
+        if text not in self._told:
+            self._told.add(text)
+            self._listener(Notice(text))
 
     def facts(self, backend: Backend) -> tuple[Facts, Ledger]:
         """Files and history, side by side; and the history as it was read now. Raises NewerFormat, DamagedRecord."""

@@ -60,6 +60,8 @@ class StateOperation(ABC):
     reversible = True
     fusion = None
     reads: frozenset[str] = frozenset()
+    actions: tuple[str, ...] = ()
+    """What it takes to be allowed on its collection, in the server's words."""
 
     @property
     def names(self) -> frozenset[str]:
@@ -70,8 +72,11 @@ class StateOperation(ABC):
     def describe(self) -> str:
         """One line for people."""
 
+    def require(self, backend: StateDatabase) -> None:  # noqa: B027 (most have nothing to refuse)
+        """Refuse what cannot be done as the database is now, before anything else is. Reads only. Raises Refused."""
+
     @abstractmethod
-    def prepare(self, backend: Catalogue, version: str) -> Document:
+    def prepare(self, backend: StateDatabase, version: str) -> Document:
         """How to undo it: ``{"kind": …}`` with what the undoing needs. Reads only."""
 
     @abstractmethod
@@ -80,14 +85,17 @@ class StateOperation(ABC):
 
 
 Undo = Callable[[StateDatabase, Document], None]
-_UNDO: dict[str, Undo] = {}
+_UNDO: dict[str, tuple[Undo, Undo | None, tuple[str, ...]]] = {}
 
 
-def undoes(kind: str) -> Callable[[Undo], Undo]:
-    """Register the function that undoes what was recorded as `kind`."""
+def undoes(kind: str, *, unless: Undo | None = None, actions: tuple[str, ...] = ()) -> Callable[[Undo], Undo]:
+    """Register the function that undoes what was recorded as `kind`.
+
+    `unless` raises Refused where that cannot be done; `actions` are what it takes to be allowed, as of an operation.
+    """
 
     def register(function: Undo) -> Undo:
-        _UNDO[kind] = function
+        _UNDO[kind] = function, unless, actions
         return function
 
     return register
@@ -100,7 +108,21 @@ def _nothing(_: StateDatabase, __: Document) -> None:
 
 def revert(backend: StateDatabase, undo: Document) -> None:
     """Undo a state operation from its record alone; the migration's file is not needed."""
-    _UNDO[undo["kind"]](backend, undo)
+    require_undoing(backend, undo)
+    _UNDO[undo["kind"]][0](backend, undo)
+
+
+def require_undoing(backend: StateDatabase, undo: Document) -> None:
+    """Refuse to undo what cannot be undone as the database is now. Reads only. Raises Refused."""
+    _, refuse, _ = _UNDO[undo["kind"]]
+    if refuse is not None:
+        refuse(backend, undo)
+
+
+def actions_of(undo: Document) -> tuple[str, ...]:
+    """What it takes to be allowed to undo it, in the server's words."""
+    _, _, actions = _UNDO.get(undo.get("kind", ""), (None, None, ()))
+    return actions
 
 
 def require(condition: object, message: str, hint: str = "") -> None:

@@ -1,7 +1,8 @@
 """Collections as a whole, and views.
 
 A collection that goes is kept aside under another name. A view has no documents, and no server renames one: it is
-known by its definition, from which it is made again.
+known by its definition, from which it is made again. No server renames a time-series collection either: it goes only
+while it is empty.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from bson import Binary
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Catalogue
-from goaime_migrate.errors import OperationFailed
+from goaime_migrate.errors import MissingCapability, OperationFailed
 from goaime_migrate.operations.base import (
     StateDatabase,
     StateOperation,
@@ -33,6 +34,8 @@ _NOUNS = {_VIEW: "view", "timeseries": "time-series collection"}
 
 class CreateCollection(StateOperation):
     """Create a collection (or a view) with the server's own options. One that is there already is left as it is."""
+
+    actions = ("createCollection",)
 
     def __init__(self, name: str, **options: Any) -> None:
         require_collection(name)
@@ -108,28 +111,31 @@ class DropCollection(StateOperation):
         """By its name."""
         return f"drop collection {self.name}"
 
-    def prepare(self, backend: Catalogue, version: str) -> Document:
-        """Undone by the name that it is kept aside under, or from the definition of a view."""
+    def require(self, backend: StateDatabase) -> None:
+        """Refuse to lose measurements. Raises MissingCapability."""
+        _require_no_loss(backend, self.name, "drop it in a plain up(db), which cannot be taken back")
+
+    def prepare(self, backend: StateDatabase, version: str) -> Document:
+        """Undone by the name that it is kept aside under; of a view, or one without documents, from its definition."""
         info = backend.collections().get(self.name)
         if info is None:
             return {"kind": "nothing"}
-        if info.kind == _VIEW:
+        if info.kind != "collection":
+            self.require(backend)
+            indexes = [] if info.kind == _VIEW else backend.indexes(self.name)
             return {
                 "kind": "create_view",
                 "name": self.name,
                 "options": Binary(raw_bson.encode(info.options)),
+                "indexes": [Binary(raw_bson.encode(index)) for index in indexes],
             }
-        if info.kind != "collection":
-            raise OperationFailed(
-                f"cannot drop {self.name}: no server renames a {_NOUNS[info.kind]}, so it could not be kept aside",
-                hint="drop it in a plain up(db), which cannot be taken back",
-            )
         aside = _free(backend, f"{ASIDE}.{version}.{self.name}")
         return {"kind": "rename_collection", "old": aside, "new": self.name}
 
-    def apply(self, backend: Catalogue, undo: Document) -> None:
-        """Renames it, since nothing that has documents is dropped; a view goes."""
+    def apply(self, backend: StateDatabase, undo: Document) -> None:
+        """Renames it, since nothing that has documents is dropped; what has none goes."""
         if undo["kind"] == "create_view":
+            self.require(backend)
             backend.drop_collection(self.name)
         elif undo["kind"] != "nothing":
             _rename(backend, self.name, undo["old"])
@@ -140,7 +146,15 @@ def _undo_rename(backend: Catalogue, undo: Document) -> None:
     _rename(backend, undo["old"], undo["new"])
 
 
-@undoes("drop_collection")
+def _unless_measured(backend: StateDatabase, undo: Document) -> None:
+    _require_no_loss(
+        backend,
+        undo["name"],
+        "copy what is in it to elsewhere and empty it, then take it back; or go back less far",
+    )
+
+
+@undoes("drop_collection", unless=_unless_measured)
 def _undo_create(backend: StateDatabase, undo: Document) -> None:
     """Documents that were put into it since are kept aside, not lost."""
     info = backend.collections().get(undo["name"])
@@ -153,9 +167,25 @@ def _undo_create(backend: StateDatabase, undo: Document) -> None:
 
 
 @undoes("create_view")
-def _undo_drop_of_view(backend: Catalogue, undo: Document) -> None:
-    if undo["name"] not in backend.collections():
-        backend.create_collection(undo["name"], raw_bson.decode(bytes(undo["options"])))
+def _undo_drop(backend: Catalogue, undo: Document) -> None:
+    """Make it again. Earlier releases have recorded views alone, which have no indexes."""
+    if undo["name"] in backend.collections():
+        return
+    backend.create_collection(undo["name"], raw_bson.decode(bytes(undo["options"])))
+    for recorded in undo.get("indexes", ()):
+        index = raw_bson.decode(bytes(recorded))
+        backend.create_index(undo["name"], list(index.pop("key").items()), index)
+
+
+def _require_no_loss(backend: StateDatabase, name: str, hint: str) -> None:
+    """Refuse to drop what has documents and cannot be kept aside. Raises MissingCapability."""
+    info = backend.collections().get(name)
+    if info is None or info.kind in ("collection", _VIEW) or not backend.count(name, {}, limit=1):
+        return
+    raise MissingCapability(
+        f"{name} is a {_NOUNS[info.kind]} and has documents: no server renames one, so they could not be kept aside",
+        hint=hint,
+    )
 
 
 def _free(backend: Catalogue, name: str) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+from bson import Binary
+
+from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Catalogue
 from goaime_migrate.operations.base import (
     StateDatabase,
@@ -17,16 +21,18 @@ from goaime_migrate.operations.base import (
 from goaime_migrate.results import Document
 
 _KINDS = ("2d", "2dsphere", "hashed", "text")
-_BOOKKEEPING = ("v", "ns", "key", "name", "background")
+Direction = int | float | str
 
 
 class CreateIndex(StateOperation):
     """Create an index. One that is there already with the same keys and name is left as it is, also by `down`."""
 
+    actions = ("createIndex",)
+
     def __init__(
         self,
         collection: str,
-        keys: str | Sequence[tuple[str, int | str]],
+        keys: str | Sequence[tuple[str, Direction]],
         *,
         name: str | None = None,
         unique: bool = False,
@@ -39,10 +45,10 @@ class CreateIndex(StateOperation):
             isinstance(listed, list | tuple) and listed and all(map(_is_key, listed)),
             f"the keys of an index are a name or a list of (name, direction), not {keys!r}",
         )
-        self.keys: list[tuple[str, int | str]] = [(field, direction) for field, direction in listed]
+        self.keys: list[tuple[str, Direction]] = [(field, direction) for field, direction in listed]
         if name is not None:
             require_name(name, "the index")
-        self.name = name or "_".join(f"{field}_{direction}" for field, direction in self.keys)
+        self.name = name or "_".join(f"{field}_{_word(direction)}" for field, direction in self.keys)
         self.options = {"name": self.name, **({"unique": True} if unique else {}), **options}
 
     def describe(self) -> str:
@@ -75,11 +81,20 @@ def _is_key(key: object) -> bool:
 
 
 def _is_direction(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value != 0
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value != 0
+    )
+
+
+def _word(direction: Direction) -> str:
+    """As the server's own shell names an index: 1.0 is a 1."""
+    return direction if isinstance(direction, str) else f"{direction:g}"
 
 
 class DropIndex(StateOperation):
     """Drop an index; `down` creates it again as it was."""
+
+    actions = ("dropIndex",)
 
     def __init__(self, collection: str, name: str) -> None:
         require_collection(collection)
@@ -93,18 +108,15 @@ class DropIndex(StateOperation):
         return f"drop index {self.name} on {self.collection}"
 
     def prepare(self, backend: Catalogue, version: str) -> Document:
-        """Undone from its keys and options, as they are now."""
+        """Undone from what the server says of it now, kept in bytes: no driver takes all the directions there are."""
         assert self.collection is not None
         index = _find(backend, self.collection, self.name)
         if index is None:
             return {"kind": "nothing"}
-        options = {k: v for k, v in index.items() if k not in _BOOKKEEPING}
-        keys = [[field, direction] for field, direction in index["key"].items()]
         return {
             "kind": "create_index",
             "collection": self.collection,
-            "keys": keys,
-            "options": {"name": self.name, **options},
+            "index": Binary(raw_bson.encode(index)),
         }
 
     def apply(self, backend: Catalogue, undo: Document) -> None:
@@ -120,7 +132,7 @@ def _find(backend: Catalogue, collection: str, name: str) -> Document | None:
     return next((index for index in backend.indexes(collection) if index["name"] == name), None)
 
 
-@undoes("drop_index")
+@undoes("drop_index", actions=("dropIndex",))
 def _drop(backend: StateDatabase, undo: Document) -> None:
     """Drop the index; with it the collection, if it was made for its sake and is still empty."""
     if undo["made"] and not backend.count(undo["collection"], {}, limit=1):
@@ -129,6 +141,12 @@ def _drop(backend: StateDatabase, undo: Document) -> None:
         backend.drop_index(undo["collection"], undo["name"])
 
 
-@undoes("create_index")
+@undoes("create_index", actions=("createIndex",))
 def _create(backend: Catalogue, undo: Document) -> None:
-    backend.create_index(undo["collection"], [(field, way) for field, way in undo["keys"]], undo["options"])
+    if "index" in undo:
+        index = raw_bson.decode(bytes(undo["index"]))
+        keys = list(index.pop("key").items())
+        index.pop("ns", None)  # which older servers say, and newer ones refuse
+    else:  # as earlier releases have recorded it
+        keys, index = [(field, way) for field, way in undo["keys"]], undo["options"]
+    backend.create_index(undo["collection"], keys, index)

@@ -46,6 +46,8 @@ _EXCLUSIVE = (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum"))
 class SetValidator(StateOperation):
     """Set the collection's validator, from a pydantic model or a `$jsonSchema`; `down` sets the old one again."""
 
+    actions = ("collMod",)
+
     def __init__(
         self,
         collection: str,
@@ -90,7 +92,7 @@ class SetValidator(StateOperation):
             backend.create_collection(self.collection, self.options)
 
 
-@undoes("set_options")
+@undoes("set_options", actions=("collMod",))
 def _set_options(backend: Catalogue, undo: Document) -> None:
     if undo["collection"] in backend.collections():
         _set(backend, undo["collection"], undo["options"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
-from goaime_migrate.errors import EditedMigration, Irreversible, JournalPruned, MissingMigration
+from goaime_migrate.errors import EditedMigration, Irreversible, JournalIncomplete, MissingMigration
 from goaime_migrate.errors.hint import DOWN, REPAIR, Hint
 from goaime_migrate.planner.facts import Facts, OperationFacts, PassFacts, is_function, starts_again
 
@@ -23,7 +23,7 @@ def check_ways_back(facts: Facts, reverting: Sequence[str]) -> None:
 def _check_way_back(facts: Facts, version: str) -> None:
     record, file = facts.versions[version], facts.code.get(version)
     if record.rollback == "pruned":
-        raise JournalPruned(
+        raise JournalIncomplete(
             f"the journal of {version} ({record.name}) was pruned: it cannot be taken back",
             version=version,
             hint="write a new migration that changes the documents forward",

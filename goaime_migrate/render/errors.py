@@ -5,48 +5,51 @@ from __future__ import annotations
 import re
 
 from goaime_migrate.errors import MigrateError
-from goaime_migrate.render.style import Style, bullet, clean
+from goaime_migrate.render.style import GLUE, Style, bullet, clean, clean_lines
 from goaime_migrate.render.values import key, value
 
 
 def error(found: MigrateError, style: Style, detail_limit: int = 20) -> str:
     """What goes to stderr: the message is never cut, the evidence only where it is long."""
-    lines = _with_head(f"error[{found.code}]:", clean(found.message), style, 2, "red")
+    lines = _with_head(f"error[{found.code}]:", found.message, style, 2, "red")
     lines += _detail(found, style, detail_limit)
     if where := _where(found, style):
         lines += bullet("at:", where, style)
-    hint = clean(found.hint or f"goaime-migrate explain {found.code}")
-    lines += _with_head("next:", _COMMAND.sub(_glue, hint), style, 6, "cyan")
-    return "\n".join(lines).replace(_GLUE, " ")
+    hint = str(found.hint) or f"goaime-migrate explain {found.code}"
+    lines += _with_head("next:", _COMMAND.sub(_glue, clean(hint)), style, 6, "cyan")
+    return "\n".join(lines).replace(GLUE, " ")
 
 
-_GLUE = "\N{NO-BREAK SPACE}"
 _COMMAND = re.compile(
     r"goaime-migrate(?: (?!(?:or|and|then)\b)(?:'[^'\n]*'|\"[^\"\n]*\"|[^\s,;()'\"])+)+|--where '[^'\n]*'"
 )
 """A command inside a hint: it is copied, so that it stays on one line however long that becomes."""
 
 
+_QUOTED = "|"
+"""Before a line that is somebody else's."""
+
+
 def paragraph(text: str, style: Style) -> str:
     """A paragraph, wrapped between words but not within what stands in backquotes."""
     whole = re.sub(r"`[^`]*`", _glue, text)
-    return "\n".join(bullet("", whole, style, indent=0)).replace(_GLUE, " ")
+    return "\n".join(bullet("", whole, style, indent=0)).replace(GLUE, " ")
 
 
 def _glue(command: re.Match[str]) -> str:
-    return command[0].replace(" ", _GLUE)
+    return command[0].replace(" ", GLUE)
 
 
 def _with_head(head: str, text: str, style: Style, indent: int, color: str) -> list[str]:
-    """A text behind a coloured word, wrapped between words."""
-    first, *rest = text.splitlines() or [""]
+    """A text behind a coloured word, wrapped between words. Its further lines are marked as such: none is a head."""
+    first, *rest = text.split("\n")
     lines = bullet(head, first, style, indent=0, under=indent)
-    lines += [more for line in rest for more in bullet("", line, style, indent=indent)]
+    lines += [more for line in rest for more in bullet(_QUOTED, line, style, indent=indent)]
     return [style.paint(head, color, "bold") + lines[0].removeprefix(head), *lines[1:]]
 
 
 def _detail(found: MigrateError, style: Style, limit: int) -> list[str]:
-    lines = [f"  {line}".rstrip() for line in clean(found.detail).splitlines()]
+    lines = [f"  {_QUOTED} {line}".rstrip() for line in clean_lines(found.detail) if found.detail]
     if style.verbose or len(lines) <= limit:
         return lines
     # The end of a traceback says more than its beginning.
@@ -56,7 +59,7 @@ def _detail(found: MigrateError, style: Style, limit: int) -> list[str]:
 def _where(found: MigrateError, style: Style) -> str:
     parts = []
     if found.version:
-        parts.append(f"version {found.version}")
+        parts.append(f"version {clean(found.version)}")
     if found.id is not None:
         parts.append(f"_id {value(found.id, style)}")
     if found.field:

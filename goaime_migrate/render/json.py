@@ -1,269 +1,150 @@
-"""Results as the JSON values that ``--json`` prints: the keys are a contract: some may come, none may go."""
+"""Results as the JSON values that ``--json`` prints: their fields are the keys; some may come, none may go."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+import json
+import math
+from collections.abc import Callable
+from dataclasses import MISSING, fields, is_dataclass
+from datetime import datetime
+from functools import cache
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from goaime_migrate import results
 from goaime_migrate.errors import MigrateError
-from goaime_migrate.render.json_values import Json, counts, extended, failure, problem, seconds, time, warning
-from goaime_migrate.results import Counts, Direction
+from goaime_migrate.render.words import utc
+from goaime_migrate.results import Direction, Key, Value
 
-if TYPE_CHECKING:
-    from goaime_migrate.results import (
-        Conflict,
-        HistoryEntry,
-        InitResult,
-        LintResult,
-        LockStatus,
-        NewResult,
-        PlanResult,
-        Progress,
-        RepairResult,
-        RunResult,
-        Sample,
-        StampResult,
-        StatusResult,
-        StepPlan,
-        UnlockResult,
-        VerifyResult,
-        VersionStatus,
-    )
+Json = dict[str, Any]
 
-
-def status(result: StatusResult, error: MigrateError | None = None) -> Json:
-    """`status` and `wait`."""
-    return {
-        "database": result.database,
-        "server": result.server,
-        "mode": result.mode,
-        "current": result.current,
-        "head": result.head,
-        "pending": list(result.pending),
-        "problems": [problem(found) for found in result.problems],
-        "lock": lock(result.lock),
-        "versions": [_version(version) for version in result.versions],
-        "warnings": [
-            {"code": found.code, "message": found.message, "hint": found.hint} for found in result.warnings
-        ],
-        "error": failure(error),
-    }
-
-
-def run(result: RunResult) -> Json:
-    """`up` and `down`."""
-    return {
-        "direction": result.direction.value,
-        "applied" if result.direction is Direction.UP else "reverted": list(result.versions),
-        "failed": result.failed,
-        "error": failure(result.error),
-        "documents": counts(result.documents),
-        "conflicts": [_conflict(conflict) for conflict in result.conflicts],
-        "warnings": [warning(found) for found in result.warnings],
-        "duration_s": seconds(result.duration_s),
-        "message": result.message,
-        "born": result.born,
-        "left": result.left,
-        "without_reverse": list(result.without_reverse),
-    }
-
-
-def plan(result: PlanResult) -> Json:
-    """`plan` and `--dry-run`."""
-    predicted, preview = result.predicted, result.preview
-    return {
-        "direction": result.direction.value,
-        "target": result.target,
-        "steps": [_step(step) for step in result.steps],
-        "predicted": {
-            "seconds": seconds(predicted.seconds),
-            "journal_bytes": predicted.journal_bytes,
-            "oplog_bytes": predicted.oplog_bytes,
-        },
-        "refused": failure(result.refused),
-        "preview": preview
-        and {name: getattr(preview, name) for name in ("exact", "merged", "conflicts", "born", "left")}
-        | {"without_reverse": list(preview.without_reverse)},
-        "sampled": result.sampled,
-        "message": result.message,
-        "error": failure(result.refused),
-    }
-
-
-def verify(result: VerifyResult, error: MigrateError | None = None) -> Json:
-    """`verify`."""
-    return {
-        "checked": result.checked,
-        "failures": [
-            {
-                "version": failed.version,
-                "collection": failed.collection,
-                "id": extended(failed.id),
-                "field": failed.field,
-                "reason": failed.reason,
-            }
-            for failed in result.failures
-        ],
-        "versions": list(result.versions),
-        "superseded": list(result.superseded),
-        "error": failure(error),
-    }
-
-
-def history(entries: Sequence[HistoryEntry]) -> list[Json]:
-    """`history`: a list, oldest first."""
-    return [
-        {
-            "at": time(entry.at),
-            "version": entry.version,
-            "action": entry.action,
-            "result": entry.result,
-            "duration_s": seconds(entry.duration_s),
-            "who": entry.who,
-            "host": entry.host,
-            "tool": entry.tool,
-        }
-        for entry in entries
-    ]
-
-
-def lint(result: LintResult, error: MigrateError | None = None) -> Json:
-    """`lint`."""
-    problems = [problem(found) for found in result.problems]
-    return {"checked": result.checked, "problems": problems, "error": failure(error)}
-
-
-def unlock(result: UnlockResult) -> Json:
-    """`unlock`."""
-    return {"lock": lock(result.lock), "ended": result.ended, "error": None}
-
-
-def stamp(result: StampResult) -> Json:
-    """`stamp`."""
-    return {"recorded": list(result.recorded), "removed": list(result.removed), "error": None}
-
-
-def repair(result: RepairResult) -> Json:
-    """`repair`."""
-    return {
-        "accepted": list(result.accepted),
-        "dropped": list(result.dropped),
-        "renumbered": [{"from": old, "to": new} for old, new in result.renumbered],
-        "error": None,
-    }
-
-
-def init(result: InitResult) -> Json:
-    """`init`."""
-    return {"created": list(result.created), "kept": list(result.kept), "error": None}
-
-
-def new(result: NewResult) -> Json:
-    """`new`."""
-    return {"version": result.version, "path": result.path, "error": None}
-
-
-def explain(found: Sequence[type[MigrateError]], text: Callable[[type[MigrateError]], str]) -> Json:
-    """`explain`, of one code or of all."""
-    errors = [
-        {"code": cls.code, "name": cls.__name__, "exit_code": cls.exit_code, "text": text(cls)}
-        for cls in found
-    ]
-    return {"errors": errors, "error": None}
-
-
-def empty(command: str) -> Json:
-    """What a command prints beside the error where it failed before there was a result."""
-    if command in ("up", "down"):
-        return run(results.RunResult(Direction(command), (), None, None, Counts(), (), (), 0.0))
-    if command in ("status", "wait"):
-        nowhere = {"database": None, "server": None, "mode": None}
-        return status(results.StatusResult("", "", "", None, None, (), (), None, ())) | nowhere
-    return _EMPTY[command]() if command in _EMPTY else {}
-
-
-_EMPTY: Mapping[str, Callable[[], Json]] = {
-    "plan": lambda: plan(results.PlanResult(Direction.UP, None, (), results.Predicted(0.0, 0, 0), None)),
-    "verify": lambda: verify(results.VerifyResult(0, ())),
-    "lint": lambda: lint(results.LintResult(0)),
-    "unlock": lambda: unlock(results.UnlockResult(None, ended=False)),
-    "stamp": lambda: stamp(results.StampResult(())),
-    "repair": lambda: repair(results.RepairResult((), ())),
-    "init": lambda: init(results.InitResult(())),
-    "new": lambda: {"version": None, "path": None},
-    "explain": lambda: {"errors": []},
+RESULTS = {
+    "init": "InitResult",
+    "new": "NewResult",
+    "status": "StatusResult",
+    "plan": "PlanResult",
+    "up": "RunResult",
+    "down": "RunResult",
+    "verify": "VerifyResult",
+    "lint": "LintResult",
+    "wait": "StatusResult",
+    "stamp": "StampResult",
+    "repair": "RepairResult",
+    "unlock": "UnlockResult",
+    "explain": "ExplainResult",
 }
+"""What each command prints. `history` is a list of HistoryEntry, and ``--dry-run`` prints a PlanResult."""
 
 
-def lock(lease: LockStatus | None) -> Json | None:
-    """The lease."""
-    if lease is None:
-        return None
+class Failure:
+    """Why a command failed: `hint` is the next command to type, `id` the document, both where they are known."""
+
+    code: str
+    message: str
+    hint: str
+    version: str | None
+    id: Value
+    field: str | None
+
+
+def printed(result: object, error: MigrateError | None = None) -> Any:
+    """What a command prints: the keys of its result, and why it failed."""
+    if isinstance(result, tuple):
+        return [_object(entry) for entry in result]
+    return _object(result) | {"error": _value(MigrateError, error)}
+
+
+def failed(command: str, error: MigrateError) -> Json:
+    """What a command prints that failed before there was a result: nothing of everything, and why."""
+    name = RESULTS.get(command)
+    nothing = _nothing(getattr(results, name), command) if name else {}
+    return nothing | {"error": _value(MigrateError, error)}
+
+
+def dumps(value: Any, redact: Callable[[str], str] = str) -> str:
+    """The text of a JSON value; `redact` sees every string of it, one by one."""
+    return json.dumps(_strings(value, redact), indent=2, allow_nan=False)
+
+
+@cache
+def keys(kind: type, direction: str) -> dict[str, tuple[str, Any]]:
+    """Each key of a dataclass's object, in its order, with the field's name and annotation."""
+    found = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        said, _ = marked(hint)
+        if not said.hidden:
+            found[(said.up if direction == Direction.UP else said.down) or name] = name, hint
+    return found
+
+
+def marked(hint: Any) -> tuple[Key, Any]:
+    """What an annotation says of printing, and the rest of it."""
+    return (hint.__metadata__[0], hint.__origin__) if get_origin(hint) is Annotated else (_PLAIN, hint)
+
+
+def zero(hint: Any, command: str) -> Any:
+    """What stands for a value that a command did not come to: null, but no number, no entries."""
+    if hint is Direction:
+        return command if command == Direction.DOWN else Direction.UP.value
+    _, kind = marked(hint)
+    bare = get_origin(kind) or kind
+    if isinstance(bare, type) and is_dataclass(bare):
+        return _nothing(bare, command)
+    return {int: 0, float: 0.0, bool: False, tuple: []}.get(bare)
+
+
+def extended(value: Any) -> Any:
+    """A BSON value as canonical Extended JSON: the types and the order of fields survive."""
+    if value is None or type(value) in (str, bool):
+        return value
+    from bson.json_util import CANONICAL_JSON_OPTIONS
+    from bson.json_util import dumps as encode
+
+    try:
+        return json.loads(encode(value, json_options=CANONICAL_JSON_OPTIONS))
+    except (TypeError, ValueError):
+        return repr(value)
+
+
+_PLAIN = Key()
+
+
+def _object(value: Any) -> Json:
+    """A dataclass by its keys; of an error what `Failure` names."""
+    kind: type = Failure if isinstance(value, MigrateError) else type(value)
+    direction = str(getattr(value, "direction", ""))
+    return {key: _value(hint, getattr(value, name)) for key, (name, hint) in keys(kind, direction).items()}
+
+
+def _value(hint: Any, value: Any) -> Any:
+    """Times in UTC with milliseconds and Z; seconds are rounded to them; what is no number is null."""
+    said, kind = marked(hint)
+    if said.extended:
+        return extended(value)
+    if value is None:
+        value = said.none
+    if is_dataclass(value) or isinstance(value, MigrateError):
+        return _object(value)
+    if isinstance(value, tuple):
+        return [_value(get_args(kind)[0], member) for member in value]
+    if isinstance(value, datetime):
+        return utc(value).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    if isinstance(value, float):
+        return round(value, 3) if math.isfinite(value) else None
+    return value
+
+
+def _nothing(kind: type, command: str) -> Json:
+    """An object of which nothing is known but the defaults of its fields."""
+    defaults = {field.name: field.default for field in fields(kind)}
     return {
-        "owner": lease.owner,
-        "who": lease.who,
-        "host": lease.host,
-        "pid": lease.pid,
-        "fence": lease.fence,
-        "acquired_at": time(lease.acquired_at),
-        "expires_at": time(lease.expires_at),
-        "live": lease.live,
+        key: zero(hint, command) if defaults[name] is MISSING else _value(hint, defaults[name])
+        for key, (name, hint) in keys(kind, command).items()
     }
 
 
-def _version(version: VersionStatus) -> Json:
-    return {
-        "version": version.version,
-        "name": version.name,
-        "description": version.description,
-        "state": version.state.value,
-        "applied_at": time(version.applied_at),
-        "duration_s": seconds(version.duration_s),
-        "documents": counts(version.documents or Counts()),
-        "warnings": version.warnings,
-        "progress": _progress(version.progress),
-        "checksum": version.checksum,
-    }
-
-
-def _progress(found: Progress | None) -> Json | None:
-    if found is None:
-        return None
-    return {
-        "done": found.done,
-        "total": found.total,
-        "rate": seconds(found.rate),
-        "eta_s": seconds(found.eta_s),
-    }
-
-
-def _step(step: StepPlan) -> Json:
-    return {
-        "version": step.version,
-        "name": step.name,
-        "operations": [
-            {
-                name: getattr(operation, name)
-                for name in ("text", "collection", "matched", "changed", "unchanged")
-            }
-            for operation in step.operations
-        ],
-        "samples": [_sample(sample) for sample in step.samples],
-        "irreversible": step.irreversible,
-        "warnings": [warning(found) for found in step.warnings],
-        "notes": list(step.notes),
-    }
-
-
-def _sample(sample: Sample) -> Json:
-    return {"id": extended(sample.id), "before": extended(sample.before), "after": extended(sample.after)}
-
-
-def _conflict(conflict: Conflict) -> Json:
-    return {
-        "version": conflict.version,
-        "collection": conflict.collection,
-        "id": extended(conflict.id),
-        "fields": list(conflict.fields),
-    }
+def _strings(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {change(name): _strings(member, change) for name, member in value.items()}
+    return [_strings(member, change) for member in value] if isinstance(value, list) else value

@@ -35,9 +35,9 @@ def plan(result: PlanResult, style: Style, ending: str | None = None, where: str
     verb = "apply" if result.direction is Direction.UP else "take back"
     lines: list[str] = []
     if result.message:
-        lines += bullet("", clean(result.message), style, indent=0)
+        lines += bullet("", result.message, style, indent=0)
     if result.steps:
-        target = f" to {result.target}" if result.target else ""
+        target = f" to {clean(result.target)}" if result.target else ""
         lines += [f"plan {result.direction.value}{target}: {verb} {count(len(result.steps), 'version')}", ""]
     for step in result.steps:
         lines += [*_step(step, result.sampled, style), ""]
@@ -50,7 +50,7 @@ def plan(result: PlanResult, style: Style, ending: str | None = None, where: str
 
 
 def _step(step: StepPlan, sampled: int | None, style: Style) -> list[str]:
-    lines = [style.paint(f"{step.version} {clean(step.name)}", "bold")]
+    lines = [style.paint(f"{clean(step.version)} {clean(step.name)}", "bold")]
     if step.irreversible:
         lines.append("  " + style.paint("irreversible: there is no way back from this version", "yellow"))
     for operation in step.operations:
@@ -58,7 +58,7 @@ def _step(step: StepPlan, sampled: int | None, style: Style) -> list[str]:
     if not step.operations:
         lines += bullet("-", "nothing", style)
     for note in step.notes:
-        lines += [style.paint(line, "yellow") for line in bullet("!", clean(note), style)]
+        lines += [style.paint(line, "yellow") for line in bullet("!", note, style)]
     lines += warnings(step.warnings, style, show_version=False)
     samples = step.samples if style.verbose else step.samples[:1]
     for sample in samples:
@@ -69,7 +69,7 @@ def _step(step: StepPlan, sampled: int | None, style: Style) -> list[str]:
 
 
 def _operation(operation: OperationPlan, sampled: int | None, style: Style) -> list[str]:
-    lines = bullet("-", clean(operation.text), style)
+    lines = bullet("-", operation.text, style)
     if operation.matched is None:
         return lines
     about = "about " if sampled is not None else ""
@@ -93,7 +93,7 @@ def warnings(found: Sequence[WarningCount], style: Style, show_version: bool = T
         version = f"{warning.version} " if show_version else ""
         shown = ", ".join(value(example, style, 40) for example in warning.examples[:EXAMPLES])
         examples = f" (for example {shown})" if shown else ""
-        text = f"{version}{clean(warning.message)}: {count(warning.count, 'time')}{examples}"
+        text = f"{version}{warning.message}: {count(warning.count, 'time')}{examples}"
         lines += [style.paint(line, "yellow") for line in bullet("warning:", text, style)]
     return lines
 
@@ -134,5 +134,4 @@ def _ending(result: PlanResult, where: str | None) -> str:
         return "nothing was written"
     target = "" if result.target is None else f" {result.target}"
     only = "" if where is None else f" --where {shlex.quote(where)}"
-    command = f"goaime-migrate {result.direction.value}{target}{only}"
-    return f"nothing was written; next: {command}"
+    return f"nothing was written; next: {clean(f'goaime-migrate {result.direction.value}{target}{only}')}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from goaime_migrate.render.plan import warnings
-from goaime_migrate.render.style import Style, bullet, clean
+from goaime_migrate.render.style import Style, bullet
 from goaime_migrate.render.values import key, value
 from goaime_migrate.render.words import count, documents, duration, no_reverse, versions
 from goaime_migrate.results import Direction
@@ -23,7 +23,7 @@ def run(result: RunResult, style: Style) -> str:
     for text in _newcomers(result):
         lines += bullet("note:", text, style)
     if result.message:
-        lines += bullet("", clean(result.message), style, indent=0)
+        lines += bullet("", result.message, style, indent=0)
     if summary := _summary(result):
         lines.append(style.paint(summary, "yellow" if result.error else "green", "bold"))
     return "\n".join(lines)
@@ -70,7 +70,7 @@ def _conflicts(found: Sequence[Conflict], style: Style) -> list[str]:
     ]
     for conflict in shown:
         fields = ", ".join(key(name) for name in conflict.fields) or "the whole document"
-        where = f"{conflict.version} {clean(conflict.collection)} {value(conflict.id, style)}: {fields}"
+        where = f"{conflict.version} {conflict.collection} {value(conflict.id, style)}: {fields}"
         lines += bullet("-", where, style)
     if len(found) > len(shown):
         lines.append(f"  {style.ellipsis} {len(found) - len(shown)} more (--verbose, or --json)")

@@ -10,7 +10,7 @@ from goaime_migrate.errors import Problem
 from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.table import Column, table
 from goaime_migrate.render.words import count, duration, moment, number, versions
-from goaime_migrate.results import LockStatus, Progress, State, StatusResult, VersionStatus
+from goaime_migrate.results import LockStatus, Progress, State, StatusResult, VersionStatus, Waiting
 
 _COLUMNS = (
     Column("VERSION"),
@@ -52,9 +52,10 @@ def status(result: StatusResult, style: Style, then: str = WATCH) -> str:
         shown = [replace(found, hint="") for found in result.problems] if one else result.problems
         lines += [*problems(shown, style), ""]
     if result.warnings:
-        lines += [*problems(result.warnings, style, "yellow"), ""]
+        told = [Problem(found.code, None, found.message, found.hint) for found in result.warnings]
+        lines += [*problems(told, style, "yellow"), ""]
     if result.lock:
-        lines += [*lock(result.lock, style), ""]
+        lines += [*lock(result.lock, style), *_waiting(result.waiting, style), ""]
     ending = bullet("", _next(result, then), style, indent=0)
     return "\n".join([*lines, *(style.paint(line, "bold") for line in ending)])
 
@@ -70,11 +71,11 @@ def problems(listed: Sequence[Problem], style: Style, color: str = "red") -> lis
 
 
 def _problem(found: Problem, style: Style, color: str) -> list[str]:
-    message = clean(found.message)
+    message = found.message
     number = f"{found.version}: " if found.version and not message.startswith(found.version) else ""
     head = f"{found.code} {number}{message}"
     lines = [style.paint(line, color) for line in bullet("!", head, style, indent=0)]
-    return lines + (bullet("next:", clean(found.hint), style) if found.hint else [])
+    return lines + (bullet("next:", found.hint, style) if found.hint else [])
 
 
 def lock(lease: LockStatus, style: Style) -> list[str]:
@@ -90,11 +91,19 @@ def lock(lease: LockStatus, style: Style) -> list[str]:
         if lease.gone
         else f"expired {until}".rstrip()
     )
-    holder = f"{clean(lease.who)} on {clean(lease.host)}, process {lease.pid}"
+    holder = f"{lease.who} on {lease.host}, process {lease.pid}"
     text = f"lock: {holder}{since}, {state}, fence {lease.fence}"
     return [
         style.paint(line, "cyan" if lease.live else "yellow") for line in bullet("", text, style, indent=0)
     ]
+
+
+def _waiting(found: Waiting | None, style: Style) -> list[str]:
+    """What the run waits for."""
+    if found is None:
+        return []
+    text = f"waiting since {moment(found.since)} UTC: {clean(found.reason)}"
+    return [style.paint(line, "yellow") for line in bullet("", text, style, indent=0)]
 
 
 def progress(found: Progress) -> str:
@@ -131,7 +140,7 @@ def _row(version: VersionStatus, style: Style) -> list[str]:
     symbol = f"{_SYMBOLS[version.state]} " if style.symbols else ""
     return [
         version.version,
-        clean(version.name),
+        version.name,
         symbol + version.state.value,
         moment(version.applied_at) if version.applied_at else "",
         number(version.documents.matched) if version.documents else "",
@@ -149,14 +158,14 @@ def _remarks(version: VersionStatus, style: Style) -> list[str]:
         remarks.append(count(version.warnings, "warning"))
     text = bullet("", "; ".join(remarks), style, indent=9) if remarks else []
     if style.verbose and version.description:
-        text = bullet("", clean(version.description), style, indent=9) + text
+        text = bullet("", version.description, style, indent=9) + text
     return [style.paint(line, "dim") for line in text]
 
 
 def _next(result: StatusResult, then: str) -> str:
     if result.problems:
         hint = next((found.hint for found in result.problems if found.hint), "goaime-migrate lint")
-        return f"{count(len(result.problems), 'problem')}; next: {clean(hint)}"
+        return f"{count(len(result.problems), 'problem')}; next: {hint}"
     if result.lock and result.lock.live:
         return f"a run is active{then}"
     if not result.versions:

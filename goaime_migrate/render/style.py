@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from unicodedata import combining, east_asian_width
 
+GLUE = "\N{NO-BREAK SPACE}"
+"""Keeps words on one line; whoever wraps the text puts spaces in its place."""
 _CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36}
 
 
@@ -58,15 +60,33 @@ def columns(text: str) -> int:
 
 
 def clean(text: str) -> str:
-    """The text without control characters: what a document holds must not steer a terminal."""
+    r"""A text of somebody else's as a part of one line: nothing in it steers a terminal, turns it round or begins a line.
+
+    >>> clean("a\nb\x1b[2J\u202e")
+    'a\\nb\\x1b[2J\\u202e'
+    """
     if text.isprintable():
         return text
-    return "".join(char if char.isprintable() or char in "\n\t" else f"\\x{ord(char):02x}" for char in text)
+    return "".join(char if char.isprintable() else _ESCAPES.get(char) or _escape(ord(char)) for char in text)
+
+
+def clean_lines(text: str) -> list[str]:
+    """The lines of a text that has some, each of them clean."""
+    return [clean(line) for line in text.expandtabs(4).replace("\r\n", "\n").split("\n")]
+
+
+_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def _escape(code: int) -> str:
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def bullet(mark: str, text: str, style: Style, indent: int = 2, under: int | None = None) -> list[str]:
     """A text behind a mark, wrapped between words, with its further lines under its first, or `under` columns in."""
     import textwrap
+
+    text = GLUE.join(map(clean, text.split(GLUE)))
 
     lead = " " * indent + mark + " " if mark else " " * indent
     further = " " * (columns(lead) if under is None else under)

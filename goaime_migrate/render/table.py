@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from goaime_migrate.render.style import Style, columns
+from goaime_migrate.render.style import Style, clean, columns
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def table(
     """
     used = [at for at, _ in enumerate(heads) if any(row[at] for row in rows)]
     heads = [heads[at] for at in used]
-    cells = [[row[at] for at in used] for row in rows]
+    cells = [[clean(row[at]) for at in used] for row in rows]
     widths = [
         max(columns(text) for text in column) for column in zip([h.title for h in heads], *cells, strict=True)
     ]

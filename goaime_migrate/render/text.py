@@ -60,12 +60,12 @@ def verify(result: VerifyResult, style: Style) -> str:
 
 
 def _failure(failure: VerifyFailure, style: Style) -> list[str]:
-    where = [failure.version, clean(failure.collection or "")]
+    where = [failure.version, failure.collection or ""]
     if failure.id is not None:
         where.append(value(failure.id, style))
     if failure.field and not failure.reason.startswith(failure.field):
-        where.append(clean(failure.field) if "." in failure.field else key(failure.field))
-    return bullet("-", f"{' '.join(filter(None, where))}: {clean(failure.reason)}", style)
+        where.append(failure.field if "." in failure.field else key(failure.field))
+    return bullet("-", f"{' '.join(filter(None, where))}: {failure.reason}", style)
 
 
 def history(entries: Sequence[HistoryEntry], style: Style) -> str:
@@ -76,11 +76,11 @@ def history(entries: Sequence[HistoryEntry], style: Style) -> str:
         [
             second(entry.at),
             entry.version or "",
-            clean(entry.action),
-            clean(entry.result),
+            entry.action,
+            entry.result,
             duration(entry.duration_s) if entry.duration_s is not None else "",
-            f"{clean(entry.who)}@{clean(entry.host)}" if entry.host else clean(entry.who),
-            clean(entry.tool).removeprefix("goaime-migrate ").strip(),
+            f"{entry.who}@{entry.host}" if entry.host else entry.who,
+            entry.tool.removeprefix("goaime-migrate ").strip(),
         ]
         for entry in entries
     ]
@@ -134,7 +134,7 @@ def repair(result: RepairResult, would: bool = False) -> str:
     """What was accepted, dropped and renumbered, or would be."""
     lines = []
     if result.renumbered:
-        moves = ", ".join(f"{old} as {new}" for old, new in result.renumbered)
+        moves = ", ".join(f"{each.before} as {each.now}" for each in result.renumbered)
         lines.append(f"{'would record' if would else 'recorded'} what has run under its new number: {moves}")
     if result.accepted:
         lines.append(

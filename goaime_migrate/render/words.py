@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 
+from goaime_migrate.render.style import clean
 from goaime_migrate.results import Counts
 
 
@@ -79,7 +80,7 @@ def versions(names: Sequence[str]) -> str:
     steps = {int(b) - int(a) for a, b in pairwise(names) if a.isdigit() and b.isdigit()}
     if len(names) > 1 and steps in ({1}, {-1}) and all(name.isdigit() for name in names):
         return f"{names[0]}-{names[-1]}"
-    return ", ".join(names)
+    return clean(", ".join(names))
 
 
 def no_reverse(names: Sequence[str]) -> str:

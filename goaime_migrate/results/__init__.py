@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Any
 from goaime_migrate.results.words import Counts as Counts
 from goaime_migrate.results.words import Direction as Direction
 from goaime_migrate.results.words import Document as Document
+from goaime_migrate.results.words import Key as Key
+from goaime_migrate.results.words import Mode as Mode
 from goaime_migrate.results.words import OnConflict as OnConflict
 from goaime_migrate.results.words import State as State
+from goaime_migrate.results.words import Value as Value
 from goaime_migrate.results.words import WarningCount as WarningCount
 
 if TYPE_CHECKING:
+    from goaime_migrate.results.mending import Renumbering as Renumbering
     from goaime_migrate.results.mending import RepairResult as RepairResult
     from goaime_migrate.results.mending import StampResult as StampResult
     from goaime_migrate.results.mending import UnlockResult as UnlockResult
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
     from goaime_migrate.results.plan import Predicted as Predicted
     from goaime_migrate.results.plan import Sample as Sample
     from goaime_migrate.results.plan import StepPlan as StepPlan
+    from goaime_migrate.results.project import ErrorText as ErrorText
+    from goaime_migrate.results.project import ExplainResult as ExplainResult
     from goaime_migrate.results.project import InitResult as InitResult
     from goaime_migrate.results.project import NewResult as NewResult
     from goaime_migrate.results.reading import HistoryEntry as HistoryEntry
@@ -37,11 +43,15 @@ if TYPE_CHECKING:
     from goaime_migrate.results.status import LockStatus as LockStatus
     from goaime_migrate.results.status import Progress as Progress
     from goaime_migrate.results.status import StatusResult as StatusResult
+    from goaime_migrate.results.status import StatusWarning as StatusWarning
     from goaime_migrate.results.status import VersionStatus as VersionStatus
+    from goaime_migrate.results.status import Waiting as Waiting
 
 _HOMES = {
     "Conflict": "run",
     "DownPreview": "plan",
+    "ErrorText": "project",
+    "ExplainResult": "project",
     "HistoryEntry": "reading",
     "InitResult": "project",
     "LintResult": "reading",
@@ -51,16 +61,19 @@ _HOMES = {
     "PlanResult": "plan",
     "Predicted": "plan",
     "Progress": "status",
+    "Renumbering": "mending",
     "RepairResult": "mending",
     "RunResult": "run",
     "Sample": "plan",
     "StampResult": "mending",
     "StatusResult": "status",
+    "StatusWarning": "status",
     "StepPlan": "plan",
     "UnlockResult": "mending",
     "VerifyFailure": "reading",
     "VerifyResult": "reading",
     "VersionStatus": "status",
+    "Waiting": "status",
 }
 
 

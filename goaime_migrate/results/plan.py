@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 from goaime_migrate.errors import MigrateError
-from goaime_migrate.results.words import Direction, Document, WarningCount
+from goaime_migrate.results.words import Direction, Document, Key, Value, WarningCount
 
 
 @dataclass(frozen=True)
 class OperationPlan:
-    """One operation of a step; counts are None where the operation does not work on documents."""
+    """One operation of a step in words; counts that cannot be foreseen are left out."""
 
     text: str
     collection: str | None
@@ -24,9 +24,9 @@ class OperationPlan:
 class Sample:
     """One document before and after."""
 
-    id: Any
-    before: Document
-    after: Document
+    id: Value
+    before: Annotated[Document, Key(extended=True)]
+    after: Annotated[Document, Key(extended=True)]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class StepPlan:
 
 @dataclass(frozen=True)
 class Predicted:
-    """From a timed sample."""
+    """From a timed sample. Bytes are those of the documents, before the server compresses them."""
 
     seconds: float
     journal_bytes: int
@@ -60,11 +60,11 @@ class DownPreview:
     merged: int = 0
     conflicts: int = 0
     born: int = 0
-    """Documents that were inserted since `up`, of which"""
+    """Documents that were inserted since `up`."""
     left: int = 0
-    """so many would stay as they are,"""
+    """Those among them that would stay as they are."""
     without_reverse: tuple[str, ...] = ()
-    """since these versions have no `reverse=`."""
+    """The versions whose missing `reverse=` would stop them."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What `init` and `new` return."""
+"""What `init`, `new` and `explain` return."""
 
 from __future__ import annotations
 
@@ -19,3 +19,20 @@ class InitResult:
 
     created: tuple[str, ...]
     kept: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ErrorText:
+    """An error with its long form."""
+
+    code: str
+    name: str
+    exit_code: int
+    text: str
+
+
+@dataclass(frozen=True)
+class ExplainResult:
+    """The errors that were asked for."""
+
+    errors: tuple[ErrorText, ...]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from goaime_migrate.errors import Problem
+from goaime_migrate.results.words import Value
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class VerifyFailure:
 
     version: str
     collection: str | None
-    id: Any
+    id: Value
     field: str | None
     reason: str
 
@@ -49,4 +49,4 @@ class LintResult:
     """Problems in the files alone."""
 
     checked: int
-    problems: tuple[Problem, ...] = field(default=())
+    problems: tuple[Problem, ...] = ()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 from goaime_migrate.errors import MigrateError
-from goaime_migrate.results.words import Counts, Direction, WarningCount
+from goaime_migrate.results.words import Counts, Direction, Key, Value, WarningCount
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Conflict:
 
     version: str
     collection: str
-    id: Any
+    id: Value
     fields: tuple[str, ...]
 
 
@@ -24,7 +24,7 @@ class RunResult:
     """What `up` or `down` did. A partial failure is a value: `failed` and `error` say where it stopped and why."""
 
     direction: Direction
-    versions: tuple[str, ...]
+    versions: Annotated[tuple[str, ...], Key(up="applied", down="reverted")]
     """Applied by `up`, or reverted by `down`, in the order in which they were finished."""
     failed: str | None
     error: MigrateError | None

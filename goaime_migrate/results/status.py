@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 
 from goaime_migrate.errors import Problem
-from goaime_migrate.results.words import Counts, State
+from goaime_migrate.results.words import Counts, Key, Mode, State
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an unfinished version has come. `rate` in documents a second, `eta_s` seconds, or None if unknown."""
+    """How far an unfinished version has come, as far as it is known."""
 
     done: int
     total: int | None
     rate: float | None
+    """Documents a second."""
     eta_s: float | None
 
 
@@ -29,7 +31,7 @@ class VersionStatus:
     state: State
     applied_at: datetime | None
     duration_s: float | None
-    documents: Counts | None
+    documents: Annotated[Counts | None, Key(none=Counts())]
     warnings: int
     progress: Progress | None
     checksum: str | None
@@ -37,10 +39,7 @@ class VersionStatus:
 
 @dataclass(frozen=True)
 class LockStatus:
-    """Who holds the lease. `live`: it has not expired yet, by the server's clock, and its holder is not gone.
-
-    `gone`: its holder was a process of this very host that is no more; the next run takes the lease over at once.
-    """
+    """Who holds the lease."""
 
     owner: str
     who: str
@@ -50,7 +49,26 @@ class LockStatus:
     acquired_at: datetime | None
     expires_at: datetime | None
     live: bool
-    gone: bool = False
+    """It has not expired yet, by the server's clock, and its holder is not gone."""
+    gone: Annotated[bool, Key(hidden=True)] = False
+    """Its holder was a process of this very host that is no more; the next run takes the lease over at once."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What a run that is at work waits for."""
+
+    reason: str
+    since: datetime
+
+
+@dataclass(frozen=True)
+class StatusWarning:
+    """What stops nothing, and ought to be known."""
+
+    code: str
+    message: str
+    hint: str
 
 
 @dataclass(frozen=True)
@@ -59,12 +77,12 @@ class StatusResult:
 
     database: str
     server: str
-    mode: str
+    mode: Mode
     current: str | None
     head: str | None
     pending: tuple[str, ...]
     problems: tuple[Problem, ...]
     lock: LockStatus | None
     versions: tuple[VersionStatus, ...]
-    warnings: tuple[Problem, ...] = ()
-    """What stops nothing, and ought to be known."""
+    waiting: Waiting | None = None
+    warnings: tuple[StatusWarning, ...] = ()

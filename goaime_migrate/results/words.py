@@ -4,9 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
 Document = dict[str, Any]
+
+
+class Key(NamedTuple):
+    """How a field is printed by ``--json``, where it is not plain JSON under its own name."""
+
+    extended: bool = False
+    """A value of the database: canonical Extended JSON."""
+    hidden: bool = False
+    up: str = ""
+    """Its name in what `up` prints, """
+    down: str = ""
+    """and in what `down` prints."""
+    none: object = None
+    """What is printed for None."""
+
+
+Value = Annotated[Any, Key(extended=True)]
+"""A value of the database, decoded."""
 
 
 class State(StrEnum):
@@ -25,6 +43,14 @@ class Direction(StrEnum):
 
     UP = "up"
     DOWN = "down"
+
+
+class Mode(StrEnum):
+    """How a batch is made safe."""
+
+    TRANSACTIONAL = "transactional"
+    SINGLE_DOCUMENT = "single-document"
+    EMBEDDED = "embedded"
 
 
 class OnConflict(StrEnum):
@@ -55,9 +81,9 @@ class Counts:
 
 @dataclass(frozen=True)
 class WarningCount:
-    """A text that a version's transforms warned with, how often, and a few `_id`s."""
+    """A text that a version's transforms warned with, how often, and the `_id`s of a few documents."""
 
     version: str
     message: str
     count: int
-    examples: tuple[Any, ...]
+    examples: tuple[Value, ...]

@@ -19,6 +19,7 @@ from goaime_migrate.errors import Contended, hint
 from goaime_migrate.ledger import FORMAT
 from goaime_migrate.results import Document
 from goaime_migrate.run import pacing
+from goaime_migrate.run.holdup import Holdup
 from goaime_migrate.run.pacing import Pacing
 from goaime_migrate.run.run import Run
 
@@ -180,13 +181,14 @@ def commit(run: Run, at: Checkpoint[P], plan: Plan[P, F], pace: Pacing, version:
     """
     tries: list[Result[P, F]] = []
     missed: Sequence[bytes] = ()
-    started, misses = 0.0, 0
+    started, misses, collection, holdup = 0.0, 0, "", Holdup(run)
 
     def work(reader: Reader) -> Changes:
-        nonlocal started
+        nonlocal started, collection
         started = time.monotonic()
         unit = plan(reader, Try(pace.size, frozenset(missed)))
         tries.append(unit.result)
+        collection = unit.changes.collection
         return replace(unit.changes, last=(*unit.changes.last, at.move(unit.result.next)))
 
     while True:
@@ -197,15 +199,17 @@ def commit(run: Run, at: Checkpoint[P], plan: Plan[P, F], pace: Pacing, version:
             return _already(run, at, tries)
         except Collision as error:
             tried = tries[-1] if tries else None  # none where even its reads collided
-            if not pace.collided(tried.documents if tried else 0):
-                raise _contended(at, version, tried.name if tried else None, error) from error
-            continue
+            name = tried.name if tried else None
+            if pace.collided(tried.documents if tried else 0) or holdup.goes_on(collection, name):
+                continue
+            raise _contended(at, version, name, error, holdup) from error
         if not missed:
+            holdup.over()
             pace.took(time.monotonic() - started, tries[-1].documents)
             return tries[-1]
         misses += 1
         if misses >= pacing.PATIENCE:
-            raise _contended(at, version, missed[0], "it had changed each time it was to be written")
+            raise _contended(at, version, missed[0], "it had changed each time it was to be written", holdup)
 
 
 def commit_all(
@@ -238,10 +242,17 @@ def _already(run: Run, at: Checkpoint[P], tries: Sequence[Result[P, F]]) -> Resu
 
 
 def _contended(
-    at: Checkpoint[Any], version: str, identity: bytes | None, reason: Collision | str
+    at: Checkpoint[Any], version: str, identity: bytes | None, reason: Collision | str, holdup: Holdup
 ) -> Contended:
     """The error for a document that cannot be written for others' writes; the same command goes on later."""
     command = hint.DOWN if at.walk == DOWN else hint.UP
+    if holdup.locked:
+        return Contended(
+            f"the document was locked all the time by an open transaction of the application{holdup.whose()}",
+            version=version,
+            id=None if identity is None else raw_bson.id_value(identity),
+            hint=hint.Hint("end that transaction, or try later: {}", command),
+        )
     return Contended(
         f"the application keeps writing the same document: {reason}",
         version=version,

@@ -76,6 +76,11 @@ class Lease:
         self._renew()
         self.check()
 
+    def waits(self, reason: str | None) -> None:
+        """Let `status` say what the run waits for; None when it goes on."""
+        with suppress(MigrateError):  # it is a word for people
+            self._backend.note_waiting(self.record, reason)
+
     def guard(self) -> Move:
         """The change that makes a unit of work fail unless the lease is still this one."""
         owner = self.record.owner
@@ -152,9 +157,12 @@ def _acquired(backend: LeaseStore, me: Owner, timeout_s: float, listener: Listen
         requested = time.monotonic()
         record = backend.try_lease(me, TTL_S, dead=dead)
         if record.owner.run == me.run:
+            confirmed = _confirm(backend, record, requested)
+            if confirmed is None:
+                continue
             if dead is not None:
                 listener(Notice(f"took the lock over from {describe(dead)}, which is gone"))
-            return Lease(backend, record, requested)
+            return Lease(backend, record, confirmed)
         dead = record if is_gone(record) else None
         waited = time.monotonic() - started
         if dead is None:
@@ -164,6 +172,14 @@ def _acquired(backend: LeaseStore, me: Owner, timeout_s: float, listener: Listen
                 listener(LockWaiting(describe(record), waited, timeout_s))
                 told += 1.0
             time.sleep(min(_POLL_S, max(0.0, timeout_s - waited)))
+
+
+def _confirm(backend: LeaseStore, record: LeaseRecord, requested: float) -> float | None:
+    """Since when the lease is mine for sure; None where it is not any more. Taking it may have had to wait long."""
+    if time.monotonic() - requested <= HEARTBEAT_S:
+        return requested
+    requested = time.monotonic()
+    return requested if backend.renew_lease(record, TTL_S) else None
 
 
 def _held(record: LeaseRecord, timeout_s: float) -> LockHeld:

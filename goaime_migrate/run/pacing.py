@@ -57,21 +57,28 @@ class Pacing:
 
 _LOOK_S = 1.0
 """How often replicas are looked at."""
+_CREDIT_S = 1.0
+"""How much of a lost time may be made up for beyond the rate."""
 
 
 class Throttle:
     """Slows a run down between its batches. `max_rate` documents a second; `max_lag` seconds."""
 
     def __init__(
-        self, backend: Database, listener: Listener, max_rate: float | None, max_lag: float | None
+        self,
+        backend: Database,
+        listener: Listener,
+        waits: Callable[[str | None], None],
+        max_rate: float | None,
+        max_lag: float | None,
     ) -> None:
         self._backend = backend
         self._listener = listener
+        self._waits = waits
         self._max_rate = max_rate
         self._max_lag = max_lag
         self._looked = 0.0
-        self._started: float | None = None
-        self._documents = 0
+        self._due: float | None = None
 
     def after(self, documents: int, check: Callable[[], None]) -> None:
         """A batch of so many documents was committed; `check` is called while waiting and may raise."""
@@ -81,13 +88,11 @@ class Throttle:
             self._wait_for_replicas(self._max_lag, check)
 
     def _hold_rate(self, documents: int, rate: float, check: Callable[[], None]) -> None:
-        """Wait until all documents since the first batch are no more than the rate allows."""
+        """Wait until these documents are due. What a stall has left undone is made up for a second's worth of it."""
         now = time.monotonic()
-        if self._started is None:
-            self._started = now
-        self._documents += documents
-        due = self._started + self._documents / rate
-        while (left := due - time.monotonic()) > 0:
+        begun = now if self._due is None else max(self._due, now - _CREDIT_S)
+        self._due = begun + documents / rate
+        while (left := self._due - time.monotonic()) > 0:
             check()
             time.sleep(min(left, 0.2))
 
@@ -99,9 +104,12 @@ class Throttle:
             if lag is None or lag <= most:
                 break
             if not told:
-                self._listener(Notice(f"paused: a replica lags {lag:.0f} s behind, more than {most:g} s"))
+                reason = f"a replica lags {lag:.0f} s behind, more than {most:g} s"
+                self._listener(Notice(f"paused: {reason}"))
+                self._waits(reason)
                 told = True
             check()
             time.sleep(0.2)
         if told:
+            self._waits(None)
             self._listener(Notice("the replicas have caught up; going on"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from goaime_migrate.backends.ports import PROGRESS, CollectionReader, Reader
@@ -35,6 +35,10 @@ class Range:
     cursor: bytes | None
     """The last `_id` that was examined."""
     counts: PassCounts
+    segments: int | None = 0
+    """How many segments of the journal it has written, and how many documents they had; None where the release that
+    began with it has not counted them."""
+    documents: int | None = 0
 
     def record(self) -> Document:
         return {
@@ -42,6 +46,8 @@ class Range:
             "after": self.after,
             "upto": self.upto,
             "cursor": self.cursor,
+            "segments": self.segments,
+            "documents": self.documents,
             "tally": self.counts.record(),
         }
 
@@ -52,7 +58,15 @@ class Range:
             bytes_or_none(record["upto"]),
             bytes_or_none(record["cursor"]),
             PassCounts.read(self.counts.versions, record["tally"]),
+            record.get("segments"),
+            record.get("documents"),
         )
+
+    def journaled(self, documents: int) -> Range:
+        """The same with one more segment in the journal."""
+        if self.segments is None or self.documents is None:
+            return self
+        return replace(self, segments=self.segments + 1, documents=self.documents + documents)
 
 
 Partition = Checkpoint[Range]

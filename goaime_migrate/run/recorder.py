@@ -6,13 +6,14 @@ Every change is written in one unit of work with the lease's guard.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from goaime_migrate import ledger
-from goaime_migrate.backends.ports import PROGRESS, RecordChange
+from goaime_migrate.backends.ports import PROGRESS, VERSIONS, RecordChange
 from goaime_migrate.errors import MigrateError
+from goaime_migrate.events import Notice
 from goaime_migrate.journal import segments
 from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord, VersionRecord
 from goaime_migrate.migration import Migration
@@ -57,6 +58,39 @@ class Recorder:
         """Log how a run ended; that it cannot be logged matters less than how it ended."""
         with suppress(MigrateError):
             self.run.record(ledger.log(self.run.backend.now(), self.owner, direction, result, version))
+
+    @contextmanager
+    def outliving(self, version: str, function: str) -> Iterator[None]:
+        """Users' code may drop the whole database: what is recorded is then written anew, once, and that is told."""
+        passes = self.run.backend.count(PROGRESS)
+        try:
+            yield
+        finally:
+            self.run.lease.renew()
+            backend = self.run.backend
+            if backend.count(VERSIONS) < len(self.versions) or backend.count(PROGRESS) < passes:
+                self._write_anew(version, function)
+
+    def _write_anew(self, version: str, function: str) -> None:
+        backend = self.run.backend
+        backend.prepare()
+        for each in self.versions.values():
+            if each.documents and each.documents.changed and not self._has_journal(each):
+                self.versions[each.version] = replace(each, rollback="pruned")
+        self.run.record(
+            *(ledger.put_version(each) for each in self.versions.values()),
+            *(ledger.put_pass(each) for each in self.passes.values()),
+            ledger.log(backend.now(), self.owner, function, "records written anew", version),
+        )
+        self.run.emit(
+            Notice(
+                f"{function}(db) of {version} has removed this tool's own records: which versions are applied was "
+                "written anew; versions whose journal is gone can no longer be taken back"
+            )
+        )
+
+    def _has_journal(self, record: VersionRecord) -> bool:
+        return any(ledger.has_journal(self.run.backend, pass_id) for pass_id in record.passes)
 
     def forget_left_over(self) -> None:
         """Remove what runs that were killed have left of passes that are in effect no more.
@@ -126,10 +160,10 @@ class Recorder:
     def repair(self, found: RepairResult) -> None:
         """Accept edited files, drop the records of removed ones, and let those of renumbered ones follow them."""
         now = self.run.backend.now()
-        changes: list[RecordChange] = self._renumbered(dict(found.renumbered))
+        changes: list[RecordChange] = self._renumbered({each.before: each.now for each in found.renumbered})
         changes += [
-            ledger.log(now, self.owner, "repair", f"{ledger.RENUMBERED}{old}", new)
-            for old, new in found.renumbered
+            ledger.log(now, self.owner, "repair", f"{ledger.RENUMBERED}{each.before}", each.now)
+            for each in found.renumbered
         ]
         for version in found.accepted:
             file = self.migrations[version]

@@ -30,7 +30,7 @@ class Options:
     max_rate: float | None = None
     max_lag: float | None = None
 
-    def divided(self, workers: int) -> Options:
+    def for_one_of(self, workers: int) -> Options:
         """The options of one of so many workers that share the work."""
         return self if self.max_rate is None else replace(self, max_rate=self.max_rate / workers)
 
@@ -55,19 +55,19 @@ class Run:
         self._between: Callable[[], None] = _nothing
 
     def _pace(self, options: Options) -> Throttle:
-        return Throttle(self.backend, self.listener, options.max_rate, options.max_lag)
+        return Throttle(self.backend, self.listener, self.lease.waits, options.max_rate, options.max_lag)
 
     @contextmanager
     def among(self, workers: int, between: Callable[[], None]) -> Iterator[None]:
         """Work as one of several: at its share of the rate, seeing to what is `between` two batches as well."""
         alone = self._throttle, self._between
-        self._throttle, self._between = self._pace(self.options.divided(workers)), between
+        self._throttle, self._between = self._pace(self.options.for_one_of(workers)), between
         try:
             yield
         finally:
             self._throttle, self._between = alone
 
-    def worked(self, documents: int) -> None:
+    def after_batch(self, documents: int) -> None:
         """A batch was committed: wait if the run is to go slower."""
         self._throttle.after(documents, self.check)
 
@@ -94,7 +94,7 @@ class Run:
 
     def beside(self, backend: Backend, lease: Lease, listener: Listener, workers: int) -> Run:
         """The same run in another thread of this process, one of so many that share the work."""
-        options = self.options.divided(workers)
+        options = self.options.for_one_of(workers)
         return Run(backend, lease, listener, options, lambda: None, self.command, self.turn)
 
     def transact(self, work: Callable[[Reader], Changes]) -> Committed:

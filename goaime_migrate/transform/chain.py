@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from bson.errors import BSONError
 
@@ -19,12 +19,14 @@ from goaime_migrate.errors import (
     Unrepresentable,
 )
 from goaime_migrate.errors.hint import UP, Hint
-from goaime_migrate.journal.segments import Entry, Known
+from goaime_migrate.journal.entry import Entry
+from goaime_migrate.journal.segments import Known
 from goaime_migrate.memory import without_collection
 from goaime_migrate.results import Document
 from goaime_migrate.transform.changes import ChangeDetector, DepthChooser, Undecided
-from goaime_migrate.transform.counts import PassCounts
+from goaime_migrate.transform.counts import LookupCount, PassCounts
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
+from goaime_migrate.transform.lookups import Table
 from goaime_migrate.transform.step import Step, apply, encoded, keeps_promises, promise_broken
 
 _ROUNDS = 200
@@ -73,7 +75,7 @@ class BatchResult:
     def count_new(self, known: Known) -> PassCounts:
         """The counts where some of the documents have been examined, and counted, before."""
         counts = PassCounts(self.counts.versions)
-        counts.warnings = self.counts.warnings
+        counts.warnings, counts.lookups = self.counts.warnings, self.counts.lookups
         for changed in self.changed:
             if changed.id not in known.entries:
                 counts.count(changed.touched)
@@ -83,6 +85,41 @@ class BatchResult:
         return counts
 
 
+class _Asked(NamedTuple):
+    """A lookup of a step, and what is to be told of it."""
+
+    version: str
+    name: str
+    table: Table
+
+    def begin(self, counts: PassCounts) -> None:
+        """What is to be told even if it is never asked."""
+        if not self.table.exists:
+            counts.looked_up(self.version, self._in_vain, LookupCount())
+
+    def tell(self, counts: PassCounts, identity: bytes) -> None:
+        """Count what it has given for a document."""
+        if self.table.met or self.table.missed:
+            counts.looked_up(self.version, self._in_vain, LookupCount.of(identity, found=self.table.met))
+        if self.table.several:
+            counts.warn([(self.version, self._one_of_several)], identity)
+
+    @property
+    def _in_vain(self) -> str:
+        lookup = self.table.lookup
+        if not self.table.exists:
+            return f"there is no collection {lookup.collection!r}: the lookup {self.name}= finds nothing"
+        return f"the lookup {self.name}= finds nothing at all in {lookup.collection!r} by {lookup.key!r}"
+
+    @property
+    def _one_of_several(self) -> str:
+        lookup = self.table.lookup
+        return (
+            f"several documents of {lookup.collection!r} have the same {lookup.key!r}: "
+            f"the lookup {self.name}= gives the one with the smallest _id"
+        )
+
+
 class Chain:
     """Steps with their lookup tables. Pure but for the tables' cache: the same bytes in, the same bytes out."""
 
@@ -90,6 +127,11 @@ class Chain:
         self.steps = tuple(steps)
         self.tables = tables
         self._arguments = [{k: tables[v] for k, v in step.lookups.items()} for step in steps]
+        self._asked = [
+            _Asked(step.version, name, tables[lookup])
+            for step in steps
+            for name, lookup in step.lookups.items()
+        ]
         self._choosers = [DepthChooser() for _ in self.steps]
         self._noted: list[tuple[str, str]] = []
         self._version = steps[0].version if steps else ""
@@ -109,6 +151,9 @@ class Chain:
         counts = PassCounts(step.version for step in self.steps)
         frozen: list[RecordChange] = []
         waiting: Iterable[int] = range(len(documents))
+        self.tables.trim()
+        for asked in self._asked:
+            asked.begin(counts)
         with self._warnings(), without_collection():
             for _ in range(_ROUNDS):
                 deferred = [i for i in waiting if not self._try(documents[i], i, outcomes, counts)]
@@ -119,6 +164,7 @@ class Chain:
             else:
                 raise self._restless(documents[next(iter(waiting))])
         changed = [o for o in outcomes if isinstance(o, Changed)]
+        frozen += self.tables.before_writing(reader, [c.before for c in changed])
         return BatchResult(changed, [o for o in outcomes if isinstance(o, bytes)], counts, frozen)
 
     def _restless(self, document: bytes) -> TransformFailed:
@@ -141,6 +187,8 @@ class Chain:
         counts.count(outcome.touched if isinstance(outcome, Changed) else None)
         if self._noted:
             counts.warn(self._noted, identity)
+        for asked in self._asked:
+            asked.tell(counts, identity)
         return True
 
     def _outcome(self, original: bytes, identity: bytes) -> Changed | bytes | None:
@@ -152,6 +200,8 @@ class Chain:
         for exact in (False, True):
             self.tables.misses.clear()
             self._noted.clear()
+            for asked in self._asked:
+                asked.table.forget_answers()
             try:
                 outcome = self._one(original, identity, exact=exact)
             except (Undecided, MigrationFailed):

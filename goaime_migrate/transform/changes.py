@@ -47,7 +47,7 @@ class DepthChooser:
         self.level = min(Level.BYTES, Level(self.level + 1))
         self._left = self._DOCUMENTS
 
-    def told(self, by: Level) -> None:
+    def learn(self, by: Level) -> None:
         """What told that a document had been changed."""
         if by is _BYTES:
             self._left -= 1
@@ -95,7 +95,7 @@ class ChangeDetector:
             before, self._names = self._names, names(document)
             if self._names != before:
                 self.known = None
-                chooser.told(_NAMES)
+                chooser.learn(_NAMES)
                 return True
             if self._sizes is not None and grown(self._sizes, document):
                 self.known = None
@@ -107,7 +107,7 @@ class ChangeDetector:
         if self.known == previous:
             return False
         if chooser.level is _BYTES:
-            chooser.told(_BYTES)
+            chooser.learn(_BYTES)
         return True
 
 

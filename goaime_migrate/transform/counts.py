@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.ledger import storable
@@ -18,6 +18,26 @@ _LENGTH = 500
 """Characters of a text that are kept; an `_id` of more bytes is no example, since all have to fit into a record."""
 
 
+class LookupCount(NamedTuple):
+    """For how many documents a lookup was in vain, some of their `_id`s, and whether it ever found anything."""
+
+    vain: int = 0
+    examples: Sequence[Any] = ()
+    found: bool = False
+
+    @classmethod
+    def of(cls, identity: bytes, *, found: bool) -> LookupCount:
+        """For one document."""
+        named = not found and len(identity) <= _LENGTH
+        return cls(int(not found), [raw_bson.id_value(identity)] if named else (), found)
+
+    def plus(self, other: LookupCount) -> LookupCount:
+        """The counts of both; where anything was found the others do not matter any more."""
+        if self.found or other.found:
+            return self if self.found else other
+        return LookupCount(self.vain + other.vain, [*self.examples, *other.examples][:EXAMPLES])
+
+
 class PassCounts:
     """Counts of a batch, a partition or a pass. Adding two gives the counts of both."""
 
@@ -28,6 +48,7 @@ class PassCounts:
         self.changed = [0] * len(self.versions)
         self.conflicts = [0] * len(self.versions)
         self.warnings: dict[tuple[str, str], tuple[int, Sequence[Any]]] = {}
+        self.lookups: dict[tuple[str, str], LookupCount] = {}
 
     def count(self, touched: Sequence[bool] | None) -> None:
         """One document examined; `touched` says which steps changed it."""
@@ -48,6 +69,11 @@ class PassCounts:
                     version, text, 1, [raw_bson.id_value(identity)] if len(identity) <= _LENGTH else []
                 )
 
+    def looked_up(self, version: str, text: str, more: LookupCount) -> None:
+        """What a lookup has given; `text` is the warning if it never finds anything."""
+        known = self.lookups.get((version, text))
+        self.lookups[version, text] = more if known is None else known.plus(more)
+
     def _warn(self, version: str, text: str, count: int, examples: Sequence[Any]) -> None:
         text = storable(text, _LENGTH)
         key = (version, text)
@@ -66,6 +92,8 @@ class PassCounts:
             self.conflicts[i] += other.conflicts[i]
         for (version, text), (count, examples) in other.warnings.items():
             self._warn(version, text, count, examples)
+        for (version, text), looked_up in other.lookups.items():
+            self.looked_up(version, text, looked_up)
 
     def since(self, earlier: PassCounts) -> PassCounts:
         """The counts that came after `earlier` was counted; without the warnings."""
@@ -94,9 +122,12 @@ class PassCounts:
 
     def warning_counts(self) -> tuple[WarningCount, ...]:
         """The warnings as results."""
+        vain = {key: (each.vain, each.examples) for key, each in self.lookups.items() if not each.found}
         return tuple(
             WarningCount(version, text, count, tuple(examples))
-            for (version, text), (count, examples) in sorted(self.warnings.items(), key=lambda item: item[0])
+            for (version, text), (count, examples) in sorted(
+                {**self.warnings, **vain}.items(), key=lambda item: item[0]
+            )
         )
 
     def record(self) -> Document:
@@ -110,6 +141,10 @@ class PassCounts:
                 {"version": version, "message": text, "count": count, "examples": examples}
                 for (version, text), (count, examples) in self.warnings.items()
             ],
+            "lookups": [
+                {"version": version, "message": text, **each._asdict()}
+                for (version, text), each in self.lookups.items()
+            ],
         }
 
     @classmethod
@@ -122,5 +157,11 @@ class PassCounts:
         counts.conflicts = list(record["conflicts"])
         counts.warnings = {
             (w["version"], w["message"]): (w["count"], list(w["examples"])) for w in record["warnings"]
+        }
+        counts.lookups = {
+            (each["version"], each["message"]): LookupCount(
+                each["vain"], list(each["examples"]), each["found"]
+            )
+            for each in record["lookups"]
         }
         return counts

@@ -1,24 +1,25 @@
 """The tables of a pass: loaded when they are asked for, and frozen with the pass's journal.
 
-Every document is stored when it is first read, absence included. Whatever happens to the looked-up collection
-afterwards, a resumed run, the tail and `down` see what the first batch saw.
+Every answer is stored when it is first given, that nothing was found included. Whatever happens to the looked-up
+collection afterwards, be it by the pass itself, a resumed run, the tail and `down` see what the first batch saw.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 from bson import Regex
 
 from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.bson_order import sort_key
+from goaime_migrate.backends.field_paths import found_by
 from goaime_migrate.backends.ports import JOURNAL, Put, Reader, RecordChange
 from goaime_migrate.backends.record_fields import reading
-from goaime_migrate.journal.compression import packed, unpacked
-from goaime_migrate.ledger import FORMAT
+from goaime_migrate.journal.seal import PARTS, seal, unseal
 from goaime_migrate.results import Document
-from goaime_migrate.transform.lookups import Lookup, Table, cache_key
+from goaime_migrate.transform.lookups import Answer, Lookup, Table, cache_key, keys_of, stable
 
 WHOLE = 20_000
 """A looked-up collection of no more documents than this is read as a whole,"""
@@ -26,17 +27,26 @@ WHOLE_BYTES = 4 * 1024 * 1024
 """if they have no more bytes than this."""
 _KEYS = 5_000
 """Keys that one query asks for."""
+_NOTHING = Answer(None)
 
 
 class FrozenLookups:
-    """The tables of a pass: one for each distinct `Lookup`, shared by all steps that declare it."""
+    """The tables of a pass: one for each distinct `Lookup`, shared by all steps that declare it.
 
-    def __init__(self, pass_id: str, lookups: Sequence[Lookup], *, freeze: bool = True) -> None:
+    `writes` is the collection that the pass writes. A lookup into it is answered from the state before the pass: what
+    would be found by a document's keys is frozen before the document is first written, in the same unit of work.
+    """
+
+    def __init__(
+        self, pass_id: str, lookups: Sequence[Lookup], *, freeze: bool = True, writes: str | None = None
+    ) -> None:
         self._pass = pass_id
         self._freeze = freeze
+        self._writes = writes
         self.misses: list[Any] = []
         """Keys that were asked for in vain since this list was last cleared."""
         self._tables = {lookup: Table(lookup, self.misses) for lookup in lookups}
+        self._own = [each for each in self._tables if freeze and each.collection == writes]
         self._thawed = not freeze
 
     def __getitem__(self, lookup: Lookup) -> Table:
@@ -49,10 +59,17 @@ class FrozenLookups:
 
     def beside(self) -> FrozenLookups:
         """Tables for another thread: those that are known as a whole are the same."""
-        other = FrozenLookups(self._pass, list(self._tables), freeze=self._freeze)
+        other = FrozenLookups(self._pass, list(self._tables), freeze=self._freeze, writes=self._writes)
         other._tables |= {lookup: table for lookup, table in self._tables.items() if table.whole}
         other._thawed = self._thawed
+        for lookup, table in self._tables.items():
+            other[lookup].exists = table.exists
         return other
+
+    def note_collections(self, names: Container[str]) -> None:
+        """These are all that there are."""
+        for lookup, table in self._tables.items():
+            table.exists = lookup.collection in names
 
     def rollback(self) -> None:
         """The batch was not committed."""
@@ -64,33 +81,58 @@ class FrozenLookups:
         for table in self._tables.values():
             table.commit()
 
+    def trim(self) -> None:
+        """Keep memory within its bounds."""
+        for table in self._tables.values():
+            table.trim()
+
     def freeze_small(self, reader: Reader, most: int) -> list[RecordChange]:
         """Read the collections that are small, and have at most `most` documents, as a whole.
 
-        Only for a pass that has not looked anything up yet. Returns the records that freeze them.
+        Only for a pass that has not looked anything up yet. Returns the records that freeze them. Not the collection
+        that the pass writes: what the application inserts there meanwhile may refer to what else it inserts.
         """
         self.thaw_whole(reader)
         changes: list[RecordChange] = []
-        for table in self._tables.values():
-            documents = _all(reader, table.lookup, min(most, WHOLE))
+        for lookup, table in self._tables.items():
+            documents = None if lookup in self._own else _all(reader, lookup, min(most, WHOLE))
             if documents is not None:
                 table.store_whole(map(raw_bson.decode, documents))
-                changes.append(Put(JOURNAL, self._whole_record(table.lookup, documents)))
+                changes.append(Put(JOURNAL, self._whole_record(lookup, documents)))
         return changes
 
+    def before_writing(self, reader: Reader, documents: Sequence[bytes]) -> list[RecordChange]:
+        """What is to be frozen before these documents, as they are now, are written."""
+        if not self._own or not documents:
+            return []
+        for lookup in self._own:
+            for document in documents:
+                for value in found_by(_part(document, lookup.key), lookup.key):
+                    if not isinstance(value, Regex):
+                        self._tables[lookup].want(value)
+        by_id = all(lookup.key == "_id" for lookup in self._own)
+        marks = [] if by_id else [self._mark(raw_bson.id_of(document)) for document in documents]
+        mine = {"pass": self._pass, "kind": "lookup"}
+        sealed = (seal({"_id": mark, **mine}, b"", "") for mark in marks)
+        return [*self.load(reader), *(Put(JOURNAL, record) for (record,) in sealed)]
+
+    def _mark(self, identity: bytes) -> str:
+        """The `_id` of the record that says that a document was written: it is found by no key any more.
+
+        Where the key is the `_id` none is needed: the document itself is frozen by it.
+        """
+        return f"{self._pass}/lookup/written/{_hash(stable(sort_key(raw_bson.id_value(identity))))}"
+
     def _whole_record(self, lookup: Lookup, documents: Sequence[bytes]) -> Document:
-        (data,) = packed(b"".join(documents))  # no more than WHOLE_BYTES
-        return {
-            "_id": self._whole_id(lookup),
-            "format": FORMAT,
-            "pass": self._pass,
-            "kind": "lookup",
-            "table": lookup.label,
-            "data": data,
-        }
+        identity = self._whole_id(lookup)
+        (record,) = seal(self._head(identity, lookup), b"".join(documents), "")  # no more than WHOLE_BYTES
+        return record
+
+    def _head(self, identity: str, lookup: Lookup) -> Document:
+        return {"_id": identity, "pass": self._pass, "kind": "lookup", "table": lookup.label}
 
     def _whole_id(self, lookup: Lookup) -> str:
-        return f"{self._pass}/lookup/{_fingerprint({'table': lookup.label})}/all"
+        return f"{self._pass}/lookup/{_hash(repr(lookup))}/all"
 
     def thaw_whole(self, reader: Reader) -> None:
         """Take the collections that the pass has frozen as a whole."""
@@ -99,7 +141,7 @@ class FrozenLookups:
         tables = {self._whole_id(lookup): table for lookup, table in self._tables.items()}
         for record in reader.find(JOURNAL, {"_id": {"$in": list(tables)}}) if tables else []:
             with reading(JOURNAL, record["_id"]):
-                documents = unpacked([record["data"]])
+                documents = unseal([record], WHOLE_BYTES + raw_bson.MAX_DOCUMENT)
                 tables[record["_id"]].store_whole(map(raw_bson.decode, raw_bson.split(documents)))
         self._thawed = True
 
@@ -123,69 +165,93 @@ class FrozenLookups:
         if self._freeze:
             self._thaw(reader, table, keys)
             keys = [key for key in keys if cache_key(key) in table.wanted]
-        found = _first_by_key(reader, table.lookup, keys)
+        found = self._find(reader, table, keys)
+        changes: list[RecordChange] = []
         for key in keys:
-            table.store(key, found.get(cache_key(key)), committed=not self._freeze)
-        if not self._freeze:
-            return []
-        frozen = (self._records(table.lookup, key, found.get(cache_key(key))) for key in keys)
-        return [Put(JOURNAL, record) for records in frozen for record in records]
+            answer = found.get(cache_key(key), _NOTHING)
+            table.store(key, answer, committed=not self._freeze)
+            if self._freeze:
+                changes += [Put(JOURNAL, record) for record in self._records(table.lookup, key, answer)]
+        return changes
+
+    def _find(self, reader: Reader, table: Table, wanted: Sequence[Any]) -> dict[Any, Answer]:
+        """The documents by key: of several with one key the first, which has the smallest `_id`.
+
+        A regular expression as a key would be taken for a pattern; no document is found by one.
+        """
+        lookup = table.lookup
+        keys = [key for key in wanted if not isinstance(key, Regex)]
+        found: dict[Any, Answer] = {}
+        asked = {cache_key(key) for key in keys}
+        documents = reader.lookup(lookup.collection, lookup.key, keys, lookup.fields)
+        if lookup in self._own and lookup.key != "_id":
+            documents = self._not_written(reader, documents)
+        for document in documents:
+            for key in keys_of(document, lookup.key) & asked:
+                first = found.get(key)
+                found[key] = (
+                    Answer(document, len(raw_bson.encode(document)))
+                    if first is None
+                    else first._replace(several=True)
+                )
+        return found
+
+    def _not_written(self, reader: Reader, documents: Sequence[Document]) -> list[Document]:
+        """Those of the documents that the pass has not written."""
+        marks = {self._mark(raw_bson.encode({"_id": d["_id"]})): d for d in documents}
+        known = {r["_id"] for r in reader.find(JOURNAL, {"_id": {"$in": list(marks)}}, fields=["_id"])}
+        return [document for mark, document in marks.items() if mark not in known]
 
     def _thaw(self, reader: Reader, table: Table, keys: Sequence[Any]) -> None:
         """Take what the pass has frozen before."""
         ids = [self._record_id(table.lookup, key) for key in keys]
         for record in reader.find(JOURNAL, {"_id": {"$in": ids}}):
             with reading(JOURNAL, record["_id"]):
-                data = unpacked([record["data"], *self._rest(reader, record)])
+                data = unseal([record, *self._rest(reader, record)], 3 * raw_bson.MAX_DOCUMENT)
                 key, *documents = map(raw_bson.decode, raw_bson.split(data))
-                table.store(key["key"], documents[0] if documents else None, committed=True)
+                document = documents[0] if documents else None
+                answer = Answer(document, len(data), bool(record.get("several")))
+                table.store(key["key"], answer, committed=True)
 
-    def _rest(self, reader: Reader, record: Document) -> list[bytes]:
+    def _rest(self, reader: Reader, record: Document) -> list[Document]:
         """What did not fit into the record of a key; as a rule everything did."""
         if record["parts"] == 1:
             return []
-        ids = [_part_id(record["_id"], number) for number in range(1, record["parts"])]
-        found = {part["_id"]: part["data"] for part in reader.find(JOURNAL, {"_id": {"$in": ids}})}
-        return [found[identity] for identity in ids]
+        ids = [_part_id(record["_id"]).format(number) for number in range(1, min(record["parts"], PARTS))]
+        return reader.find(JOURNAL, {"_id": {"$in": ids}}, sort=[("_id", 1)])
 
-    def _records(self, lookup: Lookup, key: Any, document: Document | None) -> list[Document]:
+    def _records(self, lookup: Lookup, key: Any, answer: Answer) -> list[Document]:
         """The copy of one document, compressed: it may be as large as a record can be, with its key larger."""
-        whole = raw_bson.encode({"key": key}) + (b"" if document is None else raw_bson.encode(document))
-        first, *rest = packed(whole)
+        document = b"" if answer.document is None else raw_bson.encode(answer.document)
         identity = self._record_id(lookup, key)
-        head = {
-            "_id": identity,
-            "format": FORMAT,
-            "pass": self._pass,
-            "kind": "lookup",
-            "table": lookup.label,
-            "parts": 1 + len(rest),
-            "data": first,
-        }
-        return [
-            head,
-            *(
-                {"_id": _part_id(identity, number), "pass": self._pass, "data": part}
-                for number, part in enumerate(rest, 1)
-            ),
-        ]
+        head = {**self._head(identity, lookup), "several": answer.several}
+        return seal(head, raw_bson.encode({"key": key}) + document, _part_id(identity))
 
     def _record_id(self, lookup: Lookup, key: Any) -> str:
-        return f"{self._pass}/lookup/{_fingerprint({'table': lookup.label, 'key': key})}"
+        """Equal values have one record, 2 and 2.0 too."""
+        return f"{self._pass}/lookup/{_hash(f'{lookup!r}={stable(cache_key(key))}')}"
 
 
-def _part_id(identity: str, number: int) -> str:
-    return f"{identity}/{number:03d}"
+def _part_id(identity: str) -> str:
+    return identity + "/{:03d}"
 
 
-def _fingerprint(named: Document) -> str:
-    return hashlib.sha256(raw_bson.encode(named)).hexdigest()[:32]
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _part(document: bytes, path: str) -> Document:
+    """As much of a document as a path leads into."""
+    wanted = path.partition(".")[0].encode()
+    return raw_bson.decode_any(
+        raw_bson.join(element for name, element in raw_bson.elements(document) if name == wanted)
+    )
 
 
 def _all(reader: Reader, lookup: Lookup, most: int) -> list[bytes] | None:
     """All documents that can be found by `key`, ascending by `_id`; None where there are too many to keep."""
-    if "." in lookup.key:
-        return None  # a path through an array means more than one value
+    if any("." in path for path in (lookup.key, *(lookup.fields or ()))):
+        return None  # what is read of a document as a whole are its top-level fields
     found = reader.documents(
         lookup.collection,
         where={lookup.key: {"$exists": True}},
@@ -194,18 +260,3 @@ def _all(reader: Reader, lookup: Lookup, most: int) -> list[bytes] | None:
         fields=None if lookup.fields is None else tuple(dict.fromkeys((lookup.key, *lookup.fields))),
     )
     return found if len(found) <= most and sum(map(len, found)) < WHOLE_BYTES else None
-
-
-def _first_by_key(reader: Reader, lookup: Lookup, wanted: Sequence[Any]) -> dict[Any, Document]:
-    """The documents by key: of several with one key the first, which has the smallest `_id`.
-
-    A regular expression as a key would be taken for a pattern; no document is found by one.
-    """
-    keys = [key for key in wanted if not isinstance(key, Regex)]
-    found: dict[Any, Document] = {}
-    asked = {cache_key(key) for key in keys}
-    for document in reader.lookup(lookup.collection, lookup.key, keys, lookup.fields):
-        key = cache_key(raw_bson.value_at(document, lookup.key))
-        if key in asked:
-            found.setdefault(key, document)
-    return found

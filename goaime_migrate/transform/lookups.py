@@ -11,17 +11,22 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from decimal import Decimal
+from typing import Any, NamedTuple
 
-from bson import Code, Decimal128, ObjectId, Regex
+from bson import ObjectId, Regex
 from bson.errors import BSONError
 
 from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.bson_order import NUMBER, sort_key
+from goaime_migrate.backends.field_paths import found_by
 from goaime_migrate.errors import InvalidMigration
 from goaime_migrate.results import Document
 
 CACHE_LIMIT = 50_000
-"""Looked-up documents that a worker keeps in memory between two batches."""
+"""Looked-up documents that a worker keeps in memory between two batches,"""
+CACHE_BYTES = 64 * 1024 * 1024
+"""and their bytes as BSON."""
 _PLAIN = frozenset({str, int, ObjectId, type(None)})
 _ABSENT: Any = object()
 _SCALARS = (str, int, float, bool, bytes, type(None))
@@ -29,9 +34,10 @@ _SCALARS = (str, int, float, bool, bytes, type(None))
 
 @dataclass(frozen=True)
 class Lookup:
-    """Documents of another collection that a transform may ask for by the value of `key`.
+    """Documents of a collection that a transform may ask for by the value of `key`, as they are before the pass.
 
-    `fields` limits what is read of each. Of several documents with the same key, the one with the smallest `_id`.
+    An array at `key` is found by each of its elements. `fields` limits what is read of each document. Of several with
+    the same key, the one with the smallest `_id`.
     """
 
     collection: str
@@ -57,31 +63,50 @@ class Lookup:
 
 
 def cache_key(value: Any) -> Any:
-    """A hashable stand-in for a BSON value: equal exactly where MongoDB calls the values equal."""
+    """A hashable stand-in for a BSON value: equal exactly where MongoDB calls the values equal.
+
+    Raises BSONError, TypeError, ValueError or OverflowError for what is no BSON value.
+    """
     if type(value) in _PLAIN:
         return value
-    if isinstance(value, bool):
-        return ("bool", value)
-    value = raw_bson.decode(raw_bson.encode({"": value}))[
+    stored = raw_bson.decode(raw_bson.encode({"": value}))[
         ""
-    ]  # an aware datetime, a Binary: as the database gives it back
-    if isinstance(value, Decimal128):
-        number = value.to_decimal()
-        return ("nan",) if number.is_nan() else number
-    if isinstance(value, float) and math.isnan(value):
-        return ("nan",)
-    if isinstance(value, dict | list | tuple | Regex | Code):
-        return ("nested", raw_bson.encode({"": value}))
-    return value
+    ]  # an aware datetime, a Binary: as it is read again
+    return stored if type(stored) in _PLAIN else _as_plain(sort_key(stored))
+
+
+def _as_plain(key: Any) -> Any:
+    """The very stand-in of an `int` for another number that is equal to one."""
+    return key[2] if key[0] == NUMBER and len(key) > 2 else key
+
+
+def stable(cached: Any) -> str:
+    """A text that is the same in every process for the stand-ins of equal values, and for no others."""
+    if isinstance(cached, tuple):
+        return f"({','.join(map(stable, cached))})"
+    if isinstance(cached, bool) or not isinstance(cached, int | float | Decimal):
+        return repr(cached)
+    finite = cached.is_finite() if isinstance(cached, Decimal) else math.isfinite(cached)
+    return "{}/{}".format(*cached.as_integer_ratio()) if finite else str(float(cached))
+
+
+class Answer(NamedTuple):
+    """What is found for a key: a document or none, its bytes as BSON, and whether others have the same key."""
+
+    document: Document | None
+    size: int = 0
+    several: bool = False
 
 
 class _Entry:
     """A looked-up document and how to copy it: flat copies are enough for all but nested values."""
 
-    __slots__ = ("document", "nested")
+    __slots__ = ("document", "nested", "several")
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, *, several: bool = False) -> None:
         self.document = document
+        self.several = several
+        """Whether others have the same key."""
         self.nested = tuple((k, _copier(v)) for k, v in document.items() if isinstance(v, dict | list))
 
     def copy(self) -> Document:
@@ -99,7 +124,19 @@ def _copier(value: Any) -> Callable[[Any], Any]:
 class Table(Mapping[Any, Document]):
     """What a transform receives for a `Lookup`: a read-only mapping from key to document."""
 
-    __slots__ = ("_cache", "_misses", "lookup", "uncommitted", "wanted", "whole")
+    __slots__ = (
+        "_bytes",
+        "_cache",
+        "_misses",
+        "exists",
+        "lookup",
+        "met",
+        "missed",
+        "several",
+        "uncommitted",
+        "wanted",
+        "whole",
+    )
 
     def __init__(self, lookup: Lookup, misses: list[Any]) -> None:
         self.lookup = lookup
@@ -107,10 +144,39 @@ class Table(Mapping[Any, Document]):
         self.wanted: dict[Any, Any] = {}
         self.uncommitted: list[Any] = []
         self._cache: dict[Any, _Entry | None] = {}
+        self._bytes = 0
         self.whole = False
         """Whether every document is known."""
+        self.exists = True
+        """Whether there is such a collection, as far as is known."""
+        self.forget_answers()
+
+    def forget_answers(self) -> None:
+        """The next document begins."""
+        self.met = self.missed = self.several = False
+        """Whether a document was found, none was, and one of several was, since this was last forgotten."""
+
+    def want(self, key: Any) -> None:
+        """Have a key loaded with those that are asked for."""
+        cached = cache_key(key)
+        if cached not in self._cache:
+            self.wanted[cached] = key
 
     def _entry(self, key: Any) -> _Entry | None:
+        # The usual way made short: there are dozens of calls for a document.
+        entry = self._cache.get(key, _ABSENT) if type(key) in _PLAIN else _ABSENT
+        if entry is _ABSENT:
+            entry = self._look_up(key)
+        if entry is None:
+            self.missed = True
+            return None
+        self.met = True
+        if entry.several:
+            self.several = True
+        found: _Entry = entry
+        return found
+
+    def _look_up(self, key: Any) -> _Entry | None:
         try:
             cached = cache_key(key)
             if cached not in self._cache:
@@ -125,16 +191,8 @@ class Table(Mapping[Any, Document]):
         return self._cache.get(cached)
 
     def get(self, key: Any, default: Any = None) -> Any:
-        # The usual way made short, `copy` written out: there are dozens of calls for a document.
-        entry = self._cache.get(key, _ABSENT) if type(key) in _PLAIN else _ABSENT
-        if entry is _ABSENT:
-            entry = self._entry(key)
-        if entry is None:
-            return default
-        copy = entry.document.copy()
-        for name, copier in entry.nested:
-            copy[name] = copier(copy[name])
-        return copy
+        entry = self._entry(key)
+        return default if entry is None else entry.copy()
 
     def __getitem__(self, key: Any) -> Document:
         entry = self._entry(key)
@@ -160,20 +218,25 @@ class Table(Mapping[Any, Document]):
             f"ask by {self.lookup.key!r}, with .get(key), [key] or `in`"
         )
 
-    def store(self, key: Any, document: Document | None, *, committed: bool) -> None:
-        """Remember the document (or that there is none) for `key`."""
+    def store(self, key: Any, answer: Answer, *, committed: bool) -> None:
+        """Remember what is found for `key`."""
         cached = cache_key(key)
-        self._cache[cached] = None if document is None else _Entry(document)
+        self._bytes += answer.size
+        self._cache[cached] = (
+            None if answer.document is None else _Entry(answer.document, several=answer.several)
+        )
         self.wanted.pop(cached, None)
         if not committed:
             self.uncommitted.append(cached)
 
     def store_whole(self, documents: Iterable[Document]) -> None:
         """Remember all documents, ascending by `_id`: there are no others."""
-        name = self.lookup.key
         for document in documents:
-            if not isinstance(document[name], Regex):  # no document is found by a pattern
-                self._cache.setdefault(cache_key(document[name]), _Entry(document))
+            entry = _Entry(document)
+            for key in keys_of(document, self.lookup.key):
+                first = self._cache.setdefault(key, entry)
+                if first is not entry and first is not None:
+                    first.several = True
         self.whole = True
         self.wanted.clear()
 
@@ -185,7 +248,17 @@ class Table(Mapping[Any, Document]):
         self.wanted.clear()
 
     def commit(self) -> None:
-        """The batch is committed; keep the cache within its bound."""
+        """The batch is committed."""
         self.uncommitted.clear()
-        if len(self._cache) > CACHE_LIMIT and not self.whole:
+
+    def trim(self) -> None:
+        """Keep the cache within its bounds. What is forgotten can be loaded again."""
+        if (len(self._cache) > CACHE_LIMIT or self._bytes > CACHE_BYTES) and not self.whole:
             self._cache.clear()
+            self.uncommitted.clear()
+            self._bytes = 0
+
+
+def keys_of(document: Document, path: str) -> set[Any]:
+    """The stand-ins of all values by which a document is found. No document is found by a pattern."""
+    return {cache_key(value) for value in found_by(document, path) if not isinstance(value, Regex)}

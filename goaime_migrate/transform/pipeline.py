@@ -107,4 +107,4 @@ class Addition(Chain):
 def chain_of(pass_id: str, steps: Sequence[Step], *, freeze: bool = True) -> Chain:
     """The steps with their lookup tables."""
     lookups: list[Lookup] = [lookup for step in steps for lookup in step.lookups.values()]
-    return chain(steps, FrozenLookups(pass_id, lookups, freeze=freeze))
+    return chain(steps, FrozenLookups(pass_id, lookups, freeze=freeze, writes=steps[0].collection))

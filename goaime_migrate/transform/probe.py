@@ -13,6 +13,7 @@ from goaime_migrate.backends.ports import CollectionReader, Filter, Reader
 from goaime_migrate.errors import (
     MigrationFailed,
     MissingCapability,
+    NotPure,
     OperationFailed,
     UndeclaredField,
     UsageError,
@@ -21,6 +22,9 @@ from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.results import Document
 from goaime_migrate.transform.chain import Chain
 from goaime_migrate.transform.step import UNENCODABLE, Step
+
+_AGAIN = 5
+"""How often a transform is called again to find out whether it is pure: a coin may fall the same way twice."""
 
 
 def check_declared_fields(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> list[bytes]:
@@ -55,15 +59,33 @@ def _compare(alone: Chain, reader: Reader, before: Sequence[bytes], after: Seque
     try:
         seen = _results(alone, reader, projected)
     except MigrationFailed as error:
+        for document, whole in zip(before, after, strict=True):
+            if raw_bson.id_value(raw_bson.id_of(document)) == error.id:
+                _require_pure(alone, reader, document, whole)
         raise _undeclared(step, error.id, error.field, str(error)) from error
-    for document, was, whole, part in zip(before, old, after, seen, strict=True):
+    for document, was, whole, trimmed, part in zip(before, old, after, projected, seen, strict=True):
         name = _difference(was, raw_bson.fields(whole), raw_bson.fields(part), declared)
         if name is not None:
+            _require_pure(alone, reader, document, whole)
+            _require_pure(alone, reader, trimmed, part)
             written, identity = name.decode("utf-8", "replace"), raw_bson.id_value(raw_bson.id_of(whole))
             if name not in declared:
                 raise _undeclared(step, identity, written, "")
             reason = f"{written} comes out differently where no other field is seen"
             raise _undeclared(step, identity, _asked_for(alone, document) or written, reason)
+
+
+def _require_pure(alone: Chain, reader: Reader, document: bytes, made: bytes) -> None:
+    """Call the transform on the same document again. Raises NotPure where something else comes of it."""
+    (step,) = alone.steps
+    for _ in range(_AGAIN):
+        if _results(alone, reader, [document]) != [made]:
+            raise NotPure(
+                f"{step.name} is not pure: called again on the same document it gives something else",
+                version=step.version,
+                id=raw_bson.id_value(raw_bson.id_of(document)),
+                hint=Hint("let it use no clock and no random value in {}, then: {}", step.source, UP),
+            )
 
 
 def _difference(

@@ -31,6 +31,8 @@ def carried(steps: Sequence[Step], capabilities: Capabilities, documents: int) -
     if len(steps) != 1 or documents < FROM or not capabilities.deltas:
         return None
     (step,) = steps
+    if any(lookup.collection == step.collection for lookup in step.lookups.values()):
+        return None  # the keys by which a document is found have to be known before it is written
     fields = _set_by(step) if step.pipeline else step.fields
     if fields is None or not all(map(_plain, fields)):
         return None
@@ -60,7 +62,7 @@ def _sees_only(model: type[BaseModel], fields: Sequence[str]) -> bool:
     return names <= set(fields) and not whole and model.model_config.get("extra", "ignore") == "ignore"
 
 
-def narrowed(changed: Changed, step: Step, fields: Sequence[str]) -> Changed | None:
+def narrow(changed: Changed, step: Step, fields: Sequence[str]) -> Changed | None:
     """The change as one of its fields alone, None if it cannot be written and taken back so. Raises UndeclaredField."""
     before, after = raw_bson.fields(changed.before), raw_bson.fields(changed.after)
     names = list(after)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Changes, Reader, Sweep
 from goaime_migrate.journal import reconcile, segments
-from goaime_migrate.journal.segments import Entry, Kind, Known, Segment
+from goaime_migrate.journal.entry import Entry
+from goaime_migrate.journal.segments import Kind, Known, Segment
 from goaime_migrate.run.checkpoint import Result, Try, Unit
 from goaime_migrate.run.pacing import BATCH_BYTES
 from goaime_migrate.run.partitions import Partition, Range
@@ -47,7 +48,8 @@ class Batch:
         counts = self._at.counts.copy()
         counts.add(result.count_new(seen) if walk.revisits else result.counts)
         counts.examined += len(kept)
-        moved = before.next(replace(self._at, cursor=upto, counts=counts), done=upto == self._at.upto)
+        at = replace(self._at, cursor=upto, counts=counts).journaled(len(segment.entries))
+        moved = before.next(at, done=upto == self._at.upto)
         sweep = None if kept or left else self._sweep(result, upto)
         changes = Changes(
             first=[*result.frozen, *segment.puts()],
@@ -79,7 +81,7 @@ class Batch:
         if walk.fields is None:
             return result, 0
         step = walk.chain.steps[0]
-        narrowed = (projection.narrowed(c, step, walk.fields) for c in result.changed)
+        narrowed = (projection.narrow(c, step, walk.fields) for c in result.changed)
         fitting = [changed for changed in narrowed if changed is not None]
         kept = {changed.id for changed in fitting}
         others = [changed.id for changed in result.changed if changed.id not in kept]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 from goaime_migrate.backends.ports import Filter
 from goaime_migrate.errors import (
@@ -20,6 +20,7 @@ from goaime_migrate.errors import (
 )
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.events import Notice, StageFinished, StageStarted
+from goaime_migrate.journal import audit
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import RunFunctions, StateOperation
@@ -27,6 +28,7 @@ from goaime_migrate.planner import NewPass, PinnedPass, StateChange, UpPlan, req
 from goaime_migrate.results import State
 from goaime_migrate.run import partitions
 from goaime_migrate.run.code import findings, source_file, step_of
+from goaime_migrate.run.preflight import require_up
 from goaime_migrate.run.run import Run
 from goaime_migrate.run.work import Pool
 from goaime_migrate.transform.step import Step
@@ -51,6 +53,7 @@ class Executor:
         self._recorder.forget_passes(plan.empty)
         if canary is not None:
             require_canary(plan)
+        require_up(self._run.backend, plan, self._recorder.migrations)
         waiting = deque(plan.versions)
         self._finish_ready(waiting)
         for group in plan.groups:
@@ -86,7 +89,7 @@ class Executor:
             raise
         self._recorder.progress.documents += done.total()
         if canary is None:
-            self._recorder.finish_pass(walking.finish(record), this.counts())
+            self._recorder.finish_pass(walking.finish(self._run.backend, record), this.counts())
         else:
             self._recorder.finish_canary(record, this.counts())
         seconds = self._recorder.seconds
@@ -112,6 +115,7 @@ class Executor:
                     "an unfinished pass is in the way of a canary",
                     hint=Hint("finish it: {}; or take it back: {}", UP, DOWN),
                 )
+            audit.require_whole(self._run.backend, self._recorder.passes[group.pass_id])
             record = self._recorder.resume_pass(group.pass_id)
             self._run.emit(Notice(f"resuming the pass over {record.collection} where it stopped"))
             return record
@@ -145,7 +149,12 @@ class Executor:
             undo = record.operations[index].undo or operation.prepare(backend, version)
             self._recorder.put([record.with_operation(index, started=True, undo=undo)])
             self._run.lease.renew()
-            operation.apply(backend, undo)
+            with (
+                self._recorder.outliving(version, "up")
+                if isinstance(operation, RunFunctions)
+                else nullcontext()
+            ):
+                operation.apply(backend, undo)
         except MigrateError as error:
             if isinstance(error, MigrationFailed | Refused) and not self._left_traces(operation):
                 self._recorder.versions[version] = record

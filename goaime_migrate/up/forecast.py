@@ -39,6 +39,7 @@ from goaime_migrate.results import (
 )
 from goaime_migrate.run import partitions
 from goaime_migrate.run.code import step_of
+from goaime_migrate.run.preflight import require_up
 from goaime_migrate.run.work import sharing
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.preview import Preview, Unfinished, preview
@@ -113,12 +114,13 @@ class _Forecast:
         self.error: MigrateError | None = None
 
     def walk(self, plan: UpPlan) -> None:
-        """The effects of all groups, one after the other. A canary is refused as `up` would refuse it."""
-        if self._where is not None:
-            try:
+        """The effects of all groups, one after the other. What `up` would refuse beforehand is refused."""
+        try:
+            if self._where is not None:
                 require_canary(plan)
-            except MigrateError as error:
-                self.error = error
+            require_up(self._backend, plan, self._files)
+        except MigrateError as error:
+            self.error = error
         for group in plan.groups:
             match group:
                 case StateChange():

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import PROGRESS, Catalogue, CollectionReader, Filter, Reader
+from goaime_migrate.backends.ports import (
+    PROGRESS,
+    Catalogue,
+    CollectionInfo,
+    CollectionReader,
+    Filter,
+    Reader,
+)
 from goaime_migrate.errors import (
     CollectionChanged,
     MigrateError,
     MigrationFailed,
     MissingCapability,
+    NotPure,
     UndeclaredField,
 )
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.journal.segments import Kind
-from goaime_migrate.ledger import PassRecord
+from goaime_migrate.ledger import PassRecord, passes
 from goaime_migrate.run import partitions
 from goaime_migrate.run.checkpoint import adopt
 from goaime_migrate.run.pacing import BATCH_BYTES, FIRST
@@ -51,6 +60,7 @@ def open_pass(
     """
     backend, collection, where = run.backend, steps[0].collection, steps[0].where
     require_capable(backend, collection)
+    require_lookups(backend, steps)
     require_filters(backend, steps, canary)
     identity = f"{pins[0][0]}-{pins[-1][0]}-{uuid.uuid4().hex[:8]}"
     return PassRecord(
@@ -98,6 +108,49 @@ def require_capable(backend: Catalogue, collection: str) -> None:
         )
 
 
+def require_lookups(backend: Catalogue, steps: Sequence[Step]) -> None:
+    """Refuse to look into a view of the collection that is written: what it shows changes with every batch.
+
+    Raises MissingCapability.
+    """
+    looked_up = {lookup.collection for step in steps for lookup in step.lookups.values()}
+    if not looked_up - {steps[0].collection}:
+        return
+    known = backend.collections()
+    for name in sorted(looked_up):
+        if steps[0].collection in _seen_through(known, name):
+            raise MissingCapability(
+                f"the lookup into {name!r} sees {steps[0].collection!r}, which the same pass writes, through a view",
+                version=steps[0].version,
+                hint=f"look into {steps[0].collection!r} itself: that gives the state before the pass",
+            )
+
+
+def _seen_through(known: Mapping[str, CollectionInfo], name: str) -> set[str]:
+    """The collections that a view shows documents of, through other views too; none for what is no view."""
+    seen: set[str] = set()
+    waiting = [name]
+    while waiting:
+        info = known.get(waiting.pop())
+        if info is not None and info.kind == "view":
+            below = {info.options["viewOn"], *_sources(info.options.get("pipeline", ()))} - seen
+            seen |= below
+            waiting += below
+    return seen
+
+
+def _sources(stages: Any) -> Iterator[str]:
+    """The collections that an aggregation joins."""
+    if isinstance(stages, Mapping):
+        for name, value in stages.items():
+            if name in ("from", "coll", "$unionWith") and isinstance(value, str):
+                yield value
+            yield from _sources(value)
+    elif isinstance(stages, list | tuple):
+        for each in stages:
+            yield from _sources(each)
+
+
 def _is_settled(backend: Reader, steps: Sequence[Step], where: Filter | None) -> bool:
     """Whether applying the chain to its own results changes nothing, on the first documents of the collection.
 
@@ -110,7 +163,7 @@ def _is_settled(backend: Reader, steps: Sequence[Step], where: Filter | None) ->
     try:
         results = check_declared_fields(chain, backend, documents)
         return not chain.run(backend, results).changed
-    except UndeclaredField:
+    except (UndeclaredField, NotPure):
         raise
     except MigrationFailed:
         return False
@@ -119,7 +172,10 @@ def _is_settled(backend: Reader, steps: Sequence[Step], where: Filter | None) ->
 def walk_of(run: Run, record: PassRecord, steps: Sequence[Step]) -> Walk:
     """The walk over a pass, as each of its workers walks it."""
     fields = projection.carried(steps, run.backend.capabilities, record.total or 0)
-    return Walk(run, record, chain_of(record.id, steps), steps[0].where, fields)
+    chain = chain_of(record.id, steps)
+    if any(step.lookups for step in steps):
+        chain.tables.note_collections(run.backend.collections())
+    return Walk(run, record, chain, steps[0].where, fields)
 
 
 @dataclass
@@ -198,6 +254,6 @@ class Pass:
         return total
 
 
-def finish(record: PassRecord) -> PassRecord:
-    """The pass after its walk."""
-    return replace(record, finished=True, committed=True)
+def finish(backend: Reader, record: PassRecord) -> PassRecord:
+    """The pass after its walk, with what its partitions have put into the journal."""
+    return replace(record, finished=True, committed=True, written=passes.written(backend, record))

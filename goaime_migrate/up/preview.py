@@ -19,10 +19,10 @@ from goaime_migrate.run.reading import batches
 from goaime_migrate.transform import projection
 from goaime_migrate.transform.chain import Chain, Changed
 from goaime_migrate.transform.counts import PassCounts
-from goaime_migrate.transform.pipeline import chain_of
+from goaime_migrate.transform.pipeline import chain, chain_of
 from goaime_migrate.transform.probe import check_declared_fields, combined, require_filters
 from goaime_migrate.transform.step import Step
-from goaime_migrate.up.pass_ import require_capable
+from goaime_migrate.up.pass_ import require_capable, require_lookups
 
 EXHAUSTIVE = 20_000
 """Collections up to this size are read whole; of larger ones a sample is, and the counts are extrapolated."""
@@ -91,6 +91,7 @@ def preview(
     """
     collection = steps[0].collection
     require_capable(backend, collection)
+    require_lookups(backend, steps)
     require_filters(backend, steps, canary)
     where = combined(steps[0].where, canary)
     total = backend.count(collection, where)
@@ -129,7 +130,9 @@ class _Measure:
         self._since = chain_of("plan", since, freeze=False) if since else None
         self._steps = tuple(steps)
         self._before = chain_of("plan", before, freeze=False) if before else None
-        self._chain = chain_of("plan", steps, freeze=False)
+        frozen = unfinished.id if unfinished is not None and since is None else None
+        self._chain = chain_of(frozen or "plan", steps, freeze=frozen is not None)
+        self._chain.tables.note_collections(backend.collections())
         self._prefixes: dict[int, Chain] = {}
         self._counts = PassCounts(step.version for step in steps)
         self._held = all(step.fields is None for step in steps) or any(step.pipeline for step in steps)
@@ -155,7 +158,7 @@ class _Measure:
         self._oplog += size + sum(len(c.after) for c in result.changed)
         for changed in result.changed:
             if self._carried is not None:
-                projection.narrowed(changed, self._steps[0], self._carried)  # as `up` would refuse it
+                projection.narrow(changed, self._steps[0], self._carried)  # as `up` would refuse it
             self._show(changed)
 
     def _hold_to_declared_fields(self, ready: Sequence[bytes]) -> None:
@@ -191,7 +194,7 @@ class _Measure:
         if position == 0:
             return document
         if position not in self._prefixes:
-            self._prefixes[position] = chain_of("plan", self._steps[:position], freeze=False)
+            self._prefixes[position] = chain(self._steps[:position], self._chain.tables)
         return _after(self._prefixes[position], self._backend, [document])[0]
 
     def result(self, factor: float, sampled: int | None) -> Preview:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from goaime_migrate import ledger
 from goaime_migrate.backends.ports import PROGRESS, Delete, RecordChange
-from goaime_migrate.errors import MigrateError, MigrationFailed
+from goaime_migrate.errors import Conflicts, MigrateError, MigrationFailed
 from goaime_migrate.ledger import PassRecord, VersionRecord
 from goaime_migrate.results import Counts, State
 from goaime_migrate.run.collector import forget
@@ -123,7 +123,9 @@ class UpRecorder(Recorder):
     def _stopped(self, record: VersionRecord, error: MigrateError, culprit: str | None) -> VersionRecord:
         if record.version != culprit:
             return replace(self._timed(with_state(record, State.PARTIAL)), error=None)
-        return replace(self._timed(with_state(record, State.FAILED)), error=ledger.error_record(error))
+        # A conflict is the application's doing: the migration itself has not failed.
+        state = State.PARTIAL if isinstance(error, Conflicts) else State.FAILED
+        return replace(self._timed(with_state(record, state)), error=ledger.error_record(error))
 
     def _timed(self, record: VersionRecord) -> VersionRecord:
         """The record with the time of this group added to its duration."""

@@ -16,8 +16,9 @@ from goaime_migrate.backends.ports import PROGRESS, Changes, Reader
 from goaime_migrate.errors import Conflicts, Contended
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.journal import reconcile, segments
+from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.index import Locator
-from goaime_migrate.journal.segments import Entry, Kind, Known, Segment
+from goaime_migrate.journal.segments import Kind, Known, Segment
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.run import collector, reading
 from goaime_migrate.run.checkpoint import Result, Try, Unit, adopt, close, commit_all
@@ -173,10 +174,10 @@ class _Batch:
         fresh = tuple(c.entry() for c in result.changed)
         counts = before.position.counts.copy()
         counts.add(result.count_new(Known(entries, self._known.unchanged)))
-        moved = before.next(replace(before.position, counts=counts))
-        journaled = replace(segment, entries=(*kept, *fresh))
+        at, entries_now = replace(before.position, counts=counts), (*kept, *fresh)
+        moved = before.next(at.journaled(len(entries_now)) if entries_now else at)
         changes = Changes(
-            first=[*result.frozen, *(journaled.puts() if journaled.entries else [])],
+            first=[*result.frozen, *(replace(segment, entries=entries_now).puts() if entries_now else [])],
             collection=walk.record.collection,
             writes=[c.write() for c in result.changed],
         )

@@ -90,5 +90,5 @@ class Walk:
         if done.found * _SELDOM > done.documents:
             self.fields = None
         self.progress.report(partition.id, done.next.position.counts.examined)
-        self.run.worked(done.documents)
+        self.run.after_batch(done.documents)
         return done.next

@@ -8,6 +8,7 @@ with a decoded document of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Any, TypeVar
 
 from goaime_migrate.backends import raw_bson
@@ -21,6 +22,7 @@ from goaime_migrate.run.pacing import Pacing
 from goaime_migrate.run.progress import ReadProgress
 from goaime_migrate.run.reading import batches
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
+from goaime_migrate.transform.lookups import Lookup
 from goaime_migrate.transform.step import Step, broken_promises
 from goaime_migrate.verify.prefilter import Prefilter, sieve
 
@@ -46,13 +48,25 @@ def migrated(
 
 
 class Auditor:
-    """Holds documents against the promises of some steps on their collection."""
+    """Holds documents against the promises of some steps on their collection.
 
-    def __init__(self, steps: Sequence[Step]) -> None:
-        lookups = [lookup for step in steps for lookup in step.lookups.values()]
-        self._tables = FrozenLookups("verify", lookups, freeze=False)
+    `passes` are those in which the steps were applied: what they have looked up in their own collection is asked for
+    there, as it was before them. All other lookups are read anew.
+    """
+
+    def __init__(self, steps: Sequence[Step], passes: Sequence[str | None] = ()) -> None:
+        anew = FrozenLookups("verify", _lookups(steps), freeze=False)
+        frozen = [
+            anew if known is None else FrozenLookups(known, _lookups([step]), writes=step.collection)
+            for step, known in zip_longest(steps, passes)
+        ]
+        self._tables = [anew, *(each for each in frozen if each is not anew)]
         self._promises = [
-            (step, {name: self._tables[lookup] for name, lookup in step.lookups.items()}) for step in steps
+            (
+                step,
+                {n: (own if v.collection == step.collection else anew)[v] for n, v in step.lookups.items()},
+            )
+            for step, own in zip(steps, frozen, strict=True)
         ]
         self.checked = 0
         self.failures: list[VerifyFailure] = []
@@ -130,15 +144,18 @@ class Auditor:
         """What a look at each document finds, with the lookups loaded that it asks for."""
         findings: dict[int, _Finding] = {}
         waiting: Sequence[int] = range(len(documents))
+        for tables in self._tables:
+            tables.trim()
         while waiting:
             deferred = []
             for slot in waiting:
-                self._tables.misses.clear()
+                for tables in self._tables:
+                    tables.misses.clear()
                 findings[slot] = look(documents[slot])
-                if self._tables.misses:
+                if any(tables.misses for tables in self._tables):
                     deferred.append(slot)
-            if deferred:
-                self._tables.load(reader)
+            for tables in self._tables if deferred else ():
+                tables.load(reader)
             waiting = deferred
         return [findings[slot] for slot in range(len(documents))]
 
@@ -156,6 +173,10 @@ class Auditor:
             for step, arguments in self._promises
             for name, reason in broken_promises(step, raw_bson.decode_any(document), arguments)
         ]
+
+
+def _lookups(steps: Sequence[Step]) -> list[Lookup]:
+    return [lookup for step in steps for lookup in step.lookups.values()]
 
 
 def _suspects(

@@ -43,9 +43,9 @@ def verify(
     kept = [m for m in applied if m.version not in replaced]
     checked, failures = 0, list(_statements(backend, kept))
     for collection in sorted(_collections(kept)):
-        promising = _promising(kept, collection)
-        auditor = promises.Auditor(promising)
-        versions = dict.fromkeys(step.version for step in promising)
+        promising = _promising(kept, collection, book)
+        auditor = promises.Auditor([step for step, _ in promising], [known for _, known in promising])
+        versions = dict.fromkeys(step.version for step, _ in promising)
         auditor.whole(backend, collection, sample, ReadProgress(listener, versions, f"verify {collection}"))
         checked += auditor.checked
         failures += auditor.failures
@@ -76,11 +76,26 @@ def _collections(migrations: Sequence[Migration]) -> set[str]:
     }
 
 
-def _promising(migrations: Sequence[Migration], collection: str) -> list[Step]:
-    steps = [step_of(m, i) for m, i, o in _document_operations(migrations) if o.collection == collection]
-    return [
-        step for step in steps if step.where is None and (step.model is not None or step.check is not None)
+def _promising(
+    migrations: Sequence[Migration], collection: str, book: Ledger
+) -> list[tuple[Step, str | None]]:
+    """The steps on a collection that promise something of every document, with the passes they were applied in."""
+    steps = [
+        (step_of(m, i), _pass_of(book, m, i))
+        for m, i, o in _document_operations(migrations)
+        if o.collection == collection
     ]
+    return [
+        (step, known)
+        for step, known in steps
+        if step.where is None and (step.model is not None or step.check is not None)
+    ]
+
+
+def _pass_of(book: Ledger, migration: Migration, index: int) -> str | None:
+    """The pass in which an operation was applied; None for one that has been written into the file since."""
+    known = book.versions[migration.version].operations[index : index + 1]
+    return known[0].pass_id if known else None
 
 
 def _filtered(
@@ -90,10 +105,10 @@ def _filtered(
     failures: list[VerifyFailure] = []
     for m, index, operation in _document_operations([migration]):
         step = step_of(m, index)
-        pass_id = book.versions[m.version].operations[index].pass_id
+        pass_id = _pass_of(book, m, index)
         if step.where is None or pass_id is None or (step.model is None and step.check is None):
             continue
-        auditor = promises.Auditor([step])
+        auditor = promises.Auditor([step], [pass_id])
         for batch in promises.migrated(backend, operation.collection, pass_id, sample):
             auditor.batch(backend, batch)
         failures += auditor.failures

@@ -39,7 +39,7 @@ def spec(work: Work, files: Iterable[SourceFile], threads: int) -> Document:
         "owner": asdict(run.lease.record.owner),
         "fence": run.lease.fence,
         "threads": threads,
-        "options": asdict(run.options.divided(threads)),
+        "options": asdict(run.options.for_one_of(threads)),
     }
 
 

@@ -24,6 +24,8 @@ import goaime_migrate
 from goaime_migrate.cli.commands import COMMANDS
 from tests.world import REPOSITORY
 
+PAGES = ("README.md", "docs/migrations.md")
+"""In this order they are one walk through one folder."""
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 VARIABLE = (
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d"), "DATE"),
@@ -38,8 +40,9 @@ VARIABLE = (
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of the README."""
+    """A fenced block of a page."""
 
+    page: str
     language: str
     line: int
     text: str
@@ -59,8 +62,12 @@ class Block:
 
 def blocks() -> list[Block]:
     """Every fenced block, in order."""
-    found = re.finditer(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    return [Block(match[1], README.count("\n", 0, match.start()) + 1, match[2]) for match in found]
+    texts = {page: (REPOSITORY / page).read_text(encoding="utf-8") for page in PAGES}
+    return [
+        Block(page, match[1], text.count("\n", 0, match.start()) + 1, match[2])
+        for page, text in texts.items()
+        for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    ]
 
 
 def test_every_file_loads_and_every_command_prints_what_the_readme_says(
@@ -74,9 +81,9 @@ def test_every_file_loads_and_every_command_prints_what_the_readme_says(
             written.write_text(block.text)
         elif block.language == "console":
             for command, expected in block.commands():
-                check(command, expected, run(command, tmp_path), block.line)
-        elif block.language == "python":
-            exec(compile(block.text, f"README.md, line {block.line}", "exec"), {})
+                check(command, expected, run(command, tmp_path), f"{block.page}, line {block.line}")
+        elif block.language == "python" and "import" in block.text:
+            exec(compile(block.text, f"{block.page}, line {block.line}", "exec"), {})
 
 
 def run(command: str, folder: Path) -> str:
@@ -102,13 +109,11 @@ def run(command: str, folder: Path) -> str:
     return done.stdout
 
 
-def check(command: str, expected: str, actual: str, line: int) -> None:
+def check(command: str, expected: str, actual: str, where: str) -> None:
     """Hold an output against what the README says."""
     parts = [re.escape(normal(part)) for part in re.split(r"^\.\.\.\n", expected, flags=re.MULTILINE)]
     if not re.fullmatch(r"(?:.*\n)*".join(parts), normal(actual)):
-        pytest.fail(
-            f"README.md, line {line}: $ {command}\n--- it says\n{expected}--- it is\n{actual}", pytrace=False
-        )
+        pytest.fail(f"{where}: $ {command}\n--- it says\n{expected}--- it is\n{actual}", pytrace=False)
 
 
 def normal(text: str) -> str:

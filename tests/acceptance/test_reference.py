@@ -23,7 +23,7 @@ def test_no_page_of_the_reference_is_stale() -> None:
 
 
 def test_every_command_has_a_shape() -> None:
-    assert set(BUILD["shapes"].COMMANDS) == set(COMMANDS)
+    assert set(BUILD["shapes"]()) == set(COMMANDS)
 
 
 def test_every_command_prints_what_the_schema_says_also_where_it_fails(embedded: Project) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -36,3 +38,27 @@ def three(three_nodes: ReplicaSet, database_name: str, tmp_path: Path) -> Iterat
     """An empty database on three nodes, which are well again afterwards."""
     yield World("three-nodes", three_nodes.uri, database_name, tmp_path / "migrations")
     three_nodes.heal()
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Which of many places a run is killed at: every so many-th, or in the soak all of them."""
+
+    every: int
+
+    def of(self, places: Sequence[T]) -> Sequence[T]:
+        """Some, spread over all."""
+        return places[:: self.every]
+
+    def least(self, kills: int) -> int:
+        """How many kills there have to be, of so many where all are tried."""
+        return kills // self.every
+
+
+@pytest.fixture(params=[4, pytest.param(1, marks=pytest.mark.soak)], ids=["some", "all"])
+def portion(request: pytest.FixtureRequest) -> Portion:
+    """A quarter of the places within minutes, all of them in the soak."""
+    return Portion(request.param)

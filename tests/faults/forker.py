@@ -19,7 +19,7 @@ import threading
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pymongo import monitoring
 from pymongo.synchronous import pool
@@ -94,7 +94,8 @@ class Striker(monitoring.CommandListener):
 class FileStriker:
     """The same for files: strikes before the n-th change of a directory."""
 
-    CHANGES = frozenset({"os.mkdir", "os.remove", "os.rename", "os.rmdir", "open"})
+    CHANGES: ClassVar = {"os.mkdir": 2, "os.remove": 1, "os.rename": 2, "os.rmdir": 1, "open": None}
+    """Each with the place, among its arguments, of the folder that the first one is relative to."""
 
     def __init__(self, striker: Striker, folder: str) -> None:
         self._striker = striker
@@ -102,13 +103,20 @@ class FileStriker:
         sys.addaudithook(self._seen)
 
     def _seen(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event not in self.CHANGES or not str(arguments[0]).startswith(self._folder):
+        if event not in self.CHANGES:
             return
         if event == "open" and not (
             isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
         ):
             return
-        self._striker.about_to(event, "")
+        if self._is_within(str(arguments[0]), self.CHANGES[event], arguments):
+            self._striker.about_to(event, "")
+
+    def _is_within(self, path: str, place: int | None, arguments: tuple[Any, ...]) -> bool:
+        """What is opened relative to a folder does not say which: nothing but a dump is."""
+        if place is not None and isinstance(arguments[place], int) and arguments[place] >= 0:
+            path = f"{Path(f'/proc/self/fd/{arguments[place]}').readlink()}/{path}"
+        return path.startswith(self._folder) or (place is None and "/" not in path)
 
 
 def _matches(strike: dict[str, Any], command: str, collection: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.conftest import Portion
 from tests.faults.runs import MOMENTS, Forker, Strike, recorded
 from tests.faults.workload import Bank, bank
 from tests.world import World
@@ -52,7 +53,9 @@ def killed_and_finished(forker: Forker, this: Bank, argv: tuple[str, ...], strik
     return came
 
 
-def kill_everywhere(forker: Forker, this: Bank, folder: Path, *, thorough: bool = False) -> int:
+def kill_everywhere(
+    forker: Forker, this: Bank, folder: Path, portion: Portion, *, thorough: bool = False
+) -> int:
     """Up and down, over and over, each killed at another command; how many kills there were."""
     choose = random.Random(0)
     forker.succeed(this.world, *UP, record=folder / "up")
@@ -62,7 +65,7 @@ def kill_everywhere(forker: Forker, this: Bank, folder: Path, *, thorough: bool 
     ups = list(strikes(folder / "up", choose, thorough=thorough))
     downs = list(strikes(folder / "down", choose, thorough=thorough))
     kills = 0
-    for i in range(max(len(ups), len(downs))):
+    for i in portion.of(range(max(len(ups), len(downs)))):
         for argv, all_strikes, check in ((UP, ups, this.is_up), (DOWN, downs, this.is_down)):
             strike = all_strikes[i % len(all_strikes)]
             print(argv[0], "killed", strike)
@@ -72,9 +75,9 @@ def kill_everywhere(forker: Forker, this: Bank, folder: Path, *, thorough: bool 
 
 
 def test_killed_at_any_command_every_document_is_transformed_exactly_once(
-    forker: Forker, one: World, tmp_path: Path
+    forker: Forker, one: World, tmp_path: Path, portion: Portion
 ) -> None:
-    assert kill_everywhere(forker, bank(one, 80, mixed=True), tmp_path) > 50
+    assert kill_everywhere(forker, bank(one, 80, mixed=True), tmp_path, portion) > portion.least(50)
 
 
 def test_killed_at_random_instants_again_and_again_it_comes_to_its_end(forker: Forker, one: World) -> None:
@@ -108,9 +111,9 @@ def test_without_transactions_a_batch_whose_documents_have_left_the_filter_keeps
 
 
 def test_without_transactions_a_killed_run_finds_in_the_journal_what_it_had_done(
-    forker: Forker, alone: World, tmp_path: Path
+    forker: Forker, alone: World, tmp_path: Path, portion: Portion
 ) -> None:
-    assert kill_everywhere(forker, bank(alone, 80), tmp_path) > 30
+    assert kill_everywhere(forker, bank(alone, 80), tmp_path, portion) > portion.least(30)
 
 
 @pytest.mark.soak
@@ -119,4 +122,4 @@ def test_killed_at_any_moment_of_any_command_every_document_is_transformed_exact
     request: pytest.FixtureRequest, forker: Forker, tmp_path: Path, kind: str
 ) -> None:
     this = bank(request.getfixturevalue(kind), 80, mixed=kind == "one")
-    assert kill_everywhere(forker, this, tmp_path, thorough=True) > 100
+    assert kill_everywhere(forker, this, tmp_path, Portion(1), thorough=True) > 100

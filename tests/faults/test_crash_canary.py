@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.conftest import Portion
 from tests.faults.runs import Forker, Strike
 from tests.faults.test_crash import DOWN, UP, killed, killed_and_finished, strikes
 from tests.faults.workload import Bank, bank
@@ -35,13 +36,13 @@ def listed(forker: Forker, world: World, argv: tuple[str, ...], folder: Path) ->
 
 
 def test_a_canary_that_was_killed_is_completed_or_taken_back(
-    forker: Forker, this: Bank, tmp_path: Path
+    forker: Forker, this: Bank, tmp_path: Path, portion: Portion
 ) -> None:
     all_strikes = listed(forker, this.world, CANARY, tmp_path)
     forker.succeed(this.world, *DOWN)
     this.is_down()
     kills = 0
-    for i, strike in enumerate(all_strikes):
+    for i, strike in enumerate(portion.of(all_strikes)):
         print("canary killed", strike)
         kills += killed(forker, this, CANARY, strike)
         if i % 3:
@@ -49,33 +50,35 @@ def test_a_canary_that_was_killed_is_completed_or_taken_back(
             this.is_up()
         forker.succeed(this.world, *DOWN)
         this.is_down()
-    assert kills > 15
+    assert kills > portion.least(15)
 
 
-def test_a_run_that_completes_a_canary_is_killed(forker: Forker, this: Bank, tmp_path: Path) -> None:
+def test_a_run_that_completes_a_canary_is_killed(
+    forker: Forker, this: Bank, tmp_path: Path, portion: Portion
+) -> None:
     forker.succeed(this.world, *CANARY)
     ups = listed(forker, this.world, UP, tmp_path)
     this.is_up()
     downs = listed(forker, this.world, DOWN, tmp_path)
     this.is_down()
     kills = 0
-    for i in range(max(len(ups), len(downs))):
+    for i in portion.of(range(max(len(ups), len(downs)))):
         forker.succeed(this.world, *CANARY)
         print("killed up", ups[i % len(ups)], "and down", downs[i % len(downs)])
         kills += killed_and_finished(forker, this, UP, ups[i % len(ups)])
         this.is_up()
         kills += killed_and_finished(forker, this, DOWN, downs[i % len(downs)])
         this.is_down()
-    assert kills > 40
+    assert kills > portion.least(40)
 
 
-def test_taking_a_canary_back_is_killed(forker: Forker, this: Bank, tmp_path: Path) -> None:
+def test_taking_a_canary_back_is_killed(forker: Forker, this: Bank, tmp_path: Path, portion: Portion) -> None:
     forker.succeed(this.world, *CANARY)
     kills = 0
-    for strike in listed(forker, this.world, DOWN, tmp_path):
+    for strike in portion.of(listed(forker, this.world, DOWN, tmp_path)):
         this.is_down()
         forker.succeed(this.world, *CANARY)
         print("down killed", strike)
         kills += killed_and_finished(forker, this, DOWN, strike)
         this.is_down()
-    assert kills > 15
+    assert kills > portion.least(15)

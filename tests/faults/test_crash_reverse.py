@@ -11,6 +11,7 @@ import pytest
 from bson import encode
 
 from goaime_migrate.backends import raw_bson
+from tests.faults.conftest import Portion
 from tests.faults.runs import Forker, Strike
 from tests.faults.test_crash import DOWN, UP, killed, killed_and_finished, strikes
 from tests.faults.workload import ADD, RATE, RATES, Bank, bank
@@ -99,11 +100,13 @@ def listed(forker: Forker, this: Newborn, argv: tuple[str, ...], folder: Path) -
     return found
 
 
-def test_what_was_born_since_is_reversed_exactly_once(forker: Forker, this: Newborn, tmp_path: Path) -> None:
+def test_what_was_born_since_is_reversed_exactly_once(
+    forker: Forker, this: Newborn, tmp_path: Path, portion: Portion
+) -> None:
     forker.succeed(this.world, *UP)
     this.bear()
     kills = 0
-    for strike in listed(forker, this, DOWN, tmp_path):
+    for strike in portion.of(listed(forker, this, DOWN, tmp_path)):
         this.is_down_with_births()
         this.bury()
         forker.succeed(this.world, *UP)
@@ -112,16 +115,16 @@ def test_what_was_born_since_is_reversed_exactly_once(forker: Forker, this: Newb
         print("down killed", strike)
         kills += killed_and_finished(forker, this, DOWN, strike)
     this.is_down_with_births()
-    assert kills > 15
+    assert kills > portion.least(15)
 
 
 def test_what_was_born_since_is_reversed_exactly_once_step_by_step(
-    forker: Forker, this: Newborn, tmp_path: Path
+    forker: Forker, this: Newborn, tmp_path: Path, portion: Portion
 ) -> None:
     forker.succeed(this.world, *UP)
     this.bear()
     kills = 0
-    for strike in listed(forker, this, ONE_DOWN, tmp_path):
+    for strike in portion.of(listed(forker, this, ONE_DOWN, tmp_path)):
         this.is_halfway()
         forker.succeed(this.world, *DOWN)
         this.is_down_with_births()
@@ -134,16 +137,16 @@ def test_what_was_born_since_is_reversed_exactly_once_step_by_step(
     this.is_halfway()
     forker.succeed(this.world, *DOWN)
     this.is_down_with_births()
-    assert kills > 15
+    assert kills > portion.least(15)
 
 
 def test_a_way_down_that_was_killed_may_be_gone_further(
-    forker: Forker, this: Newborn, tmp_path: Path
+    forker: Forker, this: Newborn, tmp_path: Path, portion: Portion
 ) -> None:
     forker.succeed(this.world, *UP)
     this.bear()
     kills = 0
-    for strike in listed(forker, this, ONE_DOWN, tmp_path)[::2]:
+    for strike in portion.of(listed(forker, this, ONE_DOWN, tmp_path)[::2]):
         forker.succeed(this.world, *DOWN)
         this.is_down_with_births()
         this.bury()
@@ -153,16 +156,16 @@ def test_a_way_down_that_was_killed_may_be_gone_further(
         kills += killed(forker, this, ONE_DOWN, strike)
     forker.succeed(this.world, *DOWN)
     this.is_down_with_births()
-    assert kills > 8
+    assert kills > portion.least(8)
 
 
 def test_a_way_down_that_was_killed_may_be_gone_on_with_one_by_one(
-    forker: Forker, this: Newborn, tmp_path: Path
+    forker: Forker, this: Newborn, tmp_path: Path, portion: Portion
 ) -> None:
     forker.succeed(this.world, *UP)
     this.bear()
     kills = 0
-    for strike in listed(forker, this, DOWN, tmp_path)[1::2]:
+    for strike in portion.of(listed(forker, this, DOWN, tmp_path)[1::2]):
         this.is_down_with_births()
         this.bury()
         forker.succeed(this.world, *UP)
@@ -172,7 +175,7 @@ def test_a_way_down_that_was_killed_may_be_gone_on_with_one_by_one(
         forker.succeed(this.world, "down", "--yes")
         forker.succeed(this.world, "down", "--yes")
     this.is_down_with_births()
-    assert kills > 8
+    assert kills > portion.least(8)
 
 
 MARK = '''
@@ -194,7 +197,7 @@ operations = [TransformDocuments("accounts", mark, reverse=back)]
 
 @pytest.mark.parametrize("apart", [False, True], ids=["one pass", "three passes"])
 def test_what_one_version_cannot_reverse_stays_exactly_there_whenever_a_run_is_killed(
-    forker: Forker, this: Newborn, tmp_path: Path, apart: bool
+    forker: Forker, this: Newborn, tmp_path: Path, portion: Portion, apart: bool
 ) -> None:
     versions = {
         "0001_add.py": (this.world.folder / "0001_add.py").read_text(),
@@ -229,10 +232,10 @@ def test_what_one_version_cannot_reverse_stays_exactly_there_whenever_a_run_is_k
     whole, steps = kinds[:-3], kinds[-3:]
     rounds = whole[::2] + [list(each) for each in zip(*(k[:: 1 + len(k) // 8] for k in steps), strict=False)]
     kills = 0
-    for each in rounds:
+    for each in portion.of(rounds):
         up()
         for argv, strike in each:
             print(argv, "killed", strike)
             kills += killed_and_finished(forker, this, argv, strike)
         is_halfway()
-    assert kills > 12
+    assert kills > portion.least(12)

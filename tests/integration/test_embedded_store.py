@@ -167,7 +167,10 @@ def test_a_database_that_an_empty_dump_does_not_have_is_made_with_the_first_save
         (lambda good: good + b"\x01", "byte 81: the file ends within a document; 3 documents"),
         (lambda good: good + b"\xff" * 30, "byte 81: no document starts here"),
         (lambda good: good[:58] + bytes(23), "byte 54: the document is damaged"),
-        (lambda good: good[:67] + b"\x07" + good[68:], "byte 54: the document is damaged"),
+        (
+            lambda good: good[:67] + b"\x07" + good[68:],
+            "byte 54: the document with _id 2 is damaged: the value at byte 19 has a wrong length",
+        ),
         (lambda good: good + good[:27], "byte 81: _id 3 is there twice; 3 documents"),
         (lambda good: good + encode({"_id": 3.0}), "_id 3.0 is there twice"),
         (lambda good: good + encode({"a": 3}), "byte 81: the document has no _id"),
@@ -318,7 +321,7 @@ def test_files_that_could_not_be_moved_are_moved_by_the_next_writer(
     put(backend, "users", {"_id": 4})
     put(backend, VERSIONS, {"_id": "0001"})
     with monkeypatch.context() as patched:
-        patched.setattr(generation, "_move", lambda staged, place: _disk_full(0))
+        patched.setattr(generation, "_put", lambda *_: _disk_full(0))
         with pytest.raises(SaveFailed, match="not all files could be moved"):
             backend.save()
         with pytest.raises(SaveFailed):

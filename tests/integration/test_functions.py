@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from goaime_migrate import errors
+from goaime_migrate.events import Event, Notice
 from goaime_migrate.results import State
 from tests.conftest import EMBEDDED
 from tests.integration.engines import dump, each_mode, servers, two
@@ -284,3 +285,60 @@ def test_a_text_is_one_finding(numbers: World) -> None:
     numbers.change("c", 2, n=8)
     failures = numbers.verify().failures
     assert [(f.id, f.field, f.reason) for f in failures] == [(None, None, "bad"), (1, "n", "n: bad")]
+
+
+DROPS = {
+    "the database": "db.client.drop_database(db.name)",
+    "every collection": "[db.drop_collection(n) for n in db.list_collection_names()]",
+    "the documents of all": "[db[n].delete_many({}) for n in db.list_collection_names()]",
+    "the versions": "db.schema_versions.drop()",
+    "the lock": "db.schema_versions_lock.drop()",
+    "the passes": "db.schema_versions_progress.drop()",
+}
+WIPING = """
+    def up(db):
+        {drop}
+        db.ran.update_one({{"_id": 1}}, {{"$inc": {{"n": 1}}}}, upsert=True)
+
+    def down(db):
+        {drop}
+    """
+
+
+@each_mode
+@pytest.mark.parametrize("drop", DROPS.values(), ids=DROPS)
+def test_a_function_that_drops_the_records_is_recorded_and_not_run_again(numbers: World, drop: str) -> None:
+    add = "from goaime_migrate import *\noperations = [AddField('c', 'new', 1)]\n"
+    numbers.write("0001_add.py", add)
+    numbers.write("0002_wipe.py", WIPING.format(drop=drop))
+    numbers.write("0003_add.py", add.replace("new", "newer"))
+    told: list[Event] = []
+    with numbers.migrator(told.append) as migrator:
+        assert succeeded(migrator.up()).versions == ("0001", "0002", "0003")
+        assert migrator.up().versions == ()
+    assert numbers.states() == ["applied"] * 3
+    assert [d["n"] for d in numbers.documents("ran")] == [1]
+    if numbers.kind != EMBEDDED and "lock" not in drop:
+        assert sum("written anew" in e.text for e in told if isinstance(e, Notice)) == 1
+    assert succeeded(numbers.down("0001")).versions == ("0003", "0002")
+    assert numbers.states() == ["applied", "pending", "pending"]
+
+
+@servers
+def test_a_function_that_drops_the_records_and_raises_is_recorded_as_failed(numbers: World) -> None:
+    numbers.write(
+        "0001_wipe.py", "def up(db):\n    db.client.drop_database(db.name)\n    raise ValueError('no')\n"
+    )
+    for _ in range(2):
+        assert isinstance(numbers.up().error, errors.FunctionFailed)
+        assert numbers.states() == ["failed"]
+
+
+@servers
+def test_what_is_gone_with_the_records_is_not_said_to_come_back(numbers: World) -> None:
+    numbers.write("0001_add.py", "from goaime_migrate import *\noperations = [AddField('c', 'new', 1)]\n")
+    numbers.write("0002_wipe.py", WIPING.format(drop=DROPS["every collection"]))
+    succeeded(numbers.up())
+    succeeded(numbers.down())
+    with pytest.raises(errors.JournalIncomplete):
+        numbers.down()

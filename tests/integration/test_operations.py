@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
-from bson import SON, Int64
+from bson import SON, Decimal128, Int64, encode
 
 from goaime_migrate import errors
-from goaime_migrate.results import RunResult
+from goaime_migrate.results import Direction, RunResult
 from tests.conftest import EMBEDDED
 from tests.integration.engines import each_mode, one_server, two
 from tests.world import World, succeeded
@@ -237,23 +238,68 @@ def test_an_index_that_is_not_there_is_dropped_without_a_word(shop: World) -> No
     there_and_back(shop, 'DropIndex("c", "nothing")', 'DropIndex("nowhere", "nothing")')
 
 
+INDEXES: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"b": "text"}, {"weights": {"b": 5, "a.b": 2}, "default_language": "english"}),
+    ({"$**": "text", "a": 1}, {"language_override": "l"}),
+    ({"b": "hashed"}, {}),
+    ({"b": "2d"}, {"bits": 20, "min": -90.0, "max": 90.0}),
+    ({"b": "2dsphere", "a": -1}, {"2dsphereIndexVersion": 2}),
+    ({"$**": 1}, {"wildcardProjection": {"b": 1}}),
+    ({"a": 1}, {"unique": True, "partialFilterExpression": {"a": {"$exists": True}}, "hidden": True}),
+    ({"b": 1}, {"collation": {"locale": "en", "strength": 2}, "sparse": True}),
+    ({"d": 1}, {"expireAfterSeconds": 3600.5}),
+    ({"a": 1}, {"v": 1}),
+    ({"a": 1.0}, {}),
+    ({"a": -1.0, "b": 0.5}, {}),
+    ({"a": Decimal128("1"), "b": Int64(-1)}, {"background": True}),
+]
+
+
 @one_server
-@pytest.mark.parametrize(
-    ("keys", "options"),
-    [
-        ([("b", "text")], {"weights": {"b": 5}, "default_language": "english"}),
-        ([("b", "hashed")], {}),
-        ([("$**", 1)], {"wildcardProjection": {"b": 1}}),
-        ([("a", 1)], {"unique": True, "partialFilterExpression": {"a": {"$exists": True}}, "hidden": True}),
-        ([("b", 1)], {"collation": {"locale": "en", "strength": 2}}),
-    ],
-)
+@pytest.mark.parametrize(("keys", "options"), INDEXES, ids=str)
 def test_indexes_of_every_kind_come_back_as_they_were(
-    shop: World, keys: Any, options: dict[str, Any]
+    shop: World, keys: dict[str, Any], options: dict[str, Any]
 ) -> None:
     with shop.client() as client:
-        client[shop.database].c.create_index(keys, name="special", **options)
+        client[shop.database].c.delete_many({"b": {"$ne": None}})
+        client[shop.database].command(
+            {"createIndexes": "c", "indexes": [{"key": keys, "name": "special", **options}]}
+        )
+    before = listed_raw(shop)
     there_and_back(shop, 'DropIndex("c", "special")')
+    assert listed_raw(shop) == before
+
+
+def listed_raw(world: World) -> set[bytes]:
+    """The indexes in bytes, so that 1 is told from 1.0."""
+    with world.client() as client:
+        return {encode(index) for index in client[world.database].c.list_indexes()}
+
+
+@two
+@pytest.mark.parametrize(("direction", "name"), [("1.0", "a_1"), ("-1.0", "a_-1"), ("0.5", "a_0.5")])
+def test_a_direction_may_be_any_number(shop: World, direction: str, name: str) -> None:
+    _, after = there_and_back(shop, f'CreateIndex("c", [("a", {direction})])')
+    assert name in {index["name"] for index in after[1]["c"][1]}
+
+
+@one_server
+def test_an_index_that_an_earlier_release_has_dropped_comes_back(shop: World) -> None:
+    operations(shop, 'DropIndex("c", "by_b")')
+    before = state(shop)
+    succeeded(shop.up())
+    undo = {
+        "kind": "create_index",
+        "collection": "c",
+        "keys": [["b", 1], ["a", -1]],
+        "options": {"name": "by_b"},
+    }
+    with shop.client() as client:
+        client[shop.database].schema_versions.update_one(
+            {"_id": "0002"}, {"$set": {"operations.0.undo": undo}}
+        )
+    succeeded(shop.down())
+    assert state(shop) == before
 
 
 # --- validators ------------------------------------------------------------------------------------------------
@@ -413,6 +459,85 @@ def test_what_is_kept_aside_of_a_collection_that_was_dropped_and_made_again_is_n
         assert shop.raws("c") == before
     aside = [name for name in shop.catalogue() if name.startswith("schema_versions_aside")]
     assert sorted(d["_id"] for name in aside for d in shop.documents(name)) == ["first", "second"]
+
+
+SERIES = {"timeField": "at", "metaField": "m", "granularity": "minutes"}
+MEASURED = [{"at": datetime(2026, 1, 1), "m": {"s": i}, "v": i} for i in range(3)]
+
+
+@one_server
+def test_an_empty_time_series_comes_and_goes(shop: World) -> None:
+    there_and_back(shop, f'CreateCollection("t", timeseries={SERIES}, expireAfterSeconds=3600)')
+    with shop.client() as client:
+        client[shop.database].create_collection("t", timeseries=SERIES, expireAfterSeconds=3600)
+        client[shop.database].t.create_index([("m.s", 1), ("at", -1)], name="by_s")
+    _, after = there_and_back(shop, 'DropCollection("t")')
+    assert "t" not in after[1]
+
+
+@one_server
+def test_a_time_series_with_measurements_is_refused_before_anything_is_dropped(shop: World) -> None:
+    with shop.client() as client:
+        client[shop.database].create_collection("t", timeseries=SERIES)
+        client[shop.database].t.insert_many(MEASURED)
+    operations(shop, 'AddField("c", "new", 1)', 'DropCollection("t")')
+    before = state(shop)
+    plan = shop.plan()
+    assert isinstance(plan.refused, errors.MissingCapability)
+    error = shop.up().error
+    assert isinstance(error, errors.MissingCapability)
+    assert error.message == plan.refused.message
+    assert "t is a time-series collection and has documents" in error.message
+    assert state(shop) == before
+    assert shop.states() == ["applied", "pending"]
+
+
+@one_server
+def test_measurements_since_up_are_not_lost_by_down(shop: World) -> None:
+    operations(shop, f'CreateCollection("t", timeseries={SERIES})', number=2)
+    operations(shop, 'AddField("c", "new", 1)', 'CreateIndex("c", "new")', number=3)
+    succeeded(shop.up())
+    with shop.client() as client:
+        client[shop.database].t.insert_many(MEASURED)
+    before = state(shop)
+
+    plan = shop.plan("0001", direction=Direction.DOWN)
+    error = shop.down("0001").error
+
+    assert isinstance(plan.refused, errors.MissingCapability)
+    assert isinstance(error, errors.MissingCapability)
+    assert state(shop) == before
+    assert shop.states() == ["applied"] * 3
+    succeeded(shop.down())  # less far, as the hint says
+    with shop.client() as client:
+        client[shop.database].t.drop()
+        client[shop.database].create_collection("t", timeseries=SERIES)
+    succeeded(shop.down())
+    assert shop.states() == ["applied", "pending", "pending"]
+    assert "t" not in shop.catalogue()
+
+
+@one_server
+@pytest.mark.parametrize(
+    "options",
+    ["", "capped=True, size=100000", 'clusteredIndex={"key": {"_id": 1}, "unique": True}'],
+    ids=["plain", "capped", "clustered"],
+)
+def test_what_came_into_a_new_collection_is_kept_aside(shop: World, options: str) -> None:
+    operations(shop, f'CreateCollection("new", {options})')
+    succeeded(shop.up())
+    shop.insert("new", [{"_id": 1}])
+    succeeded(shop.down())
+    assert list(shop.raws("schema_versions_aside.0002.new").values()) == [encode({"_id": 1})]
+
+
+@one_server
+def test_a_view_with_a_collation_comes_back(shop: World) -> None:
+    with shop.client() as client:
+        client[shop.database].create_collection(
+            "seen", viewOn="c", pipeline=[{"$match": {"b": {"$gt": ""}}}], collation={"locale": "de"}
+        )
+    there_and_back(shop, 'DropCollection("seen")')
 
 
 @two

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from bson import encode
-from pymongo import MongoClient
 from pymongo.errors import InvalidOperation
 
 from goaime_migrate import config, errors, redaction
 from goaime_migrate.backends.server import connect
+from goaime_migrate.backends.server.client import SharedClient
 from goaime_migrate.config import Settings
 from goaime_migrate.migrator import Migrator
 from tests.integration.engines import dump, each_mode, one_server, servers, two
@@ -191,10 +191,14 @@ def said(error: errors.MigrateError) -> str:
         ("mongodb://user:secret@hidden@host/x", "has more than one @"),
         ("mongodb://user:sec%ret@host/x", "Username and password must be escaped"),
         ("mongodb://user:secret/hidden@host/x", "is not percent-encoded"),
+        ("mongodb://user:1234/hidden@host/x", "of the user name or the password is not percent-encoded"),
+        ("mongodb://user:secret?hidden@host/x", "of the user name or the password is not percent-encoded"),
+        ("mongodb://host/x?replicaset=rs&bogus=secret", "'bogus' is no option of one"),
+        ("mongodb://host/x?tlsCAFile=/nowhere/secure.pem", "tlsCAFile cannot be read: /nowhere/secure.pem"),
         ("mongodb://user:secret@host:port/x", "Port contains non-digit characters"),
         ("mongodb://host:99999/x", "Port must be an integer between 0 and 65535"),
         ("mongodb:///x", "Empty host"),
-        ("mongodb://user:secret@host/x?replicaset=rs&replicSet=rs", "Unknown option: replicset"),
+        ("mongodb://user:secret@host/x?replicaset=rs&replicSet=rs", "'replicSet' is no option of one"),
     ],
 )
 def test_a_malformed_uri_is_refused_without_its_password(uri: str, reason: str, tmp_path: Path) -> None:
@@ -217,13 +221,13 @@ def test_a_uri_without_a_database_says_what_is_missing(tmp_path: Path) -> None:
 def test_what_cannot_be_opened_is_closed_again(
     database: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[MongoClient[Any]] = []
+    made: list[SharedClient] = []
 
-    def noted(*arguments: Any, **options: Any) -> MongoClient[Any]:
-        made.append(MongoClient(*arguments, **options))
+    def noted(*arguments: Any, **options: Any) -> SharedClient:
+        made.append(SharedClient(*arguments, **options))
         return made[-1]
 
-    monkeypatch.setattr(connect, "MongoClient", noted)
+    monkeypatch.setattr(connect, "SharedClient", noted)
     error = opened("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50", tmp_path, database=database)
     assert error.exit_code in (2, 8)
     assert made
@@ -602,7 +606,7 @@ def test_records_of_a_newer_release_are_refused(numbers: World, collection: str)
     numbers.write("0001_grow.py", grow())
     numbers.up()
     for record in numbers.documents(collection):
-        numbers.change(collection, record["_id"], format=2)
+        numbers.change(collection, record["_id"], format=99)
     before = numbers.raws("c")
     error = refusal(numbers, down=True)
     assert isinstance(error, errors.NewerFormat)

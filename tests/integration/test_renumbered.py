@@ -70,11 +70,10 @@ def refused(world: World) -> MigrateError:
 
 def repaired(world: World) -> Sequence[tuple[str, str]]:
     with world.migrator() as migrator:
-        shown = migrator.repair(dry_run=True)
-        result = migrator.repair()
-        assert shown == result
+        planned, result = migrator.repair(dry_run=True), migrator.repair()
+        assert planned == result
         assert migrator.repair().empty
-    return result.renumbered
+    return tuple((each.before, each.now) for each in result.renumbered)
 
 
 def reverted(world: World, target: str | None = None) -> RunResult:

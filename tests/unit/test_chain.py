@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import sys
 import uuid
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import pytest
@@ -19,13 +21,15 @@ from goaime_migrate.errors import (
     IdChanged,
     InvalidResult,
     MigrationFailed,
+    NotPure,
     ResultBreaksPromise,
     ResultTooLarge,
     TransformFailed,
     UndeclaredField,
     Unrepresentable,
 )
-from goaime_migrate.transform.chain import Chain
+from goaime_migrate.transform.chain import BatchResult, Chain
+from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
 from goaime_migrate.transform.lookups import Lookup
 from goaime_migrate.transform.probe import check_declared_fields
@@ -375,6 +379,7 @@ def link(d: Document, users: Mapping[str, Document]) -> None:
 
 
 LINK = step(link, lookups={"users": Lookup("users", key="username")})
+CALLS = count()
 USERS = FakeReader(users=[{"_id": 5, "username": "amy"}])
 
 
@@ -388,8 +393,8 @@ def test_a_document_waits_for_what_it_looks_up_and_is_transformed_once() -> None
 
 def test_an_id_that_is_too_long_is_no_example_of_a_warning() -> None:
     documents = [encode({"_id": identity, "username": "bob"}) for identity in ("x" * 100_000, "y")]
-    (warning,) = chain(LINK).run(USERS, documents).counts.warning_counts()
-    assert (warning.count, warning.examples) == (2, ("y",))
+    for warning in chain(LINK).run(USERS, documents).counts.warning_counts():
+        assert (warning.count, warning.examples) == (2, ("y",))
 
 
 def test_a_lookup_that_depends_on_a_lookup_is_loaded_too() -> None:
@@ -427,7 +432,7 @@ def test_misuse_of_a_lookup_is_said_with_what_to_do() -> None:
 
 def test_warnings_are_counted_by_text_with_examples() -> None:
     documents = [encode({"_id": i, "username": "bob"}) for i in range(8)]
-    found = chain(LINK).run(USERS, documents)
+    found = chain(LINK).run(USERS, [*documents, encode({"_id": 8, "username": "amy"})])
     (warning,) = found.counts.warning_counts()
     assert (warning.version, warning.message, warning.count) == ("0001", "no such user", 8)
     assert warning.examples == (0, 1, 2, 3, 4)
@@ -455,6 +460,60 @@ def test_filters_that_turn_warnings_into_errors_do_not_stop_a_run() -> None:
         warnings.simplefilter("error")
         found = chain(LINK).run(USERS, [encode({"_id": 1, "username": "bob"})])
     assert found.counts.warning_counts()[0].count == 1
+
+
+def told(found: BatchResult) -> list[tuple[str, int, Sequence[Any]]]:
+    """What is said of lookups."""
+    counts = PassCounts.read(found.counts.versions, found.counts.record())
+    return [(w.message, w.count, w.examples) for w in counts.warning_counts() if "lookup users=" in w.message]
+
+
+def test_a_lookup_that_never_finds_anything_is_told() -> None:
+    documents = [encode({"_id": i, "username": "bob"}) for i in range(7)]
+    message = "the lookup users= finds nothing at all in 'users' by 'username'"
+    assert told(chain(LINK).run(USERS, documents)) == [(message, 7, (0, 1, 2, 3, 4))]
+    assert told(chain(LINK).run(USERS, [*documents, encode({"_id": 8, "username": "amy"})])) == []
+
+
+def test_counts_of_a_lookup_add_up_whichever_part_has_found_something() -> None:
+    whole = chain(LINK)
+    vain, found = (
+        whole.run(USERS, [encode({"_id": i, "username": name})]).counts
+        for i, name in enumerate(("bob", "amy"))
+    )
+    for first, second in ((vain, found), (found, vain)):
+        total = first.copy()
+        total.add(second)
+        assert [w.message for w in total.warning_counts()] == ["no such user"]
+    vain.add(vain.copy())
+    assert {w.count for w in vain.warning_counts()} == {2}
+
+
+def test_a_lookup_into_a_collection_that_does_not_exist_is_told_even_if_nobody_asks() -> None:
+    whole = chain(LINK)
+    whole.tables.note_collections(["user"])
+    message = "there is no collection 'users': the lookup users= finds nothing"
+    assert told(whole.run(FakeReader(), [])) == [(message, 0, ())]
+    assert told(whole.run(FakeReader(), [encode({"_id": 1, "username": "amy"})])) == [(message, 1, (1,))]
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_several_documents_of_one_key_are_told(whole: bool) -> None:
+    users = FakeReader(users=[{"_id": i, "username": "amy"} for i in (5, 6)])
+    linking = chain(LINK)
+    if whole:
+        linking.tables.freeze_small(users, 10)
+    documents = [encode({"_id": i, "username": name}) for i, name in enumerate(["amy", "bob", "amy"])]
+    found = linking.run(users, documents)
+    message = (
+        "several documents of 'users' have the same 'username': "
+        "the lookup users= gives the one with the smallest _id"
+    )
+    assert told(found) == [(message, 2, (0, 2))]
+    assert [decode(c.after)["user_id"] for c in found.changed] == [5, None, 5]
+    users.keep(found.frozen)
+    again = chain(LINK).run(users, documents[:1])
+    assert told(again) == [(message, 1, (0,))]
 
 
 # --- fields= ---------------------------------------------------------------------------------------------------
@@ -494,6 +553,25 @@ def test_a_field_that_is_not_declared_is_named(
     assert caught.value.field == field
     assert caught.value.id == 1
     assert "fields=" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        lambda d: d.update(n=uuid.uuid4().hex),
+        lambda d: d.update(n=random.random() < 0.5),
+        lambda d: d.update(n=next(CALLS)),
+    ],
+    ids=["new each time", "one of two", "counts its calls"],
+)
+def test_fields_are_not_blamed_for_a_transform_that_is_not_pure(transform: Callable[..., Any]) -> None:
+    random.seed(3)
+    with pytest.raises(NotPure) as caught:
+        for _ in range(100):  # until the coin has fallen differently
+            declared(transform, "n")
+    assert caught.value.code == "GM316"
+    assert "is not pure: called again on the same document it gives something else" in caught.value.message
+    assert caught.value.id in (1, 2)
 
 
 def test_what_a_promise_sets_is_not_written() -> None:

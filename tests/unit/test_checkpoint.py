@@ -118,7 +118,7 @@ def commit_once(
 def test_a_checkpoint_is_stored_with_the_fence_and_the_sessions_of_its_run(
     database: Database, at: Checkpoint[Count]
 ) -> None:
-    stored = {"_id": "p#x", "kind": "partition", "format": 1, "pass": "p", "walk": "x", "fence": FENCE}
+    stored = {"_id": "p#x", "kind": "partition", "format": 2, "pass": "p", "walk": "x", "fence": FENCE}
     progress = {"seq": 0, "done": False, "count": 0}
     assert database.records == {"p#x": {**stored, "lsids": [{"id": "session"}], **progress}}
     assert at.read(database.records["p#x"]) == at

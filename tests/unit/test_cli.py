@@ -33,6 +33,7 @@ from goaime_migrate.results import (
     InitResult,
     LintResult,
     LockStatus,
+    Mode,
     NewResult,
     OnConflict,
     PlanResult,
@@ -60,7 +61,9 @@ def standing(
 ) -> StatusResult:
     version = VersionStatus("0001", "add_user_id", "", state, None, None, None, 0, None, None)
     pending = () if state is State.APPLIED else ("0001",)
-    return StatusResult("goaime", "dump:demo", "embedded", None, "0001", pending, problems, lock, (version,))
+    return StatusResult(
+        "goaime", "dump:demo", Mode.EMBEDDED, None, "0001", pending, problems, lock, (version,)
+    )
 
 
 def planned(direction: Direction = Direction.UP, *steps: StepPlan, **given: Any) -> PlanResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from goaime_migrate import redaction
 from goaime_migrate.errors import Refused
 from goaime_migrate.errors.hint import DOWN, PLAN, UP, Hint
 
@@ -29,3 +30,12 @@ def test_an_error_carries_a_hint_whatever_it_was_given() -> None:
     assert Refused("no", hint="{braces}").hint == "{braces}"
     error = Refused("no", hint="first").advise(Hint("{}", UP))
     assert (str(error), error.hint, error.hint.commands) == ("no", "goaime-migrate up", (UP,))
+
+
+def test_a_message_without_end_is_cut_and_keeps_no_part_of_a_secret() -> None:
+    uri = "mongodb://ann:a-long-password@host/shop"
+    redaction.hide(uri)
+    for start in range(19_950, 20_001):
+        message = Refused("x" * start + uri + "x" * 20_000_000).message
+        assert len(message) < 20_100
+        assert "a-lo" not in message

@@ -12,7 +12,7 @@ from bson import Binary, Code, Decimal128, Int64, ObjectId, Regex
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
-from goaime_migrate.transform.lookups import CACHE_LIMIT, Lookup, Table, cache_key
+from goaime_migrate.transform.lookups import CACHE_BYTES, CACHE_LIMIT, Answer, Lookup, Table, cache_key
 from tests.unit.fakes import FakeReader
 
 AMY = {"_id": 1, "username": "amy", "tags": ["a"], "address": {"city": "x"}}
@@ -235,7 +235,16 @@ def test_a_batch_that_was_committed_is_remembered(reader: FakeReader) -> None:
 def test_memory_is_bounded(reader: FakeReader) -> None:
     tables = FrozenLookups("p", [USERS], freeze=False)
     for key in range(CACHE_LIMIT + 1):
-        tables[USERS].store(key, None, committed=True)
-    tables.commit()
+        tables[USERS].store(key, Answer(None), committed=True)
+    tables.trim()
     tables[USERS].get(0)
     assert tables.misses == [0]
+
+
+def test_memory_is_bounded_where_documents_are_large() -> None:
+    tables = FrozenLookups("p", [USERS], freeze=False)
+    for key in (1, 2):
+        tables[USERS].store(key, Answer({"_id": key}, CACHE_BYTES // 2 + 1), committed=True)
+    tables.trim()
+    tables[USERS].get(1)
+    assert tables.misses == [1]

@@ -70,6 +70,9 @@ def test_a_batch_that_is_tried_again_does_not_keep_the_last_one() -> None:
         def check(self) -> None:
             pass
 
+        def waits(self, reason: str | None) -> None:
+            pass
+
     runner = Run(cast(Any, Backend()), cast(Any, Lease()), lambda _: None, Options(), lambda: None)
     runner.transact(work)
 

@@ -106,6 +106,11 @@ PIPELINE = Op(fusion=None)
             id="a pipeline is a pass that shares with nobody",
         ),
         pytest.param(
+            [file("0001"), file("0002", "same", Op(fusion=b"where")), file("0003")],
+            [new("0001"), new("0002"), new("0003")],
+            id="another where= ends a pass, and so does none",
+        ),
+        pytest.param(
             [
                 file("0001"),
                 file("0002", "same", Op(fusion=b"where")),

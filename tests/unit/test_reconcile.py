@@ -8,8 +8,8 @@ import pytest
 from bson import Int64, encode
 from hypothesis import given
 
+from goaime_migrate.journal.entry import Entry, changed_fields
 from goaime_migrate.journal.reconcile import Forward, Found, backward, forward, written
-from goaime_migrate.journal.segments import Entry, changed_fields
 from goaime_migrate.results import OnConflict
 from tests.unit.values import FIELDS, NOT_UTF8, document, element
 

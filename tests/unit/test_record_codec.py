@@ -19,6 +19,7 @@ from goaime_migrate.ledger import (
     OperationRecord,
     PassRecord,
     VersionRecord,
+    Written,
     log,
     pass_record,
     put_pass,
@@ -178,7 +179,7 @@ VERSION = VersionRecord(
 )
 VERSION_STORED: Document = {
     "_id": "0003",
-    "format": 1,
+    "format": 2,
     "name": "grow",
     "description": "Grow.",
     "state": "failed",
@@ -223,11 +224,12 @@ PASS = PassRecord(
     target_level=None,
     committed=True,
     bounds=(b"\2", b"\3"),
+    written=(Written("2-scan", 0, 2, 5, 2), Written("3-tail", 0, None, None, 4)),
 )
 PASS_STORED: Document = {
     "_id": "0003-0004-ab",
     "kind": "pass",
-    "format": 1,
+    "format": 2,
     "collection": "c",
     "steps": [
         {"version": "0003", "operation": 0, "checksum": "c0ffee"},
@@ -249,6 +251,10 @@ PASS_STORED: Document = {
     "target_level": None,
     "committed": True,
     "bounds": [b"\2", b"\3"],
+    "written": [
+        {"kind": "2-scan", "partition": 0, "segments": 2, "documents": 5, "seq": 2},
+        {"kind": "3-tail", "partition": 0, "segments": None, "documents": None, "seq": 4},
+    ],
 }
 
 
@@ -268,7 +274,7 @@ def test_an_event_is_stored_with_its_keys_in_order() -> None:
     put: Any = log(NOW, Owner("r", "amy", "h", 1, "b", "s"), "up", "applied", "0003", 2.5)
     identity = put.document.pop("_id")
     expected = {
-        "format": 1, "at": NOW, "version": "0003", "action": "up", "result": "applied", "duration_s": 2.5,
+        "format": 2, "at": NOW, "version": "0003", "action": "up", "result": "applied", "duration_s": 2.5,
         "who": "amy", "host": "h", "tool": TOOL,
     }  # fmt: skip
     assert encode(put.document) == encode(expected)

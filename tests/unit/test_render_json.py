@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as stdlib
 import math
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goaime_migrate.errors import Irreversible, Problem, PromiseBroken, TransformFailed
-from goaime_migrate.render import json, json_values
+from goaime_migrate.render import json
 from goaime_migrate.results import (
     Conflict,
     Counts,
@@ -21,6 +22,7 @@ from goaime_migrate.results import (
     HistoryEntry,
     LintResult,
     LockStatus,
+    Mode,
     OperationPlan,
     PlanResult,
     Predicted,
@@ -29,6 +31,7 @@ from goaime_migrate.results import (
     Sample,
     State,
     StatusResult,
+    StatusWarning,
     StepPlan,
     UnlockResult,
     VerifyFailure,
@@ -60,11 +63,9 @@ def test_status() -> None:
     )
     lock = LockStatus("run", "deploy", "pod", 1, 2, AT, None, live=False)
     problem = Problem("GM201", "0001", "edited", "repair")
-    ignored = Problem("GM213", None, "not taken", "rename")
-    result = StatusResult(
-        "d", "s", "embedded", None, "0001", ("0001",), (problem,), lock, (version,), (ignored,)
-    )
-    assert json.status(result) == {
+    result = StatusResult("d", "s", Mode.EMBEDDED, None, "0001", ("0001",), (problem,), lock, (version,))
+    result = replace(result, warnings=(StatusWarning("GM213", "not taken", "rename"),))
+    assert json.printed(result) == {
         "database": "d",
         "server": "s",
         "mode": "embedded",
@@ -96,6 +97,7 @@ def test_status() -> None:
                 "checksum": "ab",
             }
         ],
+        "waiting": None,
         "warnings": [{"code": "GM213", "message": "not taken", "hint": "rename"}],
         "error": None,
     }
@@ -116,7 +118,7 @@ def test_run(direction: Direction, done: str, other: str) -> None:
         (WarningCount("0002", "odd", 7, (OID, "x", 5)),),
         1.00049,
     )
-    found = json.run(result)
+    found = json.printed(result, FAILURE)
     assert other not in found
     assert found == {
         "direction": direction.value,
@@ -160,7 +162,8 @@ def test_plan() -> None:
         ("note",),
     )
     refused = Irreversible("no way back", hint="restore a backup", version="0001")
-    found = json.plan(PlanResult(Direction.DOWN, "base", (step,), Predicted(1.23456, 10, 20), refused))
+    result = PlanResult(Direction.DOWN, "base", (step,), Predicted(1.23456, 10, 20), refused)
+    found = json.printed(result, refused)
     sample = found["steps"][0]["samples"][0]
     assert sample["before"] == {
         "_id": OID_JSON,
@@ -181,7 +184,7 @@ def test_plan() -> None:
 
 def test_history_is_a_list() -> None:
     entry = HistoryEntry(AT.replace(tzinfo=None), "0001", "up", "applied", 0.12345, "me", "here", "0.1.0")
-    assert json.history((entry,)) == [
+    assert json.printed((entry,)) == [
         {
             "at": "2025-11-23T14:00:01.239Z",
             "version": "0001",
@@ -197,14 +200,14 @@ def test_history_is_a_list() -> None:
 
 def test_verify_lint_and_unlock() -> None:
     failed = VerifyFailure("0003", "c", OID, "f", "wrong")
-    found = json.verify(VerifyResult(9, (failed,)), PromiseBroken("1 failure"))
+    found = json.printed(VerifyResult(9, (failed,)), PromiseBroken("1 failure"))
     assert found["checked"] == 9
     assert found["failures"] == [
         {"version": "0003", "collection": "c", "id": OID_JSON, "field": "f", "reason": "wrong"}
     ]
     assert found["error"]["code"] == "GM401"
-    assert json.lint(LintResult(3)) == {"checked": 3, "problems": [], "error": None}
-    assert json.unlock(UnlockResult(None, ended=False)) == {"lock": None, "ended": False, "error": None}
+    assert json.printed(LintResult(3)) == {"checked": 3, "problems": [], "error": None}
+    assert json.printed(UnlockResult(None, ended=False)) == {"lock": None, "ended": False, "error": None}
 
 
 @pytest.mark.parametrize(
@@ -234,20 +237,20 @@ def test_verify_lint_and_unlock() -> None:
     ],
 )
 def test_a_command_that_failed_early_has_its_keys_all_the_same(command: str, keys: set[str]) -> None:
-    assert keys <= set(json.empty(command))
+    assert keys <= set(json.failed(command, FAILURE))
 
 
 @pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
 def test_what_is_no_number_is_null(number: float) -> None:
-    assert json_values.seconds(number) is None
+    assert json.printed(Predicted(number, 0, 0))["seconds"] is None
 
 
 def test_a_date_beyond_python_survives() -> None:
-    assert json_values.extended(DatetimeMS(2**60)) == {"$date": {"$numberLong": str(2**60)}}
+    assert json.extended(DatetimeMS(2**60)) == {"$date": {"$numberLong": str(2**60)}}
 
 
 def test_a_value_that_bson_does_not_know_is_shown_as_python_does() -> None:
-    assert json_values.extended(1 + 2j) == "(1+2j)"
+    assert json.extended(1 + 2j) == "(1+2j)"
 
 
 values = st.recursive(
@@ -269,15 +272,15 @@ values = st.recursive(
 
 @given(st.dictionaries(st.text("abc", max_size=3), values, max_size=4))
 def test_a_document_comes_back_with_its_types_and_order(document: dict[str, Any]) -> None:
-    text = json_values.dumps(json_values.extended(document))
+    text = json.dumps(json.extended(document))
     back = json_util.loads(text, json_options=json_util.CANONICAL_JSON_OPTIONS.with_options(tz_aware=False))
     assert repr(back) == repr(document)
 
 
 def test_every_string_passes_through_redact() -> None:
-    text = json_values.dumps({"a": ["x", {"secret": "secret"}]}, lambda found: found.replace("secret", "***"))
+    text = json.dumps({"a": ["x", {"secret": "secret"}]}, lambda found: found.replace("secret", "***"))
     assert stdlib.loads(text) == {"a": ["x", {"***": "***"}]}
 
 
 def test_the_text_is_ascii() -> None:
-    assert json_values.dumps({"a": "é\x1b"}).isascii()
+    assert json.dumps({"a": "é\x1b"}).isascii()

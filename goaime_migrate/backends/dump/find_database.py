@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
+from goaime_migrate.backends.dump import generation
+from goaime_migrate.backends.dump.folder import Folder
+from goaime_migrate.backends.dump.marker import is_plain
 from goaime_migrate.config import SERVERS_OWN
 from goaime_migrate.errors import DumpUnreadable, FolderMissing, SaveFailed, UsageError
 
@@ -16,10 +20,11 @@ def database_in(root: Path, database: str | None) -> str:
     UsageError naming the choices, or DumpUnreadable.
     """
     folders = _folders(root)
-    if database is None:
-        return _only(root, [name for name in folders if name not in SERVERS_OWN])
-    if "/" in database or database in ("", ".", ".."):
-        raise UsageError(f"{database!r} is no name of a database")
+    asked = database is not None
+    database = database or _only(root, [name for name in folders if name not in SERVERS_OWN])
+    if not is_plain(database):
+        hint = "choose another" if asked else f"rename the folder {root / database}"
+        raise UsageError(f"{database!r} cannot be the name of a database", hint=hint)
     if database not in folders and folders:
         raise FolderMissing(
             f"{root} has no database {database!r}", hint=f"it has {', '.join(folders)}: use --database"
@@ -45,21 +50,21 @@ def check_writable(root: Path, database: str) -> None:
 def _how_to_make(root: Path) -> str:
     """A folder that comes with a generator of sample data is made by it."""
     generator = root.parent / "sample.py"
-    if generator.is_file():
-        return f"make the sample database: python3 '{generator}' '{root}'"
+    with suppress(OSError, ValueError):
+        if generator.is_file():
+            return f"make the sample database: python3 '{generator}' '{root}'"
     return f"make a dump first: mongodump --db NAME --out '{root}'"
 
 
 def _folders(root: Path) -> list[str]:
-    if not root.is_dir():
-        raise FolderMissing(
-            f"there is no folder {root}",
-            hint=_how_to_make(root),
-        )
+    """All folders, links to folders too, which are refused when they are opened; and one that is to be made."""
     try:
-        return sorted(
-            entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")
-        )
+        with Folder.at(root) as top:
+            switch = generation.read_marker(top)
+        found = {entry.name for entry in root.iterdir() if entry.is_dir() and entry.name[:1] != "."}
+        return sorted(found | {switch.database} if switch else found)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: no path can be called so
+        raise FolderMissing(f"there is no folder {root}", hint=_how_to_make(root)) from None
     except OSError as error:
         raise DumpUnreadable(
             f"{root} cannot be read: {error.strerror}", hint="check the permissions"

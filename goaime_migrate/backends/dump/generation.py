@@ -8,40 +8,29 @@ which can be done again from any point. So whoever finds the folder knows what i
 - no marker: the old generation is valid and the staging folder is rubbish;
 - a marker: the new generation is valid; a file that is no longer staged is in its place already.
 
-Only the holder of the lock calls anything here but `read_marker` and `overlay`.
+Only the holder of the lock calls anything here but `read_marker` and `open_file`.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import stat
 import uuid
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from goaime_migrate.backends.dump import marker, permissions
+from goaime_migrate.backends.dump.folder import Folder
+from goaime_migrate.backends.dump.marker import Switch
+from goaime_migrate.backends.dump.permissions import Rights
+from goaime_migrate.errors import DumpUnreadable
 from goaime_migrate.errors.hint import PROGRAM
 
 STAGING = f".{PROGRAM}"
 _FILES, _PLAN, _MARKER = "files", "plan.json", "committed.json"
-_FORMAT = 1
 _CHUNK = 8 * 1024 * 1024
 
 Content = Iterable[bytes]
-
-
-@dataclass(frozen=True)
-class Switch:
-    """A generation that was committed: names of files that are put into the database's folder, or removed."""
-
-    generation: str
-    database: str
-    put: tuple[str, ...]
-    remove: tuple[str, ...]
-    format: int = _FORMAT
 
 
 class NotInPlace(Exception):
@@ -54,113 +43,137 @@ def write(root: Path, database: str, put: Mapping[str, Content], remove: Iterabl
     An OSError says that nothing has changed; NotInPlace, that the change is made but not tidied up.
     """
     switch = Switch(uuid.uuid4().hex, database, tuple(put), tuple(remove))
-    _tidy(root)
-    try:
-        _stage(root, switch, put)
-        (root / STAGING / _PLAN).rename(root / STAGING / _MARKER)
-    except OSError:
-        shutil.rmtree(root / STAGING, ignore_errors=True)
-        raise
-    try:
-        _sync_folder(root / STAGING)
-        _roll_forward(root, switch)
-    except OSError as error:
-        raise NotInPlace(str(error)) from error
+    with Folder.at(root) as top:
+        _tidy(top)
+        try:
+            _stage(top, switch, put)
+        except OSError:
+            shutil.rmtree(STAGING, ignore_errors=True, dir_fd=top.fd)
+            raise
+        try:
+            with top.folder(STAGING) as staging:
+                staging.sync()
+            _roll_forward(top, switch)
+        except OSError as error:
+            raise NotInPlace(str(error)) from error
+
+
+def is_tidy(root: Path) -> bool:
+    """Whether no writer has left anything."""
+    with Folder.at(root) as top:
+        return top.status(STAGING) is None
 
 
 def recover(root: Path) -> None:
-    """Finish what a writer that died had committed, or throw away what it had not."""
-    switch = read_marker(root)
+    """Finish what a writer that died had committed, or throw away what it had not; of any database of the dump.
+
+    Raises OSError, or DumpUnreadable where something else has the place of what this tool writes.
+    """
+    with Folder.at(root) as top:
+        _recover(top)
+
+
+def _recover(top: Folder) -> None:
+    switch = read_marker(top)
     if switch is not None:
-        _roll_forward(root, switch)
-    elif (root / STAGING).exists():
-        shutil.rmtree(root / STAGING)
-        _sync_folder(root)
+        _roll_forward(top, switch)
+    elif top.status(STAGING) is not None:
+        top.folder(STAGING).__exit__(None, None, None)
+        shutil.rmtree(STAGING, dir_fd=top.fd)
+        top.sync()
 
 
-def read_marker(root: Path) -> Switch | None:
-    """The switch that is committed and not finished, if there is one."""
+def read_marker(top: Folder) -> Switch | None:
+    """The switch that is committed and not finished, if there is one. Raises DumpUnreadable, NewerFormat."""
     try:
-        content = json.loads((root / STAGING / _MARKER).read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
+        with top.folder(STAGING) as staging, os.fdopen(staging.file(_MARKER), "rb") as file:
+            content = file.read(marker.LARGEST + 1)
+    except FileNotFoundError:
         return None
-    return Switch(**content | {"put": tuple(content["put"]), "remove": tuple(content["remove"])})
+    return marker.decode(content, top.path / STAGING / _MARKER)
 
 
-def overlay(root: Path, switch: Switch, filename: str) -> tuple[Path, Path]:
-    """Where a file of a committed generation may be: still staged, else in its place."""
-    return root / STAGING / _FILES / filename, root / switch.database / filename
+def open_file(top: Folder, switch: Switch, filename: str) -> int:
+    """A file of a committed generation: it is still staged, else in its place. Raises FileNotFoundError."""
+    try:
+        with top.folder(STAGING) as staging, staging.folder(_FILES) as files:
+            return files.file(filename)
+    except FileNotFoundError:
+        with top.folder(switch.database) as place:
+            return place.file(filename)
 
 
-def _tidy(root: Path) -> None:
+def _tidy(top: Folder) -> None:
     """What an unfinished switch has staged is the valid generation: nothing may be staged over it."""
     try:
-        recover(root)
+        _recover(top)
     except OSError as error:
-        if read_marker(root) is None:
+        if read_marker(top) is None:
             raise
         raise NotInPlace(str(error)) from error
 
 
-def _stage(root: Path, switch: Switch, put: Mapping[str, Content]) -> None:
-    staging = root / STAGING
-    staging.mkdir()
-    (staging / _FILES).mkdir()
-    for filename, content in put.items():
-        _write_file(staging / _FILES / filename, content, like=root / switch.database / filename)
-    _write_file(staging / _PLAN, [json.dumps(asdict(switch)).encode()])
-    for folder in (staging / _FILES, staging, root):
-        _sync_folder(folder)
+def _stage(top: Folder, switch: Switch, put: Mapping[str, Content]) -> None:
+    """Write all that is new; with the renaming of the plan it is committed."""
+    rights = permissions.of_files(top, switch.database)
+    os.mkdir(STAGING, 0o700, dir_fd=top.fd)
+    with top.folder(STAGING) as staging:
+        os.mkdir(_FILES, 0o700, dir_fd=staging.fd)
+        with staging.folder(_FILES) as files:
+            for filename, content in put.items():
+                _write_file(files, filename, content, rights.of(filename))
+            files.sync()
+        _write_file(staging, _PLAN, [marker.encode(switch)])
+        staging.sync()
+        top.sync()
+        staging.move(_PLAN, staging, _MARKER)
 
 
-def _roll_forward(root: Path, switch: Switch) -> None:
-    staging, target = root / STAGING, root / switch.database
-    if not target.exists():
-        target.mkdir()
-        _sync_folder(root)
-    for filename in switch.put:
-        _move(*overlay(root, switch, filename))
-    for filename in switch.remove:
-        (target / filename).unlink(missing_ok=True)
-    _sync_folder(target)
-    (staging / _MARKER).unlink()
-    _sync_folder(staging)
-    shutil.rmtree(staging)
-    _sync_folder(root)
+def _roll_forward(top: Folder, switch: Switch) -> None:
+    if top.status(switch.database) is None:
+        os.mkdir(switch.database, permissions.of_folder(top), dir_fd=top.fd)
+        top.sync()
+    with top.folder(STAGING) as staging, top.folder(switch.database) as target:
+        if staging.status(_FILES) is not None:
+            with staging.folder(_FILES) as files:
+                _put(files, target, switch.put)
+        _require(target, switch.put)
+        for filename in switch.remove:
+            target.remove(filename)
+        target.sync()
+        staging.remove(_MARKER)
+        staging.sync()
+    shutil.rmtree(STAGING, dir_fd=top.fd)
+    top.sync()
 
 
-def _move(staged: Path, place: Path) -> None:
-    try:
-        staged.rename(place)
-    except FileNotFoundError:
-        if not place.exists():
-            raise
+def _put(files: Folder, target: Folder, names: Iterable[str]) -> None:
+    for filename in names:
+        if files.status(filename) is not None:
+            os.close(files.file(filename))  # a plain file, or it is refused
+            files.move(filename, target, filename)
 
 
-def _write_file(path: Path, content: Content, like: Path | None = None) -> None:
-    with path.open("wb", buffering=_CHUNK) as file:
+def _require(target: Folder, names: Iterable[str]) -> None:
+    """What is no longer staged must have been moved before. Raises DumpUnreadable where a file is in neither place."""
+    for filename in names:
+        if target.status(filename) is None:
+            raise lost(target.path / filename)
+
+
+def lost(path: Path) -> DumpUnreadable:
+    """The error for a file of a committed generation that is nowhere."""
+    return DumpUnreadable(
+        f"{path} was committed by a run that was cut off, and is neither there nor staged in {STAGING}",
+        hint="somebody has removed it since: bring it back, or restore the dump from where it came",
+    )
+
+
+def _write_file(folder: Folder, filename: str, content: Content, rights: Rights | None = None) -> None:
+    with os.fdopen(folder.create(filename), "wb", buffering=_CHUNK) as file:
         for part in content:
             file.write(part)
         file.flush()
-        _imitate(file.fileno(), like)
+        if rights is not None:
+            rights.give(file.fileno())
         os.fsync(file.fileno())
-
-
-def _imitate(fd: int, like: Path | None) -> None:
-    """Give a new file the mode and, where that is allowed, the owner of the one that it replaces."""
-    if like is None or not like.exists():
-        return
-    old = like.stat()
-    new = os.fstat(fd)
-    if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
-        with suppress(PermissionError):
-            os.fchown(fd, old.st_uid, old.st_gid)
-    os.fchmod(fd, stat.S_IMODE(old.st_mode))
-
-
-def _sync_folder(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

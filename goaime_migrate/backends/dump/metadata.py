@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from bson import json_util
 
+from goaime_migrate.backends import extended_json
 from goaime_migrate.errors import DumpUnreadable
 from goaime_migrate.results import Document
 
 COLLECTION, VIEW, TIMESERIES = "collection", "view", "timeseries"
 ID_INDEX = "_id_"
 
-_JSON = json_util.CANONICAL_JSON_OPTIONS.with_options(document_class=dict, tz_aware=False, tzinfo=None)
+LARGEST = 64 * 1024 * 1024
+"""Bytes: indexes and options of one collection are documents of a server."""
 
 
 class Metadata:
@@ -32,8 +35,10 @@ class Metadata:
     def parse(cls, data: bytes, name: str) -> Metadata:
         """Raises DumpUnreadable, naming `name`."""
         try:
-            content = _check_shape(json_util.loads(data.decode(), json_options=_JSON))
-        except (ValueError, TypeError, KeyError) as error:
+            if len(data) > LARGEST:
+                raise ValueError(f"it has more than {LARGEST:,} bytes")
+            content = _check_shape(extended_json.loads(data.decode()))
+        except (ValueError, TypeError) as error:
             raise DumpUnreadable(
                 f"{name}: the metadata cannot be read: {error}",
                 hint="restore the file from its source, or dump the collection again with mongodump",
@@ -61,7 +66,9 @@ class Metadata:
 
     def dump(self) -> bytes:
         """The file's content."""
-        return json_util.dumps(self.content, json_options=_JSON, separators=(",", ":")).encode()
+        return json_util.dumps(
+            self.content, json_options=extended_json.OPTIONS, separators=(",", ":")
+        ).encode()
 
     @property
     def kind(self) -> str:
@@ -100,17 +107,36 @@ class Metadata:
 
 
 def _check_shape(content: Any) -> Document:
-    if not isinstance(content, dict) or not isinstance(content.get("indexes") or [], list):
-        raise TypeError("it is not the object that mongodump writes")
-    return content
+    """What decides something is of the kind that mongodump writes; the rest is kept. Raises TypeError."""
+    found = _of_kind(content, _KINDS, "it")
+    _of_kind(found.get("options") or {}, _OPTIONS, "the options")
+    for spec in found.get("indexes") or []:
+        _of_kind(spec, _INDEX, "an index")
+        if not (spec.get("name") and spec.get("key")):
+            raise TypeError(f"an index has no name or no keys: {spec!r:.100}")
+    return found
+
+
+_KINDS = {"options": dict, "indexes": list, "collectionName": str, "type": str, "uuid": str}
+_OPTIONS = {"validator": dict, "timeseries": dict, "viewOn": str}
+_INDEX = {"name": str, "key": dict, "partialFilterExpression": dict, "collation": dict}
+
+
+def _of_kind(found: Any, kinds: Mapping[str, type], what: str) -> Document:
+    if not isinstance(found, dict):
+        raise TypeError(f"{what} is no document: {found!r:.100}")
+    for key, kind in kinds.items():
+        if not isinstance(found.get(key), kind | None):
+            raise TypeError(f"{what} has a {key} that is none: {found[key]!r:.100}")
+    return found
 
 
 def name_within(data: bytes) -> str | None:
     """The collection's name that a metadata file states, for files whose own name was cut."""
     try:
         name = json.loads(data).get("collectionName")
-    except (ValueError, AttributeError):
-        return None
+    except (ValueError, AttributeError, RecursionError):
+        return None  # `parse` says what is wrong
     return name if isinstance(name, str) else None
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from goaime_migrate.backends.dump import filenames, generation
-from goaime_migrate.backends.dump.generation import Switch
+from goaime_migrate.backends.dump.folder import Folder
+from goaime_migrate.backends.dump.marker import Switch
 from goaime_migrate.errors import DumpUnreadable, UsageError
 
 _SMALL = 64 * 1024
@@ -29,9 +30,9 @@ Signature = tuple[Switch | None, Listing]
 class Source:
     """A file's content: bytes, or an open descriptor that they will be read from."""
 
-    def __init__(self, path: Path, label: str, *, hold: bool) -> None:
+    def __init__(self, fd: int, label: str, *, hold: bool) -> None:
         self.label = label
-        self._fd: int | None = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._fd: int | None = fd
         self._data = b""
         self.held = hold and os.fstat(self._fd).st_size > _SMALL
         if not self.held:
@@ -45,10 +46,10 @@ class Source:
         os.lseek(copy, 0, os.SEEK_SET)
         return os.fdopen(copy, "rb", buffering=1024 * 1024)
 
-    def read(self) -> bytes:
-        """The whole content."""
+    def read(self, most: int = -1) -> bytes:
+        """The whole content, or so many bytes of it at most."""
         with self.open() as file:
-            return file.read()
+            return file.read(most)
 
     def close(self) -> None:
         """Let go of the descriptor, if there is one."""
@@ -79,19 +80,25 @@ class Snapshot:
 def take(root: Path, database: str) -> Snapshot:
     """Open all files of one generation, again and again until nothing has changed meanwhile.
 
-    Raises DumpUnreadable for a folder that cannot be read, or that never stands still.
+    Raises DumpUnreadable for a folder that cannot be read, or that never stands still, and for what is no file.
     """
     for _ in range(_TRIES):
         try:
-            before = signature(root, database)
-            snapshot = _open_all(root, database, before)
-            if signature(root, database) == before:
-                return snapshot
-            snapshot.close()
+            with Folder.at(root) as top:
+                before = _signature(top, database)
+                try:
+                    snapshot = _open_all(top, database, before)
+                except FileNotFoundError as error:
+                    if _signature(top, database) == before:
+                        raise generation.lost(root / database / str(error.filename)) from None
+                    raise
+                if _signature(top, database) == before:
+                    return snapshot
+                snapshot.close()
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise DumpUnreadable(f"the dump cannot be read: {error}", hint="check the permissions") from error
+            raise _unreadable(error) from error
         time.sleep(_PAUSE_S)
     raise DumpUnreadable(
         f"{root / database} changes all the time", hint="try again when nothing writes there"
@@ -99,57 +106,73 @@ def take(root: Path, database: str) -> Snapshot:
 
 
 def signature(root: Path, database: str) -> Signature:
-    """What differs between any two generations: the marker, and which files are in the database's folder."""
-    switch = generation.read_marker(root)
+    """What differs between any two generations: the marker, and which files are in the database's folder.
+
+    Raises DumpUnreadable.
+    """
+    try:
+        with Folder.at(root) as top:
+            return _signature(top, database)
+    except FileNotFoundError:
+        return None, ()
+    except OSError as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: OSError) -> DumpUnreadable:
+    return DumpUnreadable(f"the dump cannot be read: {error}", hint="check the permissions")
+
+
+def _signature(top: Folder, database: str) -> Signature:
+    switch = generation.read_marker(top)
     if switch is not None and switch.database != database:
         switch = None
     try:
-        with os.scandir(root / database) as entries:
-            return switch, tuple(sorted(_identity(entry) for entry in entries if entry.is_file()))
+        with top.folder(database) as folder:
+            return switch, tuple(sorted(_identity(*each) for each in folder.names() if _belongs(each[0])))
     except FileNotFoundError:
         return switch, ()
 
 
-def _identity(entry: os.DirEntry[str]) -> tuple[str, int, int, int]:
-    status = entry.stat()
-    return entry.name, status.st_ino, status.st_mtime_ns, status.st_size
+def _belongs(name: str) -> bool:
+    return filenames.split(name) is not None or name.endswith(filenames.COMPRESSED)
 
 
-def _open_all(root: Path, database: str, before: Signature) -> Snapshot:
+def _identity(name: str, status: os.stat_result) -> tuple[str, int, int, int]:
+    return name, status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _open_all(top: Folder, database: str, before: Signature) -> Snapshot:
     switch, listing = before
-    filenames = [name for name, *_ in listing]
+    names = [name for name, *_ in listing]
     if switch is not None:
-        filenames = [name for name in {*filenames, *switch.put} if name not in switch.remove]
+        names = [name for name in {*names, *switch.put} if name not in switch.remove]
+    for name in names:
+        _refuse_compressed(top.path / database, name)
     snapshot = Snapshot(before)
     held = 0
     try:
-        for filename in sorted(filenames):
-            if not _belongs(root, database, filename):
-                continue
-            source = _open(root, database, switch, filename, hold=held < _DESCRIPTORS)
+        for name in sorted(names):
+            source = _open(top, database, switch, name, hold=held < _DESCRIPTORS)
             held += source.held
-            snapshot.files[filename] = source
+            snapshot.files[name] = source
     except BaseException:
         snapshot.close()
         raise
     return snapshot
 
 
-def _belongs(root: Path, database: str, filename: str) -> bool:
+def _refuse_compressed(folder: Path, filename: str) -> None:
     if filename.endswith(filenames.COMPRESSED):
         raise UsageError(
-            f"{root / database / filename} is compressed",
-            hint=f"decompress the dump first: gunzip '{root / database}'/*.gz",
+            f"{folder / filename} is compressed",
+            hint=f"decompress the dump first: gunzip '{folder}'/*.gz",
         )
-    return filenames.split(filename) is not None
 
 
-def _open(root: Path, database: str, switch: Switch | None, filename: str, *, hold: bool) -> Source:
+def _open(top: Folder, database: str, switch: Switch | None, filename: str, *, hold: bool) -> Source:
     label = f"{database}/{filename}"
     if switch is not None and filename in switch.put:
-        staged, place = generation.overlay(root, switch, filename)
-        try:
-            return Source(staged, label, hold=hold)
-        except FileNotFoundError:
-            return Source(place, label, hold=hold)
-    return Source(root / database / filename, label, hold=hold)
+        return Source(generation.open_file(top, switch, filename), label, hold=hold)
+    with top.folder(database) as folder:
+        return Source(folder.file(filename), label, hold=hold)

@@ -18,6 +18,7 @@ from goaime_migrate.backends.ports import (
     Capabilities,
     Changes,
     Committed,
+    LeaseRecord,
     Mode,
     Reader,
     require_own,
@@ -50,8 +51,9 @@ class EmbeddedBackend(LeasedDump):
     ) -> EmbeddedBackend:
         """Open ``path/<database>``, or the only one there is if `database` is None.
 
-        Nothing is written or locked yet; `write` allows the lease to be taken. A database that is named need
-        not be there if the dump is empty. Raises FolderMissing, UsageError or DumpUnreadable.
+        `write` allows the lease to be taken, and finishes or undoes what a killed writer has left; nothing else is
+        written or locked yet. A database that is named need not be there if the dump is empty. Raises FolderMissing,
+        UsageError, DumpUnreadable, NewerFormat, SaveFailed.
         """
         return cls(path, find_database.database_in(path, database), records, write=write)
 
@@ -72,6 +74,20 @@ class EmbeddedBackend(LeasedDump):
 
     def end_transactions(self, sessions: Sequence[Document]) -> None:
         """Nothing: there are none."""
+
+    def note_waiting(self, lease: LeaseRecord, reason: str | None) -> None:
+        """Nobody else can look while the directory is locked."""
+
+    def transaction_lifetime(self) -> float:
+        """There are no transactions."""
+        return 0.0
+
+    def open_transactions(self) -> list[str]:
+        """There are no transactions."""
+        return []
+
+    def require_actions(self, needs: Sequence[tuple[str, Sequence[str]]]) -> None:
+        """Whoever may write the directory may do all."""
 
     def replication_lag(self) -> None:
         """None: there are no replicas."""

@@ -8,7 +8,7 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import Key, id_key
 from goaime_migrate.backends.embedded import paths
 from goaime_migrate.backends.embedded.collection import Collection
-from goaime_migrate.backends.embedded.matching import equality_on_id, matcher
+from goaime_migrate.backends.embedded.matching import ids_named, matcher
 from goaime_migrate.backends.embedded.store import Store
 from goaime_migrate.backends.ports import Changes, Delete, Filter, GuardFailed, Move, Put, RecordChange, Write
 from goaime_migrate.errors import IdChanged, ResultTooLarge
@@ -99,10 +99,10 @@ class Batch:
                 yield key, document
 
     def _candidates(self, name: str, filter: Filter) -> list[Key]:
-        """The keys that can match: the one `_id` that the filter names, or all."""
-        one = equality_on_id(filter)
-        if one is not None:
-            return [one]
+        """The keys that can match: those of the `_id`s that the filter names, or all."""
+        named = ids_named(filter)
+        if named is not None:
+            return named
         collection = self._store.get(name)
         present = () if collection is None else collection.candidates(filter)
         return list(dict.fromkeys([*present, *self._effects.get(name, {})]))

@@ -101,8 +101,8 @@ def drop(store: Store, name: str) -> None:
 def index_spec(keys: Sequence[tuple[str, Any]], options: Document) -> Document:
     """An index as the catalogue has it, named as the drivers name it where it has no name."""
     name = options.get("name") or "_".join(f"{field}_{direction}" for field, direction in keys)
-    rest = {option: value for option, value in options.items() if option != "name" and value is not None}
-    return {"v": 2, "key": dict(keys), "name": name} | rest
+    rest = {option: value for option, value in options.items() if value is not None}
+    return {"v": 2, "key": dict(keys)} | rest | {"name": name}
 
 
 def _existing(store: Store, name: str) -> Collection:

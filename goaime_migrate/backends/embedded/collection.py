@@ -101,8 +101,12 @@ class Collection:
 
     def having(self, path: str, wanted: Sequence[Any]) -> list[bytes]:
         """Documents with a wanted value at the path, or in an array there; ascending by `_id`."""
-        index = self._index(path)
-        found = {owner for value in wanted for owner in index.get(_key_or_none(value), ())}
+        keys = map(_key_or_none, wanted)
+        if path == "_id":
+            found = {key for key in keys if key in self.documents}
+        else:
+            index = self._index(path)
+            found = {owner for key in keys for owner in index.get(key, ())}
         return [self.documents[owner] for owner in sorted(found)]
 
     def candidates(self, filter: Mapping[str, Any] | None) -> Sequence[Key]:

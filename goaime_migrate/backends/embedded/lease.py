@@ -40,12 +40,14 @@ class LeasedDump(DumpReader):
     """A dump, its lease, and what is committed under it until it is saved."""
 
     def __init__(self, root: Path, database: str, records: str, *, write: bool) -> None:
-        super().__init__(Store.open(root, database, records))
-        self._records = records
         self._root = root
         self._database = database
         self._write = write
         self._lock = DirectoryLock(root)
+        if write:
+            self._finish_what_was_left()
+        super().__init__(Store.open(root, database, records))
+        self._records = records
         self._lease: LeaseRecord | None = None
         self._unsaved: SaveFailed | None = None
 
@@ -166,12 +168,30 @@ class LeasedDump(DumpReader):
     def _is_mine(self, lease: LeaseRecord) -> bool:
         return self._lease is not None and self._lease.owner.run == lease.owner.run
 
-    def _take_over(self, lease: LeaseRecord) -> None:
+    def _finish_what_was_left(self) -> None:
+        """Whoever may write does it at once: a run that finds nothing to do never takes the lease.
+
+        While another process has the lock it is that one's own.
+        """
+        if not generation.is_tidy(self._root) and self._lock.acquire():
+            try:
+                self._recover()
+            finally:
+                self._lock.release()
+
+    def _recover(self) -> None:
         find_database.check_writable(self._root, self._database)
         try:
             generation.recover(self._root)
         except OSError as error:
-            raise SaveFailed(f"{self._root} cannot be written to: {error.strerror or error}") from error
+            raise SaveFailed(
+                f"what a run that was cut off has left in {self._root} cannot be finished: "
+                f"{error.strerror or error}",
+                hint=Hint("check the permissions and the space on the disk, then: {}", UP),
+            ) from error
+
+    def _take_over(self, lease: LeaseRecord) -> None:
+        self._recover()
         self._reload()
         self._store.load_all()
         self._store.obtain(LOCK)

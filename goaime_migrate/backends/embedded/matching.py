@@ -20,7 +20,8 @@ from bson.regex import Regex
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import NULL, Key, sort_key
-from goaime_migrate.backends.embedded.paths import MISSING, Whole, decode, values
+from goaime_migrate.backends.embedded.paths import MISSING, decode, values
+from goaime_migrate.backends.field_paths import Whole
 from goaime_migrate.backends.ports import Filter, Sort
 from goaime_migrate.errors import MissingCapability, UsageError
 from goaime_migrate.results import Document
@@ -63,12 +64,15 @@ def sort_documents(documents: list[Document], sort: Sort) -> list[Document]:
     return documents
 
 
-def equality_on_id(filter: Filter | None) -> Key | None:
-    """The key of the one `_id` that the filter names, if it names one plainly."""
+def ids_named(filter: Filter | None) -> list[Key] | None:
+    """The keys of the only `_id`s that can match, ascending, if the filter names them plainly."""
     value = (filter or {}).get("_id", MISSING)
-    if value is MISSING or _is_pattern(value) or isinstance(value, Mapping | list):
+    if value is MISSING:
         return None
-    return sort_key(value)
+    listed = value["$in"] if isinstance(value, Mapping) and list(value) == ["$in"] else [value]
+    if any(_is_pattern(each) or isinstance(each, Mapping | list) for each in listed):
+        return None
+    return sorted({sort_key(each) for each in listed})
 
 
 def _all_of(filter: Filter) -> Matches:

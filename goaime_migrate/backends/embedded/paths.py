@@ -5,12 +5,13 @@ Where the path is a plain field name only that element of the raw document is de
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from bson.errors import BSONError
 
 from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.field_paths import descend
 from goaime_migrate.errors import Unrepresentable
 from goaime_migrate.results import Document
 
@@ -20,10 +21,6 @@ class Missing:
 
 
 MISSING = Missing()
-
-
-class Whole(list[Any]):
-    """An array that a path leads to by its place in another array: queries compare it, never its elements."""
 
 
 def decode(document: bytes) -> Document:
@@ -56,7 +53,7 @@ def values(document: bytes, path: str) -> list[Any]:
     value = field(document, top)
     if not rest or value is MISSING:
         return [value]
-    return list(_descend(value, rest.split("."))) or [MISSING]
+    return list(descend(value, rest.split("."))) or [MISSING]
 
 
 def trim(document: bytes, fields: Sequence[str]) -> bytes:
@@ -85,21 +82,6 @@ def assign(document: Document, path: str, value: Any) -> None:
             document[name] = {}
         document = document[name]
     document[last] = value
-
-
-def _descend(value: Any, path: list[str]) -> Iterator[Any]:
-    if not path:
-        yield value
-    elif isinstance(value, dict):
-        if path[0] in value:
-            yield from _descend(value[path[0]], path[1:])
-    elif isinstance(value, list):
-        if path[0].isdecimal() and int(path[0]) < len(value):
-            item = value[int(path[0])]
-            yield from _descend(Whole(item) if isinstance(item, list) and len(path) == 1 else item, path[1:])
-        for item in value:
-            if isinstance(item, dict):
-                yield from _descend(item, path)
 
 
 def _project(document: Document, paths: list[list[str]]) -> Document:

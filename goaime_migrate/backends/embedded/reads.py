@@ -13,7 +13,7 @@ from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.dump.metadata import COLLECTION
 from goaime_migrate.backends.embedded import catalogue, paths
 from goaime_migrate.backends.embedded.collection import Collection
-from goaime_migrate.backends.embedded.matching import equality_on_id, matcher, sort_documents
+from goaime_migrate.backends.embedded.matching import ids_named, matcher, sort_documents
 from goaime_migrate.backends.embedded.store import Store
 from goaime_migrate.backends.ports import CollectionInfo, Filter, Sort
 from goaime_migrate.errors import MissingCapability
@@ -153,10 +153,10 @@ class DumpReader:
         return collection
 
     def _matching(self, name: str, filter: Filter | None) -> Iterator[bytes]:
-        """Ascending by `_id`; a filter that names one `_id` does not scan."""
+        """Ascending by `_id`; a filter that names `_id`s does not scan."""
         collection, matches = self._reading(name), matcher(filter)
-        one = equality_on_id(filter)
-        keys = collection.candidates(filter) if one is None else [one]
+        named = ids_named(filter)
+        keys = collection.candidates(filter) if named is None else named
         found = (collection.documents.get(key) for key in keys)
         return (document for document in found if document is not None and matches(document))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from goaime_migrate.backends.dump import filenames, snapshot
 from goaime_migrate.backends.dump.generation import Content
-from goaime_migrate.backends.dump.metadata import Metadata, name_within
+from goaime_migrate.backends.dump.metadata import LARGEST, Metadata, name_within
 from goaime_migrate.backends.dump.snapshot import Snapshot, Source
 from goaime_migrate.backends.embedded.collection import Collection
 from goaime_migrate.backends.ports import LOCK, RECORDS, RECORDS_NAME, name_of
@@ -102,7 +102,7 @@ def _collection(stem: str, about: Source | None, documents: Source | None) -> Co
     if about is None:
         collection = Collection(filenames.collection_of(stem), Metadata.absent(), documents, stem=stem)
     else:
-        data = about.read()
+        data = about.read(LARGEST + 1)
         name = filenames.collection_of(stem, name_within(data))
         collection = Collection(name, Metadata.parse(data, about.label), documents, stem=stem)
     both = {stem + filenames.METADATA: about, stem + filenames.DOCUMENTS: documents}

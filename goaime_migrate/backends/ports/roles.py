@@ -41,7 +41,13 @@ class Database(Protocol):
         """The server's clock, UTC."""
 
     def replication_lag(self) -> float | None:
-        """How many seconds the slowest replica is behind; None where there is none, or it cannot be seen."""
+        """How many seconds the slowest replica is behind that takes part; None where there is none.
+
+        Raises MissingPrivilege, MissingCapability where it cannot be seen.
+        """
+
+    def require_actions(self, needs: Sequence[tuple[str, Sequence[str]]]) -> None:
+        """Refuse what this user may not do: on each of these collections, these actions. Raises MissingPrivilege."""
 
 
 class Reader(Protocol):
@@ -135,7 +141,13 @@ class LeaseStore(Database, Protocol):
         """
 
     def renew_lease(self, lease: LeaseRecord, ttl_s: float) -> bool:
-        """Put the end of the lease off; False if it is no longer mine."""
+        """Put the end of the lease off; False if it is no longer mine.
+
+        Where its record is gone, as after a function has dropped the database, it is put back.
+        """
+
+    def note_waiting(self, lease: LeaseRecord, reason: str | None) -> None:
+        """Let others see what the owner of the lease waits for; None when it goes on."""
 
     def release_lease(self, lease: LeaseRecord) -> None:
         """Give the lease back; nothing happens if it is no longer mine."""
@@ -184,6 +196,16 @@ class ChangeFeed(Protocol):
         """What is written to the collection from that time (or token) on, the given sessions left out."""
 
 
+class Diagnostics(Protocol):
+    """What stands in the way, for people; nothing where it cannot be seen."""
+
+    def transaction_lifetime(self) -> float:
+        """How many seconds the server lets a transaction be open."""
+
+    def open_transactions(self) -> list[str]:
+        """The transactions of others that are open, the oldest first: whose they are, from where, for how long."""
+
+
 class UserDatabase(Database, Protocol):
     """Runs users' own code."""
 
@@ -207,7 +229,9 @@ class Sessions(Protocol):
         """End what dead processes have left open in these sessions; without the privilege nothing happens."""
 
 
-class Backend(CollectionReader, Writer, LeaseStore, Catalogue, ChangeFeed, UserDatabase, Sessions, Protocol):
+class Backend(
+    CollectionReader, Writer, LeaseStore, Catalogue, ChangeFeed, Diagnostics, UserDatabase, Sessions, Protocol
+):
     """One open database, in all its roles."""
 
     def require_own_records(self) -> None:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from goaime_migrate.results import Document
+from goaime_migrate.results import Document, Mode
 
-
-class Mode(StrEnum):
-    """How a batch is made safe."""
-
-    TRANSACTIONAL = "transactional"
-    SINGLE_DOCUMENT = "single-document"
-    EMBEDDED = "embedded"
+if TYPE_CHECKING:
+    from goaime_migrate.results import Waiting
 
 
 @dataclass(frozen=True)
@@ -62,6 +57,8 @@ class LeaseRecord:
     acquired_at: datetime | None
     expires_at: datetime | None
     live: bool
+    waiting: Waiting | None = None
+    """What its owner says that it waits for."""
 
 
 @dataclass(frozen=True)

@@ -61,9 +61,9 @@ class MongoChangeStream:
         except OperationFailure as error:
             if error.code in _LOST or error.has_error_label("NonResumableChangeStreamError"):
                 raise HistoryLost(str(error)) from error
-            raise translate(error) from error
+            raise translate(error, self._collection.database.client) from error
         except PyMongoError as error:
-            raise translate(error) from error
+            raise translate(error, self._collection.database.client) from error
         return Portion(ids, None if token is None else dict(token), self._time(token))
 
     def _open(self) -> CollectionChangeStream[Document]:
@@ -101,7 +101,7 @@ class MongoChangeStream:
         try:
             self._collection.database[TAIL].insert_one(record)
         except PyMongoError as error:
-            raise translate(error) from error
+            raise translate(error, self._collection.database.client) from error
 
     def close(self) -> None:
         """End the stream."""

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Callable
 from typing import Any
 
-from pymongo import MongoClient
-from pymongo.errors import InvalidName, PyMongoError
+from pymongo.errors import InvalidName, PyMongoError, ServerSelectionTimeoutError
 from pymongo.uri_parser import parse_uri
 
 from goaime_migrate.backends.ports import Backend, Capabilities, Mode
+from goaime_migrate.backends.server.client import SharedClient
+from goaime_migrate.backends.server.diagnosis import require_primary, why_unreachable
 from goaime_migrate.backends.server.driver_errors import translate
 from goaime_migrate.backends.server.mongo import MongoBackend
 from goaime_migrate.backends.server.single_document import SingleDocumentBackend
 from goaime_migrate.backends.server.transactional import TransactionalBackend
+from goaime_migrate.backends.server.uri import followed, refusal
 from goaime_migrate.config import Settings
-from goaime_migrate.errors import InvalidConfiguration, InvalidUri, MissingCapability
+from goaime_migrate.errors import InvalidConfiguration, MissingCapability
 from goaime_migrate.errors.hint import PROGRAM
-from goaime_migrate.redaction import redact, redact_uri
+from goaime_migrate.redaction import redact_uri
 from goaime_migrate.results import Document
 
 SELECTION_TIMEOUT_MS = 10_000
@@ -31,32 +32,27 @@ _MONGOS = "mongos"
 
 
 def open_server(settings: Settings, *, write: bool, notify: Callable[[str], None]) -> Backend:
-    """Connect, and probe what the server can do. Raises UsageError, ServerUnreachable, MissingCapability."""
-    _refuse_ambiguous(settings.uri)
+    """Connect, and probe what the server can do. Raises UsageError, ServerUnreachable, MissingCapability.
+
+    Read preference, read concern, write concern and the like are ours, whatever the connection string says of them.
+    """
+    uri = followed(settings.uri)
+    for name in uri.missing:
+        notify(f"the compressor {name} of uri is not installed here: going on without it")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # an option that the driver does not know
-            client: MongoClient[Document] = MongoClient(
-                settings.uri,
-                appname=PROGRAM,
-                w="majority",
-                **_defaults(settings.uri),
-            )
-    except (PyMongoError, ValueError, UserWarning) as error:
-        raise InvalidUri(
-            f"the connection string is not valid: {_reason(str(error), settings.uri)}",
-            hint="correct uri; the form is mongodb://user:password@host:port/database",
-        ) from None  # the driver may quote a part of the password
+            client = SharedClient(uri.text, tell=notify, appname=PROGRAM, w="majority", **_defaults(uri.text))
+    except (PyMongoError, ValueError, UserWarning, OSError) as error:
+        raise refusal(error, settings.uri) from None  # the driver may quote a part of the password
     try:
         return _open(client, settings, write=write, notify=notify)
     except BaseException:
-        client.close()
+        client.let_go()
         raise
 
 
-def _open(
-    client: MongoClient[Document], settings: Settings, *, write: bool, notify: Callable[[str], None]
-) -> Backend:
+def _open(client: SharedClient, settings: Settings, *, write: bool, notify: Callable[[str], None]) -> Backend:
     """The database that the settings or else the connection string names, once the server was asked what it can do."""
     name = settings.database
     try:
@@ -70,31 +66,12 @@ def _open(
         backend = _probe(client, name, settings, untested_allowed=allowed)
     except InvalidName as error:
         raise InvalidConfiguration(f"{name!r} cannot be the name of a database: {error}") from error
+    except ServerSelectionTimeoutError as error:
+        raise why_unreachable(error, settings.uri) from error
     except PyMongoError as error:
         raise translate(error) from error
     backend.notify = notify
     return backend
-
-
-def _reason(text: str, uri: str) -> str:
-    """What the driver says of a connection string, unless it quotes what may belong to a password."""
-    userinfo = uri.partition("://")[2].rpartition("@")[0]
-    secrets = re.split(r"[:/@?&=]+", userinfo.partition(":")[2])
-    options = [value for _, value in re.findall(r"([^?&=]+)=([^&]*)", uri)]
-    hidden = "|".join(re.escape(secret) for secret in (*secrets, *options) if secret)
-    if hidden and re.search(rf"(?<!\w)({hidden})(?!\w)", text):
-        return "a special character in the user name, the password or an option is not percent-encoded"
-    return redact(text)
-
-
-def _refuse_ambiguous(uri: str) -> None:
-    """With an unescaped @ in it, what follows in a password would be taken for a host, and be shown as one."""
-    if uri.partition("?")[0].count("@") > 1:
-        raise InvalidUri(
-            "the connection string has more than one @",
-            hint="write user and password percent-encoded (%40 for @, %2F for /, %25 for %); "
-            "the form is mongodb://user:password@host:port/database",
-        )
 
 
 def _defaults(uri: str) -> dict[str, Any]:
@@ -108,11 +85,10 @@ def _defaults(uri: str) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if f"{name.lower()}=" not in lowered}
 
 
-def _probe(
-    client: MongoClient[Document], name: str, settings: Settings, *, untested_allowed: bool
-) -> MongoBackend:
-    """Ask the server what it is. Raises MissingCapability for one that nobody has tried."""
+def _probe(client: SharedClient, name: str, settings: Settings, *, untested_allowed: bool) -> MongoBackend:
+    """Ask the server what it is. Raises MissingCapability for one that nobody has tried, InvalidUri."""
     hello = client.admin.command("hello")
+    require_primary(hello)
     sharded = _product(hello) == _MONGOS
     if sharded and not untested_allowed:
         raise MissingCapability(

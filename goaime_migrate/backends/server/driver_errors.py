@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from bson.errors import BSONError, InvalidDocument
+from pymongo import MongoClient
 from pymongo.errors import (
     AutoReconnect,
     ConfigurationError,
@@ -21,31 +22,41 @@ from pymongo.errors import (
 )
 
 from goaime_migrate import errors
+from goaime_migrate.backends.server import privileges
 from goaime_migrate.redaction import redact
 
 UNAUTHORIZED, AUTHENTICATION, NO_SUCH_TRANSACTION, HISTORY_LOST = 13, 18, 251, 286
 DUPLICATE_KEY, VALIDATION, TOO_LARGE = 11000, 121, 10334
-_ATLAS_AUTHENTICATION = 8000
+TOO_LARGE_FOR_CACHE = 388
+STEPPED_DOWN = frozenset({91, 189, 276, 10107, 11600, 11602, 13435})
+"""A primary that is one no more, or shuts down, has ended what it was at."""
+_ATLAS = 8000
+_CACHE = re.compile(
+    r"WT_CACHE_FULL|oldest pinned transaction|[Cc]ache (overflow|is full|full|pressure)|too large .*cache"
+)
+_TRANSIENT = ("TransientTransactionError", "RetryableWriteError")
+_LONGEST = 1_000
+"""Characters of what a server says; no more are shown."""
 
 
 @contextmanager
-def translation() -> Iterator[None]:
-    """Let a driver's exception leave as the MigrateError that it is."""
+def translation(client: MongoClient[Any]) -> Iterator[None]:
+    """Let a driver's exception leave as the MigrateError that it is; `client` says who was refused something."""
     try:
         yield
     except PyMongoError as error:
-        raise translate(error) from error
+        raise translate(error, client) from error
     except InvalidDocument as error:
         raise errors.OperationFailed(f"this cannot be sent to the server: {error}") from error
     except BSONError as error:
         raise errors.OperationFailed(f"the server sent what cannot be decoded: {error}") from error
 
 
-def translate(error: PyMongoError) -> errors.MigrateError:
+def translate(error: PyMongoError, client: MongoClient[Any] | None = None) -> errors.MigrateError:
     """The MigrateError for what the driver raised."""
-    text = redact(str(error))
     if isinstance(error, OperationFailure) and not isinstance(error, WTimeoutError):
-        return _of_operation(error, text)
+        return _of_operation(error, client)
+    text = redact(str(error))
     if isinstance(error, InvalidURI | ConfigurationError):
         return errors.InvalidUri(
             f"the connection string is not valid: {text}", hint="correct uri, then try again"
@@ -70,33 +81,50 @@ def unreachable(text: str) -> errors.ServerUnreachable:
     )
 
 
-def _of_operation(error: OperationFailure, text: str) -> errors.MigrateError:
+def _of_operation(error: OperationFailure, client: MongoClient[Any] | None) -> errors.MigrateError:
     message = redact(_message(error))
-    if error.code in (AUTHENTICATION, _ATLAS_AUTHENTICATION):
+    if error.code in (UNAUTHORIZED, AUTHENTICATION, _ATLAS):
+        return _not_allowed(error, message, client)
+    if error.code == TOO_LARGE_FOR_CACHE or _CACHE.search(message):
+        return errors.OperationFailed(
+            f"the server's cache is too small for a batch of these documents: {message}",
+            hint="give it more memory (storage.wiredTiger.engineConfig.cacheSizeGB), then run the command again",
+        )
+    if error.code in STEPPED_DOWN or any(map(error.has_error_label, _TRANSIENT)):
+        return unreachable(message)
+    return errors.OperationFailed(
+        f"the server refused: {message}", hint="remove the cause, then run the command again"
+    )
+
+
+def _not_allowed(
+    error: OperationFailure, message: str, client: MongoClient[Any] | None
+) -> errors.MigrateError:
+    refused = privileges.denied(message)
+    if refused is not None:
+        return privileges.missing(refused, client)
+    if error.code != UNAUTHORIZED:
         return errors.AuthenticationFailed(
             f"the server refused the credentials: {message}",
             hint="check user, password and authSource of the uri, then try again",
         )
-    if error.code == UNAUTHORIZED and "requires authentication" in message:
+    if "requires authentication" in message:
         return errors.AuthenticationFailed(
             f"the server wants to know who asks: {message}",
             hint="put user and password into the uri, then try again",
         )
-    if error.code == UNAUTHORIZED:
-        return errors.MissingPrivilege(
-            f"the user may not do this: {message}",
-            hint="grant the role readWrite on the database (dbAdmin for validators), then try again",
-        )
-    if error.has_error_label("TransientTransactionError") or error.has_error_label("RetryableWriteError"):
-        return unreachable(message)
-    return errors.OperationFailed(
-        f"the server refused: {message or text}", hint="remove the cause, then run the command again"
+    return errors.MissingPrivilege(
+        f"the user may not do this: {message}",
+        hint="grant the role readWrite on the database (dbAdmin for validators), then try again",
     )
 
 
 def _message(error: OperationFailure) -> str:
+    """What the server says. The text of a driver's error about many writes holds those, documents and all."""
     details: Any = error.details or {}
-    return str(details.get("errmsg") or error)
+    listed = [*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]
+    said = details.get("errmsg") or next((e["errmsg"] for e in listed if e.get("errmsg")), None)
+    return " ".join(str(said or error).split())[:_LONGEST]
 
 
 def _short(text: str) -> str:

@@ -12,21 +12,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from pymongo import MongoClient
 from pymongo.client_session import ClientSession
-from pymongo.collection import Collection
-from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, ExecutionTimeout, OperationFailure, WTimeoutError
 
-from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import LOCK, PROGRESS, LeaseRecord, Owner, name_of
+from goaime_migrate.backends.ports import LOCK, PROGRESS, LeaseRecord, Owner
 from goaime_migrate.backends.record_codec import record_of
 from goaime_migrate.backends.record_fields import reading
+from goaime_migrate.backends.server.client import NamedDatabase, SharedClient
 from goaime_migrate.backends.server.driver_errors import translation
 from goaime_migrate.backends.server.reader import MongoReader
-from goaime_migrate.results import Document
+from goaime_migrate.errors import MigrateError
+from goaime_migrate.results import Document, Waiting
 
 _LOCK_ID = "lock"
 _CLAIM_MS = 1_000
@@ -38,6 +37,7 @@ _ABSENT: Document = {
     **dict.fromkeys(("pid", "fence"), 0),
     **dict.fromkeys(("acquired_at", "expires_at")),
     "live": True,
+    "waiting": None,
 }
 """What the record of a lease need not have, and what it is taken for then."""
 _OPEN_S = 180.0
@@ -45,22 +45,11 @@ _OPEN_S = 180.0
 _SLOW_S = 2.0
 
 
-class _NamedDatabase(Database[Document]):
-    """A database in which our own collections are called what the project calls them."""
-
-    def __init__(self, client: MongoClient[Document], name: str, records: str) -> None:
-        super().__init__(client, name, codec_options=raw_bson.OPTIONS)
-        self._records = records
-
-    def __getitem__(self, name: str) -> Collection[Document]:
-        return super().__getitem__(name_of(name, self._records))
-
-
 class LeasedDatabase(MongoReader):
     """A database on a server, the session that a thread writes in, and the lease."""
 
-    def __init__(self, client: MongoClient[Document], name: str, records: str) -> None:
-        super().__init__(_NamedDatabase(client, name, records), guard=translation)
+    def __init__(self, client: SharedClient, name: str, records: str) -> None:
+        super().__init__(NamedDatabase(client, name, records), guard=partial(translation, client))
         self._records = records
         self._client = client
         self._own: ClientSession | None = None
@@ -83,19 +72,20 @@ class LeasedDatabase(MongoReader):
         """By the server's clock. Raises DamagedRecord."""
         later = {"$gt": [{"$ifNull": ["$expires_at", False]}, "$$NOW"]}
         live = {"$and": [{"$eq": [{"$type": "$expires_at"}, "date"]}, later]}
-        with translation():
+        with self._guard():
             found = list(self._db[LOCK].aggregate([{"$match": {"_id": _LOCK_ID}}, {"$set": {"live": live}}]))
         return _lease(found[0]) if found and found[0].get("expires_at") else None
 
     def try_lease(self, owner: Owner, ttl_s: float, *, dead: LeaseRecord | None = None) -> LeaseRecord:
         """End what a former owner has left open, then claim. Raises DamagedRecord."""
-        with translation():
+        with self._guard():
             for record in self._db[LOCK].find({"_id": _LOCK_ID}):
                 _lease(record)
             self._end_transactions_of_former_owner(dead)
             lease = self._claim(owner, ttl_s, dead)
             if lease.owner.run == owner.run:
-                self._raise_fence(lease.fence)
+                with self._renewing(lease, ttl_s):
+                    self._raise_fence(lease.fence)
             return lease
 
     def _claim(self, owner: Owner, ttl_s: float, dead: LeaseRecord | None) -> LeaseRecord:
@@ -146,7 +136,7 @@ class LeasedDatabase(MongoReader):
 
     def end_transactions(self, sessions: Sequence[Document]) -> None:
         """By `killSessions`; without the privilege the next write waits."""
-        with translation():
+        with self._guard():
             self._end_transactions(sessions)
 
     def _end_transactions(self, ids: Iterable[Document]) -> None:
@@ -155,6 +145,24 @@ class LeasedDatabase(MongoReader):
         if sessions:
             with suppress(OperationFailure):  # without the privilege the next write waits
                 self._client.admin.command("killSessions", sessions)
+
+    @contextmanager
+    def _renewing(self, lease: LeaseRecord, ttl_s: float) -> Iterator[None]:
+        """Keep a lease that was just taken, however long a former holder's transaction has to be waited for."""
+        enough = threading.Event()
+
+        def renew() -> None:
+            while not enough.wait(ttl_s / 3):
+                with suppress(MigrateError):
+                    self.renew_lease(lease, ttl_s)
+
+        thread = threading.Thread(target=renew, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            enough.set()
+            thread.join()
 
     @contextmanager
     def _saying_so_if_slow(self) -> Iterator[None]:
@@ -176,19 +184,43 @@ class LeasedDatabase(MongoReader):
             )
 
     def renew_lease(self, lease: LeaseRecord, ttl_s: float) -> bool:
-        """So many seconds from now, by the server's clock."""
-        later = {"$set": {"expires_at": {"$add": ["$$NOW", int(ttl_s * 1000)]}}}
-        with translation():
-            return self._db[LOCK].update_one(_while_held(lease), [later]).matched_count == 1
+        """So many seconds from now, by the server's clock. A record that is gone is put back."""
+        later: Document = {"expires_at": {"$add": ["$$NOW", int(ttl_s * 1000)]}}
+        with self._guard():
+            lock = self._db[LOCK]
+            if lock.update_one(_while_held(lease), [{"$set": later}]).matched_count:
+                return True
+            if lock.find_one({"_id": _LOCK_ID}) is not None:
+                return False
+            owner = {name: {"$literal": value} for name, value in vars(lease.owner).items()}
+            mine = {
+                **owner,
+                "lsid": {"$literal": self.session_id()},
+                "acquired_at": lease.acquired_at,
+                "format": 1,
+            }
+            with suppress(
+                DuplicateKeyError
+            ):  # somebody has put one there meanwhile: this run's heartbeat, or another
+                lock.update_one(_while_held(lease), [{"$set": mine | later}], upsert=True)
+            return lock.find_one(_while_held(lease)) is not None
+
+    def note_waiting(self, lease: LeaseRecord, reason: str | None) -> None:
+        """In the lease's own record."""
+        waiting = "$$REMOVE" if reason is None else {"reason": {"$literal": reason}, "since": "$$NOW"}
+        with self._guard():
+            self._db[LOCK].update_one(_while_held(lease), [{"$set": {"waiting": waiting}}])
 
     def release_lease(self, lease: LeaseRecord) -> None:
         """Its record stays, for the sake of the fence."""
-        with translation():
-            self._db[LOCK].update_one(_while_held(lease), {"$unset": {"expires_at": 1, "lsid": 1}})
+        with self._guard():
+            self._db[LOCK].update_one(
+                _while_held(lease), {"$unset": {"expires_at": 1, "lsid": 1, "waiting": 1}}
+            )
 
     def break_lease(self) -> None:
         """End the owner's transactions and raise the fence, in the lease and in every unfinished partition."""
-        with translation():
+        with self._guard():
             former = self._db[LOCK].find_one({"_id": _LOCK_ID}) or {}
             self._end_transactions(filter(None, [former.get("lsid")]))
             with self._saying_so_if_slow():
@@ -237,6 +269,7 @@ def _claim_update(
         "acquired_at": "$$NOW",
         "expires_at": {"$add": ["$$NOW", int(ttl_s * 1000)]},
         "format": 1,
+        "waiting": "$$REMOVE",
     }
     chosen = {name: {"$cond": ["$free", value, f"${name}"]} for name, value in mine.items()}
     return [{"$set": {"free": {"$or": _free(dead)}}}, {"$set": chosen}, {"$unset": "free"}]
@@ -250,10 +283,13 @@ class _Term:
     acquired_at: datetime | None
     expires_at: datetime | None
     live: bool
+    waiting: Document | None
 
 
 def _lease(record: Document) -> LeaseRecord:
     """The lease from its record. Raises DamagedRecord."""
     with reading(LOCK, record.get("_id")):
         known = _ABSENT | record
-        return LeaseRecord(record_of(Owner, known), **vars(record_of(_Term, known)))
+        term = record_of(_Term, known)
+        waiting = term.waiting and Waiting(str(term.waiting["reason"]), term.waiting["since"])
+        return LeaseRecord(record_of(Owner, known), **(vars(term) | {"waiting": waiting}))

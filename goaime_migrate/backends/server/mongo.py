@@ -1,27 +1,25 @@
-"""What both kinds of server have in common: reads, records, the catalogue."""
+"""What both kinds of server have in common: reads and records."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Self
 
-from pymongo import IndexModel, MongoClient, ReplaceOne
+from pymongo import ReplaceOne
 from pymongo.client_session import ClientSession
-from pymongo.errors import CollectionInvalid, OperationFailure, PyMongoError
+from pymongo.errors import CollectionInvalid, PyMongoError
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import (
     JOURNAL,
     PROGRESS,
-    RECORDS,
     RECORDS_NAME,
     Capabilities,
     Changes,
-    CollectionInfo,
     Committed,
     Delete,
     Filter,
@@ -30,14 +28,11 @@ from goaime_migrate.backends.ports import (
     Put,
     Reader,
     RecordChange,
-    name_of,
-    require_own,
 )
-from goaime_migrate.backends.server.driver_errors import DUPLICATE_KEY, translate, translation
-from goaime_migrate.backends.server.lease import LeasedDatabase
+from goaime_migrate.backends.server import privileges
+from goaime_migrate.backends.server.catalogue import MongoCatalogue
+from goaime_migrate.backends.server.client import SharedClient
 from goaime_migrate.backends.server.reader import id_range
-from goaime_migrate.errors import DuplicateKey, MigrateError
-from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.results import Document
 
 if TYPE_CHECKING:
@@ -46,12 +41,12 @@ if TYPE_CHECKING:
     from goaime_migrate.backends.ports.change_stream import ChangeStream
 
 
-class MongoBackend(LeasedDatabase, ABC):
+class MongoBackend(MongoCatalogue, ABC):
     """A database on a server; how its batches are made safe is for the two that derive from it."""
 
     def __init__(
         self,
-        client: MongoClient[Document],
+        client: SharedClient,
         name: str,
         server: str,
         capabilities: Capabilities,
@@ -78,6 +73,24 @@ class MongoBackend(LeasedDatabase, ABC):
         """None: without a replica set there are no replicas."""
         return None
 
+    def require_actions(self, needs: Sequence[tuple[str, Sequence[str]]]) -> None:
+        """By `connectionStatus`; where no passwords are asked for everybody may do everything."""
+        if not any(actions for _, actions in needs):
+            return
+        with self._guard():
+            answer = self._client.admin.command("connectionStatus", showPrivileges=True)
+        lack = privileges.lacking(self.database_name, needs, answer)
+        if lack is not None:
+            raise privileges.missing(lack, self._client)
+
+    def transaction_lifetime(self) -> float:
+        """0: without a replica set there are no transactions."""
+        return 0.0
+
+    def open_transactions(self) -> list[str]:
+        """None without a replica set."""
+        return []
+
     def operation_time(self) -> Timestamp | None:
         """None: without a replica set there are no change streams."""
         return None
@@ -90,13 +103,13 @@ class MongoBackend(LeasedDatabase, ABC):
 
     def now(self) -> datetime:
         """What the server says to a hello."""
-        with translation():
+        with self._guard():
             local: datetime = self._client.admin.command("hello")["localTime"]
             return local.replace(tzinfo=UTC)
 
     def prepare(self) -> None:
         """Make them beforehand: older servers make none within a transaction."""
-        with translation():
+        with self._guard():
             existing = set(self._db.list_collection_names())
             for name in self._own_names():
                 if name not in existing:
@@ -105,14 +118,11 @@ class MongoBackend(LeasedDatabase, ABC):
             self._db[JOURNAL].create_index("ids", sparse=True)
             self._db[PROGRESS].create_index("pass", sparse=True)
 
-    def _own_names(self) -> list[str]:
-        return [name_of(each, self._records) for each in RECORDS]
-
     # reads -----------------------------------------------------------------------------------------------------
 
     def count(self, collection: str, where: Filter | None = None, *, limit: int = 0) -> int:
         """An estimate where there is neither filter nor limit: it may be off after a crash of the server."""
-        with translation():
+        with self._guard():
             if not where and not limit:
                 return self._db[collection].estimated_document_count()
             options: dict[str, Any] = {"limit": limit} if limit else {}
@@ -120,7 +130,7 @@ class MongoBackend(LeasedDatabase, ABC):
 
     def last_id(self, collection: str) -> bytes | None:
         """By the index on `_id`."""
-        with translation():
+        with self._guard():
             batches = self._db[collection].find_raw_batches({}, {"_id": 1}, sort=[("_id", -1)], limit=1)
             found = list(raw_bson.split_all(batches))
         return found[0] if found else None
@@ -130,7 +140,7 @@ class MongoBackend(LeasedDatabase, ABC):
         if self.count(collection, where, limit=size + 1) <= size:
             return self.documents(collection, where=where)
         stages: list[Document] = [{"$match": dict(where)}] if where else []
-        with translation():
+        with self._guard():
             batches = self._db[collection].aggregate_raw_batches([*stages, {"$sample": {"size": size}}])
             return list(raw_bson.split_all(batches))
 
@@ -138,7 +148,7 @@ class MongoBackend(LeasedDatabase, ABC):
         """By the index on `_id` alone."""
         last: bytes | None = None
         for distance in distances:
-            with translation():
+            with self._guard():
                 last = next(raw_bson.split_all(self._count_off(collection, last, distance)), None)
             if last is None:
                 return
@@ -180,85 +190,12 @@ class MongoBackend(LeasedDatabase, ABC):
                 case Delete(collection, filter):
                     self._db[collection].delete_many(filter, session=session)
 
-    # users' code and the catalogue -----------------------------------------------------------------------------
+    # users' code -----------------------------------------------------------------------------
 
     @contextmanager
     def functions(self, *, write: bool) -> Iterator[Any]:
         """The driver's own database, with the driver's own options: what users write, they write themselves."""
         yield self._client[self.database_name]
-
-    def collections(self) -> dict[str, CollectionInfo]:
-        """All but the tool's and the server's own."""
-        ours = self._own_names()
-        return {
-            n: info for n, info in self._listed().items() if n not in ours and not n.startswith("system.")
-        }
-
-    def require_own_records(self) -> None:
-        """By one list, and the first document of each that is there."""
-        require_own(self, self._listed(), self._records)
-
-    def _listed(self) -> dict[str, CollectionInfo]:
-        with translation():
-            listed = list(self._db.list_collections())
-        return {
-            info["name"]: CollectionInfo(
-                info["name"],
-                info.get("type", "collection"),
-                info.get("options", {}),
-                _uuid(info),
-            )
-            for info in listed
-        }
-
-    def indexes(self, collection: str) -> list[Document]:
-        """As `listIndexes` gives them."""
-        with translation():
-            return [
-                dict(index) | {"key": dict(index["key"])} for index in self._db[collection].list_indexes()
-            ]
-
-    def create_index(self, collection: str, keys: Sequence[tuple[str, Any]], options: Document) -> None:
-        """Raises DuplicateKey naming two documents that a unique index cannot both hold."""
-        try:
-            self._db[collection].create_indexes([IndexModel(list(keys), **options)], **self._index_quorum())
-        except PyMongoError as error:
-            if isinstance(error, OperationFailure) and error.code == DUPLICATE_KEY:
-                raise self._equal(collection, options["name"], error.details or {}) from error
-            raise translate(error) from error
-
-    def _equal(self, collection: str, index: str, details: Mapping[str, Any]) -> MigrateError:
-        """The error for two documents that a unique index cannot both hold."""
-        key: Document = dict(details.get("keyValue") or {})
-        found = self._db[collection].find_raw_batches(key, {"_id": 1}, sort=[("_id", 1)], limit=2)
-        ids = [raw_bson.id_value(document) for document in raw_bson.split_all(found)] if key else []
-        which = f"the documents {ids[0]!r} and {ids[1]!r} have" if len(ids) == 2 else "two documents have"
-        return DuplicateKey(
-            f"{collection}: {which} the same key {key} in the unique index {index!r}",
-            hint=Hint("make the values differ in an earlier migration, then: {}", UP),
-            id=ids[-1] if ids else None,
-            field=next(iter(key), None),
-            detail=str(details.get("errmsg", "")),
-        )
-
-    def _index_quorum(self) -> dict[str, Any]:
-        """Which members must have built an index before it counts."""
-        return {}
-
-    def drop_index(self, collection: str, name: str) -> None:
-        """Raises OperationFailed where the collection has none of this name."""
-        with translation():
-            self._db[collection].drop_index(name)
-
-    def set_options(self, collection: str, options: Document) -> None:
-        """By `collMod`, which takes the role dbAdmin."""
-        with translation():
-            self._db.command("collMod", collection, **options)
-
-    def create_collection(self, name: str, options: Document) -> None:
-        """Raises OperationFailed if the name is taken."""
-        with translation():
-            self._db.create_collection(name, **options)
 
     def _bypasses_validation(self, changes: Changes) -> bool:
         """Whether to ask the server not to validate: that takes a privilege, so only where there is a validator."""
@@ -267,25 +204,10 @@ class MongoBackend(LeasedDatabase, ABC):
         listed = self._db.list_collections(filter={"name": changes.collection})
         return any(info.get("options", {}).get("validator") for info in listed)
 
-    def rename_collection(self, old: str, new: str) -> None:
-        """Raises OperationFailed if either name does not allow it."""
-        with translation():
-            self._db[old].rename(new)
-
-    def drop_collection(self, name: str) -> None:
-        """Nothing happens if there is none."""
-        with translation():
-            self._db[name].drop()
-
     def close(self) -> None:
         """End all sessions, those of other threads too, then the client with its connections."""
         for session in [backend._own for backend in (self, *self._beside)]:
             with suppress(PyMongoError):
                 if session is not None:
                     session.end_session()
-        self._client.close()
-
-
-def _uuid(info: Mapping[str, Any]) -> bytes | None:
-    identity = info.get("info", {}).get("uuid")
-    return None if identity is None else bytes(getattr(identity, "bytes", identity))
+        self._client.let_go()

@@ -37,7 +37,7 @@ class SingleDocumentBackend(MongoBackend):
                 self._apply(_guards_first(changes.last), None)
             return Committed(missed=missed)
         except PyMongoError as error:
-            raise translate(error) from error
+            raise translate(error, self._client) from error
 
     def _check_guards(self, changes: Sequence[RecordChange]) -> None:
         """A run that has lost its lease must not write a document before it comes to its cursor."""

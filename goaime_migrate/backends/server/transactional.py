@@ -16,7 +16,7 @@ from pymongo.read_preferences import ReadPreference
 from goaime_migrate.backends.ports import Changes, Collision, Committed, GuardFailed, Reader
 from goaime_migrate.backends.server import updates
 from goaime_migrate.backends.server.change_stream import MongoChangeStream
-from goaime_migrate.backends.server.driver_errors import translate, translation
+from goaime_migrate.backends.server.driver_errors import translate
 from goaime_migrate.backends.server.mongo import MongoBackend
 from goaime_migrate.backends.server.reader import MongoReader
 from goaime_migrate.errors import OperationFailed
@@ -30,6 +30,10 @@ TRIES = 3
 """How often a batch is tried before it is said to collide."""
 PATIENCE_S = 60.0
 """How long failovers and unknown commit results are waited out."""
+_LIFETIME_S = 60.0
+"""How long a server lets a transaction be open, unless it is told otherwise."""
+_APART = ("hidden", "secondaryDelaySecs", "slaveDelay")
+"""What a member is configured as that no application reads from."""
 _COMMIT_QUORUM = 9
 """The wire version of MongoDB 4.4, the first that can be told how many members must have built an index."""
 _TRANSIENT = "TransientTransactionError"
@@ -41,22 +45,48 @@ class TransactionalBackend(MongoBackend):
     """Reads first, then the decision, then all writes together and the commit: locks live for milliseconds."""
 
     def replication_lag(self) -> float | None:
-        """By what the primary knows of its secondaries; None too where this user may not ask."""
-        try:
+        """By what the primary knows of its secondaries, those left out that are hidden, or late on purpose."""
+        with self._guard():
             members = self._client.admin.command("replSetGetStatus")["members"]
-        except OperationFailure:
-            return None  # it takes the role clusterMonitor to see
-        except PyMongoError as error:
-            raise translate(error) from error
+            config = self._client.admin.command("replSetGetConfig")["config"]["members"]
+        apart = {m["_id"] for m in config if any(map(m.get, _APART))}
+        members = [m for m in members if m["_id"] not in apart]
         primary = next((m["optimeDate"] for m in members if m["stateStr"] == "PRIMARY"), None)
         behind = [m["optimeDate"] for m in members if m["stateStr"] == "SECONDARY" and m.get("health", 1)]
         return (
             None if primary is None else max(((primary - at).total_seconds() for at in behind), default=None)
         )
 
+    def transaction_lifetime(self) -> float:
+        """As the server is set; its default where this user may not ask."""
+        name = "transactionLifetimeLimitSeconds"
+        try:
+            return float(self._client.admin.command({"getParameter": 1, name: 1})[name])
+        except OperationFailure:
+            return _LIFETIME_S
+        except PyMongoError as error:
+            raise translate(error, self._client) from error
+
+    def open_transactions(self) -> list[str]:
+        """By `$currentOp`; none where this user may not ask."""
+        stages: list[Document] = [
+            {"$currentOp": {"allUsers": True, "idleSessions": True}},
+            {
+                "$match": {
+                    "transaction.timeOpenMicros": {"$exists": True},
+                    "lsid.id": {"$ne": self._session.session_id["id"]},
+                }
+            },
+            {"$sort": {"transaction.timeOpenMicros": -1}},
+        ]
+        try:
+            return [_transaction(found) for found in self._client.admin.aggregate(stages)]
+        except PyMongoError:
+            return []
+
     def operation_time(self) -> Timestamp | None:
         """What the primary answers a ping with, in a session that knows of nothing earlier."""
-        with translation(), self._client.start_session() as session:
+        with self._guard(), self._client.start_session() as session:
             self._client.admin.command("ping", session=session)
             return session.operation_time
 
@@ -85,7 +115,7 @@ class TransactionalBackend(MongoBackend):
                 ) from error
             except PyMongoError as error:
                 if not error.has_error_label(_TRANSIENT) or time.monotonic() > deadline:
-                    raise translate(error) from error
+                    raise translate(error, self._client) from error
                 tries += 1
                 collided = isinstance(error, OperationFailure) and error.code == _WRITE_CONFLICT
                 collisions += collided
@@ -123,6 +153,18 @@ class TransactionalBackend(MongoBackend):
             _abort(session)
             raise
         _commit(session)
+
+
+def _transaction(found: Document) -> str:
+    """An open transaction, for people."""
+    users = ", ".join(user["user"] for user in found.get("effectiveUsers", ()))
+    parts = [
+        f"of {found['appName']!r}" if found.get("appName") else "",
+        f"of the user {users}" if users else "",
+        f"from {found['client']}" if found.get("client") else "",
+        f"open for {found['transaction']['timeOpenMicros'] / 1e6:.0f} s",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def _pause(error: PyMongoError, tries: int) -> float:

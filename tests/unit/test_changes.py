@@ -67,6 +67,6 @@ def test_a_gauge_looks_as_closely_as_was_needed_last() -> None:
     gauge.failed()
     for _ in range(6):
         levels.append(gauge.level)
-        gauge.told(Level.BYTES if gauge.level is Level.BYTES else Level.NAMES)
+        gauge.learn(Level.BYTES if gauge.level is Level.BYTES else Level.NAMES)
     levels.append(gauge.level)
     assert levels == [*[Level.BYTES] * 5, Level.SIZES, Level.NAMES]

@@ -8,7 +8,7 @@ import bson
 import mongomock
 import pytest
 
-from tests.unit.test_goaime import check_promises, migrated, sample
+from tests.unit.goaime import check_promises, migrated, sample
 
 Document = dict[str, Any]
 

@@ -1,0 +1,65 @@
+"""One document that a batch wrote: what it was before, and what can tell later whether it is still what was written."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.ports import Elements
+
+HASH = 16
+"""Bytes of a hash."""
+
+
+def digest(data: bytes) -> bytes:
+    """A 16-byte hash: SHA-256 cut off, for which processors have instructions."""
+    return hashlib.sha256(data).digest()[:HASH]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One document that was written.
+
+    `fields`: changed top-level names, with the hash of the element that was written, or None where the result has no
+    such field. With `partial`, `before` and what `after_hash` is of hold some fields of the document only, and the
+    change has done nothing but set fields in their places and append others.
+    """
+
+    before: bytes
+    after_hash: bytes
+    fields: dict[str, bytes | None]
+    partial: bool = False
+
+    @cached_property
+    def id(self) -> bytes:
+        """The raw ``{_id: x}``."""
+        return raw_bson.id_of(self.before)
+
+    @classmethod
+    def of(cls, before: bytes, after: bytes, *, partial: bool = False) -> Entry:
+        """The entry for a document that goes from `before` to `after`."""
+        return cls(before, digest(after), changed_fields(before, after), partial)
+
+    @classmethod
+    def setting(cls, before: bytes, after: bytes, elements: Elements) -> Entry:
+        """The partial entry for a document of which it is known what is set, and that nothing else is done."""
+        return cls(before, digest(after), {name_text(name): digest(e) for name, e in elements}, partial=True)
+
+
+def changed_fields(before: bytes, after: bytes) -> dict[str, bytes | None]:
+    """The top-level fields whose bytes differ, with the hash of what is in `after`, or None where it is absent."""
+    old, new = raw_bson.fields(before), raw_bson.fields(after)
+    changed: dict[str, bytes | None] = {
+        name_text(name): digest(element) for name, element in raw_bson.differing(old, new)
+    }
+    if not old.keys() <= new.keys():
+        changed |= {name_text(name): None for name in old if name not in new}
+    return changed
+
+
+@lru_cache(maxsize=4096)
+def name_text(name: bytes) -> str:
+    """The name of a field, also where it is not UTF-8."""
+    return name.decode("utf-8", "surrogateescape")

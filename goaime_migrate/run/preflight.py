@@ -1,0 +1,38 @@
+"""What is refused before anything of a plan is done: what this user may not do, and what could not be kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from goaime_migrate.backends.ports import VERSIONS, Backend
+from goaime_migrate.backends.record_fields import reading
+from goaime_migrate.ledger import VersionRecord
+from goaime_migrate.migration import Migration
+from goaime_migrate.operations import RunFunctions, StateOperation
+from goaime_migrate.operations.base import actions_of, require_undoing
+from goaime_migrate.planner import DownPlan, StateChange, UndoChange, UpPlan
+
+
+def require_up(backend: Backend, plan: UpPlan, files: Mapping[str, Migration]) -> None:
+    """Raises MissingPrivilege, MissingCapability. How it stands after a user's function cannot be foreseen."""
+    refs = [ref for group in plan.groups if isinstance(group, StateChange) for ref in group.operations]
+    changes = [files[version].operations[number] for version, number in refs]
+    operations = [each for each in changes if isinstance(each, StateOperation)]
+    backend.require_actions([(each.collection, each.actions) for each in operations if each.collection])
+    for each in operations:
+        if isinstance(each, RunFunctions):
+            return
+        each.require(backend)
+
+
+def require_down(backend: Backend, plan: DownPlan, versions: Mapping[str, VersionRecord]) -> None:
+    """The same for what is to be undone. Raises DamagedRecord too."""
+    refs = [ref for group in plan.groups if isinstance(group, UndoChange) for ref in group.operations]
+    recorded = [(version, versions[version].operations[number].undo) for version, number in refs]
+    undos = [(version, undo) for version, undo in recorded if undo is not None]
+    backend.require_actions([(str(undo.get("collection")), actions_of(undo)) for _, undo in undos])
+    for version, undo in undos:
+        if undo.get("kind") == "function":
+            return
+        with reading(VERSIONS, version):
+            require_undoing(backend, undo)

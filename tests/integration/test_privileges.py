@@ -1,0 +1,106 @@
+"""What a user may not do: found before anything is applied, and said with the grant to type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from goaime_migrate import errors
+from tests.servers import Kind, ReplicaSet, User
+from tests.world import World, succeeded
+
+ADD = 'from goaime_migrate import *\noperations = [AddField("c", "n", 1)]\n'
+VALIDATE = 'from goaime_migrate import *\noperations = [SetValidator("c", {"required": ["n"]})]\n'
+AsUser = Callable[[list[Any]], World]
+
+
+@pytest.fixture
+def as_user(secured_replica_set: ReplicaSet, database_name: str, tmp_path: Path) -> Iterator[AsUser]:
+    """A database as a user with these roles sees it."""
+    admin = secured_replica_set.client.admin
+    name = f"user_{database_name}"
+
+    def make(roles: list[Any]) -> World:
+        admin.command("createUser", name, pwd="s3cr3t-word", roles=roles)
+        uri = secured_replica_set.uri_for(User(name, "s3cr3t-word", ()))
+        world = World(Kind.REPLICA_SET, uri, database_name, tmp_path / "migrations")
+        world.write("0001_add.py", ADD)
+        secured_replica_set.client[database_name].c.insert_one({"_id": 1})
+        return world
+
+    yield make
+    admin.command("dropUser", name)
+
+
+def role(name: str, database: str) -> dict[str, str]:
+    return {"role": name, "db": database}
+
+
+def grant(world: World, name: str, on: str) -> str:
+    return f"db.getSiblingDB('admin').grantRolesToUser('user_{world.database}', [{{ role: '{name}', db: '{on}' }}])"
+
+
+def test_a_validator_that_may_not_be_set_is_found_before_anything_is_applied(
+    as_user: AsUser, database_name: str
+) -> None:
+    world = as_user([role("readWrite", database_name)])
+    world.write("0002_validate.py", VALIDATE)
+    plan, error = world.plan(), world.up().error
+    for each in (plan.refused, error):
+        assert isinstance(each, errors.MissingPrivilege)
+        assert (
+            each.message == f"the user 'user_{database_name}' may not do this: collMod on {database_name}.c"
+        )
+        assert grant(world, "dbAdmin", database_name) in each.hint
+    assert world.documents("c") == [{"_id": 1}]
+    assert world.states() == ["pending", "pending"]
+
+
+def test_what_the_hint_says_is_enough(
+    as_user: AsUser, secured_replica_set: ReplicaSet, database_name: str
+) -> None:
+    world = as_user([role("readWrite", database_name)])
+    world.write("0002_validate.py", VALIDATE)
+    assert isinstance(world.up().error, errors.MissingPrivilege)
+    secured_replica_set.client.admin.command(
+        "grantRolesToUser", f"user_{database_name}", roles=[role("dbAdmin", database_name)]
+    )
+    succeeded(world.up())
+    succeeded(world.down("base"))
+
+
+def test_a_validator_that_may_not_be_taken_away_is_found_before(
+    as_user: AsUser, secured_replica_set: ReplicaSet, database_name: str
+) -> None:
+    world = as_user([role("readWrite", database_name), role("dbAdmin", database_name)])
+    world.write("0002_validate.py", VALIDATE)
+    world.write("0003_more.py", ADD.replace('"n"', '"m"'))
+    succeeded(world.up())
+    secured_replica_set.client.admin.command(
+        "revokeRolesFromUser", f"user_{database_name}", roles=[role("dbAdmin", database_name)]
+    )
+    assert isinstance(world.down("0001").error, errors.MissingPrivilege)
+    assert world.states() == ["applied"] * 3
+    assert world.documents("c") == [{"_id": 1, "n": 1, "m": 1}]
+
+
+@pytest.mark.parametrize(
+    ("granted", "wanted", "said"),
+    [
+        ("read", "readWrite", "findAndModify on {}.schema_versions_lock"),
+        ("dbAdmin", "read", "find on {}.schema_versions"),
+    ],
+)
+def test_a_role_that_does_not_do_is_said_in_one_line(
+    as_user: AsUser, database_name: str, granted: str, wanted: str, said: str
+) -> None:
+    world = as_user([role(granted, database_name)])
+    with pytest.raises(errors.MissingPrivilege) as caught:
+        world.up()
+    assert said.format(database_name) in caught.value.message
+    assert grant(world, wanted, database_name) in caught.value.hint
+    for word in ("clusterTime", "lsid", "keyId"):
+        assert word not in f"{caught.value.message}{caught.value.detail}"
