@@ -47,7 +47,10 @@ def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
         lock=lock if live else None,
         versions=versions,
         waiting=lease.waiting if lease is not None and live else None,
-        warnings=tuple(_moved(backend, book)),
+        warnings=(
+            *(StatusWarning(w.code, w.message, w.hint) for w in planner.warnings(facts)),
+            *_moved(backend, book),
+        ),
     )
 
 
@@ -120,7 +123,7 @@ def _is_gone(lease: LeaseRecord) -> bool:
 def _version(version: str, facts: Facts, book: Ledger, live: bool, run: _Run | None) -> VersionStatus:
     record = book.versions.get(version)
     file = facts.code.get(version) if record else facts.files.get(version)
-    name = facts.known[version]
+    name = record.name if record else facts.known[version]
     description = file.description if file else (record.description if record else "")
     checksum = file.checksum if file else (record.checksum if record else None)
     if record is None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from goaime_migrate.backends.ports import VERSIONS, Backend
 from goaime_migrate.backends.record_fields import reading
-from goaime_migrate.down.code import decisions, reverse_chain, steps_at_hand
+from goaime_migrate.down.code import decisions, reverse_chain, steps_at_hand, undoing
 from goaime_migrate.down.inserted import InsertedTotals
 from goaime_migrate.down.recorder import DownRecorder
 from goaime_migrate.down.restore import Restore
@@ -102,7 +102,7 @@ class Reverter:
     def _undo(self, group: UndoChange) -> None:
         ((version, index),) = group.operations
         operation = self._recorder.versions[version].operations[index]
-        title = f"undo: {operation.text}"
+        title = undoing(operation)
         undo = operation.undo or {"kind": "nothing"}
         function = "down(db)" if undo.get("kind") == "function" else ""
         self._run.emit(StageStarted("down", (version,), title, None, function=function))

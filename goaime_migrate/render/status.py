@@ -67,21 +67,21 @@ def status(result: StatusResult, style: Style, then: str = WATCH) -> str:
     return "\n".join([*lines, *(style.paint(line, "bold") for line in ending)])
 
 
-def problems(listed: Sequence[Problem], style: Style) -> list[str]:
-    """Problems and what mends them; what mends several in a row is said once."""
+def problems(listed: Sequence[Problem], style: Style, color: str = "red") -> list[str]:
+    """Problems or warnings, and what mends them; what mends several in a row is said once."""
     following = [found.hint for found in listed[1:]]
     return [
         line
         for found, after in zip_longest(listed, following)
-        for line in _problem(found if found.hint != after else replace(found, hint=""), style)
+        for line in _problem(found if found.hint != after else replace(found, hint=""), style, color)
     ]
 
 
-def _problem(found: Problem, style: Style) -> list[str]:
+def _problem(found: Problem, style: Style, color: str) -> list[str]:
     message = found.message
     number = f"{found.version}: " if found.version and not message.startswith(found.version) else ""
     head = f"{found.code} {number}{message}"
-    lines = [style.paint(line, "red") for line in bullet("!", head, style, indent=0)]
+    lines = [style.paint(line, color) for line in bullet("!", head, style, indent=0)]
     return lines + (bullet("next:", found.hint, style) if found.hint else [])
 
 

@@ -134,7 +134,7 @@ def repair(result: RepairResult, would: bool = False) -> str:
     """What was accepted, dropped and renumbered, or would be."""
     lines = []
     if result.renumbered:
-        moves = ", ".join(f"{old} as {new}" for old, new in result.renumbered)
+        moves = ", ".join(f"{each.before} as {each.now}" for each in result.renumbered)
         lines.append(f"{'would record' if would else 'recorded'} what has run under its new number: {moves}")
     if result.accepted:
         lines.append(

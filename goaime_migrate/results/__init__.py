@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from goaime_migrate.results.status import *  # noqa: F403
 
 _NAMES = {
-    "mending": ("RepairResult", "StampResult", "UnlockResult"),
+    "mending": ("Renumbering", "RepairResult", "StampResult", "UnlockResult"),
     "plan": ("DownPreview", "OperationPlan", "PlanResult", "Predicted", "Sample", "StepPlan"),
     "project": ("ErrorText", "ExplainResult", "InitResult", "NewResult"),
     "reading": ("HistoryEntry", "LintResult", "VerifyFailure", "VerifyResult"),
