@@ -61,7 +61,7 @@ def _in_order(facts: Facts, numbers: Mapping[str, str]) -> bool:
     if any(before >= after for before, after in pairwise(now)):
         return False
     waiting = {*facts.unloaded, *(m.version for m in facts.migrations if m.operations)}
-    return not any(int(v) < now[-1] for v in waiting if int(v) not in now)
+    return not any(int(v) < max(now, default=0) for v in waiting if int(v) not in now)
 
 
 def _message(facts: Facts, version: str) -> str:
