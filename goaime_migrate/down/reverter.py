@@ -18,13 +18,14 @@ from goaime_migrate.errors import (
     CollectionChanged,
     Conflicts,
     DamagedRecord,
+    DuplicateKey,
     Interrupted,
     LeaseLost,
     MigrateError,
     MigrationFailed,
     ServerUnreachable,
 )
-from goaime_migrate.errors.hint import DOWN, Hint
+from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.events import Notice, StageFinished, StageStarted
 from goaime_migrate.journal import audit, segments
 from goaime_migrate.ledger import PassRecord
@@ -62,6 +63,8 @@ class Reverter:
                 self._take_back(group, on_conflict)
             except MigrateError as error:
                 if not isinstance(error, LeaseLost | ServerUnreachable):
+                    if isinstance(error, MigrationFailed):
+                        error.at(group.versions[0])
                     result = "failed" if isinstance(error, MigrationFailed) else "interrupted"
                     self._recorder.log("down", result, group.versions[0])
                 raise _with_what_is_done(error, self._recorder.progress.documents) from error.__cause__
@@ -100,10 +103,11 @@ class Reverter:
         ((version, index),) = group.operations
         operation = self._recorder.versions[version].operations[index]
         title = f"undo: {operation.text}"
-        self._run.emit(StageStarted("down", (version,), title, None))
-        self._run.lease.renew()
         undo = operation.undo or {"kind": "nothing"}
-        if undo.get("kind") == "function":
+        function = "down(db)" if undo.get("kind") == "function" else ""
+        self._run.emit(StageStarted("down", (version,), title, None, function=function))
+        self._run.lease.renew()
+        if function:
             with self._recorder.outliving(version, "down"):
                 self._function(version, index).revert(self._run.backend)
         else:
@@ -205,4 +209,8 @@ def _with_what_is_done(error: MigrateError, done: Counts) -> MigrateError:
             hint=error.hint,
             detail=error.detail,
         )
-    return error.advise(Hint("{}", DOWN)) if isinstance(error, Interrupted) else error
+    if isinstance(error, Interrupted):
+        return error.advise(Hint("{}", DOWN))
+    if isinstance(error, DuplicateKey):
+        return error.advise(Hint("make the values of these documents differ in the database, then: {}", DOWN))
+    return error if DOWN in error.hint.commands else error.advise(error.hint.instead(UP, DOWN))

@@ -51,11 +51,12 @@ class MissingPrivilege(Refused):
     """The user of the connection string may not do what the command needs.
 
     The role readWrite on the database is enough for documents, indexes and collections, read for commands
-    that only look. SetValidator, and taking back in a collection with a validator, also need dbAdmin. What
-    was committed before is kept.
+    that only look. SetValidator, and taking back in a collection with a validator, also need dbAdmin;
+    `--max-lag` needs clusterMonitor. What operations need is asked for before anything is done. What was
+    committed before is kept.
 
-    Grant the role or take another user, then run the command again; `goaime-migrate status` shows how far
-    it had come.
+    Grant the role as the last line of the message has it, or take another user, then run the command again;
+    `goaime-migrate status` shows how far it had come.
     """
 
     code = "GM803"

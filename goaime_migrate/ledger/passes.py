@@ -201,7 +201,8 @@ def _partition(document: Document, steps: Mapping[str, int]) -> _Walked | _Taken
     """A partition; `steps` says how many there are of each pass. Raises KeyError, TypeError, ValueError."""
     if document["walk"] == "down":
         return record_of(_TakenBack, {"total": None, **document})  # it is said once for all partitions
-    found = record_of(_Walked, {"segments": None, "documents": None, **document})
+    tally = {"lookups": [], **document["tally"]}  # earlier releases counted none
+    found = record_of(_Walked, {"segments": None, "documents": None, **document, "tally": tally})
     for counts in (found.tally.changed, found.tally.conflicts):
         if len(counts) != steps.get(found.pass_id, len(counts)):
             raise ValueError(f"{len(counts)} counts, {steps[found.pass_id]} steps")

@@ -128,8 +128,13 @@ def require_collection(value: object) -> None:
 
 
 def require_not_ours(name: str) -> None:
-    """Refuse the name of a collection of this tool."""
+    """Refuse the name of a collection of this tool, or of the server."""
     require(not name.startswith("schema_versions"), f"{name} is the tool's own collection")
+    require(
+        not name.startswith("system."),
+        f"{name} is the server's own collection: there are no transactions and no change streams on it",
+        hint="write to it in a plain up(db), if at all",
+    )
 
 
 def require_name(value: object, what: str) -> None:

@@ -145,17 +145,14 @@ class Executor:
         migration, backend = self._recorder.migrations[version], self._run.backend
         operation = migration.operations[index]
         assert isinstance(operation, StateOperation)
-        self._run.emit(StageStarted("up", (version,), operation.describe(), None))
+        function = "up(db)" if isinstance(operation, RunFunctions) else ""
+        self._run.emit(StageStarted("up", (version,), operation.describe(), None, function=function))
         record = self._recorder.running(migration)
         try:
             undo = record.operations[index].undo or operation.prepare(backend, version)
             self._recorder.put([record.with_operation(index, started=True, undo=undo)])
             self._run.lease.renew()
-            with (
-                self._recorder.outliving(version, "up")
-                if isinstance(operation, RunFunctions)
-                else nullcontext()
-            ):
+            with self._recorder.outliving(version, "up") if function else nullcontext():
                 operation.apply(backend, undo)
         except MigrateError as error:
             if isinstance(error, MigrationFailed | Refused) and not self._left_traces(operation):

@@ -69,10 +69,17 @@ class DumpReader:
         return [document if fields is None else paths.trim(document, fields) for document in matching]
 
     def lookup(
-        self, collection: str, key: str, values: Sequence[Any], fields: Sequence[str] | None
+        self,
+        collection: str,
+        key: str,
+        values: Sequence[Any],
+        fields: Sequence[str] | None,
+        *,
+        after: bytes | None = None,
+        limit: int = 0,
     ) -> list[Document]:
         """By an index over the values of `key` that is kept until a document changes."""
-        found = self._reading(collection).having(key, values)
+        found = _limit(self._reading(collection).having(key, values, after), limit)
         if fields is None:
             return [paths.decode(document) for document in found]
         return [paths.select(document, ["_id", key, *fields]) for document in found]

@@ -82,9 +82,19 @@ class Reader(Protocol):
         """
 
     def lookup(
-        self, collection: str, key: str, values: Sequence[Any], fields: Sequence[str] | None
+        self,
+        collection: str,
+        key: str,
+        values: Sequence[Any],
+        fields: Sequence[str] | None,
+        *,
+        after: bytes | None = None,
+        limit: int = 0,
     ) -> list[Document]:
-        """Documents whose `key` is present and may equal one of `values`, ascending by `_id`: `_id`, `key`, `fields`."""
+        """Documents whose `key` is present and may equal one of `values`, ascending by `_id`: `_id`, `key`, `fields`.
+
+        Only those with after < _id (raw, if given), and the first `limit` of them if that is not 0.
+        """
 
     def pipeline(self, collection: str, ids: Sequence[bytes], stages: Sequence[Document]) -> list[bytes]:
         """What these update stages would make of the documents with these ids, in any order. Nothing is written."""

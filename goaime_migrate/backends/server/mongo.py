@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import groupby
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pymongo import ReplaceOne
 from pymongo.client_session import ClientSession
-from pymongo.errors import CollectionInvalid, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, CollectionInvalid, PyMongoError
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import (
@@ -20,24 +20,20 @@ from goaime_migrate.backends.ports import (
     RECORDS,
     Capabilities,
     Changes,
-    CollectionInfo,
     Committed,
     Delete,
     Filter,
     GuardFailed,
     Move,
-    Origin,
     Put,
     Reader,
     RecordChange,
 )
-from goaime_migrate.backends.server import listing, privileges
+from goaime_migrate.backends.server import privileges
+from goaime_migrate.backends.server.catalogue import ServerCatalogue
 from goaime_migrate.backends.server.client import SharedClient
-from goaime_migrate.backends.server.driver_errors import DUPLICATE_KEY, translate
-from goaime_migrate.backends.server.lease import LeasedDatabase
+from goaime_migrate.backends.server.driver_errors import without_operations
 from goaime_migrate.backends.server.reader import id_range
-from goaime_migrate.errors import DuplicateKey, MigrateError
-from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.results import Document
 
 if TYPE_CHECKING:
@@ -46,7 +42,7 @@ if TYPE_CHECKING:
     from goaime_migrate.backends.ports.change_stream import ChangeStream
 
 
-class MongoBackend(LeasedDatabase, ABC):
+class MongoBackend(ServerCatalogue, ABC):
     """A database on a server; how its batches are made safe is for the two that derive from it."""
 
     def __init__(self, client: SharedClient, name: str, server: str, capabilities: Capabilities) -> None:
@@ -108,13 +104,16 @@ class MongoBackend(LeasedDatabase, ABC):
     def prepare(self) -> None:
         """Make them beforehand: older servers make none within a transaction."""
         with self._guard():
-            existing = set(self._db.list_collection_names())
-            for name in RECORDS:
-                if name not in existing:
-                    with suppress(CollectionInvalid):
-                        self._db.create_collection(name)
-            self._db[JOURNAL].create_index("ids", sparse=True)
-            self._db[PROGRESS].create_index("pass", sparse=True)
+            self._through_failovers(self._make_records)
+
+    def _make_records(self) -> None:
+        existing = set(self._db.list_collection_names())
+        for name in RECORDS:
+            if name not in existing:
+                with suppress(CollectionInvalid):
+                    self._db.create_collection(name)
+        self._db[JOURNAL].create_index("ids", sparse=True)
+        self._db[PROGRESS].create_index("pass", sparse=True)
 
     # reads -----------------------------------------------------------------------------------------------------
 
@@ -174,7 +173,10 @@ class MongoBackend(LeasedDatabase, ABC):
             if kind is Put:
                 puts = [c.document for c in together if isinstance(c, Put)]
                 requests = [ReplaceOne({"_id": put["_id"]}, put, upsert=True) for put in puts]
-                self._db[collection].bulk_write(requests, session=session)
+                try:
+                    self._db[collection].bulk_write(requests, session=session)
+                except BulkWriteError as error:
+                    raise without_operations(error) from None
             else:
                 self._apply_singly(together, session)
 
@@ -188,81 +190,12 @@ class MongoBackend(LeasedDatabase, ABC):
                 case Delete(collection, filter):
                     self._db[collection].delete_many(filter, session=session)
 
-    # users' code and the catalogue -----------------------------------------------------------------------------
+    # users' code -------------------------------------------------------------------------------------------
 
     @contextmanager
     def functions(self, *, write: bool) -> Iterator[Any]:
         """The driver's own database, with the driver's own options: what users write, they write themselves."""
         yield self._client[self.database_name]
-
-    def collections(self) -> dict[str, CollectionInfo]:
-        """All but the tool's and the server's own."""
-        with self._guard():
-            return listing.collections(self._db)
-
-    def origin(self) -> Origin:
-        """By the catalogue, and the set's configuration where the user may read it."""
-        with self._guard():
-            return listing.origin(self._db)
-
-    def indexes(self, collection: str) -> list[Document]:
-        """As `listIndexes` gives them."""
-        with self._guard():
-            return [
-                dict(index) | {"key": dict(index["key"])} for index in self._db[collection].list_indexes()
-            ]
-
-    def create_index(self, collection: str, keys: Sequence[tuple[str, Any]], options: Document) -> None:
-        """As it is said: the driver would refuse some of the directions that a server has.
-
-        Raises DuplicateKey naming two documents that a unique index cannot both hold.
-        """
-        given = {name: getattr(value, "document", value) for name, value in options.items()}  # a `Collation`
-        command: Document = {
-            "createIndexes": collection,
-            "indexes": [{"key": dict(keys), **given}],
-            "writeConcern": self._db.write_concern.document,
-            **self._index_quorum(),
-        }
-        try:
-            self._db.command(command)
-        except PyMongoError as error:
-            if isinstance(error, OperationFailure) and error.code == DUPLICATE_KEY:
-                raise self._equal(collection, options["name"], error.details or {}) from error
-            raise translate(error, self._client) from error
-
-    def _equal(self, collection: str, index: str, details: Mapping[str, Any]) -> MigrateError:
-        """The error for two documents that a unique index cannot both hold."""
-        key: Document = dict(details.get("keyValue") or {})
-        found = self._db[collection].find_raw_batches(key, {"_id": 1}, sort=[("_id", 1)], limit=2)
-        ids = [raw_bson.id_value(document) for document in raw_bson.split_all(found)] if key else []
-        which = f"the documents {ids[0]!r} and {ids[1]!r} have" if len(ids) == 2 else "two documents have"
-        return DuplicateKey(
-            f"{collection}: {which} the same key {key} in the unique index {index!r}",
-            hint=Hint("make the values differ in an earlier migration, then: {}", UP),
-            id=ids[-1] if ids else None,
-            field=next(iter(key), None),
-            detail=str(details.get("errmsg", "")),
-        )
-
-    def _index_quorum(self) -> dict[str, Any]:
-        """Which members must have built an index before it counts."""
-        return {}
-
-    def drop_index(self, collection: str, name: str) -> None:
-        """Raises OperationFailed where the collection has none of this name."""
-        with self._guard():
-            self._db[collection].drop_index(name)
-
-    def set_options(self, collection: str, options: Document) -> None:
-        """By `collMod`, which takes the role dbAdmin."""
-        with self._guard():
-            self._db.command("collMod", collection, **options)
-
-    def create_collection(self, name: str, options: Document) -> None:
-        """Raises OperationFailed if the name is taken."""
-        with self._guard():
-            self._db.create_collection(name, **options)
 
     def _bypasses_validation(self, changes: Changes) -> bool:
         """Whether to ask the server not to validate: that takes a privilege, so only where there is a validator."""
@@ -270,16 +203,6 @@ class MongoBackend(LeasedDatabase, ABC):
             return False
         listed = self._db.list_collections(filter={"name": changes.collection})
         return any(info.get("options", {}).get("validator") for info in listed)
-
-    def rename_collection(self, old: str, new: str) -> None:
-        """Raises OperationFailed if either name does not allow it."""
-        with self._guard():
-            self._db[old].rename(new)
-
-    def drop_collection(self, name: str) -> None:
-        """Nothing happens if there is none."""
-        with self._guard():
-            self._db[name].drop()
 
     def close(self) -> None:
         """End all sessions, those of other threads too, then the client with its connections."""
