@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
 from goaime_migrate import planner
 from goaime_migrate.backends.ports import Backend, LeaseRecord
-from goaime_migrate.errors import Problem
+from goaime_migrate.errors import DatabaseRestored, Problem
+from goaime_migrate.errors.hint import DOWN, REPAIR, UP, Command, Hint
 from goaime_migrate.ledger import Ledger, PassRecord, StepCounts, VersionRecord
 from goaime_migrate.planner import Facts
 from goaime_migrate.results import (
@@ -17,10 +18,21 @@ from goaime_migrate.results import (
     Progress,
     State,
     StatusResult,
+    StatusWarning,
     VersionStatus,
 )
 
 _WORKING = (State.RUNNING, State.REVERTING)
+_SAY_SO = Hint("if a dump was restored as a whole that was made while no run was at work, say so: {}", REPAIR)
+_LOOK = Hint(
+    "look whether its documents are in the new shape: {}; what is not can be brought back with: {}; {}",
+    Command(("verify",)),
+    DOWN,
+    _SAY_SO,
+)
+_GO_ON = Hint(
+    "{}, or {}, goes on where that is proved to be safe, and says so where it is not; {}", UP, DOWN, _SAY_SO
+)
 
 
 def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
@@ -45,6 +57,10 @@ def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
         versions=versions,
         waiting=lease.waiting if lease is not None and live else None,
         journal_bytes=sum(p.journal_bytes for p in book.passes.values() if p.id not in pruned),
+        warnings=(
+            *(StatusWarning(w.code, w.message, w.hint) for w in planner.warnings(facts)),
+            *_moved(backend, book),
+        ),
     )
 
 
@@ -59,6 +75,21 @@ def _gaps(backend: Backend, book: Ledger, pruned: Set[str], lease: LeaseRecord |
     if found and backend.read_lease() != lease:  # a run has begun, or come to its end
         return []
     return [Problem(error.code, error.version, error.message, error.hint) for error in found]
+
+
+def _moved(backend: Backend, book: Ledger) -> Iterator[StatusWarning]:
+    """What the journals of some versions are not about any more."""
+    if not book.passes:
+        return
+    from goaime_migrate.run.origin import moved_passes
+
+    found = moved_passes(book, backend.origin())
+    unfinished = {
+        record.id for record in book.passes.values() if not record.finished or record.target_level is not None
+    }
+    for text in dict.fromkeys(found.values()):
+        open_ones = any(found[pass_id] == text and pass_id in unfinished for pass_id in found)
+        yield StatusWarning(DatabaseRestored.code, text, _GO_ON if open_ones else _LOOK)
 
 
 @dataclass(frozen=True)
@@ -101,7 +132,7 @@ def _is_gone(lease: LeaseRecord) -> bool:
 def _version(version: str, facts: Facts, book: Ledger, live: bool, run: _Run | None) -> VersionStatus:
     record = book.versions.get(version)
     file = facts.code.get(version) if record else facts.files.get(version)
-    name = facts.known[version]
+    name = record.name if record else facts.known[version]
     description = file.description if file else (record.description if record else "")
     checksum = file.checksum if file else (record.checksum if record else None)
     if record is None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from goaime_migrate.down.decisions import Attribution, Decisions
 from goaime_migrate.down.inserted import ReverseChain
-from goaime_migrate.ledger import PassRecord
+from goaime_migrate.ledger import OperationRecord, PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.results import OnConflict
 from goaime_migrate.run.code import step_of
@@ -43,6 +43,11 @@ def tells_apart(record: PassRecord, migrations: Mapping[str, Migration], level: 
     return len({version for version, _, _ in record.steps[level:]}) > 1 and _at_hand(record, migrations)
 
 
+def steps_at_hand(record: PassRecord, migrations: Mapping[str, Migration]) -> list[Step]:
+    """The steps of a pass; none where their code is not there as it was."""
+    return _steps(record, migrations) if _at_hand(record, migrations) else []
+
+
 def _at_hand(record: PassRecord, migrations: Mapping[str, Migration]) -> bool:
     """Whether the code of a pass is there as it was when it was applied."""
     return all(v in migrations and migrations[v].checksum == checksum for v, _, checksum in record.steps)
@@ -64,3 +69,9 @@ def reverse_chain(
 def _steps(record: PassRecord, migrations: Mapping[str, Migration], level: int = 0) -> list[Step]:
     """The steps of a pass above a level."""
     return [step_of(migrations[version], index) for version, index, _ in record.steps[level:]]
+
+
+def undoing(operation: OperationRecord) -> str:
+    """What taking back an operation that is no pass comes to."""
+    function = operation.undo is not None and operation.undo.get("kind") == "function"
+    return "run down(db)" if function else f"undo: {operation.text}"

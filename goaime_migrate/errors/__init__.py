@@ -23,6 +23,8 @@ from goaime_migrate.errors.base import explanation as explanation
 from goaime_migrate.errors.history import DamagedRecord as DamagedRecord
 from goaime_migrate.errors.history import DuplicateVersion as DuplicateVersion
 from goaime_migrate.errors.history import EditedMigration as EditedMigration
+from goaime_migrate.errors.history import FileNotTaken as FileNotTaken
+from goaime_migrate.errors.history import HelperChanged as HelperChanged
 from goaime_migrate.errors.history import HistoryError as HistoryError
 from goaime_migrate.errors.history import InvalidMigration as InvalidMigration
 from goaime_migrate.errors.history import LintProblems as LintProblems
@@ -49,6 +51,7 @@ from goaime_migrate.errors.migration import TransformFailed as TransformFailed
 from goaime_migrate.errors.migration import UndeclaredField as UndeclaredField
 from goaime_migrate.errors.migration import Unrepresentable as Unrepresentable
 from goaime_migrate.errors.migration import ValidatorRejected as ValidatorRejected
+from goaime_migrate.errors.refused import DatabaseRestored as DatabaseRestored
 from goaime_migrate.errors.refused import Irreversible as Irreversible
 from goaime_migrate.errors.refused import JournalIncomplete as JournalIncomplete
 from goaime_migrate.errors.refused import MissingCapability as MissingCapability

@@ -26,9 +26,9 @@ from goaime_migrate.backends.record_fields import (
     DATA,
     TEXT,
     Kinds,
-    bytes_or_none,
     checked,
     optional,
+    raw_id_or_none,
     reading,
 )
 from goaime_migrate.journal.entry import Entry, digest
@@ -232,8 +232,8 @@ def assemble(records: Sequence[Document]) -> Segment:
             Kind(head["kind"]),
             head["partition"],
             head["seq"],
-            bytes_or_none(head["after"]),
-            bytes_or_none(head["upto"]),
+            raw_id_or_none(head["after"]),
+            raw_id_or_none(head["upto"]),
             entries,
             unchanged,
             head["level"],

@@ -77,6 +77,13 @@ class PassRecord:
     """The raw `_id`s that part its scan, ascending: one partition more than there are bounds."""
     written: tuple[Written, ...] | None = None
     """What its partitions have journaled, once it is finished; while it is not, what they have so far."""
+    deployment: str | None = None
+    """The replica set in which it was opened, its collection's UUID, and that of the records: whether the database is
+    still the same. None where that is not known."""
+    uuid: bytes | None = None
+    records: bytes | None = None
+    restored: bool = False
+    """Whether the database was restored while it was unfinished: then every document is looked at before its end."""
     examined: Annotated[int, NotStored] = 0
     counted: Annotated[tuple[StepCounts, ...], NotStored] = ()
     """What its partitions have counted so far, step by step; none once they are gone."""
@@ -102,7 +109,7 @@ class PassRecord:
         )
 
 
-_ABSENT: Document = {"written": None}
+_ABSENT: Document = {"written": None, "deployment": None, "uuid": None, "records": None, "restored": False}
 """What a pass of an earlier release does not have, and what it is taken for then."""
 
 
@@ -228,7 +235,10 @@ def _partition(document: Document, steps: Mapping[str, int]) -> _Walked | _Taken
     """A partition; `steps` says how many there are of each pass. Raises KeyError, TypeError, ValueError."""
     if document["walk"] == "down":
         return record_of(_TakenBack, {"total": None, **document})  # it is said once for all partitions
-    found = record_of(_Walked, {"segments": None, "documents": None, "size": None, **document})
+    tally = {"lookups": [], **document["tally"]}  # earlier releases counted none
+    found = record_of(
+        _Walked, {"segments": None, "documents": None, "size": None, **document, "tally": tally}
+    )
     for counts in (found.tally.changed, found.tally.conflicts):
         if len(counts) != steps.get(found.pass_id, len(counts)):
             raise ValueError(f"{len(counts)} counts, {steps[found.pass_id]} steps")

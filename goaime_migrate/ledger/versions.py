@@ -8,6 +8,7 @@ from goaime_migrate.backends.ports import VERSIONS, Delete, Put, RecordChange
 from goaime_migrate.backends.record_codec import Key, record_of
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.ledger.records import TOOL, storable, with_format
+from goaime_migrate.migration import Helper
 from goaime_migrate.results import Counts, Document, State, VersionError, WarningCount
 
 
@@ -41,6 +42,8 @@ class VersionRecord:
     rollback: str | None = None
     """None, or "pruned" once the journal is gone."""
     actor: Document = field(default_factory=dict)
+    helpers: tuple[Helper, ...] = ()
+    """The modules beside the migrations that it imported, as they were."""
 
     def with_operation(self, index: int, **changes: Any) -> Self:
         """The record with one of its operations changed."""
@@ -56,7 +59,10 @@ class VersionRecord:
 
 def put_version(record: VersionRecord) -> RecordChange:
     """Store a version."""
-    return Put(VERSIONS, {**with_format(_storable(record)), "tool": TOOL})
+    document = with_format(_storable(record))
+    if not record.helpers:
+        del document["helpers"]  # as it was before there were any
+    return Put(VERSIONS, {**document, "tool": TOOL})
 
 
 def _storable(record: VersionRecord) -> VersionRecord:
@@ -82,7 +88,7 @@ def error_record(error: MigrateError) -> VersionError:
 
 def version_record(document: Document) -> VersionRecord:
     """A version from what `put_version` stores. Raises KeyError, TypeError, ValueError."""
-    record = record_of(VersionRecord, document)
+    record = record_of(VersionRecord, {"helpers": [], **document})
     int(record.version)
     if record.state is State.PENDING:
         raise ValueError("a version that is pending has no record")

@@ -15,6 +15,7 @@ from goaime_migrate.results import (
     Progress,
     State,
     StatusResult,
+    StatusWarning,
     VersionError,
     VersionStatus,
     Waiting,
@@ -59,6 +60,8 @@ def status(result: StatusResult, style: Style, then: str = WATCH, told: MigrateE
         lines += [*_versions(result, style), ""]
     if found := _untold(result.problems, told):
         lines += [*problems(found, style), ""]
+    if result.warnings:
+        lines += [*_warnings(result.warnings, style), ""]
     if result.lock:
         lines += [*lock(result.lock, style), *_waiting(result.waiting, style), ""]
     ending = bullet("", _next(result, then), style, indent=0) if told is None else []
@@ -74,22 +77,31 @@ def _untold(listed: Sequence[Problem], told: MigrateError | None) -> Sequence[Pr
     return [replace(found, hint="") for found in listed] if one else listed
 
 
-def problems(listed: Sequence[Problem], style: Style) -> list[str]:
-    """Problems and what mends them; what mends several in a row is said once."""
+def problems(listed: Sequence[Problem], style: Style, color: str = "red") -> list[str]:
+    """Problems or warnings, and what mends them; what mends several in a row is said once."""
     following = [found.hint for found in listed[1:]]
     return [
         line
         for found, after in zip_longest(listed, following)
-        for line in _problem(found if found.hint != after else replace(found, hint=""), style)
+        for line in _problem(found if found.hint != after else replace(found, hint=""), style, color)
     ]
 
 
-def _problem(found: Problem, style: Style) -> list[str]:
+def _problem(found: Problem, style: Style, color: str) -> list[str]:
     message = found.message
     number = f"{found.version}: " if found.version and not message.startswith(found.version) else ""
     head = f"{found.code} {number}{message}"
-    lines = [style.paint(line, "red") for line in bullet("!", head, style, indent=0)]
+    lines = [style.paint(line, color) for line in bullet("!", head, style, indent=0)]
     return lines + (bullet("next:", found.hint, style) if found.hint else [])
+
+
+def _warnings(listed: Sequence[StatusWarning], style: Style) -> list[str]:
+    """What somebody should know; the next command is another one."""
+    lines: list[str] = []
+    for found in listed:
+        head = bullet("!", f"{found.code} {clean(found.message)}", style, indent=0)
+        lines += [*(style.paint(line, "yellow") for line in head), *bullet("", clean(found.hint), style)]
+    return lines
 
 
 def lock(lease: LockStatus, style: Style) -> list[str]:

@@ -164,11 +164,16 @@ def repair(result: RepairResult, would: bool = False) -> str:
     """What was accepted, dropped and renumbered, or would be."""
     lines = []
     if result.renumbered:
-        moves = ", ".join(f"{old} as {new}" for old, new in result.renumbered)
+        moves = ", ".join(f"{each.before} as {each.now}" for each in result.renumbered)
         lines.append(f"{'would record' if would else 'recorded'} what has run under its new number: {moves}")
     if result.accepted:
         lines.append(
             f"{'would accept' if would else 'accepted'} the edited files of: {versions(result.accepted)}"
+        )
+    if result.restored:
+        lines.append(
+            f"{'would accept' if would else 'accepted'} the restored database, as a whole of one moment, "
+            f"for: {versions(result.restored)}"
         )
     if result.dropped:
         lines.append(

@@ -76,6 +76,15 @@ class Waiting:
 
 
 @dataclass(frozen=True)
+class StatusWarning:
+    """Something that stops nothing, and that somebody should know."""
+
+    code: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
 class StatusResult:
     """Every version with its state."""
 
@@ -89,5 +98,6 @@ class StatusResult:
     lock: LockStatus | None
     versions: tuple[VersionStatus, ...]
     waiting: Waiting | None = None
+    warnings: tuple[StatusWarning, ...] = ()
     journal_bytes: int = 0
     """What the journals of all passes take together, before the server compresses them."""

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import PROGRESS, CollectionReader, Put, Reader
-from goaime_migrate.backends.record_fields import bytes_or_none
+from goaime_migrate.backends.record_fields import raw_id_or_none
 from goaime_migrate.journal.segments import Kind
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import Document
@@ -57,9 +57,9 @@ class Range:
     def read(self, record: Document) -> Range:
         return Range(
             record["number"],
-            bytes_or_none(record["after"]),
-            bytes_or_none(record["upto"]),
-            bytes_or_none(record["cursor"]),
+            raw_id_or_none(record["after"]),
+            raw_id_or_none(record["upto"]),
+            raw_id_or_none(record["cursor"]),
             PassCounts.read(self.counts.versions, record["tally"]),
             record.get("segments"),
             record.get("documents"),

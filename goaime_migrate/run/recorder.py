@@ -117,6 +117,7 @@ class Recorder:
                 name=migration.name,
                 description=migration.description,
                 checksum=migration.checksum,
+                helpers=migration.helpers,
                 error=None,
                 operations=texts + fresh,
             )
@@ -130,6 +131,7 @@ class Recorder:
             operations=tuple(OperationRecord(of.describe()) for of in migration.operations),
             started_at=self.run.backend.now(),
             actor=ledger.actor(self.owner),
+            helpers=migration.helpers,
         )
 
     def put(self, changed: Iterable[VersionRecord], *more: RecordChange) -> None:
@@ -154,14 +156,18 @@ class Recorder:
     def repair(self, found: RepairResult) -> None:
         """Accept edited files, drop the records of removed ones, and let those of renumbered ones follow them."""
         now = self.run.backend.now()
-        changes: list[RecordChange] = self._renumbered(dict(found.renumbered))
+        changes: list[RecordChange] = self._renumbered({each.before: each.now for each in found.renumbered})
         changes += [
-            ledger.log(now, self.owner, "repair", f"{ledger.RENUMBERED}{old}", new)
-            for old, new in found.renumbered
+            ledger.log(now, self.owner, "repair", f"{ledger.RENUMBERED}{each.before}", each.now)
+            for each in found.renumbered
         ]
         for version in found.accepted:
             file = self.migrations[version]
-            changes.append(ledger.put_version(replace(self.versions[version], checksum=file.checksum)))
+            changes.append(
+                ledger.put_version(
+                    replace(self.versions[version], checksum=file.checksum, helpers=file.helpers)
+                )
+            )
             changes.append(ledger.log(now, self.owner, "repair", "accepted", version))
             changes += [ledger.put_pass(p) for p in self._repinned(version, file.checksum)]
         for version in found.dropped:

@@ -30,6 +30,7 @@ from goaime_migrate.journal.segments import Kind
 from goaime_migrate.ledger import PassRecord, passes
 from goaime_migrate.run import partitions
 from goaime_migrate.run.checkpoint import adopt
+from goaime_migrate.run.origin import pin
 from goaime_migrate.run.pacing import BATCH_BYTES, FIRST
 from goaime_migrate.run.partitions import new_partition
 from goaime_migrate.run.run import Run
@@ -63,7 +64,7 @@ def open_pass(
     require_lookups(backend, steps)
     require_filters(backend, steps, canary)
     identity = f"{pins[0][0]}-{pins[-1][0]}-{uuid.uuid4().hex[:8]}"
-    return PassRecord(
+    record = PassRecord(
         id=identity,
         collection=collection,
         steps=tuple(pins),
@@ -81,6 +82,7 @@ def open_pass(
         since=backend.operation_time(),
         bounds=partitions.bounds(backend, collection, run.check),
     )
+    return pin(record, backend.origin())
 
 
 def matches(backend: CollectionReader, steps: Sequence[Step], canary: Filter) -> bool:

@@ -97,6 +97,8 @@ class Reconciliation:
         try:
             if feed is None:
                 raise collector.HistoryGone
+            if self._walk.record.restored:
+                self._sweep_until_clean()
             for ids in feed.rounds(self._walk.run):
                 self._reconcile(ids)
         except collector.HistoryGone:

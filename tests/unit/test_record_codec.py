@@ -225,6 +225,10 @@ PASS = PassRecord(
     committed=True,
     bounds=(b"\2", b"\3"),
     written=(Written("2-scan", 0, 2, 5, 2, 700), Written("3-tail", 0, None, None, 4)),
+    deployment="rs0",
+    uuid=b"\4" * 16,
+    records=b"\5" * 16,
+    restored=True,
 )
 PASS_STORED: Document = {
     "_id": "0003-0004-ab",
@@ -255,6 +259,10 @@ PASS_STORED: Document = {
         {"kind": "2-scan", "partition": 0, "segments": 2, "documents": 5, "seq": 2, "size": 700},
         {"kind": "3-tail", "partition": 0, "segments": None, "documents": None, "seq": 4, "size": None},
     ],
+    "deployment": "rs0",
+    "uuid": b"\4" * 16,
+    "records": b"\5" * 16,
+    "restored": True,
 }
 
 

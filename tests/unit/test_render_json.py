@@ -31,6 +31,7 @@ from goaime_migrate.results import (
     Sample,
     State,
     StatusResult,
+    StatusWarning,
     StepPlan,
     UnlockResult,
     VerifyFailure,
@@ -66,7 +67,18 @@ def test_status() -> None:
     )
     lock = LockStatus("run", "deploy", "pod", 1, 2, AT, None, live=False)
     problem = Problem("GM201", "0001", "edited", "repair")
-    result = StatusResult("d", "s", Mode.EMBEDDED, None, "0001", ("0001",), (problem,), lock, (version,))
+    result = StatusResult(
+        "d",
+        "s",
+        Mode.EMBEDDED,
+        None,
+        "0001",
+        ("0001",),
+        (problem,),
+        lock,
+        (version,),
+        warnings=(StatusWarning("GM808", "m", "goaime-migrate repair"),),
+    )
     assert json.printed(result) == {
         "database": "d",
         "server": "s",
@@ -102,6 +114,7 @@ def test_status() -> None:
             }
         ],
         "waiting": None,
+        "warnings": [{"code": "GM808", "message": "m", "hint": "goaime-migrate repair"}],
         "journal_bytes": 0,
         "error": None,
     }

@@ -55,6 +55,7 @@ from goaime_migrate.results import (
     VerifyFailure,
     VerifyResult,
     VersionStatus,
+    Waiting,
     WarningCount,
 )
 
@@ -109,6 +110,12 @@ LOCK = LockStatus("run", "deploy", "pod-7f", 4711, 12, AT, AT + timedelta(second
 
 
 class TestStatus:
+    def test_what_the_run_waits_for_stands_below_the_lock(self) -> None:
+        waiting = Waiting("a replica lags 30 s behind", AT)
+        shown = status.status(standing(PARTIAL, lock=LOCK, waiting=waiting), PIPE)
+        below = " ".join(shown.partition("lock: ")[2].split())
+        assert "fence 12 waiting since 2025-11-23 12:00 UTC: a replica lags 30 s behind" in below
+
     def test_as_a_whole(self) -> None:
         assert status.status(standing(APPLIED, PARTIAL, version(3, State.PENDING)), PIPE).splitlines() == [
             "database  goaime",

@@ -29,7 +29,6 @@ from goaime_migrate.backends.embedded.catalogue import index_spec
 from goaime_migrate.backends.embedded.collection import Collection
 from goaime_migrate.backends.embedded.mongomock_database import LastingStore, MongomockDatabase
 from goaime_migrate.backends.embedded.store import Store
-from goaime_migrate.backends.ports import RECORDS
 from goaime_migrate.errors import (
     DuplicateKey,
     InvalidResult,
@@ -57,13 +56,13 @@ class WorkingCopy:
         Raises DuplicateKey, ResultTooLarge, InvalidResult or OperationFailed. Changes of the tool's own
         records, which users may read, are not written back.
         """
-        written = {name: copy for name, copy in self._copies.existing() if name not in RECORDS}
+        ours = self._store.ours
+        written = {name: copy for name, copy in self._copies.existing() if name not in ours}
         everything = self._store.collections
-        kept = {name: everything[name] for name in everything if name not in self._shown or name in RECORDS}
+        kept = {name: everything[name] for name in everything if name not in self._shown or name in ours}
         for name in written.keys() & kept.keys():
-            raise OperationFailed(
-                f"{name!r} is a {kept[name].kind}: it cannot be written to like a collection"
-            )
+            what = "collection of the server's own" if kept[name].kind == COLLECTION else kept[name].kind
+            raise OperationFailed(f"{name!r} is a {what}: in a dump directory nothing can be written to it")
         self._store.collections = kept | {name: copy.result(name) for name, copy in written.items()}
 
 

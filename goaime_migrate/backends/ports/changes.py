@@ -10,24 +10,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from goaime_migrate.errors import MigrateError
 from goaime_migrate.results import Document
 
 Filter = Mapping[str, Any]
 Elements = Sequence[tuple[bytes, bytes]]
 """BSON elements, each behind its name."""
 
-VERSIONS = "schema_versions"
-LOCK = "schema_versions_lock"
-PROGRESS = "schema_versions_progress"
-JOURNAL = "schema_versions_journal"
-TAIL = "schema_versions_tail"
-LOG = "schema_versions_log"
-RECORDS = (VERSIONS, LOCK, PROGRESS, JOURNAL, TAIL, LOG)
-"""The collections that this tool's own records live in."""
-
 
 class Collision(Exception):
-    """A batch met concurrent writes on the same documents in every one of its tries."""
+    """A batch met concurrent writes on the same documents in every one of its tries.
+
+    `cause` is the error where it is no write of others that a single document collides with, but a limit of the server.
+    """
+
+    def __init__(self, message: str, cause: MigrateError | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class SweepRefused(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -70,3 +71,13 @@ class CollectionInfo:
     options: Document = field(default_factory=dict)
     uuid: bytes | None = None
     """What the server tells it by from another of the same name."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What tells a database from a copy of it; nothing where it has nothing of the kind."""
+
+    deployment: str | None = None
+    """The replica set: its name, and behind a slash its own id where the user may read that."""
+    uuids: Mapping[str, bytes] = field(default_factory=dict)
+    """By the names of all collections, those of the tool's own records included."""

@@ -1,9 +1,9 @@
-"""What both kinds of server have in common: reads, records, the catalogue."""
+"""What both kinds of server have in common: reads and records."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import groupby
@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pymongo import ReplaceOne
 from pymongo.client_session import ClientSession
-from pymongo.errors import CollectionInvalid, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, CollectionInvalid, PyMongoError
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import (
     JOURNAL,
     PROGRESS,
-    RECORDS,
+    RECORDS_NAME,
     Capabilities,
     Changes,
-    CollectionInfo,
     Committed,
     Delete,
     Filter,
@@ -31,12 +30,10 @@ from goaime_migrate.backends.ports import (
     RecordChange,
 )
 from goaime_migrate.backends.server import privileges
+from goaime_migrate.backends.server.catalogue import ServerCatalogue
 from goaime_migrate.backends.server.client import SharedClient
-from goaime_migrate.backends.server.driver_errors import DUPLICATE_KEY, translate
-from goaime_migrate.backends.server.lease import LeasedDatabase
+from goaime_migrate.backends.server.driver_errors import without_operations
 from goaime_migrate.backends.server.reader import id_range
-from goaime_migrate.errors import DuplicateKey, MigrateError
-from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.results import Document
 
 if TYPE_CHECKING:
@@ -45,11 +42,18 @@ if TYPE_CHECKING:
     from goaime_migrate.backends.ports.change_stream import ChangeStream
 
 
-class MongoBackend(LeasedDatabase, ABC):
+class MongoBackend(ServerCatalogue, ABC):
     """A database on a server; how its batches are made safe is for the two that derive from it."""
 
-    def __init__(self, client: SharedClient, name: str, server: str, capabilities: Capabilities) -> None:
-        super().__init__(client, name)
+    def __init__(
+        self,
+        client: SharedClient,
+        name: str,
+        server: str,
+        capabilities: Capabilities,
+        records: str = RECORDS_NAME,
+    ) -> None:
+        super().__init__(client, name, records)
         self._beside: list[MongoBackend] = []
         self.database_name = name
         self.server = server
@@ -61,7 +65,7 @@ class MongoBackend(LeasedDatabase, ABC):
 
     def beside(self, notify: Callable[[str], None]) -> Self:
         """The same connections, in a session of its own."""
-        other = type(self)(self._client, self.database_name, self.server, self.capabilities)
+        other = type(self)(self._client, self.database_name, self.server, self.capabilities, self._records)
         other.notify = notify
         self._beside.append(other)
         return other
@@ -107,13 +111,16 @@ class MongoBackend(LeasedDatabase, ABC):
     def prepare(self) -> None:
         """Make them beforehand: older servers make none within a transaction."""
         with self._guard():
-            existing = set(self._db.list_collection_names())
-            for name in RECORDS:
-                if name not in existing:
-                    with suppress(CollectionInvalid):
-                        self._db.create_collection(name)
-            self._db[JOURNAL].create_index("ids", sparse=True)
-            self._db[PROGRESS].create_index("pass", sparse=True)
+            self._through_failovers(self._make_records)
+
+    def _make_records(self) -> None:
+        existing = set(self._db.list_collection_names())
+        for name in self._own_names():
+            if name not in existing:
+                with suppress(CollectionInvalid):
+                    self._db.create_collection(name)
+        self._db[JOURNAL].create_index("ids", sparse=True)
+        self._db[PROGRESS].create_index("pass", sparse=True)
 
     # reads -----------------------------------------------------------------------------------------------------
 
@@ -173,7 +180,10 @@ class MongoBackend(LeasedDatabase, ABC):
             if kind is Put:
                 puts = [c.document for c in together if isinstance(c, Put)]
                 requests = [ReplaceOne({"_id": put["_id"]}, put, upsert=True) for put in puts]
-                self._db[collection].bulk_write(requests, session=session)
+                try:
+                    self._db[collection].bulk_write(requests, session=session)
+                except BulkWriteError as error:
+                    raise without_operations(error) from None
             else:
                 self._apply_singly(together, session)
 
@@ -187,86 +197,12 @@ class MongoBackend(LeasedDatabase, ABC):
                 case Delete(collection, filter):
                     self._db[collection].delete_many(filter, session=session)
 
-    # users' code and the catalogue -----------------------------------------------------------------------------
+    # users' code -------------------------------------------------------------------------------------------
 
     @contextmanager
     def functions(self, *, write: bool) -> Iterator[Any]:
         """The driver's own database, with the driver's own options: what users write, they write themselves."""
         yield self._client[self.database_name]
-
-    def collections(self) -> dict[str, CollectionInfo]:
-        """All but the tool's and the server's own."""
-        with self._guard():
-            listed = list(self._db.list_collections())
-        return {
-            info["name"]: CollectionInfo(
-                info["name"],
-                info.get("type", "collection"),
-                info.get("options", {}),
-                _uuid(info),
-            )
-            for info in listed
-            if info["name"] not in RECORDS and not info["name"].startswith("system.")
-        }
-
-    def indexes(self, collection: str) -> list[Document]:
-        """As `listIndexes` gives them."""
-        with self._guard():
-            return [
-                dict(index) | {"key": dict(index["key"])} for index in self._db[collection].list_indexes()
-            ]
-
-    def create_index(self, collection: str, keys: Sequence[tuple[str, Any]], options: Document) -> None:
-        """As it is said: the driver would refuse some of the directions that a server has.
-
-        Raises DuplicateKey naming two documents that a unique index cannot both hold.
-        """
-        given = {name: getattr(value, "document", value) for name, value in options.items()}  # a `Collation`
-        command: Document = {
-            "createIndexes": collection,
-            "indexes": [{"key": dict(keys), **given}],
-            "writeConcern": self._db.write_concern.document,
-            **self._index_quorum(),
-        }
-        try:
-            self._db.command(command)
-        except PyMongoError as error:
-            if isinstance(error, OperationFailure) and error.code == DUPLICATE_KEY:
-                raise self._equal(collection, options["name"], error.details or {}) from error
-            raise translate(error, self._client) from error
-
-    def _equal(self, collection: str, index: str, details: Mapping[str, Any]) -> MigrateError:
-        """The error for two documents that a unique index cannot both hold."""
-        key: Document = dict(details.get("keyValue") or {})
-        found = self._db[collection].find_raw_batches(key, {"_id": 1}, sort=[("_id", 1)], limit=2)
-        ids = [raw_bson.id_value(document) for document in raw_bson.split_all(found)] if key else []
-        which = f"the documents {ids[0]!r} and {ids[1]!r} have" if len(ids) == 2 else "two documents have"
-        return DuplicateKey(
-            f"{collection}: {which} the same key {key} in the unique index {index!r}",
-            hint=Hint("make the values differ in an earlier migration, then: {}", UP),
-            id=ids[-1] if ids else None,
-            field=next(iter(key), None),
-            detail=str(details.get("errmsg", "")),
-        )
-
-    def _index_quorum(self) -> dict[str, Any]:
-        """Which members must have built an index before it counts."""
-        return {}
-
-    def drop_index(self, collection: str, name: str) -> None:
-        """Raises OperationFailed where the collection has none of this name."""
-        with self._guard():
-            self._db[collection].drop_index(name)
-
-    def set_options(self, collection: str, options: Document) -> None:
-        """By `collMod`, which takes the role dbAdmin."""
-        with self._guard():
-            self._db.command("collMod", collection, **options)
-
-    def create_collection(self, name: str, options: Document) -> None:
-        """Raises OperationFailed if the name is taken."""
-        with self._guard():
-            self._db.create_collection(name, **options)
 
     def _bypasses_validation(self, changes: Changes) -> bool:
         """Whether to ask the server not to validate: that takes a privilege, so only where there is a validator."""
@@ -275,16 +211,6 @@ class MongoBackend(LeasedDatabase, ABC):
         listed = self._db.list_collections(filter={"name": changes.collection})
         return any(info.get("options", {}).get("validator") for info in listed)
 
-    def rename_collection(self, old: str, new: str) -> None:
-        """Raises OperationFailed if either name does not allow it."""
-        with self._guard():
-            self._db[old].rename(new)
-
-    def drop_collection(self, name: str) -> None:
-        """Nothing happens if there is none."""
-        with self._guard():
-            self._db[name].drop()
-
     def close(self) -> None:
         """End all sessions, those of other threads too, then the client with its connections."""
         for session in [backend._own for backend in (self, *self._beside)]:
@@ -292,8 +218,3 @@ class MongoBackend(LeasedDatabase, ABC):
                 if session is not None:
                     session.end_session()
         self._client.let_go()
-
-
-def _uuid(info: Mapping[str, Any]) -> bytes | None:
-    identity = info.get("info", {}).get("uuid")
-    return None if identity is None else bytes(getattr(identity, "bytes", identity))
