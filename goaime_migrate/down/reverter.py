@@ -65,8 +65,7 @@ class Reverter:
                 if not isinstance(error, LeaseLost | ServerUnreachable):
                     if isinstance(error, MigrationFailed):
                         error.at(group.versions[0])
-                    result = "failed" if isinstance(error, MigrationFailed) else "interrupted"
-                    self._recorder.log("down", result, group.versions[0])
+                    self._recorder.stop(group.versions, error)
                 raise _with_what_is_done(error, self._recorder.progress.documents) from error.__cause__
             assert not isinstance(group, LostPass)
             self._recorder.finish_group(group)

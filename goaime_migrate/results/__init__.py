@@ -31,9 +31,24 @@ _NAMES = {
     "mending": ("Renumbering", "RepairResult", "StampResult", "UnlockResult"),
     "plan": ("DownPreview", "OperationPlan", "PlanResult", "Predicted", "Sample", "StepPlan"),
     "project": ("ErrorText", "ExplainResult", "InitResult", "NewResult"),
-    "reading": ("HistoryEntry", "LintResult", "VerifyFailure", "VerifyResult"),
-    "run": ("Conflict", "RunResult"),
-    "status": ("LockStatus", "Progress", "StatusResult", "StatusWarning", "VersionStatus", "Waiting"),
+    "reading": (
+        "HistoryEntry",
+        "HistoryError",
+        "LintResult",
+        "UncheckedPromise",
+        "VerifyFailure",
+        "VerifyResult",
+    ),
+    "run": ("Conflict", "RunResult", "VersionDocuments"),
+    "status": (
+        "LockStatus",
+        "Progress",
+        "StatusResult",
+        "StatusWarning",
+        "VersionError",
+        "VersionStatus",
+        "Waiting",
+    ),
 }
 
 
