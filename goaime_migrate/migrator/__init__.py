@@ -152,7 +152,7 @@ class Migrator:
         from goaime_migrate.lint import lint
 
         files = self._sources.catalogue
-        problems = [error.problem() for error in files.problems]
+        problems = [error.problem() for error in (*files.problems, *files.warnings)]
         return results.LintResult(files.files, (*problems, *lint(files.migrations, files.unloaded)))
 
     # writing ---------------------------------------------------------------------------------------------------
