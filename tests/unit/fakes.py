@@ -52,7 +52,9 @@ class FakeReader:
         asked = filter["_id"]
         if "$in" in asked:
             return [self.records[i] for i in asked["$in"] if i in self.records]
-        return [r for i, r in self.records.items() if asked["$gte"] <= i < asked["$lt"] and r.get("format") == 1]
+        return [
+            r for i, r in self.records.items() if asked["$gte"] <= i < asked["$lt"] and r.get("format") == 1
+        ]
 
     def keep(self, changes: Sequence[RecordChange]) -> None:
         """What a commit does with the records of a batch."""
