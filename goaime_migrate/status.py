@@ -56,11 +56,11 @@ def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
         lock=lock if live else None,
         versions=versions,
         waiting=lease.waiting if lease is not None and live else None,
-        journal_bytes=sum(p.journal_bytes for p in book.passes.values() if p.id not in pruned),
         warnings=(
             *(StatusWarning(w.code, w.message, w.hint) for w in planner.warnings(facts)),
             *_moved(backend, book),
         ),
+        journal_bytes=sum(p.journal_bytes for p in book.passes.values() if p.id not in pruned),
     )
 
 
