@@ -133,6 +133,7 @@ class Deputy(Lease):
         self._asked = check
 
     def check(self) -> None:
+        """Raises LeaseLost where the run that has the lease says so."""
         self._asked()
 
 
