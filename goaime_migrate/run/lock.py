@@ -133,7 +133,7 @@ class Deputy(Lease):
         self._asked = check
 
     def check(self) -> None:
-        """Raises LeaseLost where the run that has the lease says so."""
+        """Whatever the run says of its lease that this works for."""
         self._asked()
 
 

@@ -39,7 +39,7 @@ class DaskWorkers:
         self._all = 0
 
     def wanted(self, partitions: int) -> int:
-        """As many as the cluster has, or as were asked for."""
+        """This process and those of the cluster, or as many as were asked for."""
         if self._client is None:
             self._client = self._connect()
             self._free = sorted(present(self._client).items())
@@ -113,7 +113,7 @@ class DaskWorker:
 
     @property
     def load(self) -> int:
-        """How many partitions it has not answered for."""
+        """How many partitions it is at work on."""
         return len(self.partitions)
 
     def listen(self, hear: Hear, gone: Gone) -> None:
@@ -139,7 +139,7 @@ class DaskWorker:
         self._outgoing.put(dask_worker.END)
 
     def close(self) -> None:
-        """Let go of the cluster; it goes on."""
+        """Wait for the thread that hears it."""
         if self._thread is not None:
             self._thread.join(timeout=10)
 

@@ -72,7 +72,7 @@ class ProcessWorker:
 
     @property
     def load(self) -> int:
-        """How many partitions it has not answered for."""
+        """How many partitions it is at work on."""
         return len(self.partitions)
 
     def listen(self, hear: Hear, gone: Gone) -> None:
