@@ -38,7 +38,7 @@ def lint(migrations: Sequence[Migration], unloaded: Collection[str] = ()) -> Ite
         yield from _superseding(m, versions)
         if not m.reversible:
             yield Problem(CODE, m.version, f"{m.label} has no way back", "define down(db)")
-        tree = ast.parse(m.path.read_text(encoding="utf-8"))
+        tree = ast.parse(m.path.read_bytes())
         yield from _placeholders(m, tree)
         if not any(isinstance(node, ast.FunctionDef) and node.name == "up" for node in tree.body):
             yield from _impurities(m, tree)

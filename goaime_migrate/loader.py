@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import io
 import re
 import sys
+import tokenize
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -14,18 +17,15 @@ from types import ModuleType
 from typing import Any
 
 from goaime_migrate import migration as model
-from goaime_migrate.errors import (
-    DuplicateVersion,
-    FolderMissing,
-    HistoryError,
-    InvalidMigration,
-    LoadFailed,
-    VersionGap,
-)
+from goaime_migrate.backends.ports import RECORDS_NAME, is_ours
+from goaime_migrate.errors import FolderMissing, HistoryError, InvalidMigration, LoadFailed
 from goaime_migrate.errors.hint import INIT, Hint
-from goaime_migrate.migration import EMPTY, FILE_NAME, Migration, Operation, version_of
+from goaime_migrate.folder import composed, look
+from goaime_migrate.imports import Helpers, make_importable
+from goaime_migrate.migration import FILE_NAME, Migration, Operation, version_of
+from goaime_migrate.misdeclared import misdeclared
 from goaime_migrate.operations import DocumentOperation, RunFunctions, StateOperation
-from goaime_migrate.operations.base import require_plain
+from goaime_migrate.operations.base import require, require_plain
 from goaime_migrate.redaction import redact
 
 
@@ -39,99 +39,49 @@ class MigrationFiles:
     """How many files were looked at, whether they load or not."""
     unloaded: Mapping[str, str] = field(default_factory=dict)
     """The versions whose file does not load, with the name that it has."""
+    warnings: tuple[HistoryError, ...] = ()
+    """What looks like a migration and is not taken."""
 
     def get(self, version: str) -> Migration | None:
         """The migration with this version."""
         return next((m for m in self.migrations if m.version == version), None)
 
 
-def load(folder: Path) -> MigrationFiles:
-    """Load every migration of a folder. Raises FolderMissing; everything else is a problem of one file."""
+def load(folder: Path, prepend: Sequence[Path] = (), records: str = RECORDS_NAME) -> MigrationFiles:
+    """Load every migration of a folder. Raises FolderMissing; everything else is a problem of one file.
+
+    Modules are looked for in the folders of `prepend` first. `records` is the name of our own collections.
+    """
     if not folder.is_dir():
         raise FolderMissing(
             f"there is no migrations folder {folder}", hint=Hint("{}, or set migrations = FOLDER", INIT)
         )
+    found = look(folder.absolute())
+    make_importable(folder.absolute(), prepend)
     migrations: list[Migration] = []
-    problems: list[HistoryError] = []
+    problems = list(found.problems)
     unloaded: dict[str, str] = {}
-    files = _numbered_files(folder.absolute())
-    strange = _strange_names(folder)
-    problems += [*strange, *_duplicates(files), *_gaps(files)]
-    for number, path in files:
+    helpers = Helpers(folder.absolute())
+    for number, path in found.files:
         try:
-            migrations.append(load_file(path))
+            migrations.append(load_file(path, records, helpers))
         except HistoryError as error:
             problems.append(error)
-            unloaded[version_of(number)] = path.stem.partition("_")[2]
-    return MigrationFiles(tuple(migrations), tuple(problems), len(files) + len(strange), unloaded)
+            unloaded[version_of(number)] = composed(path.stem).partition("_")[2]
+    strange = sum(type(p) is InvalidMigration and p.version is None for p in found.problems)
+    return MigrationFiles(
+        tuple(migrations), tuple(problems), len(found.files) + strange, unloaded, tuple(found.warnings)
+    )
 
 
-def _numbered_files(folder: Path) -> list[tuple[int, Path]]:
-    found = [(FILE_NAME.fullmatch(path.name), path) for path in folder.iterdir() if path.is_file()]
-    return sorted((int(match["number"]), path) for match, path in found if match and int(match["number"]))
-
-
-def _strange_names(folder: Path) -> list[HistoryError]:
-    """Python files that begin with a digit, or look like a number, but are not named as a migration is."""
-    digits = [p for p in sorted(folder.glob("*.py")) if p.name[:1].isdigit() and p.is_file()]
-    strange = [p for p in digits if not FILE_NAME.fullmatch(p.name)]
-    zero = [p for p in digits if (match := FILE_NAME.fullmatch(p.name)) and not int(match["number"])]
-    return [
-        *(
-            InvalidMigration(
-                f"{path.name} is not named like a migration",
-                hint="a name is a number, _ and a word: 0001_add_user_id.py",
-            )
-            for path in strange
-        ),
-        *(
-            InvalidMigration(f"{path.name} has the number 0: numbers begin at 0001", hint=f"rename {path}")
-            for path in zero
-        ),
-    ]
-
-
-def _duplicates(files: Iterable[tuple[int, Path]]) -> list[HistoryError]:
-    by_number: dict[int, list[str]] = {}
-    for number, path in files:
-        by_number.setdefault(number, []).append(path.name)
-    return [
-        DuplicateVersion(
-            f"{len(names)} files have the number {version_of(number)}: {', '.join(names)}",
-            version=version_of(number),
-            hint="give the newer one the next free number",
-        )
-        for number, names in by_number.items()
-        if len(names) > 1
-    ]
-
-
-def _gaps(files: Iterable[tuple[int, Path]]) -> list[HistoryError]:
-    numbers = sorted({number for number, _ in files})
-    return [
-        VersionGap(
-            f"there is no file for {version_of(missing)}, "
-            + (
-                f"between {version_of(before)} and {version_of(after)}"
-                if before
-                else f"before {version_of(after)}"
-            ),
-            version=version_of(missing),
-            hint=f"restore the file; or put one that does nothing in its place, {version_of(missing)}_{EMPTY}; "
-            "or renumber the later ones, if none of them is applied anywhere",
-        )
-        for before, after in zip([0, *numbers], numbers, strict=False)
-        for missing in range(before + 1, min(after, before + 11))
-    ]
-
-
-def load_file(path: Path) -> Migration:
+def load_file(path: Path, records: str = RECORDS_NAME, helpers: Helpers | None = None) -> Migration:
     """Load one migration. Raises LoadFailed, InvalidMigration."""
-    match = FILE_NAME.fullmatch(path.name)
+    match = FILE_NAME.fullmatch(composed(path.name))
     assert match, "the folder listing chose it by its name"
     version = version_of(int(match["number"]))
-    checksum = _checksum(path, version)
-    module = _import(path, version)
+    source = _source(path, version)
+    checksum = model.checksum(source)
+    module = _import(path, version, source)
     try:
         return Migration(
             version=version,
@@ -139,9 +89,10 @@ def load_file(path: Path) -> Migration:
             description=_description(module),
             checksum=checksum,
             path=path,
-            operations=_operations(module, path, version),
+            operations=_operations(module, path, version, records),
             verify=_function(module, "verify"),
             supersedes=_supersedes(module, version),
+            helpers=(helpers or Helpers(path.parent)).of(ast.parse(source)),
         )
     except InvalidMigration as error:
         raise InvalidMigration(
@@ -151,11 +102,13 @@ def load_file(path: Path) -> Migration:
         ) from error
 
 
-def _checksum(path: Path, version: str) -> str:
+def _source(path: Path, version: str) -> str:
+    """The text of a file, in the encoding that Python takes it for, once it is known to be a program."""
     try:
-        source = path.read_text(encoding="utf-8")
+        source = _decoded(path.read_bytes())
         _refuse_null_bytes(source, path, version)
-        return model.checksum(source)
+        ast.parse(source)
+        return source
     except SyntaxError as error:
         raise LoadFailed(
             f"{path.name}, line {error.lineno}: {error.msg}",
@@ -169,6 +122,16 @@ def _checksum(path: Path, version: str) -> str:
         ) from error
 
 
+def _decoded(data: bytes) -> str:
+    """By its byte order mark or its coding cookie, else as UTF-8. Raises SyntaxError, UnicodeDecodeError."""
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+    except SyntaxError:
+        data.decode()
+        raise
+    return data.decode(encoding)
+
+
 def _refuse_null_bytes(source: str, path: Path, version: str) -> None:
     """Python does not say where it has found one."""
     before, found, _ = source.partition("\0")
@@ -179,7 +142,7 @@ def _refuse_null_bytes(source: str, path: Path, version: str) -> None:
         )
 
 
-def _import(path: Path, version: str) -> ModuleType:
+def _import(path: Path, version: str, source: str) -> ModuleType:
     spec = spec_from_file_location(f"_goaime_migration_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
@@ -199,6 +162,14 @@ def _import(path: Path, version: str) -> ModuleType:
         raise
     except BaseException as error:
         line = _line(error, path)
+        found = misdeclared(error, source)
+        if found is not None:
+            raise InvalidMigration(
+                f"{path.name}, line {line}: {found.message}",
+                version=version,
+                detail=_own_lines(error, path),
+                hint=found.hint,
+            ) from error
         raise LoadFailed(
             f"{path.name}, line {line}: {type(error).__name__}: {error}",
             version=version,
@@ -227,7 +198,7 @@ def _description(module: ModuleType) -> str:
     return redact(" ".join((inspect.getdoc(module) or "").partition("\n\n")[0].split()))
 
 
-def _operations(module: ModuleType, path: Path, version: str) -> tuple[Operation, ...]:
+def _operations(module: ModuleType, path: Path, version: str, records: str) -> tuple[Operation, ...]:
     declared = getattr(module, "operations", None)
     up, down = _function(module, "up"), _function(module, "down")
     if declared is not None and (up or down):
@@ -243,6 +214,8 @@ def _operations(module: ModuleType, path: Path, version: str) -> tuple[Operation
     for operation in declared:
         if not isinstance(operation, DocumentOperation | StateOperation):
             raise InvalidMigration(f"operations holds {operation!r}, which is no operation")
+        for name in operation.names:
+            require(not is_ours(name, records), f"{name} is the tool's own collection")
     return tuple(declared)
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 EMPTY = "nothing.py, with the line: operations = []"
 """The end of the name of a migration that only takes up a number, and all that it holds."""
@@ -44,6 +44,13 @@ class Operation(Protocol):
         """One line for people."""
 
 
+class Helper(NamedTuple):
+    """A module of the migrations folder that a migration imports: its path in that folder, and the hash of its code."""
+
+    path: str
+    checksum: str
+
+
 @dataclass(frozen=True)
 class Migration:
     """One file of the migrations folder, loaded."""
@@ -56,6 +63,8 @@ class Migration:
     operations: tuple[Operation, ...]
     verify: Callable[[Any], Iterable[str] | None] | None = None
     supersedes: tuple[str, ...] = ()
+    helpers: tuple[Helper, ...] = ()
+    """The modules beside the migrations that it imports, and that those import."""
 
     @property
     def reversible(self) -> bool:
@@ -77,7 +86,7 @@ def version_of(number: int) -> str:
     return f"{number:04d}"
 
 
-def checksum(source: str) -> str:
+def checksum(source: str | bytes) -> str:
     """A hash of what the code means: comments, formatting and docstrings are free to change.
 
     The syntax tree is dumped without positions. Raises SyntaxError.

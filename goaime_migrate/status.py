@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,9 +10,17 @@ from goaime_migrate import planner
 from goaime_migrate.backends.ports import Backend, LeaseRecord
 from goaime_migrate.errors import DatabaseRestored, Problem
 from goaime_migrate.errors.hint import DOWN, REPAIR, UP, Command, Hint
-from goaime_migrate.ledger import Ledger, PassRecord, VersionRecord
+from goaime_migrate.ledger import Ledger, PassRecord, StepCounts, VersionRecord
 from goaime_migrate.planner import Facts
-from goaime_migrate.results import LockStatus, Progress, State, StatusResult, StatusWarning, VersionStatus
+from goaime_migrate.results import (
+    Counts,
+    LockStatus,
+    Progress,
+    State,
+    StatusResult,
+    StatusWarning,
+    VersionStatus,
+)
 
 _WORKING = (State.RUNNING, State.REVERTING)
 _SAY_SO = Hint("if a dump was restored as a whole that was made while no run was at work, say so: {}", REPAIR)
@@ -36,6 +44,7 @@ def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
     if lease is not None and live and any(record.state in _WORKING for record in book.versions.values()):
         run = _Run(backend.now(), lease.acquired_at)
     versions = tuple(_version(v, facts, book, live, run) for v in facts.known)
+    pruned = {p for record in book.versions.values() if record.rollback for p in record.passes}
     return StatusResult(
         database=backend.database_name,
         server=backend.server,
@@ -43,17 +52,20 @@ def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
         current=facts.current,
         head=facts.head,
         pending=tuple(v.version for v in versions if v.state is not State.APPLIED),
-        problems=(*(p.problem() for p in planner.problems(facts)), *_gaps(backend, book, lease)),
+        problems=(*(p.problem() for p in planner.problems(facts)), *_gaps(backend, book, pruned, lease)),
         lock=lock if live else None,
         versions=versions,
         waiting=lease.waiting if lease is not None and live else None,
-        warnings=tuple(_moved(backend, book)),
+        warnings=(
+            *(StatusWarning(w.code, w.message, w.hint) for w in planner.warnings(facts)),
+            *_moved(backend, book),
+        ),
+        journal_bytes=sum(p.journal_bytes for p in book.passes.values() if p.id not in pruned),
     )
 
 
-def _gaps(backend: Backend, book: Ledger, lease: LeaseRecord | None) -> list[Problem]:
+def _gaps(backend: Backend, book: Ledger, pruned: Set[str], lease: LeaseRecord | None) -> list[Problem]:
     """What is missing of the journals. While a run is at work records and journals are not of one moment."""
-    pruned = {p for record in book.versions.values() if record.rollback for p in record.passes}
     kept = [record for record in book.passes.values() if record.id not in pruned]
     if not kept or (lease is not None and lease.live):
         return []
@@ -120,12 +132,13 @@ def _is_gone(lease: LeaseRecord) -> bool:
 def _version(version: str, facts: Facts, book: Ledger, live: bool, run: _Run | None) -> VersionStatus:
     record = book.versions.get(version)
     file = facts.code.get(version) if record else facts.files.get(version)
-    name = facts.known[version]
+    name = record.name if record else facts.known[version]
     description = file.description if file else (record.description if record else "")
     checksum = file.checksum if file else (record.checksum if record else None)
     if record is None:
         return VersionStatus(version, name, description, State.PENDING, None, None, None, 0, None, checksum)
-    passes = _under_way(record, book)
+    passes, counted = _under_way(record, book), _counted(record, book)
+    kept = () if record.rollback else record.passes
     run = run if record.state in _WORKING else None
     return VersionStatus(
         version=version,
@@ -134,10 +147,14 @@ def _version(version: str, facts: Facts, book: Ledger, live: bool, run: _Run | N
         state=State.PARTIAL if record.state is State.RUNNING and not live else record.state,
         applied_at=record.applied_at,
         duration_s=run.worked(record, passes) if run else record.duration_s,
-        documents=record.documents,
-        warnings=sum(w.count for w in record.warnings),
+        documents=sum((c.documents for c in counted), record.documents or Counts())
+        if counted
+        else record.documents,
+        warnings=sum(w.count for w in record.warnings) + sum(c.warnings for c in counted),
         progress=_progress(record, passes[0], run.now if run else None) if passes else None,
         checksum=checksum,
+        error=record.error,
+        journal_bytes=sum(book.passes[p].journal_bytes for p in dict.fromkeys(kept) if p in book.passes),
     )
 
 
@@ -147,6 +164,13 @@ def _under_way(record: VersionRecord, book: Ledger) -> list[PassRecord]:
     if record.state is State.REVERTING:
         return [p for p in mine if p.target_level is not None]
     return [p for p in mine if not p.finished]
+
+
+def _counted(record: VersionRecord, book: Ledger) -> list[StepCounts]:
+    """What unfinished passes have counted of a version, which its own record has when they are finished."""
+    mine = [p for p in book.passes.values() if p.id in record.passes and not p.finished]
+    counts = [c for p in mine for c in p.counted if c.version == record.version]
+    return [c for c in counts if not record.operations[c.operation].done]
 
 
 def _progress(version: VersionRecord, record: PassRecord, now: datetime | None) -> Progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,6 +61,7 @@ def load(
     if need_uri and "uri" not in settled:
         raise _no_uri(file, values.get("uri"))
     settled.setdefault("migrations", cwd / "migrations")
+    settled.setdefault("prepend_sys_path", (file.path.resolve().parent if file else cwd,))
     if name := _database_of(settled, values):
         settled["database"], values["database"] = name, values["uri"]
     sources = {key: values[key].source if key in settled and key in values else "default" for key in KEYS}
@@ -114,6 +116,9 @@ def _settle(key: str, value: Value, environ: Mapping[str, str]) -> Any:
             )
     if isinstance(settled, str | Path) and settled != "" and key == "migrations":
         return _possible(value.here / settled, key, value)
+    if key == "prepend_sys_path" and isinstance(settled, str | Path | list) and settled:
+        paths = str(settled).split(os.pathsep) if isinstance(settled, str | Path) else settled
+        return tuple((value.here / str(path).strip()).resolve() for path in paths if str(path).strip())
     if key == "uri" and isinstance(settled, str) and settled:
         return _absolute(settled, value)
     return settled
@@ -180,4 +185,4 @@ def _expectation(key: str, message: str) -> str:
         return 'a database name has 1 to 63 characters, and none of /\\. "$*<>:|?'
     if key == "executor":
         return "it should be processes, or dask:tcp://HOST:PORT"
-    return message.replace("Input should be", "it should be")
+    return message.removeprefix("Value error, ").replace("Input should be", "it should be")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from goaime_migrate.errors.hint import PROGRAM
 from goaime_migrate.results import OnConflict
@@ -20,6 +22,25 @@ SERVERS_OWN = ("admin", "config", "local")
 """Databases that every server has for itself: no application's documents are in them."""
 
 
+_MADE = ("_lock", "_progress", "_journal", "_tail", "_log", "_aside")
+_LONGEST = 47
+"""Of a name of records: with the longest of a database and what is put behind it, old servers take no more."""
+
+
+def _records(name: str) -> str:
+    """Refuse what cannot be, or should not be, the name of our own collections."""
+    if not name or len(name) > _LONGEST:
+        raise ValueError(f"it has {len(name)} characters, and may have 1 to {_LONGEST}")
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
+        raise ValueError("it begins with a letter, and has letters, digits, _ and - of ASCII alone")
+    if name == "system" or name.endswith(_MADE):
+        raise ValueError(
+            f"a name that ends with {name[name.rindex('_') :] if '_' in name else name} is one "
+            "of those that are made from it"
+        )
+    return name
+
+
 class Settings(BaseModel):
     """What a command works with. A value, and it does not show its connection string."""
 
@@ -30,6 +51,10 @@ class Settings(BaseModel):
         default=None, min_length=1, max_length=63, pattern=r'^[^/\\. "$*<>:|?\x00]+$'
     )
     migrations: Path = Path("migrations")
+    records: Annotated[str, AfterValidator(_records)] = "schema_versions"
+    """The name of our own collections."""
+    prepend_sys_path: tuple[Path, ...] = ()
+    """Where modules that migrations import are looked for first."""
     lock_timeout: float = Field(default=60.0, ge=0)
     workers: int | None = Field(default=None, ge=1)
     executor: str | None = Field(default=None, pattern=rf"^(processes|{DASK}[a-z]+://\S+)$")

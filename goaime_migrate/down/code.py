@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from goaime_migrate.down.decisions import Attribution, Decisions
 from goaime_migrate.down.inserted import ReverseChain
-from goaime_migrate.ledger import PassRecord
+from goaime_migrate.ledger import OperationRecord, PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.results import OnConflict
 from goaime_migrate.run.code import step_of
@@ -69,3 +69,9 @@ def reverse_chain(
 def _steps(record: PassRecord, migrations: Mapping[str, Migration], level: int = 0) -> list[Step]:
     """The steps of a pass above a level."""
     return [step_of(migrations[version], index) for version, index, _ in record.steps[level:]]
+
+
+def undoing(operation: OperationRecord) -> str:
+    """What taking back an operation that is no pass comes to."""
+    function = operation.undo is not None and operation.undo.get("kind") == "function"
+    return "run down(db)" if function else f"undo: {operation.text}"

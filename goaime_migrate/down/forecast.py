@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from goaime_migrate.backends.ports import Backend
-from goaime_migrate.down.code import decisions, reverse_chain
+from goaime_migrate.down.code import decisions, reverse_chain, undoing
 from goaime_migrate.down.decisions import Outcome
 from goaime_migrate.down.inserted import InsertedTotals
 from goaime_migrate.down.preview import DownPass, PassPreview
@@ -86,7 +86,7 @@ class _Forecast:
                 self._count(group, Counts())  # that was done before a `down` was cut off
             case _:
                 ref = group.operations[0]
-                text = _undoing(self._operation(ref))
+                text = undoing(self._operation(ref))
                 self.counted[ref.version].append(OperationPlan(text, None, None, None, None))
 
     def _count(self, group: RestorePass | ForgetSteps, counts: Counts) -> None:
@@ -128,9 +128,3 @@ class _Forecast:
             left=inserted.left,
             without_reverse=inserted.without_reverse,
         )
-
-
-def _undoing(operation: OperationRecord) -> str:
-    """What taking back an operation that is no pass comes to."""
-    function = operation.undo is not None and operation.undo.get("kind") == "function"
-    return "run down(db)" if function else f"undo: {operation.text}"

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from goaime_migrate.backends.ports import VERSIONS, Backend
 from goaime_migrate.backends.record_fields import reading
-from goaime_migrate.down.code import decisions, reverse_chain, steps_at_hand
+from goaime_migrate.down.code import decisions, reverse_chain, steps_at_hand, undoing
 from goaime_migrate.down.inserted import InsertedTotals
 from goaime_migrate.down.recorder import DownRecorder
 from goaime_migrate.down.restore import Restore
@@ -65,8 +65,7 @@ class Reverter:
                 if not isinstance(error, LeaseLost | ServerUnreachable):
                     if isinstance(error, MigrationFailed):
                         error.at(group.versions[0])
-                    result = "failed" if isinstance(error, MigrationFailed) else "interrupted"
-                    self._recorder.log("down", result, group.versions[0])
+                    self._recorder.stop(group.versions, error)
                 raise _with_what_is_done(error, self._recorder.progress.documents) from error.__cause__
             assert not isinstance(group, LostPass)
             self._recorder.finish_group(group)
@@ -102,7 +101,7 @@ class Reverter:
     def _undo(self, group: UndoChange) -> None:
         ((version, index),) = group.operations
         operation = self._recorder.versions[version].operations[index]
-        title = f"undo: {operation.text}"
+        title = undoing(operation)
         undo = operation.undo or {"kind": "nothing"}
         function = "down(db)" if undo.get("kind") == "function" else ""
         self._run.emit(StageStarted("down", (version,), title, None, function=function))

@@ -23,6 +23,8 @@ from goaime_migrate.errors.base import explanation as explanation
 from goaime_migrate.errors.history import DamagedRecord as DamagedRecord
 from goaime_migrate.errors.history import DuplicateVersion as DuplicateVersion
 from goaime_migrate.errors.history import EditedMigration as EditedMigration
+from goaime_migrate.errors.history import FileNotTaken as FileNotTaken
+from goaime_migrate.errors.history import HelperChanged as HelperChanged
 from goaime_migrate.errors.history import HistoryError as HistoryError
 from goaime_migrate.errors.history import InvalidMigration as InvalidMigration
 from goaime_migrate.errors.history import LintProblems as LintProblems

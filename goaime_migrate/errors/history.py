@@ -172,7 +172,35 @@ class Renumbered(HistoryError):
     Let what was applied keep its number, and give the other file the next free one. Where no file that has
     never run would then stand below one that has, `goaime-migrate repair` lets the records follow the
     files. `goaime-migrate down` takes back what was applied from its journal, under its old number. Two
-    projects that share a database have records of different names: the key `records`.
+    projects that share a database have records of different names, by the key records.
     """
 
     code = "GM211"
+
+
+class HelperChanged(HistoryError):
+    """A module beside the migrations is not what it was when a version that imports it was applied.
+
+    A migration may import modules from its folder, and each is recorded with the version. The documents
+    have the result of the old code; another database would get that of the new one. This is a warning:
+    nothing is refused.
+
+    If the change makes a difference to documents, put what the applied version used back, and what is new
+    into a module of another name. `goaime-migrate status` lists such versions.
+    """
+
+    code = "GM212"
+
+
+class FileNotTaken(HistoryError):
+    """Something in the migrations folder looks like a migration, and is not taken for one.
+
+    It is a folder, a link to nothing, its number has more than nine digits, or its name does not end with
+    .py. It will never be run. This is a warning of `goaime-migrate status`, and a problem for
+    `goaime-migrate lint`; `up` goes on without it.
+
+    Give it a name like 0001_add_user_id.py, or one that does not begin with a number if it is none; then
+    look again: `goaime-migrate lint`.
+    """
+
+    code = "GM213"

@@ -111,7 +111,7 @@ class Segment:
         examined = self.unchanged if self.kind in (Kind.CANARY, Kind.LEFT) else ()
         return [*(entry.id for entry in self.entries), *examined]
 
-    def puts(self) -> list[RecordChange]:
+    def puts(self) -> list[Put]:
         """The changes that store it."""
         return [Put(JOURNAL, record) for record in self.records()]
 

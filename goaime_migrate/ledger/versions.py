@@ -8,7 +8,8 @@ from goaime_migrate.backends.ports import VERSIONS, Delete, Put, RecordChange
 from goaime_migrate.backends.record_codec import Key, record_of
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.ledger.records import TOOL, storable, with_format
-from goaime_migrate.results import Counts, Document, State, WarningCount
+from goaime_migrate.migration import Helper
+from goaime_migrate.results import Counts, Document, State, VersionError, WarningCount
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,12 @@ class VersionRecord:
     started_at: datetime | None = None
     applied_at: datetime | None = None
     duration_s: float = 0.0
-    error: Document | None = None
+    error: VersionError | None = None
     rollback: str | None = None
     """None, or "pruned" once the journal is gone."""
     actor: Document = field(default_factory=dict)
+    helpers: tuple[Helper, ...] = ()
+    """The modules beside the migrations that it imported, as they were."""
 
     def with_operation(self, index: int, **changes: Any) -> Self:
         """The record with one of its operations changed."""
@@ -56,7 +59,10 @@ class VersionRecord:
 
 def put_version(record: VersionRecord) -> RecordChange:
     """Store a version."""
-    return Put(VERSIONS, {**with_format(_storable(record)), "tool": TOOL})
+    document = with_format(_storable(record))
+    if not record.helpers:
+        del document["helpers"]  # as it was before there were any
+    return Put(VERSIONS, {**document, "tool": TOOL})
 
 
 def _storable(record: VersionRecord) -> VersionRecord:
@@ -74,15 +80,15 @@ def delete_version(version: str) -> RecordChange:
     return Delete(VERSIONS, {"_id": version})
 
 
-def error_record(error: MigrateError) -> Document:
+def error_record(error: MigrateError) -> VersionError:
     """An error as it is kept with the version that it stopped."""
     name = None if error.field is None else storable(error.field, 200)
-    return {"code": error.code, "message": storable(error.message, 2_000), "id": error.id, "field": name}
+    return VersionError(error.code, storable(error.message, 2_000), error.id, name)
 
 
 def version_record(document: Document) -> VersionRecord:
     """A version from what `put_version` stores. Raises KeyError, TypeError, ValueError."""
-    record = record_of(VersionRecord, document)
+    record = record_of(VersionRecord, {"helpers": [], **document})
     int(record.version)
     if record.state is State.PENDING:
         raise ValueError("a version that is pending has no record")

@@ -108,11 +108,8 @@ class Migrator:
         backend = self._sources.backend(write=False)
         facts, ledger = self._sources.facts(backend)
         try:
-            plan = (
-                planner.plan_up(facts, target)
-                if direction is Direction.UP
-                else planner.plan_down(facts, target)
-            )
+            plan_of = planner.plan_up if direction is Direction.UP else planner.plan_down
+            plan: UpPlan | DownPlan = plan_of(facts, target)
         except MigrateError as error:
             return results.PlanResult(direction, target, (), results.Predicted(0.0, 0, 0), error)
         if isinstance(plan, UpPlan):
@@ -152,7 +149,7 @@ class Migrator:
         from goaime_migrate.lint import lint
 
         files = self._sources.catalogue
-        problems = [error.problem() for error in files.problems]
+        problems = [error.problem() for error in (*files.problems, *files.warnings)]
         return results.LintResult(files.files, (*problems, *lint(files.migrations, files.unloaded)))
 
     # writing ---------------------------------------------------------------------------------------------------

@@ -29,7 +29,8 @@ class Sources:
     @cached_property
     def catalogue(self) -> MigrationFiles:
         """The migration files."""
-        return load(self._settings.migrations)
+        settings = self._settings
+        return load(settings.migrations, settings.prepend_sys_path, settings.records)
 
     def backend(self, *, write: bool) -> Backend:
         """The database, opened once for reading and once for writing. Raises MigrateError."""
@@ -53,6 +54,7 @@ class Sources:
             history.passes,
             frozenset(v for v in history.versions if history.committed(v)),
             files.unloaded,
+            files.warnings,
         )
         return facts, history
 

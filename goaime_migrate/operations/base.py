@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from goaime_migrate.backends.ports import Catalogue, CollectionReader, UserDatabase
+from goaime_migrate.backends.ports import RECORDS_NAME, Catalogue, CollectionReader, UserDatabase, is_ours
 from goaime_migrate.errors import InvalidMigration
 from goaime_migrate.results import Document
 from goaime_migrate.transform.step import Step
@@ -34,6 +34,11 @@ class DocumentOperation(ABC):
     def describe(self) -> str:
         """One line for people."""
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The collections that it names."""
+        return self.reads | {self.collection}
+
     @abstractmethod
     def step(self, version: str, source: str) -> Step:
         """The operation as the engine runs it."""
@@ -57,6 +62,11 @@ class StateOperation(ABC):
     reads: frozenset[str] = frozenset()
     actions: tuple[str, ...] = ()
     """What it takes to be allowed on its collection, in the server's words."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The collections that it names."""
+        return frozenset() if self.collection is None else frozenset({self.collection})
 
     @abstractmethod
     def describe(self) -> str:
@@ -128,8 +138,8 @@ def require_collection(value: object) -> None:
 
 
 def require_not_ours(name: str) -> None:
-    """Refuse the name of a collection of this tool, or of the server."""
-    require(not name.startswith("schema_versions"), f"{name} is the tool's own collection")
+    """Refuse the name of a collection of this tool, as they are called where nothing else is said, or of the server."""
+    require(not is_ours(name, RECORDS_NAME), f"{name} is the tool's own collection")
     require(
         not name.startswith("system."),
         f"{name} is the server's own collection: there are no transactions and no change streams on it",

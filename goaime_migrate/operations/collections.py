@@ -71,6 +71,11 @@ class RenameCollection(StateOperation):
         self.old = old
         self.new = new
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Both."""
+        return frozenset({self.old, self.new})
+
     def describe(self) -> str:
         """By both names."""
         return f"rename collection {self.old} to {self.new}"

@@ -10,6 +10,7 @@ A plan is refused, in this order,
 
 from goaime_migrate.planner.facts import Facts as Facts
 from goaime_migrate.planner.history import problems as problems
+from goaime_migrate.planner.history import warnings as warnings
 from goaime_migrate.planner.plan import DownGroup as DownGroup
 from goaime_migrate.planner.plan import DownPlan as DownPlan
 from goaime_migrate.planner.plan import ForgetSteps as ForgetSteps

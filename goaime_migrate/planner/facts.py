@@ -30,6 +30,8 @@ class Facts:
     """Versions of which something may be in effect in the database."""
     unloaded: Mapping[str, str] = field(default_factory=dict)
     """The versions whose file does not load, with the name that it has."""
+    file_warnings: Sequence[HistoryError] = ()
+    """What the folder has that looks like a migration and is none."""
 
     @cached_property
     def files(self) -> Mapping[str, Migration]:

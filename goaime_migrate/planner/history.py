@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from goaime_migrate.errors import (
     EditedMigration,
+    HelperChanged,
     HistoryError,
     MissingMigration,
     OutOfOrder,
@@ -28,6 +29,29 @@ def problems(facts: Facts) -> list[HistoryError]:
         *missing_problems(facts),
         *_out_of_order(facts),
     ]
+
+
+def warnings(facts: Facts) -> list[HistoryError]:
+    """What stops nothing, and ought to be known."""
+    return [*facts.file_warnings, *_changed_helpers(facts)]
+
+
+def _changed_helpers(facts: Facts) -> Iterable[HelperChanged]:
+    """Modules beside the migrations that are not what a recorded version has imported, each with these versions."""
+    versions: dict[str, list[str]] = {}
+    for version in facts.recorded:
+        file = facts.code.get(version)
+        now = {helper.path: helper.checksum for helper in file.helpers} if file else {}
+        for helper in facts.versions[version].helpers if file else ():
+            if now.get(helper.path) != helper.checksum:
+                versions.setdefault(helper.path, []).append(version)
+    for path, changed in versions.items():
+        yield HelperChanged(
+            f"{path} is not what it was when {', '.join(changed)} ran, which import{'s' * (len(changed) == 1)} it",
+            version=changed[0],
+            hint="put back what it was, and what is new into a module of another name; or leave it, if documents "
+            "come out the same",
+        )
 
 
 def _of_files(facts: Facts) -> Iterable[HistoryError]:

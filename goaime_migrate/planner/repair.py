@@ -38,7 +38,9 @@ def repairs(facts: Facts) -> results.RepairResult:
             _check_continues(facts, version)
     numbers = {**(new_numbers(facts) or {}), **_half_renumbered(facts, missing)}
     dropped = tuple(v for v in missing if v not in numbers)
-    return results.RepairResult(tuple(edited), dropped, tuple(numbers.items()))
+    return results.RepairResult(
+        tuple(edited), dropped, tuple(results.Renumbering(*each) for each in numbers.items())
+    )
 
 
 def _half_renumbered(facts: Facts, missing: Iterable[str]) -> dict[str, str]:

@@ -28,12 +28,27 @@ if TYPE_CHECKING:
     from goaime_migrate.results.status import *  # noqa: F403
 
 _NAMES = {
-    "mending": ("RepairResult", "StampResult", "UnlockResult"),
+    "mending": ("Renumbering", "RepairResult", "StampResult", "UnlockResult"),
     "plan": ("DownPreview", "OperationPlan", "PlanResult", "Predicted", "Sample", "StepPlan"),
     "project": ("ErrorText", "ExplainResult", "InitResult", "NewResult"),
-    "reading": ("HistoryEntry", "LintResult", "VerifyFailure", "VerifyResult"),
-    "run": ("Conflict", "RunResult"),
-    "status": ("LockStatus", "Progress", "StatusResult", "StatusWarning", "VersionStatus", "Waiting"),
+    "reading": (
+        "HistoryEntry",
+        "HistoryError",
+        "LintResult",
+        "UncheckedPromise",
+        "VerifyFailure",
+        "VerifyResult",
+    ),
+    "run": ("Conflict", "RunResult", "VersionDocuments"),
+    "status": (
+        "LockStatus",
+        "Progress",
+        "StatusResult",
+        "StatusWarning",
+        "VersionError",
+        "VersionStatus",
+        "Waiting",
+    ),
 }
 
 

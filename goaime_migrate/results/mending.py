@@ -24,13 +24,21 @@ class StampResult:
 
 
 @dataclass(frozen=True)
+class Renumbering:
+    """The number that a recorded version had, and the one that its file has now."""
+
+    before: str
+    now: str
+
+
+@dataclass(frozen=True)
 class RepairResult:
     """The edited files that `repair` accepted, and the versions of removed files whose records it dropped."""
 
     accepted: tuple[str, ...]
     dropped: tuple[str, ...]
-    renumbered: tuple[tuple[str, str], ...] = ()
-    """The versions whose records have followed their files: the number that each had, and that it has now."""
+    renumbered: tuple[Renumbering, ...] = ()
+    """The versions whose records have followed their files."""
     restored: tuple[str, ...] = ()
     """The versions that were accepted as they are in a database that was restored or copied, or a collection that was."""
 

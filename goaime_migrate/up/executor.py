@@ -205,8 +205,9 @@ class Executor:
     def _count_partly(self, this: walking.Pass) -> None:
         with suppress(MigrateError):
             tally = this.counts()
-            self._recorder.progress.documents += tally.total()
+            self._recorder.progress.documents += this.by_this_run(tally).total()
             self._recorder.progress.warnings += tally.warning_counts()
+            self._recorder.count_partly(this.record, tally)
 
 
 def check_statement(run: Run, migration: Migration) -> None:

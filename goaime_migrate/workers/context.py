@@ -16,6 +16,7 @@ from goaime_migrate.config import Settings
 from goaime_migrate.errors import PinnedPassEdited
 from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.events import Event, Notice
+from goaime_migrate.imports import make_importable
 from goaime_migrate.ledger import PassRecord, pass_record
 from goaime_migrate.loader import load_file
 from goaime_migrate.migration import Migration
@@ -68,6 +69,8 @@ class WorkerContext:
         """Load migrations, each once. Raises PinnedPassEdited where a file is not what the run has loaded."""
         for file in files:
             path, version = Path(file["path"]), file["version"]
+            if not self.migrations:
+                make_importable(path.parent, self.settings.prepend_sys_path)
             if version not in self.migrations:
                 self.migrations[version] = load_file(path)
             if self.migrations[version].checksum != file["checksum"]:

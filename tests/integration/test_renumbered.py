@@ -73,7 +73,7 @@ def repaired(world: World) -> Sequence[tuple[str, str]]:
         planned, result = migrator.repair(dry_run=True), migrator.repair()
         assert planned == result
         assert migrator.repair().empty
-    return result.renumbered
+    return tuple((each.before, each.now) for each in result.renumbered)
 
 
 def reverted(world: World, target: str | None = None) -> RunResult:
@@ -205,9 +205,7 @@ def test_a_file_that_left_a_gap_behind_is_followed(world: World) -> None:
 def test_a_file_that_was_only_renamed_is_the_same_migration(world: World) -> None:
     start(world, "base", "left")
     move(world, ("0002_left.py", "0002_better.py"))
-    status = world.status()
-    assert status.problems == ()
-    assert [v.name for v in status.versions] == ["base", "better"]
+    assert world.status().problems == ()
     assert succeeded(world.up()).versions == ()
     assert reverted(world).versions == ("0002",)
     assert world.documents("things") == things(world, base=1)

@@ -11,7 +11,7 @@ import pytest
 
 from goaime_migrate.errors import HistoryError, MigrateError
 from goaime_migrate.ledger import OperationRecord, PassRecord, VersionRecord
-from goaime_migrate.migration import Migration
+from goaime_migrate.migration import Helper, Migration
 from goaime_migrate.planner import Facts
 from goaime_migrate.results import Document, State
 
@@ -56,9 +56,12 @@ class Record(VersionRecord):
         checksum: str = "same",
         rollback: str | None = None,
         operations: Sequence[OperationRecord] = (DoneOp(),),
+        helpers: Sequence[Helper] = (),
     ) -> None:
         name = name or OF.get(version, "more")
-        super().__init__(version, name, "", state, checksum, tuple(operations), rollback=rollback)
+        super().__init__(
+            version, name, "", state, checksum, tuple(operations), rollback=rollback, helpers=tuple(helpers)
+        )
 
 
 class Pass(PassRecord):

@@ -87,7 +87,7 @@ class TestPrecedence:
     @pytest.mark.parametrize("key", KEYS)
     def test_every_key_can_come_from_the_environment(self, tmp_path: Path, key: str) -> None:
         texts = {"uri": "mongodb://x/", "database": "d", "on_conflict": "stop", "migrations": "m"}
-        value = {**texts, "executor": "processes"}.get(key, "1")
+        value = {**texts, "executor": "processes", "records": "own"}.get(key, "1")
         environ = {f"GOAIME_MIGRATE_{key.upper()}": value}
         assert settings(tmp_path, MINIMAL, environ=environ).sources[key] == f"GOAIME_MIGRATE_{key.upper()}"
 

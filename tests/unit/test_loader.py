@@ -250,8 +250,69 @@ def test_an_operation_that_is_declared_wrongly_is_named_by_its_line(folder: Path
 def test_an_argument_that_an_operation_does_not_have_is_named_by_its_line(folder: Path) -> None:
     write(folder, m0001_one='from goaime_migrate import *\noperations = [AddField("c", "a", 1, wher={})]\n')
     error = problem(folder)
-    assert "0001_one.py, line 2: TypeError" in error.message
-    assert "wher" in error.message
+    assert isinstance(error, InvalidMigration)
+    assert error.message == "0001_one.py, line 2: AddField has no argument 'wher'"
+    assert error.hint == "did you mean where? AddField takes collection, field, value, where"
+    assert "operations = [AddField" in error.detail
+
+
+@pytest.mark.parametrize(
+    ("source", "message", "hint"),
+    [
+        (
+            "from goaime_migrate import TransformDocument",
+            "TransformDocument is no operation",
+            "did you mean TransformDocuments? the operations are ",
+        ),
+        (
+            "import goaime_migrate as gm\noperations = [gm.MergeDocuments('c')]",
+            "MergeDocuments is no operation",
+            "UpdateDocuments",
+        ),
+        ("operations = [MergeDocuments('c', [])]", "MergeDocuments is no operation", "the operations are "),
+        (
+            "operations = [AddField('c', 'a', 1)]",
+            "AddField is not imported",
+            "write above it: from goaime_migrate import AddField",
+        ),
+        (
+            "from goaime_migrate import *\noperations = [RenameField('c', 'old')]",
+            "RenameField missing 1 required positional argument: 'new'",
+            "RenameField takes collection, old, new",
+        ),
+        (
+            "from goaime_migrate import *\noperations = [TransformDocuments('c')]",
+            "TransformDocuments missing 1 required positional argument: 'transform'",
+            "TransformDocuments takes collection, transform, ",
+        ),
+        (
+            "from goaime_migrate import *\noperations = [DropIndex('c', 'name', whree=1)]",
+            "DropIndex has no argument 'whree'",
+            "DropIndex takes collection, name",
+        ),
+        (
+            "from goaime_migrate import *\noperations = [DropCollection('c', 'd', 'e')]",
+            "DropCollection takes 2 positional arguments but 4 were given",
+            "DropCollection takes name",
+        ),
+    ],
+)
+def test_a_declaration_that_no_operation_knows_is_told_in_its_words(
+    folder: Path, source: str, message: str, hint: str
+) -> None:
+    write(folder, m0001_one=source)
+    error = problem(folder)
+    assert isinstance(error, InvalidMigration)
+    assert error.message == f"0001_one.py, line {source.count(chr(10)) + 1}: {message}"
+    assert hint in error.hint
+
+
+@pytest.mark.parametrize(
+    "source", ["x = Decimal(1)\noperations = []", "operations = [len(1, 2)]", "def f(): pass\nf(1)"]
+)
+def test_other_errors_of_python_are_told_in_its_own(folder: Path, source: str) -> None:
+    write(folder, m0001_one=source)
+    assert isinstance(problem(folder), LoadFailed)
 
 
 def test_operations_may_be_a_tuple(folder: Path) -> None:

@@ -437,7 +437,11 @@ def test_an_edited_file_stops_down_where_its_code_is_needed(
 def test_a_removed_file_stops_down_where_its_code_is_needed(
     records: list[Record], passes: list[Pass], target: str | None
 ) -> None:
-    error = refusal(plan_down, facts([file("0002")], records=records, passes=passes), target)
+    error = refusal(
+        plan_down,
+        facts([file("0002", "same" if target else "other")], records=records, passes=passes),
+        target,
+    )
     assert isinstance(error, MissingMigration)
     assert error.version == "0001"
     assert "restore the file" in error.hint

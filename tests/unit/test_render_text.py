@@ -437,13 +437,19 @@ class TestRun:
 class TestSmallerResults:
     def test_verify(self) -> None:
         failures = tuple(VerifyFailure("0003", "sessions", n, "a.b", "is wrong") for n in range(25))
-        shown = text.verify(VerifyResult(100, failures, ("0001", "0003")), PIPE).splitlines()
+        shown = text.verify(VerifyResult(100, failures, ("0001", "0003"), promises=2), PIPE).splitlines()
         assert shown[0] == "  - 0003 sessions 0 a.b: is wrong"
         assert shown[-2:] == [
             "  ... 5 more (--verbose, or --json)",
-            "checked 100 documents against 0001, 0003: 25 failures",
+            "checked 100 documents against 2 promises of 0001, 0003: 25 failures",
         ]
-        assert text.verify(VerifyResult(1, ()), PIPE) == "checked 1 document: every promise is kept"
+        kept = VerifyResult(1, (), ("0001", "0002"), promises=2, without_promise=("0002",))
+        assert text.verify(kept, PIPE).splitlines() == [
+            "  - 0002 promises nothing (no model=, check=, verify(db))",
+            "checked 1 document against 2 promises of 0001-0002: every promise is kept",
+        ]
+        none = text.verify(VerifyResult(0, (), ("0001",), without_promise=("0001",)), PIPE)
+        assert none.endswith("no promise of 0001 to check: there is none")
 
     def test_nothing_applied_is_nothing_to_verify(self) -> None:
         assert text.verify(VerifyResult(0, ()), PIPE) == "no version is applied; nothing to check"
@@ -454,6 +460,7 @@ class TestSmallerResults:
             "0001",
             "up",
             "applied",
+            None,
             12.3,
             "deploy",
             "a-host-with-a-long-name" * 3,

@@ -13,6 +13,7 @@ from goaime_migrate.backends.embedded.batch import Batch
 from goaime_migrate.backends.embedded.lease import LeasedDump
 from goaime_migrate.backends.ports import (
     RECORDS,
+    RECORDS_NAME,
     Backend,
     Capabilities,
     Changes,
@@ -20,6 +21,7 @@ from goaime_migrate.backends.ports import (
     LeaseRecord,
     Mode,
     Reader,
+    require_own,
 )
 from goaime_migrate.config import DUMP
 from goaime_migrate.results import Document
@@ -34,7 +36,6 @@ CAPABILITIES = Capabilities(
     change_streams=False,
     deltas=False,
     leases=False,
-    schemas=False,
     server_code=False,
     workers=False,
 )
@@ -44,14 +45,16 @@ class EmbeddedBackend(LeasedDump):
     """One database of a dump directory."""
 
     @classmethod
-    def open(cls, path: Path, database: str | None, *, write: bool) -> EmbeddedBackend:
+    def open(
+        cls, path: Path, database: str | None, *, write: bool, records: str = RECORDS_NAME
+    ) -> EmbeddedBackend:
         """Open ``path/<database>``, or the only one there is if `database` is None.
 
         `write` allows the lease to be taken, and finishes or undoes what a killed writer has left; nothing else is
         written or locked yet. A database that is named need not be there if the dump is empty. Raises FolderMissing,
         UsageError, DumpUnreadable, NewerFormat, SaveFailed.
         """
-        return cls(path, find_database.database_in(path, database), write=write)
+        return cls(path, find_database.database_in(path, database), records, write=write)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -102,6 +105,10 @@ class EmbeddedBackend(LeasedDump):
 
     def session_id(self) -> None:
         """None: what a process that died had not saved is gone."""
+
+    def require_own_records(self) -> None:
+        """By the first document of each that is there."""
+        require_own(self, catalogue.every_collection(self._store), self._records)
 
     def prepare(self) -> None:
         """Raises LeaseLost where the lease is not held."""

@@ -34,7 +34,7 @@ class Batch:
     def commit(self) -> None:
         """Apply everything. Raises DuplicateKey, with nothing applied, where a unique index refuses it."""
         changed = [
-            (self._store.get(name) or Collection.new(name, {}), effects)
+            (self._store.get(name) or Collection.new(self._store.name_of(name), {}), effects)
             for name, effects in self._effects.items()
         ]
         checked = [collection.check(effects) for collection, effects in changed]

@@ -8,7 +8,7 @@ from typing import Any
 from goaime_migrate.backends.dump.metadata import ID_INDEX, TIMESERIES
 from goaime_migrate.backends.embedded.collection import Collection
 from goaime_migrate.backends.embedded.store import Store
-from goaime_migrate.backends.ports import RECORDS, CollectionInfo
+from goaime_migrate.backends.ports import CollectionInfo
 from goaime_migrate.errors import MissingCapability, OperationFailed
 from goaime_migrate.results import Document
 
@@ -19,10 +19,15 @@ _NO_MEANING = ("v", "ns", "name", "key", "background")
 
 def collections(store: Store) -> dict[str, CollectionInfo]:
     """All but the tool's and the server's own."""
+    listed = every_collection(store).items()
+    return {n: info for n, info in listed if n not in store.ours and not n.startswith(_SYSTEM)}
+
+
+def every_collection(store: Store) -> dict[str, CollectionInfo]:
+    """All that there are."""
     return {
         name: CollectionInfo(name, each.kind, dict(each.metadata.options))
         for name, each in store.collections.items()
-        if name not in RECORDS and not name.startswith(_SYSTEM)
     }
 
 

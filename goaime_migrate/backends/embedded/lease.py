@@ -39,14 +39,15 @@ FENCE = 1
 class LeasedDump(DumpReader):
     """A dump, its lease, and what is committed under it until it is saved."""
 
-    def __init__(self, root: Path, database: str, *, write: bool) -> None:
+    def __init__(self, root: Path, database: str, records: str, *, write: bool) -> None:
         self._root = root
         self._database = database
         self._write = write
         self._lock = DirectoryLock(root)
         if write:
             self._finish_what_was_left()
-        super().__init__(Store.open(root, database))
+        super().__init__(Store.open(root, database, records))
+        self._records = records
         self._lease: LeaseRecord | None = None
         self._unsaved: SaveFailed | None = None
 
@@ -207,7 +208,7 @@ class LeasedDump(DumpReader):
         return snapshot.signature(self._root, self._database) != self._store.signature
 
     def _reload(self) -> None:
-        fresh = Store.open(self._root, self._database)
+        fresh = Store.open(self._root, self._database, self._records)
         self._store.close()
         self._store = fresh
 

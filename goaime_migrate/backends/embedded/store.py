@@ -10,7 +10,7 @@ from goaime_migrate.backends.dump.generation import Content
 from goaime_migrate.backends.dump.metadata import LARGEST, Metadata, name_within
 from goaime_migrate.backends.dump.snapshot import Snapshot, Source
 from goaime_migrate.backends.embedded.collection import Collection
-from goaime_migrate.backends.ports import LOCK
+from goaime_migrate.backends.ports import LOCK, RECORDS, RECORDS_NAME, name_of
 from goaime_migrate.errors import DumpUnreadable
 
 
@@ -20,15 +20,18 @@ class Store:
     The record of the lease lives in memory only: here the lock of the directory is the lease.
     """
 
-    def __init__(self, files: Snapshot) -> None:
+    def __init__(self, files: Snapshot, records: str) -> None:
         self._snapshot = files
+        self.ours = frozenset(name_of(each, records) for each in RECORDS)
+        """What our own collections are called."""
+        self._records = records
         self.collections = _collections(files)
         self._on_disk = _files(self.collections.values())
 
     @classmethod
-    def open(cls, root: Path, database: str) -> Store:
+    def open(cls, root: Path, database: str, records: str = RECORDS_NAME) -> Store:
         """The generation that is valid now. Raises DumpUnreadable; documents are read later."""
-        return cls(snapshot.take(root, database))
+        return cls(snapshot.take(root, database), records)
 
     @property
     def signature(self) -> snapshot.Signature:
@@ -37,10 +40,15 @@ class Store:
 
     def get(self, name: str) -> Collection | None:
         """The collection of this name, if there is one."""
-        return self.collections.get(name)
+        return self.collections.get(self.name_of(name))
+
+    def name_of(self, collection: str) -> str:
+        """What a collection is called in the dump."""
+        return name_of(collection, self._records)
 
     def obtain(self, name: str) -> Collection:
         """The collection, made if there is none: as a server does for the first insert."""
+        name = self.name_of(name)
         if name not in self.collections:
             self.collections[name] = Collection.new(name, {})
         return self.collections[name]
@@ -56,14 +64,14 @@ class Store:
         stays: set[str] = set()
         for collection in self.collections.values():
             stays |= collection.files
-            if collection.name != LOCK:
+            if collection.name != self.name_of(LOCK):
                 put |= collection.to_write()
         return put, sorted(self._on_disk - stays - put.keys())
 
     def mark_saved(self) -> None:
         """The files are now as `pending` said."""
         for collection in self.collections.values():
-            if collection.name != LOCK:
+            if collection.name != self.name_of(LOCK):
                 collection.mark_written()
         self._on_disk = _files(self.collections.values())
 

@@ -29,7 +29,6 @@ from goaime_migrate.backends.embedded.catalogue import index_spec
 from goaime_migrate.backends.embedded.collection import Collection
 from goaime_migrate.backends.embedded.mongomock_database import LastingStore, MongomockDatabase
 from goaime_migrate.backends.embedded.store import Store
-from goaime_migrate.backends.ports import RECORDS
 from goaime_migrate.errors import (
     DuplicateKey,
     InvalidResult,
@@ -57,9 +56,10 @@ class WorkingCopy:
         Raises DuplicateKey, ResultTooLarge, InvalidResult or OperationFailed. Changes of the tool's own
         records, which users may read, are not written back.
         """
-        written = {name: copy for name, copy in self._copies.existing() if name not in RECORDS}
+        ours = self._store.ours
+        written = {name: copy for name, copy in self._copies.existing() if name not in ours}
         everything = self._store.collections
-        kept = {name: everything[name] for name in everything if name not in self._shown or name in RECORDS}
+        kept = {name: everything[name] for name in everything if name not in self._shown or name in ours}
         for name in written.keys() & kept.keys():
             what = "collection of the server's own" if kept[name].kind == COLLECTION else kept[name].kind
             raise OperationFailed(f"{name!r} is a {what}: in a dump directory nothing can be written to it")

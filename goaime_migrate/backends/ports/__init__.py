@@ -1,12 +1,5 @@
 """What the engine needs of a database, whatever is behind it: units of work as values, and the roles that it has."""
 
-from goaime_migrate.backends.ports.changes import JOURNAL as JOURNAL
-from goaime_migrate.backends.ports.changes import LOCK as LOCK
-from goaime_migrate.backends.ports.changes import LOG as LOG
-from goaime_migrate.backends.ports.changes import PROGRESS as PROGRESS
-from goaime_migrate.backends.ports.changes import RECORDS as RECORDS
-from goaime_migrate.backends.ports.changes import TAIL as TAIL
-from goaime_migrate.backends.ports.changes import VERSIONS as VERSIONS
 from goaime_migrate.backends.ports.changes import Changes as Changes
 from goaime_migrate.backends.ports.changes import Collision as Collision
 from goaime_migrate.backends.ports.changes import Committed as Committed
@@ -20,6 +13,17 @@ from goaime_migrate.backends.ports.changes import RecordChange as RecordChange
 from goaime_migrate.backends.ports.changes import Sweep as Sweep
 from goaime_migrate.backends.ports.changes import SweepRefused as SweepRefused
 from goaime_migrate.backends.ports.changes import Write as Write
+from goaime_migrate.backends.ports.records import JOURNAL as JOURNAL
+from goaime_migrate.backends.ports.records import LOCK as LOCK
+from goaime_migrate.backends.ports.records import LOG as LOG
+from goaime_migrate.backends.ports.records import PROGRESS as PROGRESS
+from goaime_migrate.backends.ports.records import RECORDS as RECORDS
+from goaime_migrate.backends.ports.records import RECORDS_NAME as RECORDS_NAME
+from goaime_migrate.backends.ports.records import TAIL as TAIL
+from goaime_migrate.backends.ports.records import VERSIONS as VERSIONS
+from goaime_migrate.backends.ports.records import is_ours as is_ours
+from goaime_migrate.backends.ports.records import name_of as name_of
+from goaime_migrate.backends.ports.records import require_own as require_own
 from goaime_migrate.backends.ports.roles import Backend as Backend
 from goaime_migrate.backends.ports.roles import Catalogue as Catalogue
 from goaime_migrate.backends.ports.roles import ChangeFeed as ChangeFeed

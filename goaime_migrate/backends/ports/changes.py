@@ -17,15 +17,6 @@ Filter = Mapping[str, Any]
 Elements = Sequence[tuple[bytes, bytes]]
 """BSON elements, each behind its name."""
 
-VERSIONS = "schema_versions"
-LOCK = "schema_versions_lock"
-PROGRESS = "schema_versions_progress"
-JOURNAL = "schema_versions_journal"
-TAIL = "schema_versions_tail"
-LOG = "schema_versions_log"
-RECORDS = (VERSIONS, LOCK, PROGRESS, JOURNAL, TAIL, LOG)
-"""The collections that this tool's own records live in."""
-
 
 class Collision(Exception):
     """A batch met concurrent writes on the same documents in every one of its tries.

@@ -247,6 +247,9 @@ class Backend(
 ):
     """One open database, in all its roles."""
 
+    def require_own_records(self) -> None:
+        """Look whether the collections that records live in are ours, if they are there. Raises InvalidConfiguration."""
+
     def prepare(self) -> None:
         """Make the collections that records live in. Only commands that write call this."""
 

@@ -24,11 +24,12 @@ class Capabilities:
     """A batch is one transaction: documents, journal and cursor change together or not at all."""
     change_streams: bool
     deltas: bool
-    """A `Write` may hold some fields of a document only, many may be a `Sweep`, and that is cheaper."""
+    """A `Write` may hold some fields of a document only, many may be a `Sweep`, and that is cheaper.
+
+    So is a part of a document to read.
+    """
     leases: bool
     """The lock is a record with an expiry that must be renewed; else it lives and dies with the process."""
-    schemas: bool
-    """A filter may hold a `$jsonSchema`, and matching it costs less than fetching the document."""
     server_code: bool
     """Users' plain functions talk to a real server: what they have written before they raise stays written."""
     workers: bool = False

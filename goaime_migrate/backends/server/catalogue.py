@@ -13,7 +13,7 @@ from typing import Any
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import CollectionInfo, Origin
+from goaime_migrate.backends.ports import RECORDS, CollectionInfo, Origin, name_of, require_own
 from goaime_migrate.backends.server import listing
 from goaime_migrate.backends.server.driver_errors import DUPLICATE_KEY, STEPPED_DOWN, translate
 from goaime_migrate.backends.server.lease import LeasedDatabase
@@ -56,10 +56,21 @@ class ServerCatalogue(LeasedDatabase):
         except (AutoReconnect, ServerUnreachable):
             return False  # there is no primary yet: the change itself is tried again, and finds out
 
+    def _own_names(self) -> list[str]:
+        return [name_of(each, self._records) for each in RECORDS]
+
     def collections(self) -> dict[str, CollectionInfo]:
         """All but the tool's and the server's own."""
+        ours = self._own_names()
         with self._guard():
-            return listing.collections(self._db)
+            found = listing.collections(self._db)
+        return {n: info for n, info in found.items() if n not in ours and not n.startswith("system.")}
+
+    def require_own_records(self) -> None:
+        """By one list, and the first document of each that is there."""
+        with self._guard():
+            found = listing.collections(self._db)
+        require_own(self, found, self._records)
 
     def origin(self) -> Origin:
         """By the catalogue, and the set's configuration where the user may read it."""

@@ -1,4 +1,4 @@
-"""The driver's client as this tool shares it with users' functions."""
+"""The driver's client as this tool shares it with users' functions, and its database as only this tool sees it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from pymongo import MongoClient
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
 
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.ports import name_of
 from goaime_migrate.results import Document
 
 
@@ -26,3 +32,20 @@ class SharedClient(MongoClient[Document]):
     def let_go(self) -> None:
         """End its connections."""
         super().close()
+
+
+class NamedDatabase(Database[Document]):
+    """A database in which our own collections are called what the project calls them."""
+
+    def __init__(self, client: SharedClient, name: str, records: str) -> None:
+        super().__init__(
+            client,
+            name,
+            codec_options=raw_bson.OPTIONS,
+            read_preference=ReadPreference.PRIMARY,
+            read_concern=ReadConcern("majority"),
+        )
+        self._records = records
+
+    def __getitem__(self, name: str) -> Collection[Document]:
+        return super().__getitem__(name_of(name, self._records))

@@ -63,7 +63,7 @@ def _open(client: SharedClient, settings: Settings, *, write: bool, notify: Call
                 hint="set database = NAME, or --database NAME, or name it in the uri: mongodb://host/NAME",
             )
         allowed = settings.allow_untested_topology or not write
-        backend = _probe(client, name, redact_uri(settings.uri), untested_allowed=allowed)
+        backend = _probe(client, name, settings, untested_allowed=allowed)
     except InvalidName as error:
         raise InvalidConfiguration(f"{name!r} cannot be the name of a database: {error}") from error
     except ServerSelectionTimeoutError as error:
@@ -85,7 +85,7 @@ def _defaults(uri: str) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if f"{name.lower()}=" not in lowered}
 
 
-def _probe(client: SharedClient, name: str, server: str, *, untested_allowed: bool) -> MongoBackend:
+def _probe(client: SharedClient, name: str, settings: Settings, *, untested_allowed: bool) -> MongoBackend:
     """Ask the server what it is. Raises MissingCapability for one that nobody has tried, InvalidUri."""
     hello = client.admin.command("hello")
     require_primary(hello)
@@ -103,12 +103,11 @@ def _probe(client: SharedClient, name: str, server: str, *, untested_allowed: bo
         change_streams=replicated,
         deltas=replicated,
         leases=True,
-        schemas=True,
         server_code=True,
         workers=replicated,
     )
     kind: type[MongoBackend] = TransactionalBackend if replicated else SingleDocumentBackend
-    return kind(client, name, server, capabilities)
+    return kind(client, name, redact_uri(settings.uri), capabilities, settings.records)
 
 
 def _product(hello: Document) -> str:

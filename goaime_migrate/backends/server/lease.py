@@ -13,14 +13,10 @@ from contextlib import contextmanager, suppress
 from functools import partial
 
 from pymongo.client_session import ClientSession
-from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, ExecutionTimeout, OperationFailure, WTimeoutError
-from pymongo.read_concern import ReadConcern
-from pymongo.read_preferences import ReadPreference
 
-from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import LOCK, PROGRESS, LeaseRecord, Owner
-from goaime_migrate.backends.server.client import SharedClient
+from goaime_migrate.backends.server.client import NamedDatabase, SharedClient
 from goaime_migrate.backends.server.driver_errors import translation
 from goaime_migrate.backends.server.lease_record import (
     LOCK_ID,
@@ -46,17 +42,9 @@ _SLOW_S = 2.0
 class LeasedDatabase(MongoReader):
     """A database on a server, the session that a thread writes in, and the lease."""
 
-    def __init__(self, client: SharedClient, name: str) -> None:
-        super().__init__(
-            Database(
-                client,
-                name,
-                codec_options=raw_bson.OPTIONS,
-                read_preference=ReadPreference.PRIMARY,
-                read_concern=ReadConcern("majority"),
-            ),
-            guard=partial(translation, client),
-        )
+    def __init__(self, client: SharedClient, name: str, records: str) -> None:
+        super().__init__(NamedDatabase(client, name, records), guard=partial(translation, client))
+        self._records = records
         self._client = client
         self._own: ClientSession | None = None
         self._said = False

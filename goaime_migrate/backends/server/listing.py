@@ -9,18 +9,17 @@ from typing import Any
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
-from goaime_migrate.backends.ports import RECORDS, CollectionInfo, Origin
+from goaime_migrate.backends.ports import CollectionInfo, Origin
 from goaime_migrate.results import Document
 
 
 def collections(database: Database[Document]) -> dict[str, CollectionInfo]:
-    """All but the tool's and the server's own."""
+    """All of them, the tool's and the server's own too."""
     return {
         info["name"]: CollectionInfo(
             info["name"], info.get("type", "collection"), info.get("options", {}), _uuid(info)
         )
         for info in database.list_collections()
-        if info["name"] not in RECORDS and not info["name"].startswith("system.")
     }
 
 

@@ -1,4 +1,4 @@
-"""What both kinds of server have in common: reads, records, the catalogue."""
+"""What both kinds of server have in common: reads and records."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import (
     JOURNAL,
     PROGRESS,
-    RECORDS,
+    RECORDS_NAME,
     Capabilities,
     Changes,
     Committed,
@@ -45,8 +45,15 @@ if TYPE_CHECKING:
 class MongoBackend(ServerCatalogue, ABC):
     """A database on a server; how its batches are made safe is for the two that derive from it."""
 
-    def __init__(self, client: SharedClient, name: str, server: str, capabilities: Capabilities) -> None:
-        super().__init__(client, name)
+    def __init__(
+        self,
+        client: SharedClient,
+        name: str,
+        server: str,
+        capabilities: Capabilities,
+        records: str = RECORDS_NAME,
+    ) -> None:
+        super().__init__(client, name, records)
         self._beside: list[MongoBackend] = []
         self.database_name = name
         self.server = server
@@ -58,7 +65,7 @@ class MongoBackend(ServerCatalogue, ABC):
 
     def beside(self, notify: Callable[[str], None]) -> Self:
         """The same connections, in a session of its own."""
-        other = type(self)(self._client, self.database_name, self.server, self.capabilities)
+        other = type(self)(self._client, self.database_name, self.server, self.capabilities, self._records)
         other.notify = notify
         self._beside.append(other)
         return other
@@ -108,7 +115,7 @@ class MongoBackend(ServerCatalogue, ABC):
 
     def _make_records(self) -> None:
         existing = set(self._db.list_collection_names())
-        for name in RECORDS:
+        for name in self._own_names():
             if name not in existing:
                 with suppress(CollectionInvalid):
                     self._db.create_collection(name)
