@@ -108,11 +108,8 @@ class Migrator:
         backend = self._sources.backend(write=False)
         facts, ledger = self._sources.facts(backend)
         try:
-            plan = (
-                planner.plan_up(facts, target)
-                if direction is Direction.UP
-                else planner.plan_down(facts, target)
-            )
+            plan_of = planner.plan_up if direction is Direction.UP else planner.plan_down
+            plan: UpPlan | DownPlan = plan_of(facts, target)
         except MigrateError as error:
             return results.PlanResult(direction, target, (), results.Predicted(0.0, 0, 0), error)
         if isinstance(plan, UpPlan):
@@ -263,21 +260,15 @@ class Migrator:
     def repair(self, *, dry_run: bool = False) -> results.RepairResult:
         """Accept edited files, drop the records of removed ones, and let those of renumbered ones follow them."""
         from goaime_migrate.run.recorder import Recorder
-        from goaime_migrate.run.restored import accept, moved_versions
+        from goaime_migrate.run.restored import accept
 
         backend = self._sources.backend(write=not dry_run)
-
-        def find() -> tuple[results.RepairResult, Facts, Ledger]:
-            facts, ledger = self._sources.facts(backend)
-            restored = moved_versions(ledger, backend.origin())
-            return replace(planner.repairs(facts), restored=restored), facts, ledger
-
-        found = find()[0]
+        found = self._sources.repairs(backend)[0]
         if dry_run or found.empty:
             return found
 
         def work(run: Run) -> results.RepairResult:
-            found, facts, ledger = find()
+            found, facts, ledger = self._sources.repairs(backend)
             Recorder(run, facts.files, ledger).repair(found)
             accept(run, self._sources.facts(backend)[1])
             return found

@@ -49,7 +49,12 @@ class FakeReader:
         return self.by_ids(collection, ids)
 
     def find(self, collection: str, filter: Mapping[str, Any], **_: Any) -> list[dict[str, Any]]:
-        return [self.records[i] for i in filter["_id"]["$in"] if i in self.records]
+        asked = filter["_id"]
+        if "$in" in asked:
+            return [self.records[i] for i in asked["$in"] if i in self.records]
+        return [
+            r for i, r in self.records.items() if asked["$gte"] <= i < asked["$lt"] and r.get("format") == 1
+        ]
 
     def keep(self, changes: Sequence[RecordChange]) -> None:
         """What a commit does with the records of a batch."""

@@ -24,7 +24,10 @@ class Capabilities:
     """A batch is one transaction: documents, journal and cursor change together or not at all."""
     change_streams: bool
     deltas: bool
-    """A `Write` may hold some fields only, many may be a `Sweep`, and that is cheaper; so is reading some."""
+    """A `Write` may hold some fields of a document only, many may be a `Sweep`, and that is cheaper.
+
+    So is a part of a document to read.
+    """
     leases: bool
     """The lock is a record with an expiry that must be renewed; else it lives and dies with the process."""
     server_code: bool
