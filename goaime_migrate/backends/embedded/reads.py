@@ -20,6 +20,7 @@ from goaime_migrate.errors import MissingCapability
 from goaime_migrate.results import Document
 
 T = TypeVar("T")
+_BY_ID = [("_id", 1)]
 
 
 class DumpReader:
@@ -95,6 +96,7 @@ class DumpReader:
     ) -> list[Document]:
         """Ascending by `_id` where no order is asked for."""
         found = self._matching(collection, filter)
+        sort = () if list(sort) == _BY_ID else sort
         if not sort:
             found = iter(_limit(found, limit))
         if fields is None:
