@@ -25,6 +25,8 @@ class StageStarted:
     total: int | None
     done: int = 0
     """Documents that an earlier, interrupted run has already seen to."""
+    function: str = ""
+    """The user's function that it is, which works without batches: "up(db)"."""
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
 from goaime_migrate import planner
 from goaime_migrate.backends.ports import Backend, LeaseRecord
-from goaime_migrate.errors import Problem
-from goaime_migrate.ledger import Ledger, PassRecord, VersionRecord
+from goaime_migrate.errors import DatabaseRestored, Problem
+from goaime_migrate.errors.hint import DOWN, REPAIR, UP, Command, Hint
+from goaime_migrate.ledger import Ledger, PassRecord, StepCounts, VersionRecord
 from goaime_migrate.planner import Facts
-from goaime_migrate.results import LockStatus, Progress, State, StatusResult, StatusWarning, VersionStatus
+from goaime_migrate.results import (
+    Counts,
+    LockStatus,
+    Progress,
+    State,
+    StatusResult,
+    StatusWarning,
+    VersionStatus,
+)
 
 _WORKING = (State.RUNNING, State.REVERTING)
+_SAY_SO = Hint("if a dump was restored as a whole that was made while no run was at work, say so: {}", REPAIR)
+_LOOK = Hint(
+    "look whether its documents are in the new shape: {}; what is not can be brought back with: {}; {}",
+    Command(("verify",)),
+    DOWN,
+    _SAY_SO,
+)
+_GO_ON = Hint(
+    "{}, or {}, goes on where that is proved to be safe, and says so where it is not; {}", UP, DOWN, _SAY_SO
+)
 
 
 def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
@@ -25,6 +44,7 @@ def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
     if lease is not None and live and any(record.state in _WORKING for record in book.versions.values()):
         run = _Run(backend.now(), lease.acquired_at)
     versions = tuple(_version(v, facts, book, live, run) for v in facts.known)
+    pruned = {p for record in book.versions.values() if record.rollback for p in record.passes}
     return StatusResult(
         database=backend.database_name,
         server=backend.server,
@@ -32,17 +52,20 @@ def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
         current=facts.current,
         head=facts.head,
         pending=tuple(v.version for v in versions if v.state is not State.APPLIED),
-        problems=(*(p.problem() for p in planner.problems(facts)), *_gaps(backend, book, lease)),
+        problems=(*(p.problem() for p in planner.problems(facts)), *_gaps(backend, book, pruned, lease)),
         lock=lock if live else None,
         versions=versions,
         waiting=lease.waiting if lease is not None and live else None,
-        warnings=tuple(StatusWarning(w.code, w.message, w.hint) for w in planner.warnings(facts)),
+        warnings=(
+            *(StatusWarning(w.code, w.message, w.hint) for w in planner.warnings(facts)),
+            *_moved(backend, book),
+        ),
+        journal_bytes=sum(p.journal_bytes for p in book.passes.values() if p.id not in pruned),
     )
 
 
-def _gaps(backend: Backend, book: Ledger, lease: LeaseRecord | None) -> list[Problem]:
+def _gaps(backend: Backend, book: Ledger, pruned: Set[str], lease: LeaseRecord | None) -> list[Problem]:
     """What is missing of the journals. While a run is at work records and journals are not of one moment."""
-    pruned = {p for record in book.versions.values() if record.rollback for p in record.passes}
     kept = [record for record in book.passes.values() if record.id not in pruned]
     if not kept or (lease is not None and lease.live):
         return []
@@ -52,6 +75,21 @@ def _gaps(backend: Backend, book: Ledger, lease: LeaseRecord | None) -> list[Pro
     if found and backend.read_lease() != lease:  # a run has begun, or come to its end
         return []
     return [Problem(error.code, error.version, error.message, error.hint) for error in found]
+
+
+def _moved(backend: Backend, book: Ledger) -> Iterator[StatusWarning]:
+    """What the journals of some versions are not about any more."""
+    if not book.passes:
+        return
+    from goaime_migrate.run.origin import moved_passes
+
+    found = moved_passes(book, backend.origin())
+    unfinished = {
+        record.id for record in book.passes.values() if not record.finished or record.target_level is not None
+    }
+    for text in dict.fromkeys(found.values()):
+        open_ones = any(found[pass_id] == text and pass_id in unfinished for pass_id in found)
+        yield StatusWarning(DatabaseRestored.code, text, _GO_ON if open_ones else _LOOK)
 
 
 @dataclass(frozen=True)
@@ -99,7 +137,8 @@ def _version(version: str, facts: Facts, book: Ledger, live: bool, run: _Run | N
     checksum = file.checksum if file else (record.checksum if record else None)
     if record is None:
         return VersionStatus(version, name, description, State.PENDING, None, None, None, 0, None, checksum)
-    passes = _under_way(record, book)
+    passes, counted = _under_way(record, book), _counted(record, book)
+    kept = () if record.rollback else record.passes
     run = run if record.state in _WORKING else None
     return VersionStatus(
         version=version,
@@ -108,10 +147,14 @@ def _version(version: str, facts: Facts, book: Ledger, live: bool, run: _Run | N
         state=State.PARTIAL if record.state is State.RUNNING and not live else record.state,
         applied_at=record.applied_at,
         duration_s=run.worked(record, passes) if run else record.duration_s,
-        documents=record.documents,
-        warnings=sum(w.count for w in record.warnings),
+        documents=sum((c.documents for c in counted), record.documents or Counts())
+        if counted
+        else record.documents,
+        warnings=sum(w.count for w in record.warnings) + sum(c.warnings for c in counted),
         progress=_progress(record, passes[0], run.now if run else None) if passes else None,
         checksum=checksum,
+        error=record.error,
+        journal_bytes=sum(book.passes[p].journal_bytes for p in dict.fromkeys(kept) if p in book.passes),
     )
 
 
@@ -121,6 +164,13 @@ def _under_way(record: VersionRecord, book: Ledger) -> list[PassRecord]:
     if record.state is State.REVERTING:
         return [p for p in mine if p.target_level is not None]
     return [p for p in mine if not p.finished]
+
+
+def _counted(record: VersionRecord, book: Ledger) -> list[StepCounts]:
+    """What unfinished passes have counted of a version, which its own record has when they are finished."""
+    mine = [p for p in book.passes.values() if p.id in record.passes and not p.finished]
+    counts = [c for p in mine for c in p.counted if c.version == record.version]
+    return [c for c in counts if not record.operations[c.operation].done]
 
 
 def _progress(version: VersionRecord, record: PassRecord, now: datetime | None) -> Progress:

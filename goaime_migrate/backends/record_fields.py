@@ -50,9 +50,18 @@ def reading(collection: str, identity: Any) -> Iterator[None]:
         ) from error
 
 
-def bytes_or_none(value: Any) -> bytes | None:
-    """Binary data of a record as plain bytes."""
-    return None if value is None else bytes(value)
+def raw_id_or_none(value: Any) -> bytes | None:
+    """The `_id` that a record keeps, as the raw document ``{_id: x}``. Raises what `reading` says of a record."""
+    if value is None:
+        return None
+    from goaime_migrate.backends.bson_order import id_key
+    from goaime_migrate.backends.raw_bson import id_of
+
+    raw = bytes(value)
+    if id_of(raw) != raw:
+        raise ValueError(f"{raw!r:.100} is no _id")
+    id_key(raw)  # it has a place among the others
+    return raw
 
 
 def optional(kinds: Kinds) -> Kinds:

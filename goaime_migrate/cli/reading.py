@@ -149,7 +149,7 @@ def problem_of(result: StatusResult) -> errors.MigrateError | None:
         return cls(first.message + more, hint=first.hint or "goaime-migrate status", version=first.version)
     if result.pending:
         return errors.PendingMigrations(
-            _not_applied(result), hint="goaime-migrate up", version=result.pending[0]
+            _not_applied(result), hint=status_text.way_on(result), version=result.pending[0]
         )
     return None
 
@@ -160,7 +160,7 @@ def _not_applied(result: StatusResult) -> str:
 
 
 def _status(result: StatusResult, error: errors.MigrateError | None) -> Outcome:
-    return Outcome(result, lambda style: status_text.status(result, style), error, read=True)
+    return Outcome(result, lambda style: status_text.status(result, style, told=error), error, read=True)
 
 
 def _live(result: StatusResult) -> bool:

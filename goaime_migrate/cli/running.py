@@ -123,9 +123,14 @@ def _to_its_batch(run: Invocation, migrator: Migrator) -> Iterator[None]:
     """A run stops after its batch on the first SIGINT or SIGTERM; what comes before it, a question say, at once."""
 
     def tell() -> None:
-        run.console.urgent("\nstopping after this batch; the same signal again stops at once")
+        if migrator.function:
+            run.console.urgent(
+                f"\nstopping when {migrator.function} has come to its end; the same signal again stops it where it is"
+            )
+        else:
+            run.console.urgent("\nstopping after this batch; the same signal again stops at once")
 
-    with graceful(migrator.interrupt, tell):
+    with graceful(migrator.interrupt, tell, lambda: migrator.function):
         yield
 
 

@@ -24,7 +24,11 @@ class Stopped(KeyboardInterrupt):
 
 
 class StoppedInRun(Stopped):
-    """The second signal, which ends a run in the middle of a batch."""
+    """The second signal, which ends a run in the middle of a batch, or of a user's `function`."""
+
+    def __init__(self, signum: int, function: str) -> None:
+        super().__init__(signum)
+        self.function = function
 
 
 @contextmanager
@@ -39,17 +43,19 @@ def immediate() -> Iterator[None]:
 
 
 @contextmanager
-def graceful(interrupt: Callable[[int], None], tell: Callable[[], None]) -> Iterator[None]:
+def graceful(
+    interrupt: Callable[[int], None], tell: Callable[[], None], function: Callable[[], str]
+) -> Iterator[None]:
     """The first signal asks the run to stop after its batch, the second raises.
 
     `tell` runs in a thread of its own, since the handler may have interrupted the code that writes to the
-    terminal.
+    terminal. `function` names the user's function that is running, if one is.
     """
     seen: list[int] = []
 
     def handle(signum: int, _: FrameType | None) -> None:
         if seen:
-            raise StoppedInRun(signum)
+            raise StoppedInRun(signum, function())
         seen.append(signum)
         interrupt(signum)
         threading.Thread(target=tell, daemon=True).start()
@@ -63,7 +69,9 @@ def interruption(error: KeyboardInterrupt, command: str) -> Interrupted:
     if isinstance(error, StoppedInRun):
         return _stop_error(
             error,
-            "stopped at once by {}: what was committed is kept, the batch in flight was not written",
+            f"stopped at once by {{}} within {error.function}: what that has written stays, and it will be run again"
+            if error.function
+            else "stopped at once by {}: what was committed is kept, the batch in flight was not written",
             f"goaime-migrate {command} goes on from there; goaime-migrate status shows where it stands",
         )
     return _stop_error(error, "stopped by {}", f"goaime-migrate {command}".rstrip())

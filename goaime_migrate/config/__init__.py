@@ -12,7 +12,6 @@ from goaime_migrate.config.settings import INI as INI
 from goaime_migrate.config.settings import KEYS as KEYS
 from goaime_migrate.config.settings import PREFIX as PREFIX
 from goaime_migrate.config.settings import PYPROJECT as PYPROJECT
-from goaime_migrate.config.settings import SCHEMES as SCHEMES
 from goaime_migrate.config.settings import SECTION as SECTION
 from goaime_migrate.config.settings import SERVERS_OWN as SERVERS_OWN
 from goaime_migrate.config.settings import Settings as Settings

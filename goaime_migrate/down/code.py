@@ -43,6 +43,11 @@ def tells_apart(record: PassRecord, migrations: Mapping[str, Migration], level: 
     return len({version for version, _, _ in record.steps[level:]}) > 1 and _at_hand(record, migrations)
 
 
+def steps_at_hand(record: PassRecord, migrations: Mapping[str, Migration]) -> list[Step]:
+    """The steps of a pass; none where their code is not there as it was."""
+    return _steps(record, migrations) if _at_hand(record, migrations) else []
+
+
 def _at_hand(record: PassRecord, migrations: Mapping[str, Migration]) -> bool:
     """Whether the code of a pass is there as it was when it was applied."""
     return all(v in migrations and migrations[v].checksum == checksum for v, _, checksum in record.steps)

@@ -15,6 +15,7 @@ from goaime_migrate.journal.segments import Segment
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import Conflict, Counts, Document, OnConflict
 from goaime_migrate.transform.chain import Chain
+from goaime_migrate.transform.pipeline import replay
 
 
 @dataclass
@@ -122,8 +123,8 @@ class Decisions:
         if self._replay is None:
             return list(entries)
         staying, whole = self._replay
-        before = _replay_all(staying, reader, [entry.before for entry in entries])
-        after = _replay_all(whole, reader, [entry.before for entry in entries])
+        before = replay(staying, reader, [entry.before for entry in entries])
+        after = replay(whole, reader, [entry.before for entry in entries])
         return [_leading(entry, b, a) for entry, b, a in zip(entries, before, after, strict=True)]
 
     def _restore(self, current: bytes, entry: Entry, target: Entry | None) -> Restored:
@@ -164,20 +165,6 @@ def _leading(entry: Entry, before: bytes | None, after: bytes | None) -> Entry |
     if before is None or after is None or digest(after) != entry.after_hash:
         return None
     return Entry.of(before, after, partial=entry.partial)
-
-
-def _replay_all(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> list[bytes | None]:
-    """The documents after the chain; None for one that it refuses today."""
-    if not chain.steps:
-        return list(documents)
-    try:
-        changed = {c.id: c.after for c in chain.run(reader, documents).changed}
-    except MigrationFailed:
-        if len(documents) == 1:
-            return [None]
-        half = len(documents) // 2
-        return [*_replay_all(chain, reader, documents[:half]), *_replay_all(chain, reader, documents[half:])]
-    return [changed.get(raw_bson.id_of(document), document) for document in documents]
 
 
 def lower(segment: Segment, target: int, targets: Sequence[Entry | None]) -> Segment:

@@ -31,7 +31,7 @@ _NO_TIME = Predicted(0.0, 0, 0)
 def forecast(backend: Backend, facts: Facts, ledger: Ledger, plan: DownPlan) -> PlanResult:
     """What taking back would find, counted over the whole journal."""
     try:
-        require_journals(backend, plan, ledger.passes)
+        require_journals(backend, plan, ledger.passes, facts.code)
     except Refused as error:
         return PlanResult(Direction.DOWN, plan.target, (), _NO_TIME, error)
     found = _Forecast(backend, facts, ledger, plan)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from goaime_migrate import ledger
 from goaime_migrate.backends.ports import PROGRESS, Delete, RecordChange
+from goaime_migrate.errors import MigrateError, MigrationFailed
 from goaime_migrate.journal.segments import Kind, clear, drop_kind
 from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
@@ -29,7 +31,18 @@ class DownRecorder(Recorder):
 
     def start_versions(self, versions: Iterable[str]) -> None:
         """Record that these versions are being taken back."""
-        self.put(with_state(self.versions[v], State.REVERTING) for v in versions)
+        self.put(replace(with_state(self.versions[v], State.REVERTING), error=None) for v in versions)
+
+    def stop(self, versions: Sequence[str], error: MigrateError) -> None:
+        """Record where and why the run has stopped; that it cannot be recorded matters less than the error itself."""
+        failed = isinstance(error, MigrationFailed)
+        result = "failed" if failed else "interrupted"
+        culprit = next((v for v in versions if v == error.version), versions[0])
+        took = round(self._spent[culprit] + self.seconds, 3)
+        known = [self.versions[culprit]] if failed else []
+        with suppress(Exception):
+            entry = ledger.log(self.run.backend.now(), self.owner, "down", result, culprit, took, error)
+            self.put([replace(record, error=ledger.error_record(error)) for record in known], entry)
 
     def start_pass(self, record: PassRecord, level: int) -> None:
         """Record that a pass is being taken back to its first `level` steps."""

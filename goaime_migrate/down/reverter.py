@@ -6,10 +6,11 @@ What is taken back together, and in which order, is the plan's; how a version's 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from goaime_migrate.backends.ports import VERSIONS, Backend, Reader
+from goaime_migrate.backends.ports import VERSIONS, Backend
 from goaime_migrate.backends.record_fields import reading
-from goaime_migrate.down.code import decisions, reverse_chain, undoing
+from goaime_migrate.down.code import decisions, reverse_chain, steps_at_hand, undoing
 from goaime_migrate.down.inserted import InsertedTotals
 from goaime_migrate.down.recorder import DownRecorder
 from goaime_migrate.down.restore import Restore
@@ -17,20 +18,24 @@ from goaime_migrate.errors import (
     CollectionChanged,
     Conflicts,
     DamagedRecord,
+    DuplicateKey,
     Interrupted,
     LeaseLost,
     MigrateError,
     MigrationFailed,
     ServerUnreachable,
 )
-from goaime_migrate.errors.hint import DOWN, Hint
-from goaime_migrate.events import StageFinished, StageStarted
+from goaime_migrate.errors.hint import DOWN, UP, Hint
+from goaime_migrate.events import Notice, StageFinished, StageStarted
 from goaime_migrate.journal import audit, segments
 from goaime_migrate.ledger import PassRecord
+from goaime_migrate.migration import Migration
 from goaime_migrate.operations import RunFunctions, revert
 from goaime_migrate.planner import DownGroup, DownPlan, ForgetSteps, LostPass, RestorePass, UndoChange
 from goaime_migrate.results import Counts, OnConflict
+from goaime_migrate.run.origin import moved
 from goaime_migrate.run.preflight import require_down
+from goaime_migrate.run.restored import require_decided, take_over
 
 
 class Reverter:
@@ -46,7 +51,8 @@ class Reverter:
 
         Before anything is written all that is to be given back is looked at.
         """
-        require_journals(self._run.backend, plan, self._recorder.passes)
+        require_journals(self._run.backend, plan, self._recorder.passes, self._recorder.migrations)
+        self._take_over(plan)
         self._recorder.forget_left_over()
         require_down(self._run.backend, plan, self._recorder.versions)
         for group in plan.groups:
@@ -57,12 +63,29 @@ class Reverter:
                 self._take_back(group, on_conflict)
             except MigrateError as error:
                 if not isinstance(error, LeaseLost | ServerUnreachable):
-                    result = "failed" if isinstance(error, MigrationFailed) else "interrupted"
-                    self._recorder.log("down", result, group.versions[0])
+                    if isinstance(error, MigrationFailed):
+                        error.at(group.versions[0])
+                    self._recorder.stop(group.versions, error)
                 raise _with_what_is_done(error, self._recorder.progress.documents) from error.__cause__
             assert not isinstance(group, LostPass)
             self._recorder.finish_group(group)
         self._recorder.forget_versions(plan.unstarted)
+
+    def _take_over(self, plan: DownPlan) -> None:
+        """Bind passes to the database as it is now, where it was restored since: that this is safe is proved.
+
+        What the journal of a finished one does not know may be older than the pass: no `reverse=` is called for it.
+        """
+        origin = self._run.backend.origin()
+        for pass_id in restored_passes(plan):
+            record = self._recorder.passes[pass_id]
+            text = moved(record, origin)
+            if text and record.finished:
+                self._recorder.passes[pass_id] = replace(record, complete=False)
+                self._run.emit(Notice(f"{text}: documents that its journal does not know stay as they are"))
+            elif text:
+                steps = steps_at_hand(record, self._recorder.migrations)
+                self._recorder.passes[pass_id] = take_over(self._run, record, steps)
 
     def _take_back(self, group: DownGroup, on_conflict: OnConflict) -> None:
         match group:
@@ -79,10 +102,11 @@ class Reverter:
         ((version, index),) = group.operations
         operation = self._recorder.versions[version].operations[index]
         title = undoing(operation)
-        self._run.emit(StageStarted("down", (version,), title, None))
-        self._run.lease.renew()
         undo = operation.undo or {"kind": "nothing"}
-        if undo.get("kind") == "function":
+        function = "down(db)" if undo.get("kind") == "function" else ""
+        self._run.emit(StageStarted("down", (version,), title, None, function=function))
+        self._run.lease.renew()
+        if function:
             with self._recorder.outliving(version, "down"):
                 self._function(version, index).revert(self._run.backend)
         else:
@@ -130,14 +154,23 @@ class Reverter:
         return f"undo: {group.collection}, {len(group.operations)} steps"
 
 
-def require_journals(reader: Reader, plan: DownPlan, passes: Mapping[str, PassRecord]) -> None:
-    """Refuse to begin where anything that a plan is to give back is not there, or is damaged.
+def restored_passes(plan: DownPlan) -> list[str]:
+    """The passes that a plan gives back from their journals, in its order."""
+    return list(dict.fromkeys(group.pass_id for group in plan.groups if isinstance(group, RestorePass)))
 
-    Raises JournalIncomplete, DamagedRecord, NewerFormat.
+
+def require_journals(
+    backend: Backend, plan: DownPlan, passes: Mapping[str, PassRecord], migrations: Mapping[str, Migration]
+) -> None:
+    """Refuse to begin where anything that a plan is to give back is not there, is damaged, or of another database.
+
+    Raises JournalIncomplete, DamagedRecord, NewerFormat, DatabaseRestored.
     """
-    wanted = dict.fromkeys(group.pass_id for group in plan.groups if isinstance(group, RestorePass))
-    for pass_id in wanted:
-        audit.require_whole(reader, passes[pass_id])
+    for pass_id in restored_passes(plan):
+        record = passes[pass_id]
+        audit.require_whole(backend, record)
+        if not record.finished or record.target_level is not None:
+            require_decided(backend, record, steps_at_hand(record, migrations), DOWN)
 
 
 def _require_collection(backend: Backend, record: PassRecord) -> None:
@@ -175,4 +208,8 @@ def _with_what_is_done(error: MigrateError, done: Counts) -> MigrateError:
             hint=error.hint,
             detail=error.detail,
         )
-    return error.advise(Hint("{}", DOWN)) if isinstance(error, Interrupted) else error
+    if isinstance(error, Interrupted):
+        return error.advise(Hint("{}", DOWN))
+    if isinstance(error, DuplicateKey):
+        return error.advise(Hint("make the values of these documents differ in the database, then: {}", DOWN))
+    return error if DOWN in error.hint.commands else error.advise(error.hint.instead(UP, DOWN))

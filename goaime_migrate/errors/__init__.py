@@ -51,6 +51,7 @@ from goaime_migrate.errors.migration import TransformFailed as TransformFailed
 from goaime_migrate.errors.migration import UndeclaredField as UndeclaredField
 from goaime_migrate.errors.migration import Unrepresentable as Unrepresentable
 from goaime_migrate.errors.migration import ValidatorRejected as ValidatorRejected
+from goaime_migrate.errors.refused import DatabaseRestored as DatabaseRestored
 from goaime_migrate.errors.refused import Irreversible as Irreversible
 from goaime_migrate.errors.refused import JournalIncomplete as JournalIncomplete
 from goaime_migrate.errors.refused import MissingCapability as MissingCapability

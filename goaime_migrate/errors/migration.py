@@ -159,8 +159,9 @@ class Contended(MigrationFailed):
     """The application writes so often that the migration cannot be finished.
 
     A batch that meets a write of the application is read and tried again, in ever smaller batches. One
-    document was written to again and again all that time, or new documents of the old shape come faster
-    than they can be migrated. No write of the application was lost, and what was committed is kept.
+    document was written to again and again all that time, an open transaction had it locked for longer than
+    the server lets one live, or new documents of the old shape come faster than they can be migrated. No
+    write of the application was lost, and what was committed is kept.
 
     Try again at a quieter moment: `goaime-migrate up` goes on, `goaime-migrate down` goes on taking back.
     """

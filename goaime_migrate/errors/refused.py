@@ -51,11 +51,12 @@ class MissingPrivilege(Refused):
     """The user of the connection string may not do what the command needs.
 
     The role readWrite on the database is enough for documents, indexes and collections, read for commands
-    that only look. SetValidator, and taking back in a collection with a validator, also need dbAdmin. What
-    was committed before is kept.
+    that only look. SetValidator, and taking back in a collection with a validator, also need dbAdmin;
+    `--max-lag` needs clusterMonitor. What operations need is asked for before anything is done. What was
+    committed before is kept.
 
-    Grant the role or take another user, then run the command again; `goaime-migrate status` shows how far
-    it had come.
+    Grant the role as the last line of the message has it, or take another user, then run the command again;
+    `goaime-migrate status` shows how far it had come.
     """
 
     code = "GM803"
@@ -103,3 +104,19 @@ class NewerFormat(Refused):
     """
 
     code = "GM806"
+
+
+class DatabaseRestored(Refused):
+    """The database was restored, copied or replaced in the middle of a migration, and nobody can say how far it is.
+
+    A dump that is made while a run is at work has the records of one moment and the documents of another.
+    What a pass had written by then is told by the journal and by the documents themselves: where every
+    document either is in the journal, or would still be changed, the next run simply goes on. Here some are
+    neither; migrating them might be done a second time, taking them back not at all. Nothing was written.
+
+    Restore a dump that was made while no run was at work, or with --oplog. If this one was, say so with
+    `goaime-migrate repair`; `goaime-migrate up` then goes on from where the records say, and
+    `goaime-migrate down` takes back what they know. `goaime-migrate status` shows what was restored.
+    """
+
+    code = "GM808"

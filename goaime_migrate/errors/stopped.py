@@ -84,7 +84,8 @@ class Interrupted(MigrateError):
 
     Ctrl-C is SIGINT and exit 130; a container or a build server that ends a job sends SIGTERM, exit 143.
     After the first signal the batch is finished and recorded; a second one stops at once, and the batch in
-    flight is then not written. No document is left half changed.
+    flight is then not written. No document is left half changed. A plain `up(db)` has no batches: the first
+    signal waits for its end, and what it had written before the second stays.
 
     `goaime-migrate up` goes on from there, `goaime-migrate down` goes on taking back; `goaime-migrate
     status` shows where it stands.

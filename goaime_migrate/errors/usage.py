@@ -37,8 +37,9 @@ class InvalidUri(UsageError):
     """The connection string is neither a valid mongodb:// URI nor dump:PATH.
 
     Often a special character in the user name or the password is not percent-encoded: @ is written %40, :
-    is %3A, / is %2F and % is %25. The driver may also not know an option of it. The message hides what may
-    belong to a password.
+    is %3A, / is %2F and % is %25. An option of it may be unknown, a file that it names unreadable, or it
+    says what is not so: the name of another replica set, TLS where there is none, or directly a secondary.
+    The message hides what may belong to a password.
 
     Correct uri in the configuration, or try another one: `goaime-migrate status --uri
     mongodb://HOST:27017/NAME`.
@@ -76,9 +77,9 @@ class FolderMissing(UsageError):
 class DumpUnreadable(UsageError):
     """A file of the dump directory cannot be read, or is not what mongodump writes.
 
-    It is cut short, is not BSON, is named twice, may not be read, or is being written by another program
-    just now. The message names the file and the byte up to which it is good. Nothing in the directory was
-    changed.
+    It is cut short, is not BSON, is a link or a pipe, is named twice, may not be read, or is being written
+    by another program just now. The message names the file, the byte up to which it is good, and the `_id`
+    of a document that is damaged within. Nothing in the directory was changed.
 
     Restore the file from where it came, or dump the collection again with mongodump; then look with
     `goaime-migrate status`.

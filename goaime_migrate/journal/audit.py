@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from goaime_migrate.backends.ports import JOURNAL, Reader
-from goaime_migrate.backends.record_fields import COUNT, DATA, bytes_or_none, checked, optional, reading
+from goaime_migrate.backends.record_fields import COUNT, DATA, checked, optional, raw_id_or_none, reading
 from goaime_migrate.errors import JournalIncomplete
 from goaime_migrate.errors.hint import DOWN, Hint
 from goaime_migrate.journal import segments
@@ -116,7 +116,7 @@ def _read(head: Document) -> _Head:
     kinds = {"written": COUNT, "after": optional(DATA), "upto": optional(DATA)}
     checked(head, {"documents": COUNT, "seq": COUNT})
     found = checked({"written": head["documents"], **head}, kinds)
-    return _Head(found["written"], bytes_or_none(found["after"]), bytes_or_none(found["upto"]))
+    return _Head(found["written"], raw_id_or_none(found["after"]), raw_id_or_none(found["upto"]))
 
 
 def _missing(record: PassRecord, there: _Partitions, *, counted: bool = False) -> tuple[int, int]:

@@ -26,9 +26,9 @@ from goaime_migrate.backends.record_fields import (
     DATA,
     TEXT,
     Kinds,
-    bytes_or_none,
     checked,
     optional,
+    raw_id_or_none,
     reading,
 )
 from goaime_migrate.journal.entry import Entry, digest
@@ -111,7 +111,7 @@ class Segment:
         examined = self.unchanged if self.kind in (Kind.CANARY, Kind.LEFT) else ()
         return [*(entry.id for entry in self.entries), *examined]
 
-    def puts(self) -> list[RecordChange]:
+    def puts(self) -> list[Put]:
         """The changes that store it."""
         return [Put(JOURNAL, record) for record in self.records()]
 
@@ -232,8 +232,8 @@ def assemble(records: Sequence[Document]) -> Segment:
             Kind(head["kind"]),
             head["partition"],
             head["seq"],
-            bytes_or_none(head["after"]),
-            bytes_or_none(head["upto"]),
+            raw_id_or_none(head["after"]),
+            raw_id_or_none(head["upto"]),
             entries,
             unchanged,
             head["level"],

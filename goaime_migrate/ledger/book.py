@@ -31,11 +31,6 @@ class Ledger:
         """Versions in any state between pending and applied, ascending."""
         return tuple(r for r in self.versions.values() if r.state is not State.APPLIED)
 
-    @property
-    def open_passes(self) -> tuple[PassRecord, ...]:
-        """Passes whose walk has not come to its end."""
-        return tuple(p for p in self.passes.values() if not p.finished)
-
     def committed(self, version: str) -> bool:
         """Whether anything of this version may be in effect in the database."""
         record = self.versions[version]

@@ -11,19 +11,27 @@ from bson import ObjectId
 from goaime_migrate import results
 from goaime_migrate.backends.ports import LOG, Owner, Put, Reader, RecordChange
 from goaime_migrate.backends.record_codec import document_of, record_of
+from goaime_migrate.errors import MigrateError
 from goaime_migrate.ledger.records import FORMAT, TOOL, parse, storable
 from goaime_migrate.results import Document
 
-_ABSENT: Document = {"version": None, "duration_s": None, "who": "", "host": "", "tool": ""}
+_ABSENT: Document = {"version": None, "error": None, "duration_s": None, "who": "", "host": "", "tool": ""}
 """What an event need not have, and what it is taken for then."""
 _CI_URLS = ("CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL")
 
 
 def log(
-    at: datetime, owner: Owner, action: str, result: str, version: str | None, duration_s: float | None = None
+    at: datetime,
+    owner: Owner,
+    action: str,
+    result: str,
+    version: str | None,
+    duration_s: float | None = None,
+    error: MigrateError | None = None,
 ) -> RecordChange:
-    """An event for the log."""
-    entry = results.HistoryEntry(at, version, action, result, duration_s, owner.who, owner.host, TOOL)
+    """An event for the log; with the `error` that has stopped a run."""
+    why = None if error is None else results.HistoryError(error.code, storable(error.message, 2_000))
+    entry = results.HistoryEntry(at, version, action, result, why, duration_s, owner.who, owner.host, TOOL)
     return Put(LOG, {"_id": ObjectId(), "format": FORMAT, **document_of(entry)})
 
 

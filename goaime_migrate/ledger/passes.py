@@ -1,6 +1,7 @@
 """The documents of `schema_versions_progress`: passes as they were pinned, and how far their partitions have come."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, NamedTuple, Self
@@ -10,7 +11,7 @@ from bson import Timestamp
 from goaime_migrate.backends.ports import JOURNAL, PROGRESS, Delete, Put, Reader, RecordChange
 from goaime_migrate.backends.record_codec import Key, Keys, NotStored, record_of
 from goaime_migrate.ledger.records import parse, with_format
-from goaime_migrate.results import Document, WarningCount
+from goaime_migrate.results import Counts, Document, WarningCount
 
 Pin = Annotated[tuple[str, int, str], Keys(("version", "operation", "checksum"))]
 """A step as it was when the pass was opened: its version, the index of the operation, the checksum of the file."""
@@ -20,6 +21,7 @@ class Written(NamedTuple):
     """What a partition of a pass has put into the journal; None where the release that did it has not counted.
 
     `kind` is that of its segments. `seq`: how many units of work it has done; None where that is not known any more.
+    `size`: bytes of the segments, as documents of the journal.
     """
 
     kind: str
@@ -27,6 +29,16 @@ class Written(NamedTuple):
     segments: int | None = None
     documents: int | None = None
     seq: int | None = None
+    size: int | None = None
+
+
+class StepCounts(NamedTuple):
+    """What the partitions of an unfinished pass have counted of one step; `warnings` of its version."""
+
+    version: str
+    operation: int
+    documents: Counts
+    warnings: int
 
 
 @dataclass(frozen=True)
@@ -65,11 +77,25 @@ class PassRecord:
     """The raw `_id`s that part its scan, ascending: one partition more than there are bounds."""
     written: tuple[Written, ...] | None = None
     """What its partitions have journaled, once it is finished; while it is not, what they have so far."""
+    deployment: str | None = None
+    """The replica set in which it was opened, its collection's UUID, and that of the records: whether the database is
+    still the same. None where that is not known."""
+    uuid: bytes | None = None
+    records: bytes | None = None
+    restored: bool = False
+    """Whether the database was restored while it was unfinished: then every document is looked at before its end."""
     examined: Annotated[int, NotStored] = 0
+    counted: Annotated[tuple[StepCounts, ...], NotStored] = ()
+    """What its partitions have counted so far, step by step; none once they are gone."""
     taken_back: Annotated[int, NotStored] = 0
     """How many documents have been seen to on the way down,"""
     to_take_back: Annotated[int | None, NotStored] = None
     """and of how many."""
+
+    @property
+    def journal_bytes(self) -> int:
+        """What its partitions have put into the journal, as far as the releases that did have counted it."""
+        return sum(each.size or 0 for each in self.written or ())
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -83,7 +109,7 @@ class PassRecord:
         )
 
 
-_ABSENT: Document = {"written": None}
+_ABSENT: Document = {"written": None, "deployment": None, "uuid": None, "records": None, "restored": False}
 """What a pass of an earlier release does not have, and what it is taken for then."""
 
 
@@ -121,10 +147,11 @@ class _Walked(NamedTuple):
     walk: str
     segments: int | None
     documents: int | None
+    size: int | None
 
     @property
     def written(self) -> Written:
-        return Written(self.walk, self.number, self.segments, self.documents, self.seq)
+        return Written(self.walk, self.number, self.segments, self.documents, self.seq, self.size)
 
 
 class _TakenBack(NamedTuple):
@@ -166,10 +193,24 @@ def _with_progress(
         record,
         committed=record.committed or any(each.seq > 0 for each in up) or has_journal(reader, record.id),
         examined=sum(each.tally.examined for each in up),
+        counted=tuple(_counted(record, up)) if up else (),
         written=record.written if record.finished else tuple(each.written for each in up),
         taken_back=sum(each.documents for each in down),
         to_take_back=next((each.total for each in down if each.total is not None), None),
     )
+
+
+def _counted(record: PassRecord, partitions: Sequence[_Walked]) -> Iterator[StepCounts]:
+    """Step by step. That a lookup finds nothing is known when the pass has come to its end, and no warning before."""
+    examined = sum(each.tally.examined for each in partitions)
+    warned = Counter[str]()
+    for warning in (w for each in partitions for w in each.tally.warnings):
+        warned[warning.version] += warning.count
+    for position, (version, operation, _) in enumerate(record.steps):
+        changed = sum(each.tally.changed[position] for each in partitions)
+        conflicts = sum(each.tally.conflicts[position] for each in partitions)
+        counts = Counts(examined, changed, examined - changed - conflicts, conflicts)
+        yield StepCounts(version, operation, counts, warned.pop(version, 0))
 
 
 def written(reader: Reader, record: PassRecord) -> tuple[Written, ...]:
@@ -196,7 +237,10 @@ def _partition(document: Document, steps: Mapping[str, int]) -> _Walked | _Taken
     """A partition; `steps` says how many there are of each pass. Raises KeyError, TypeError, ValueError."""
     if document["walk"] == "down":
         return record_of(_TakenBack, {"total": None, **document})  # it is said once for all partitions
-    found = record_of(_Walked, {"segments": None, "documents": None, **document})
+    tally = {"lookups": [], **document["tally"]}  # earlier releases counted none
+    found = record_of(
+        _Walked, {"segments": None, "documents": None, "size": None, **document, "tally": tally}
+    )
     for counts in (found.tally.changed, found.tally.conflicts):
         if len(counts) != steps.get(found.pass_id, len(counts)):
             raise ValueError(f"{len(counts)} counts, {steps[found.pass_id]} steps")
@@ -215,6 +259,9 @@ def delete_pass(pass_id: str) -> tuple[RecordChange, RecordChange]:
 
 def pass_record(document: Document) -> PassRecord:
     """A pass from what `put_pass` stores. Raises KeyError, TypeError, ValueError."""
+    if isinstance(written := document.get("written"), list):
+        sized = [{"size": None, **each} if isinstance(each, dict) else each for each in written]
+        document = {**document, "written": sized}
     record = record_of(PassRecord, _ABSENT | document)
     for version, _, _ in record.steps:
         int(version)

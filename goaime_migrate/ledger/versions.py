@@ -9,7 +9,7 @@ from goaime_migrate.backends.record_codec import Key, record_of
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.ledger.records import TOOL, storable, with_format
 from goaime_migrate.migration import Helper
-from goaime_migrate.results import Counts, Document, State, WarningCount
+from goaime_migrate.results import Counts, Document, State, VersionError, WarningCount
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class VersionRecord:
     started_at: datetime | None = None
     applied_at: datetime | None = None
     duration_s: float = 0.0
-    error: Document | None = None
+    error: VersionError | None = None
     rollback: str | None = None
     """None, or "pruned" once the journal is gone."""
     actor: Document = field(default_factory=dict)
@@ -80,10 +80,10 @@ def delete_version(version: str) -> RecordChange:
     return Delete(VERSIONS, {"_id": version})
 
 
-def error_record(error: MigrateError) -> Document:
+def error_record(error: MigrateError) -> VersionError:
     """An error as it is kept with the version that it stopped."""
     name = None if error.field is None else storable(error.field, 200)
-    return {"code": error.code, "message": storable(error.message, 2_000), "id": error.id, "field": name}
+    return VersionError(error.code, storable(error.message, 2_000), error.id, name)
 
 
 def version_record(document: Document) -> VersionRecord:

@@ -5,6 +5,7 @@ What only some commands need is imported by them, so that `status` starts quickl
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -60,6 +61,7 @@ class Migrator:
         self._settings = settings
         self._listener: Listener = listener or (lambda _: None)
         self._signal: int | None = None
+        self._now: Run | None = None
         self._sources = Sources(settings, self._listener)
 
     def __enter__(self) -> Self:
@@ -74,9 +76,18 @@ class Migrator:
         """Let go of the database."""
         self._sources.close()
 
-    def interrupt(self, signum: int) -> None:
-        """Ask a run to stop after its batch. May be called from a signal handler."""
+    def interrupt(self, signum: int = signal.SIGTERM) -> None:
+        """Ask a run to stop after its batch, or when the user's function that is running has come to its end.
+
+        May be called from a signal handler, or from any thread. `up` and `down` then return a result whose error is
+        `Interrupted`; the next `up` (or `down`) goes on from there.
+        """
         self._signal = signum
+
+    @property
+    def function(self) -> str:
+        """The user's function that is running, "up(db)" say; empty while the run works in batches."""
+        return "" if self._now is None else self._now.function
 
     # reading ---------------------------------------------------------------------------------------------------
 
@@ -97,11 +108,8 @@ class Migrator:
         backend = self._sources.backend(write=False)
         facts, ledger = self._sources.facts(backend)
         try:
-            plan = (
-                planner.plan_up(facts, target)
-                if direction is Direction.UP
-                else planner.plan_down(facts, target)
-            )
+            plan_of = planner.plan_up if direction is Direction.UP else planner.plan_down
+            plan: UpPlan | DownPlan = plan_of(facts, target)
         except MigrateError as error:
             return results.PlanResult(direction, target, (), results.Predicted(0.0, 0, 0), error)
         if isinstance(plan, UpPlan):
@@ -252,17 +260,17 @@ class Migrator:
     def repair(self, *, dry_run: bool = False) -> results.RepairResult:
         """Accept edited files, drop the records of removed ones, and let those of renumbered ones follow them."""
         from goaime_migrate.run.recorder import Recorder
+        from goaime_migrate.run.restored import accept
 
         backend = self._sources.backend(write=not dry_run)
-        facts, _ = self._sources.facts(backend)
-        found = planner.repairs(facts)
+        found = self._sources.repairs(backend)[0]
         if dry_run or found.empty:
             return found
 
         def work(run: Run) -> results.RepairResult:
-            facts, ledger = self._sources.facts(backend)
-            found = planner.repairs(facts)
+            found, facts, ledger = self._sources.repairs(backend)
             Recorder(run, facts.files, ledger).repair(found)
+            accept(run, self._sources.facts(backend)[1])
             return found
 
         return self._under_the_lease(backend, work)
@@ -279,7 +287,8 @@ class Migrator:
             backend.replication_lag()  # refused now, where it cannot be seen
         with lock.held(backend, settings.lock_timeout, self._listener) as lease:
             backend.prepare()
-            return work(Run(backend, lease, self._listener, options, lambda: self._signal, command))
+            self._now = Run(backend, lease, self._listener, options, lambda: self._signal, command)
+            return work(self._now)
 
 
 def _nothing(plan: Plan) -> results.RunResult:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property
 
-from goaime_migrate import ledger
+from goaime_migrate import ledger, planner
 from goaime_migrate.backends.connect import connect
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import Settings
@@ -13,6 +14,7 @@ from goaime_migrate.events import Listener, Notice
 from goaime_migrate.ledger import Ledger
 from goaime_migrate.loader import MigrationFiles, load
 from goaime_migrate.planner import Facts
+from goaime_migrate.results import RepairResult
 
 
 class Sources:
@@ -55,6 +57,14 @@ class Sources:
             files.warnings,
         )
         return facts, history
+
+    def repairs(self, backend: Backend) -> tuple[RepairResult, Facts, Ledger]:
+        """What `repair` would do, and what that was found from. Raises what `facts` and `planner.repairs` do."""
+        from goaime_migrate.run.restored import moved_versions
+
+        facts, history = self.facts(backend)
+        restored = moved_versions(history, backend.origin())
+        return replace(planner.repairs(facts), restored=restored), facts, history
 
     def close(self) -> None:
         """Let go of the database."""

@@ -138,8 +138,13 @@ def require_collection(value: object) -> None:
 
 
 def require_not_ours(name: str) -> None:
-    """Refuse the name of a collection of this tool, as they are called where nothing else is said."""
+    """Refuse the name of a collection of this tool, as they are called where nothing else is said, or of the server."""
     require(not is_ours(name, RECORDS_NAME), f"{name} is the tool's own collection")
+    require(
+        not name.startswith("system."),
+        f"{name} is the server's own collection: there are no transactions and no change streams on it",
+        hint="write to it in a plain up(db), if at all",
+    )
 
 
 def require_name(value: object, what: str) -> None:

@@ -8,12 +8,7 @@ A plan is refused, in this order,
   - on the way down: if a version has no way back, or its journal was pruned, or code is needed that is not there.
 """
 
-from goaime_migrate.planner.facts import BASE as BASE
-from goaime_migrate.planner.facts import HEAD as HEAD
 from goaime_migrate.planner.facts import Facts as Facts
-from goaime_migrate.planner.facts import OperationFacts as OperationFacts
-from goaime_migrate.planner.facts import PassFacts as PassFacts
-from goaime_migrate.planner.facts import VersionFacts as VersionFacts
 from goaime_migrate.planner.history import problems as problems
 from goaime_migrate.planner.history import warnings as warnings
 from goaime_migrate.planner.plan import DownGroup as DownGroup

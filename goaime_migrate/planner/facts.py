@@ -5,69 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from goaime_migrate.errors import HistoryError, VersionGap
-from goaime_migrate.migration import Helper, Migration
+from goaime_migrate.migration import Migration
 from goaime_migrate.planner.identity import Identity, identify
 from goaime_migrate.results import State
 
+if TYPE_CHECKING:
+    from goaime_migrate.ledger import OperationRecord, PassRecord, VersionRecord
+
 BASE, HEAD = "base", "head"
-
-
-class OperationFacts(Protocol):
-    """What the ledger knows of an operation."""
-
-    @property
-    def text(self) -> str: ...
-    @property
-    def pass_id(self) -> str | None: ...
-    @property
-    def started(self) -> bool: ...
-    @property
-    def done(self) -> bool: ...
-    @property
-    def undo(self) -> Mapping[str, object] | None: ...
-
-
-class VersionFacts(Protocol):
-    """What the ledger knows of a version."""
-
-    @property
-    def version(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def state(self) -> State: ...
-    @property
-    def checksum(self) -> str: ...
-    @property
-    def helpers(self) -> Sequence[Helper]: ...
-    @property
-    def rollback(self) -> str | None: ...
-    @property
-    def operations(self) -> Sequence[OperationFacts]: ...
-
-
-class PassFacts(Protocol):
-    """What the ledger knows of a pass."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def collection(self) -> str: ...
-    @property
-    def steps(self) -> Sequence[tuple[str, int, str]]: ...
-    @property
-    def versions(self) -> Sequence[str]: ...
-    @property
-    def finished(self) -> bool: ...
-    @property
-    def committed(self) -> bool: ...
-    @property
-    def reverses(self) -> Sequence[bool]: ...
-    @property
-    def target_level(self) -> int | None: ...
 
 
 @dataclass(frozen=True)
@@ -76,8 +24,8 @@ class Facts:
 
     migrations: Sequence[Migration]
     file_problems: Sequence[HistoryError]
-    versions: Mapping[str, VersionFacts]
-    passes: Mapping[str, PassFacts]
+    versions: Mapping[str, VersionRecord]
+    passes: Mapping[str, PassRecord]
     touched: frozenset[str]
     """Versions of which something may be in effect in the database."""
     unloaded: Mapping[str, str] = field(default_factory=dict)
@@ -141,11 +89,11 @@ class Facts:
         return frozenset(v for p in begun for v in p.versions)
 
 
-def starts_again(operation: OperationFacts) -> bool:
+def starts_again(operation: OperationRecord) -> bool:
     """Whether it is a user's function that did not come to its end: whatever its file says now is run."""
     return is_function(operation) and not operation.done
 
 
-def is_function(operation: OperationFacts) -> bool:
+def is_function(operation: OperationRecord) -> bool:
     """Whether an operation is a user's function."""
     return operation.undo is not None and operation.undo.get("kind") == "function"

@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from goaime_migrate.errors import MigrateError, Renumbered
 from goaime_migrate.errors.hint import DOWN, REPAIR, STATUS, Command, Hint
 from goaime_migrate.migration import Migration, version_of
-from goaime_migrate.planner.facts import BASE, Facts, VersionFacts, starts_again
+from goaime_migrate.planner.facts import BASE, Facts, starts_again
 from goaime_migrate.planner.way_down import plan_down
 from goaime_migrate.results import State
+
+if TYPE_CHECKING:
+    from goaime_migrate.ledger import VersionRecord
 
 
 def renumbered_problems(facts: Facts) -> Iterable[Renumbered]:
@@ -33,7 +37,7 @@ def new_numbers(facts: Facts) -> Mapping[str, str] | None:
     return numbers if len(numbers) == len(_displaced(facts)) and _in_order(facts, numbers) else None
 
 
-def takes_any_code(facts: Facts, record: VersionFacts) -> bool:
+def takes_any_code(facts: Facts, record: VersionRecord) -> bool:
     """Whether it makes no difference what its file says now: nothing is in effect, or what is will be run anew.
 
     A version that was applied and did nothing would never be run again, whatever it is made to do.
@@ -61,7 +65,7 @@ def _in_order(facts: Facts, numbers: Mapping[str, str]) -> bool:
     if any(before >= after for before, after in pairwise(now)):
         return False
     waiting = {*facts.unloaded, *(m.version for m in facts.migrations if m.operations)}
-    return not any(int(v) < now[-1] for v in waiting if int(v) not in now)
+    return not now or not any(int(v) < now[-1] for v in waiting if int(v) not in now)
 
 
 def _message(facts: Facts, version: str) -> str:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from goaime_migrate import results
 from goaime_migrate.errors import Refused
 from goaime_migrate.errors.hint import DOWN, Hint
 from goaime_migrate.migration import Operation
-from goaime_migrate.planner.facts import Facts, OperationFacts, VersionFacts
+from goaime_migrate.planner.facts import Facts
 from goaime_migrate.planner.history import edited_problems, missing_problems
 from goaime_migrate.planner.renumbered import new_numbers, renumbered_problems
 from goaime_migrate.redaction import redact
 from goaime_migrate.results import State
+
+if TYPE_CHECKING:
+    from goaime_migrate.ledger import OperationRecord, VersionRecord
 
 
 def repairs(facts: Facts) -> results.RepairResult:
@@ -46,7 +50,7 @@ def _half_renumbered(facts: Facts, missing: Iterable[str]) -> dict[str, str]:
     return {v: twin for v, twin in found.items() if twin is not None}
 
 
-def _identity(record: VersionFacts) -> tuple[object, ...]:
+def _identity(record: VersionRecord) -> tuple[object, ...]:
     """What no two records have in common."""
     passes = tuple(o.pass_id for o in record.operations if o.pass_id is not None)
     return (record.name, record.checksum, passes) if passes else (record.version,)
@@ -64,7 +68,7 @@ def _check_continues(facts: Facts, version: str) -> None:
             )
 
 
-def _same_operation(facts: Facts, begun: OperationFacts, now: Operation) -> bool:
+def _same_operation(facts: Facts, begun: OperationRecord, now: Operation) -> bool:
     shared = facts.passes.get(begun.pass_id or "")
     if shared is not None and now.fusion is not None:
         return now.collection == shared.collection

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
+from typing import TYPE_CHECKING
 
 from goaime_migrate.errors import EditedMigration, Irreversible, JournalIncomplete, MissingMigration
 from goaime_migrate.errors.hint import DOWN, REPAIR, Hint
-from goaime_migrate.planner.facts import Facts, OperationFacts, PassFacts, is_function, starts_again
+from goaime_migrate.planner.facts import Facts, is_function, starts_again
+
+if TYPE_CHECKING:
+    from goaime_migrate.ledger import OperationRecord, PassRecord
 
 
 def check_ways_back(facts: Facts, reverting: Sequence[str]) -> None:
@@ -50,7 +54,7 @@ class _Code:
         self._reverting = frozenset(reverting)
         self._reversing: dict[str, frozenset[str]] = {}
 
-    def needed(self, version: str, operation: OperationFacts) -> Iterable[tuple[str, str | None]]:
+    def needed(self, version: str, operation: OperationRecord) -> Iterable[tuple[str, str | None]]:
         """Versions whose code an operation needs, with the checksum that each must have; None where any will do."""
         checksum = self._facts.versions[version].checksum
         if is_function(operation) and operation.started:
@@ -66,12 +70,12 @@ class _Code:
         if not seen and not self._goes_whole(shared):
             yield from ((v, of_step) for v, _, of_step in shared.steps)
 
-    def _goes_whole(self, shared: PassFacts) -> bool:
+    def _goes_whole(self, shared: PassRecord) -> bool:
         """Whether no step of a pass stays in effect; what `repair` has dropped does not count."""
         return all(v in self._reverting for v in shared.versions if v in self._facts.versions)
 
 
-def _reversing(shared: PassFacts) -> frozenset[str]:
+def _reversing(shared: PassRecord) -> frozenset[str]:
     """The versions whose `reverse=` takes back what was inserted since: from the last step down to one without."""
     steps = zip(reversed(shared.steps), reversed(shared.reverses), strict=False)
     return frozenset(version for (version, _, _), _ in takewhile(lambda step: step[1], steps))

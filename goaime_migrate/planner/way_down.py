@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from goaime_migrate.errors import DamagedRecord
-from goaime_migrate.planner.facts import BASE, Facts, OperationFacts, PassFacts
+from goaime_migrate.planner.facts import BASE, Facts
 from goaime_migrate.planner.plan import (
     DownGroup,
     DownPlan,
@@ -19,6 +20,9 @@ from goaime_migrate.planner.plan import (
 from goaime_migrate.planner.reversible import check_ways_back
 from goaime_migrate.planner.targets import resolve
 from goaime_migrate.results import Direction, State
+
+if TYPE_CHECKING:
+    from goaime_migrate.ledger import OperationRecord, PassRecord
 
 
 def plan_down(facts: Facts, target: str | None = None) -> DownPlan:
@@ -88,7 +92,7 @@ def _started(facts: Facts, versions: Sequence[str]) -> Iterator[OperationRef]:
                 yield OperationRef(version, index)
 
 
-def _recorded(facts: Facts, ref: OperationRef) -> OperationFacts:
+def _recorded(facts: Facts, ref: OperationRef) -> OperationRecord:
     return facts.versions[ref.version].operations[ref.number]
 
 
@@ -111,7 +115,7 @@ class _Way:
             self._today[new] = self._today.get(old, old)
         return UndoChange((ref,), renames)
 
-    def parts(self, record: PassFacts, operations: Sequence[OperationRef]) -> Iterator[DownGroup]:
+    def parts(self, record: PassRecord, operations: Sequence[OperationRef]) -> Iterator[DownGroup]:
         """Steps of one pass: first what an earlier `down` has begun to take back of them, then the rest.
 
         What is no step of the pass any more has been taken back, and has yet to be forgotten.
@@ -122,7 +126,7 @@ class _Way:
             if part:
                 yield self._part(record, part)
 
-    def _part(self, record: PassFacts, part: tuple[OperationRef, ...]) -> DownGroup:
+    def _part(self, record: PassRecord, part: tuple[OperationRef, ...]) -> DownGroup:
         steps = record.steps[: self._lowered.get(record.id)]
         if not steps:  # taken back whole before its last operation comes
             return LostPass(part, record.id)
@@ -161,7 +165,7 @@ def _heirs(facts: Facts) -> dict[str, str | None]:
     return heirs
 
 
-def _renames(version: str, operation: OperationFacts) -> tuple[str, str] | None:
+def _renames(version: str, operation: OperationRecord) -> tuple[str, str] | None:
     """What a collection is called until an operation is undone that has renamed it, and from then on."""
     undo = operation.undo
     if undo is None or undo.get("kind") != "rename_collection":

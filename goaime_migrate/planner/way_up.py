@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from goaime_migrate.errors import Refused
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.migration import Migration, Operation
-from goaime_migrate.planner.facts import BASE, HEAD, Facts, PassFacts
+from goaime_migrate.planner.facts import BASE, HEAD, Facts
 from goaime_migrate.planner.history import problems
 from goaime_migrate.planner.plan import NewPass, OperationRef, PinnedPass, StateChange, UpGroup, UpPlan
 from goaime_migrate.planner.targets import resolve, unapplied
 from goaime_migrate.results import Direction
+
+if TYPE_CHECKING:
+    from goaime_migrate.ledger import PassRecord
 
 
 def plan_up(facts: Facts, target: str | None = None) -> UpPlan:
@@ -77,7 +81,7 @@ def _groups(facts: Facts, versions: Sequence[str]) -> tuple[UpGroup, ...]:
     return (*pinned, *_fused([facts.files[v] for v in versions], done))
 
 
-def _goes_on(record: PassFacts) -> bool:
+def _goes_on(record: PassRecord) -> bool:
     """Whether `up` goes on with a pass: some of its documents are migrated, and `down` has not begun with it."""
     return not record.finished and record.committed and record.target_level is None
 

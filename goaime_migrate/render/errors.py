@@ -7,6 +7,7 @@ import re
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.render.style import GLUE, Style, bullet, clean, clean_lines
 from goaime_migrate.render.values import key, value
+from goaime_migrate.results import VersionError
 
 
 def error(found: MigrateError, style: Style, detail_limit: int = 20) -> str:
@@ -57,11 +58,15 @@ def _detail(found: MigrateError, style: Style, limit: int) -> list[str]:
 
 
 def _where(found: MigrateError, style: Style) -> str:
+    version = [f"version {clean(found.version)}"] if found.version else []
+    return ", ".join([*version, *place(found, style)])
+
+
+def place(found: MigrateError | VersionError, style: Style) -> list[str]:
+    """The document and the field that an error is about, where they are known."""
     parts = []
-    if found.version:
-        parts.append(f"version {clean(found.version)}")
     if found.id is not None:
         parts.append(f"_id {value(found.id, style)}")
     if found.field:
         parts.append(f"field {key(found.field) if '.' not in found.field else clean(found.field)}")
-    return ", ".join(parts)
+    return parts

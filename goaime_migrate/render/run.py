@@ -26,6 +26,9 @@ def run(result: RunResult, style: Style) -> str:
         lines += bullet("", result.message, style, indent=0)
     if summary := _summary(result):
         lines.append(style.paint(summary, "yellow" if result.error else "green", "bold"))
+    for each in result.in_all:
+        whole = f"{each.version} in all, with the runs before: {documents(each.documents)}"
+        lines += bullet("", whole, style, indent=0)
     return "\n".join(lines)
 
 
@@ -46,14 +49,16 @@ def _summary(result: RunResult) -> str:
     done = "applied" if result.direction is Direction.UP else "took back"
     took = f" in {duration(result.duration_s)}"
     if result.versions:
-        return f"{done} {versions(result.versions)}{took}: {documents(result.documents)}"
+        this = "this run did " if result.in_all else ""
+        return f"{done} {versions(result.versions)}{took}: {this}{documents(result.documents)}"
     if result.error:
         up, found = result.direction is Direction.UP, result.documents
         seen = found.matched if up else found.changed + found.unchanged
         if not seen:
             return f"no version was {'applied' if up else 'taken back'}"
         kept = "migrated and kept" if up else "taken back and kept so"
-        return f"no version was finished; {count(seen, 'document')} {'is' if seen == 1 else 'are'} {kept}"
+        by = " by this run" if result.in_all else ""
+        return f"no version was finished; {count(seen, 'document')} {'is' if seen == 1 else 'are'} {kept}{by}"
     if result.documents.matched:
         return f"{documents(result.documents)}{took}"
     return "" if result.message else "nothing to do"

@@ -6,11 +6,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
-from goaime_migrate.errors import Problem
+from goaime_migrate.errors import MigrateError, Problem
 from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.table import Column, table
 from goaime_migrate.render.words import count, duration, moment, number, versions
-from goaime_migrate.results import LockStatus, Progress, State, StatusResult, VersionStatus, Waiting
+from goaime_migrate.results import (
+    LockStatus,
+    Progress,
+    State,
+    StatusResult,
+    StatusWarning,
+    VersionError,
+    VersionStatus,
+    Waiting,
+)
 
 _COLUMNS = (
     Column("VERSION"),
@@ -41,23 +50,31 @@ _COLORS = {
 WATCH = "; next: goaime-migrate status --watch"
 
 
-def status(result: StatusResult, style: Style, then: str = WATCH) -> str:
-    """Where the database stands, and the next command; `then` is what to do while a run is active."""
+def status(result: StatusResult, style: Style, then: str = WATCH, told: MigrateError | None = None) -> str:
+    """Where the database stands, and the next command; `then` is what to do while a run is active.
+
+    What an error has `told`, which stands on stderr with the next command, is not said again.
+    """
     lines = [*_header(result, style), ""]
     if result.versions:
         lines += [*_versions(result, style), ""]
-    if result.problems:
-        # A hint that is the only one is the last line.
-        one = len({found.hint for found in result.problems}) == 1
-        shown = [replace(found, hint="") for found in result.problems] if one else result.problems
-        lines += [*problems(shown, style), ""]
+    if found := _untold(result.problems, told):
+        lines += [*problems(found, style), ""]
     if result.warnings:
-        told = [Problem(found.code, None, found.message, found.hint) for found in result.warnings]
-        lines += [*problems(told, style, "yellow"), ""]
+        lines += [*_warnings(result.warnings, style), ""]
     if result.lock:
         lines += [*lock(result.lock, style), *_waiting(result.waiting, style), ""]
-    ending = bullet("", _next(result, then), style, indent=0)
-    return "\n".join([*lines, *(style.paint(line, "bold") for line in ending)])
+    ending = bullet("", _next(result, then), style, indent=0) if told is None else []
+    return "\n".join([*lines, *(style.paint(line, "bold") for line in ending)]).rstrip("\n")
+
+
+def _untold(listed: Sequence[Problem], told: MigrateError | None) -> Sequence[Problem]:
+    """The problems, but for what is said of them elsewhere: a hint that is the only one is the last line."""
+    if told is not None:
+        left = [found for found in listed if not told.message.startswith(found.message)]
+        return [replace(found, hint="") if found.hint == str(told.hint) else found for found in left]
+    one = len({found.hint for found in listed}) == 1
+    return [replace(found, hint="") for found in listed] if one else listed
 
 
 def problems(listed: Sequence[Problem], style: Style, color: str = "red") -> list[str]:
@@ -76,6 +93,15 @@ def _problem(found: Problem, style: Style, color: str) -> list[str]:
     head = f"{found.code} {number}{message}"
     lines = [style.paint(line, color) for line in bullet("!", head, style, indent=0)]
     return lines + (bullet("next:", found.hint, style) if found.hint else [])
+
+
+def _warnings(listed: Sequence[StatusWarning], style: Style) -> list[str]:
+    """What somebody should know; the next command is another one."""
+    lines: list[str] = []
+    for found in listed:
+        head = bullet("!", f"{found.code} {clean(found.message)}", style, indent=0)
+        lines += [*(style.paint(line, "yellow") for line in head), *bullet("", clean(found.hint), style)]
+    return lines
 
 
 def lock(lease: LockStatus, style: Style) -> list[str]:
@@ -159,7 +185,17 @@ def _remarks(version: VersionStatus, style: Style) -> list[str]:
     text = bullet("", "; ".join(remarks), style, indent=9) if remarks else []
     if style.verbose and version.description:
         text = bullet("", version.description, style, indent=9) + text
-    return [style.paint(line, "dim") for line in text]
+    shown = [style.paint(line, "dim") for line in text]
+    return shown + (_why(version.error, style) if version.error else [])
+
+
+def _why(found: VersionError, style: Style) -> list[str]:
+    """Why a version has stopped, and where."""
+    from goaime_migrate.render.errors import place  # which most histories do without
+
+    at = f" (at: {', '.join(parts)})" if (parts := place(found, style)) else ""
+    text = f"{found.code} {clean(found.message)}{at}"
+    return [style.paint(line, "red") for line in bullet("!", text, style, indent=9)]
 
 
 def _next(result: StatusResult, then: str) -> str:
@@ -177,12 +213,27 @@ def _next(result: StatusResult, then: str) -> str:
     return f"up to date at {result.current}"
 
 
+def way_on(result: StatusResult) -> str:
+    """The command that brings the versions on which are not applied."""
+    states = {version.state for version in result.versions}
+    if State.REVERTING in states:
+        return "goaime-migrate down (goes on)"
+    if states - {State.PENDING, State.APPLIED}:
+        return "goaime-migrate up (goes on), or goaime-migrate down"
+    return "goaime-migrate up"
+
+
 def _unfinished(result: StatusResult) -> str:
     """What is under way, and what goes on with it; empty where nothing is."""
     back = [v.version for v in result.versions if v.state is State.REVERTING]
     if back:
-        return f"{versions(back)} partly taken back; next: goaime-migrate down (goes on)"
+        return f"{versions(back)} partly taken back; next: {_mend(result)}{way_on(result)}"
     started = [v.version for v in result.versions if v.state not in (State.PENDING, State.APPLIED)]
     if started:
-        return f"{versions(started)} unfinished; next: goaime-migrate up (goes on), or goaime-migrate down"
+        return f"{versions(started)} unfinished; next: {_mend(result)}{way_on(result)}"
     return ""
+
+
+def _mend(result: StatusResult) -> str:
+    """What comes before the next command, where a version has said why it stopped."""
+    return "mend what is said there, then " if any(v.error for v in result.versions) else ""

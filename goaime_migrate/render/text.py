@@ -16,6 +16,7 @@ from goaime_migrate.render.words import count, duration, second, versions
 if TYPE_CHECKING:
     from goaime_migrate.results import (
         HistoryEntry,
+        HistoryError,
         InitResult,
         LintResult,
         NewResult,
@@ -50,13 +51,32 @@ def verify(result: VerifyResult, style: Style) -> str:
         lines.append(
             style.paint(f"{versions(result.superseded)}: promises replaced by newer versions", "dim")
         )
-    checked = f"checked {count(result.checked, 'document')}"
-    if result.versions:
-        checked += f" against {versions(result.versions)}"
-    verdict = count(len(result.failures), "failure") if result.failures else "every promise is kept"
-    return "\n".join(
-        [*lines, style.paint(f"{checked}: {verdict}", "red" if result.failures else "green", "bold")]
+    lines += _unproved(result, style)
+    color = "red" if result.failures else "green" if result.promises else "yellow"
+    return "\n".join([*lines, style.paint(_verdict(result), color, "bold")])
+
+
+def _verdict(result: VerifyResult) -> str:
+    """How the promises stand that were checked; of those that were not nothing is said but that."""
+    of = f" of {versions(result.versions)}" if result.versions else ""
+    if not result.promises and not result.failures:
+        return f"no promise{of} {'could be checked' if result.unchecked else 'to check: there is none'}"
+    checked = f"checked {count(result.checked, 'document')} against {count(result.promises, 'promise')}{of}"
+    return (
+        f"{checked}: {count(len(result.failures), 'failure') if result.failures else 'every promise is kept'}"
     )
+
+
+def _unproved(result: VerifyResult, style: Style) -> list[str]:
+    """What `verify` says nothing about."""
+    lines = []
+    for promise in result.unchecked:
+        lines += bullet("-", f"{promise.version} {promise.collection}: not checked: {promise.reason}", style)
+    if result.without_promise:
+        verb = "promises" if len(result.without_promise) == 1 else "promise"
+        said = f"{versions(result.without_promise)} {verb} nothing (no model=, check=, verify(db))"
+        lines += bullet("-", said, style)
+    return [style.paint(line, "yellow") for line in lines]
 
 
 def _failure(failure: VerifyFailure, style: Style) -> list[str]:
@@ -84,7 +104,17 @@ def history(entries: Sequence[HistoryEntry], style: Style) -> str:
         ]
         for entry in entries
     ]
-    return "\n".join(table(_HISTORY, rows, style))
+    heading, *lines = table(_HISTORY, rows, style)
+    shown = [heading]
+    for entry, line in zip(entries, lines, strict=True):
+        shown += [line, *(_why(entry.error, style) if entry.error else [])]
+    return "\n".join(shown)
+
+
+def _why(found: HistoryError, style: Style) -> list[str]:
+    """Why a run has not come to its end."""
+    text = bullet("!", f"{found.code} {clean(found.message)}", style, indent=2)
+    return [style.paint(line, "red") for line in text]
 
 
 def lint(result: LintResult, style: Style) -> str:
@@ -139,6 +169,11 @@ def repair(result: RepairResult, would: bool = False) -> str:
     if result.accepted:
         lines.append(
             f"{'would accept' if would else 'accepted'} the edited files of: {versions(result.accepted)}"
+        )
+    if result.restored:
+        lines.append(
+            f"{'would accept' if would else 'accepted'} the restored database, as a whole of one moment, "
+            f"for: {versions(result.restored)}"
         )
     if result.dropped:
         lines.append(

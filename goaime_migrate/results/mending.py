@@ -39,8 +39,10 @@ class RepairResult:
     dropped: tuple[str, ...]
     renumbered: tuple[Renumbering, ...] = ()
     """The versions whose records have followed their files."""
+    restored: tuple[str, ...] = ()
+    """The versions that were accepted as they are in a database that was restored or copied, or a collection that was."""
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to repair."""
-        return not (self.accepted or self.dropped or self.renumbered)
+        return not (self.accepted or self.dropped or self.renumbered or self.restored)

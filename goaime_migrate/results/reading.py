@@ -21,6 +21,15 @@ class VerifyFailure:
 
 
 @dataclass(frozen=True)
+class UncheckedPromise:
+    """A promise that this database cannot be asked about."""
+
+    version: str
+    collection: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class VerifyResult:
     """How many documents were checked, and what failed; `superseded` versions were covered by newer promises."""
 
@@ -28,6 +37,20 @@ class VerifyResult:
     failures: tuple[VerifyFailure, ...]
     versions: tuple[str, ...] = ()
     superseded: tuple[str, ...] = ()
+    promises: int = 0
+    """How many promises were checked: `model=`, `check=`, `verify(db)`, and validators that were set."""
+    without_promise: tuple[str, ...] = ()
+    """The applied versions that promise nothing, so that nothing is known of them."""
+    unchecked: tuple[UncheckedPromise, ...] = ()
+    """Promises that could not be checked here; they are not among those that were."""
+
+
+@dataclass(frozen=True)
+class HistoryError:
+    """Why a run has not come to its end."""
+
+    code: str
+    message: str
 
 
 @dataclass(frozen=True)
@@ -38,6 +61,7 @@ class HistoryEntry:
     version: str | None
     action: str
     result: str
+    error: HistoryError | None
     duration_s: float | None
     who: str
     host: str

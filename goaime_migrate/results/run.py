@@ -20,6 +20,14 @@ class Conflict:
 
 
 @dataclass(frozen=True)
+class VersionDocuments:
+    """What all runs together have done for a version."""
+
+    version: str
+    documents: Counts
+
+
+@dataclass(frozen=True)
 class RunResult:
     """What `up` or `down` did. A partial failure is a value: `failed` and `error` say where it stopped and why."""
 
@@ -29,6 +37,7 @@ class RunResult:
     failed: str | None
     error: MigrateError | None
     documents: Counts
+    """Of this run alone."""
     conflicts: tuple[Conflict, ...]
     warnings: tuple[WarningCount, ...]
     duration_s: float
@@ -40,3 +49,5 @@ class RunResult:
     """Those among them that stay as they are; `reverse=` has taken the others back."""
     without_reverse: tuple[str, ...] = ()
     """The versions whose missing `reverse=` has stopped them."""
+    in_all: tuple[VersionDocuments, ...] = ()
+    """The versions that earlier runs had begun, with what those and this one have done together."""

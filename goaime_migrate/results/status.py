@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated
 
 from goaime_migrate.errors import Problem
-from goaime_migrate.results.words import Counts, Key, Mode, State
+from goaime_migrate.results.words import Counts, Key, Mode, State, Value
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,16 @@ class Progress:
     rate: float | None
     """Documents a second."""
     eta_s: float | None
+
+
+@dataclass(frozen=True)
+class VersionError:
+    """Why a version has stopped: the document and the field, where they are known."""
+
+    code: str
+    message: str
+    id: Value = None
+    field: str | None = None
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,9 @@ class VersionStatus:
     warnings: int
     progress: Progress | None
     checksum: str | None
+    error: VersionError | None = None
+    journal_bytes: int = 0
+    """What the journal of its passes takes, before the server compresses it; versions of one pass share it."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class StatusWarning:
-    """What stops nothing, and ought to be known."""
+    """Something that stops nothing, and that somebody should know."""
 
     code: str
     message: str
@@ -86,3 +99,5 @@ class StatusResult:
     versions: tuple[VersionStatus, ...]
     waiting: Waiting | None = None
     warnings: tuple[StatusWarning, ...] = ()
+    journal_bytes: int = 0
+    """What the journals of all passes take together, before the server compresses them."""

@@ -200,9 +200,10 @@ def commit(run: Run, at: Checkpoint[P], plan: Plan[P, F], pace: Pacing, version:
         except Collision as error:
             tried = tries[-1] if tries else None  # none where even its reads collided
             name = tried.name if tried else None
-            if pace.collided(tried.documents if tried else 0) or holdup.goes_on(collection, name):
+            again = pace.collided(tried.documents if tried else 0)
+            if again or (error.cause is None and holdup.goes_on(collection, name)):
                 continue
-            raise _contended(at, version, name, error, holdup) from error
+            raise error.cause or _contended(at, version, name, error, holdup) from error
         if not missed:
             holdup.over()
             pace.took(time.monotonic() - started, tries[-1].documents)

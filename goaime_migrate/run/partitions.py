@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from goaime_migrate.backends.ports import PROGRESS, CollectionReader, Reader
-from goaime_migrate.backends.record_fields import bytes_or_none
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.ports import PROGRESS, CollectionReader, Put, Reader
+from goaime_migrate.backends.record_fields import raw_id_or_none
 from goaime_migrate.journal.segments import Kind
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import Document
@@ -36,9 +37,10 @@ class Range:
     """The last `_id` that was examined."""
     counts: PassCounts
     segments: int | None = 0
-    """How many segments of the journal it has written, and how many documents they had; None where the release that
-    began with it has not counted them."""
+    """How many segments of the journal it has written, how many documents they had, and how many bytes they take; None
+    where the release that began with it has not counted them."""
     documents: int | None = 0
+    size: int | None = 0
 
     def record(self) -> Document:
         return {
@@ -48,25 +50,34 @@ class Range:
             "cursor": self.cursor,
             "segments": self.segments,
             "documents": self.documents,
+            "size": self.size,
             "tally": self.counts.record(),
         }
 
     def read(self, record: Document) -> Range:
         return Range(
             record["number"],
-            bytes_or_none(record["after"]),
-            bytes_or_none(record["upto"]),
-            bytes_or_none(record["cursor"]),
+            raw_id_or_none(record["after"]),
+            raw_id_or_none(record["upto"]),
+            raw_id_or_none(record["cursor"]),
             PassCounts.read(self.counts.versions, record["tally"]),
             record.get("segments"),
             record.get("documents"),
+            record.get("size"),
         )
 
-    def journaled(self, documents: int) -> Range:
-        """The same with one more segment in the journal."""
+    def journaled(self, documents: int, records: Sequence[Put]) -> Range:
+        """The same with one more segment of so many documents in the journal, in these records."""
         if self.segments is None or self.documents is None:
             return self
-        return replace(self, segments=self.segments + 1, documents=self.documents + documents)
+        return replace(
+            self,
+            segments=self.segments + 1,
+            documents=self.documents + documents,
+            size=None
+            if self.size is None
+            else self.size + sum(len(raw_bson.encode(r.document)) for r in records),
+        )
 
 
 Partition = Checkpoint[Range]

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from goaime_migrate import ledger
 from goaime_migrate.backends.ports import PROGRESS, VERSIONS, RecordChange
-from goaime_migrate.errors import MigrateError
 from goaime_migrate.events import Notice
 from goaime_migrate.journal import segments
 from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord, VersionRecord
@@ -29,6 +28,8 @@ class Progress:
 
     versions: list[str] = field(default_factory=list)
     documents: Counts = field(default_factory=Counts)
+    in_all: dict[str, Counts] = field(default_factory=dict)
+    """By version, what it has done together with the runs before it."""
     conflicts: list[Conflict] = field(default_factory=list)
     warnings: list[WarningCount] = field(default_factory=list)
 
@@ -53,11 +54,6 @@ class Recorder:
     def seconds(self) -> float:
         """How long the present group has taken."""
         return time.monotonic() - self._started
-
-    def log(self, direction: str, result: str, version: str) -> None:
-        """Log how a run ended; that it cannot be logged matters less than how it ended."""
-        with suppress(MigrateError):
-            self.run.record(ledger.log(self.run.backend.now(), self.owner, direction, result, version))
 
     @contextmanager
     def outliving(self, version: str, function: str) -> Iterator[None]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from goaime_migrate.errors import LeaseLost, MigrateError, MigrationFailed
-from goaime_migrate.results import Direction, RunResult
+from goaime_migrate.results import Direction, RunResult, VersionDocuments
 from goaime_migrate.run.recorder import Recorder
 from goaime_migrate.run.run import Run
 
@@ -27,6 +27,7 @@ def result_of(direction: Direction, recorder: Recorder, work: Callable[[], None]
         conflicts=tuple(done.conflicts),
         warnings=tuple(done.warnings),
         duration_s=round(time.monotonic() - started, 3),
+        in_all=tuple(VersionDocuments(version, of) for version, of in done.in_all.items()),
     )
 
 

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, replace
 from goaime_migrate.backends.ports import Backend, Changes, Committed, GuardFailed, Reader, RecordChange
 from goaime_migrate.errors import Interrupted, LeaseLost
 from goaime_migrate.errors.hint import Command, Hint
-from goaime_migrate.events import Event, Listener
+from goaime_migrate.events import Event, Listener, StageFinished, StageStarted
 from goaime_migrate.memory import without_collection
 from goaime_migrate.results import Document
 from goaime_migrate.run.lock import TAKEN, Lease
 from goaime_migrate.run.pacing import Throttle
+
+_BATCH = "its batch"
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,9 @@ class Run:
     def __post_init__(self) -> None:
         self._throttle = self._pace(self.options)
         self._between: Callable[[], None] = _nothing
+        self.function = ""
+        """The user's function that is running, which cannot be stopped between two batches."""
+        self._unit = _BATCH
 
     def _pace(self, options: Options) -> Throttle:
         return Throttle(self.backend, self.listener, self.lease.waits, options.max_rate, options.max_lag)
@@ -73,6 +78,10 @@ class Run:
 
     def emit(self, event: Event) -> None:
         """Tell whoever listens."""
+        if isinstance(event, StageStarted):
+            self.function, self._unit = event.function, event.function or _BATCH
+        elif isinstance(event, StageFinished):
+            self.function = ""
         self.listener(event)
 
     def check(self) -> None:
@@ -81,7 +90,7 @@ class Run:
         self._between()
         number = self.interrupted()
         if number is not None:
-            raise interruption(number, self.command)
+            raise interruption(number, self.command, self._unit)
 
     def record(self, *changes: RecordChange) -> None:
         """Write records, on condition that the lease is still this run's. Raises LeaseLost."""
@@ -131,11 +140,11 @@ def _nothing() -> None:
     """What is between two batches of a run that works alone."""
 
 
-def interruption(number: int, command: str) -> Interrupted:
+def interruption(number: int, command: str, after: str = _BATCH) -> Interrupted:
     """The error for a run that was asked to stop."""
     name = signal.Signals(number).name
     error = Interrupted(
-        f"stopped by {name} after finishing its batch; what was done is recorded",
+        f"stopped by {name} after finishing {after}; what was done is recorded",
         hint=Hint("{}", Command((command,))),
     )
     error.exit_code = 128 + number

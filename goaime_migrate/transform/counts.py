@@ -162,6 +162,6 @@ class PassCounts:
             (each["version"], each["message"]): LookupCount(
                 each["vain"], list(each["examples"]), each["found"]
             )
-            for each in record["lookups"]
+            for each in record.get("lookups", ())  # earlier releases counted none
         }
         return counts

@@ -7,7 +7,7 @@ collection afterwards, be it by the pass itself, a resumed run, the tail and `do
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from bson import Regex
@@ -25,8 +25,10 @@ WHOLE = 20_000
 """A looked-up collection of no more documents than this is read as a whole,"""
 WHOLE_BYTES = 4 * 1024 * 1024
 """if they have no more bytes than this."""
-_KEYS = 5_000
-"""Keys that one query asks for."""
+_KEYS = 1_000
+"""Keys that one query asks for,"""
+_PAGE = 2 * _KEYS
+"""and documents that it brings: thousands may have the same key."""
 _NOTHING = Answer(None)
 
 
@@ -48,6 +50,8 @@ class FrozenLookups:
         self._tables = {lookup: Table(lookup, self.misses) for lookup in lookups}
         self._own = [each for each in self._tables if freeze and each.collection == writes]
         self._thawed = not freeze
+        self._has_earlier = False
+        """Whether an earlier release has frozen some of them, under names of its own."""
 
     def __getitem__(self, lookup: Lookup) -> Table:
         return self._tables[lookup]
@@ -61,7 +65,7 @@ class FrozenLookups:
         """Tables for another thread: those that are known as a whole are the same."""
         other = FrozenLookups(self._pass, list(self._tables), freeze=self._freeze, writes=self._writes)
         other._tables |= {lookup: table for lookup, table in self._tables.items() if table.whole}
-        other._thawed = self._thawed
+        other._thawed, other._has_earlier = self._thawed, self._has_earlier
         for lookup, table in self._tables.items():
             other[lookup].exists = table.exists
         return other
@@ -134,11 +138,22 @@ class FrozenLookups:
     def _whole_id(self, lookup: Lookup) -> str:
         return f"{self._pass}/lookup/{_hash(repr(lookup))}/all"
 
+    def _earlier_id(self, lookup: Lookup, **key: Any) -> str:
+        """The `_id` that records of format 1 have."""
+        named = raw_bson.encode({"table": lookup.label, **key})
+        return f"{self._pass}/lookup/{hashlib.sha256(named).hexdigest()[:32]}"
+
     def thaw_whole(self, reader: Reader) -> None:
         """Take the collections that the pass has frozen as a whole."""
         if self._thawed:
             return
         tables = {self._whole_id(lookup): table for lookup, table in self._tables.items()}
+        tables |= {f"{self._earlier_id(lookup)}/all": table for lookup, table in self._tables.items()}
+        all_of_them = {"_id": {"$gte": f"{self._pass}/lookup/", "$lt": f"{self._pass}/lookup0"}}
+        earlier = (
+            reader.find(JOURNAL, {**all_of_them, "format": 1}, limit=1, fields=["_id"]) if tables else []
+        )
+        self._has_earlier = bool(earlier)
         for record in reader.find(JOURNAL, {"_id": {"$in": list(tables)}}) if tables else []:
             with reading(JOURNAL, record["_id"]):
                 documents = unseal([record], WHOLE_BYTES + raw_bson.MAX_DOCUMENT)
@@ -179,22 +194,29 @@ class FrozenLookups:
 
         A regular expression as a key would be taken for a pattern; no document is found by one.
         """
-        lookup = table.lookup
-        keys = [key for key in wanted if not isinstance(key, Regex)]
+        left = {cache_key(key): key for key in wanted if not isinstance(key, Regex)}
         found: dict[Any, Answer] = {}
-        asked = {cache_key(key) for key in keys}
-        documents = reader.lookup(lookup.collection, lookup.key, keys, lookup.fields)
-        if lookup in self._own and lookup.key != "_id":
-            documents = self._not_written(reader, documents)
-        for document in documents:
-            for key in keys_of(document, lookup.key) & asked:
-                first = found.get(key)
-                found[key] = (
-                    Answer(document, len(raw_bson.encode(document)))
-                    if first is None
-                    else first._replace(several=True)
-                )
+        for document in self._documents(reader, table.lookup, left):
+            for key in keys_of(document, table.lookup.key) & left.keys():
+                if key in found:
+                    found[key] = found[key]._replace(several=True)
+                    del left[key]
+                else:
+                    found[key] = Answer(document, len(raw_bson.encode(document)))
         return found
+
+    def _documents(self, reader: Reader, lookup: Lookup, left: Mapping[Any, Any]) -> Iterator[Document]:
+        """Documents that may have one of the keys that are left, ascending by `_id`, a page at a time."""
+        after: bytes | None = None
+        while left:
+            page = reader.lookup(
+                lookup.collection, lookup.key, [*left.values()], lookup.fields, after=after, limit=_PAGE
+            )
+            own = lookup in self._own and lookup.key != "_id"
+            yield from self._not_written(reader, page) if own else page
+            if len(page) < _PAGE:
+                return
+            after = raw_bson.encode({"_id": page[-1]["_id"]})
 
     def _not_written(self, reader: Reader, documents: Sequence[Document]) -> list[Document]:
         """Those of the documents that the pass has not written."""
@@ -205,6 +227,8 @@ class FrozenLookups:
     def _thaw(self, reader: Reader, table: Table, keys: Sequence[Any]) -> None:
         """Take what the pass has frozen before."""
         ids = [self._record_id(table.lookup, key) for key in keys]
+        if self._has_earlier:
+            ids += [self._earlier_id(table.lookup, key=key) for key in keys]
         for record in reader.find(JOURNAL, {"_id": {"$in": ids}}):
             with reading(JOURNAL, record["_id"]):
                 data = unseal([record, *self._rest(reader, record)], 3 * raw_bson.MAX_DOCUMENT)

@@ -192,7 +192,12 @@ class Table(Mapping[Any, Document]):
 
     def get(self, key: Any, default: Any = None) -> Any:
         entry = self._entry(key)
-        return default if entry is None else entry.copy()
+        if entry is None:
+            return default
+        copy = entry.document.copy()  # `_Entry.copy` written out
+        for name, copier in entry.nested:
+            copy[name] = copier(copy[name])
+        return copy
 
     def __getitem__(self, key: Any) -> Document:
         entry = self._entry(key)

@@ -12,7 +12,7 @@ from typing import Any
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Reader
-from goaime_migrate.errors import IdChanged
+from goaime_migrate.errors import IdChanged, MigrationFailed
 from goaime_migrate.transform.chain import BatchResult, Chain, Changed
 from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
@@ -108,3 +108,17 @@ def chain_of(pass_id: str, steps: Sequence[Step], *, freeze: bool = True) -> Cha
     """The steps with their lookup tables."""
     lookups: list[Lookup] = [lookup for step in steps for lookup in step.lookups.values()]
     return chain(steps, FrozenLookups(pass_id, lookups, freeze=freeze, writes=steps[0].collection))
+
+
+def replay(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> list[bytes | None]:
+    """The documents after the chain; None for one that it refuses today."""
+    if not chain.steps:
+        return list(documents)
+    try:
+        changed = {c.id: c.after for c in chain.run(reader, documents).changed}
+    except MigrationFailed:
+        if len(documents) == 1:
+            return [None]
+        half = len(documents) // 2
+        return [*replay(chain, reader, documents[:half]), *replay(chain, reader, documents[half:])]
+    return [changed.get(raw_bson.id_of(document), document) for document in documents]

@@ -21,6 +21,8 @@ from goaime_migrate.transform.step import Step
 FROM = 1_000
 """From so many documents on it pays."""
 _SETTING = ("$set", "$addFields")
+_ENTRANCES = ("__get_pydantic_core_schema__", "model_validate")
+"""A model that has its own of these may look at anything."""
 
 
 def carried(steps: Sequence[Step], capabilities: Capabilities, documents: int) -> tuple[str, ...] | None:
@@ -36,7 +38,8 @@ def carried(steps: Sequence[Step], capabilities: Capabilities, documents: int) -
     fields = _set_by(step) if step.pipeline else step.fields
     if fields is None or not all(map(_plain, fields)):
         return None
-    if step.check is not None or (step.model is not None and not _sees_only(step.model, fields)):
+    seen = frozenset[str]() if step.model is None else looked_at(step.model)
+    if step.check is not None or seen is None or not seen.issubset(fields):
         return None
     return tuple(dict.fromkeys(fields))
 
@@ -55,11 +58,21 @@ def _plain(name: str) -> bool:
     return bool(name) and "." not in name and not name.startswith("$") and name != "_id"
 
 
-def _sees_only(model: type[BaseModel], fields: Sequence[str]) -> bool:
-    """Whether a model says the same of a whole document and of these fields alone."""
-    names = {f.validation_alias or f.alias or name for name, f in model.model_fields.items()}
-    whole = model.__pydantic_decorators__.model_validators or model.__pydantic_decorators__.root_validators
-    return names <= set(fields) and not whole and model.model_config.get("extra", "ignore") == "ignore"
+def looked_at(model: type[BaseModel]) -> frozenset[str] | None:
+    """The fields that a model looks at: it says the same of a document that has no others. None if it may see all."""
+    validators, config = model.__pydantic_decorators__, model.model_config
+    if validators.model_validators or validators.root_validators or config.get("extra", "ignore") != "ignore":
+        return None
+    if model.__pydantic_custom_init__ or model.__pydantic_root_model__ or not model.__pydantic_complete__:
+        return None
+    if any(getattr(model, own).__func__ is not getattr(BaseModel, own).__func__ for own in _ENTRANCES):
+        return None
+    by_name = config.get("populate_by_name") or config.get("validate_by_name")
+    aliases = {name: field.validation_alias or field.alias for name, field in model.model_fields.items()}
+    names = [alias or name for name, alias in aliases.items()] + (list(aliases) if by_name else [])
+    if not all(isinstance(name, str) and (_plain(name) or name == "_id") for name in names):
+        return None
+    return frozenset(map(str, names))
 
 
 def narrow(changed: Changed, step: Step, fields: Sequence[str]) -> Changed | None:

@@ -48,11 +48,12 @@ class Batch:
         counts = self._at.counts.copy()
         counts.add(result.count_new(seen) if walk.revisits else result.counts)
         counts.examined += len(kept)
-        at = replace(self._at, cursor=upto, counts=counts).journaled(len(segment.entries))
+        records = segment.puts()
+        at = replace(self._at, cursor=upto, counts=counts).journaled(len(segment.entries), records)
         moved = before.next(at, done=upto == self._at.upto)
         sweep = None if kept or left else self._sweep(result, upto)
         changes = Changes(
-            first=[*result.frozen, *segment.puts()],
+            first=[*result.frozen, *records],
             collection=walk.record.collection,
             writes=() if sweep else [c.write() for c in result.changed],
             sweep=sweep,

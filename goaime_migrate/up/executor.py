@@ -26,7 +26,7 @@ from goaime_migrate.migration import Migration
 from goaime_migrate.operations import RunFunctions, StateOperation
 from goaime_migrate.planner import NewPass, PinnedPass, StateChange, UpPlan, require_canary
 from goaime_migrate.results import State
-from goaime_migrate.run import partitions
+from goaime_migrate.run import partitions, restored
 from goaime_migrate.run.code import findings, source_file, step_of
 from goaime_migrate.run.preflight import require_up
 from goaime_migrate.run.run import Run
@@ -115,7 +115,9 @@ class Executor:
                     "an unfinished pass is in the way of a canary",
                     hint=Hint("finish it: {}; or take it back: {}", UP, DOWN),
                 )
-            audit.require_whole(self._run.backend, self._recorder.passes[group.pass_id])
+            known = self._recorder.passes[group.pass_id]
+            audit.require_whole(self._run.backend, known)
+            self._recorder.passes[group.pass_id] = restored.take_over(self._run, known, steps)
             record = self._recorder.resume_pass(group.pass_id)
             self._run.emit(Notice(f"resuming the pass over {record.collection} where it stopped"))
             return record
@@ -143,17 +145,14 @@ class Executor:
         migration, backend = self._recorder.migrations[version], self._run.backend
         operation = migration.operations[index]
         assert isinstance(operation, StateOperation)
-        self._run.emit(StageStarted("up", (version,), operation.describe(), None))
+        function = "up(db)" if isinstance(operation, RunFunctions) else ""
+        self._run.emit(StageStarted("up", (version,), operation.describe(), None, function=function))
         record = self._recorder.running(migration)
         try:
             undo = record.operations[index].undo or operation.prepare(backend, version)
             self._recorder.put([record.with_operation(index, started=True, undo=undo)])
             self._run.lease.renew()
-            with (
-                self._recorder.outliving(version, "up")
-                if isinstance(operation, RunFunctions)
-                else nullcontext()
-            ):
+            with self._recorder.outliving(version, "up") if function else nullcontext():
                 operation.apply(backend, undo)
         except MigrateError as error:
             if isinstance(error, MigrationFailed | Refused) and not self._left_traces(operation):
@@ -206,8 +205,9 @@ class Executor:
     def _count_partly(self, this: walking.Pass) -> None:
         with suppress(MigrateError):
             tally = this.counts()
-            self._recorder.progress.documents += tally.total()
+            self._recorder.progress.documents += this.by_this_run(tally).total()
             self._recorder.progress.warnings += tally.warning_counts()
+            self._recorder.count_partly(this.record, tally)
 
 
 def check_statement(run: Run, migration: Migration) -> None:

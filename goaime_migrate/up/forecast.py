@@ -46,6 +46,8 @@ from goaime_migrate.up.preview import Preview, Unfinished, preview
 
 _EACH_MORE = 0.7
 """What every further process adds to the speed of the first, since they share a server too."""
+_OWN = "what its later operations do cannot be foreseen before its first ones have done their work"
+_UNKNOWN = "what up(db) of {0} does cannot be foreseen, and so not what this does before {0} is applied"
 Seen = tuple[OperationPlan, Sequence[Sample], Sequence[str]]
 
 
@@ -108,7 +110,8 @@ class _Forecast:
         """The collections that earlier steps change, with the version that does."""
         self._unforeseen: dict[str, str] = {}
         """Those among them of which it is not known how they will look."""
-        self._function: str | None = None
+        self._functions: dict[str, str] = {}
+        """The versions of plain functions, with the text of their files: they may do anything to what these name."""
         self.seen: dict[OperationRef, Seen] = {}
         self.previews: list[Preview] = []
         self.error: MigrateError | None = None
@@ -134,19 +137,27 @@ class _Forecast:
         if isinstance(group, PinnedPass):
             self._unfinished[steps[0].collection] = Unfinished.of(self._backend, group.pass_id)
         obstacle = self._obstacle(steps)
-        if obstacle is None:
-            self._foresee(group, steps)
+        if (function := self._named_by(steps)) is not None:
+            self._leave_open(group, _UNKNOWN.format(function))
+        elif obstacle is not None:
+            self._leave_open(group, f"its effect cannot be foreseen before {obstacle} is applied", obstacle)
         else:
-            self._leave_open(group, obstacle)
+            self._foresee(group, steps)
         self._remember(group, steps)
 
     def _other(self, version: str, operation: Operation) -> None:
         if isinstance(operation, RunFunctions):
-            self._function = version
+            self._functions[version] = self._files[version].path.read_text(encoding="utf-8", errors="replace")
         if isinstance(operation, RenameCollection):
             self._unforeseen |= {operation.old: version, operation.new: version}
         elif isinstance(operation, CreateCollection | DropCollection):
             self._unforeseen[operation.name] = version
+
+    def _named_by(self, steps: Sequence[Step]) -> str | None:
+        """The last version whose plain function names a collection of these steps: nothing is known of it then."""
+        used = {steps[0].collection, *_looked_up(steps)}
+        named = (v for v, text in self._functions.items() if any(name in text for name in used))
+        return max(named, key=int, default=None)
 
     def _obstacle(self, steps: Sequence[Step]) -> str | None:
         """The version that has to be applied before the effect of these steps can be known."""
@@ -171,7 +182,10 @@ class _Forecast:
                 self._listener,
             )
         except MigrateError as caught:
-            self.error = caught.advise(caught.hint.instead(UP, PLAN))
+            if self._functions:  # which may mend what has stopped this
+                self._leave_open(group, _UNKNOWN.format(max(self._functions, key=int)))
+            else:
+                self.error = caught.advise(caught.hint.instead(UP, PLAN))
             return
         self.previews.append(replace(found, seconds=found.seconds / self._speed(collection)))
         for position, ref in enumerate(group.operations):
@@ -188,24 +202,20 @@ class _Forecast:
         shares = 1 if self._where else partitions.wanted(self._backend, collection)
         return 1 + _EACH_MORE * (sharing(self._settings, shares) - 1)
 
-    def _leave_open(self, group: NewPass | PinnedPass, obstacle: str) -> None:
+    def _leave_open(self, group: NewPass | PinnedPass, note: str, obstacle: str | None = None) -> None:
         """`obstacle`: the version that has to be applied before; it may be the very same."""
         for ref in group.operations:
-            note = (
-                "what its later operations do cannot be foreseen before its first ones have done their work"
-                if ref.version == obstacle
-                else f"its effect cannot be foreseen before {obstacle} is applied"
-            )
             operation = self._operation(ref)
             planned = OperationPlan(operation.describe(), operation.collection, None, None, None)
-            self.seen[ref] = (planned, (), [note])
+            self.seen[ref] = (planned, (), [_OWN if ref.version == obstacle else note])
 
     def _notes(self, collection: str) -> list[str]:
         notes = []
         if collection not in self._backend.collections():
             notes.append(f"there is no collection {collection!r}")
-        if self._function is not None:
-            notes.append(f"up(db) of {self._function} runs before and may change what is shown here")
+        if self._functions:
+            last = max(self._functions, key=int)
+            notes.append(f"up(db) of {last} runs before and may change what is shown here")
         return notes
 
     def _remember(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:

@@ -30,6 +30,7 @@ from goaime_migrate.journal.segments import Kind
 from goaime_migrate.ledger import PassRecord, passes
 from goaime_migrate.run import partitions
 from goaime_migrate.run.checkpoint import adopt
+from goaime_migrate.run.origin import pin
 from goaime_migrate.run.pacing import BATCH_BYTES, FIRST
 from goaime_migrate.run.partitions import new_partition
 from goaime_migrate.run.run import Run
@@ -63,7 +64,7 @@ def open_pass(
     require_lookups(backend, steps)
     require_filters(backend, steps, canary)
     identity = f"{pins[0][0]}-{pins[-1][0]}-{uuid.uuid4().hex[:8]}"
-    return PassRecord(
+    record = PassRecord(
         id=identity,
         collection=collection,
         steps=tuple(pins),
@@ -81,6 +82,7 @@ def open_pass(
         since=backend.operation_time(),
         bounds=partitions.bounds(backend, collection, run.check),
     )
+    return pin(record, backend.origin())
 
 
 def matches(backend: CollectionReader, steps: Sequence[Step], canary: Filter) -> bool:
@@ -186,10 +188,12 @@ class Pass:
     record: PassRecord
     steps: Sequence[Step]
     pool: Pool
+    before: PassCounts | None = None
+    """What earlier runs have done."""
 
     def walk(self, *, canary_only: bool) -> PassCounts:
         """Walk to the end; what this run did. Raises MigrationFailed, Interrupted, LeaseLost."""
-        identity, before = self._identity(), self.counts()
+        identity, self.before = self._identity(), self.counts()
         walk = walk_of(self.run, self.record, self.steps)
         total = self.record.total or 0
         if not self.record.committed and total >= _LARGE:
@@ -211,7 +215,7 @@ class Pass:
                 version=self.record.versions[-1],
                 hint=Hint("bring the collection back, then: {}; or: {}", UP, DOWN),
             )
-        return self.counts().since(before)
+        return self.by_this_run(self.counts())
 
     def _identity(self) -> bytes | None:
         info = self.run.backend.collections().get(self.record.collection)
@@ -243,6 +247,10 @@ class Pass:
         walk.progress.start(known)
         left = [partition.position.number for partition in known if not partition.done]
         self.pool.do(parallel_scan.ParallelScan(walk, tail.start), left)
+
+    def by_this_run(self, counts: PassCounts) -> PassCounts:
+        """What this run has done of what all together have."""
+        return counts if self.before is None else counts.since(self.before)
 
     def counts(self) -> PassCounts:
         """What all runs together have done."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.ports import PROGRESS, Backend, Filter, Reader
-from goaime_migrate.backends.record_fields import bytes_or_none
+from goaime_migrate.backends.record_fields import raw_id_or_none
 from goaime_migrate.events import Listener, silent
 from goaime_migrate.journal.segments import Kind, Segment, entries_of
 from goaime_migrate.results import Counts, Sample, WarningCount
@@ -61,7 +61,7 @@ class Unfinished:
         """As the records say. Reads only."""
         parts = reader.find(PROGRESS, {"pass": pass_id, "kind": "partition", "walk": str(Kind.SCAN)})
         walked = [(p["after"], p["cursor"]) for p in parts if p["done"] or (p["seq"] and p["cursor"])]
-        return cls(pass_id, tuple((bytes_or_none(after), bytes_or_none(upto)) for after, upto in walked))
+        return cls(pass_id, tuple((raw_id_or_none(after), raw_id_or_none(upto)) for after, upto in walked))
 
     def migrated(self, reader: Reader, documents: Sequence[bytes]) -> set[bytes]:
         """The ids of those that have been."""
@@ -129,9 +129,9 @@ class _Measure:
         self._resumes = since is None
         self._since = chain_of("plan", since, freeze=False) if since else None
         self._steps = tuple(steps)
-        self._before = chain_of("plan", before, freeze=False) if before else None
-        frozen = unfinished.id if unfinished is not None and since is None else None
-        self._chain = chain_of(frozen or "plan", steps, freeze=frozen is not None)
+        frozen = None if unfinished is None else unfinished.id
+        self._before = _looking(before, frozen) if before else None
+        self._chain = _looking(steps, frozen if self._resumes else None)
         self._chain.tables.note_collections(backend.collections())
         self._prefixes: dict[int, Chain] = {}
         self._counts = PassCounts(step.version for step in steps)
@@ -218,6 +218,11 @@ class _Measure:
                 f"{self._steps[position].name} changes none of the {self._counts.examined} documents looked at"
             ]
         return []
+
+
+def _looking(steps: Sequence[Step], frozen: str | None) -> Chain:
+    """Steps whose lookups are answered as in this pass, which has begun, or by what is there now."""
+    return chain_of(frozen or "plan", steps, freeze=frozen is not None)
 
 
 def _after(chain: Chain | None, reader: Backend, documents: Sequence[bytes]) -> list[bytes]:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from goaime_migrate import ledger
 from goaime_migrate.backends.ports import PROGRESS, Delete, RecordChange
 from goaime_migrate.errors import Conflicts, MigrateError, MigrationFailed
-from goaime_migrate.ledger import PassRecord, VersionRecord
+from goaime_migrate.ledger import Ledger, PassRecord, VersionRecord
+from goaime_migrate.migration import Migration
 from goaime_migrate.results import Counts, State
 from goaime_migrate.run.collector import forget
 from goaime_migrate.run.recorder import Recorder
+from goaime_migrate.run.run import Run
 from goaime_migrate.run.states import require_arrow, with_state
 from goaime_migrate.transform.counts import PassCounts
 
 
 class UpRecorder(Recorder):
     """Versions and passes as a run of `up` leaves them."""
+
+    def __init__(self, run: Run, migrations: Mapping[str, Migration], read: Ledger) -> None:
+        super().__init__(run, migrations, read)
+        self._begun = frozenset(read.versions)
 
     # passes
 
@@ -84,8 +90,10 @@ class UpRecorder(Recorder):
     def finish_canary(self, record: PassRecord, tally: PassCounts) -> None:
         """Some documents are migrated: the versions are partial."""
         now = self.run.backend.now()
-        tried = [with_state(self.versions[v], State.PARTIAL) for v in record.versions]
-        self.put(tried, *(ledger.log(now, self.owner, "up", "canary", v) for v in record.versions))
+        tried = [self._timed(with_state(self.versions[v], State.PARTIAL)) for v in record.versions]
+        self.put(
+            tried, *(ledger.log(now, self.owner, "up", "canary", v.version, v.duration_s) for v in tried)
+        )
         self.progress.warnings += tally.warning_counts()
 
     # versions
@@ -101,6 +109,20 @@ class UpRecorder(Recorder):
         entry = ledger.log(now, self.owner, "up", "applied", record.version, record.duration_s)
         self.put([replace(applied, applied_at=now, error=None)], entry)
         self.progress.versions.append(record.version)
+        self.note_in_all(record.version, record.documents)
+
+    def note_in_all(self, version: str, documents: Counts | None) -> None:
+        """What a version has by now; it is to be told from what this run did where earlier ones had begun with it."""
+        if documents is not None and version in self._begun:
+            self.progress.in_all[version] = documents
+
+    def count_partly(self, record: PassRecord, tally: PassCounts) -> None:
+        """What the versions of a pass have that is stopped within it."""
+        for position, (version, index, _) in enumerate(record.steps):
+            of = self.versions[version]
+            if not of.operations[index].done:
+                before = self.progress.in_all.get(version, of.documents or Counts())
+                self.note_in_all(version, before + tally.counts(position))
 
     def stop(self, versions: Sequence[str], error: MigrateError) -> None:
         """Record where and why the run has stopped. The error's own version has failed, or the last of these.
@@ -115,9 +137,10 @@ class UpRecorder(Recorder):
             require_arrow(record.version, record.state, State.PENDING)
             del self.versions[record.version]
         changed = [self._stopped(r, error, culprit) for r in known if r.version in self.versions]
-        result = "failed" if failed else "interrupted"
+        result, of = "failed" if failed else "interrupted", culprit or versions[-1]
+        took = next((r.duration_s for r in changed if r.version == of), round(self.seconds, 3))
         with suppress(Exception):  # whatever its record meets, the error itself matters more
-            entry = ledger.log(self.run.backend.now(), self.owner, "up", result, culprit or versions[-1])
+            entry = ledger.log(self.run.backend.now(), self.owner, "up", result, of, took, error)
             self.put(changed, *(ledger.delete_version(r.version) for r in untouched), entry)
 
     def _stopped(self, record: VersionRecord, error: MigrateError, culprit: str | None) -> VersionRecord:

@@ -97,6 +97,8 @@ class Reconciliation:
         try:
             if feed is None:
                 raise collector.HistoryGone
+            if self._walk.record.restored:
+                self._sweep_until_clean()
             for ids in feed.rounds(self._walk.run):
                 self._reconcile(ids)
         except collector.HistoryGone:
@@ -175,9 +177,10 @@ class _Batch:
         counts = before.position.counts.copy()
         counts.add(result.count_new(Known(entries, self._known.unchanged)))
         at, entries_now = replace(before.position, counts=counts), (*kept, *fresh)
-        moved = before.next(at.journaled(len(entries_now)) if entries_now else at)
+        records = replace(segment, entries=entries_now).puts() if entries_now else []
+        moved = before.next(at.journaled(len(entries_now), records) if entries_now else at)
         changes = Changes(
-            first=[*result.frozen, *(replace(segment, entries=entries_now).puts() if entries_now else [])],
+            first=[*result.frozen, *records],
             collection=walk.record.collection,
             writes=[c.write() for c in result.changed],
         )

@@ -1,13 +1,14 @@
 """Checking promises again: every document of a collection against `model=` and `check=`.
 
-Most documents keep theirs, which is found out in the quickest way there is: by the server, where it can tell, or by one
-look at the decoded document for all steps. Only where that finds fault is a document judged promise by promise, each
+Most documents keep theirs, which is found out in the quickest way there is: by one look for all steps at a document of
+which no more was fetched than they look at. Only where that finds fault is a document judged promise by promise, each
 with a decoded document of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import zip_longest
 from typing import Any, TypeVar
 
@@ -18,18 +19,22 @@ from goaime_migrate.journal import segments
 from goaime_migrate.journal.segments import Kind
 from goaime_migrate.memory import without_collection
 from goaime_migrate.results import VerifyFailure
-from goaime_migrate.run.pacing import Pacing
+from goaime_migrate.run.pacing import BATCH_BYTES, Pacing
 from goaime_migrate.run.progress import ReadProgress
 from goaime_migrate.run.reading import batches
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
 from goaime_migrate.transform.lookups import Lookup
+from goaime_migrate.transform.projection import looked_at
 from goaime_migrate.transform.step import Step, broken_promises
-from goaime_migrate.verify.prefilter import Prefilter, sieve
 
 MOST = 1_000
 """Failures that are listed; from then on documents are only counted."""
 _JUDGED = 100
-"""Documents that the server does not vouch for are fetched by so many."""
+"""Documents that were fetched in part are fetched whole by so many."""
+_FEW = 50
+"""Documents that tell whether it pays to fetch them in part."""
+_TWICE = 8
+"""How many fields of a document may stand twice: no driver writes one."""
 
 _Finding = TypeVar("_Finding")
 
@@ -87,45 +92,42 @@ class Auditor:
                 self.batch(backend, part)
             return
         looking.total = backend.count(collection)
-        sifted = sieve([step for step, _ in self._promises]) if backend.capabilities.schemas else None
-        if sifted is not None:
-            self._sift(backend, collection, sifted, looking)
-            return
-        for batch in batches(backend, collection):
+        fields = self._fields() if backend.capabilities.deltas else None
+        if fields is not None and not _is_less(backend, collection, fields):
+            fields = None
+        for batch in batches(backend, collection, fields=fields):
             for part in looking.parts(batch, pacing):
-                self.batch(backend, part)
+                self.batch(backend, part, None if fields is None else collection)
 
-    def batch(self, reader: Reader, documents: Sequence[bytes]) -> None:
-        """Check some whole documents."""
+    def batch(self, reader: Reader, documents: Sequence[bytes], trimmed: str | None = None) -> None:
+        """Check some documents, whole ones unless the collection is named that they are fetched from again."""
         self.checked += len(documents)
         if self._promises and not self._enough:
             with without_collection():
                 kept = self._settled(reader, documents, self._keeps)
-            self._judge(reader, [d for d, kept in zip(documents, kept, strict=True) if not kept])
+            broken = [d for d, fine in zip(documents, kept, strict=True) if not fine]
+            if trimmed is None:
+                self._judge(reader, broken)
+            else:
+                self._fetch_and_judge(reader, trimmed, [*map(raw_bson.id_of, broken)])
+
+    def _fields(self) -> tuple[str, ...] | None:
+        """The fields that decide whether a document keeps every promise; None where all of them may.
+
+        A server looks no further once it has found as many fields as it was asked for, also where one stands twice
+        and Python gets the last: it is asked for some more, which are nowhere.
+        """
+        seen = set[str]()
+        for step, _ in self._promises:
+            fields = None if step.model is None or step.check is not None else looked_at(step.model)
+            if fields is None:
+                return None
+            seen |= fields
+        return (*sorted(seen), *(f" {n}" for n in range(_TWICE)))
 
     @property
     def _enough(self) -> bool:
         return len(self.failures) >= MOST
-
-    def _sift(
-        self, backend: CollectionReader, collection: str, sieve: Prefilter, looking: ReadProgress
-    ) -> None:
-        """Count all documents, and judge those that the sieve keeps back, as they are when they are fetched.
-
-        A document that is inserted behind the walk is neither counted nor judged, as ever.
-        """
-        after: bytes | None = None
-        for batch in batches(backend, collection, fields=sieve.fields):
-            upto = raw_bson.id_of(batch[-1])
-            self.checked += len(batch)
-            if not self._enough:
-                suspects = _suspects(backend, collection, sieve, after, upto)
-                if suspects or sieve.validators:
-                    with without_collection():
-                        kept_back = list(_ids_kept_back(batch, suspects, sieve))
-                    self._fetch_and_judge(backend, collection, kept_back)
-            looking.seen(len(batch))
-            after = upto
 
     def _fetch_and_judge(self, reader: Reader, collection: str, ids: Sequence[bytes]) -> None:
         for start in range(0, len(ids), _JUDGED):
@@ -179,18 +181,7 @@ def _lookups(steps: Sequence[Step]) -> list[Lookup]:
     return [lookup for step in steps for lookup in step.lookups.values()]
 
 
-def _suspects(
-    reader: Reader, collection: str, sieve: Prefilter, after: bytes | None, upto: bytes
-) -> frozenset[bytes]:
-    """The raw ids after < `_id` <= upto of the documents that the server does not vouch for."""
-    if sieve.suspects is None:
-        return frozenset()
-    found = reader.documents(collection, after=after, upto=upto, where=sieve.suspects, fields=())
-    return frozenset(map(raw_bson.id_of, found))
-
-
-def _ids_kept_back(batch: Sequence[bytes], suspects: frozenset[bytes], sieve: Prefilter) -> Iterator[bytes]:
-    for document in batch:
-        identity = raw_bson.id_of(document)
-        if identity in suspects or (sieve.validators and not sieve.passes(raw_bson.decode_any(document))):
-            yield identity
+def _is_less(reader: Reader, collection: str, fields: Sequence[str]) -> bool:
+    """Whether these fields are less than half of a few documents: a server takes longer to take most of one apart."""
+    some = partial(reader.documents, collection, limit=_FEW, max_bytes=BATCH_BYTES)
+    return 2 * sum(map(len, some(fields=fields))) < sum(map(len, some()))

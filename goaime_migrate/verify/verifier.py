@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from goaime_migrate.backends.ports import Backend, CollectionReader, UserDatabase
+from goaime_migrate.backends.ports import Backend
 from goaime_migrate.errors import LoadFailed
 from goaime_migrate.errors.hint import STATUS, Hint
 from goaime_migrate.events import Listener
@@ -12,11 +12,11 @@ from goaime_migrate.ledger import Ledger
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import DocumentOperation
 from goaime_migrate.planner import Facts
-from goaime_migrate.results import VerifyFailure, VerifyResult
+from goaime_migrate.results import UncheckedPromise, VerifyFailure, VerifyResult
 from goaime_migrate.run.code import findings, step_of
 from goaime_migrate.run.progress import ReadProgress
 from goaime_migrate.transform.step import Step
-from goaime_migrate.verify import promises
+from goaime_migrate.verify import promises, validators
 
 
 def verify(
@@ -41,22 +41,90 @@ def verify(
         )
     replaced = set() if superseded else {old for m in applied for old in m.supersedes}
     kept = [m for m in applied if m.version not in replaced]
-    checked, failures = 0, list(_statements(backend, kept))
-    for collection in sorted(_collections(kept)):
-        promising = _promising(kept, collection, book)
-        auditor = promises.Auditor([step for step, _ in promising], [known for _, known in promising])
-        versions = dict.fromkeys(step.version for step, _ in promising)
-        auditor.whole(backend, collection, sample, ReadProgress(listener, versions, f"verify {collection}"))
-        checked += auditor.checked
-        failures += auditor.failures
+    found = _Findings(backend, book, sample, listener)
     for m in kept:
-        failures += _filtered(backend, m, book, sample)
+        found.statement(m)
+    for collection in sorted(_collections(kept)):
+        found.collection(collection, _promising(kept, collection, book))
+    for m in kept:
+        found.filtered(m)
+    for rule in validators.in_force(applied, kept):
+        found.validator(rule)
     return VerifyResult(
-        checked,
-        tuple(failures),
+        sum(found.checked.values()),
+        tuple(found.failures),
         tuple(m.version for m in kept),
         tuple(sorted(replaced & set(book.applied))),
+        found.promises,
+        tuple(m.version for m in kept if not _promises(m)),
+        tuple(found.unchecked),
     )
+
+
+class _Findings:
+    """What holding promises against documents has found so far."""
+
+    def __init__(self, backend: Backend, book: Ledger, sample: int | None, listener: Listener) -> None:
+        self._backend = backend
+        self._book = book
+        self._sample = sample
+        self._listener = listener
+        self.promises = 0
+        self.checked: dict[str, int] = {}
+        """Documents by collection; those that a filter chose are not counted."""
+        self.failures: list[VerifyFailure] = []
+        self.unchecked: list[UncheckedPromise] = []
+
+    def statement(self, m: Migration) -> None:
+        """What a migration's own `verify(db)` finds."""
+        self.promises += m.verify is not None
+        said = findings(self._backend, m)
+        self.failures += [VerifyFailure(m.version, None, None, None, finding) for finding in said]
+
+    def collection(self, name: str, promising: Sequence[tuple[Step, str | None]]) -> None:
+        """Hold a whole collection, or a sample of it, against what some steps promise of every document."""
+        auditor = promises.Auditor([step for step, _ in promising], [known for _, known in promising])
+        versions = dict.fromkeys(step.version for step, _ in promising)
+        looking = ReadProgress(self._listener, versions, f"verify {name}")
+        auditor.whole(self._backend, name, self._sample, looking)
+        self.promises += sum(_count(step) for step, _ in promising)
+        self.checked[name] = auditor.checked
+        self.failures += auditor.failures
+
+    def filtered(self, migration: Migration) -> None:
+        """The same for the documents that a filter chose: those that the journal says were written."""
+        for m, index, operation in _document_operations([migration]):
+            step, pass_id = step_of(m, index), _pass_of(self._book, m, index)
+            if step.where is None or pass_id is None or not _count(step):
+                continue
+            auditor = promises.Auditor([step], [pass_id])
+            for batch in promises.migrated(self._backend, operation.collection, pass_id, self._sample):
+                auditor.batch(self._backend, batch)
+            self.promises += _count(step)
+            self.failures += auditor.failures
+
+    def validator(self, rule: validators.Rule) -> None:
+        """Ask the database for the documents that a validator does not fit."""
+        found = validators.misfits(self._backend, rule, self._sample)
+        if isinstance(found, UncheckedPromise):
+            self.unchecked.append(found)
+            return
+        self.promises += 1
+        documents = self._backend.count(rule.collection)
+        self.checked.setdefault(
+            rule.collection, documents if self._sample is None else min(self._sample, documents)
+        )
+        self.failures += found
+
+
+def _count(step: Step) -> int:
+    return (step.model is not None) + (step.check is not None)
+
+
+def _promises(m: Migration) -> bool:
+    """Whether a migration promises anything."""
+    steps = [step_of(m, index) for m, index, _ in _document_operations([m])]
+    return m.verify is not None or any(map(_count, steps)) or any(map(validators.promises, m.operations))
 
 
 def _document_operations(
@@ -69,10 +137,11 @@ def _document_operations(
 
 
 def _collections(migrations: Sequence[Migration]) -> set[str]:
+    """Those of which every document is promised something."""
     return {
         operation.collection
         for m, index, operation in _document_operations(migrations)
-        if step_of(m, index).where is None
+        if step_of(m, index).where is None and _count(step_of(m, index))
     }
 
 
@@ -85,38 +154,10 @@ def _promising(
         for m, i, o in _document_operations(migrations)
         if o.collection == collection
     ]
-    return [
-        (step, known)
-        for step, known in steps
-        if step.where is None and (step.model is not None or step.check is not None)
-    ]
+    return [(step, known) for step, known in steps if step.where is None and _count(step)]
 
 
 def _pass_of(book: Ledger, migration: Migration, index: int) -> str | None:
     """The pass in which an operation was applied; None for one that has been written into the file since."""
     known = book.versions[migration.version].operations[index : index + 1]
     return known[0].pass_id if known else None
-
-
-def _filtered(
-    backend: CollectionReader, migration: Migration, book: Ledger, sample: int | None
-) -> list[VerifyFailure]:
-    """Promises about the documents that a filter chose: those that the journal says were written."""
-    failures: list[VerifyFailure] = []
-    for m, index, operation in _document_operations([migration]):
-        step = step_of(m, index)
-        pass_id = _pass_of(book, m, index)
-        if step.where is None or pass_id is None or (step.model is None and step.check is None):
-            continue
-        auditor = promises.Auditor([step], [pass_id])
-        for batch in promises.migrated(backend, operation.collection, pass_id, sample):
-            auditor.batch(backend, batch)
-        failures += auditor.failures
-    return failures
-
-
-def _statements(backend: UserDatabase, migrations: Sequence[Migration]) -> Iterator[VerifyFailure]:
-    """What the migrations' own `verify(db)` find."""
-    for m in migrations:
-        for finding in findings(backend, m):
-            yield VerifyFailure(m.version, None, None, None, finding)

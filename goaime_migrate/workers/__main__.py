@@ -6,110 +6,24 @@ Everything that it has to know comes through stdin, the connection string too. W
 from __future__ import annotations
 
 import os
-import queue
 import signal
 import sys
-import threading
 import time
 import traceback
-from collections.abc import Sequence
 from typing import IO, NoReturn
 
-from goaime_migrate.backends.ports import Backend
-from goaime_migrate.config import Settings
 from goaime_migrate.memory import keep_freed
-from goaime_migrate.results import Document
-from goaime_migrate.workers.cancelled import Cancelled
-from goaime_migrate.workers.context import WorkerContext
-from goaime_migrate.workers.messages import Channel, pack
-from goaime_migrate.workers.threads import WorkThread
+from goaime_migrate.workers.loop import WorkerLoop
+from goaime_migrate.workers.messages import Channel
 
 _GRACE_S = 5.0
 """How long a batch may still take once the run is gone."""
 
 
-class WorkerMain:
-    """Hears what it is told, one message after the other, and lets its threads do it."""
-
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-        self._messages: queue.SimpleQueue[Document | None] = queue.SimpleQueue()
-        self._stopped = threading.Event()
-        self._partitions: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-        self._backends: Sequence[Backend] = ()
-        self._threads: list[WorkThread] = []
-
-    def run(self) -> None:
-        """Work until it is released."""
-        threading.Thread(target=self._listen, name="listener", daemon=True).start()
-        begin = self._messages.get()
-        if begin is None:
-            return
-        settings = Settings.model_validate(begin["settings"])
-        context = WorkerContext(
-            settings, self._check, lambda text: self._channel.tell(**{"is": "notice", "text": text})
-        )
-        try:
-            context.load(begin["files"])
-            self._begin(
-                [
-                    context.backend,
-                    *(context.backend.beside(context.tell) for _ in range(begin["threads"] - 1)),
-                ]
-            )
-            while (message := self._messages.get()) is not None:
-                self._obey(context, message)
-        except BrokenPipeError:
-            raise
-        except Exception as error:  # noqa: BLE001 (whatever it is, the run must know)
-            self._channel.tell(**{"is": "failed", "number": None, "error": pack(error)})
-        finally:
-            self._end()
-            context.close()
-
-    def _begin(self, backends: Sequence[Backend]) -> None:
-        self._backends = backends
-        self._threads = [
-            WorkThread(self._partitions, lambda message: self._channel.tell(**message)) for _ in backends
-        ]
-        for thread in self._threads:
-            thread.start()
-        self._channel.tell(**{"is": "ready", "sessions": [backend.session_id() for backend in backends]})
-
-    def _end(self) -> None:
-        for _ in self._threads:
-            self._partitions.put(None)
-        for thread in self._threads:
-            thread.join()
-
-    def _listen(self) -> None:
-        for message in self._channel.messages():
-            if message["do"] == "stop":
-                self._stopped.set()
-            else:
-                self._messages.put(message)
-        self._stopped.set()
-        self._messages.put(None)
-        time.sleep(_GRACE_S)
-        os._exit(1)
-
-    def _check(self) -> None:
-        if self._stopped.is_set():
-            raise Cancelled
-
-    def _obey(self, context: WorkerContext, message: Document) -> None:
-        if message["do"] == "partition":
-            self._partitions.put(message["number"])
-            return
-        work = context.work(message["spec"], self._report)
-        first, *others = self._threads
-        first.work = work
-        for thread, backend in zip(others, self._backends[1:], strict=True):
-            run = work.run.beside(backend, work.run.lease, work.run.listener, workers=1)
-            thread.work = work.beside(run, self._report)
-
-    def _report(self, number: int, report: Document) -> None:
-        self._channel.tell(**{"is": "batch", "number": number, "report": report})
+def _leave() -> NoReturn:
+    """The run is gone: what is still being done has a moment to end."""
+    time.sleep(_GRACE_S)
+    os._exit(1)
 
 
 def _own_pipes() -> tuple[IO[bytes], IO[bytes]]:
@@ -128,7 +42,7 @@ def main() -> NoReturn:
     keep_freed()
     status = 1
     try:
-        WorkerMain(Channel(*_own_pipes())).run()
+        WorkerLoop(Channel(*_own_pipes()), _leave).run()
         status = 0
     except BrokenPipeError:
         pass  # the run is gone, and nobody is there to be told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -11,22 +12,26 @@ from tests.acceptance.project import FAILING, GREETING, INDEX, LETTERS, PEOPLE, 
 
 STATUS = {
     "database", "server", "mode", "current", "head", "pending", "problems", "lock", "versions", "error",
+    "waiting", "journal_bytes",
 }  # fmt: skip
 VERSION = {
     "version", "name", "description", "state", "applied_at", "duration_s", "documents", "warnings", "progress",
-    "checksum",
+    "checksum", "error", "journal_bytes",
 }  # fmt: skip
 RUN = {
     *("failed", "error", "documents", "conflicts", "warnings", "duration_s", "direction", "message"),
-    *("born", "left", "without_reverse"),
+    *("born", "left", "without_reverse", "in_all"),
 }
 COUNTS = {"matched", "changed", "unchanged", "conflicts"}
 ERROR = {"code", "message", "hint", "version", "id", "field"}
 PLAN = {
     "direction", "target", "steps", "predicted", "refused", "preview", "sampled", "message", "error",
 }  # fmt: skip
+VERIFY = {
+    "checked", "promises", "without_promise", "unchecked", "failures", "versions", "superseded", "error",
+}  # fmt: skip
 STEP = {"version", "name", "operations", "samples", "irreversible", "warnings", "notes"}
-ENTRY = {"at", "version", "action", "result", "duration_s", "who", "host", "tool"}
+ENTRY = {"at", "version", "action", "result", "error", "duration_s", "who", "host", "tool"}
 
 
 def test_from_the_first_status_to_the_last(project: Project) -> None:
@@ -58,7 +63,7 @@ def test_from_the_first_status_to_the_last(project: Project) -> None:
     assert project.json("up")["message"] == "already at 0003"
 
     checked = project.json("verify")
-    assert set(checked) == {"checked", "failures", "versions", "superseded", "error"}
+    assert set(checked) == VERIFY
     assert (checked["checked"], checked["failures"]) == (5, [])
 
     reverted = project.json("down", "base", "--yes")
@@ -146,6 +151,61 @@ def test_status_check_tells_problems_before_pending_versions(project: Project) -
     assert checked.json["problems"][0]["code"] == checked.json["error"]["code"] == "GM201"
     assert set(checked.json["problems"][0]) == {"code", "version", "message", "hint"}
     assert project.run("up").code == 4
+
+
+def edited(project: Project) -> None:
+    project.write(GREETING, LETTERS)
+    project.applied()
+    project.write(GREETING.replace("Hello", "Hi"), LETTERS.replace("len(", "1 + len("))
+
+
+def removed(project: Project) -> None:
+    edited(project)
+    (project.world.folder / "0002_step_2.py").unlink()
+
+
+def failed(project: Project) -> None:
+    project.write(INDEX, FAILING)
+    project.run("up")
+
+
+def pending(project: Project) -> None:
+    project.write(GREETING)
+
+
+@pytest.mark.parametrize("command", ["status --check", "wait --timeout 0"])
+@pytest.mark.parametrize("situation", [edited, removed, failed, pending])
+def test_status_check_says_nothing_twice(
+    embedded: Project, situation: Callable[[Project], None], command: str
+) -> None:
+    situation(embedded)
+    result = embedded.json("status")
+    found = embedded.run(*command.split())
+    said = " ".join((found.out + " " + found.err).split())
+    lines = [line for line in (found.out + found.err).splitlines() if line.strip()]
+    assert len(lines) == len(set(lines))
+    for problem in result["problems"]:
+        assert said.count(problem["message"]) == 1
+        assert said.count(problem["hint"]) == 1
+    assert said.count("next: ") == max(1, len({p["hint"] for p in result["problems"]}))
+    assert "next: " in found.err
+
+
+def test_a_failed_version_is_told_with_its_reason_and_the_way_on(project: Project) -> None:
+    failed(project)
+    shown = " ".join(project.ok("status").out.split())
+    assert "GM301 divide raised ZeroDivisionError: division by zero (at: _id 3)" in shown
+    assert "0002 unfinished; next: mend what is said there, then goaime-migrate up (goes on), or" in shown
+    (error,) = [v["error"] for v in project.json("status")["versions"] if v["error"]]
+    assert (error["code"], error["id"], error["field"]) == ("GM301", {"$numberInt": "3"}, None)
+    assert "GM301 divide raised ZeroDivisionError" in " ".join(project.ok("history").out.split())
+    last = project.run("history", "--json").json[-1]
+    assert last["error"] == {"code": "GM301", "message": error["message"]}
+    assert last["duration_s"] is not None
+    project.world.change("people", 3, _id=3)
+    project.write(INDEX, FAILING.replace("- 3", "- 30"))
+    assert project.json("up")["applied"] == ["0002"]
+    assert all(v["error"] is None for v in project.json("status")["versions"])
 
 
 def test_a_failure_names_the_document_and_up_goes_on_after_it_is_mended(project: Project) -> None:
@@ -376,7 +436,7 @@ KEYS: dict[str, set[str]] = {
     "plan": PLAN,
     "up": RUN | {"applied"},
     "down": RUN | {"reverted"},
-    "verify": {"checked", "failures", "versions", "superseded", "error"},
+    "verify": VERIFY,
     "history": {"error"},
     "wait": STATUS,
     "stamp": {"recorded", "removed", "error"},

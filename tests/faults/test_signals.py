@@ -46,6 +46,55 @@ def test_a_signal_stops_down_after_its_batch(forker: Forker, one: World, number:
     this.is_down()
 
 
+WAITS = """
+def up(db):
+    import time
+    db.began.insert_one({"_id": 1})
+    while not db.go.find_one():
+        time.sleep(0.01)
+
+def down(db):
+    db.began.drop()
+    up(db)
+"""
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_within_a_function_waits_for_its_end_and_says_so(
+    forker: Forker, one: World, number: signal.Signals
+) -> None:
+    one.write("0001_wait.py", WAITS)
+    one.write("0002_more.py", "from goaime_migrate import *\noperations = [AddField('go', 'n', 1)]\n")
+    run = forker.start(one, *UP)
+    eventually(lambda: one.documents("began"))
+    run.send(number)
+    eventually(lambda: "stopping" in run.output)
+    one.insert("go", [{"_id": 1}])
+
+    assert run.wait() == 128 + number, run.output
+    said = " ".join(run.output.split())
+
+    assert "stopping when up(db) has come to its end; the same signal again stops it where it is" in said
+    assert "after finishing up(db)" in said
+    assert "batch" not in said
+    assert one.states() == ["applied", "pending"]
+
+
+def test_the_second_signal_within_a_function_says_what_stays(forker: Forker, one: World) -> None:
+    one.write("0001_wait.py", WAITS)
+    run = forker.start(one, *UP)
+    eventually(lambda: one.documents("began"))
+    run.send(signal.SIGINT)
+    eventually(lambda: "stopping" in run.output)
+    run.send(signal.SIGINT)
+
+    assert run.wait() == 130, run.output
+    said = " ".join(run.output.split())
+
+    assert "within up(db): what that has written stays, and it will be run again" in said
+    assert one.states() == ["partial"]
+
+
 @pytest.mark.parametrize("moment", ["before", "sent", "after"])
 @pytest.mark.parametrize("command", ["update", "commitTransaction"])
 def test_the_second_signal_stops_in_the_middle_of_a_batch_and_up_goes_on(

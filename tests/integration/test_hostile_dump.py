@@ -418,6 +418,9 @@ def test_metadata_of_a_wrong_shape_are_told_by_their_file(
         '{"a":' * 150 + "1" + "}" * 150,
         '{"$and":[' * 2_000 + "{}" + "]}" * 2_000,
         "[" * 100_000,
+        '{"name": {"$regex": "a(b"}}',
+        '{"name": {"$regex": [[]]}}',
+        '{"name": {"$type": [[]]}}',
         '{"a": {"$oid": 5}}',
         '{"a": {"$numberDecimal": "x"}}',
         '{"a": {"$regularExpression": 5}}',
@@ -426,9 +429,10 @@ def test_metadata_of_a_wrong_shape_are_told_by_their_file(
         '{"a": "\\ud800"}',
         '{"a": 99999999999999999999}',
     ],
-    ids=range(11),
+    ids=range(14),
 )
 def test_a_filter_that_is_none_is_said_to_be_that(dump: Path, command: Command, where: str) -> None:
+    (dump / "shop" / "users.bson").write_bytes(encode({"_id": 1, "name": "a"}))
     for words in (["plan"], ["up"]):
         status, said = command(*words, "--where", where)
         assert (status, "GM100" in said) == (2, True), said

@@ -9,6 +9,7 @@ import pytest
 from bson import SON, Decimal128, Int64, encode
 
 from goaime_migrate import errors
+from goaime_migrate.errors.hint import DOWN
 from goaime_migrate.results import Direction, RunResult
 from tests.conftest import EMBEDDED
 from tests.integration.engines import each_mode, one_server, two
@@ -608,3 +609,21 @@ def test_a_failure_in_the_middle_can_be_taken_back(shop: World) -> None:
     succeeded(shop.down())
     assert state(shop) == before
     assert shop.states() == ["applied", "pending"]
+
+
+@two
+def test_a_unique_index_that_cannot_come_back_says_what_down_needs(shop: World) -> None:
+    """What it advises is followed to its end."""
+    operations(shop, 'CreateIndex("c", "b", unique=True, sparse=True)')
+    succeeded(shop.up())
+    before = state(shop)[1]
+    operations(shop, 'DropIndex("c", "b_1")', number=3)
+    succeeded(shop.up())
+    shop.change("c", 3, b="x")
+    error = shop.down().error
+    assert isinstance(error, errors.DuplicateKey)
+    assert (error.version, error.id, error.hint.commands) == ("0003", 3, (DOWN,))
+    assert "up" not in error.hint.split()
+    shop.change("c", 3, b="z")
+    succeeded(shop.down())
+    assert state(shop)[1] == before

@@ -7,11 +7,12 @@ from itertools import count
 from typing import Any
 
 import pytest
-from bson import encode
+from bson import Int64, encode
 
 from goaime_migrate import errors
 from goaime_migrate.events import BatchCommitted, Event
 from goaime_migrate.run import partitions
+from goaime_migrate.transform import frozen_lookups
 from goaime_migrate.workers import pool
 from tests.integration.engines import each_mode, one_server, servers
 from tests.world import World, succeeded
@@ -297,3 +298,26 @@ def test_a_lookup_that_finds_nothing_is_told_by_plan_and_up(tree: World, lookup:
         [(w.message, w.count) for w in planned] == [(w.message, w.count) for w in done] == [(message, NODES)]
     )
     assert len(done[0].examples) == 5
+
+
+@each_mode
+def test_of_many_with_one_key_the_smallest_id_is_given(tree: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frozen_lookups, "_PAGE", 7)
+    tree.insert("node", [{"_id": Int64(1 << 40 | i), "above": "c1", "kind": i % 3} for i in range(40)])
+    tree.insert("node", [{"_id": f"s{i}", "above": "c1", "kind": [7, i % 4]} for i in range(10)])
+    source = """
+        from goaime_migrate import Lookup, TransformDocuments
+
+        def sort(d, kinds):
+            d["first"] = [k["_id"] for k in map(kinds.get, (0, 1, 2, 3, 7)) if k and "first" not in k]
+            d.pop("kind", None)
+
+        operations = [TransformDocuments("node", sort, kinds=Lookup("node", key="kind"))]
+        """
+    tree.write("0001_sort.py", source)
+
+    (warning,) = succeeded(tree.up()).warnings
+
+    first = [1 << 40, 1 << 40 | 1, 1 << 40 | 2, "s3", "s0"]
+    assert [d["first"] for d in tree.documents("node")] == [first] * (NODES + 50)
+    assert warning.count == NODES + 50

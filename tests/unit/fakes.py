@@ -28,10 +28,18 @@ class FakeReader:
         return [d for d in self.documents(collection) if raw_bson.id_of(d) in set(ids)]
 
     def lookup(
-        self, collection: str, key: str, values: Sequence[Any], fields: Sequence[str] | None
+        self,
+        collection: str,
+        key: str,
+        values: Sequence[Any],
+        fields: Sequence[str] | None,
+        *,
+        after: bytes | None = None,
+        limit: int = 0,
     ) -> list[dict[str, Any]]:
         self.asked.append(list(values))
         found = [dict(d) for d in self.stored.get(collection, ()) if key in d and d[key] in values]
+        found = [d for d in found if after is None or d["_id"] > raw_bson.id_value(after)][: limit or None]
         if fields is not None:
             wanted = {"_id", key, *fields}
             found = [{k: v for k, v in d.items() if k in wanted} for d in found]
@@ -41,7 +49,12 @@ class FakeReader:
         return self.by_ids(collection, ids)
 
     def find(self, collection: str, filter: Mapping[str, Any], **_: Any) -> list[dict[str, Any]]:
-        return [self.records[i] for i in filter["_id"]["$in"] if i in self.records]
+        asked = filter["_id"]
+        if "$in" in asked:
+            return [self.records[i] for i in asked["$in"] if i in self.records]
+        return [
+            r for i, r in self.records.items() if asked["$gte"] <= i < asked["$lt"] and r.get("format") == 1
+        ]
 
     def keep(self, changes: Sequence[RecordChange]) -> None:
         """What a commit does with the records of a batch."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from goaime_migrate.errors import HistoryError, MigrateError
+from goaime_migrate.ledger import OperationRecord, PassRecord, VersionRecord
 from goaime_migrate.migration import Helper, Migration
 from goaime_migrate.planner import Facts
-from goaime_migrate.results import State
+from goaime_migrate.results import Document, State
 
 
 @dataclass(frozen=True)
@@ -30,52 +31,70 @@ class Op:
         return self.text
 
 
-@dataclass(frozen=True)
-class DoneOp:
+class DoneOp(OperationRecord):
     """What the ledger knows of it."""
 
-    pass_id: str | None = None
-    started: bool = True
-    done: bool = True
-    undo: Mapping[str, object] | None = None
-    text: str = "an operation"
+    def __init__(
+        self,
+        pass_id: str | None = None,
+        started: bool = True,
+        done: bool = True,
+        undo: Document | None = None,
+        text: str = "an operation",
+    ) -> None:
+        super().__init__(text, pass_id, undo, started, done)
 
 
-@dataclass(frozen=True)
-class Record:
-    """What the ledger knows of a version."""
+class Record(VersionRecord):
+    """What the ledger knows of a version. Its name is that of the file, if nothing else is said."""
 
-    version: str
-    name: str = ""
-    """That of the file, if nothing else is said."""
-    state: State = State.APPLIED
-    checksum: str = "same"
-    helpers: Sequence[Helper] = ()
-    rollback: str | None = None
-    operations: Sequence[DoneOp] = (DoneOp(),)
+    def __init__(
+        self,
+        version: str,
+        name: str = "",
+        state: State = State.APPLIED,
+        checksum: str = "same",
+        rollback: str | None = None,
+        operations: Sequence[OperationRecord] = (DoneOp(),),
+        helpers: Sequence[Helper] = (),
+    ) -> None:
+        name = name or OF.get(version, "more")
+        super().__init__(
+            version, name, "", state, checksum, tuple(operations), rollback=rollback, helpers=tuple(helpers)
+        )
 
-    def __post_init__(self) -> None:
-        if not self.name:
-            object.__setattr__(self, "name", OF.get(self.version, "more"))
 
+class Pass(PassRecord):
+    """What the ledger knows of a pass. Its steps are the first operation of each version, if nothing else is said."""
 
-@dataclass(frozen=True)
-class Pass:
-    """What the ledger knows of a pass."""
-
-    id: str
-    versions: Sequence[str]
-    finished: bool = True
-    committed: bool = True
-    reverses: Sequence[bool] = ()
-    collection: str = "c"
-    target_level: int | None = None
-    steps: Sequence[tuple[str, int, str]] = field(default=())
-    """The first operation of each version, if nothing else is said."""
-
-    def __post_init__(self) -> None:
-        if not self.steps:
-            object.__setattr__(self, "steps", tuple((v, 0, "same") for v in self.versions))
+    def __init__(
+        self,
+        id: str,
+        versions: Sequence[str],
+        finished: bool = True,
+        committed: bool = True,
+        reverses: Sequence[bool] = (),
+        collection: str = "c",
+        target_level: int | None = None,
+        steps: Sequence[tuple[str, int, str]] = (),
+    ) -> None:
+        pinned = tuple(steps) or tuple((v, 0, "same") for v in versions)
+        super().__init__(
+            id,
+            collection,
+            pinned,
+            len(pinned),
+            finished,
+            settled=None,
+            total=None,
+            upper=None,
+            canary=None,
+            filtered=False,
+            complete=True,
+            reverses=tuple(reverses),
+            target_level=target_level,
+            committed=committed,
+        )
 
 
 NAMES = ("link_users", "enrich_problems", "compute_analytics", "reorder_fields")

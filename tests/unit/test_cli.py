@@ -91,7 +91,7 @@ class Fake:
             "up": ran(Direction.UP),
             "down": ran(Direction.DOWN),
             "verify": VerifyResult(3, ()),
-            "history": (HistoryEntry(AT, "0001", "up", "applied", 1.0, "me", "here", "0.1.0"),),
+            "history": (HistoryEntry(AT, "0001", "up", "applied", None, 1.0, "me", "here", "0.1.0"),),
             "lint": LintResult(4),
             "unlock": UnlockResult(LOCK, ended=False),
             "stamp": StampResult(("0001",)),

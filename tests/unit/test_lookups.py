@@ -11,6 +11,7 @@ import pytest
 from bson import Binary, Code, Decimal128, Int64, ObjectId, Regex
 
 from goaime_migrate.backends import raw_bson
+from goaime_migrate.transform import frozen_lookups
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
 from goaime_migrate.transform.lookups import CACHE_BYTES, CACHE_LIMIT, Answer, Lookup, Table, cache_key
 from tests.unit.fakes import FakeReader
@@ -164,7 +165,7 @@ def test_a_key_that_no_document_can_have_is_refused(reader: FakeReader, key: Any
 def test_a_pattern_finds_nothing() -> None:
     reader = FakeReader(users=[AMY])
     assert table(reader, Regex("am.*")).get(Regex("am.*")) is None
-    assert reader.asked == [[]]
+    assert reader.asked == []
 
 
 # --- frozen ----------------------------------------------------------------------------------------------------
@@ -248,3 +249,12 @@ def test_memory_is_bounded_where_documents_are_large() -> None:
     tables.trim()
     tables[USERS].get(1)
     assert tables.misses == [1]
+
+
+def test_of_thousands_with_one_key_a_page_is_read_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frozen_lookups, "_PAGE", 4)
+    documents = [{"_id": i, "username": "amy"} for i in range(100)]
+    reader = FakeReader(users=[*documents, {"_id": 100, "username": "bob"}])
+    users = table(reader, "amy", "bob", "eve")
+    assert (users["amy"]["_id"], users["bob"]["_id"], users.get("eve")) == (0, 100, None)
+    assert reader.asked == [["amy", "bob", "eve"], ["bob", "eve"]]

@@ -270,7 +270,7 @@ def walked(version: str, pass_id: str = "p", state: State = State.APPLIED) -> Re
     return Record(version, state=state, operations=[DoneOp(pass_id=pass_id)])
 
 
-def changed(version: str, undo: Mapping[str, object] | None = None) -> Record:
+def changed(version: str, undo: dict[str, Any] | None = None) -> Record:
     return Record(version, operations=[DoneOp(undo=undo or {"kind": "nothing"})])
 
 

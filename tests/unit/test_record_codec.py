@@ -26,7 +26,7 @@ from goaime_migrate.ledger import (
     put_version,
 )
 from goaime_migrate.ledger.versions import version_record
-from goaime_migrate.results import Counts, Document, State, WarningCount
+from goaime_migrate.results import Counts, Document, State, VersionError, WarningCount
 
 NOW = datetime(2026, 3, 1, 13, 0, 5, 250_000, tzinfo=UTC)
 
@@ -174,7 +174,7 @@ VERSION = VersionRecord(
     started_at=NOW,
     applied_at=None,
     duration_s=1.5,
-    error={"code": "GM301", "message": "no", "id": 5, "field": None},
+    error=VersionError("GM301", "no", 5),
     actor={"user": "amy", "host": "h", "pid": 1, "ci_url": None, "git_commit": None},
 )
 VERSION_STORED: Document = {
@@ -224,7 +224,11 @@ PASS = PassRecord(
     target_level=None,
     committed=True,
     bounds=(b"\2", b"\3"),
-    written=(Written("2-scan", 0, 2, 5, 2), Written("3-tail", 0, None, None, 4)),
+    written=(Written("2-scan", 0, 2, 5, 2, 700), Written("3-tail", 0, None, None, 4)),
+    deployment="rs0",
+    uuid=b"\4" * 16,
+    records=b"\5" * 16,
+    restored=True,
 )
 PASS_STORED: Document = {
     "_id": "0003-0004-ab",
@@ -252,9 +256,13 @@ PASS_STORED: Document = {
     "committed": True,
     "bounds": [b"\2", b"\3"],
     "written": [
-        {"kind": "2-scan", "partition": 0, "segments": 2, "documents": 5, "seq": 2},
-        {"kind": "3-tail", "partition": 0, "segments": None, "documents": None, "seq": 4},
+        {"kind": "2-scan", "partition": 0, "segments": 2, "documents": 5, "seq": 2, "size": 700},
+        {"kind": "3-tail", "partition": 0, "segments": None, "documents": None, "seq": 4, "size": None},
     ],
+    "deployment": "rs0",
+    "uuid": b"\4" * 16,
+    "records": b"\5" * 16,
+    "restored": True,
 }
 
 
@@ -270,11 +278,18 @@ def test_a_pass_is_stored_byte_for_byte_as_ever_and_what_its_partitions_count_is
     assert pass_record(decode(encode(PASS_STORED))) == PASS
 
 
+def test_a_pass_of_a_release_that_counted_no_bytes_is_read() -> None:
+    old = [{k: v for k, v in each.items() if k != "size"} for each in PASS_STORED["written"]]
+    record = pass_record(decode(encode({**PASS_STORED, "written": old})))
+    assert (record.journal_bytes, len(record.written or ())) == (0, 2)
+    assert PASS.journal_bytes == 700
+
+
 def test_an_event_is_stored_with_its_keys_in_order() -> None:
     put: Any = log(NOW, Owner("r", "amy", "h", 1, "b", "s"), "up", "applied", "0003", 2.5)
     identity = put.document.pop("_id")
     expected = {
-        "format": 2, "at": NOW, "version": "0003", "action": "up", "result": "applied", "duration_s": 2.5,
+        "format": 2, "at": NOW, "version": "0003", "action": "up", "result": "applied", "error": None, "duration_s": 2.5,
         "who": "amy", "host": "h", "tool": TOOL,
     }  # fmt: skip
     assert encode(put.document) == encode(expected)

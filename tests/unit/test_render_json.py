@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as stdlib
 import math
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -20,6 +19,7 @@ from goaime_migrate.results import (
     Counts,
     Direction,
     HistoryEntry,
+    HistoryError,
     LintResult,
     LockStatus,
     Mode,
@@ -36,6 +36,8 @@ from goaime_migrate.results import (
     UnlockResult,
     VerifyFailure,
     VerifyResult,
+    VersionDocuments,
+    VersionError,
     VersionStatus,
     WarningCount,
 )
@@ -60,11 +62,23 @@ def test_status() -> None:
         4,
         Progress(1, 2, 3.33333, None),
         "ab",
+        VersionError("GM301", "no", OID, "a.b"),
+        70,
     )
     lock = LockStatus("run", "deploy", "pod", 1, 2, AT, None, live=False)
     problem = Problem("GM201", "0001", "edited", "repair")
-    result = StatusResult("d", "s", Mode.EMBEDDED, None, "0001", ("0001",), (problem,), lock, (version,))
-    result = replace(result, warnings=(StatusWarning("GM213", "not taken", "rename"),))
+    result = StatusResult(
+        "d",
+        "s",
+        Mode.EMBEDDED,
+        None,
+        "0001",
+        ("0001",),
+        (problem,),
+        lock,
+        (version,),
+        warnings=(StatusWarning("GM808", "m", "goaime-migrate repair"),),
+    )
     assert json.printed(result) == {
         "database": "d",
         "server": "s",
@@ -95,10 +109,13 @@ def test_status() -> None:
                 "warnings": 4,
                 "progress": {"done": 1, "total": 2, "rate": 3.333, "eta_s": None},
                 "checksum": "ab",
+                "error": {"code": "GM301", "message": "no", "id": OID_JSON, "field": "a.b"},
+                "journal_bytes": 70,
             }
         ],
         "waiting": None,
-        "warnings": [{"code": "GM213", "message": "not taken", "hint": "rename"}],
+        "warnings": [{"code": "GM808", "message": "m", "hint": "goaime-migrate repair"}],
+        "journal_bytes": 0,
         "error": None,
     }
 
@@ -117,6 +134,7 @@ def test_run(direction: Direction, done: str, other: str) -> None:
         (Conflict("0001", "c", OID, ("a",)),),
         (WarningCount("0002", "odd", 7, (OID, "x", 5)),),
         1.00049,
+        in_all=(VersionDocuments("0003", Counts(5)),),
     )
     found = json.printed(result, FAILURE)
     assert other not in found
@@ -147,6 +165,9 @@ def test_run(direction: Direction, done: str, other: str) -> None:
         "born": 0,
         "left": 0,
         "without_reverse": [],
+        "in_all": [
+            {"version": "0003", "documents": {"matched": 5, "changed": 0, "unchanged": 0, "conflicts": 0}}
+        ],
     }
 
 
@@ -183,13 +204,24 @@ def test_plan() -> None:
 
 
 def test_history_is_a_list() -> None:
-    entry = HistoryEntry(AT.replace(tzinfo=None), "0001", "up", "applied", 0.12345, "me", "here", "0.1.0")
+    entry = HistoryEntry(
+        AT.replace(tzinfo=None),
+        "0001",
+        "up",
+        "failed",
+        HistoryError("GM301", "no"),
+        0.12345,
+        "me",
+        "here",
+        "0.1.0",
+    )
     assert json.printed((entry,)) == [
         {
             "at": "2025-11-23T14:00:01.239Z",
             "version": "0001",
             "action": "up",
-            "result": "applied",
+            "result": "failed",
+            "error": {"code": "GM301", "message": "no"},
             "duration_s": 0.123,
             "who": "me",
             "host": "here",

@@ -55,6 +55,7 @@ from goaime_migrate.results import (
     VerifyFailure,
     VerifyResult,
     VersionStatus,
+    Waiting,
     WarningCount,
 )
 
@@ -109,6 +110,12 @@ LOCK = LockStatus("run", "deploy", "pod-7f", 4711, 12, AT, AT + timedelta(second
 
 
 class TestStatus:
+    def test_what_the_run_waits_for_stands_below_the_lock(self) -> None:
+        waiting = Waiting("a replica lags 30 s behind", AT)
+        shown = status.status(standing(PARTIAL, lock=LOCK, waiting=waiting), PIPE)
+        below = " ".join(shown.partition("lock: ")[2].split())
+        assert "fence 12 waiting since 2025-11-23 12:00 UTC: a replica lags 30 s behind" in below
+
     def test_as_a_whole(self) -> None:
         assert status.status(standing(APPLIED, PARTIAL, version(3, State.PENDING)), PIPE).splitlines() == [
             "database  goaime",
@@ -430,13 +437,19 @@ class TestRun:
 class TestSmallerResults:
     def test_verify(self) -> None:
         failures = tuple(VerifyFailure("0003", "sessions", n, "a.b", "is wrong") for n in range(25))
-        shown = text.verify(VerifyResult(100, failures, ("0001", "0003")), PIPE).splitlines()
+        shown = text.verify(VerifyResult(100, failures, ("0001", "0003"), promises=2), PIPE).splitlines()
         assert shown[0] == "  - 0003 sessions 0 a.b: is wrong"
         assert shown[-2:] == [
             "  ... 5 more (--verbose, or --json)",
-            "checked 100 documents against 0001, 0003: 25 failures",
+            "checked 100 documents against 2 promises of 0001, 0003: 25 failures",
         ]
-        assert text.verify(VerifyResult(1, ()), PIPE) == "checked 1 document: every promise is kept"
+        kept = VerifyResult(1, (), ("0001", "0002"), promises=2, without_promise=("0002",))
+        assert text.verify(kept, PIPE).splitlines() == [
+            "  - 0002 promises nothing (no model=, check=, verify(db))",
+            "checked 1 document against 2 promises of 0001-0002: every promise is kept",
+        ]
+        none = text.verify(VerifyResult(0, (), ("0001",), without_promise=("0001",)), PIPE)
+        assert none.endswith("no promise of 0001 to check: there is none")
 
     def test_nothing_applied_is_nothing_to_verify(self) -> None:
         assert text.verify(VerifyResult(0, ()), PIPE) == "no version is applied; nothing to check"
@@ -447,6 +460,7 @@ class TestSmallerResults:
             "0001",
             "up",
             "applied",
+            None,
             12.3,
             "deploy",
             "a-host-with-a-long-name" * 3,

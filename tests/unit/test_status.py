@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from goaime_migrate.backends.ports import Backend, LeaseRecord, Owner
+from goaime_migrate.backends.ports import Backend, LeaseRecord, Origin, Owner
 from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord, VersionRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.planner import Facts
@@ -49,6 +49,8 @@ def shown(
     backend = SimpleNamespace(
         read_lease=lambda: lease,
         now=lambda: NOW,
+        origin=Origin,
+        find=lambda *_, **__: [],
         database_name="d",
         server="s",
         capabilities=SimpleNamespace(mode="transactional"),

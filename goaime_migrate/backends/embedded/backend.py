@@ -36,7 +36,6 @@ CAPABILITIES = Capabilities(
     change_streams=False,
     deltas=False,
     leases=False,
-    schemas=False,
     server_code=False,
     workers=False,
 )

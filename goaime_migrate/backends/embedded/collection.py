@@ -99,15 +99,16 @@ class Collection:
         stop = len(order) if upto is None else bisect_right(order, id_key(upto))
         return (self.documents[order[position]] for position in range(start, stop))
 
-    def having(self, path: str, wanted: Sequence[Any]) -> list[bytes]:
-        """Documents with a wanted value at the path, or in an array there; ascending by `_id`."""
+    def having(self, path: str, wanted: Sequence[Any], after: bytes | None = None) -> list[bytes]:
+        """Documents with a wanted value at the path, or in an array there, and after < _id; ascending by `_id`."""
         keys = map(_key_or_none, wanted)
         if path == "_id":
             found = {key for key in keys if key in self.documents}
         else:
             index = self._index(path)
             found = {owner for key in keys for owner in index.get(key, ())}
-        return [self.documents[owner] for owner in sorted(found)]
+        start = () if after is None else id_key(after)
+        return [self.documents[owner] for owner in sorted(found) if owner > start]
 
     def candidates(self, filter: Mapping[str, Any] | None) -> Sequence[Key]:
         """The keys of the documents that may match, ascending: those that an index gives, or all."""

@@ -13,7 +13,6 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
-from bson.errors import BSONError
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from bson.regex import Regex
@@ -188,26 +187,30 @@ def _by_mongomock(filter: Filter) -> Matches:
     _require_lists(filter)
     import_module("mongomock.aggregate")  # which `$expr` needs, and mongomock does not import by itself
     applies = import_module("mongomock.filtering").filter_applies
-    failure = import_module("pymongo.errors").PyMongoError
     try:
         # Through BSON, so that both sides have the same types: dates without a zone, in milliseconds.
         plain = raw_bson.decode(raw_bson.encode(filter))
         with suppress(KeyError):  # what an expression reads is not there
             applies(plain, {})
-    except (BSONError, failure) as error:
-        raise UsageError(f"the filter {dict(filter)} is not valid: {error}") from error
     except NotImplementedError as error:
         raise _lack_of(filter, error) from error
+    except Exception as error:
+        raise _not_valid(filter, error) from error
 
     def matches(document: bytes) -> bool:
+        decoded = decode(document)
         try:
-            return bool(applies(plain, decode(document)))
-        except failure as error:
-            raise UsageError(f"the filter {dict(filter)} is not valid: {error}") from error
+            return bool(applies(plain, decoded))
         except (NotImplementedError, TypeError, KeyError) as error:
             raise _lack_of(filter, error) from error
+        except Exception as error:
+            raise _not_valid(filter, error) from error
 
     return matches
+
+
+def _not_valid(filter: Filter, error: Exception) -> UsageError:
+    return UsageError(f"the filter {dict(filter)} is not valid: {error}", hint="correct the filter")
 
 
 def _lack_of(filter: Filter, error: Exception) -> MissingCapability:

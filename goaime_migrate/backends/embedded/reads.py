@@ -15,7 +15,7 @@ from goaime_migrate.backends.embedded import catalogue, paths
 from goaime_migrate.backends.embedded.collection import Collection
 from goaime_migrate.backends.embedded.matching import ids_named, matcher, sort_documents
 from goaime_migrate.backends.embedded.store import Store
-from goaime_migrate.backends.ports import CollectionInfo, Filter, Sort
+from goaime_migrate.backends.ports import CollectionInfo, Filter, Origin, Sort
 from goaime_migrate.errors import MissingCapability
 from goaime_migrate.results import Document
 
@@ -70,10 +70,17 @@ class DumpReader:
         return [document if fields is None else paths.trim(document, fields) for document in matching]
 
     def lookup(
-        self, collection: str, key: str, values: Sequence[Any], fields: Sequence[str] | None
+        self,
+        collection: str,
+        key: str,
+        values: Sequence[Any],
+        fields: Sequence[str] | None,
+        *,
+        after: bytes | None = None,
+        limit: int = 0,
     ) -> list[Document]:
         """By an index over the values of `key` that is kept until a document changes."""
-        found = self._reading(collection).having(key, values)
+        found = _limit(self._reading(collection).having(key, values, after), limit)
         if fields is None:
             return [paths.decode(document) for document in found]
         return [paths.select(document, ["_id", key, *fields]) for document in found]
@@ -134,6 +141,10 @@ class DumpReader:
         """Counted off in memory."""
         ids = [raw_bson.id_of(document) for document in self.documents(collection, fields=())]
         return (ids[place - 1] for place in accumulate(distances) if place <= len(ids))
+
+    def origin(self) -> Origin:
+        """Nothing: data and records of a dump are written together."""
+        return Origin()
 
     def collections(self) -> dict[str, CollectionInfo]:
         """All but the tool's and the server's own."""

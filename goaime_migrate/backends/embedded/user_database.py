@@ -61,9 +61,8 @@ class WorkingCopy:
         everything = self._store.collections
         kept = {name: everything[name] for name in everything if name not in self._shown or name in ours}
         for name in written.keys() & kept.keys():
-            raise OperationFailed(
-                f"{name!r} is a {kept[name].kind}: it cannot be written to like a collection"
-            )
+            what = "collection of the server's own" if kept[name].kind == COLLECTION else kept[name].kind
+            raise OperationFailed(f"{name!r} is a {what}: in a dump directory nothing can be written to it")
         self._store.collections = kept | {name: copy.result(name) for name, copy in written.items()}
 
 

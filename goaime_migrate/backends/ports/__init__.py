@@ -38,5 +38,6 @@ from goaime_migrate.backends.ports.roles import Writer as Writer
 from goaime_migrate.backends.ports.values import Capabilities as Capabilities
 from goaime_migrate.backends.ports.values import CollectionInfo as CollectionInfo
 from goaime_migrate.backends.ports.values import LeaseRecord as LeaseRecord
+from goaime_migrate.backends.ports.values import Origin as Origin
 from goaime_migrate.backends.ports.values import Owner as Owner
 from goaime_migrate.results import Mode as Mode

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from goaime_migrate.errors import MigrateError
 from goaime_migrate.results import Document
 
 Filter = Mapping[str, Any]
@@ -18,7 +19,14 @@ Elements = Sequence[tuple[bytes, bytes]]
 
 
 class Collision(Exception):
-    """A batch met concurrent writes on the same documents in every one of its tries."""
+    """A batch met concurrent writes on the same documents in every one of its tries.
+
+    `cause` is the error where it is no write of others that a single document collides with, but a limit of the server.
+    """
+
+    def __init__(self, message: str, cause: MigrateError | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class SweepRefused(Exception):

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from goaime_migrate.backends.ports.changes import Changes, Committed, Filter
-from goaime_migrate.backends.ports.values import Capabilities, CollectionInfo, LeaseRecord, Owner
+from goaime_migrate.backends.ports.values import Capabilities, CollectionInfo, LeaseRecord, Origin, Owner
 from goaime_migrate.results import Document
 
 if TYPE_CHECKING:
@@ -82,9 +82,19 @@ class Reader(Protocol):
         """
 
     def lookup(
-        self, collection: str, key: str, values: Sequence[Any], fields: Sequence[str] | None
+        self,
+        collection: str,
+        key: str,
+        values: Sequence[Any],
+        fields: Sequence[str] | None,
+        *,
+        after: bytes | None = None,
+        limit: int = 0,
     ) -> list[Document]:
-        """Documents whose `key` is present and may equal one of `values`, ascending by `_id`: `_id`, `key`, `fields`."""
+        """Documents whose `key` is present and may equal one of `values`, ascending by `_id`: `_id`, `key`, `fields`.
+
+        Only those with after < _id (raw, if given), and the first `limit` of them if that is not 0.
+        """
 
     def pipeline(self, collection: str, ids: Sequence[bytes], stages: Sequence[Document]) -> list[bytes]:
         """What these update stages would make of the documents with these ids, in any order. Nothing is written."""
@@ -161,6 +171,9 @@ class Catalogue(Protocol):
 
     def collections(self) -> dict[str, CollectionInfo]:
         """All by their names, the tool's own records left out."""
+
+    def origin(self) -> Origin:
+        """What tells the database from a copy of it. Needs no more than reading does."""
 
     def indexes(self, collection: str) -> list[Document]:
         """The collection's indexes as the server lists them: `key` (a dict in order), `name` and options."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -23,11 +24,12 @@ class Capabilities:
     """A batch is one transaction: documents, journal and cursor change together or not at all."""
     change_streams: bool
     deltas: bool
-    """A `Write` may hold some fields of a document only, many may be a `Sweep`, and that is cheaper."""
+    """A `Write` may hold some fields of a document only, many may be a `Sweep`, and that is cheaper.
+
+    So is a part of a document to read.
+    """
     leases: bool
     """The lock is a record with an expiry that must be renewed; else it lives and dies with the process."""
-    schemas: bool
-    """A filter may hold a `$jsonSchema`, and matching it costs less than fetching the document."""
     server_code: bool
     """Users' plain functions talk to a real server: what they have written before they raise stays written."""
     workers: bool = False
@@ -70,3 +72,13 @@ class CollectionInfo:
     options: Document = field(default_factory=dict)
     uuid: bytes | None = None
     """What the server tells it by from another of the same name."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What tells a database from a copy of it; nothing where it has nothing of the kind."""
+
+    deployment: str | None = None
+    """The replica set: its name, and behind a slash its own id where the user may read that."""
+    uuids: Mapping[str, bytes] = field(default_factory=dict)
+    """By the names of all collections, those of the tool's own records included."""

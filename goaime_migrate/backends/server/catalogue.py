@@ -1,23 +1,60 @@
-"""The catalogue of a database on a server: its collections, views, indexes and validators."""
+"""Collections, views and indexes of a server, changed one command at a time, through failovers.
+
+None of these commands can be part of a transaction. Each is tried again where a primary steps down in the middle of
+it: what it had done by then is found by looking, and a build of an index goes on at the next primary.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import RECORDS, CollectionInfo, name_of, require_own
-from goaime_migrate.backends.server.driver_errors import DUPLICATE_KEY, translate
+from goaime_migrate.backends.ports import RECORDS, CollectionInfo, Origin, name_of, require_own
+from goaime_migrate.backends.server import listing
+from goaime_migrate.backends.server.driver_errors import DUPLICATE_KEY, STEPPED_DOWN, translate
 from goaime_migrate.backends.server.lease import LeasedDatabase
-from goaime_migrate.errors import DuplicateKey, MigrateError
+from goaime_migrate.errors import DuplicateKey, MigrateError, ServerUnreachable
 from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.results import Document
 
+PATIENCE_S = 60.0
+"""How long a failover is waited out."""
+_PAUSE_S = 0.5
 
-class MongoCatalogue(LeasedDatabase):
-    """What a database has, and how that is changed; our own collections are left out."""
+
+def _never() -> bool:
+    """A command that may be given twice."""
+    return False
+
+
+class ServerCatalogue(LeasedDatabase):
+    """The catalogue of a database on a server."""
+
+    def _through_failovers(self, change: Callable[[], Any], done: Callable[[], bool] = _never) -> None:
+        """Make a change; after a failover see whether it is `done`, else make it again. Raises ServerUnreachable."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                change()
+                return
+            except PyMongoError as error:
+                passing = isinstance(error, AutoReconnect) or getattr(error, "code", None) in STEPPED_DOWN
+                if not passing or time.monotonic() > deadline:
+                    raise
+            time.sleep(_PAUSE_S)
+            if self._is_done(done):
+                return
+
+    @staticmethod
+    def _is_done(done: Callable[[], bool]) -> bool:
+        try:
+            return done()
+        except (AutoReconnect, ServerUnreachable):
+            return False  # there is no primary yet: the change itself is tried again, and finds out
 
     def _own_names(self) -> list[str]:
         return [name_of(each, self._records) for each in RECORDS]
@@ -25,26 +62,20 @@ class MongoCatalogue(LeasedDatabase):
     def collections(self) -> dict[str, CollectionInfo]:
         """All but the tool's and the server's own."""
         ours = self._own_names()
-        return {
-            n: info for n, info in self._listed().items() if n not in ours and not n.startswith("system.")
-        }
+        with self._guard():
+            found = listing.collections(self._db)
+        return {n: info for n, info in found.items() if n not in ours and not n.startswith("system.")}
 
     def require_own_records(self) -> None:
         """By one list, and the first document of each that is there."""
-        require_own(self, self._listed(), self._records)
-
-    def _listed(self) -> dict[str, CollectionInfo]:
         with self._guard():
-            listed = list(self._db.list_collections())
-        return {
-            info["name"]: CollectionInfo(
-                info["name"],
-                info.get("type", "collection"),
-                info.get("options", {}),
-                _uuid(info),
-            )
-            for info in listed
-        }
+            found = listing.collections(self._db)
+        require_own(self, found, self._records)
+
+    def origin(self) -> Origin:
+        """By the catalogue, and the set's configuration where the user may read it."""
+        with self._guard():
+            return listing.origin(self._db)
 
     def indexes(self, collection: str) -> list[Document]:
         """As `listIndexes` gives them."""
@@ -66,7 +97,7 @@ class MongoCatalogue(LeasedDatabase):
             **self._index_quorum(),
         }
         try:
-            self._db.command(command)
+            self._through_failovers(lambda: self._db.command(command))
         except PyMongoError as error:
             if isinstance(error, OperationFailure) and error.code == DUPLICATE_KEY:
                 raise self._equal(collection, options["name"], error.details or {}) from error
@@ -93,29 +124,32 @@ class MongoCatalogue(LeasedDatabase):
     def drop_index(self, collection: str, name: str) -> None:
         """Raises OperationFailed where the collection has none of this name."""
         with self._guard():
-            self._db[collection].drop_index(name)
+            self._through_failovers(
+                lambda: self._db[collection].drop_index(name),
+                lambda: all(index["name"] != name for index in self.indexes(collection)),
+            )
 
     def set_options(self, collection: str, options: Document) -> None:
         """By `collMod`, which takes the role dbAdmin."""
         with self._guard():
-            self._db.command("collMod", collection, **options)
+            self._through_failovers(lambda: self._db.command("collMod", collection, **options))
 
     def create_collection(self, name: str, options: Document) -> None:
         """Raises OperationFailed if the name is taken."""
         with self._guard():
-            self._db.create_collection(name, **options)
+            self._through_failovers(
+                lambda: self._db.create_collection(name, **options), lambda: name in self.collections()
+            )
 
     def rename_collection(self, old: str, new: str) -> None:
         """Raises OperationFailed if either name does not allow it."""
         with self._guard():
-            self._db[old].rename(new)
+            self._through_failovers(
+                lambda: self._db[old].rename(new),
+                lambda: old not in (now := self.collections()) and new in now,
+            )
 
     def drop_collection(self, name: str) -> None:
         """Nothing happens if there is none."""
         with self._guard():
-            self._db[name].drop()
-
-
-def _uuid(info: Mapping[str, Any]) -> bytes | None:
-    identity = info.get("info", {}).get("uuid")
-    return None if identity is None else bytes(getattr(identity, "bytes", identity))
+            self._through_failovers(self._db[name].drop)

@@ -103,7 +103,6 @@ def _probe(client: SharedClient, name: str, settings: Settings, *, untested_allo
         change_streams=replicated,
         deltas=replicated,
         leases=True,
-        schemas=True,
         server_code=True,
         workers=replicated,
     )

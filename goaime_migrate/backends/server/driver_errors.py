@@ -11,6 +11,7 @@ from bson.errors import BSONError, InvalidDocument
 from pymongo import MongoClient
 from pymongo.errors import (
     AutoReconnect,
+    BulkWriteError,
     ConfigurationError,
     ConnectionFailure,
     InvalidURI,
@@ -24,6 +25,7 @@ from pymongo.errors import (
 from goaime_migrate import errors
 from goaime_migrate.backends.server import privileges
 from goaime_migrate.redaction import redact
+from goaime_migrate.results import Document
 
 UNAUTHORIZED, AUTHENTICATION, NO_SUCH_TRANSACTION, HISTORY_LOST = 13, 18, 251, 286
 DUPLICATE_KEY, VALIDATION, TOO_LARGE = 11000, 121, 10334
@@ -32,7 +34,7 @@ STEPPED_DOWN = frozenset({91, 189, 276, 10107, 11600, 11602, 13435})
 """A primary that is one no more, or shuts down, has ended what it was at."""
 _ATLAS = 8000
 _CACHE = re.compile(
-    r"WT_CACHE_FULL|oldest pinned transaction|[Cc]ache (overflow|is full|full|pressure)|too large .*cache"
+    r"WT_CACHE_FULL|storage engine cache|oldest pinned transaction|cache (overflow|is full|pressure)"
 )
 _TRANSIENT = ("TransientTransactionError", "RetryableWriteError")
 _LONGEST = 1_000
@@ -73,6 +75,30 @@ def translate(error: PyMongoError, client: MongoClient[Any] | None = None) -> er
     return errors.OperationFailed(f"the database driver failed: {text}")
 
 
+def without_operations(error: BulkWriteError) -> OperationFailure:
+    """The first of many writes that failed, as an error of its own: the driver's text holds the documents as well."""
+    found: Any = error.details or {}
+    listed = [*found.get("writeErrors", ()), *found.get("writeConcernErrors", ())]
+    first: Document = next((each for each in listed if each.get("errmsg")), {"errmsg": "a write failed"})
+    labels = list(found.get("errorLabels", ()))
+    told = {"errmsg": first["errmsg"], "code": first.get("code"), "errorLabels": labels}
+    return OperationFailure(first["errmsg"], first.get("code"), told)
+
+
+def is_cache_full(error: OperationFailure) -> bool:
+    """Whether the server could not hold the batch in memory, in whichever words it says so."""
+    return error.code == TOO_LARGE_FOR_CACHE or bool(_CACHE.search(message_of(error)))
+
+
+def too_large_for_cache(message: str, **at: Any) -> errors.OperationFailed:
+    """The error for a server that cannot hold a batch in memory."""
+    return errors.OperationFailed(
+        f"the server's cache is too small for a batch of these documents: {message}",
+        hint="give it more memory (storage.wiredTiger.engineConfig.cacheSizeGB), then run the command again",
+        **at,
+    )
+
+
 def unreachable(text: str) -> errors.ServerUnreachable:
     """The error for a server that does not answer."""
     return errors.ServerUnreachable(
@@ -82,14 +108,11 @@ def unreachable(text: str) -> errors.ServerUnreachable:
 
 
 def _of_operation(error: OperationFailure, client: MongoClient[Any] | None) -> errors.MigrateError:
-    message = redact(_message(error))
+    message = redact(message_of(error))
     if error.code in (UNAUTHORIZED, AUTHENTICATION, _ATLAS):
         return _not_allowed(error, message, client)
-    if error.code == TOO_LARGE_FOR_CACHE or _CACHE.search(message):
-        return errors.OperationFailed(
-            f"the server's cache is too small for a batch of these documents: {message}",
-            hint="give it more memory (storage.wiredTiger.engineConfig.cacheSizeGB), then run the command again",
-        )
+    if is_cache_full(error):
+        return too_large_for_cache(message)
     if error.code in STEPPED_DOWN or any(map(error.has_error_label, _TRANSIENT)):
         return unreachable(message)
     return errors.OperationFailed(
@@ -119,12 +142,11 @@ def _not_allowed(
     )
 
 
-def _message(error: OperationFailure) -> str:
+def message_of(error: OperationFailure) -> str:
     """What the server says. The text of a driver's error about many writes holds those, documents and all."""
-    details: Any = error.details or {}
-    listed = [*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]
-    said = details.get("errmsg") or next((e["errmsg"] for e in listed if e.get("errmsg")), None)
-    return " ".join(str(said or error).split())[:_LONGEST]
+    whole = without_operations(error) if isinstance(error, BulkWriteError) else error
+    details: Any = whole.details or {}
+    return " ".join(str(details.get("errmsg") or whole).split())[:_LONGEST]
 
 
 def _short(text: str) -> str:

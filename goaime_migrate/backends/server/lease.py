@@ -8,38 +8,32 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
-from typing import Any
 
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError, ExecutionTimeout, OperationFailure, WTimeoutError
 
 from goaime_migrate.backends.ports import LOCK, PROGRESS, LeaseRecord, Owner
-from goaime_migrate.backends.record_codec import record_of
-from goaime_migrate.backends.record_fields import reading
 from goaime_migrate.backends.server.client import NamedDatabase, SharedClient
 from goaime_migrate.backends.server.driver_errors import translation
+from goaime_migrate.backends.server.lease_record import (
+    LOCK_ID,
+    claim_update,
+    free,
+    is_same,
+    lease_of,
+    while_held,
+)
 from goaime_migrate.backends.server.reader import MongoReader
 from goaime_migrate.errors import MigrateError
-from goaime_migrate.results import Document, Waiting
+from goaime_migrate.results import Document
 
-_LOCK_ID = "lock"
 _CLAIM_MS = 1_000
 _CONFIRMED_S = 30.0
 """How long a claim waits for a majority of the members."""
 _TIME_LIMIT_EXCEEDED = 50
-_ABSENT: Document = {
-    **dict.fromkeys(("run", "who", "host", "boot", "started"), ""),
-    **dict.fromkeys(("pid", "fence"), 0),
-    **dict.fromkeys(("acquired_at", "expires_at")),
-    "live": True,
-    "waiting": None,
-}
-"""What the record of a lease need not have, and what it is taken for then."""
 _OPEN_S = 180.0
 """How long a transaction that a dead run has left open is waited for; the server ends it after a minute or two."""
 _SLOW_S = 2.0
@@ -73,14 +67,14 @@ class LeasedDatabase(MongoReader):
         later = {"$gt": [{"$ifNull": ["$expires_at", False]}, "$$NOW"]}
         live = {"$and": [{"$eq": [{"$type": "$expires_at"}, "date"]}, later]}
         with self._guard():
-            found = list(self._db[LOCK].aggregate([{"$match": {"_id": _LOCK_ID}}, {"$set": {"live": live}}]))
-        return _lease(found[0]) if found and found[0].get("expires_at") else None
+            found = list(self._db[LOCK].aggregate([{"$match": {"_id": LOCK_ID}}, {"$set": {"live": live}}]))
+        return lease_of(found[0]) if found and found[0].get("expires_at") else None
 
     def try_lease(self, owner: Owner, ttl_s: float, *, dead: LeaseRecord | None = None) -> LeaseRecord:
         """End what a former owner has left open, then claim. Raises DamagedRecord."""
         with self._guard():
-            for record in self._db[LOCK].find({"_id": _LOCK_ID}):
-                _lease(record)
+            for record in self._db[LOCK].find({"_id": LOCK_ID}):
+                lease_of(record)
             self._end_transactions_of_former_owner(dead)
             lease = self._claim(owner, ttl_s, dead)
             if lease.owner.run == owner.run:
@@ -101,17 +95,17 @@ class LeasedDatabase(MongoReader):
             with suppress(DuplicateKeyError):  # of two first claims one inserts, the other tries again
                 try:
                     record = self._db[LOCK].find_one_and_update(
-                        {"_id": _LOCK_ID},
-                        _claim_update(owner, self.session_id(), ttl_s, dead),
+                        {"_id": LOCK_ID},
+                        claim_update(owner, self.session_id(), ttl_s, dead),
                         upsert=True,
                         return_document=True,
                         maxTimeMS=_CLAIM_MS,
                     )
                     if record is not None:
-                        return _lease(record)
+                        return lease_of(record)
                 except ExecutionTimeout:
                     held = self.read_lease()
-                    if held is not None and held.live and not _same(held, dead):
+                    if held is not None and held.live and not is_same(held, dead):
                         return held
                     if time.monotonic() > deadline - _CONFIRMED_S + _OPEN_S:
                         raise
@@ -122,8 +116,8 @@ class LeasedDatabase(MongoReader):
 
     def _end_transactions_of_former_owner(self, dead: LeaseRecord | None) -> None:
         """A holder that was killed while it wrote the lease still has it locked, and a claim would wait for that."""
-        free = {"$match": {"_id": _LOCK_ID, "$expr": {"$or": _free(dead)}}}
-        self._end_transactions(r["lsid"] for r in self._db[LOCK].aggregate([free]) if r.get("lsid"))
+        expired = {"$match": {"_id": LOCK_ID, "$expr": {"$or": free(dead)}}}
+        self._end_transactions(r["lsid"] for r in self._db[LOCK].aggregate([expired]) if r.get("lsid"))
 
     def _raise_fence(self, fence: int) -> None:
         """End what a former holder left open, then shut it out of every partition of an unfinished pass."""
@@ -188,9 +182,9 @@ class LeasedDatabase(MongoReader):
         later: Document = {"expires_at": {"$add": ["$$NOW", int(ttl_s * 1000)]}}
         with self._guard():
             lock = self._db[LOCK]
-            if lock.update_one(_while_held(lease), [{"$set": later}]).matched_count:
+            if lock.update_one(while_held(lease), [{"$set": later}]).matched_count:
                 return True
-            if lock.find_one({"_id": _LOCK_ID}) is not None:
+            if lock.find_one({"_id": LOCK_ID}) is not None:
                 return False
             owner = {name: {"$literal": value} for name, value in vars(lease.owner).items()}
             mine = {
@@ -202,94 +196,32 @@ class LeasedDatabase(MongoReader):
             with suppress(
                 DuplicateKeyError
             ):  # somebody has put one there meanwhile: this run's heartbeat, or another
-                lock.update_one(_while_held(lease), [{"$set": mine | later}], upsert=True)
-            return lock.find_one(_while_held(lease)) is not None
+                lock.update_one(while_held(lease), [{"$set": mine | later}], upsert=True)
+            return lock.find_one(while_held(lease)) is not None
 
     def note_waiting(self, lease: LeaseRecord, reason: str | None) -> None:
         """In the lease's own record."""
         waiting = "$$REMOVE" if reason is None else {"reason": {"$literal": reason}, "since": "$$NOW"}
         with self._guard():
-            self._db[LOCK].update_one(_while_held(lease), [{"$set": {"waiting": waiting}}])
+            self._db[LOCK].update_one(while_held(lease), [{"$set": {"waiting": waiting}}])
 
     def release_lease(self, lease: LeaseRecord) -> None:
         """Its record stays, for the sake of the fence."""
         with self._guard():
             self._db[LOCK].update_one(
-                _while_held(lease), {"$unset": {"expires_at": 1, "lsid": 1, "waiting": 1}}
+                while_held(lease), {"$unset": {"expires_at": 1, "lsid": 1, "waiting": 1}}
             )
 
     def break_lease(self) -> None:
         """End the owner's transactions and raise the fence, in the lease and in every unfinished partition."""
         with self._guard():
-            former = self._db[LOCK].find_one({"_id": _LOCK_ID}) or {}
+            former = self._db[LOCK].find_one({"_id": LOCK_ID}) or {}
             self._end_transactions(filter(None, [former.get("lsid")]))
             with self._saying_so_if_slow():
                 record = self._db[LOCK].find_one_and_update(
-                    {"_id": _LOCK_ID},
+                    {"_id": LOCK_ID},
                     {"$inc": {"fence": 1}, "$unset": {"expires_at": 1, "lsid": 1}, "$set": {"run": ""}},
                     return_document=True,
                 )
             if record is not None:
                 self._raise_fence(record["fence"])
-
-
-def _while_held(lease: LeaseRecord) -> Document:
-    """Matches the lease while it is still this one."""
-    return {"_id": _LOCK_ID, "run": lease.owner.run, "fence": lease.fence}
-
-
-def _same(lease: LeaseRecord, dead: LeaseRecord | None) -> bool:
-    return dead is not None and (lease.owner.run, lease.fence) == (dead.owner.run, dead.fence)
-
-
-def _free(dead: LeaseRecord | None) -> list[Document]:
-    """Whether the lease may be taken, by the server's own clock; one of these has to hold."""
-    free: list[Document] = [
-        {"$ne": [{"$type": "$expires_at"}, "date"]},
-        {"$lte": ["$expires_at", "$$NOW"]},
-    ]
-    if dead is not None:
-        free.append({"$and": [{"$eq": ["$run", dead.owner.run]}, {"$eq": ["$fence", dead.fence]}]})
-    return free
-
-
-def _claim_update(
-    owner: Owner, lsid: Document | None, ttl_s: float, dead: LeaseRecord | None
-) -> list[Mapping[str, Any]]:
-    """The update that takes the lease if it is free, and else changes nothing."""
-    mine: Document = {
-        "run": {"$literal": owner.run},
-        "who": {"$literal": owner.who},
-        "host": {"$literal": owner.host},
-        "pid": owner.pid,
-        "boot": {"$literal": owner.boot},
-        "started": {"$literal": owner.started},
-        "lsid": {"$literal": lsid},
-        "fence": {"$add": [{"$ifNull": ["$fence", 0]}, 1]},
-        "acquired_at": "$$NOW",
-        "expires_at": {"$add": ["$$NOW", int(ttl_s * 1000)]},
-        "format": 1,
-        "waiting": "$$REMOVE",
-    }
-    chosen = {name: {"$cond": ["$free", value, f"${name}"]} for name, value in mine.items()}
-    return [{"$set": {"free": {"$or": _free(dead)}}}, {"$set": chosen}, {"$unset": "free"}]
-
-
-@dataclass(frozen=True)
-class _Term:
-    """The lease without its owner, as `LeaseRecord` has it."""
-
-    fence: int
-    acquired_at: datetime | None
-    expires_at: datetime | None
-    live: bool
-    waiting: Document | None
-
-
-def _lease(record: Document) -> LeaseRecord:
-    """The lease from its record. Raises DamagedRecord."""
-    with reading(LOCK, record.get("_id")):
-        known = _ABSENT | record
-        term = record_of(_Term, known)
-        waiting = term.waiting and Waiting(str(term.waiting["reason"]), term.waiting["since"])
-        return LeaseRecord(record_of(Owner, known), **(vars(term) | {"waiting": waiting}))

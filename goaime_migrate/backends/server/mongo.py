@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pymongo import ReplaceOne
 from pymongo.client_session import ClientSession
-from pymongo.errors import CollectionInvalid, PyMongoError
+from pymongo.errors import BulkWriteError, CollectionInvalid, PyMongoError
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import (
@@ -30,8 +30,9 @@ from goaime_migrate.backends.ports import (
     RecordChange,
 )
 from goaime_migrate.backends.server import privileges
-from goaime_migrate.backends.server.catalogue import MongoCatalogue
+from goaime_migrate.backends.server.catalogue import ServerCatalogue
 from goaime_migrate.backends.server.client import SharedClient
+from goaime_migrate.backends.server.driver_errors import without_operations
 from goaime_migrate.backends.server.reader import id_range
 from goaime_migrate.results import Document
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from goaime_migrate.backends.ports.change_stream import ChangeStream
 
 
-class MongoBackend(MongoCatalogue, ABC):
+class MongoBackend(ServerCatalogue, ABC):
     """A database on a server; how its batches are made safe is for the two that derive from it."""
 
     def __init__(
@@ -110,13 +111,16 @@ class MongoBackend(MongoCatalogue, ABC):
     def prepare(self) -> None:
         """Make them beforehand: older servers make none within a transaction."""
         with self._guard():
-            existing = set(self._db.list_collection_names())
-            for name in self._own_names():
-                if name not in existing:
-                    with suppress(CollectionInvalid):
-                        self._db.create_collection(name)
-            self._db[JOURNAL].create_index("ids", sparse=True)
-            self._db[PROGRESS].create_index("pass", sparse=True)
+            self._through_failovers(self._make_records)
+
+    def _make_records(self) -> None:
+        existing = set(self._db.list_collection_names())
+        for name in self._own_names():
+            if name not in existing:
+                with suppress(CollectionInvalid):
+                    self._db.create_collection(name)
+        self._db[JOURNAL].create_index("ids", sparse=True)
+        self._db[PROGRESS].create_index("pass", sparse=True)
 
     # reads -----------------------------------------------------------------------------------------------------
 
@@ -176,7 +180,10 @@ class MongoBackend(MongoCatalogue, ABC):
             if kind is Put:
                 puts = [c.document for c in together if isinstance(c, Put)]
                 requests = [ReplaceOne({"_id": put["_id"]}, put, upsert=True) for put in puts]
-                self._db[collection].bulk_write(requests, session=session)
+                try:
+                    self._db[collection].bulk_write(requests, session=session)
+                except BulkWriteError as error:
+                    raise without_operations(error) from None
             else:
                 self._apply_singly(together, session)
 
@@ -190,7 +197,7 @@ class MongoBackend(MongoCatalogue, ABC):
                 case Delete(collection, filter):
                     self._db[collection].delete_many(filter, session=session)
 
-    # users' code -----------------------------------------------------------------------------
+    # users' code -------------------------------------------------------------------------------------------
 
     @contextmanager
     def functions(self, *, write: bool) -> Iterator[Any]:

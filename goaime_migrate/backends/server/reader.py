@@ -82,15 +82,23 @@ class MongoReader:
             return [document for document in found if raw_bson.id_of(document) in wanted]
 
     def lookup(
-        self, collection: str, key: str, values: Sequence[Any], fields: Sequence[str] | None
+        self,
+        collection: str,
+        key: str,
+        values: Sequence[Any],
+        fields: Sequence[str] | None,
+        *,
+        after: bytes | None = None,
+        limit: int = 0,
     ) -> list[Document]:
         """Without the collection's collation: keys are compared as they are."""
         projection = None if fields is None else {**dict.fromkeys(fields, 1), key: 1, "_id": 1}
         with self._guard():
             cursor = self._db[collection].find(
-                {key: {"$in": list(values), "$exists": True}},
+                both({key: {"$in": list(values), "$exists": True}}, id_range(after, None)),
                 projection,
                 sort=_BY_ID,
+                limit=limit,
                 session=self._reading,
                 collation=_SIMPLE,
             )

@@ -16,7 +16,12 @@ from pymongo.read_preferences import ReadPreference
 from goaime_migrate.backends.ports import Changes, Collision, Committed, GuardFailed, Reader
 from goaime_migrate.backends.server import updates
 from goaime_migrate.backends.server.change_stream import MongoChangeStream
-from goaime_migrate.backends.server.driver_errors import translate
+from goaime_migrate.backends.server.driver_errors import (
+    is_cache_full,
+    message_of,
+    too_large_for_cache,
+    translate,
+)
 from goaime_migrate.backends.server.mongo import MongoBackend
 from goaime_migrate.backends.server.reader import MongoReader
 from goaime_migrate.errors import OperationFailed
@@ -120,7 +125,7 @@ class TransactionalBackend(MongoBackend):
                 collided = isinstance(error, OperationFailure) and error.code == _WRITE_CONFLICT
                 collisions += collided
                 if collisions >= TRIES:
-                    raise Collision(str(error)) from error
+                    raise _collision(error) from error
                 if not collided and tries - collisions == 1:
                     self.notify(f"the server does not answer; trying again for up to {PATIENCE_S:.0f} s")
                 time.sleep(random.uniform(0, _pause(error, tries)))
@@ -153,6 +158,14 @@ class TransactionalBackend(MongoBackend):
             _abort(session)
             raise
         _commit(session)
+
+
+def _collision(error: PyMongoError) -> Collision:
+    """The error for a batch that collided each time it was tried."""
+    if not isinstance(error, OperationFailure):
+        return Collision(str(error))
+    text = message_of(error)
+    return Collision(text, too_large_for_cache(text) if is_cache_full(error) else None)
 
 
 def _transaction(found: Document) -> str:

@@ -15,7 +15,13 @@ from goaime_migrate import errors
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Sweep, SweepRefused, Write
 from goaime_migrate.backends.raw_bson import value_at
-from goaime_migrate.backends.server.driver_errors import DUPLICATE_KEY, TOO_LARGE, VALIDATION
+from goaime_migrate.backends.server.driver_errors import (
+    DUPLICATE_KEY,
+    TOO_LARGE,
+    TOO_LARGE_FOR_CACHE,
+    VALIDATION,
+    too_large_for_cache,
+)
 from goaime_migrate.backends.server.reader import both, id_range
 from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.results import Document
@@ -239,6 +245,8 @@ def rejection(problem: Document, chunk: Sequence[Write]) -> Exception:
         return errors.ResultTooLarge(
             f"the result is too large: {text}", id=identity, hint=Hint("shorten it, then: {}", UP)
         )
+    if code == TOO_LARGE_FOR_CACHE:
+        return too_large_for_cache(text, id=identity)
     if code == _NAMED_TWICE:
         return errors.Unrepresentable(
             f"the document would have to change, but it has the same key twice: {text}",

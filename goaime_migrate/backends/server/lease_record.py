@@ -1,0 +1,86 @@
+"""The document that the lease is: how it is matched, claimed and read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from goaime_migrate.backends.ports import LOCK, LeaseRecord, Owner
+from goaime_migrate.backends.record_codec import record_of
+from goaime_migrate.backends.record_fields import reading
+from goaime_migrate.results import Document, Waiting
+
+LOCK_ID = "lock"
+_ABSENT: Document = {
+    **dict.fromkeys(("run", "who", "host", "boot", "started"), ""),
+    **dict.fromkeys(("pid", "fence"), 0),
+    **dict.fromkeys(("acquired_at", "expires_at")),
+    "live": True,
+    "waiting": None,
+}
+"""What the record of a lease need not have, and what it is taken for then."""
+
+
+def while_held(lease: LeaseRecord) -> Document:
+    """Matches the lease while it is still this one."""
+    return {"_id": LOCK_ID, "run": lease.owner.run, "fence": lease.fence}
+
+
+def is_same(lease: LeaseRecord, dead: LeaseRecord | None) -> bool:
+    """Whether it is still the lease of an owner whose process is known to be gone."""
+    return dead is not None and (lease.owner.run, lease.fence) == (dead.owner.run, dead.fence)
+
+
+def free(dead: LeaseRecord | None) -> list[Document]:
+    """Whether the lease may be taken, by the server's own clock; one of these has to hold."""
+    either: list[Document] = [
+        {"$ne": [{"$type": "$expires_at"}, "date"]},
+        {"$lte": ["$expires_at", "$$NOW"]},
+    ]
+    if dead is not None:
+        either.append({"$and": [{"$eq": ["$run", dead.owner.run]}, {"$eq": ["$fence", dead.fence]}]})
+    return either
+
+
+def claim_update(
+    owner: Owner, lsid: Document | None, ttl_s: float, dead: LeaseRecord | None
+) -> list[Mapping[str, Any]]:
+    """The update that takes the lease if it is free, and else changes nothing."""
+    mine: Document = {
+        "run": {"$literal": owner.run},
+        "who": {"$literal": owner.who},
+        "host": {"$literal": owner.host},
+        "pid": owner.pid,
+        "boot": {"$literal": owner.boot},
+        "started": {"$literal": owner.started},
+        "lsid": {"$literal": lsid},
+        "fence": {"$add": [{"$ifNull": ["$fence", 0]}, 1]},
+        "acquired_at": "$$NOW",
+        "expires_at": {"$add": ["$$NOW", int(ttl_s * 1000)]},
+        "format": 1,
+        "waiting": "$$REMOVE",
+    }
+    chosen = {name: {"$cond": ["$free", value, f"${name}"]} for name, value in mine.items()}
+    return [{"$set": {"free": {"$or": free(dead)}}}, {"$set": chosen}, {"$unset": "free"}]
+
+
+@dataclass(frozen=True)
+class _Term:
+    """The lease without its owner, as `LeaseRecord` has it."""
+
+    fence: int
+    acquired_at: datetime | None
+    expires_at: datetime | None
+    live: bool
+    waiting: Document | None
+
+
+def lease_of(record: Document) -> LeaseRecord:
+    """The lease from its record. Raises DamagedRecord."""
+    with reading(LOCK, record.get("_id")):
+        known = _ABSENT | record
+        term = record_of(_Term, known)
+        waiting = term.waiting and Waiting(str(term.waiting["reason"]), term.waiting["since"])
+        return LeaseRecord(record_of(Owner, known), **(vars(term) | {"waiting": waiting}))

@@ -1,0 +1,86 @@
+"""Which fields a step may be given alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, RootModel, model_validator
+
+from goaime_migrate.backends.embedded.backend import CAPABILITIES
+from goaime_migrate.transform.projection import FROM, carried, looked_at
+from goaime_migrate.transform.step import Step
+
+
+class Plain(BaseModel):
+    n: int
+    id_: Any = Field(alias="_id")
+    other: int = Field(0, validation_alias="o")
+
+
+class ByName(Plain):
+    model_config = ConfigDict(populate_by_name=True)
+
+
+class Forbidding(Plain):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Either(BaseModel):
+    n: int = Field(validation_alias=AliasChoices("n", "m"))
+
+
+class Dotted(BaseModel):
+    n: int = Field(alias="a.n")
+
+
+class Whole(Plain):
+    @model_validator(mode="before")
+    @classmethod
+    def all_of_it(cls, value: Any) -> Any:
+        return value
+
+
+class Made(Plain):
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+
+
+class Own(Plain):
+    @classmethod
+    def model_validate(cls, obj: Any, **more: Any) -> Own:
+        return super().model_validate(obj, **more)
+
+
+class Unfinished(BaseModel):
+    n: NotYet  # type: ignore[name-defined]  # noqa: F821
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (Plain, {"n", "_id", "o"}),
+        (ByName, {"n", "_id", "id_", "o", "other"}),
+        *(
+            (each, None)
+            for each in (Forbidding, Either, Dotted, Whole, Made, Own, Unfinished, RootModel[int])
+        ),
+    ],
+)
+def test_a_model_looks_at_its_fields_alone_or_maybe_at_everything(
+    model: type[BaseModel], expected: set[str] | None
+) -> None:
+    assert looked_at(model) == expected
+
+
+def test_a_field_that_a_model_takes_by_two_names_has_to_be_declared_by_both() -> None:
+    class Model(BaseModel):
+        model_config = ConfigDict(populate_by_name=True)
+        n: int = Field(alias="number")
+
+    able = replace(CAPABILITIES, deltas=True)
+    step = Step("0001", "c", "0001_c.py", lambda _: None, model=Model, fields=("number",))
+    assert carried([step], able, FROM) is None
+    both = replace(step, fields=("number", "n"))
+    assert carried([both], able, FROM) == ("number", "n")
