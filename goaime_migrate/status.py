@@ -160,7 +160,7 @@ def _version(version: str, facts: Facts, book: Ledger, live: bool, run: _Run | N
 
 def _under_way(record: VersionRecord, book: Ledger) -> list[PassRecord]:
     """The passes of a version that have not come to their end, on the way up or down."""
-    mine = [p for p in book.passes.values() if p.id in record.passes]
+    mine = [book.passes[p] for p in dict.fromkeys(record.passes) if p in book.passes]
     if record.state is State.REVERTING:
         return [p for p in mine if p.target_level is not None]
     return [p for p in mine if not p.finished]

@@ -175,10 +175,12 @@ def read(reader: Reader) -> list[PassRecord]:
     progress = [parse(PROGRESS, _of_known_kind, d) for d in reader.find(PROGRESS, {})]
     passes = [parse(PROGRESS, pass_record, d) for d in progress if d["kind"] == "pass"]
     steps = {p.id: len(p.steps) for p in passes}
-    partitions = [
-        parse(PROGRESS, lambda d: _partition(d, steps), d) for d in progress if d["kind"] == "partition"
-    ]
-    return [_with_progress(reader, p, [each for each in partitions if each.pass_id == p.id]) for p in passes]
+    partitions: dict[str, list[_Walked | _TakenBack]] = {}
+    for document in progress:
+        if document["kind"] == "partition":
+            found = parse(PROGRESS, lambda d: _partition(d, steps), document)
+            partitions.setdefault(found.pass_id, []).append(found)
+    return [_with_progress(reader, p, partitions.get(p.id, ())) for p in passes]
 
 
 def _with_progress(

@@ -111,9 +111,13 @@ class Collection:
         return [self.documents[owner] for owner in sorted(found) if owner > start]
 
     def candidates(self, filter: Mapping[str, Any] | None) -> Sequence[Key]:
-        """The keys of the documents that may match, ascending: those of a range of `_id`s, of a pass, or all."""
-        wanted = filter or {}
-        among = wanted.get("_id")
+        """The keys of the documents that may match, ascending: those that an index gives, or all."""
+        found = self.narrowed(filter or {})
+        return self.order() if found is None else found
+
+    def narrowed(self, filter: Mapping[str, Any]) -> Sequence[Key] | None:
+        """Those of a range of `_id`s, or of a pass, ascending; None where the filter names neither."""
+        among = filter.get("_id")
         if isinstance(among, dict) and among and all(map(_is_bound, among.items())):
             order = self.order()
             start, stop = 0, len(order)
@@ -123,9 +127,9 @@ class Collection:
                     (max(start, place), stop) if way in ("$gt", "$gte") else (start, min(stop, place))
                 )
             return order[start:stop]
-        if isinstance(wanted.get("pass"), str):
-            return sorted(self._index("pass").get(sort_key(wanted["pass"]), ()))
-        return self.order()
+        if isinstance(filter.get("pass"), str):
+            return sorted(self._index("pass").get(sort_key(filter["pass"]), ()))
+        return None
 
     def check(self, effects: Effects) -> Checked:
         """What the effects do to the unique indexes. Raises DuplicateKey where one refuses a document."""

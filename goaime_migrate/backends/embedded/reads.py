@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import accumulate, islice
 from typing import Any, TypeVar
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.bson_order import id_key
+from goaime_migrate.backends.bson_order import Key, id_key
 from goaime_migrate.backends.dump.metadata import COLLECTION
 from goaime_migrate.backends.embedded import catalogue, paths
 from goaime_migrate.backends.embedded.collection import Collection
@@ -20,6 +20,7 @@ from goaime_migrate.errors import MissingCapability
 from goaime_migrate.results import Document
 
 T = TypeVar("T")
+_BY_ID = [("_id", 1)]
 
 
 class DumpReader:
@@ -102,6 +103,7 @@ class DumpReader:
     ) -> list[Document]:
         """Ascending by `_id` where no order is asked for."""
         found = self._matching(collection, filter)
+        sort = () if list(sort) == _BY_ID else sort
         if not sort:
             found = iter(_limit(found, limit))
         if fields is None:
@@ -164,12 +166,24 @@ class DumpReader:
         return collection
 
     def _matching(self, name: str, filter: Filter | None) -> Iterator[bytes]:
-        """Ascending by `_id`; a filter that names `_id`s does not scan."""
+        """Ascending by `_id`; a filter that names `_id`s, or ranges of them, does not scan."""
         collection, matches = self._reading(name), matcher(filter)
         named = ids_named(filter)
-        keys = collection.candidates(filter) if named is None else named
-        found = (collection.documents.get(key) for key in keys)
-        return (document for document in found if document is not None and matches(document))
+        if named is not None:
+            return _those(collection, named, matches)
+        ranges = filter.get("$or") if filter and len(filter) == 1 else None
+        if ranges and all(collection.narrowed(each) is not None for each in ranges):
+            found = {
+                d for each in ranges for d in _those(collection, collection.candidates(each), matcher(each))
+            }
+            return iter(sorted(found, key=lambda document: id_key(raw_bson.id_of(document))))
+        return _those(collection, collection.candidates(filter), matches)
+
+
+def _those(collection: Collection, keys: Iterable[Key], matches: Callable[[bytes], bool]) -> Iterator[bytes]:
+    """The documents with these keys that match."""
+    found = (collection.documents.get(key) for key in keys)
+    return (document for document in found if document is not None and matches(document))
 
 
 def _limit(items: Iterable[T], limit: int) -> Iterable[T]:
