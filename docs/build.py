@@ -88,10 +88,12 @@ def configuration() -> str:
         "| key | variable | default | meaning |",
         "|---|---|---|---|",
     ]
+    said_of = meanings(Settings)
     for key in KEYS:
-        field = Settings.model_fields[key]
-        default = "" if field.default in (None, "") else f"`{field.default}`"
-        lines.append(f"| `{key}` | `{PREFIX}{key.upper()}` | {default} | {cell(field.description or '')} |")
+        default = Settings.model_fields[key].default
+        shown_default = "" if default in (None, "", ()) else f"`{default}`"
+        meaning = cell(said_of[key]["description"])
+        lines.append(f"| `{key}` | `{PREFIX}{key.upper()}` | {shown_default} | {meaning} |")
     return "\n".join(lines) + "\n"
 
 

@@ -47,22 +47,33 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
     uri: str = Field(default="", repr=False)
+    """A connection string (mongodb:// or mongodb+srv://), or dump:PATH, a directory in mongodump's format."""
     database: str | None = Field(
         default=None, min_length=1, max_length=63, pattern=r'^[^/\\. "$*<>:|?\x00]+$'
     )
+    """The database; one in the path of a uri that comes from a variable or a flag wins over it."""
     migrations: Path = Path("migrations")
+    """The folder of the numbered migration files."""
     records: Annotated[str, AfterValidator(_records)] = "schema_versions"
-    """The name of our own collections."""
+    """What the tool's own collections are called; two projects of different names share a database."""
     prepend_sys_path: tuple[Path, ...] = ()
-    """Where modules that migrations import are looked for first."""
+    """Folders where modules that migrations import are looked for first; the folder of the file where it is not set."""
     lock_timeout: float = Field(default=60.0, ge=0)
+    """How many seconds to wait for another run's lock."""
     workers: int | None = Field(default=None, ge=1)
+    """How many processes share a large collection of a replica set; one for each core where it is not set."""
     executor: str | None = Field(default=None, pattern=rf"^(processes|{DASK}[a-z]+://\S+)$")
+    """Where they run: processes of this host, or dask:tcp://HOST:PORT."""
     batch_size: int | None = Field(default=None, ge=1)
+    """The most documents in one transaction; found out while running where it is not set."""
     max_lag: float | None = Field(default=None, gt=0)
+    """Pause while a secondary is more than so many seconds behind."""
     max_rate: float | None = Field(default=None, gt=0)
+    """The most documents a second."""
     on_conflict: OnConflict = OnConflict.KEEP
+    """What `down` does where the application has changed the same fields since: keep, restore or stop."""
     allow_untested_topology: bool = False
+    """Run on a topology that the fault tests have never been run on."""
 
     config_file: Path | None = None
     env: str | None = None
