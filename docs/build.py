@@ -90,7 +90,7 @@ def configuration() -> str:
     ]
     for key in KEYS:
         field = Settings.model_fields[key]
-        default = "" if field.default in (None, "") else f"`{field.default}`"
+        default = "" if field.default in (None, "", ()) else f"`{field.default}`"
         lines.append(f"| `{key}` | `{PREFIX}{key.upper()}` | {default} | {cell(field.description or '')} |")
     return "\n".join(lines) + "\n"
 

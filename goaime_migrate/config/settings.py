@@ -51,10 +51,15 @@ class Settings(BaseModel):
         default=None, min_length=1, max_length=63, pattern=r'^[^/\\. "$*<>:|?\x00]+$'
     )
     migrations: Path = Path("migrations")
-    records: Annotated[str, AfterValidator(_records)] = "schema_versions"
-    """The name of our own collections."""
-    prepend_sys_path: tuple[Path, ...] = ()
-    """Where modules that migrations import are looked for first."""
+    records: Annotated[str, AfterValidator(_records)] = Field(
+        default="schema_versions",
+        description="the name of the tool's own collections; two projects with different names share a database",
+    )
+    prepend_sys_path: tuple[Path, ...] = Field(
+        default=(),
+        description="folders in which modules that migrations import are looked for first; if it is not said, the "
+        "folder of the configuration file, or without one the working directory",
+    )
     lock_timeout: float = Field(default=60.0, ge=0)
     workers: int | None = Field(default=None, ge=1)
     executor: str | None = Field(default=None, pattern=rf"^(processes|{DASK}[a-z]+://\S+)$")
