@@ -41,9 +41,11 @@ class JournalPosition:
     """What the last unit of work has done: whoever had no answer finds it there."""
 
     def record(self) -> Document:
+        """As it is stored."""
         return dict(vars(self))
 
     def read(self, record: Document) -> JournalPosition:
+        """From what is stored."""
         return JournalPosition(
             since=record["since"],
             total=self.total if record.get("total") is None else record["total"],

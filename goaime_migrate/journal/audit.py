@@ -185,7 +185,7 @@ def _error(reader: Reader, record: PassRecord) -> JournalIncomplete:
         text += f", and with them {lost:,} of {total:,} documents as they were before"
     versions = ", ".join(record.versions)
     return JournalIncomplete(
-        f"the journal of {versions} over {record.collection} is incomplete: {text}; nothing was taken back",
+        f"the journal of {versions} over {record.collection} is incomplete: {text}",
         version=record.versions[-1],
         hint=_ADVICE,
     )

@@ -17,9 +17,12 @@ class Recorded(Protocol):
     """What a recorded version is known by."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """As its file is called."""
+
     @property
-    def checksum(self) -> str: ...
+    def checksum(self) -> str:
+        """Of its code."""
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,7 @@ class Deputy(Lease):
         self._asked = check
 
     def check(self) -> None:
+        """Whatever the run says of its lease that this works for."""
         self._asked()
 
 

@@ -43,6 +43,7 @@ class Range:
     size: int | None = 0
 
     def record(self) -> Document:
+        """As it is stored."""
         return {
             "number": self.number,
             "after": self.after,
@@ -55,6 +56,7 @@ class Range:
         }
 
     def read(self, record: Document) -> Range:
+        """From what is stored."""
         return Range(
             record["number"],
             raw_id_or_none(record["after"]),

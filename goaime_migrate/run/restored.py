@@ -109,7 +109,7 @@ def require_decided(
             f"they were migrated (_id {listed})"
         )
     raise DatabaseRestored(
-        f"{text}, and is unfinished: {reason}; nothing was written",
+        f"{text}, and the pass is unfinished: {reason}; nothing was written",
         version=record.versions[-1],
         id=example,
         hint=Hint(

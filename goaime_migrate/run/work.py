@@ -35,7 +35,8 @@ class Work(Protocol):
     """A walk whose partitions may be done side by side."""
 
     @property
-    def run(self) -> Run: ...
+    def run(self) -> Run:
+        """The run that it belongs to."""
 
     @property
     def side_by_side(self) -> bool:

@@ -191,6 +191,7 @@ class Table(Mapping[Any, Document]):
         return self._cache.get(cached)
 
     def get(self, key: Any, default: Any = None) -> Any:
+        """The document of a key, or the default."""
         entry = self._entry(key)
         if entry is None:
             return default

@@ -24,6 +24,7 @@ class Reporter(ScanProgress):
         self._tell = tell
 
     def report(self, partition: str, examined: int) -> None:
+        """Also tells the run whose worker this is."""
         self._tell(number_of(partition), {"examined": examined})
 
 
@@ -36,6 +37,7 @@ class ParallelScan:
 
     @property
     def run(self) -> Run:
+        """The run that walks."""
         return self.walk.run
 
     @property
@@ -44,21 +46,26 @@ class ParallelScan:
         return self.walk.chain.tables.whole
 
     def spec(self) -> Document:
+        """The pass, and whether a canary was before it."""
         record = replace(self.walk.record, canary=None)
         return {"pass": put_pass(record).document, "revisits": self.walk.revisits}
 
     def beside(self, run: Run, report: Report) -> ParallelScan:
+        """The same walk, with tables and a chain of its own."""
         walk = self.walk.beside(run)
         walk.progress = Reporter(run, walk.record, report)
         return ParallelScan(walk)
 
     def enrol(self, sessions: Sequence[Document]) -> None:
+        """Their sessions are recorded before they write: the feed leaves those out."""
         adopt(self.run, partitions.left(self.run.backend, self.walk.record), sessions)
         self.enrolled()
 
     def do(self, number: int) -> None:
+        """Walk it from where its record is."""
         part = partitions.partitions(self.walk.record)[number]
         self.walk.through(reread(self.run, part))
 
     def hear(self, number: int, report: Document) -> None:
+        """Show it as progress."""
         self.walk.progress.report(partition_id(self.walk.record.id, Kind.SCAN, number), report["examined"])

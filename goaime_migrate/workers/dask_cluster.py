@@ -39,6 +39,7 @@ class DaskWorkers:
         self._all = 0
 
     def wanted(self, partitions: int) -> int:
+        """This process and those of the cluster, or as many as were asked for."""
         if self._client is None:
             self._client = self._connect()
             self._free = sorted(present(self._client).items())
@@ -46,9 +47,11 @@ class DaskWorkers:
         return min(self._settings.workers or self._all + 1, self._all + 1, partitions)
 
     def new(self, files: Sequence[SourceFile], threads: int) -> DaskWorker:
+        """The next worker of the cluster that is not taken yet."""
         return DaskWorker(self._client, *self._free.pop(0), self._settings, files)
 
     def close(self) -> None:
+        """Let go of the cluster; it goes on."""
         if self._client is not None:
             self._client.close()
 
@@ -105,21 +108,26 @@ class DaskWorker:
 
     @property
     def name(self) -> str:
+        """With its address."""
         return f"dask worker {self._address}"
 
     @property
     def load(self) -> int:
+        """How many partitions it is at work on."""
         return len(self.partitions)
 
     def listen(self, hear: Hear, gone: Gone) -> None:
+        """Through events of the cluster."""
         name = f"worker {self._address}"
         self._thread = threading.Thread(target=self._serve, args=(hear, gone), name=name, daemon=True)
         self._thread.start()
 
     def open(self, work: Work, spec: Document) -> None:
+        """Tell it what the work is."""
         self.tell(do="open", spec=spec)
 
     def tell(self, **message: Any) -> None:
+        """By a call in the worker, beside its tasks."""
         self._outgoing.put(raw_bson.encode(message))
 
     def kill(self) -> None:
@@ -127,9 +135,11 @@ class DaskWorker:
         self._deliver(raw_bson.encode({"do": "stop"}))
 
     def release(self) -> None:
+        """Nothing more will come."""
         self._outgoing.put(dask_worker.END)
 
     def close(self) -> None:
+        """Wait for the thread that hears it."""
         if self._thread is not None:
             self._thread.join(timeout=10)
 

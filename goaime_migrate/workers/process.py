@@ -72,6 +72,7 @@ class ProcessWorker:
 
     @property
     def load(self) -> int:
+        """How many partitions it is at work on."""
         return len(self.partitions)
 
     def listen(self, hear: Hear, gone: Gone) -> None:
@@ -94,6 +95,7 @@ class ProcessWorker:
         thread.start()
 
     def open(self, work: Work, spec: Document) -> None:
+        """Tell it what the work is."""
         self.tell(do="open", spec=spec)
 
     def tell(self, **message: Any) -> None:
@@ -103,6 +105,7 @@ class ProcessWorker:
 
     @property
     def name(self) -> str:
+        """With its pid."""
         return f"worker process {self.pid}"
 
     @property
@@ -161,9 +164,11 @@ class ProcessWorkers:
         self._settings = settings
 
     def wanted(self, partitions: int) -> int:
+        """As many as are worth it."""
         return sharing(self._settings, partitions)
 
     def new(self, files: Sequence[SourceFile], threads: int) -> Worker:
+        """One more process, started now."""
         return ProcessWorker(self._settings, files, threads)
 
     def close(self) -> None:

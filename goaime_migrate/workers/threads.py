@@ -93,16 +93,19 @@ class ThreadWorker:
         return 1 + len(self.partitions)
 
     def listen(self, hear: Hear, gone: Gone) -> None:
+        """In this process: called directly."""
         self._hear = hear
         self._thread.start()
 
     def open(self, work: Work, spec: Document) -> None:
+        """The same work, beside the one that the process does."""
         self._run = work.run
         lease = Deputy(self._backend, work.run.lease.record, self._check)
         run = work.run.beside(self._backend, lease, self._listen, spec["threads"])
         self._thread.work = work.beside(run, self._report)
 
     def tell(self, **message: Any) -> None:
+        """Through a queue."""
         if message["do"] == "stop":
             self._stopped.set()
         else:
@@ -113,10 +116,12 @@ class ThreadWorker:
         self._stopped.set()
 
     def release(self) -> None:
+        """Nothing more will come."""
         self._stopped.set()
         self._queue.put(None)
 
     def close(self) -> None:
+        """Wait for the thread."""
         self._thread.join()
 
     def _check(self) -> None:

@@ -102,7 +102,11 @@ def test_a_second_up_has_nothing_to_do(goaime: World) -> None:
 def test_unresolved_attempts_are_warned_about_with_examples(goaime: World) -> None:
     result = succeeded(goaime.up())
 
-    (warning,) = result.warnings
+    several, warning = result.warnings
+    assert (several.version, several.message.partition(":")[0]) == (
+        "0001",
+        "several documents of 'users' have the same 'username'",
+    )
     assert warning.version == "0002"
     assert "no such problem" in warning.message
     assert warning.count > 0

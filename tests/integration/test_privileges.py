@@ -104,3 +104,18 @@ def test_a_role_that_does_not_do_is_said_in_one_line(
     assert grant(world, wanted, database_name) in caught.value.hint
     for word in ("clusterTime", "lsid", "keyId"):
         assert word not in f"{caught.value.message}{caught.value.detail}"
+
+
+def test_who_may_only_read_and_write_knows_a_replica_set_by_its_name(
+    as_user: AsUser, database_name: str, secured_replica_set: ReplicaSet
+) -> None:
+    world = as_user([role("readWrite", database_name)])
+    succeeded(world.up())
+    (record,) = secured_replica_set.client[database_name].schema_versions_progress.find()
+    assert "/" not in record["deployment"]
+    assert record["uuid"] is not None
+    assert record["records"] is not None
+    assert world.status().warnings == ()
+    secured_replica_set.client[database_name].c.drop()
+    secured_replica_set.client[database_name].c.insert_one({"_id": 1})
+    assert [warning.code for warning in world.status().warnings] == ["GM808"]
