@@ -10,7 +10,7 @@ from goaime_migrate.down.decisions import Outcome
 from goaime_migrate.down.inserted import InsertedTotals
 from goaime_migrate.down.preview import DownPass, PassPreview
 from goaime_migrate.down.reverter import require_journals
-from goaime_migrate.errors import MigrateError, Refused
+from goaime_migrate.errors import MigrateError, MissingPrivilege, Refused
 from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord
 from goaime_migrate.planner import DownGroup, DownPlan, Facts, ForgetSteps, OperationRef, RestorePass
 from goaime_migrate.results import (
@@ -23,7 +23,7 @@ from goaime_migrate.results import (
     Predicted,
     StepPlan,
 )
-from goaime_migrate.run.preflight import require_down
+from goaime_migrate.run.preflight import only_reads, require_down
 
 _NO_TIME = Predicted(0.0, 0, 0)
 
@@ -58,7 +58,7 @@ def _refused(backend: Backend, ledger: Ledger, plan: DownPlan) -> MigrateError |
     try:
         require_down(backend, plan, ledger.versions)
     except MigrateError as error:
-        return error
+        return None if isinstance(error, MissingPrivilege) and only_reads(backend) else error
     return None
 
 

@@ -6,11 +6,21 @@ from collections.abc import Mapping
 
 from goaime_migrate.backends.ports import VERSIONS, Backend
 from goaime_migrate.backends.record_fields import reading
+from goaime_migrate.errors import MissingPrivilege
 from goaime_migrate.ledger import VersionRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import RunFunctions, StateOperation
 from goaime_migrate.operations.base import actions_of, require_undoing
 from goaime_migrate.planner import DownPlan, StateChange, UndoChange, UpPlan
+
+
+def only_reads(backend: Backend) -> bool:
+    """Whether this user may write nothing: then what another may do, who will run the plan, is not known."""
+    try:
+        backend.require_actions([(str(VERSIONS), ("insert",))])
+    except MissingPrivilege:
+        return True
+    return False
 
 
 def require_up(backend: Backend, plan: UpPlan, files: Mapping[str, Migration]) -> None:

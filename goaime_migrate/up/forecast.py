@@ -9,9 +9,9 @@ from typing import Any
 
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import Settings
-from goaime_migrate.errors import MigrateError
+from goaime_migrate.errors import MigrateError, MissingPrivilege
 from goaime_migrate.errors.hint import PLAN, UP
-from goaime_migrate.events import Listener
+from goaime_migrate.events import Listener, Notice
 from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.operations import (
     CreateCollection,
@@ -39,7 +39,7 @@ from goaime_migrate.results import (
 )
 from goaime_migrate.run import partitions
 from goaime_migrate.run.code import step_of
-from goaime_migrate.run.preflight import require_up
+from goaime_migrate.run.preflight import only_reads, require_up
 from goaime_migrate.run.work import sharing
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.preview import Preview, Unfinished, preview
@@ -123,7 +123,10 @@ class _Forecast:
                 require_canary(plan)
             require_up(self._backend, plan, self._files)
         except MigrateError as error:
-            self.error = error
+            if isinstance(error, MissingPrivilege) and only_reads(self._backend):
+                self._listener(Notice("this user may only read: plan it as the user who will run up as well"))
+            else:
+                self.error = error
         for group in plan.groups:
             match group:
                 case StateChange():
