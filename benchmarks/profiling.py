@@ -127,7 +127,7 @@ def profiled(product: Product) -> list[Row]:
     clock = Clock()
     parts = [Part(module, path, clock.around(category)) for category, module, path in CATEGORIES]
     parts += [
-        Part("backends.server.connect", "MongoClient", clock.listening),
+        Part("backends.server.connect", "SharedClient", clock.listening),
         Part("migrator", "Migrator.up", clock.whole),
     ]
     with patch.object(pool, "THREADS", 1), replaced(parts):

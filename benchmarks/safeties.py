@@ -160,7 +160,7 @@ TRANSACTION = Safety(
 MAJORITY = Safety(
     "majority",
     "w: majority (w: 1 instead)",
-    (Part("backends.server.connect", "MongoClient", _one_member_is_enough),),
+    (Part("backends.server.connect", "SharedClient", _one_member_is_enough),),
 )
 TAIL = Safety(
     "tail",
