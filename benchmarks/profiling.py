@@ -111,7 +111,7 @@ def _purpose(event: CommandStartedEvent) -> str:
 
 
 CATEGORIES = (
-    (PROBE, "up.pass_", "_probed"),
+    (PROBE, "up.pass_", "_is_settled"),
     ("decode", "backends.raw_bson", "decode"),
     ("encode", "backends.raw_bson", "encode"),
     ("transforms and lookups", "transform.chain", "apply"),

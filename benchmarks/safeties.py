@@ -171,7 +171,7 @@ TAIL = Safety(
     ),
 )
 CHECKS = Safety("checks", "model= and check=", (Part("transform.chain", "keeps_promises", _returning(True)),))
-PROBE = Safety("probe", "the probe of the first documents", (Part("up.pass_", "_probed", _returning(True)),))
+PROBE = Safety("probe", "the probe of the first documents", (Part("up.pass_", "_is_settled", _returning(True)),))
 EACH = (JOURNAL, CURSOR, TRANSACTION, MAJORITY, TAIL, CHECKS, PROBE)
 ALL = Safety("all", "all of these", tuple(part for safety in EACH for part in safety.parts))
 
