@@ -139,6 +139,10 @@ def _one_member_is_enough(original: Any) -> Any:
     return lambda *args, **options: original(*args, **{**options, "w": 1})
 
 
+def _as_it_is_here(original: Any) -> Any:
+    return lambda _: original("local")
+
+
 JOURNAL = Safety(
     "journal",
     "the journal of before-images",
@@ -159,8 +163,11 @@ TRANSACTION = Safety(
 )
 MAJORITY = Safety(
     "majority",
-    "w: majority (w: 1 instead)",
-    (Part("backends.server.connect", "SharedClient", _one_member_is_enough),),
+    "majority (w: 1 and local reads instead)",
+    (
+        Part("backends.server.connect", "SharedClient", _one_member_is_enough),
+        Part("backends.server.client", "ReadConcern", _as_it_is_here),
+    ),
 )
 TAIL = Safety(
     "tail",
@@ -171,7 +178,9 @@ TAIL = Safety(
     ),
 )
 CHECKS = Safety("checks", "model= and check=", (Part("transform.chain", "keeps_promises", _returning(True)),))
-PROBE = Safety("probe", "the probe of the first documents", (Part("up.pass_", "_is_settled", _returning(True)),))
+PROBE = Safety(
+    "probe", "the probe of the first documents", (Part("up.pass_", "_is_settled", _returning(True)),)
+)
 EACH = (JOURNAL, CURSOR, TRANSACTION, MAJORITY, TAIL, CHECKS, PROBE)
 ALL = Safety("all", "all of these", tuple(part for safety in EACH for part in safety.parts))
 
