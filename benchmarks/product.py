@@ -78,13 +78,7 @@ class Product:
         )
 
     def _states(self, expected: dict[str, State], migrator: Migrator) -> None:
-        """The ledger as a majority has it: without `w: majority` that comes a moment later."""
-        deadline = time.monotonic() + 10.0
-        while True:
-            found = {each.version: each.state for each in migrator.status().versions}
-            if expected.items() <= found.items() or time.monotonic() > deadline:
-                break
-            time.sleep(0.05)
+        found = {each.version: each.state for each in migrator.status().versions}
         require(expected.items() <= found.items(), f"the ledger says {found}")
 
     # the command

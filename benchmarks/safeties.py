@@ -135,14 +135,6 @@ def _one_write_after_the_other(_: Any) -> Any:
     return once
 
 
-def _one_member_is_enough(original: Any) -> Any:
-    return lambda *args, **options: original(*args, **{**options, "w": 1})
-
-
-def _as_it_is_here(original: Any) -> Any:
-    return lambda _: original("local")
-
-
 JOURNAL = Safety(
     "journal",
     "the journal of before-images",
@@ -161,14 +153,6 @@ TRANSACTION = Safety(
     "the transaction around a batch",
     (Part("backends.server.transactional", "TransactionalBackend._once", _one_write_after_the_other),),
 )
-MAJORITY = Safety(
-    "majority",
-    "majority (w: 1 and local reads instead)",
-    (
-        Part("backends.server.connect", "SharedClient", _one_member_is_enough),
-        Part("backends.server.client", "ReadConcern", _as_it_is_here),
-    ),
-)
 TAIL = Safety(
     "tail",
     "the change stream and the tail",
@@ -181,7 +165,7 @@ CHECKS = Safety("checks", "model= and check=", (Part("transform.chain", "keeps_p
 PROBE = Safety(
     "probe", "the probe of the first documents", (Part("up.pass_", "_is_settled", _returning(True)),)
 )
-EACH = (JOURNAL, CURSOR, TRANSACTION, MAJORITY, TAIL, CHECKS, PROBE)
+EACH = (JOURNAL, CURSOR, TRANSACTION, TAIL, CHECKS, PROBE)
 ALL = Safety("all", "all of these", tuple(part for safety in EACH for part in safety.parts))
 
 

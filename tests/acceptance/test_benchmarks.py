@@ -35,7 +35,7 @@ SAFETIES = {
     "all on",
     *(
         f"without {name} / all on"
-        for name in ("journal", "cursor", "transaction", "majority", "tail", "checks", "probe", "all")
+        for name in ("journal", "cursor", "transaction", "tail", "checks", "probe", "all")
     ),
 }
 PROFILE = {
