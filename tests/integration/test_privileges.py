@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from goaime_migrate import errors
+from goaime_migrate.results import Direction
 from tests.servers import Kind, ReplicaSet, User
 from tests.world import World, succeeded
 
@@ -85,6 +86,25 @@ def test_a_validator_that_may_not_be_taken_away_is_found_before(
     assert isinstance(world.down("0001").error, errors.MissingPrivilege)
     assert world.states() == ["applied"] * 3
     assert world.documents("c") == [{"_id": 1, "n": 1, "m": 1}]
+
+
+def test_a_validator_that_may_not_be_passed_over_is_found_before_anything_is_restored(
+    as_user: AsUser, secured_replica_set: ReplicaSet, database_name: str
+) -> None:
+    world = as_user([role("readWrite", database_name)])
+    succeeded(world.up())
+    secured_replica_set.client[database_name].command("collMod", "c", validator={"n": {"$exists": True}})
+    plan, error = world.plan("base", direction=Direction.DOWN), world.down("base").error
+    for each in (plan.refused, error):
+        assert isinstance(each, errors.MissingPrivilege)
+        assert f"bypassDocumentValidation on {database_name}.c" in each.message
+        assert grant(world, "dbAdmin", database_name) in each.hint
+    assert world.states() == ["applied"]
+    secured_replica_set.client.admin.command(
+        "grantRolesToUser", f"user_{database_name}", roles=[role("dbAdmin", database_name)]
+    )
+    succeeded(world.down("base"))
+    assert world.documents("c") == [{"_id": 1}]
 
 
 @pytest.mark.parametrize(
