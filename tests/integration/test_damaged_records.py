@@ -119,7 +119,7 @@ def damaged(choose: random.Random, document: dict[str, Any]) -> dict[str, Any]:
 
 
 @dump
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in (1, 2, 3))])
 def test_no_damage_breaks_a_command_down(history: World, tmp_path: Path, seed: int) -> None:
     choose, named = random.Random(seed), 0
     for i in range(60):

@@ -29,7 +29,7 @@ SAMPLE = _sample()
 @pytest.fixture
 def goaime(world: World) -> World:
     """The sample database, not migrated yet."""
-    for collection, documents in SAMPLE.documents(sessions=120).items():
+    for collection, documents in SAMPLE.documents(sessions=60).items():
         world.insert(collection, islice(documents, 2000))
     world.folder = GOAIME
     return world
