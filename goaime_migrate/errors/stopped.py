@@ -6,7 +6,7 @@ from goaime_migrate.errors.base import MigrateError
 
 
 class PromiseBroken(MigrateError):
-    """`verify` found documents that do not keep the promises of the applied versions.
+    """`verify` found documents that do not keep the promises of the applied versions, or `try` such a result.
 
     Each `model=`, `check=` and `verify(db)` of an applied migration is a promise that holds until a newer
     version supersedes it. Mostly an old release of the application still writes the old shape, or a

@@ -20,6 +20,7 @@ from goaime_migrate.errors import MigrateError, Refused
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.ledger import Ledger
 from goaime_migrate.ledger import history as read_history
+from goaime_migrate.migrator.beforehand import Beforehand
 from goaime_migrate.migrator.sources import Sources
 from goaime_migrate.planner import DownPlan, Facts, Plan, UpPlan
 from goaime_migrate.results import Counts, Direction, OnConflict, State
@@ -50,7 +51,7 @@ def new(settings: Settings, name: str, kind: str) -> results.NewResult:
     return scaffold.new(settings, name, kind)
 
 
-class Migrator:
+class Migrator(Beforehand):
     """One project's migrations and one database. Use it as a context manager.
 
     Every method may raise a MigrateError. `up` and `down` return a RunResult with `error` set where they had already

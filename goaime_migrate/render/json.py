@@ -30,6 +30,7 @@ RESULTS = {
     "stamp": "StampResult",
     "repair": "RepairResult",
     "unlock": "UnlockResult",
+    "try": "TryResult",
     "explain": "ExplainResult",
 }
 """What each command prints. `history` is a list of HistoryEntry, and ``--dry-run`` prints a PlanResult."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from goaime_migrate.results.reading import *  # noqa: F403
     from goaime_migrate.results.run import *  # noqa: F403
     from goaime_migrate.results.status import *  # noqa: F403
+    from goaime_migrate.results.trying import *  # noqa: F403
 
 _NAMES = {
     "mending": ("Renumbering", "RepairResult", "StampResult", "UnlockResult"),
@@ -49,6 +50,7 @@ _NAMES = {
         "VersionStatus",
         "Waiting",
     ),
+    "trying": ("TriedStep", "TryResult"),
 }
 
 

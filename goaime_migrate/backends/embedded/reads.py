@@ -137,6 +137,14 @@ class DumpReader:
         chosen = islice((place for place in places if matches(found.documents[order[place]])), size)
         return [found.documents[order[place]] for place in sorted(chosen)]
 
+    def if_stored(
+        self, collection: str, document: bytes, where: Filter | None, stages: Sequence[Document]
+    ) -> bytes | None:
+        """In memory, as all else."""
+        from goaime_migrate.backends.embedded import pipeline
+
+        return pipeline.apply(document, stages, self.now()) if matcher(where)(document) else None
+
     def ids_apart(self, collection: str, distances: Sequence[int]) -> Iterator[bytes]:
         """Counted off in memory."""
         ids = [raw_bson.id_of(document) for document in self.documents(collection, fields=())]

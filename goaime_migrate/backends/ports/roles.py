@@ -123,6 +123,14 @@ class CollectionReader(Database, Reader, Protocol):
     def sample(self, collection: str, size: int, where: Filter | None = None) -> list[bytes]:
         """Up to `size` raw documents spread over the collection; all of them where there are no more."""
 
+    def if_stored(
+        self, collection: str, document: bytes, where: Filter | None, stages: Sequence[Document]
+    ) -> bytes | None:
+        """What these update stages would make of a document, were it stored as it is; None if it did not match `where`.
+
+        Raises MissingCapability where that cannot be found out.
+        """
+
     def ids_apart(self, collection: str, distances: Sequence[int]) -> Iterator[bytes]:
         """The raw `_id`s so many documents apart, ascending, until the collection ends; one short query each."""
 

@@ -34,6 +34,7 @@ from goaime_migrate.backends.server.catalogue import ServerCatalogue
 from goaime_migrate.backends.server.client import SharedClient
 from goaime_migrate.backends.server.driver_errors import without_operations
 from goaime_migrate.backends.server.reader import id_range
+from goaime_migrate.errors import MissingCapability
 from goaime_migrate.results import Document
 
 if TYPE_CHECKING:
@@ -147,6 +148,25 @@ class MongoBackend(ServerCatalogue, ABC):
         with self._guard():
             batches = self._db[collection].aggregate_raw_batches([*stages, {"$sample": {"size": size}}])
             return list(raw_bson.split_all(batches))
+
+    def if_stored(
+        self, collection: str, document: bytes, where: Filter | None, stages: Sequence[Document]
+    ) -> bytes | None:
+        """By an aggregation that begins with any document of the collection and puts this one in its place."""
+        instead: list[Document] = [
+            {"$limit": 1},
+            {"$replaceWith": {"$literal": raw_bson.raw_document(document)}},
+        ]
+        match: list[Document] = [{"$match": dict(where)}] if where else []
+        with self._guard():
+            batches = self._db[collection].aggregate_raw_batches([*instead, *match, *stages])
+            found = next(raw_bson.split_all(batches), None)
+        if found is None and not self.count(collection, limit=1):
+            raise MissingCapability(
+                f"what only the server computes can be tried once {collection} holds a document, and it holds none",
+                hint="insert one into a copy of the database and try it there",
+            )
+        return found
 
     def ids_apart(self, collection: str, distances: Sequence[int]) -> Iterator[bytes]:
         """By the index on `_id` alone."""

@@ -1,0 +1,47 @@
+"""What is asked before a migration is applied: a transform tried on one document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from goaime_migrate import results
+from goaime_migrate.errors import UsageError
+from goaime_migrate.migrator.sources import Sources
+
+
+class Beforehand:
+    """The methods of the facade that tell beforehand. They read, and take no lock."""
+
+    _sources: Sources
+
+    def try_(
+        self,
+        version: str,
+        document: Mapping[str, Any] | None = None,
+        *,
+        where: Mapping[str, Any] | None = None,
+        collection: str | None = None,
+    ) -> results.TryResult:
+        """One document through one version, operation by operation. Read-only.
+
+        It is either `document`, as the version will meet it, or the first of the database that matches `where`; that one
+        goes through the pending versions before it first. `collection`: whose it is, where the version has several.
+        """
+        from goaime_migrate.up import trial
+
+        if (document is None) == (where is None):
+            raise UsageError(
+                "which document is to be tried?", hint="one of --id JSON, --where JSON, --doc FILE"
+            )
+        if document is not None:
+            return trial.try_given(
+                self._sources.files_alone,
+                version,
+                dict(document),
+                collection,
+                lambda: self._sources.asked_for(f"to try {version} on this document"),
+            )
+        backend = self._sources.backend(write=False)
+        facts, _ = self._sources.facts(backend)
+        return trial.try_stored(backend, facts, version, where or {}, collection)
