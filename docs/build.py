@@ -205,7 +205,7 @@ def node(annotation: Any, objects: dict[str, Any]) -> dict[str, Any]:
     if said.extended:
         return {}
     args = [each for each in get_args(hint) if each is not types.NoneType]
-    if isinstance(hint, types.UnionType):
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
         inner = node(args[0], objects)
         return inner if said.none is not None or "anyOf" in inner else {"anyOf": [inner, {"type": "null"}]}
     if typing.get_origin(hint) is tuple:

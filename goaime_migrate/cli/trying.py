@@ -24,23 +24,25 @@ LOOK_EVERY_S = 0.3
 _AN_ID = """--id 7, --id '"s1"', --id '{"$oid": "65f0c0ffee65f0c0ffee65f0"}'"""
 
 
+Id = Annotated[
+    str | None, Option("--id", metavar="JSON", help="The document with this _id, in Extended JSON.")
+]
+FirstMatch = Annotated[
+    str | None, Option("--where", metavar="JSON", help="The first document that matches this filter.")
+]
+Doc = Annotated[
+    Path | None,
+    Option("--doc", metavar="FILE", help="The document in this file, in Extended JSON; needs no database."),
+]
+
+
 def try_(
     run: Invocation,
     version: Annotated[str, Argument(metavar="VERSION", help="The version: 3, 0003, or a part of its name.")],
     *,
-    id: Annotated[
-        str | None, Option("--id", metavar="JSON", help="The document with this _id, in Extended JSON.")
-    ] = None,
-    where: Annotated[
-        str | None,
-        Option("--where", metavar="JSON", help="The first document that matches this filter."),
-    ] = None,
-    doc: Annotated[
-        Path | None,
-        Option(
-            "--doc", metavar="FILE", help="The document in this file, in Extended JSON; needs no database."
-        ),
-    ] = None,
+    id: Id = None,
+    where: FirstMatch = None,
+    doc: Doc = None,
     collection: Annotated[
         str | None, Option(metavar="NAME", help="Whose document it is, where the version works on several.")
     ] = None,
