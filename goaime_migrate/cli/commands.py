@@ -20,6 +20,7 @@ COMMANDS = {
     "lint": "reading",
     "wait": "reading",
     "try": "trying",
+    "doctor": "doctor",
     "stamp": "mending",
     "repair": "mending",
     "unlock": "mending",

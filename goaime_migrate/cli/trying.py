@@ -60,7 +60,7 @@ def try_(
         )
     found_by = filter_of(where) if id is None else {"_id": {"$eq": value_of(id, "--id", _AN_ID)}}
     settings = _settings(run, doc)
-    words = _words(id=id, where=where, doc=doc, collection=collection)
+    words = tuple(_words(id=id, where=where, doc=doc, collection=collection))
 
     def attempt() -> Outcome:
         document = None if doc is None else _document(doc)

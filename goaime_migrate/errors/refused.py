@@ -106,6 +106,20 @@ class NewerFormat(Refused):
     code = "GM806"
 
 
+class NotReady(Refused):
+    """`doctor` has found what would make a command fail.
+
+    Something is missing that `up` or `down` will need: a privilege, a majority of the members, room on the
+    disk, a whole journal, files that fit to what was applied. Each check that failed is listed with its
+    evidence, and with what to do; warnings and what could not be seen stop nothing. Nothing was changed by
+    looking.
+
+    Do what the checks say, then look again: `goaime-migrate doctor`.
+    """
+
+    code = "GM809"
+
+
 class DatabaseRestored(Refused):
     """The database was restored, copied or replaced in the middle of a migration, and nobody can say how far it is.
 

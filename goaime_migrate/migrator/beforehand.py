@@ -1,4 +1,4 @@
-"""What is asked before a migration is applied: a transform tried on one document."""
+"""What is asked before a migration is applied: a transform tried on one document, and whether all is well."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from goaime_migrate import results
-from goaime_migrate.errors import UsageError
+from goaime_migrate.config import Settings
+from goaime_migrate.errors import DamagedRecord, MigrateError, NewerFormat, UsageError
+from goaime_migrate.events import Listener
 from goaime_migrate.migrator.sources import Sources
 
 
@@ -14,6 +16,8 @@ class Beforehand:
     """The methods of the facade that tell beforehand. They read, and take no lock."""
 
     _sources: Sources
+    _settings: Settings
+    _listener: Listener
 
     def try_(
         self,
@@ -45,3 +49,20 @@ class Beforehand:
         backend = self._sources.backend(write=False)
         facts, _ = self._sources.facts(backend)
         return trial.try_stored(backend, facts, version, where or {}, collection)
+
+    def doctor(self) -> results.DoctorResult:
+        """What would make a command fail later, check by check. Read-only.
+
+        Its `error` is set where the database could not be opened.
+        """
+        from goaime_migrate import doctor
+
+        try:
+            backend = self._sources.backend(write=False)
+        except MigrateError as error:
+            return doctor.unopened(self._settings, "server", error)
+        try:
+            facts, ledger = self._sources.facts(backend)
+        except (NewerFormat, DamagedRecord) as error:
+            return doctor.unopened(self._settings, "records", error)
+        return doctor.checkup(backend, facts, ledger, self._settings, self._listener)

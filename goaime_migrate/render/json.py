@@ -31,6 +31,7 @@ RESULTS = {
     "repair": "RepairResult",
     "unlock": "UnlockResult",
     "try": "TryResult",
+    "doctor": "DoctorResult",
     "explain": "ExplainResult",
 }
 """What each command prints. `history` is a list of HistoryEntry, and ``--dry-run`` prints a PlanResult."""

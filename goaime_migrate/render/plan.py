@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from goaime_migrate.render import diff
 from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.values import value
-from goaime_migrate.render.words import count, duration, no_reverse, number, size
+from goaime_migrate.render.words import count, no_reverse, number
 from goaime_migrate.results import Direction
+from goaime_migrate.units import duration, size
 
 if TYPE_CHECKING:
     from goaime_migrate.results import (

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from goaime_migrate.render.plan import warnings
 from goaime_migrate.render.style import Style, bullet
 from goaime_migrate.render.values import key, value
-from goaime_migrate.render.words import count, documents, duration, no_reverse, versions
+from goaime_migrate.render.words import count, documents, no_reverse, versions
 from goaime_migrate.results import Direction
+from goaime_migrate.units import duration
 
 if TYPE_CHECKING:
     from goaime_migrate.results import Conflict, RunResult

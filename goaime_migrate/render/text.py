@@ -11,7 +11,8 @@ from goaime_migrate.render.status import lock, problems
 from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.table import Column, table
 from goaime_migrate.render.values import key, value
-from goaime_migrate.render.words import count, duration, second, versions
+from goaime_migrate.render.words import count, second, versions
+from goaime_migrate.units import duration
 
 if TYPE_CHECKING:
     from goaime_migrate.results import (

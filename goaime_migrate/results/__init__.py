@@ -20,6 +20,7 @@ from goaime_migrate.results.words import Value as Value
 from goaime_migrate.results.words import WarningCount as WarningCount
 
 if TYPE_CHECKING:
+    from goaime_migrate.results.doctor import *  # noqa: F403
     from goaime_migrate.results.mending import *  # noqa: F403
     from goaime_migrate.results.plan import *  # noqa: F403
     from goaime_migrate.results.project import *  # noqa: F403
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from goaime_migrate.results.trying import *  # noqa: F403
 
 _NAMES = {
+    "doctor": ("Check", "CheckStatus", "DoctorResult"),
     "mending": ("Renumbering", "RepairResult", "StampResult", "UnlockResult"),
     "plan": ("DownPreview", "OperationPlan", "PlanResult", "Predicted", "Sample", "StepPlan"),
     "project": ("ErrorText", "ExplainResult", "InitResult", "NewResult"),

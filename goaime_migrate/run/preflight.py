@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from goaime_migrate.backends.ports import VERSIONS, Backend
 from goaime_migrate.backends.record_fields import reading
 from goaime_migrate.errors import MissingPrivilege
 from goaime_migrate.ledger import VersionRecord
-from goaime_migrate.migration import Migration
+from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.operations import RunFunctions, StateOperation
 from goaime_migrate.operations.base import actions_of, require_undoing
 from goaime_migrate.planner import DownPlan, StateChange, UndoChange, UpPlan
+
+WALKING = ("find", "insert", "update", "remove")
+"""What a pass does to documents, on its way up or down."""
 
 
 def only_reads(backend: Backend) -> bool:
@@ -21,6 +24,20 @@ def only_reads(backend: Backend) -> bool:
     except MissingPrivilege:
         return True
     return False
+
+
+def needs_up(operations: Iterable[Operation], *, follows: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What it takes to be allowed, collection by collection, to apply these operations, and to take them back.
+
+    `follows`: changes of others are followed through a change stream meanwhile.
+    """
+    for operation in operations:
+        for name in sorted(operation.reads):
+            yield name, ("find",)
+        if operation.walks and operation.collection is not None:
+            yield operation.collection, (*WALKING, *(("changeStream",) if follows else ()))
+        elif isinstance(operation, StateOperation) and operation.collection is not None:
+            yield operation.collection, ("find", *operation.actions)
 
 
 def require_up(backend: Backend, plan: UpPlan, files: Mapping[str, Migration]) -> None:

@@ -13,7 +13,7 @@ from tests.integration.engines import each_mode, on, servers
 from tests.servers import Kind
 from tests.world import World, succeeded
 
-ORDERS = [
+ORDERS: list[dict[str, Any]] = [
     {"_id": 1, "item": "a", "n": 3},
     {"_id": 2, "item": "b", "n": 1},
     {"_id": None, "item": "a", "n": 2},
@@ -132,7 +132,7 @@ def test_an_operation_whose_filter_leaves_it_out(shop: World) -> None:
 
 @each_mode
 def test_a_document_that_is_handed_over_meets_this_version_alone(shop: World) -> None:
-    document = {"_id": "x", "total": 30}
+    document: dict[str, Any] = {"_id": "x", "total": 30}
     result = tried(shop, "2", document)
     assert [s.version for s in result.steps] == ["0002"] * 3
     assert result.after == {**document, "half": 15.0, "more": 16.0, "big": True}

@@ -77,6 +77,9 @@ class EmbeddedBackend(LeasedDump):
     def note_waiting(self, lease: LeaseRecord, reason: str | None) -> None:
         """Nobody else can look while the directory is locked."""
 
+    def checkup(self) -> None:
+        """None: there is no server."""
+
     def transaction_lifetime(self) -> float:
         """There are no transactions."""
         return 0.0

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bson import Timestamp
 
     from goaime_migrate.backends.ports.change_stream import ChangeStream
+    from goaime_migrate.backends.ports.checkup import Checkup
 
 Sort = Sequence[tuple[str, int]]
 
@@ -222,6 +223,9 @@ class Diagnostics(Protocol):
 
     def transaction_lifetime(self) -> float:
         """How many seconds the server lets a transaction be open."""
+
+    def checkup(self) -> Checkup | None:
+        """A closer look at the server; None where there is none."""
 
     def open_transactions(self) -> list[str]:
         """The transactions of others that are open, the oldest first: whose they are, from where, for how long."""

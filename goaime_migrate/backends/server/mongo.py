@@ -31,6 +31,7 @@ from goaime_migrate.backends.ports import (
 )
 from goaime_migrate.backends.server import privileges
 from goaime_migrate.backends.server.catalogue import ServerCatalogue
+from goaime_migrate.backends.server.checkup import ServerCheckup
 from goaime_migrate.backends.server.client import SharedClient
 from goaime_migrate.backends.server.driver_errors import without_operations
 from goaime_migrate.backends.server.reader import id_range
@@ -81,9 +82,12 @@ class MongoBackend(ServerCatalogue, ABC):
             return
         with self._guard():
             answer = self._client.admin.command("connectionStatus", showPrivileges=True)
-        lack = privileges.lacking(self.database_name, needs, answer)
-        if lack is not None:
+        for lack in privileges.denials(self.database_name, needs, answer):
             raise privileges.missing(lack, self._client)
+
+    def checkup(self) -> ServerCheckup:
+        """Of the primary."""
+        return ServerCheckup(self._client, self.database_name)
 
     def transaction_lifetime(self) -> float:
         """0: without a replica set there are no transactions."""
