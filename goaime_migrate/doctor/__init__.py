@@ -6,7 +6,7 @@ from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import Settings
 from goaime_migrate.doctor import configured, documents, dump, history, rights, server
 from goaime_migrate.doctor.patient import Patient, examine
-from goaime_migrate.errors import MigrateError
+from goaime_migrate.errors import DamagedRecord, FolderMissing, MigrateError, MissingPrivilege, NewerFormat
 from goaime_migrate.events import Listener
 from goaime_migrate.ledger import Ledger
 from goaime_migrate.planner import Facts
@@ -43,8 +43,17 @@ def checkup(
     return DoctorResult(tuple(check for function in _CHECKS for check in examine(function, patient)))
 
 
-def unopened(settings: Settings, name: str, error: MigrateError) -> DoctorResult:
-    """What can be said where the database, or what is kept in it, could not be read."""
-    found = Check(name, CheckStatus.ERROR, error.message, str(error.hint))
+def unopened(settings: Settings, error: MigrateError) -> DoctorResult:
+    """What can be said where the database, its records or the files could not be read."""
     said = configured.sources(settings)
+    found = Check(_about(error), CheckStatus.ERROR, error.message, str(error.hint))
     return DoctorResult((Check("config", said.status, said.message, said.remedy), found), error)
+
+
+def _about(error: MigrateError) -> str:
+    """The check that would have found it."""
+    if isinstance(error, MissingPrivilege):
+        return "privileges"
+    if isinstance(error, DamagedRecord | NewerFormat):
+        return "records"
+    return "migrations" if isinstance(error, FolderMissing) else "server"

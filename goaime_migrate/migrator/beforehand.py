@@ -7,7 +7,7 @@ from typing import Any
 
 from goaime_migrate import results
 from goaime_migrate.config import Settings
-from goaime_migrate.errors import DamagedRecord, MigrateError, NewerFormat, UsageError
+from goaime_migrate.errors import MigrateError, UsageError
 from goaime_migrate.events import Listener
 from goaime_migrate.migrator.sources import Sources
 
@@ -53,16 +53,13 @@ class Beforehand:
     def doctor(self) -> results.DoctorResult:
         """What would make a command fail later, check by check. Read-only.
 
-        Its `error` is set where the database could not be opened.
+        Its `error` is set where the database, its records or the files could not be read.
         """
         from goaime_migrate import doctor
 
         try:
             backend = self._sources.backend(write=False)
-        except MigrateError as error:
-            return doctor.unopened(self._settings, "server", error)
-        try:
             facts, ledger = self._sources.facts(backend)
-        except (NewerFormat, DamagedRecord) as error:
-            return doctor.unopened(self._settings, "records", error)
+        except MigrateError as error:
+            return doctor.unopened(self._settings, error)
         return doctor.checkup(backend, facts, ledger, self._settings, self._listener)

@@ -34,4 +34,4 @@ class DoctorResult:
 
     checks: tuple[Check, ...]
     error: MigrateError | None = None
-    """Why there is no more, where the database could not be opened."""
+    """Why there is no more, where the database, its records or the files could not be read."""
