@@ -143,11 +143,12 @@ def test_who_migrates(shop: World) -> None:
         assert migrator.plan(direction=Direction.DOWN).refused is None
         assert migrator.verify().failures == ()
         succeeded(migrator.down("base"))
-        migrator.stamp("1")
         migrator.unlock(force=True)
+        succeeded(migrator.up("1"))
     shop.write("0001_shape.py", MIGRATIONS["0001_shape.py"].replace("2 *", "3 *"))
     with shop.migrator() as migrator:
         assert migrator.repair().accepted == ("0001",)
+        assert migrator.stamp("2").recorded == ("0002",)
 
 
 def test_what_is_seen_of_the_set(shop: World, as_roles: Callable[..., World]) -> None:
