@@ -26,7 +26,16 @@ from goaime_migrate import (
     TransformDocuments,
     UpdateDocuments,
 )
-from goaime_migrate.results import Direction, OnConflict, PlanResult, RunResult, StatusResult, VerifyResult
+from goaime_migrate.results import (
+    Direction,
+    DoctorResult,
+    OnConflict,
+    PlanResult,
+    RunResult,
+    StatusResult,
+    TryResult,
+    VerifyResult,
+)
 
 
 class Order(BaseModel):
@@ -75,6 +84,9 @@ def use(folder: Path) -> None:
         assert_type(migrator.up("head", where={"a": 1}), RunResult)
         assert_type(migrator.down(on_conflict=OnConflict.KEEP), RunResult)
         assert_type(migrator.verify(sample=10), VerifyResult)
+        assert_type(migrator.try_("0001", {"_id": 1}, collection="orders"), TryResult)
+        assert_type(migrator.try_("0001", where={"_id": 1}), TryResult)
+        assert_type(migrator.doctor(), DoctorResult)
         error: MigrateError | None = migrator.up().error
         if error is not None:
             found: tuple[str, int, str, Any] = (error.code, error.exit_code, error.hint, error.id)
