@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from goaime_migrate.operations import (
     DropCollection,
     RenameCollection,
     RunFunctions,
+    SetValidator,
 )
 from goaime_migrate.planner import (
     Facts,
@@ -37,7 +38,7 @@ from goaime_migrate.results import (
     StepPlan,
     WarningCount,
 )
-from goaime_migrate.run import partitions
+from goaime_migrate.run import misfits, partitions
 from goaime_migrate.run.code import step_of
 from goaime_migrate.run.preflight import only_reads, require_up
 from goaime_migrate.run.work import sharing
@@ -101,6 +102,7 @@ class _Forecast:
         self._listener = listener
         self._backend = backend
         self._files = facts.files
+        self._versions = facts.versions
         self._where = where
         self._unfinished: dict[str, Unfinished] = {}
         """By collection, the pass that `up` goes on with: some documents have its steps behind them already."""
@@ -121,7 +123,7 @@ class _Forecast:
         try:
             if self._where is not None:
                 require_canary(plan)
-            require_up(self._backend, plan, self._files)
+            require_up(self._backend, plan, self._files, self._versions)
         except MigrateError as error:
             if isinstance(error, MissingPrivilege) and only_reads(self._backend):
                 self._listener(Notice("this user may only read: plan it as the user who will run up as well"))
@@ -131,7 +133,7 @@ class _Forecast:
             match group:
                 case StateChange():
                     (ref,) = group.operations
-                    self._other(ref.version, self._operation(ref))
+                    self._other(ref, self._operation(ref))
                 case NewPass() | PinnedPass() if self.error is None:
                     self._pass(group)
 
@@ -140,7 +142,7 @@ class _Forecast:
         if isinstance(group, PinnedPass):
             self._unfinished[steps[0].collection] = Unfinished.of(self._backend, group.pass_id)
         obstacle = self._obstacle(steps)
-        if (function := self._named_by(steps)) is not None:
+        if (function := self._named_by({steps[0].collection, *_looked_up(steps)})) is not None:
             self._leave_open(group, _UNKNOWN.format(function))
         elif obstacle is not None:
             self._leave_open(group, f"its effect cannot be foreseen before {obstacle} is applied", obstacle)
@@ -148,17 +150,28 @@ class _Forecast:
             self._foresee(group, steps)
         self._remember(group, steps)
 
-    def _other(self, version: str, operation: Operation) -> None:
+    def _other(self, ref: OperationRef, operation: Operation) -> None:
+        version = ref.version
         if isinstance(operation, RunFunctions):
             self._functions[version] = self._files[version].path.read_text(encoding="utf-8", errors="replace")
         if isinstance(operation, RenameCollection):
             self._unforeseen |= {operation.old: version, operation.new: version}
         elif isinstance(operation, CreateCollection | DropCollection):
             self._unforeseen[operation.name] = version
+        elif isinstance(operation, SetValidator):
+            planned = OperationPlan(operation.describe(), operation.collection, None, None, None)
+            self.seen[ref] = (planned, (), self._misfits(operation))
 
-    def _named_by(self, steps: Sequence[Step]) -> str | None:
-        """The last version whose plain function names a collection of these steps: nothing is known of it then."""
-        used = {steps[0].collection, *_looked_up(steps)}
+    def _misfits(self, operation: SetValidator) -> list[str]:
+        """What is to be said of documents that a validator would refuse, if there are any."""
+        name = operation.collection
+        earlier = self._named_by({name}) or self._unforeseen.get(name) or self._changed.get(name)
+        if earlier is None:
+            return misfits.notes(self._backend, operation)
+        return [f"which documents its validator would refuse cannot be foreseen before {earlier} is applied"]
+
+    def _named_by(self, used: Set[str]) -> str | None:
+        """The last version whose plain function names one of these collections: nothing is known of it then."""
         named = (v for v, text in self._functions.items() if any(name in text for name in used))
         return max(named, key=int, default=None)
 

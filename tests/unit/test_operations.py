@@ -362,3 +362,17 @@ def test_dates_and_bytes_are_those_of_bson() -> None:
 
     properties = validator(Stored)["$jsonSchema"]["properties"]
     assert (properties["at"]["bsonType"], properties["data"]["bsonType"]) == ("date", "binData")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ({}, {"$jsonSchema": {}}),
+        ({"title": "t", "bsonType": "object"}, {"$jsonSchema": {"title": "t", "bsonType": "object"}}),
+        ({"$and": [{"a": 1}]}, {"$and": [{"a": 1}]}),
+        ({"a": {"$type": "string"}}, {"a": {"$type": "string"}}),
+        ({"required": ["a"], "a": 1}, {"required": ["a"], "a": 1}),
+    ],
+)
+def test_a_dict_is_a_schema_where_all_its_keys_are_keywords(written: Document, meant: Document) -> None:
+    assert validator(written) == meant

@@ -179,7 +179,7 @@ class Catalogue(Protocol):
         """The collection's indexes as the server lists them: `key` (a dict in order), `name` and options."""
 
     def create_index(self, collection: str, keys: Sequence[tuple[str, Any]], options: Document) -> None:
-        """Create an index, unless the very same one is there. Raises DuplicateKey, OperationFailed."""
+        """Create an index, unless the very same one is there. Raises IndexInTheWay, DuplicateKey, OperationFailed."""
 
     def drop_index(self, collection: str, name: str) -> None:
         """Drop an index. Raises OperationFailed where the collection has none of this name."""
