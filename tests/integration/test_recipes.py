@@ -53,7 +53,13 @@ RECIPES = {
     ),
     "Merge two collections": Recipe(
         {"orders": [{"_id": 1, "n": 5}], "filed_orders": [{"_id": 2, "n": 6}, {"_id": 3, "n": 7}]},
-        {"orders": [{"_id": 1, "n": 5}, {"_id": 2, "n": 6, "filed": True}, {"_id": 3, "n": 7, "filed": True}]},
+        {
+            "orders": [
+                {"_id": 1, "n": 5},
+                {"_id": 2, "n": 6, "filed": True},
+                {"_id": 3, "n": 7, "filed": True},
+            ]
+        },
     ),
     "Change `_id`": Recipe(
         {
@@ -91,14 +97,24 @@ RECIPES = {
         {
             "fs.files": [
                 {"_id": 1, "length": 3, "md5": "x", "filename": "a.txt", "contentType": "text/plain"},
-                {"_id": 2, "length": 4, "contentType": "image/png", "metadata": {"by": "ann"}, "aliases": ["b"]},
+                {
+                    "_id": 2,
+                    "length": 4,
+                    "contentType": "image/png",
+                    "metadata": {"by": "ann"},
+                    "aliases": ["b"],
+                },
                 {"_id": 3, "length": 5},
             ]
         },
         {
             "fs.files": [
                 {"_id": 1, "length": 3, "filename": "a.txt", "metadata": {"contentType": "text/plain"}},
-                {"_id": 2, "length": 4, "metadata": {"by": "ann", "contentType": "image/png", "aliases": ["b"]}},
+                {
+                    "_id": 2,
+                    "length": 4,
+                    "metadata": {"by": "ann", "contentType": "image/png", "aliases": ["b"]},
+                },
                 {"_id": 3, "length": 5},
             ]
         },
