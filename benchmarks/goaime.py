@@ -46,7 +46,8 @@ def _only_transform(path: Path) -> TransformDocuments:
 
 def lookups() -> set[Lookup]:
     """Every lookup of every transform."""
-    return {lookup for operation in transforms() for lookup in operation.lookups.values()}
+    given = (each for operation in transforms() for each in operation.lookups.values())
+    return {each for each in given if isinstance(each, Lookup)}
 
 
 def preloaded(database: Database[Document]) -> FrozenLookups:
@@ -59,7 +60,7 @@ def preloaded(database: Database[Document]) -> FrozenLookups:
 
 def applied(operation: TransformDocuments, document: Document, tables: FrozenLookups) -> Document:
     """What one transform makes of a document."""
-    arguments = {name: tables[lookup] for name, lookup in operation.lookups.items()}
+    arguments = {name: tables[each] for name, each in operation.lookups.items() if isinstance(each, Lookup)}
     result = operation.transform(document, **arguments)
     return document if result is None else result
 

@@ -103,6 +103,7 @@ class _Forecast:
         self._backend = backend
         self._files = facts.files
         self._versions = facts.versions
+        self._passes = facts.passes
         self._where = where
         self._unfinished: dict[str, Unfinished] = {}
         """By collection, the pass that `up` goes on with: some documents have its steps behind them already."""
@@ -140,7 +141,8 @@ class _Forecast:
     def _pass(self, group: NewPass | PinnedPass) -> None:
         steps = [step_of(self._files[v], number) for v, number in group.operations]
         if isinstance(group, PinnedPass):
-            self._unfinished[steps[0].collection] = Unfinished.of(self._backend, group.pass_id)
+            record = self._passes[group.pass_id]
+            self._unfinished[steps[0].collection] = Unfinished.of(self._backend, record)
         obstacle = self._obstacle(steps)
         if (function := self._named_by({steps[0].collection, *_looked_up(steps)})) is not None:
             self._leave_open(group, _UNKNOWN.format(function))
@@ -250,7 +252,7 @@ class _Forecast:
 
 def _looked_up(steps: Sequence[Step]) -> set[str]:
     """The collections that these steps look documents up in."""
-    return {lookup.collection for step in steps for lookup in step.lookups.values()}
+    return {name for step in steps for lookup in step.looked_up.values() for name in lookup.reads}
 
 
 def _step(
