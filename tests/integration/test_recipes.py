@@ -1,4 +1,4 @@
-"""Every recipe of docs/recipes.md, there and back on every engine: its files as they stand there, on documents from here."""
+"""Every recipe of docs/recipes.md, there and back on every engine: its files as they stand, on documents from here."""
 
 from __future__ import annotations
 
