@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from goaime_migrate.operations import ConvertField as ConvertField
     from goaime_migrate.operations import CreateCollection as CreateCollection
     from goaime_migrate.operations import CreateIndex as CreateIndex
+    from goaime_migrate.operations import DeleteDocuments as DeleteDocuments
     from goaime_migrate.operations import DropCollection as DropCollection
     from goaime_migrate.operations import DropIndex as DropIndex
     from goaime_migrate.operations import RemoveField as RemoveField
@@ -35,6 +36,7 @@ _HOMES = {
     "ConvertField": "operations",
     "CreateCollection": "operations",
     "CreateIndex": "operations",
+    "DeleteDocuments": "operations",
     "Document": "results",
     "DropCollection": "operations",
     "DropIndex": "operations",

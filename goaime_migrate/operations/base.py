@@ -20,6 +20,8 @@ class DocumentOperation(ABC):
     collection: str
     walks = True
     reversible = True
+    actions: tuple[str, ...] = ()
+    """What it takes beyond changing documents to be allowed on the collection that it writes, in the server's words."""
 
     @property
     @abstractmethod

@@ -42,6 +42,7 @@ from goaime_migrate.run import misfits, partitions
 from goaime_migrate.run.code import step_of
 from goaime_migrate.run.preflight import only_reads, require_up
 from goaime_migrate.run.work import sharing
+from goaime_migrate.transform.deletion import DeleteStep
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.preview import Preview, Unfinished, preview
 
@@ -239,7 +240,7 @@ class _Forecast:
     def _remember(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
         collection, version = steps[0].collection, group.versions[-1]
         self._changed[collection] = version
-        if steps[0].where or steps[0].pipeline:
+        if steps[0].where or steps[0].pipeline or isinstance(steps[0], DeleteStep):
             self._unforeseen[collection] = version
             return
         self._before.setdefault(collection, []).extend(steps)

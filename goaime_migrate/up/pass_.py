@@ -36,12 +36,13 @@ from goaime_migrate.run.run import Run
 from goaime_migrate.run.work import Pool
 from goaime_migrate.transform import projection
 from goaime_migrate.transform.counts import PassCounts
+from goaime_migrate.transform.deletion import DeleteStep
 from goaime_migrate.transform.lookups import joined
 from goaime_migrate.transform.pipeline import chain_of
 from goaime_migrate.transform.probe import check_declared_fields, combined, require_filters
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up import parallel_scan
-from goaime_migrate.up.tail import Tail
+from goaime_migrate.up.tail import Reconciliation, Tail
 from goaime_migrate.up.walk import Walk
 
 _LARGE = 1_000
@@ -76,7 +77,7 @@ def open_pass(
         canary=None if canary is None else raw_bson.encode(dict(canary)),
         filtered=where is not None,
         reverses=(reverses := tuple(step.reverse is not None for step in steps)),
-        complete=any(reverses) or where is None,
+        complete=any(reverses) or (where is None and not isinstance(steps[0], DeleteStep)),
         started_at=(now := backend.now()),
         run_at=now,
         since=backend.operation_time(),
@@ -147,7 +148,7 @@ def _is_settled(backend: CollectionReader, steps: Sequence[Step], where: Filter 
 
     On the way, steps that declare `fields` are held to it. Documents that cannot be migrated are left to the walk.
     """
-    if any(step.pipeline for step in steps):
+    if any(step.pipeline or isinstance(step, DeleteStep) for step in steps):
         return False
     documents = backend.documents(steps[0].collection, where=where, limit=FIRST, max_bytes=BATCH_BYTES)
     chain = chain_of("probe", steps, began=backend.now(), freeze=False)
@@ -192,7 +193,7 @@ class Pass:
             walk.chain.tables.freeze_results(self.run.backend, self.run.record)
         if not self.record.committed and total >= _LARGE:
             self.run.record(*walk.chain.tables.freeze_small(self.run.backend, total))
-        tail = Tail(walk)
+        tail = Tail(walk, Reconciliation)
         if self.record.bounds and not canary_only:
             adopt(self.run, partitions.left(self.run.backend, self.record), self.run.sessions)
         else:
