@@ -8,6 +8,7 @@ from goaime_migrate.operations.collections import DropCollection as DropCollecti
 from goaime_migrate.operations.collections import RenameCollection as RenameCollection
 from goaime_migrate.operations.conversion import ConvertField as ConvertField
 from goaime_migrate.operations.deletes import DeleteDocuments as DeleteDocuments
+from goaime_migrate.operations.deletes import DeleteDuplicates as DeleteDuplicates
 from goaime_migrate.operations.documents import TransformDocuments as TransformDocuments
 from goaime_migrate.operations.documents import UpdateDocuments as UpdateDocuments
 from goaime_migrate.operations.fields import AddField as AddField

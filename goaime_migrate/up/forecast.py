@@ -42,7 +42,6 @@ from goaime_migrate.run import misfits, partitions
 from goaime_migrate.run.code import step_of
 from goaime_migrate.run.preflight import only_reads, require_up
 from goaime_migrate.run.work import sharing
-from goaime_migrate.transform.deletion import DeleteStep
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.preview import Preview, Unfinished, preview
 
@@ -184,7 +183,7 @@ class _Forecast:
         for collection in (walked, *sorted(_looked_up(steps[:1]))):
             if collection in self._unforeseen:
                 return self._unforeseen[collection]
-        stored_only = {walked} if steps[0].where or steps[0].pipeline else set()
+        stored_only = {walked} if steps[0].on_stored else set()
         others = sorted(stored_only | _looked_up(steps))
         return next((self._changed[c] for c in others if c in self._changed), None)
 
@@ -240,7 +239,7 @@ class _Forecast:
     def _remember(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
         collection, version = steps[0].collection, group.versions[-1]
         self._changed[collection] = version
-        if steps[0].where or steps[0].pipeline or isinstance(steps[0], DeleteStep):
+        if steps[0].where or steps[0].pipeline or steps[0].deletes:
             self._unforeseen[collection] = version
             return
         self._before.setdefault(collection, []).extend(steps)

@@ -35,18 +35,23 @@ from goaime_migrate.run.partitions import new_partition
 from goaime_migrate.run.run import Run
 from goaime_migrate.run.work import Pool
 from goaime_migrate.transform import projection
+from goaime_migrate.transform.chain import Chain
 from goaime_migrate.transform.counts import PassCounts
-from goaime_migrate.transform.deletion import DeleteStep
+from goaime_migrate.transform.deduplication import Deduplication
 from goaime_migrate.transform.lookups import joined
 from goaime_migrate.transform.pipeline import chain_of
 from goaime_migrate.transform.probe import check_declared_fields, combined, require_filters
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up import parallel_scan
+from goaime_migrate.up.duplicates_tail import DuplicatesReconciliation
 from goaime_migrate.up.tail import Reconciliation, Tail
 from goaime_migrate.up.walk import Walk
+from goaime_migrate.up.whole import reads_all
 
 _LARGE = 1_000
 """From so many documents on it pays to read small looked-up collections as a whole beforehand."""
+_TOGETHER = 4
+"""Records of what was worked out beforehand that are put in one go."""
 _KINDS = {
     "view": "a view has no documents of its own",
     "timeseries": "time-series documents cannot be replaced",
@@ -77,7 +82,7 @@ def open_pass(
         canary=None if canary is None else raw_bson.encode(dict(canary)),
         filtered=where is not None,
         reverses=(reverses := tuple(step.reverse is not None for step in steps)),
-        complete=any(reverses) or (where is None and not isinstance(steps[0], DeleteStep)),
+        complete=any(reverses) or (where is None and not steps[0].deletes),
         started_at=(now := backend.now()),
         run_at=now,
         since=backend.operation_time(),
@@ -148,7 +153,7 @@ def _is_settled(backend: CollectionReader, steps: Sequence[Step], where: Filter 
 
     On the way, steps that declare `fields` are held to it. Documents that cannot be migrated are left to the walk.
     """
-    if any(step.pipeline or isinstance(step, DeleteStep) for step in steps):
+    if any(step.pipeline or step.deletes for step in steps):
         return False
     documents = backend.documents(steps[0].collection, where=where, limit=FIRST, max_bytes=BATCH_BYTES)
     chain = chain_of("probe", steps, began=backend.now(), freeze=False)
@@ -186,6 +191,7 @@ class Pass:
         identity, self.before = self._identity(), self.counts()
         walk = walk_of(self.run, self.record, self.steps)
         total = self.record.total or 0
+        self._prepare(walk.chain)
         if self.record.committed:
             walk.chain.tables.thaw_whole(self.run.backend)
             walk.chain.tables.require_results()
@@ -193,7 +199,9 @@ class Pass:
             walk.chain.tables.freeze_results(self.run.backend, self.run.record)
         if not self.record.committed and total >= _LARGE:
             self.run.record(*walk.chain.tables.freeze_small(self.run.backend, total))
-        tail = Tail(walk, Reconciliation)
+        tail = Tail(
+            walk, DuplicatesReconciliation if isinstance(walk.chain, Deduplication) else Reconciliation
+        )
         if self.record.bounds and not canary_only:
             adopt(self.run, partitions.left(self.run.backend, self.record), self.run.sessions)
         else:
@@ -209,6 +217,14 @@ class Pass:
                 hint=Hint("bring the collection back, then: {}; or: {}", UP, DOWN),
             )
         return self.by_this_run(self.counts())
+
+    def _prepare(self, chain: Chain) -> None:
+        """Work out beforehand what has to be known of all documents, and keep it with the pass."""
+        if not isinstance(chain, Deduplication) or self.record.committed:
+            return
+        changes = chain.prepare(*reads_all(self.run.backend, chain.step))
+        for start in range(0, len(changes), _TOGETHER):
+            self.run.record(*changes[start : start + _TOGETHER])
 
     def _identity(self) -> bytes | None:
         info = self.run.backend.collections().get(self.record.collection)

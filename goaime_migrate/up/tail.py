@@ -25,6 +25,7 @@ from goaime_migrate.run.checkpoint import Result, Try, Unit, adopt, close, commi
 from goaime_migrate.run.collector import Collector
 from goaime_migrate.run.pacing import LARGEST, Pacing
 from goaime_migrate.run.partitions import Partition, Range, new_partition
+from goaime_migrate.transform.chain import BatchResult
 from goaime_migrate.up.batch import still_kept
 from goaime_migrate.up.walk import Walk
 
@@ -92,8 +93,8 @@ class Reconciliation:
     """What was written behind the walk, held against the journal; `at` is how far that has come."""
 
     def __init__(self, walk: Walk, at: Partition) -> None:
-        self._walk = walk
-        self._locator = Locator(walk.run.backend, walk.record.id)
+        self.walk = walk
+        self.locator = Locator(walk.run.backend, walk.record.id)
         self._conflicts: list[Conflict] = []
         self.at = at
 
@@ -102,10 +103,10 @@ class Reconciliation:
         try:
             if feed is None:
                 raise collector.HistoryGone
-            if self._walk.record.restored:
+            if self.walk.record.restored:
                 self._sweep_until_clean()
-            for ids in feed.rounds(self._walk.run):
-                self._reconcile(ids)
+            for ids in feed.rounds(self.walk.run):
+                self.reconcile(ids)
         except collector.HistoryGone:
             self._sweep_until_clean()
 
@@ -114,11 +115,11 @@ class Reconciliation:
 
         What is written after the last sweep's beginning counts as inserted since the migration.
         """
-        record = self._walk.record
+        record = self.walk.record
         for _ in range(_SWEEPS):
             written = 0
-            for ids in self._everything():
-                written += self._reconcile(ids)
+            for ids in self.everything():
+                written += self.reconcile(ids)
             if written <= LARGEST:
                 return
         raise Contended(
@@ -127,13 +128,13 @@ class Reconciliation:
             hint=Hint("try again at a quieter moment: {}", UP),
         )
 
-    def _everything(self) -> Iterator[list[bytes]]:
+    def everything(self) -> Iterator[list[bytes]]:
         """The ids of all documents, some at a time."""
-        walk = self._walk
+        walk = self.walk
         for batch in reading.batches(walk.run.backend, walk.record.collection, walk.where):
             yield [raw_bson.id_of(document) for document in batch]
 
-    def _reconcile(self, ids: Iterable[bytes]) -> int:
+    def reconcile(self, ids: Iterable[bytes]) -> int:
         """How many documents had to be written. Neighbours go together: they share segments of the journal."""
         ordered = sorted(ids, key=id_key)
         return sum(
@@ -141,9 +142,9 @@ class Reconciliation:
         )
 
     def _batches(self, ids: Sequence[bytes]) -> int:
-        walk, written = self._walk, 0
+        walk, written = self.walk, 0
         pace, version = Pacing(LARGEST, LARGEST), walk.record.versions[-1]
-        for done in commit_all(walk.run, self.at, ids, self._plan(ids), pace, version):
+        for done in commit_all(walk.run, self.at, ids, self.plan(ids), pace, version):
             if done.replied:
                 walk.chain.tables.commit()
             self.at = done.next
@@ -151,9 +152,9 @@ class Reconciliation:
             written += done.found.written
         return written
 
-    def _plan(self, ids: Sequence[bytes]) -> TailPlan:
+    def plan(self, ids: Sequence[bytes]) -> TailPlan:
         """What to do about these documents."""
-        return _Batch(self._walk, self._locator.scanned(ids)).plan
+        return TailBatch(self.walk, self.locator.scanned(ids)).plan
 
     def refuse_conflicts(self) -> None:
         """Raise Conflicts, if there are any."""
@@ -165,19 +166,27 @@ class Reconciliation:
         return Conflicts(
             f"the application has changed {len(conflicts)} documents in fields that the migration had written, "
             "and the transform cannot be applied twice",
-            version=self._walk.record.versions[-1],
+            version=self.walk.record.versions[-1],
             id=raw_bson.id_value(identity),
             field=fields[0] if fields else None,
             hint=Hint("put these documents right, then: {}; or take it back: {}", UP, DOWN),
         )
 
 
-class _Batch:
+class TailBatch:
     """Documents of the tail, with what the scan `knew` of them."""
 
     def __init__(self, walk: Walk, known: Known) -> None:
         self._walk = walk
         self._known = known
+
+    def run(self, reader: Reader, documents: Sequence[bytes]) -> BatchResult:
+        """What becomes of documents that are to be looked at again."""
+        return self._walk.chain.run(reader, documents)
+
+    def known_of(self, _: Reader, __: BatchResult) -> Known:
+        """What the scan has done with the documents of a result."""
+        return self._known
 
     def plan(
         self, reader: Reader, before: Partition, ids: Sequence[bytes], this: Try
@@ -191,10 +200,11 @@ class _Batch:
         later = segments.entries_of(reader, before.pass_id, ids)
         entries = {**self._known.entries, **later, **{entry.id: entry for entry in kept}}
         todo, conflicts = self._classify(reader.by_ids(walk.record.collection, ids, walk.where), entries)
-        result = walk.chain.run(reader, todo)
+        result = self.run(reader, todo)
+        known = self.known_of(reader, result)
         fresh = tuple(c.entry() for c in result.changed)
         counts = before.position.counts.copy()
-        counts.add(result.count_new(Known(entries, self._known.unchanged)))
+        counts.add(result.count_new(Known({**known.entries, **entries}, known.unchanged)))
         again = {entry.id for entry in fresh if entry.comes_or_goes}
         entries_now = (*(entry for entry in kept if entry.id not in again), *fresh)
         at = replace(before.position, counts=counts)
