@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from goaime_migrate.operations import AddField as AddField
     from goaime_migrate.operations import CreateCollection as CreateCollection
     from goaime_migrate.operations import CreateIndex as CreateIndex
+    from goaime_migrate.operations import DeriveDocuments as DeriveDocuments
     from goaime_migrate.operations import DropCollection as DropCollection
     from goaime_migrate.operations import DropIndex as DropIndex
+    from goaime_migrate.operations import InsertDocuments as InsertDocuments
     from goaime_migrate.operations import RemoveField as RemoveField
     from goaime_migrate.operations import RenameCollection as RenameCollection
     from goaime_migrate.operations import RenameField as RenameField
@@ -32,9 +34,11 @@ _HOMES = {
     "AddField": "operations",
     "CreateCollection": "operations",
     "CreateIndex": "operations",
+    "DeriveDocuments": "operations",
     "Document": "results",
     "DropCollection": "operations",
     "DropIndex": "operations",
+    "InsertDocuments": "operations",
     "Lookup": "transform.lookups",
     "MigrateError": "errors",
     "Migrator": "migrator",

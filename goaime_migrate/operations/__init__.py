@@ -6,6 +6,7 @@ from goaime_migrate.operations.base import revert as revert
 from goaime_migrate.operations.collections import CreateCollection as CreateCollection
 from goaime_migrate.operations.collections import DropCollection as DropCollection
 from goaime_migrate.operations.collections import RenameCollection as RenameCollection
+from goaime_migrate.operations.derives import DeriveDocuments as DeriveDocuments
 from goaime_migrate.operations.documents import AddField as AddField
 from goaime_migrate.operations.documents import RemoveField as RemoveField
 from goaime_migrate.operations.documents import RenameField as RenameField
@@ -14,4 +15,5 @@ from goaime_migrate.operations.documents import UpdateDocuments as UpdateDocumen
 from goaime_migrate.operations.functions import RunFunctions as RunFunctions
 from goaime_migrate.operations.indexes import CreateIndex as CreateIndex
 from goaime_migrate.operations.indexes import DropIndex as DropIndex
+from goaime_migrate.operations.inserts import InsertDocuments as InsertDocuments
 from goaime_migrate.operations.validators import SetValidator as SetValidator

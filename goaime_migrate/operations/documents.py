@@ -28,7 +28,7 @@ from goaime_migrate.operations.signatures import (
 )
 from goaime_migrate.results import Document
 from goaime_migrate.transform.lookups import Lookup
-from goaime_migrate.transform.step import UNENCODABLE, Step
+from goaime_migrate.transform.step import UNENCODABLE, Step, never
 
 
 class TransformDocuments(DocumentOperation):
@@ -54,7 +54,7 @@ class TransformDocuments(DocumentOperation):
         require_collection(collection)
         require(callable(transform), f"the transform must be a function, not {transform!r}")
         require_plain(transform, "the transform")
-        _require_filter(where)
+        require_filter(where)
         _require_fields(fields)
         require(
             model is None or _is_model(model),
@@ -126,7 +126,7 @@ def _require_fields(fields: Sequence[str] | None) -> None:
         )
 
 
-def _require_filter(where: object) -> None:
+def require_filter(where: object) -> None:
     """Refuse in a file what no engine could take for a filter; only a database knows all operators."""
     require(where is None or isinstance(where, Mapping), f"where= must be a filter document, not {where!r}")
     if isinstance(where, Mapping):
@@ -153,7 +153,7 @@ class UpdateDocuments(DocumentOperation):
             "the pipeline must be a list of update stages",
             f"the stages of an update are {', '.join(_STAGES)}",
         )
-        _require_filter(where)
+        require_filter(where)
         self.collection = collection
         self.pipeline = [dict(stage) for stage in pipeline]
         self.where = dict(where) if where else None
@@ -169,7 +169,7 @@ class UpdateDocuments(DocumentOperation):
             version=version,
             collection=self.collection,
             source=source,
-            transform=_on_the_server,
+            transform=never,
             where=self.where,
             pipeline=tuple(self.pipeline),
         )
@@ -180,10 +180,6 @@ _STAGES = ("$set", "$addFields", "$unset", "$project", "$replaceWith", "$replace
 
 def _is_stage(stage: object) -> bool:
     return isinstance(stage, Mapping) and len(stage) == 1 and next(iter(stage)) in _STAGES
-
-
-def _on_the_server(_: Document) -> None:
-    raise AssertionError("a pipeline has no transform")
 
 
 def _top_level(field: object) -> None:

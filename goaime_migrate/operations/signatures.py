@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from goaime_migrate.operations.base import require
@@ -13,13 +13,15 @@ from goaime_migrate.transform.lookups import Lookup
 _OPTIONS = ("where", "fields", "reverse", "model", "check")
 
 
-def require_lookups(transform: Callable[..., Any], lookups: Mapping[str, object]) -> None:
+def require_lookups(
+    transform: Callable[..., Any], lookups: Mapping[str, object], *, options: Sequence[str] = _OPTIONS
+) -> None:
     """Refuse a keyword that is no option and no `Lookup` for a parameter of the transform. Raises InvalidMigration."""
     for name, lookup in lookups.items():
         require(
             isinstance(lookup, Lookup),
             f"{name}= is neither an option nor a Lookup",
-            f"the options are {', '.join(_OPTIONS)}; a lookup is declared as {name}=Lookup('collection', key='field')",
+            f"the options are {', '.join(options)}; a lookup is declared as {name}=Lookup('collection', key='field')",
         )
     parameters = _parameters(transform)
     if parameters is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -149,23 +149,31 @@ class Chain:
         """
         outcomes: list[Changed | bytes | None] = [None] * len(documents)
         counts = PassCounts(step.version for step in self.steps)
-        frozen: list[RecordChange] = []
-        waiting: Iterable[int] = range(len(documents))
-        self.tables.trim()
         for asked in self._asked:
             asked.begin(counts)
-        with self._warnings(), without_collection():
-            for _ in range(_ROUNDS):
-                deferred = [i for i in waiting if not self._try(documents[i], i, outcomes, counts)]
-                if not deferred:
-                    break
-                frozen += self.tables.load(reader)
-                waiting = deferred
-            else:
-                raise self._restless(documents[next(iter(waiting))])
+        frozen = self._in_rounds(reader, documents, lambda i: self._try(documents[i], i, outcomes, counts))
         changed = [o for o in outcomes if isinstance(o, Changed)]
         frozen += self.tables.before_writing(reader, [c.before for c in changed])
         return BatchResult(changed, [o for o in outcomes if isinstance(o, bytes)], counts, frozen)
+
+    def _in_rounds(
+        self, reader: Reader, documents: Sequence[bytes], attempt: Callable[[int], bool]
+    ) -> list[RecordChange]:
+        """Attempt each document by its place until it comes through, loading lookups as they are asked for.
+
+        The records that freeze what was looked up.
+        """
+        frozen: list[RecordChange] = []
+        waiting: Iterable[int] = range(len(documents))
+        self.tables.trim()
+        with self._warnings(), without_collection():
+            for _ in range(_ROUNDS):
+                deferred = [i for i in waiting if not attempt(i)]
+                if not deferred:
+                    return frozen
+                frozen += self.tables.load(reader)
+                waiting = deferred
+        raise self._restless(documents[next(iter(waiting))])
 
     def _restless(self, document: bytes) -> TransformFailed:
         return TransformFailed(
@@ -185,11 +193,22 @@ class Chain:
             return False
         outcomes[slot] = outcome
         counts.count(outcome.touched if isinstance(outcome, Changed) else None)
+        self._tell(counts, identity)
+        return True
+
+    def _begin(self) -> None:
+        """Forget what was asked for, and said, for another document."""
+        self.tables.misses.clear()
+        self._noted.clear()
+        for asked in self._asked:
+            asked.table.forget_answers()
+
+    def _tell(self, counts: PassCounts, identity: bytes) -> None:
+        """Count what was said of a document."""
         if self._noted:
             counts.warn(self._noted, identity)
         for asked in self._asked:
             asked.tell(counts, identity)
-        return True
 
     def _outcome(self, original: bytes, identity: bytes) -> Changed | bytes | None:
         """What becomes of a document, None where a lookup is missing.
@@ -198,10 +217,7 @@ class Chain:
         wrong with it, it is done again with a look at its bytes after every step.
         """
         for exact in (False, True):
-            self.tables.misses.clear()
-            self._noted.clear()
-            for asked in self._asked:
-                asked.table.forget_answers()
+            self._begin()
             try:
                 outcome = self._one(original, identity, exact=exact)
             except (Undecided, MigrationFailed):

@@ -15,6 +15,7 @@ from goaime_migrate.backends.ports import Reader
 from goaime_migrate.errors import IdChanged, MigrationFailed
 from goaime_migrate.transform.chain import BatchResult, Chain, Changed
 from goaime_migrate.transform.counts import PassCounts
+from goaime_migrate.transform.derivation import Derivation, DeriveStep
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
 from goaime_migrate.transform.lookups import Lookup
 from goaime_migrate.transform.step import Step, check_size
@@ -29,6 +30,8 @@ def chain(steps: Sequence[Step], tables: FrozenLookups) -> Chain:
         return Pipeline(steps, tables)
     if len(steps) == 1 and steps[0].adds is not None:
         return Addition(steps, tables)
+    if any(isinstance(step, DeriveStep) for step in steps):
+        return Derivation(steps, tables)
     return Chain(steps, tables)
 
 
@@ -107,7 +110,7 @@ class Addition(Chain):
 def chain_of(pass_id: str, steps: Sequence[Step], *, freeze: bool = True) -> Chain:
     """The steps with their lookup tables."""
     lookups: list[Lookup] = [lookup for step in steps for lookup in step.lookups.values()]
-    return chain(steps, FrozenLookups(pass_id, lookups, freeze=freeze, writes=steps[0].collection))
+    return chain(steps, FrozenLookups(pass_id, lookups, freeze=freeze, writes=steps[0].writes))
 
 
 def replay(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> list[bytes | None]:

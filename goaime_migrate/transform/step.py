@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from bson import Regex
 from bson.errors import BSONError
 from pydantic import BaseModel, ValidationError
 
@@ -48,6 +49,8 @@ class Step:
     """What leads on once its file is corrected."""
     adds: bytes | None = None
     """The one BSON element that the transform appends to documents that have no field of its name, and all it does."""
+    number: int = 0
+    """Which operation of its version it is."""
 
     def reversed(self) -> Step:
         """The step that takes documents back which were inserted since `up`."""
@@ -55,10 +58,20 @@ class Step:
         lookups = {name: self.lookups[name] for name in self.reverse_lookups}
         return Step(self.version, self.collection, self.source, self.reverse, lookups, then=CORRECTED)
 
+    @property
+    def writes(self) -> str:
+        """The collection that it writes."""
+        return self.collection
+
     @cached_property
     def name(self) -> str:
         """The transform's own name."""
         return getattr(self.transform, "__name__", repr(self.transform))
+
+
+def never(_: Document) -> None:
+    """The transform of a step that changes no document."""
+    raise AssertionError("this step has no transform")
 
 
 def apply(
@@ -74,7 +87,7 @@ def apply(
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        raise _failure(step, error, identity) from error
+        raise transform_failed(step, error, identity) from error
     if result is None:
         return document
     if not isinstance(result, dict):
@@ -90,7 +103,8 @@ def apply(
     return result
 
 
-def _failure(step: Step, error: BaseException, identity: bytes) -> TransformFailed:
+def transform_failed(step: Step, error: BaseException, identity: bytes) -> TransformFailed:
+    """The error for a function that raised, with the document that it was called for."""
     text = str(error) if not isinstance(error, KeyError) else f"no key {error}"
     match = _FIELD.match(text)
     name = match["field"] if match else None
@@ -142,6 +156,11 @@ def check_size(step: Step, name: str, result: bytes, identity: bytes) -> None:
             id=raw_bson.id_value(identity),
             hint=Hint("shorten the document or the result of the migration, then: {}", step.then),
         )
+
+
+def is_id(value: Any) -> bool:
+    """Whether MongoDB takes a value for an `_id`."""
+    return not isinstance(value, list | tuple | Regex | re.Pattern)
 
 
 def _culprit(document: Document) -> tuple[str | None, Any]:
