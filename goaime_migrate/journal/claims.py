@@ -34,12 +34,13 @@ def made(reader: Reader, pass_id: str, ids: Iterable[bytes]) -> dict[bytes, Entr
     return found
 
 
-def latest(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> dict[bytes, Entry]:
-    """The newest entry of each of these documents that the pass has made."""
+def latest(reader: Reader, pass_id: str, ids: Sequence[bytes], *, until: str) -> dict[bytes, Entry]:
+    """The newest entry of each of these documents that the pass has made, of the segments before the one `until`."""
     found: dict[bytes, Entry] = {}
     wanted = frozenset(ids)
     for segment in _holding(reader, pass_id, ids):
-        found.update((e.id, e) for e in segment.entries if e.before is None and e.id in wanted)
+        if segment.key < until:
+            found.update((e.id, e) for e in segment.entries if e.before is None and e.id in wanted)
     return found
 
 

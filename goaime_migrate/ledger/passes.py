@@ -209,7 +209,8 @@ def _counted(record: PassRecord, partitions: Sequence[_Walked]) -> Iterator[Step
     for position, (version, operation, _) in enumerate(record.steps):
         changed = sum(each.tally.changed[position] for each in partitions)
         conflicts = sum(each.tally.conflicts[position] for each in partitions)
-        counts = Counts(examined, changed, examined - changed - conflicts, conflicts)
+        effective = min(changed, sum(each.tally.written for each in partitions))
+        counts = Counts(examined, changed, examined - effective - conflicts, conflicts)
         yield StepCounts(version, operation, counts, warned.pop(version, 0))
 
 

@@ -39,12 +39,18 @@ class InsertStep(Step):
 
 
 def made_id(records: str, version: str, operation: int, place: int) -> ObjectId:
-    """The `_id` of a document that has none: the same each time, and another one for each place.
-
-    >>> made_id("schema_versions", "0001", 0, 0)
-    ObjectId('3a2e1a1b5b1d1d6a7d0c0c4e')
-    """
+    """The `_id` of a document that has none: the same each time, and another one for each place."""
     return ObjectId(hashlib.sha256(f"{records}/{version}/{operation}/{place}".encode()).digest()[:12])
+
+
+def place_id(place: int) -> bytes:
+    """A place in the list as a walk knows it: as if it were a raw `_id`."""
+    return raw_bson.encode({"_id": place})
+
+
+def place_of(identity: bytes) -> int:
+    """That place."""
+    return int(raw_bson.id_value(identity))
 
 
 def key_of(document: Document, paths: Iterable[str]) -> tuple[Any, ...]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Self
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Write
 from goaime_migrate.errors import DuplicateKey
 from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.journal.entry import Entry, digest
+from goaime_migrate.journal.segments import Segment
 from goaime_migrate.transform.derivation import DeriveStep, Made
+from goaime_migrate.transform.insertion import InsertStep, key_of
 
 
 @dataclass
@@ -21,34 +24,72 @@ class Arrivals:
     entries: list[Entry] = field(default_factory=list)
     fresh: set[bytes] = field(default_factory=set)
     """The sources of which anything new was made."""
+    kept: int = 0
+    """Documents that this batch had written before it was cut off."""
     there: int = 0
-    """How many were in the target already."""
+    """Documents that were in the target already."""
+
+    def insert(self, document: Made, entries: Iterable[Entry]) -> None:
+        """It is not there."""
+        self.writes.append(Write(document.id, None, document.document))
+        self.entries += entries
+        self.fresh.add(document.source)
+
+    def keep(self, document: Made, entries: Iterable[Entry]) -> None:
+        """It was written before."""
+        self.kept += 1
+        self.entries += entries
+        self.fresh.add(document.source)
+
+
+class Resumed(NamedTuple):
+    """What the journal has of this very batch, which was cut off before the cursor moved: by source and `_id`."""
+
+    entries: Mapping[tuple[bytes | None, bytes], Entry]
+
+    @classmethod
+    def of(cls, earlier: Segment | None, missed: frozenset[bytes]) -> Self:
+        """All but those that are known not to have been written, since others of their `_id`s were there."""
+        entries = () if earlier is None else earlier.entries
+        return cls({(entry.source, entry.id): entry for entry in entries if entry.id not in missed})
+
+    def others(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Those besides these."""
+        told = {(entry.source, entry.id) for entry in entries}
+        return [entry for key, entry in self.entries.items() if key not in told]
 
 
 def settle(
-    step: DeriveStep, made: Sequence[Made], there: Mapping[bytes, bytes], ours: Mapping[bytes, Entry]
+    step: DeriveStep,
+    made: Sequence[Made],
+    there: Mapping[bytes, bytes],
+    ours: Mapping[bytes, Entry],
+    resumed: Resumed,
 ) -> Arrivals:
-    """Documents by several sources are written once, and each source is noted.
+    """What several sources have made alike is written once, and each of them is noted.
 
     `there`: what the target has with these `_id`s; `ours`: those among them that the pass has written. Raises
     DuplicateKey for one that is there with other values.
     """
     arrivals = Arrivals()
     for identity, group in together(step, made).items():
-        current, document = there.get(identity), group[0].document
-        entries = [
-            Entry.insertion(identity, document, source) for source in dict.fromkeys(m.source for m in group)
-        ]
+        current, first = there.get(identity), group[0]
+        sources = dict.fromkeys(each.source for each in group)
+        known = [resumed.entries[s, identity] for s in sources if (s, identity) in resumed.entries]
+        entries = [Entry.insertion(identity, first.document, source) for source in sources]
         if current is None:
-            arrivals.writes.append(Write(identity, None, document))
-            arrivals.entries += entries
-            arrivals.fresh.add(group[0].source)
+            arrivals.insert(first, entries)
             continue
         arrivals.there += 1
-        if identity in ours and ours[identity].after_hash == digest(document):
+        if known:
+            arrivals.keep(first, known)
+        elif identity in ours and ours[identity].after_hash == digest(first.document):
             arrivals.entries += entries  # whatever the application may have made of it since
-        elif current != document:
-            raise taken(step, group[0], ours.get(identity))
+        elif current != first.document:
+            raise taken(step, first, ours.get(identity))
+    for entry in resumed.others(arrivals.entries):  # its source has changed since
+        arrivals.kept += 1
+        arrivals.entries.append(entry)
     return arrivals
 
 
@@ -67,15 +108,71 @@ def taken(step: DeriveStep, made: Made, ours: Entry | None) -> DuplicateKey:
     """The error for a document that another one of its `_id` stands in the way of."""
     identity, source = raw_bson.id_value(made.id), raw_bson.id_value(made.source)
     if ours is not None and ours.source == made.source:
-        reason = "has made of the same source already, with other values"
+        reason = "which it has made of the same one already, with other values"
     elif ours is not None and ours.source is not None:
-        reason = f"has made of {raw_bson.id_value(ours.source)!r} already, with other values"
+        reason = f"which it has made of {raw_bson.id_value(ours.source)!r} too, with other values"
     else:
-        reason = "did not make and that is there already, with other values"
+        reason = "and one is there already, with other values"
     return DuplicateKey(
-        f"{step.target}: {step.name} makes of {source!r} of {step.collection} a document {identity!r}, which it {reason}",
+        f"{step.target}: {step.name} makes a document {identity!r} of {source!r} in {step.collection}, {reason}",
         version=step.version,
         id=identity,
         field="_id",
-        hint=Hint("let it give another _id in {}, or move the other document, then: {}", step.source, UP),
+        hint=Hint(
+            "let it give another _id in {}, or move the other document away, then: {}", step.source, UP
+        ),
+    )
+
+
+class Found(NamedTuple):
+    """What is in the collection of a list: by `_id`, and by key, where that is something else."""
+
+    ids: Mapping[bytes, bytes]
+    keys: Mapping[tuple[Any, ...], bytes] = {}
+
+
+def settle_listed(step: InsertStep, documents: Sequence[bytes], found: Found, resumed: Resumed) -> Arrivals:
+    """A document whose key is there is left out. Raises DuplicateKey where it is not, and the `_id` is."""
+    arrivals = Arrivals()
+    for document in documents:
+        made = Made(raw_bson.id_of(document), raw_bson.id_of(document), document)
+        entry = resumed.entries.get((None, made.id))
+        same = _same(step, made, found)
+        if entry is not None and (same == made.id or made.id in found.ids):
+            arrivals.keep(made, [entry])
+        elif same is not None:
+            arrivals.there += made.id in found.ids
+        elif made.id in found.ids:
+            raise _id_taken(step, made, found.ids[made.id])
+        else:
+            arrivals.insert(made, [Entry.insertion(made.id, document)])
+    return arrivals
+
+
+def _same(step: InsertStep, made: Made, found: Found) -> bytes | None:
+    """The raw `_id` of the document that is the same one, if there is one."""
+    if step.key == ("_id",):
+        return made.id if made.id in found.ids else None
+    return found.keys.get(key_of(raw_bson.decode(made.document), step.key))
+
+
+def _id_taken(step: InsertStep, made: Made, other: bytes) -> DuplicateKey:
+    identity = raw_bson.id_value(made.id)
+    mine, its = (
+        ", ".join(
+            f"{path} {raw_bson.value_at(raw_bson.decode_any(document), path)!r:.100}" for path in step.key
+        )
+        for document in (made.document, other)
+    )
+    return DuplicateKey(
+        f"{step.collection}: the document to be inserted with {mine} has the _id {identity!r}, and so has another one, "
+        f"with {its}",
+        version=step.version,
+        id=identity,
+        field="_id",
+        hint=Hint(
+            "give it another _id in {}, or leave that out, or move the other document away, then: {}",
+            step.source,
+            UP,
+        ),
     )
