@@ -136,7 +136,7 @@ class InsertBatch(Arriving):
         step = self._walk.chain.steps[0]
         assert isinstance(step, InsertStep)
         documents, upto = self._next(earlier, this.size)
-        found = self._found(reader, step, documents, looks=looks)
+        found = found_there(reader, step, documents, looks=looks)
         arrivals = settle_listed(step, documents, found, Resumed.of(earlier, this.missed))
         counts = PassCounts([step.version])
         counts.examined = len(documents)
@@ -158,12 +158,16 @@ class InsertBatch(Arriving):
         end = start + len(documents)
         return documents, None if end == len(walk.listed) else place_id(end - 1)
 
-    def _found(self, reader: Reader, step: InsertStep, documents: Sequence[bytes], *, looks: bool) -> Found:
-        """What of these is there already."""
-        ids = self._there(reader, list(map(raw_bson.id_of, documents))) if looks and documents else {}
-        if step.key == ("_id",) or not documents:
-            return Found(ids)
-        wanted = with_keys(map(raw_bson.decode, documents), step.key)
-        fields = tuple(dict.fromkeys(path.partition(".")[0] for path in step.key))
-        same = reader.documents(step.collection, where=wanted, fields=fields)
-        return Found(ids, by_key({raw_bson.id_of(d): raw_bson.decode_any(d) for d in same}, step.key))
+
+def found_there(reader: Reader, step: InsertStep, documents: Sequence[bytes], *, looks: bool) -> Found:
+    """What of these is in the collection already; `looks`: by their `_id`s too where these are not their keys."""
+    ids: dict[bytes, bytes] = {}
+    if looks and documents:
+        same = reader.by_ids(step.collection, list(map(raw_bson.id_of, documents)))
+        ids = {raw_bson.id_of(document): document for document in same}
+    if step.key == ("_id",) or not documents:
+        return Found(ids)
+    wanted = with_keys(map(raw_bson.decode, documents), step.key)
+    fields = tuple(dict.fromkeys(path.partition(".")[0] for path in step.key))
+    found = reader.documents(step.collection, where=wanted, fields=fields)
+    return Found(ids, by_key({raw_bson.id_of(d): raw_bson.decode_any(d) for d in found}, step.key))
