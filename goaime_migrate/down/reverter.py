@@ -175,7 +175,11 @@ def require_journals(
 
 def _require_collection(backend: Backend, record: PassRecord) -> None:
     """Refuse to take back into nothing: documents that are not there would count as deleted. Raises CollectionChanged."""
-    if record.collection not in backend.collections() and segments.count(backend, record.id):
+    if (
+        record.target is None
+        and record.collection not in backend.collections()
+        and segments.count(backend, record.id)
+    ):
         raise CollectionChanged(
             f"there is no collection {record.collection}, and the journal has documents for it",
             version=record.versions[-1],

@@ -10,6 +10,7 @@ from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.ports import JOURNAL, Reader
 from goaime_migrate.backends.record_fields import DATA, checked, optional, reading
 from goaime_migrate.journal import segments
+from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.segments import Kind, Known
 from goaime_migrate.results import Document
 
@@ -55,6 +56,22 @@ class Locator:
             if segment is not None:
                 known.add(segment, wanted)
         return known
+
+
+def superseded(reader: Reader, key: str, entries: Sequence[Entry]) -> set[bytes]:
+    """Those of the entries of a segment, of documents that come or go, of which the pass has a newer one, by id.
+
+    That is the last word on such a document: what an older one says is not how the pass has left it.
+    """
+    pass_id, kind, _ = key.split("/", 2)
+    ids = [entry.id for entry in entries if entry.comes_or_goes]
+    newer = [each for each in segments.holders(reader, pass_id, ids) if each > key] if ids else []
+    found = Locator(reader, pass_id).scanned(ids) if ids and kind == Kind.CANARY else Known()
+    for each in newer:
+        segment = segments.read(reader, each)
+        if segment is not None:
+            found.add(segment, frozenset(ids))
+    return set(found.entries)
 
 
 def _checked(head: Document) -> Document:

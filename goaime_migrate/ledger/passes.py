@@ -84,6 +84,8 @@ class PassRecord:
     records: bytes | None = None
     restored: bool = False
     """Whether the database was restored while it was unfinished: then every document is looked at before its end."""
+    target: str | None = None
+    """The collection that it writes, where that is not the one that it walks over."""
     examined: Annotated[int, NotStored] = 0
     counted: Annotated[tuple[StepCounts, ...], NotStored] = ()
     """What its partitions have counted so far, step by step; none once they are gone."""
@@ -98,6 +100,15 @@ class PassRecord:
         return sum(each.size or 0 for each in self.written or ())
 
     @property
+    def writes(self) -> str:
+        """The collection that it writes."""
+        return self.target or self.collection
+
+    def writing(self, name: str) -> Self:
+        """The pass, with another name for the collection that it writes."""
+        return replace(self, collection=name) if self.target is None else replace(self, target=name)
+
+    @property
     def versions(self) -> tuple[str, ...]:
         """The versions of its steps, each once."""
         return tuple(dict.fromkeys(version for version, _, _ in self.steps))
@@ -109,7 +120,11 @@ class PassRecord:
         )
 
 
-_ABSENT: Document = {"written": None, "deployment": None, "uuid": None, "records": None, "restored": False}
+_ABSENT: Document = {
+    **dict.fromkeys(("written", "deployment", "uuid", "records")),
+    "restored": False,
+    "target": None,
+}
 """What a pass of an earlier release does not have, and what it is taken for then."""
 
 

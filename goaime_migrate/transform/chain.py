@@ -37,18 +37,26 @@ _ROUNDS = 200
 class Changed:
     """A document that the chain changes; `touched` says which steps did.
 
-    With `sets`, the elements by name that it sets and all it does, `before` and `after` hold only the fields that are
-    carried.
+    Without `before` it is inserted, without `after` it is deleted. With `sets`, the elements by name that it sets and
+    all it does, both hold only the fields that are carried.
     """
 
     id: bytes
-    before: bytes
-    after: bytes
+    before: bytes | None
+    after: bytes | None
     touched: tuple[bool, ...]
     sets: Elements | None = None
+    source: bytes | None = None
+    """The raw `_id` of the document that an inserted one was derived from."""
+    place: bytes | None = None
+    """Where a deleted one stands, as `Reader.places` tells it."""
 
     def entry(self) -> Entry:
         """What the journal keeps of it."""
+        if self.before is None:
+            return Entry.insertion(self.id, self.after, self.source)
+        if self.after is None:
+            return Entry.deletion(self.before, self.place)
         if self.sets is None:
             return Entry.of(self.before, self.after)
         return Entry.setting(self.before, self.after, self.sets)
@@ -71,6 +79,12 @@ class BatchResult:
     """Update stages with which the server makes the very same of all these documents,"""
     where: Filter | None = None
     """if they match this."""
+
+    def applied_to(self, documents: Iterable[bytes]) -> list[bytes]:
+        """The documents as they are then, in their order, without those that are deleted."""
+        after = {changed.id: changed.after for changed in self.changed}
+        results = (after.get(raw_bson.id_of(document), document) for document in documents)
+        return [result for result in results if result is not None]
 
     def count_new(self, known: Known) -> PassCounts:
         """The counts where some of the documents have been examined, and counted, before."""
@@ -153,7 +167,7 @@ class Chain:
             asked.begin(counts)
         frozen = self._in_rounds(reader, documents, lambda i: self._try(documents[i], i, outcomes, counts))
         changed = [o for o in outcomes if isinstance(o, Changed)]
-        frozen += self.tables.before_writing(reader, [c.before for c in changed])
+        frozen += self.tables.before_writing(reader, [c.before for c in changed if c.before is not None])
         return BatchResult(changed, [o for o in outcomes if isinstance(o, bytes)], counts, frozen)
 
     def _in_rounds(

@@ -118,10 +118,9 @@ def replay(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> list[byt
     if not chain.steps:
         return list(documents)
     try:
-        changed = {c.id: c.after for c in chain.run(reader, documents).changed}
+        return [*chain.run(reader, documents).applied_to(documents)]
     except MigrationFailed:
         if len(documents) == 1:
             return [None]
         half = len(documents) // 2
         return [*replay(chain, reader, documents[:half]), *replay(chain, reader, documents[half:])]
-    return [changed.get(raw_bson.id_of(document), document) for document in documents]

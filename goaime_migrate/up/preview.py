@@ -12,7 +12,7 @@ from goaime_migrate.backends.ports import PROGRESS, Backend, Filter, Reader
 from goaime_migrate.backends.record_fields import raw_id_or_none
 from goaime_migrate.events import Listener, silent
 from goaime_migrate.journal.segments import Kind, Segment, entries_of
-from goaime_migrate.results import Counts, Sample, WarningCount
+from goaime_migrate.results import Counts, Document, Sample, WarningCount
 from goaime_migrate.run.pacing import FIRST, Pacing
 from goaime_migrate.run.progress import ReadProgress
 from goaime_migrate.run.reading import batches
@@ -155,7 +155,7 @@ class _Measure:
         segment = Segment("plan", Kind.SCAN, 0, 0, entries=entries, unchanged=tuple(result.unchanged))
         size = sum(len(raw_bson.encode(record)) for record in segment.records())
         self._journal += size
-        self._oplog += size + sum(len(c.after) for c in result.changed)
+        self._oplog += size + sum(len(c.after or c.id) for c in result.changed)
         for changed in result.changed:
             if self._carried is not None:
                 projection.narrow(changed, self._steps[0], self._carried)  # as `up` would refuse it
@@ -179,15 +179,10 @@ class _Measure:
     def _show(self, changed: Changed) -> None:
         for position, touched in enumerate(changed.touched):
             if touched and len(self._samples[position]) < EXAMPLES:
-                before = self._up_to(position, changed.before)
-                after = (
-                    changed.after if self._steps[0].pipeline else self._up_to(position + 1, changed.before)
-                )
-                sample = Sample(
-                    raw_bson.id_value(changed.id),
-                    raw_bson.decode_leniently(before),
-                    raw_bson.decode_leniently(after),
-                )
+                before, after = changed.before, changed.after
+                if before is not None and after is not None and not self._steps[0].pipeline:
+                    before, after = self._up_to(position, before), self._up_to(position + 1, before)
+                sample = Sample(raw_bson.id_value(changed.id), _decoded(before), _decoded(after))
                 self._samples[position].append(sample)
 
     def _up_to(self, position: int, document: bytes) -> bytes:
@@ -220,6 +215,10 @@ class _Measure:
         return []
 
 
+def _decoded(document: bytes | None) -> Document | None:
+    return None if document is None else raw_bson.decode_leniently(document)
+
+
 def _looking(steps: Sequence[Step], frozen: str | None) -> Chain:
     """Steps whose lookups are answered as in this pass, which has begun, or by what is there now."""
     return chain_of(frozen or "plan", steps, freeze=frozen is not None)
@@ -229,8 +228,7 @@ def _after(chain: Chain | None, reader: Backend, documents: Sequence[bytes]) -> 
     """The documents after a chain, in the same order."""
     if chain is None or not documents:
         return list(documents)
-    changed = {c.id: c.after for c in chain.run(reader, documents).changed}
-    return [changed.get(raw_bson.id_of(d), d) for d in documents]
+    return chain.run(reader, documents).applied_to(documents)
 
 
 def _scaled(counts: Counts, factor: float) -> Counts:

@@ -48,6 +48,9 @@ class FakeReader:
     def pipeline(self, collection: str, ids: Sequence[bytes], stages: Sequence[Any]) -> list[bytes]:
         return self.by_ids(collection, ids)
 
+    def places(self, collection: str, ids: Sequence[bytes]) -> Sequence[bytes | None]:
+        return ()
+
     def find(self, collection: str, filter: Mapping[str, Any], **_: Any) -> list[dict[str, Any]]:
         asked = filter["_id"]
         if "$in" in asked:

@@ -69,15 +69,18 @@ RecordChange = Put | Move | Delete
 class Write:
     """Replace one document; `before` is what was read. Other documents than `before` are never overwritten.
 
-    With `partial`, `before` and `after` hold some fields only, and the others stay as they are; `sets` says what differs
-    between the two, where that has been found out and nothing is removed.
+    Without `before` the document is inserted, where there is none with its `id`; without `after` it is deleted. With
+    `partial`, both hold some fields only, and the others stay as they are; `sets` says what differs between the two,
+    where that has been found out and nothing is removed.
     """
 
     id: bytes
-    before: bytes
-    after: bytes
+    before: bytes | None
+    after: bytes | None
     partial: bool = False
     sets: Elements | None = None
+    place: bytes | None = None
+    """Where an inserted document comes to stand, as `Reader.places` has told it; None for the end."""
 
 
 class Sweep(NamedTuple):
@@ -96,6 +99,7 @@ class Changes:
 
     first: Sequence[RecordChange] = ()
     collection: str = ""
+    """That of the `writes`."""
     writes: Sequence[Write] = ()
     sweep: Sweep | None = None
     """In place of `writes`; only with the capability `deltas`."""

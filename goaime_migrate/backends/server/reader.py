@@ -114,6 +114,10 @@ class MongoReader:
                 found += _split(cursor)
         return found
 
+    def places(self, _collection: str, _ids: Sequence[bytes]) -> Sequence[bytes | None]:
+        """Nothing: a server promises no order of documents but that of an index."""
+        return ()
+
     def find(
         self,
         collection: str,
