@@ -5,33 +5,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from bson import Binary
-
-from goaime_migrate.backends.ports import JOURNAL, Reader
+from goaime_migrate.backends.ports import Reader
 from goaime_migrate.journal import segments
-from goaime_migrate.journal.entry import Entry, digest
-from goaime_migrate.journal.index import Locator
+from goaime_migrate.journal.entry import Entry
+from goaime_migrate.journal.index import Locator, any_of
 from goaime_migrate.journal.segments import Kind, Segment
 
 
 def made(reader: Reader, pass_id: str, ids: Iterable[bytes]) -> dict[bytes, Entry]:
-    """An entry of each of these documents that the pass has made, whichever is found first.
-
-    Thousands of sources may have made the same few documents. So it is asked for one segment after the other, until
-    all of them are known.
-    """
-    left = {digest(identity): identity for identity in ids}
-    found: dict[bytes, Entry] = {}
-    while left:
-        some = {"ids": {"$in": [Binary(each) for each in left]}, "pass": pass_id}
-        heads = reader.find(JOURNAL, some, limit=1, fields=["_id"])
-        segment = segments.read(reader, heads[0]["_id"][:-3]) if heads else None
-        if segment is None:
-            return found
-        found.update((e.id, e) for e in segment.entries if e.before is None and digest(e.id) in left)
-        for identity in segment.ids:  # a source of this name, perhaps, and no document that was made
-            left.pop(digest(identity), None)
-    return found
+    """An entry of each of these documents that the pass has made."""
+    found = any_of(reader, pass_id, ids)
+    return {identity: entry for identity, entry in found.items() if entry.before is None}
 
 
 def latest(reader: Reader, pass_id: str, ids: Sequence[bytes], *, until: str) -> dict[bytes, Entry]:

@@ -85,7 +85,9 @@ class PassRecord:
     restored: bool = False
     """Whether the database was restored while it was unfinished: then every document is looked at before its end."""
     target: str | None = None
-    """The collection that it writes, where that is not the one that it walks over."""
+    """The collection that it writes, where that is not the one that it walks over,"""
+    created: bool = False
+    """and whether there was none before it."""
     examined: Annotated[int, NotStored] = 0
     counted: Annotated[tuple[StepCounts, ...], NotStored] = ()
     """What its partitions have counted so far, step by step; none once they are gone."""
@@ -124,6 +126,7 @@ _ABSENT: Document = {
     **dict.fromkeys(("written", "deployment", "uuid", "records")),
     "restored": False,
     "target": None,
+    "created": False,
 }
 """What a pass of an earlier release does not have, and what it is taken for then."""
 

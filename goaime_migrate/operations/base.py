@@ -18,6 +18,7 @@ class DocumentOperation(ABC):
 
     collection: str
     walks = True
+    selective = True
     reversible = True
 
     @property
@@ -57,6 +58,7 @@ class StateOperation(ABC):
 
     collection: str | None = None
     walks = False
+    selective = False
     reversible = True
     fusion = None
     reads: frozenset[str] = frozenset()

@@ -23,6 +23,7 @@ class InsertDocuments(DocumentOperation):
     """
 
     fusion = None
+    selective = False
     reads: frozenset[str] = frozenset()
 
     def __init__(

@@ -170,7 +170,7 @@ def _given(
 ) -> Iterator[Any]:
     """What the function returns or yields. Raises TransformFailed, InvalidResult."""
     try:
-        result = step.derive(document, **arguments)
+        result: Any = step.derive(document, **arguments)
         if result is None:
             return
         if not isinstance(result, Iterable) or isinstance(result, str | bytes | Mapping):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.ports import Write
 from goaime_migrate.errors import DuplicateKey
 from goaime_migrate.errors.hint import UP, Hint
@@ -14,6 +15,7 @@ from goaime_migrate.journal.entry import Entry, digest
 from goaime_migrate.journal.segments import Segment
 from goaime_migrate.transform.derivation import DeriveStep, Made
 from goaime_migrate.transform.insertion import InsertStep, key_of
+from goaime_migrate.up.presence import Present
 
 
 @dataclass
@@ -62,7 +64,7 @@ class Resumed(NamedTuple):
 def settle(
     step: DeriveStep,
     made: Sequence[Made],
-    there: Mapping[bytes, bytes],
+    there: Present,
     ours: Mapping[bytes, Entry],
     resumed: Resumed,
 ) -> Arrivals:
@@ -72,8 +74,9 @@ def settle(
     DuplicateKey for one that is there with other values.
     """
     arrivals = Arrivals()
-    for identity, group in together(step, made).items():
-        current, first = there.get(identity), group[0]
+    for group in together(step, made):
+        first = group[0]
+        identity, current = first.id, there.get(first.id)
         sources = dict.fromkeys(each.source for each in group)
         known = [resumed.entries[s, identity] for s in sources if (s, identity) in resumed.entries]
         entries = [Entry.insertion(identity, first.document, source) for source in sources]
@@ -93,15 +96,15 @@ def settle(
     return arrivals
 
 
-def together(step: DeriveStep, made: Iterable[Made]) -> dict[bytes, list[Made]]:
-    """What was made, by `_id`. Raises DuplicateKey where two have the same and differ."""
-    groups: dict[bytes, list[Made]] = {}
+def together(step: DeriveStep, made: Iterable[Made]) -> Iterable[list[Made]]:
+    """What was made, those together that have one `_id`. Raises DuplicateKey where two have the same and differ."""
+    groups: dict[Any, list[Made]] = {}
     for each in made:
-        group = groups.setdefault(each.id, [])
+        group = groups.setdefault(id_key(each.id), [])
         if group and group[0].document != each.document:
             raise taken(step, each, Entry.insertion(each.id, None, group[0].source))
         group.append(each)
-    return groups
+    return groups.values()
 
 
 def taken(step: DeriveStep, made: Made, ours: Entry | None) -> DuplicateKey:
@@ -127,7 +130,7 @@ def taken(step: DeriveStep, made: Made, ours: Entry | None) -> DuplicateKey:
 class Found(NamedTuple):
     """What is in the collection of a list: by `_id`, and by key, where that is something else."""
 
-    ids: Mapping[bytes, bytes]
+    ids: Present
     keys: Mapping[tuple[Any, ...], bytes] = {}
 
 
@@ -142,8 +145,8 @@ def settle_listed(step: InsertStep, documents: Sequence[bytes], found: Found, re
             arrivals.keep(made, [entry])
         elif same is not None:
             arrivals.there += made.id in found.ids
-        elif made.id in found.ids:
-            raise _id_taken(step, made, found.ids[made.id])
+        elif (other := found.ids.get(made.id)) is not None:
+            raise _id_taken(step, made, other)
         else:
             arrivals.insert(made, [Entry.insertion(made.id, document)])
     return arrivals

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Backend, Filter
-from goaime_migrate.errors import MigrationFailed
-from goaime_migrate.events import Listener, silent
+from goaime_migrate.events import Listener
 from goaime_migrate.journal import claims
 from goaime_migrate.journal.entry import Entry, digest
 from goaime_migrate.journal.segments import Kind, Segment
@@ -19,7 +18,7 @@ from goaime_migrate.run.progress import ReadProgress
 from goaime_migrate.run.reading import batches
 from goaime_migrate.transform.chain import Chain
 from goaime_migrate.transform.counts import PassCounts
-from goaime_migrate.transform.derivation import Derivation, Made
+from goaime_migrate.transform.derivation import Derivation, DeriveStep, Made
 from goaime_migrate.transform.insertion import InsertStep
 from goaime_migrate.transform.pipeline import chain_of
 from goaime_migrate.transform.probe import combined, require_filters
@@ -27,13 +26,34 @@ from goaime_migrate.transform.step import Step
 from goaime_migrate.up.arrivals import Arrivals, Resumed, settle, settle_listed
 from goaime_migrate.up.arriving import found_there
 from goaime_migrate.up.capable import require_capable, require_lookups
+from goaime_migrate.up.presence import present
 from goaime_migrate.up.preview import EXAMPLES, EXHAUSTIVE, SAMPLE, WRITE_FACTOR, Preview, Unfinished
 
 _FRESH = Resumed({})
 
 
-def preview_insertion(backend: Backend, step: InsertStep, unfinished: Unfinished | None) -> Preview:
-    """Which documents of a list would be inserted. Raises MigrationFailed, MissingCapability."""
+def preview_arrivals(
+    backend: Backend,
+    before: Sequence[Step],
+    step: InsertStep | DeriveStep,
+    canary: Filter | None,
+    unfinished: Unfinished | None,
+    listener: Listener,
+) -> Preview:
+    """What would be inserted, where documents are as the steps `before` leave them. Raises MigrationFailed, Refused."""
+    if isinstance(step, InsertStep):
+        return _inserted(backend, step, unfinished)
+    return _derived(
+        backend,
+        chain_of("plan", before, freeze=False) if before else None,
+        step,
+        canary,
+        unfinished,
+        listener,
+    )
+
+
+def _inserted(backend: Backend, step: InsertStep, unfinished: Unfinished | None) -> Preview:
     require_capable(backend, step.collection)
     measure = _Measure(backend, step, unfinished)
     listed = list(step.identified(backend.records))
@@ -46,20 +66,18 @@ def preview_insertion(backend: Backend, step: InsertStep, unfinished: Unfinished
     return measure.result(1.0, None)
 
 
-def preview_derivation(
+def _derived(
     backend: Backend,
     before: Chain | None,
-    steps: Sequence[Step],
+    step: DeriveStep,
     canary: Filter | None,
-    unfinished: Unfinished | None = None,
-    listener: Listener = silent,
+    unfinished: Unfinished | None,
+    listener: Listener,
 ) -> Preview:
-    """What would be made of documents as the chain `before` will leave them. Raises MigrationFailed, Refused."""
-    (step,) = steps
     for name in dict.fromkeys((step.collection, step.writes)):
         require_capable(backend, name)
-    require_lookups(backend, steps)
-    require_filters(backend, steps, canary)
+    require_lookups(backend, [step])
+    require_filters(backend, [step], canary)
     where = combined(step.where, canary)
     total = backend.count(step.collection, where)
     measure = _Derived(backend, before, step, unfinished)
@@ -161,12 +179,12 @@ class _Derived(_Measure):
 
     def _settle(self, made: Sequence[Made]) -> Arrivals:
         ids = list(dict.fromkeys(each.id for each in made))
-        there = {raw_bson.id_of(d): d for d in self._backend.by_ids(self._step.writes, ids)}
-        ours = claims.made(self._backend, self._unfinished.id, there) if self._unfinished and there else {}
+        there = present(self._backend, self._step.writes, ids)
+        ours = claims.made(self._backend, self._unfinished.id, there.ids()) if self._unfinished else {}
         for each in made:
             known = self._made.get(digest(each.id))
             if known is not None:
-                there.setdefault(each.id, each.document)
+                there.add(each.document)
                 ours[each.id] = Entry(None, known, inserted=each.id)
         arrivals = settle(self._chain.step, made, there, ours, _FRESH)
         self._made |= {digest(w.id): digest(w.after) for w in arrivals.writes if w.after is not None}

@@ -1,7 +1,8 @@
 """Batches of walks that make documents: what is inserted, and what is there already.
 
 As a rule a document that is made is not there yet. So nothing is read of the target at first: an insertion that meets
-one fails the try as a whole, and the next one looks. Where nothing is undone by a failure, it is looked at first.
+one fails the try as a whole, and the next one looks. Where a failure would undo nothing, or nobody but this run can
+have written, it is looked at first.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from goaime_migrate.transform.derivation import MOST, Derivation
 from goaime_migrate.transform.insertion import InsertStep, by_key, place_id, place_of, with_keys
 from goaime_migrate.up.arrivals import Arrivals, Found, Resumed, settle, settle_listed
 from goaime_migrate.up.next_batch import NextBatch
+from goaime_migrate.up.presence import Present, present
 
 
 class _Portion(NamedTuple):
@@ -48,7 +50,8 @@ class Arriving(NextBatch):
         """Read, make, and say what to insert."""
         walk = self._walk
         walk.chain.tables.rollback()
-        looks = walk.looks or self._tried or not walk.run.backend.capabilities.transactions
+        can = walk.run.backend.capabilities
+        looks = walk.looks or self._tried or not (can.transactions and can.leases)
         self._tried = True
         portion = self._portion(reader, this, self._interrupted(reader), looks=looks)
         arrivals, upto = portion.arrivals, portion.upto
@@ -69,11 +72,6 @@ class Arriving(NextBatch):
     def _portion(self, reader: Reader, this: Try, earlier: Segment | None, *, looks: bool) -> _Portion:
         """What to insert next; `looks` says whether to look for what is there already."""
 
-    def _there(self, reader: Reader, ids: Sequence[bytes]) -> dict[bytes, bytes]:
-        """What the target has with these `_id`s."""
-        found = reader.by_ids(self._walk.record.writes, ids)
-        return {raw_bson.id_of(document): document for document in found}
-
 
 class DeriveBatch(Arriving):
     """The next sources, and what is made of them."""
@@ -87,8 +85,8 @@ class DeriveBatch(Arriving):
             upto = raw_bson.id_of(sources[derived.taken - 1])
         walk.pace_sources(derived.taken, len(sources))
         ids = list(dict.fromkeys(each.id for each in derived.made))
-        there = self._there(reader, ids) if looks else {}
-        ours = claims.made(reader, walk.record.id, there) if there else {}
+        there = present(reader, walk.record.writes, ids) if looks else Present()
+        ours = claims.made(reader, walk.record.id, there.ids()) if there else {}
         resumed = Resumed.of(earlier, this.missed)
         arrivals = settle(step, derived.made, there, ours, resumed)
         told = {entry.source for entry in arrivals.entries}
@@ -161,10 +159,8 @@ class InsertBatch(Arriving):
 
 def found_there(reader: Reader, step: InsertStep, documents: Sequence[bytes], *, looks: bool) -> Found:
     """What of these is in the collection already; `looks`: by their `_id`s too where these are not their keys."""
-    ids: dict[bytes, bytes] = {}
-    if looks and documents:
-        same = reader.by_ids(step.collection, list(map(raw_bson.id_of, documents)))
-        ids = {raw_bson.id_of(document): document for document in same}
+    wanted_ids = list(map(raw_bson.id_of, documents)) if looks else []
+    ids = present(reader, step.collection, wanted_ids)
     if step.key == ("_id",) or not documents:
         return Found(ids)
     wanted = with_keys(map(raw_bson.decode, documents), step.key)

@@ -53,7 +53,7 @@ class Executor:
         self._recorder.forget_left_over()
         self._recorder.forget_passes(plan.empty)
         if canary is not None:
-            require_canary(plan)
+            require_canary(plan, self._recorder.migrations)
         require_up(self._run.backend, plan, self._recorder.migrations)
         waiting = deque(plan.versions)
         self._finish_ready(waiting)

@@ -41,7 +41,10 @@ from goaime_migrate.run import partitions
 from goaime_migrate.run.code import step_of
 from goaime_migrate.run.preflight import only_reads, require_up
 from goaime_migrate.run.work import sharing
+from goaime_migrate.transform.derivation import DeriveStep
+from goaime_migrate.transform.insertion import InsertStep
 from goaime_migrate.transform.step import Step
+from goaime_migrate.up.arrivals_preview import preview_arrivals
 from goaime_migrate.up.preview import Preview, Unfinished, preview
 
 _EACH_MORE = 0.7
@@ -120,7 +123,7 @@ class _Forecast:
         """The effects of all groups, one after the other. What `up` would refuse beforehand is refused."""
         try:
             if self._where is not None:
-                require_canary(plan)
+                require_canary(plan, self._files)
             require_up(self._backend, plan, self._files)
         except MigrateError as error:
             if isinstance(error, MissingPrivilege) and only_reads(self._backend):
@@ -158,32 +161,25 @@ class _Forecast:
 
     def _named_by(self, steps: Sequence[Step]) -> str | None:
         """The last version whose plain function names a collection of these steps: nothing is known of it then."""
-        used = {steps[0].collection, *_looked_up(steps)}
+        used = {steps[0].collection, steps[0].writes, *_looked_up(steps)}
         named = (v for v, text in self._functions.items() if any(name in text for name in used))
         return max(named, key=int, default=None)
 
     def _obstacle(self, steps: Sequence[Step]) -> str | None:
         """The version that has to be applied before the effect of these steps can be known."""
         walked = steps[0].collection
-        for collection in (walked, *sorted(_looked_up(steps[:1]))):
+        for collection in (walked, steps[0].writes, *sorted(_looked_up(steps[:1]))):
             if collection in self._unforeseen:
                 return self._unforeseen[collection]
         stored_only = {walked} if steps[0].where or steps[0].pipeline else set()
+        stored_only |= {steps[0].writes} - {walked}
         others = sorted(stored_only | _looked_up(steps))
         return next((self._changed[c] for c in others if c in self._changed), None)
 
     def _foresee(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
         collection = steps[0].collection
         try:
-            found = preview(
-                self._backend,
-                self._before.get(collection, ()),
-                steps,
-                self._where,
-                self._unfinished.get(collection),
-                None if isinstance(group, PinnedPass) else self._since.get(collection, ()),
-                self._listener,
-            )
+            found = self._preview(group, steps)
         except MigrateError as caught:
             if self._functions:  # which may mend what has stopped this
                 self._leave_open(group, _UNKNOWN.format(max(self._functions, key=int)))
@@ -199,6 +195,16 @@ class _Forecast:
                 found.samples[position],
                 [*found.notes[position], *self._notes(collection)],
             )
+
+    def _preview(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> Preview:
+        """What it would do to real documents. Raises MigrateError."""
+        collection, step = steps[0].collection, steps[0]
+        before, unfinished = self._before.get(collection, ()), self._unfinished.get(collection)
+        if isinstance(step, InsertStep | DeriveStep):
+            pinned = unfinished if isinstance(group, PinnedPass) else None
+            return preview_arrivals(self._backend, before, step, self._where, pinned, self._listener)
+        since = None if isinstance(group, PinnedPass) else self._since.get(collection, ())
+        return preview(self._backend, before, steps, self._where, unfinished, since, self._listener)
 
     def _speed(self, collection: str) -> float:
         """How many times as fast as this process alone those are that will share the pass."""
@@ -222,8 +228,11 @@ class _Forecast:
         return notes
 
     def _remember(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
-        collection, version = steps[0].collection, group.versions[-1]
+        collection, version = steps[0].writes, group.versions[-1]
         self._changed[collection] = version
+        if isinstance(steps[0], InsertStep | DeriveStep):
+            self._unforeseen[collection] = version
+            return
         if steps[0].where or steps[0].pipeline:
             self._unforeseen[collection] = version
             return

@@ -22,14 +22,14 @@ from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.pipeline import chain, chain_of
 from goaime_migrate.transform.probe import check_declared_fields, combined, require_filters
 from goaime_migrate.transform.step import Step
-from goaime_migrate.up.pass_ import require_capable, require_lookups
+from goaime_migrate.up.capable import require_capable, require_lookups
 
 EXHAUSTIVE = 20_000
 """Collections up to this size are read whole; of larger ones a sample is, and the counts are extrapolated."""
 SAMPLE = 2_000
 EXAMPLES = 2
 """Documents that are shown before and after each step."""
-_WRITE_FACTOR = 2.0
+WRITE_FACTOR = 2.0
 """A run takes about this many times as long as the transforms alone: reading, the journal and writing come on top."""
 
 
@@ -199,7 +199,7 @@ class _Measure:
             counts=counts,
             samples=self._samples,
             warnings=tuple(replace(w, count=round(w.count * factor)) for w in self._counts.warning_counts()),
-            seconds=round(self._seconds * factor * _WRITE_FACTOR, 3),
+            seconds=round(self._seconds * factor * WRITE_FACTOR, 3),
             journal_bytes=round(self._journal * factor),
             oplog_bytes=round(self._oplog * factor) if self._backend.capabilities.change_streams else 0,
             sampled=sampled,

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Reader, RecordChange, Write
 from goaime_migrate.journal import claims
 from goaime_migrate.journal.claims import Claims
@@ -14,6 +13,7 @@ from goaime_migrate.journal.entry import Entry, digest
 from goaime_migrate.journal.segments import Segment
 from goaime_migrate.transform.derivation import Derivation, DeriveStep, Made
 from goaime_migrate.up.arrivals import taken
+from goaime_migrate.up.presence import present
 from goaime_migrate.up.walk import Walk
 
 
@@ -139,7 +139,7 @@ def compare(
         groups[each.id].append(each)
     before = (identity for source in sources for identity in comparison.known.of(source))
     ids = list(dict.fromkeys((*groups, *before)))
-    there = {raw_bson.id_of(d): d for d in reader.by_ids(comparison.step.writes, ids)}
+    there = present(reader, comparison.step.writes, ids)
     ours = claims.latest(reader, segment.pass_id, ids, until=segment.key)
     for identity in ids:
         comparison.decide(identity, groups.get(identity, ()), there.get(identity), ours.get(identity))
