@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
@@ -67,11 +67,12 @@ def settle(
     there: Present,
     ours: Mapping[bytes, Entry],
     resumed: Resumed,
+    differ: Callable[[Made], bool],
 ) -> Arrivals:
     """What several sources have made alike is written once, and each of them is noted.
 
-    `there`: what the target has with these `_id`s; `ours`: those among them that the pass has written. Raises
-    DuplicateKey for one that is there with other values.
+    `there`: what the target has with these `_id`s; `ours`: those among them that the pass has written; `differ` tells
+    whether other sources make one otherwise by now. Raises DuplicateKey for one that is there with other values.
     """
     arrivals = Arrivals()
     for group in together(step, made):
@@ -86,14 +87,27 @@ def settle(
         arrivals.there += 1
         if known:
             arrivals.keep(first, known)
-        elif identity in ours and ours[identity].after_hash == digest(first.document):
-            arrivals.entries += entries  # whatever the application may have made of it since
+        elif identity in ours:
+            arrivals.entries += _again(step, first, sources, ours[identity], differ)
         elif current != first.document:
-            raise taken(step, first, ours.get(identity))
+            raise taken(step, first, None)
     for entry in resumed.others(arrivals.entries):  # its source has changed since
         arrivals.kept += 1
         arrivals.entries.append(entry)
     return arrivals
+
+
+def _again(
+    step: DeriveStep, made: Made, sources: Iterable[bytes], ours: Entry, differ: Callable[[Made], bool]
+) -> list[Entry]:
+    """The entries of sources that make what the pass has written, whatever the application may have made of it since.
+
+    Where they make something else, the application has changed those that had made it before, or nobody can be right.
+    What was changed the tail will come to, and then write what all of them make.
+    """
+    if ours.after_hash != digest(made.document) and differ(made):
+        raise taken(step, made, ours)
+    return [Entry(None, ours.after_hash, inserted=made.id, source=source) for source in sources]
 
 
 def together(step: DeriveStep, made: Iterable[Made]) -> Iterable[list[Made]]:

@@ -172,9 +172,10 @@ class _Derived(_Measure):
         left = list(documents)
         if self._unfinished is not None:
             ids = [raw_bson.id_of(document) for document in documents]
-            seen = self._unfinished.migrated(self._backend, documents)
             made = claims.made(self._backend, self._unfinished.id, ids)
-            left = [d for i, d in zip(ids, documents, strict=True) if i not in seen and i not in made]
+            seen = claims.Claims.beside(self._backend, self._unfinished.id, ids)
+            done = {i for i in ids if i in made or i in seen or self._unfinished.examined(i)}
+            left = [d for i, d in zip(ids, documents, strict=True) if i not in done]
         return left if self._before is None else self._before.run(self._backend, left).applied_to(left)
 
     def _settle(self, made: Sequence[Made]) -> Arrivals:
@@ -186,6 +187,6 @@ class _Derived(_Measure):
             if known is not None:
                 there.add(each.document)
                 ours[each.id] = Entry(None, known, inserted=each.id)
-        arrivals = settle(self._chain.step, made, there, ours, _FRESH)
+        arrivals = settle(self._chain.step, made, there, ours, _FRESH, lambda _: True)
         self._made |= {digest(w.id): digest(w.after) for w in arrivals.writes if w.after is not None}
         return arrivals

@@ -24,6 +24,7 @@ from goaime_migrate.transform.derivation import MOST, Derivation
 from goaime_migrate.transform.insertion import InsertStep, by_key, place_id, place_of, with_keys
 from goaime_migrate.up.arrivals import Arrivals, Found, Resumed, settle, settle_listed
 from goaime_migrate.up.next_batch import NextBatch
+from goaime_migrate.up.others import Others
 from goaime_migrate.up.presence import Present, present
 
 
@@ -87,12 +88,13 @@ class DeriveBatch(Arriving):
         ids = list(dict.fromkeys(each.id for each in derived.made))
         there = present(reader, walk.record.writes, ids) if looks else Present()
         ours = claims.made(reader, walk.record.id, there.ids()) if there else {}
+        taken = [raw_bson.id_of(source) for source in sources[: derived.taken]]
+        others = Others(reader, walk.record.id, self._chain, walk.where, taken)
         resumed = Resumed.of(earlier, this.missed)
-        arrivals = settle(step, derived.made, there, ours, resumed)
+        arrivals = settle(step, derived.made, there, ours, resumed, others.differ)
         told = {entry.source for entry in arrivals.entries}
-        taken = map(raw_bson.id_of, sources[: derived.taken])
         written = [write.after for write in arrivals.writes if write.after is not None]
-        frozen = [*derived.frozen, *walk.chain.tables.before_writing(reader, written)]
+        frozen = [*derived.frozen, *others.frozen, *walk.chain.tables.before_writing(reader, written)]
         unchanged = [source for source in taken if source not in told]
         return _Portion(derived.taken, upto, unchanged, arrivals, derived.counts, frozen)
 

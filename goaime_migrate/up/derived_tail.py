@@ -23,7 +23,8 @@ from goaime_migrate.run.checkpoint import Result, Try, Unit
 from goaime_migrate.run.partitions import Partition, Range
 from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.derivation import MOST, Derivation, Made
-from goaime_migrate.up.products import Comparison, Others, Products, compare
+from goaime_migrate.up.others import Others
+from goaime_migrate.up.products import Comparison, Products, compare
 from goaime_migrate.up.tail import Conflict, Reconciliation, TailFound, TailPlan
 from goaime_migrate.up.walk import Walk
 
@@ -91,7 +92,7 @@ class Sources:
         earlier = segments.read(reader, segment.key)
         anew = self._anew(reader, ids, earlier)
         known = self._scanned.with_those(Claims.beside(reader, before.pass_id, anew.ids))
-        others = Others(walk, self._chain, reader, frozenset(anew.ids))
+        others = Others(reader, walk.record.id, self._chain, walk.where, anew.ids)
         comparison = Comparison(self._chain.step, known, others)
         products = compare(comparison, reader, segment, anew.ids, anew.made)
         journaled = replace(segment, entries=tuple(products.entries))
@@ -132,7 +133,7 @@ def _counts(before: PassCounts, anew: _Anew, known: Claims, products: Products) 
     anew.counts.examined = sum(identity not in known for identity in anew.present)
     counts.add(anew.counts)
     counts.arrived(
-        sum((w.before is None) - (w.after is None) for w in products.writes),
+        sum(write.before is None for write in products.writes),
         len({e.source for e in products.entries if e.source is not None and e.source not in known}),
     )
     return counts

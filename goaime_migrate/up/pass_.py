@@ -74,7 +74,7 @@ def open_pass(
         canary=None if canary is None else raw_bson.encode(dict(canary)),
         filtered=where is not None,
         reverses=(reverses := tuple(step.reverse is not None for step in steps)),
-        complete=any(reverses) or where is None,
+        complete=any(reverses) or (where is None and not makes_documents(steps)),
         started_at=(now := backend.now()),
         run_at=now,
         since=backend.operation_time() if listed is None else None,

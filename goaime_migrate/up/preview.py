@@ -66,9 +66,10 @@ class Unfinished:
     def migrated(self, reader: Reader, documents: Sequence[bytes]) -> set[bytes]:
         """The ids of those that have been."""
         ids = [raw_bson.id_of(document) for document in documents]
-        return {i for i in ids if self._examined(i)} | set(entries_of(reader, self.id, ids))
+        return {i for i in ids if self.examined(i)} | set(entries_of(reader, self.id, ids))
 
-    def _examined(self, identity: bytes) -> bool:
+    def examined(self, identity: bytes) -> bool:
+        """Whether its scan has come past an id."""
         key = id_key(identity)
         return any(
             (after is None or id_key(after) < key) and (upto is None or key <= id_key(upto))

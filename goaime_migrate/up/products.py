@@ -3,44 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from goaime_migrate.backends.ports import Reader, RecordChange, Write
+from goaime_migrate.backends.ports import Reader, Write
 from goaime_migrate.journal import claims
 from goaime_migrate.journal.claims import Claims
 from goaime_migrate.journal.entry import Entry, digest
 from goaime_migrate.journal.segments import Segment
-from goaime_migrate.transform.derivation import Derivation, DeriveStep, Made
+from goaime_migrate.transform.derivation import DeriveStep, Made
 from goaime_migrate.up.arrivals import taken
+from goaime_migrate.up.others import Others
 from goaime_migrate.up.presence import present
-from goaime_migrate.up.walk import Walk
-
-
-class Others:
-    """The sources beside those at hand: what they make of a document, as long as anybody asks."""
-
-    def __init__(self, walk: Walk, chain: Derivation, reader: Reader, at_hand: frozenset[bytes]) -> None:
-        self._record = walk.record
-        self._where = walk.where
-        self._chain = chain
-        self._reader = reader
-        self._at_hand = at_hand
-        self.frozen: list[RecordChange] = []
-        """The records that freeze what they have looked up."""
-
-    def make(self, identity: bytes) -> Iterator[bytes]:
-        """Each document of this `_id` that any of those make now which have ever made one."""
-        asked = set(self._at_hand)
-        for sources in claims.sources_of(self._reader, self._record.id, identity):
-            fresh = [source for source in sources if source not in asked]
-            asked.update(fresh)
-            left = self._reader.by_ids(self._record.collection, fresh, self._where) if fresh else []
-            while left:
-                derived = self._chain.derive(self._reader, left)
-                self.frozen += derived.frozen
-                yield from (each.document for each in derived.made if each.id == identity)
-                left = left[derived.taken :]
 
 
 @dataclass
@@ -105,17 +79,10 @@ class Comparison:
             self._note(each for each in group if identity not in self.known.of(each.source))
         elif current == document:
             self._note(group)
-        elif (
-            current is None
-            or digest(current) != entry.after_hash
-            or self._is_made_otherwise(identity, document)
-        ):
+        elif current is None or digest(current) != entry.after_hash or self.others.differ(group[0]):
             self._conflict(identity)
         else:
             self._put(group, current)
-
-    def _is_made_otherwise(self, identity: bytes, document: bytes) -> bool:
-        return any(other != document for other in self.others.make(identity))
 
     def _put(self, group: Sequence[Made], current: bytes | None) -> None:
         self.found.writes.append(Write(group[0].id, current, group[0].document))

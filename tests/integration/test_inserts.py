@@ -70,7 +70,7 @@ def test_what_is_there_by_its_key_is_left_alone(world: World) -> None:
     ]
     world.insert("roles", there)
     before = world.raws("roles")
-    documents = [
+    documents: list[dict[str, Any]] = [
         {"name": "admin", "of": 1},
         {"name": "editor", "of": 2},
         {"name": None, "of": 3},
