@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from goaime_migrate.operations import AddField as AddField
     from goaime_migrate.operations import CreateCollection as CreateCollection
     from goaime_migrate.operations import CreateIndex as CreateIndex
+    from goaime_migrate.operations import DeleteDocuments as DeleteDocuments
     from goaime_migrate.operations import DeriveDocuments as DeriveDocuments
     from goaime_migrate.operations import DropCollection as DropCollection
     from goaime_migrate.operations import DropIndex as DropIndex
@@ -34,6 +35,7 @@ _HOMES = {
     "AddField": "operations",
     "CreateCollection": "operations",
     "CreateIndex": "operations",
+    "DeleteDocuments": "operations",
     "DeriveDocuments": "operations",
     "Document": "results",
     "DropCollection": "operations",

@@ -22,6 +22,7 @@ class DeriveDocuments(DocumentOperation):
     """
 
     fusion = None
+    actions = ("insert",)
 
     def __init__(
         self,
@@ -51,9 +52,9 @@ class DeriveDocuments(DocumentOperation):
         return frozenset(lookup.collection for lookup in self.lookups.values())
 
     @property
-    def names(self) -> frozenset[str]:
-        """Source and target too."""
-        return self.reads | {self.collection, self.target}
+    def writes(self) -> str:
+        """The target."""
+        return self.target
 
     def describe(self) -> str:
         """By both collections and the name of its function."""

@@ -23,6 +23,7 @@ class InsertDocuments(DocumentOperation):
     """
 
     fusion = None
+    actions = ("insert",)
     selective = False
     reads: frozenset[str] = frozenset()
 

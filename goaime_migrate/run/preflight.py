@@ -9,9 +9,9 @@ from goaime_migrate.backends.record_fields import reading
 from goaime_migrate.errors import MissingPrivilege
 from goaime_migrate.ledger import VersionRecord
 from goaime_migrate.migration import Migration
-from goaime_migrate.operations import RunFunctions, StateOperation
+from goaime_migrate.operations import DocumentOperation, RunFunctions, StateOperation
 from goaime_migrate.operations.base import actions_of, require_undoing
-from goaime_migrate.planner import DownPlan, StateChange, UndoChange, UpPlan
+from goaime_migrate.planner import DownPlan, UndoChange, UpPlan
 
 
 def only_reads(backend: Backend) -> bool:
@@ -25,14 +25,20 @@ def only_reads(backend: Backend) -> bool:
 
 def require_up(backend: Backend, plan: UpPlan, files: Mapping[str, Migration]) -> None:
     """Raises MissingPrivilege, MissingCapability. How it stands after a user's function cannot be foreseen."""
-    refs = [ref for group in plan.groups if isinstance(group, StateChange) for ref in group.operations]
-    changes = [files[version].operations[number] for version, number in refs]
-    operations = [each for each in changes if isinstance(each, StateOperation)]
-    backend.require_actions([(each.collection, each.actions) for each in operations if each.collection])
+    refs = [ref for group in plan.groups for ref in group.operations]
+    declared = [files[version].operations[number] for version, number in refs]
+    operations = [each for each in declared if isinstance(each, DocumentOperation | StateOperation)]
+    written = [(_written(each), each.actions) for each in operations]
+    backend.require_actions([(name, actions) for name, actions in written if name])
     for each in operations:
         if isinstance(each, RunFunctions):
             return
-        each.require(backend)
+        if isinstance(each, StateOperation):
+            each.require(backend)
+
+
+def _written(operation: DocumentOperation | StateOperation) -> str | None:
+    return operation.writes if isinstance(operation, DocumentOperation) else operation.collection
 
 
 def require_down(backend: Backend, plan: DownPlan, versions: Mapping[str, VersionRecord]) -> None:

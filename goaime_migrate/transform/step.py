@@ -74,6 +74,22 @@ def never(_: Document) -> None:
     raise AssertionError("this step has no transform")
 
 
+def call(
+    step: Step,
+    function: Callable[..., Any],
+    document: Document,
+    arguments: Mapping[str, Any],
+    identity: bytes,
+) -> Any:
+    """What a function of a migration returns. Raises TransformFailed."""
+    try:
+        return function(document, **arguments)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise transform_failed(step, error, identity) from error
+
+
 def apply(
     step: Step,
     function: Callable[..., Document | None],
@@ -82,12 +98,7 @@ def apply(
     identity: bytes,
 ) -> Document:
     """Call a transform or a reverse. Raises TransformFailed, InvalidResult."""
-    try:
-        result = function(document, **arguments)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise transform_failed(step, error, identity) from error
+    result = call(step, function, document, arguments, identity)
     if result is None:
         return document
     if not isinstance(result, dict):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from goaime_migrate.backends import raw_bson
@@ -34,6 +34,8 @@ class Batch(NextBatch):
         seen = self._seen(reader, documents)
         todo, kept, left = self._classify(documents, earlier, seen.entries)
         result, misfits = self._transform(reader, todo)
+        kept += _taken_for_deleted(result, earlier)
+        kept = still_kept(kept, this.missed)
         segment = self._segment(
             upto,
             [*kept, *(c.entry() for c in result.changed)],
@@ -41,7 +43,8 @@ class Batch(NextBatch):
         )
         counts = self._at.counts.copy()
         counts.add(result.count_new(seen) if walk.revisits else result.counts)
-        counts.examined += len(kept)
+        for entry in kept:
+            counts.count((True,) if entry.comes_or_goes else None)
         records = segment.puts()
         at = replace(self._at, cursor=upto, counts=counts).journaled(len(segment.entries), records)
         moved = before.next(at, done=upto == self._at.upto)
@@ -143,3 +146,23 @@ class Batch(NextBatch):
             fields=(),
         )
         return [raw_bson.id_of(document) for document in others]
+
+
+def _taken_for_deleted(result: BatchResult, earlier: Segment | None) -> list[Entry]:
+    """What an interrupted batch meant to delete and is there, and is none of those that go.
+
+    Somebody has changed it before it was deleted, or put it back after: nobody knows. What was journaled is kept.
+    """
+    if earlier is None:
+        return []
+    stays = set(result.unchanged)
+    kept = [entry for entry in earlier.entries if entry.comes_or_goes and entry.id in stays]
+    found = {entry.id for entry in kept}
+    result.unchanged[:] = [identity for identity in result.unchanged if identity not in found]
+    result.counts.examined -= len(found)
+    return kept
+
+
+def still_kept(entries: Iterable[Entry], missed: Container[bytes]) -> list[Entry]:
+    """What stays of the journal of a try before: not that a document went which others had changed by then."""
+    return [entry for entry in entries if not entry.comes_or_goes or entry.id not in missed]

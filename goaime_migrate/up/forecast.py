@@ -45,6 +45,7 @@ from goaime_migrate.transform.derivation import DeriveStep
 from goaime_migrate.transform.insertion import InsertStep
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.arrivals_preview import preview_arrivals
+from goaime_migrate.up.pass_ import comes_or_goes
 from goaime_migrate.up.preview import Preview, Unfinished, preview
 
 _EACH_MORE = 0.7
@@ -230,10 +231,7 @@ class _Forecast:
     def _remember(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
         collection, version = steps[0].writes, group.versions[-1]
         self._changed[collection] = version
-        if isinstance(steps[0], InsertStep | DeriveStep):
-            self._unforeseen[collection] = version
-            return
-        if steps[0].where or steps[0].pipeline:
+        if steps[0].where or steps[0].pipeline or comes_or_goes(steps):
             self._unforeseen[collection] = version
             return
         self._before.setdefault(collection, []).extend(steps)

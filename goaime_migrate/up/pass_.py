@@ -33,6 +33,7 @@ from goaime_migrate.run.run import Run
 from goaime_migrate.run.work import Pool
 from goaime_migrate.transform import projection
 from goaime_migrate.transform.counts import PassCounts
+from goaime_migrate.transform.deletion import DeleteStep
 from goaime_migrate.transform.derivation import Derivation, DeriveStep
 from goaime_migrate.transform.insertion import InsertStep, place_id
 from goaime_migrate.transform.pipeline import chain_of
@@ -74,13 +75,14 @@ def open_pass(
         canary=None if canary is None else raw_bson.encode(dict(canary)),
         filtered=where is not None,
         reverses=(reverses := tuple(step.reverse is not None for step in steps)),
-        complete=any(reverses) or (where is None and not makes_documents(steps)),
+        complete=any(reverses) or (where is None and not comes_or_goes(steps)),
         started_at=(now := backend.now()),
         run_at=now,
         since=backend.operation_time() if listed is None else None,
         bounds=partitions.bounds(backend, collection, run.check) if listed is None else (),
         target=None if steps[0].writes == collection else steps[0].writes,
-        created=makes_documents(steps) and steps[0].writes not in backend.collections(),
+        created=isinstance(steps[0], DeriveStep | InsertStep)
+        and steps[0].writes not in backend.collections(),
     )
     return pin(record, backend.origin())
 
@@ -98,7 +100,7 @@ def _is_settled(backend: Reader, steps: Sequence[Step], where: Filter | None) ->
 
     On the way, steps that declare `fields` are held to it. Documents that cannot be migrated are left to the walk.
     """
-    if any(step.pipeline for step in steps) or makes_documents(steps):
+    if any(step.pipeline for step in steps) or comes_or_goes(steps):
         return False
     documents = backend.documents(steps[0].collection, where=where, limit=FIRST, max_bytes=BATCH_BYTES)
     chain = chain_of("probe", steps, freeze=False)
@@ -111,9 +113,9 @@ def _is_settled(backend: Reader, steps: Sequence[Step], where: Filter | None) ->
         return False
 
 
-def makes_documents(steps: Sequence[Step]) -> bool:
-    """Whether these steps insert documents and change none."""
-    return isinstance(steps[0], InsertStep | DeriveStep)
+def comes_or_goes(steps: Sequence[Step]) -> bool:
+    """Whether these steps insert or delete documents, and change none."""
+    return isinstance(steps[0], DeleteStep | DeriveStep | InsertStep)
 
 
 def walk_of(run: Run, record: PassRecord, steps: Sequence[Step]) -> Walk:

@@ -25,6 +25,7 @@ from goaime_migrate.run.checkpoint import Result, Try, Unit, adopt, close, commi
 from goaime_migrate.run.collector import Collector
 from goaime_migrate.run.pacing import LARGEST, Pacing
 from goaime_migrate.run.partitions import Partition, Range, new_partition
+from goaime_migrate.up.batch import still_kept
 from goaime_migrate.up.walk import Walk
 
 _SWEEPS = 20
@@ -178,13 +179,15 @@ class _Batch:
         self._walk = walk
         self._known = known
 
-    def plan(self, reader: Reader, before: Partition, ids: Sequence[bytes], _: Try) -> Unit[Range, TailFound]:
+    def plan(
+        self, reader: Reader, before: Partition, ids: Sequence[bytes], this: Try
+    ) -> Unit[Range, TailFound]:
         """Read the documents, hold them against the journal, and say what to change."""
         walk = self._walk
         walk.chain.tables.rollback()
         segment = Segment(before.pass_id, Kind.TAIL, 0, before.seq + 1, level=len(walk.chain.steps))
         earlier = segments.read(reader, segment.key)
-        kept = () if earlier is None else earlier.entries
+        kept = [] if earlier is None else still_kept(earlier.entries, this.missed)
         later = segments.entries_of(reader, before.pass_id, ids)
         entries = {**self._known.entries, **later, **{entry.id: entry for entry in kept}}
         todo, conflicts = self._classify(reader.by_ids(walk.record.collection, ids, walk.where), entries)
@@ -192,7 +195,9 @@ class _Batch:
         fresh = tuple(c.entry() for c in result.changed)
         counts = before.position.counts.copy()
         counts.add(result.count_new(Known(entries, self._known.unchanged)))
-        at, entries_now = replace(before.position, counts=counts), (*kept, *fresh)
+        again = {entry.id for entry in fresh if entry.comes_or_goes}
+        entries_now = (*(entry for entry in kept if entry.id not in again), *fresh)
+        at = replace(before.position, counts=counts)
         records = replace(segment, entries=entries_now).puts() if entries_now else []
         moved = before.next(at.journaled(len(entries_now), records) if entries_now else at)
         changes = Changes(

@@ -11,7 +11,17 @@ from goaime_migrate.backends.embedded.collection import Collection
 from goaime_migrate.backends.embedded.matching import ids_named, matcher
 from goaime_migrate.backends.embedded.places import START
 from goaime_migrate.backends.embedded.store import Store
-from goaime_migrate.backends.ports import Changes, Delete, Filter, GuardFailed, Move, Put, RecordChange, Write
+from goaime_migrate.backends.ports import (
+    Changes,
+    Delete,
+    Filter,
+    GuardFailed,
+    Move,
+    Put,
+    RecordChange,
+    Write,
+    freeing_first,
+)
 from goaime_migrate.errors import IdChanged, ResultTooLarge
 
 
@@ -30,7 +40,7 @@ class Batch:
         A document that is not what the writer had read fails the whole batch, as in a transaction.
         """
         self._records(changes.first)
-        for write in changes.writes:
+        for write in freeing_first(changes.writes):
             self._write(changes.collection, write)
         self._records(changes.last)
 

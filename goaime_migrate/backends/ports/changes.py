@@ -6,7 +6,7 @@ order and everything that decoding would lose. Ranges of `_id`s are in BSON's to
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -81,6 +81,11 @@ class Write:
     sets: Elements | None = None
     place: bytes | None = None
     """Where an inserted document comes to stand, as `Reader.places` has told it; None for the end."""
+
+
+def freeing_first(writes: Iterable[Write]) -> list[Write]:
+    """Deletions, replacements, insertions: what frees keys of unique indexes comes before what takes them."""
+    return sorted(writes, key=lambda write: (write.after is not None) + (write.before is None))
 
 
 class Sweep(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from pymongo import DeleteOne, InsertOne, ReplaceOne, UpdateOne
@@ -13,7 +14,7 @@ from pymongo.errors import BulkWriteError
 
 from goaime_migrate import errors
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import Write
+from goaime_migrate.backends.ports import Write, freeing_first
 from goaime_migrate.backends.server import updates
 from goaime_migrate.backends.server.refusals import is_taken, refusal
 from goaime_migrate.results import Document
@@ -72,18 +73,15 @@ class Target:
 
 
 def write(target: Target, writes: Sequence[Write]) -> list[bytes]:
-    """Delete, replace, insert: first what frees keys of unique indexes, last what takes them.
+    """Delete, replace, insert. Returns the ids that missed.
 
-    Returns the ids that missed. Raises DuplicateKey, ValidatorRejected or ResultTooLarge naming the document.
+    Raises DuplicateKey, ValidatorRejected or ResultTooLarge naming the document.
     """
-    of_kind: dict[_Command, list[Write]] = {command: [] for command in (_DELETE, _UPDATE, _INSERT, _UPSERT)}
-    for each in writes:
-        of_kind[_command(each)].append(each)
-    ordered = [each for these in of_kind.values() for each in these]
+    ordered = freeing_first(writes)
     return [
         missed
-        for command, these in of_kind.items()
-        for chunk in _chunks(these, target.guard)
+        for command, these in groupby(ordered, _command)
+        for chunk in _chunks(list(these), target.guard)
         for missed in _send(target, command, chunk, ordered)
     ]
 
