@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from goaime_migrate.operations import CreateIndex as CreateIndex
     from goaime_migrate.operations import DeleteDocuments as DeleteDocuments
     from goaime_migrate.operations import DeleteDuplicates as DeleteDuplicates
+    from goaime_migrate.operations import DeriveDocuments as DeriveDocuments
     from goaime_migrate.operations import DropCollection as DropCollection
     from goaime_migrate.operations import DropIndex as DropIndex
+    from goaime_migrate.operations import InsertDocuments as InsertDocuments
     from goaime_migrate.operations import RemoveField as RemoveField
     from goaime_migrate.operations import RenameCollection as RenameCollection
     from goaime_migrate.operations import RenameField as RenameField
@@ -39,9 +41,11 @@ _HOMES = {
     "CreateIndex": "operations",
     "DeleteDocuments": "operations",
     "DeleteDuplicates": "operations",
+    "DeriveDocuments": "operations",
     "Document": "results",
     "DropCollection": "operations",
     "DropIndex": "operations",
+    "InsertDocuments": "operations",
     "Lookup": "transform.lookups",
     "MigrateError": "errors",
     "Migrator": "migrator",

@@ -166,9 +166,12 @@ def last_words(
 ) -> tuple[Sequence[Entry], Sequence[Entry | None]]:
     """Those of the entries of a segment, with their targets, that no newer one of the pass has the place of."""
     old = superseded(reader, key, entries)
-    if not old:
-        return entries, targets
-    left = [pair for pair in zip(entries, targets, strict=True) if pair[0].id not in old]
+    last = {entry.id: place for place, entry in enumerate(entries)}  # several sources may make the same
+    left = [
+        pair
+        for place, pair in enumerate(zip(entries, targets, strict=True))
+        if not pair[0].comes_or_goes or (pair[0].id not in old and last[pair[0].id] == place)
+    ]
     return [entry for entry, _ in left], [target for _, target in left]
 
 

@@ -35,7 +35,8 @@ def require_up(
     operations = [
         (ref, each) for ref, each in declared if isinstance(each, DocumentOperation | StateOperation)
     ]
-    backend.require_actions([(each.collection, each.actions) for _, each in operations if each.collection])
+    written = [(_written(each), each.actions) for _, each in operations]
+    backend.require_actions([(name, actions) for name, actions in written if name])
     changed: frozenset[str] = frozenset()
     for ref, each in operations:
         if isinstance(each, RunFunctions):
@@ -48,6 +49,10 @@ def require_up(
 
 def _begun(record: VersionRecord | None, number: int) -> bool:
     return record is not None and any(o.undo is not None for o in record.operations[number : number + 1])
+
+
+def _written(operation: DocumentOperation | StateOperation) -> str | None:
+    return operation.writes if isinstance(operation, DocumentOperation) else operation.collection
 
 
 def require_down(backend: Backend, plan: DownPlan, versions: Mapping[str, VersionRecord]) -> None:

@@ -18,6 +18,7 @@ from goaime_migrate.transform.chain import BatchResult, Chain, Changed
 from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.deduplication import Deduplication, DuplicatesStep
 from goaime_migrate.transform.deletion import DeleteStep, Deletion
+from goaime_migrate.transform.derivation import Derivation, DeriveStep
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
 from goaime_migrate.transform.lookups import Lookup
 from goaime_migrate.transform.step import Step, check_size
@@ -36,6 +37,8 @@ def chain(steps: Sequence[Step], tables: FrozenLookups) -> Chain:
         return Deletion(steps, tables)
     if any(isinstance(step, DuplicatesStep) for step in steps):
         return Deduplication(steps, tables)
+    if any(isinstance(step, DeriveStep) for step in steps):
+        return Derivation(steps, tables)
     return Chain(steps, tables)
 
 
@@ -114,7 +117,7 @@ class Addition(Chain):
 def chain_of(pass_id: str, steps: Sequence[Step], *, began: datetime | None, freeze: bool = True) -> Chain:
     """The steps with their lookup tables; `began` is when the pass did."""
     lookups: list[Lookup] = [lookup for step in steps for lookup in step.looked_up.values()]
-    tables = FrozenLookups(pass_id, lookups, freeze=freeze, writes=steps[0].collection, began=began)
+    tables = FrozenLookups(pass_id, lookups, freeze=freeze, writes=steps[0].writes, began=began)
     return chain(steps, tables)
 
 

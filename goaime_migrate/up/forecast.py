@@ -42,7 +42,11 @@ from goaime_migrate.run import misfits, partitions
 from goaime_migrate.run.code import step_of
 from goaime_migrate.run.preflight import only_reads, require_up
 from goaime_migrate.run.work import sharing
+from goaime_migrate.transform.derivation import DeriveStep
+from goaime_migrate.transform.insertion import InsertStep
 from goaime_migrate.transform.step import Step
+from goaime_migrate.up.arrivals_preview import preview_arrivals
+from goaime_migrate.up.pass_ import comes_or_goes
 from goaime_migrate.up.preview import Preview, Unfinished, preview
 
 _EACH_MORE = 0.7
@@ -123,7 +127,7 @@ class _Forecast:
         """The effects of all groups, one after the other. What `up` would refuse beforehand is refused."""
         try:
             if self._where is not None:
-                require_canary(plan)
+                require_canary(plan, self._files)
             require_up(self._backend, plan, self._files, self._versions)
         except MigrateError as error:
             if isinstance(error, MissingPrivilege) and only_reads(self._backend):
@@ -144,7 +148,7 @@ class _Forecast:
             record = self._passes[group.pass_id]
             self._unfinished[steps[0].collection] = Unfinished.of(self._backend, record)
         obstacle = self._obstacle(steps)
-        if (function := self._named_by({steps[0].collection, *_looked_up(steps)})) is not None:
+        if (function := self._named_by(_used(steps))) is not None:
             self._leave_open(group, _UNKNOWN.format(function))
         elif obstacle is not None:
             self._leave_open(group, f"its effect cannot be foreseen before {obstacle} is applied", obstacle)
@@ -180,25 +184,18 @@ class _Forecast:
     def _obstacle(self, steps: Sequence[Step]) -> str | None:
         """The version that has to be applied before the effect of these steps can be known."""
         walked = steps[0].collection
-        for collection in (walked, *sorted(_looked_up(steps[:1]))):
+        for collection in (walked, steps[0].writes, *sorted(_looked_up(steps[:1]))):
             if collection in self._unforeseen:
                 return self._unforeseen[collection]
         stored_only = {walked} if steps[0].on_stored else set()
+        stored_only |= {steps[0].writes} - {walked}
         others = sorted(stored_only | _looked_up(steps))
         return next((self._changed[c] for c in others if c in self._changed), None)
 
     def _foresee(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
         collection = steps[0].collection
         try:
-            found = preview(
-                self._backend,
-                self._before.get(collection, ()),
-                steps,
-                self._where,
-                self._unfinished.get(collection),
-                None if isinstance(group, PinnedPass) else self._since.get(collection, ()),
-                self._listener,
-            )
+            found = self._preview(group, steps)
         except MigrateError as caught:
             if self._functions:  # which may mend what has stopped this
                 self._leave_open(group, _UNKNOWN.format(max(self._functions, key=int)))
@@ -214,6 +211,16 @@ class _Forecast:
                 found.samples[position],
                 [*found.notes[position], *self._notes(collection)],
             )
+
+    def _preview(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> Preview:
+        """What it would do to real documents. Raises MigrateError."""
+        collection, step = steps[0].collection, steps[0]
+        before, unfinished = self._before.get(collection, ()), self._unfinished.get(collection)
+        if isinstance(step, InsertStep | DeriveStep):
+            pinned = unfinished if isinstance(group, PinnedPass) else None
+            return preview_arrivals(self._backend, before, step, self._where, pinned, self._listener)
+        since = None if isinstance(group, PinnedPass) else self._since.get(collection, ())
+        return preview(self._backend, before, steps, self._where, unfinished, since, self._listener)
 
     def _speed(self, collection: str) -> float:
         """How many times as fast as this process alone those are that will share the pass."""
@@ -237,9 +244,9 @@ class _Forecast:
         return notes
 
     def _remember(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
-        collection, version = steps[0].collection, group.versions[-1]
+        collection, version = steps[0].writes, group.versions[-1]
         self._changed[collection] = version
-        if steps[0].where or steps[0].pipeline or steps[0].deletes:
+        if steps[0].where or steps[0].pipeline or comes_or_goes(steps):
             self._unforeseen[collection] = version
             return
         self._before.setdefault(collection, []).extend(steps)
@@ -248,6 +255,11 @@ class _Forecast:
 
     def _operation(self, ref: OperationRef) -> Operation:
         return self._files[ref.version].operations[ref.number]
+
+
+def _used(steps: Sequence[Step]) -> set[str]:
+    """The collections that these steps read or write."""
+    return {steps[0].collection, steps[0].writes, *_looked_up(steps)}
 
 
 def _looked_up(steps: Sequence[Step]) -> set[str]:

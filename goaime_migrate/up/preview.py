@@ -25,7 +25,7 @@ from goaime_migrate.transform.deduplication import Deduplication
 from goaime_migrate.transform.pipeline import chain, chain_of
 from goaime_migrate.transform.probe import check_declared_fields, combined, require_filters
 from goaime_migrate.transform.step import Step
-from goaime_migrate.up.pass_ import require_capable, require_lookups
+from goaime_migrate.up.capable import require_capable, require_lookups
 from goaime_migrate.up.whole import reads_all
 
 EXHAUSTIVE = 20_000
@@ -33,7 +33,7 @@ EXHAUSTIVE = 20_000
 SAMPLE = 2_000
 EXAMPLES = 2
 """Documents that are shown before and after each step."""
-_WRITE_FACTOR = 2.0
+WRITE_FACTOR = 2.0
 """A run takes about this many times as long as the transforms alone: reading, the journal and writing come on top."""
 
 
@@ -72,9 +72,10 @@ class Unfinished:
     def migrated(self, reader: Reader, documents: Sequence[bytes]) -> set[bytes]:
         """The ids of those that have been."""
         ids = [raw_bson.id_of(document) for document in documents]
-        return {i for i in ids if self._examined(i)} | set(entries_of(reader, self.id, ids))
+        return {i for i in ids if self.examined(i)} | set(entries_of(reader, self.id, ids))
 
-    def _examined(self, identity: bytes) -> bool:
+    def examined(self, identity: bytes) -> bool:
+        """Whether its scan has come past an id."""
         key = id_key(identity)
         return any(
             (after is None or id_key(after) < key) and (upto is None or key <= id_key(upto))
@@ -213,7 +214,7 @@ class _Measure:
             counts=counts,
             samples=self._samples,
             warnings=tuple(replace(w, count=round(w.count * factor)) for w in self._counts.warning_counts()),
-            seconds=round(self._seconds * factor * _WRITE_FACTOR, 3),
+            seconds=round(self._seconds * factor * WRITE_FACTOR, 3),
             journal_bytes=round(self._journal * factor),
             oplog_bytes=round(self._oplog * factor) if self._backend.capabilities.change_streams else 0,
             sampled=sampled,

@@ -34,6 +34,10 @@ class Database(Protocol):
         """Its name on the server, or within the dump."""
 
     @property
+    def records(self) -> str:
+        """What the collections of this tool's own records are called."""
+
+    @property
     def server(self) -> str:
         """Where the database is, without any secret."""
 
