@@ -59,7 +59,7 @@ def _placeholders(migration: Migration, tree: ast.Module) -> Iterator[Problem]:
     """The first place where the file still has the collection of the template."""
     for node in ast.walk(tree):
         named = isinstance(node, ast.Attribute) and node.attr == PLACEHOLDER
-        if named or (isinstance(node, ast.Constant) and node.value == PLACEHOLDER):
+        if named or (isinstance(node, ast.Constant) and str(node.value).startswith(PLACEHOLDER)):
             yield Problem(
                 CODE,
                 migration.version,

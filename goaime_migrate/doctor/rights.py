@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from goaime_migrate.backends.ports import RECORDS, name_of
 from goaime_migrate.doctor.patient import Patient, Said, fault, warn
-from goaime_migrate.run.preflight import WALKING, needs_up, only_reads
+from goaime_migrate.operations import DocumentOperation
+from goaime_migrate.run.preflight import needs_down, needs_up, only_reads
 
 Needs = list[tuple[str, tuple[str, ...]]]
 _MOST = 6
@@ -46,12 +47,12 @@ def _writing(patient: Patient) -> Needs:
         name for name, info in patient.backend.collections().items() if info.options.get("validator")
     }
     applied = {record.collection for record in patient.ledger.passes.values()}
-    walked = {o.collection for o in patient.pending if o.walks and o.collection} | applied
+    written = {o.writes for o in patient.pending if isinstance(o, DocumentOperation)} | applied
     return [
         *((name, _KEEPING) for name in _records(patient)),
-        *((name, WALKING) for name in sorted(applied)),
+        *needs_down(sorted(applied)),
         *needs_up(patient.pending, follows=follows),
-        *((name, ("bypassDocumentValidation",)) for name in sorted(validated & walked)),
+        *((name, ("bypassDocumentValidation",)) for name in sorted(validated & written)),
     ]
 
 

@@ -8,9 +8,12 @@ from itertools import groupby
 from goaime_migrate.render import diff
 from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.values import value
+from goaime_migrate.render.words import count
 from goaime_migrate.results import TriedStep, TryResult
 
 DIFF_LINES = 60
+MADE = 3
+"""Documents that are shown of those that an operation makes."""
 
 
 def tried(result: TryResult, style: Style) -> str:
@@ -34,8 +37,9 @@ def _step(step: TriedStep, style: Style) -> Iterator[str]:
         yield "    " + style.paint("failed", "red")
     elif step.after is None:
         yield "    " + style.paint("the document is deleted", "red")
-    else:
+    elif not (step.made and diff.same(step.before, step.after)):
         yield from diff.lines(step.before, step.after, style, 1000 if style.verbose else DIFF_LINES)
+    yield from _made(step, style)
     for note in step.notes:
         yield from _yellow("!", note, style, indent=4)
     for warning in step.warnings:
@@ -43,6 +47,18 @@ def _step(step: TriedStep, style: Style) -> Iterator[str]:
     for problem in step.problems:
         lines = bullet("breaks its promise:", problem, style, indent=4)
         yield from (style.paint(line, "red") for line in lines)
+
+
+def _made(step: TriedStep, style: Style) -> Iterator[str]:
+    """The documents that come, the first of them in full."""
+    if not step.made:
+        return
+    yield f"    {count(len(step.made), 'document')} for {clean(step.into)}"
+    shown = step.made if style.verbose else step.made[:MADE]
+    for document in shown:
+        yield from diff.lines({}, document, style, DIFF_LINES, indent=6)
+    if hidden := len(step.made) - len(shown):
+        yield "      " + style.paint(f"{style.ellipsis} {hidden} more (--verbose)", "dim")
 
 
 def _yellow(mark: str, text: str, style: Style, indent: int = 2) -> list[str]:

@@ -18,12 +18,17 @@ class TriedStep:
     """Of the version."""
     operation: str
     changed: bool
+    """Whether anything is written: the document, or others that come of it."""
     warnings: tuple[str, ...]
     problems: tuple[str, ...]
     """How the result breaks the promises of the operation: model=, check=."""
     before: Annotated[Document, Key(extended=True)]
     after: Annotated[Document | None, Key(extended=True)]
     """None where the document is deleted, or the operation has failed."""
+    made: Annotated[tuple[Document, ...], Key(extended=True)] = ()
+    """The documents that it would insert or derive,"""
+    into: str = ""
+    """and the collection that they would come into."""
     failed: bool = False
     """Whether it has, as the error of the result says; nothing comes behind it."""
     notes: tuple[str, ...] = ()

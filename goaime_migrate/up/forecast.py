@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from goaime_migrate.operations import (
     DropCollection,
     RenameCollection,
     RunFunctions,
+    SetValidator,
 )
 from goaime_migrate.planner import (
     Facts,
@@ -37,11 +38,15 @@ from goaime_migrate.results import (
     StepPlan,
     WarningCount,
 )
-from goaime_migrate.run import partitions
+from goaime_migrate.run import misfits, partitions
 from goaime_migrate.run.code import step_of
 from goaime_migrate.run.preflight import only_reads, require_up
 from goaime_migrate.run.work import sharing
+from goaime_migrate.transform.derivation import DeriveStep
+from goaime_migrate.transform.insertion import InsertStep
 from goaime_migrate.transform.step import Step
+from goaime_migrate.up.arrivals_preview import preview_arrivals
+from goaime_migrate.up.pass_ import comes_or_goes
 from goaime_migrate.up.preview import Preview, Unfinished, preview
 
 _EACH_MORE = 0.7
@@ -101,6 +106,8 @@ class _Forecast:
         self._listener = listener
         self._backend = backend
         self._files = facts.files
+        self._versions = facts.versions
+        self._passes = facts.passes
         self._where = where
         self._unfinished: dict[str, Unfinished] = {}
         """By collection, the pass that `up` goes on with: some documents have its steps behind them already."""
@@ -120,8 +127,8 @@ class _Forecast:
         """The effects of all groups, one after the other. What `up` would refuse beforehand is refused."""
         try:
             if self._where is not None:
-                require_canary(plan)
-            require_up(self._backend, plan, self._files)
+                require_canary(plan, self._files)
+            require_up(self._backend, plan, self._files, self._versions)
         except MigrateError as error:
             if isinstance(error, MissingPrivilege) and only_reads(self._backend):
                 self._listener(Notice("this user may only read: plan it as the user who will run up as well"))
@@ -131,16 +138,17 @@ class _Forecast:
             match group:
                 case StateChange():
                     (ref,) = group.operations
-                    self._other(ref.version, self._operation(ref))
+                    self._other(ref, self._operation(ref))
                 case NewPass() | PinnedPass() if self.error is None:
                     self._pass(group)
 
     def _pass(self, group: NewPass | PinnedPass) -> None:
         steps = [step_of(self._files[v], number) for v, number in group.operations]
         if isinstance(group, PinnedPass):
-            self._unfinished[steps[0].collection] = Unfinished.of(self._backend, group.pass_id)
+            record = self._passes[group.pass_id]
+            self._unfinished[steps[0].collection] = Unfinished.of(self._backend, record)
         obstacle = self._obstacle(steps)
-        if (function := self._named_by(steps)) is not None:
+        if (function := self._named_by(_used(steps))) is not None:
             self._leave_open(group, _UNKNOWN.format(function))
         elif obstacle is not None:
             self._leave_open(group, f"its effect cannot be foreseen before {obstacle} is applied", obstacle)
@@ -148,42 +156,46 @@ class _Forecast:
             self._foresee(group, steps)
         self._remember(group, steps)
 
-    def _other(self, version: str, operation: Operation) -> None:
+    def _other(self, ref: OperationRef, operation: Operation) -> None:
+        version = ref.version
         if isinstance(operation, RunFunctions):
             self._functions[version] = self._files[version].path.read_text(encoding="utf-8", errors="replace")
         if isinstance(operation, RenameCollection):
             self._unforeseen |= {operation.old: version, operation.new: version}
         elif isinstance(operation, CreateCollection | DropCollection):
             self._unforeseen[operation.name] = version
+        elif isinstance(operation, SetValidator):
+            planned = OperationPlan(operation.describe(), operation.collection, None, None, None)
+            self.seen[ref] = (planned, (), self._misfits(operation))
 
-    def _named_by(self, steps: Sequence[Step]) -> str | None:
-        """The last version whose plain function names a collection of these steps: nothing is known of it then."""
-        used = {steps[0].collection, *_looked_up(steps)}
+    def _misfits(self, operation: SetValidator) -> list[str]:
+        """What is to be said of documents that a validator would refuse, if there are any."""
+        name = operation.collection
+        earlier = self._named_by({name}) or self._unforeseen.get(name) or self._changed.get(name)
+        if earlier is None:
+            return misfits.notes(self._backend, operation)
+        return [f"which documents its validator would refuse cannot be foreseen before {earlier} is applied"]
+
+    def _named_by(self, used: Set[str]) -> str | None:
+        """The last version whose plain function names one of these collections: nothing is known of it then."""
         named = (v for v, text in self._functions.items() if any(name in text for name in used))
         return max(named, key=int, default=None)
 
     def _obstacle(self, steps: Sequence[Step]) -> str | None:
         """The version that has to be applied before the effect of these steps can be known."""
         walked = steps[0].collection
-        for collection in (walked, *sorted(_looked_up(steps[:1]))):
+        for collection in (walked, steps[0].writes, *sorted(_looked_up(steps[:1]))):
             if collection in self._unforeseen:
                 return self._unforeseen[collection]
-        stored_only = {walked} if steps[0].where or steps[0].pipeline else set()
+        stored_only = {walked} if steps[0].on_stored else set()
+        stored_only |= {steps[0].writes} - {walked}
         others = sorted(stored_only | _looked_up(steps))
         return next((self._changed[c] for c in others if c in self._changed), None)
 
     def _foresee(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
         collection = steps[0].collection
         try:
-            found = preview(
-                self._backend,
-                self._before.get(collection, ()),
-                steps,
-                self._where,
-                self._unfinished.get(collection),
-                None if isinstance(group, PinnedPass) else self._since.get(collection, ()),
-                self._listener,
-            )
+            found = self._preview(group, steps)
         except MigrateError as caught:
             if self._functions:  # which may mend what has stopped this
                 self._leave_open(group, _UNKNOWN.format(max(self._functions, key=int)))
@@ -199,6 +211,16 @@ class _Forecast:
                 found.samples[position],
                 [*found.notes[position], *self._notes(collection)],
             )
+
+    def _preview(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> Preview:
+        """What it would do to real documents. Raises MigrateError."""
+        collection, step = steps[0].collection, steps[0]
+        before, unfinished = self._before.get(collection, ()), self._unfinished.get(collection)
+        if isinstance(step, InsertStep | DeriveStep):
+            pinned = unfinished if isinstance(group, PinnedPass) else None
+            return preview_arrivals(self._backend, before, step, self._where, pinned, self._listener)
+        since = None if isinstance(group, PinnedPass) else self._since.get(collection, ())
+        return preview(self._backend, before, steps, self._where, unfinished, since, self._listener)
 
     def _speed(self, collection: str) -> float:
         """How many times as fast as this process alone those are that will share the pass."""
@@ -222,9 +244,9 @@ class _Forecast:
         return notes
 
     def _remember(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
-        collection, version = steps[0].collection, group.versions[-1]
+        collection, version = steps[0].writes, group.versions[-1]
         self._changed[collection] = version
-        if steps[0].where or steps[0].pipeline:
+        if steps[0].where or steps[0].pipeline or comes_or_goes(steps):
             self._unforeseen[collection] = version
             return
         self._before.setdefault(collection, []).extend(steps)
@@ -235,9 +257,14 @@ class _Forecast:
         return self._files[ref.version].operations[ref.number]
 
 
+def _used(steps: Sequence[Step]) -> set[str]:
+    """The collections that these steps read or write."""
+    return {steps[0].collection, steps[0].writes, *_looked_up(steps)}
+
+
 def _looked_up(steps: Sequence[Step]) -> set[str]:
     """The collections that these steps look documents up in."""
-    return {lookup.collection for step in steps for lookup in step.lookups.values()}
+    return {name for step in steps for lookup in step.looked_up.values() for name in lookup.reads}
 
 
 def _step(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import id_key
@@ -12,24 +13,27 @@ from goaime_migrate.backends.ports import PROGRESS, Backend, Filter, Reader
 from goaime_migrate.backends.record_fields import raw_id_or_none
 from goaime_migrate.events import Listener, silent
 from goaime_migrate.journal.segments import Kind, Segment, entries_of
-from goaime_migrate.results import Counts, Sample, WarningCount
+from goaime_migrate.ledger import PassRecord
+from goaime_migrate.results import Counts, Document, Sample, WarningCount
 from goaime_migrate.run.pacing import FIRST, Pacing
 from goaime_migrate.run.progress import ReadProgress
 from goaime_migrate.run.reading import batches
 from goaime_migrate.transform import projection
 from goaime_migrate.transform.chain import Chain, Changed
 from goaime_migrate.transform.counts import PassCounts
+from goaime_migrate.transform.deduplication import Deduplication
 from goaime_migrate.transform.pipeline import chain, chain_of
 from goaime_migrate.transform.probe import check_declared_fields, combined, require_filters
 from goaime_migrate.transform.step import Step
-from goaime_migrate.up.pass_ import require_capable, require_lookups
+from goaime_migrate.up.capable import require_capable, require_lookups
+from goaime_migrate.up.whole import reads_all
 
 EXHAUSTIVE = 20_000
 """Collections up to this size are read whole; of larger ones a sample is, and the counts are extrapolated."""
 SAMPLE = 2_000
 EXAMPLES = 2
 """Documents that are shown before and after each step."""
-_WRITE_FACTOR = 2.0
+WRITE_FACTOR = 2.0
 """A run takes about this many times as long as the transforms alone: reading, the journal and writing come on top."""
 
 
@@ -53,22 +57,25 @@ class Unfinished:
     """A pass that was interrupted, or a canary: some documents have its steps behind them already."""
 
     id: str
+    began: datetime | None
     ranges: tuple[tuple[bytes | None, bytes | None], ...]
     """What has been examined: behind the first `_id`, up to the second; None is the beginning, or the end."""
 
     @classmethod
-    def of(cls, reader: Reader, pass_id: str) -> Unfinished:
+    def of(cls, reader: Reader, record: PassRecord) -> Unfinished:
         """As the records say. Reads only."""
-        parts = reader.find(PROGRESS, {"pass": pass_id, "kind": "partition", "walk": str(Kind.SCAN)})
+        parts = reader.find(PROGRESS, {"pass": record.id, "kind": "partition", "walk": str(Kind.SCAN)})
         walked = [(p["after"], p["cursor"]) for p in parts if p["done"] or (p["seq"] and p["cursor"])]
-        return cls(pass_id, tuple((raw_id_or_none(after), raw_id_or_none(upto)) for after, upto in walked))
+        ranges = tuple((raw_id_or_none(after), raw_id_or_none(upto)) for after, upto in walked)
+        return cls(record.id, record.started_at, ranges)
 
     def migrated(self, reader: Reader, documents: Sequence[bytes]) -> set[bytes]:
         """The ids of those that have been."""
         ids = [raw_bson.id_of(document) for document in documents]
-        return {i for i in ids if self._examined(i)} | set(entries_of(reader, self.id, ids))
+        return {i for i in ids if self.examined(i)} | set(entries_of(reader, self.id, ids))
 
-    def _examined(self, identity: bytes) -> bool:
+    def examined(self, identity: bytes) -> bool:
+        """Whether its scan has come past an id."""
         key = id_key(identity)
         return any(
             (after is None or id_key(after) < key) and (upto is None or key <= id_key(upto))
@@ -127,12 +134,13 @@ class _Measure:
         self._backend = backend
         self._unfinished = unfinished
         self._resumes = since is None
-        self._since = chain_of("plan", since, freeze=False) if since else None
+        self._since = _anew(backend, since) if since else None
         self._steps = tuple(steps)
-        frozen = None if unfinished is None else unfinished.id
-        self._before = _looking(before, frozen) if before else None
-        self._chain = _looking(steps, frozen if self._resumes else None)
+        self._before = self._looking(before, resumes=True) if before else None
+        self._chain = self._looking(steps, resumes=self._resumes)
         self._chain.tables.note_collections(backend.collections())
+        if isinstance(self._chain, Deduplication) and not self._chain.tables.freezes:
+            self._chain.prepare(*reads_all(backend, self._chain.step))
         self._prefixes: dict[int, Chain] = {}
         self._counts = PassCounts(step.version for step in steps)
         self._held = all(step.fields is None for step in steps) or any(step.pipeline for step in steps)
@@ -155,11 +163,18 @@ class _Measure:
         segment = Segment("plan", Kind.SCAN, 0, 0, entries=entries, unchanged=tuple(result.unchanged))
         size = sum(len(raw_bson.encode(record)) for record in segment.records())
         self._journal += size
-        self._oplog += size + sum(len(c.after) for c in result.changed)
+        self._oplog += size + sum(len(c.after or c.id) for c in result.changed)
         for changed in result.changed:
             if self._carried is not None:
                 projection.narrow(changed, self._steps[0], self._carried)  # as `up` would refuse it
             self._show(changed)
+
+    def _looking(self, steps: Sequence[Step], *, resumes: bool) -> Chain:
+        """Steps of the pass that has begun, if there is one and it `resumes` with them: their lookups are frozen."""
+        known = self._unfinished
+        if known is None or not resumes:
+            return _anew(self._backend, steps)
+        return chain_of(known.id, steps, began=known.began)
 
     def _hold_to_declared_fields(self, ready: Sequence[bytes]) -> None:
         """As `up` does with its first documents. Raises UndeclaredField, and what the steps raise."""
@@ -179,15 +194,10 @@ class _Measure:
     def _show(self, changed: Changed) -> None:
         for position, touched in enumerate(changed.touched):
             if touched and len(self._samples[position]) < EXAMPLES:
-                before = self._up_to(position, changed.before)
-                after = (
-                    changed.after if self._steps[0].pipeline else self._up_to(position + 1, changed.before)
-                )
-                sample = Sample(
-                    raw_bson.id_value(changed.id),
-                    raw_bson.decode_leniently(before),
-                    raw_bson.decode_leniently(after),
-                )
+                before, after = changed.before, changed.after
+                if before is not None and after is not None and not self._steps[0].pipeline:
+                    before, after = self._up_to(position, before), self._up_to(position + 1, before)
+                sample = Sample(raw_bson.id_value(changed.id), _decoded(before), _decoded(after))
                 self._samples[position].append(sample)
 
     def _up_to(self, position: int, document: bytes) -> bytes:
@@ -204,7 +214,7 @@ class _Measure:
             counts=counts,
             samples=self._samples,
             warnings=tuple(replace(w, count=round(w.count * factor)) for w in self._counts.warning_counts()),
-            seconds=round(self._seconds * factor * _WRITE_FACTOR, 3),
+            seconds=round(self._seconds * factor * WRITE_FACTOR, 3),
             journal_bytes=round(self._journal * factor),
             oplog_bytes=round(self._oplog * factor) if self._backend.capabilities.change_streams else 0,
             sampled=sampled,
@@ -220,17 +230,20 @@ class _Measure:
         return []
 
 
-def _looking(steps: Sequence[Step], frozen: str | None) -> Chain:
-    """Steps whose lookups are answered as in this pass, which has begun, or by what is there now."""
-    return chain_of(frozen or "plan", steps, freeze=frozen is not None)
+def _decoded(document: bytes | None) -> Document | None:
+    return None if document is None else raw_bson.decode_leniently(document)
+
+
+def _anew(backend: Backend, steps: Sequence[Step]) -> Chain:
+    """Steps whose lookups are answered by what is there now."""
+    return chain_of("plan", steps, began=backend.now(), freeze=False)
 
 
 def _after(chain: Chain | None, reader: Backend, documents: Sequence[bytes]) -> list[bytes]:
     """The documents after a chain, in the same order."""
     if chain is None or not documents:
         return list(documents)
-    changed = {c.id: c.after for c in chain.run(reader, documents).changed}
-    return [changed.get(raw_bson.id_of(d), d) for d in documents]
+    return chain.run(reader, documents).applied_to(documents)
 
 
 def _scaled(counts: Counts, factor: float) -> Counts:

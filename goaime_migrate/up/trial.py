@@ -13,15 +13,17 @@ from goaime_migrate.backends.ports import Backend, Filter
 from goaime_migrate.errors import MigrateError, PromiseBroken, UnknownTarget, UsageError
 from goaime_migrate.errors.hint import PLAN, STATUS, UP, Command, Hint
 from goaime_migrate.migration import Migration, Operation
-from goaime_migrate.operations import RenameCollection, RunFunctions
+from goaime_migrate.operations import DocumentOperation, RenameCollection, RunFunctions
 from goaime_migrate.planner import Facts, NewPass, OperationRef, UpGroup, fused, resolve
 from goaime_migrate.planner.targets import unapplied
 from goaime_migrate.results import Direction, Document, TriedStep, TryResult
 from goaime_migrate.run.code import step_of
 from goaime_migrate.transform.probe import require_filters
 from goaime_migrate.transform.step import UNENCODABLE, Step
-from goaime_migrate.up.one_document import Surroundings, failed, left_out, take_through
+from goaime_migrate.up.capable import require_capable
+from goaime_migrate.up.one_document import Passage
 from goaime_migrate.up.preview import Unfinished
+from goaime_migrate.up.surroundings import Surroundings
 
 _NOT_ASKED = "a document that is handed over is taken for one that where= matches"
 
@@ -95,7 +97,9 @@ def _migration(facts: Facts, wanted: str) -> Migration:
 
 def _walked(migration: Migration, wanted: str | None) -> list[str]:
     """The collections whose documents a version works on, or the wanted one of them. Raises UsageError."""
-    named = dict.fromkeys(o.collection for o in migration.operations if o.walks and o.collection)
+    named = dict.fromkeys(
+        o.collection for o in migration.operations if o.walks and o.selective and o.collection
+    )
     if not named:
         does = "; ".join(o.describe() for o in migration.operations) or "nothing"
         raise UsageError(
@@ -132,6 +136,7 @@ def _first(
     looked: list[str] = []
     for name in names:
         today, passes = _way(groups, facts, name)
+        require_capable(backend, today)
         for walked in passes:
             require_filters(backend, [_step(facts, walked.operations[0], today)], where)
         found = backend.documents(today, where=where, limit=1)
@@ -155,7 +160,7 @@ def _behind(backend: Backend, facts: Facts, chosen: Chosen) -> set[OperationRef]
         OperationRef(version, number)
         for p in facts.passes.values()
         if p.committed and not p.finished and p.collection == chosen.collection
-        if Unfinished.of(backend, p.id).migrated(backend, [chosen.document])
+        if Unfinished.of(backend, p).migrated(backend, [chosen.document])
         for version, number, _ in p.steps
     }
 
@@ -190,8 +195,9 @@ def _seen_too_early(facts: Facts, groups: Sequence[UpGroup], passes: Sequence[Ne
                 yield f"{ref.version} looks into {name} as it is now, before {changed[name]} has changed it"
             if isinstance(operation, RunFunctions):
                 yield f"up(db) of {ref.version} runs before, and may change what is shown here"
-            elif operation.collection is not None:
-                changed[operation.collection] = ref.version
+            written = operation.writes if isinstance(operation, DocumentOperation) else operation.collection
+            if written is not None:
+                changed[written] = ref.version
 
 
 @dataclass
@@ -219,7 +225,7 @@ class _Trial:
             collection=self.chosen.collection,
             id=raw_bson.id_value(raw_bson.id_of(self.chosen.document)),
             before=raw_bson.decode_leniently(self.chosen.document),
-            after=None if error else raw_bson.decode_leniently(around.document),
+            after=None if error or around.gone else raw_bson.decode_leniently(around.document),
             steps=tuple(self.steps),
             error=error or self._broken(),
             given=self.given,
@@ -230,15 +236,17 @@ class _Trial:
         """One pass: its filter, which all its operations share, is asked once."""
         found = True
         for ref in walked.operations:
+            if around.gone:
+                return
             step = _step(self.facts, ref, self.chosen.collection)
-            if step.where and not self.given and ref == walked.operations[0]:
-                found = around.matches(step.collection, step.where)
-            name, operation = self.facts.files[ref.version].name, _operation(self.facts, ref).describe()
+            operation = _operation(self.facts, ref).describe()
+            passage = Passage(self.facts.files[ref.version].name, operation, step)
             try:
-                take = take_through if found else left_out
-                self.steps.append(take(step, name, operation, around))
+                if step.where and not self.given and ref == walked.operations[0]:
+                    found = around.matches(step.collection, step.where)
+                self.steps.append(passage.take(around) if found else passage.leave(around))
             except MigrateError:
-                self.steps.append(failed(step, name, operation, around))
+                self.steps.append(passage.fail(around))
                 raise
 
     def _again(self) -> Command:

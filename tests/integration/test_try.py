@@ -244,3 +244,57 @@ def test_a_field_that_is_not_declared_is_found_here_too(world: World) -> None:
         """,
     )
     assert isinstance(tried(world, "1", where={}).error, errors.UndeclaredField)
+
+
+COMING_AND_GOING = """
+    from goaime_migrate import DeleteDocuments, DeleteDuplicates, DeriveDocuments, InsertDocuments, Lookup
+
+
+    def lines(order, prices):
+        for n in range(order["n"]):
+            yield {"_id": f"{order['_id']}/{n}", "price": prices[order["item"]]["price"]}
+
+
+    operations = [
+        InsertDocuments("orders", [{"_id": "first"}]),
+        DeriveDocuments("orders", "lines", lines, prices=Lookup("prices", key="item")),
+        DeleteDuplicates("orders", "item", sort="n"),
+        DeleteDocuments("orders", when=lambda order: order["n"] == 1),
+    ]
+"""
+
+
+@each_mode
+def test_documents_that_come_and_go(shop: World) -> None:
+    shop.write("0002_half.py", COMING_AND_GOING)
+    before = shop.catalogue(), shop.raws("orders")
+    result = tried(shop, "2", where={"_id": 1})
+    assert result.error is None
+    _, inserted, derived, duplicate = result.steps
+    assert (inserted.made, inserted.into, inserted.changed) == (({"_id": "first"},), "orders", True)
+    assert [d["_id"] for d in derived.made] == ["1/0", "1/1", "1/2"]
+    assert (derived.into, derived.before == derived.after) == ("lines", True)
+    assert (duplicate.changed, duplicate.after, result.after) == (True, None, None)
+    stays = tried(shop, "2", where={"_id": None})
+    assert [s.changed for s in stays.steps] == [True, True, True, False, False]
+    assert stays.after is not None
+    assert (shop.catalogue(), shop.raws("orders")) == before
+
+
+@each_mode
+def test_what_a_function_says_goes(shop: World) -> None:
+    shop.write("0002_half.py", COMING_AND_GOING)
+    result = tried(shop, "2", {"_id": 2, "item": "a", "n": 1})
+    assert [s.after is None for s in result.steps] == [False, False, False, True]
+    assert result.after is None
+
+
+@each_mode
+def test_a_version_that_only_inserts_takes_no_document(shop: World) -> None:
+    shop.write(
+        "0003_seed.py",
+        'from goaime_migrate import *\noperations = [InsertDocuments("orders", [{"_id": 9}])]\n',
+    )
+    with pytest.raises(errors.UsageError) as caught:
+        tried(shop, "3", where={})
+    assert "insert 1 document into orders" in caught.value.message

@@ -35,6 +35,10 @@ class Database(Protocol):
         """Its name on the server, or within the dump."""
 
     @property
+    def records(self) -> str:
+        """What the collections of this tool's own records are called."""
+
+    @property
     def server(self) -> str:
         """Where the database is, without any secret."""
 
@@ -89,16 +93,27 @@ class Reader(Protocol):
         values: Sequence[Any],
         fields: Sequence[str] | None,
         *,
+        where: Filter | None = None,
         after: bytes | None = None,
         limit: int = 0,
     ) -> list[Document]:
         """Documents whose `key` is present and may equal one of `values`, ascending by `_id`: `_id`, `key`, `fields`.
 
-        Only those with after < _id (raw, if given), and the first `limit` of them if that is not 0.
+        Only those that match `where`, with after < _id (raw, if given), and the first `limit` of them if that is not 0.
         """
+
+    def aggregate(self, collection: str, stages: Sequence[Document]) -> Iterator[bytes]:
+        """The raw documents that an aggregation gives, which writes nothing; it is run while they are taken."""
 
     def pipeline(self, collection: str, ids: Sequence[bytes], stages: Sequence[Document]) -> list[bytes]:
         """What these update stages would make of the documents with these ids, in any order. Nothing is written."""
+
+    def places(self, collection: str, ids: Sequence[bytes]) -> Sequence[bytes | None]:
+        """Where these documents stand, each once those named before it are gone: the raw `_id` of the one before it.
+
+        `raw_bson.NOTHING` for the first of all, None for one that is not there. Nothing where documents have no order
+        of their own.
+        """
 
     def find(
         self,
@@ -188,7 +203,7 @@ class Catalogue(Protocol):
         """The collection's indexes as the server lists them: `key` (a dict in order), `name` and options."""
 
     def create_index(self, collection: str, keys: Sequence[tuple[str, Any]], options: Document) -> None:
-        """Create an index, unless the very same one is there. Raises DuplicateKey, OperationFailed."""
+        """Create an index, unless the very same one is there. Raises IndexInTheWay, DuplicateKey, OperationFailed."""
 
     def drop_index(self, collection: str, name: str) -> None:
         """Drop an index. Raises OperationFailed where the collection has none of this name."""
