@@ -227,6 +227,7 @@ class RemoveField(TransformDocuments):
     def __init__(self, collection: str, field: str) -> None:
         _top_level(field)
         super().__init__(collection, _without(field), fields=[field])
+        self.paths = (field,)
         self._text = f"remove {field} from {collection}"
 
     def describe(self) -> str:
@@ -242,6 +243,7 @@ class RenameField(TransformDocuments):
         _top_level(new)
         require(old != new, f"{old!r} is already called that")
         super().__init__(collection, _renaming(old, new), reverse=_renaming(new, old))
+        self.old, self.new = old, new
         self._text = f"rename {old} to {new} in {collection}"
 
     def describe(self) -> str:

@@ -62,7 +62,7 @@ class SetValidator(StateOperation):
         )
         require(action in ("error", "warn"), f"action must be error or warn, not {action!r}")
         self.collection = collection
-        self.options = {
+        self.options: Document = {
             "validator": validator(schema),
             "validationLevel": level,
             "validationAction": action,

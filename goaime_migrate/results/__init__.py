@@ -20,6 +20,7 @@ from goaime_migrate.results.words import Value as Value
 from goaime_migrate.results.words import WarningCount as WarningCount
 
 if TYPE_CHECKING:
+    from goaime_migrate.results.findings import *  # noqa: F403
     from goaime_migrate.results.mending import *  # noqa: F403
     from goaime_migrate.results.plan import *  # noqa: F403
     from goaime_migrate.results.project import *  # noqa: F403
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from goaime_migrate.results.status import *  # noqa: F403
 
 _NAMES = {
+    "findings": ("Finding", "Severity"),
     "mending": ("Renumbering", "RepairResult", "StampResult", "UnlockResult"),
     "plan": ("DownPreview", "OperationPlan", "PlanResult", "Predicted", "Sample", "StepPlan"),
     "project": ("ErrorText", "ExplainResult", "InitResult", "NewResult"),

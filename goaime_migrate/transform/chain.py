@@ -24,7 +24,7 @@ from goaime_migrate.journal.segments import Known
 from goaime_migrate.memory import without_collection
 from goaime_migrate.results import Document
 from goaime_migrate.transform.changes import ChangeDetector, DepthChooser, Undecided
-from goaime_migrate.transform.counts import LookupCount, PassCounts
+from goaime_migrate.transform.counts import IN_VAIN, SEVERAL, LookupCount, PassCounts
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
 from goaime_migrate.transform.lookups import Table
 from goaime_migrate.transform.step import Step, apply, encoded, keeps_promises, promise_broken
@@ -109,14 +109,14 @@ class _Asked(NamedTuple):
         lookup = self.table.lookup
         if not self.table.exists:
             return f"there is no collection {lookup.collection!r}: the lookup {self.name}= finds nothing"
-        return f"the lookup {self.name}= finds nothing at all in {lookup.collection!r} by {lookup.key!r}"
+        return f"the lookup {self.name}= {IN_VAIN} in {lookup.collection!r} by {lookup.key!r}"
 
     @property
     def _one_of_several(self) -> str:
         lookup = self.table.lookup
         return (
             f"several documents of {lookup.collection!r} have the same {lookup.key!r}: "
-            f"the lookup {self.name}= gives the one with the smallest _id"
+            f"the lookup {self.name}= {SEVERAL} with the smallest _id"
         )
 
 

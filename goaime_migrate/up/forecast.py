@@ -37,6 +37,8 @@ from goaime_migrate.results import (
     StepPlan,
     WarningCount,
 )
+from goaime_migrate.rules.refusal import refusal
+from goaime_migrate.rules.review import Review
 from goaime_migrate.run import partitions
 from goaime_migrate.run.code import step_of
 from goaime_migrate.run.preflight import only_reads, require_up
@@ -60,8 +62,14 @@ def forecast(
     listener: Listener,
 ) -> PlanResult:
     """The effects of `up`, version by version; a document that would stop the run is named in `refused`."""
-    found = _Forecast(backend, facts, where, settings, listener)
+    found = _Forecast(backend, facts, plan, where, settings, listener)
     found.walk(plan)
+    predicted = Predicted(
+        round(sum(p.seconds for p in found.previews), 3),
+        sum(p.journal_bytes for p in found.previews),
+        sum(p.oplog_bytes for p in found.previews),
+    )
+    findings = found.review.findings(predicted)
     warnings = [w for p in found.previews for w in p.warnings]
     sampled = [p.sampled for p in found.previews if p.sampled is not None]
     left: defaultdict[str, list[int]] = defaultdict(list)
@@ -71,14 +79,11 @@ def forecast(
         direction=Direction.UP,
         target=plan.target,
         steps=tuple(_step(facts.files[v], left[v], found.seen, warnings) for v in plan.versions),
-        predicted=Predicted(
-            round(sum(p.seconds for p in found.previews), 3),
-            sum(p.journal_bytes for p in found.previews),
-            sum(p.oplog_bytes for p in found.previews),
-        ),
-        refused=found.error,
+        predicted=predicted,
+        refused=found.error or refusal(findings),
         sampled=max(sampled, default=None),
         message=plan.message,
+        findings=findings,
     )
 
 
@@ -93,10 +98,12 @@ class _Forecast:
         self,
         backend: Backend,
         facts: Facts,
+        plan: UpPlan,
         where: Mapping[str, Any] | None,
         settings: Settings,
         listener: Listener,
     ) -> None:
+        self.review = Review(backend, facts, plan, settings, where)
         self._settings = settings
         self._listener = listener
         self._backend = backend
@@ -127,25 +134,27 @@ class _Forecast:
                 self._listener(Notice("this user may only read: plan it as the user who will run up as well"))
             else:
                 self.error = error
-        for group in plan.groups:
+        for place, group in enumerate(plan.groups):
             match group:
                 case StateChange():
                     (ref,) = group.operations
                     self._other(ref.version, self._operation(ref))
                 case NewPass() | PinnedPass() if self.error is None:
-                    self._pass(group)
+                    self._pass(place, group)
 
-    def _pass(self, group: NewPass | PinnedPass) -> None:
+    def _pass(self, place: int, group: NewPass | PinnedPass) -> None:
         steps = [step_of(self._files[v], number) for v, number in group.operations]
         if isinstance(group, PinnedPass):
             self._unfinished[steps[0].collection] = Unfinished.of(self._backend, group.pass_id)
         obstacle = self._obstacle(steps)
         if (function := self._named_by(steps)) is not None:
-            self._leave_open(group, _UNKNOWN.format(function))
+            self._leave_open(place, group, _UNKNOWN.format(function))
         elif obstacle is not None:
-            self._leave_open(group, f"its effect cannot be foreseen before {obstacle} is applied", obstacle)
+            self._leave_open(
+                place, group, f"its effect cannot be foreseen before {obstacle} is applied", obstacle
+            )
         else:
-            self._foresee(group, steps)
+            self._foresee(place, group, steps)
         self._remember(group, steps)
 
     def _other(self, version: str, operation: Operation) -> None:
@@ -172,7 +181,7 @@ class _Forecast:
         others = sorted(stored_only | _looked_up(steps))
         return next((self._changed[c] for c in others if c in self._changed), None)
 
-    def _foresee(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
+    def _foresee(self, place: int, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
         collection = steps[0].collection
         try:
             found = preview(
@@ -183,13 +192,16 @@ class _Forecast:
                 self._unfinished.get(collection),
                 None if isinstance(group, PinnedPass) else self._since.get(collection, ()),
                 self._listener,
+                self.review.watch(place).batch,
             )
         except MigrateError as caught:
+            self.review.failed(place)
             if self._functions:  # which may mend what has stopped this
-                self._leave_open(group, _UNKNOWN.format(max(self._functions, key=int)))
+                self._leave_open(place, group, _UNKNOWN.format(max(self._functions, key=int)))
             else:
                 self.error = caught.advise(caught.hint.instead(UP, PLAN))
             return
+        self.review.done(place, found.total, found.settled, found.warnings)
         self.previews.append(replace(found, seconds=found.seconds / self._speed(collection)))
         for position, ref in enumerate(group.operations):
             counts = found.counts[position]
@@ -205,8 +217,11 @@ class _Forecast:
         shares = 1 if self._where else partitions.wanted(self._backend, collection)
         return 1 + _EACH_MORE * (sharing(self._settings, shares) - 1)
 
-    def _leave_open(self, group: NewPass | PinnedPass, note: str, obstacle: str | None = None) -> None:
+    def _leave_open(
+        self, place: int, group: NewPass | PinnedPass, note: str, obstacle: str | None = None
+    ) -> None:
         """`obstacle`: the version that has to be applied before; it may be the very same."""
+        self.review.unknown(place, note)
         for ref in group.operations:
             operation = self._operation(ref)
             planned = OperationPlan(operation.describe(), operation.collection, None, None, None)
