@@ -26,8 +26,8 @@ class Finding:
     version: str | None
     collection: str | None
     message: str
-    evidence: Annotated[Document, Key(extended=True)]
-    """Counts, examples and `_id`s by name."""
+    evidence: Annotated[Document, Key(extended=True, relaxed=True)]
+    """Counts, examples and `_id`s by name, in relaxed Extended JSON."""
     remedy: str
     file: str | None
     line: int | None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from goaime_migrate import errors
 from goaime_migrate.results import Document, Severity
 
 if TYPE_CHECKING:
@@ -101,6 +102,15 @@ TURNS: Rules[Turn] = Rules("plan")
 """Rules that look at the operations of a plan, each when its turn comes."""
 OUTLOOKS: Rules[Outlook] = Rules("plan")
 """Rules that look at a plan as a whole."""
+
+
+def about(name: str) -> str:
+    """What a rule is about; what an error is about, where files do not load."""
+    rules = known().get(name)
+    if rules:
+        return rules[0][1].text
+    code = errors.by_code().get(name)
+    return errors.explanation(code) if code else name
 
 
 def known() -> dict[str, list[tuple[str, Rule[Any]]]]:

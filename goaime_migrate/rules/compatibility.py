@@ -103,8 +103,9 @@ def _renamed_collection(operation: RenameCollection) -> tuple[str, str]:
     return (
         f"the collection {old}",
         (
-            f"1. RenameCollection({old!r}, {new!r}) and CreateCollection({old!r}, viewOn={new!r}, pipeline=[]) in "
-            f"one version, so that old code goes on reading, and a release that uses {new}; 2. DropCollection({old!r}), which "
+            f"1. RenameCollection({old!r}, {new!r}) and CreateCollection({old!r}, viewOn={new!r}, pipeline=[]) "
+            f"in one version, so that old code goes on reading, and a release that uses {new}; "
+            f"2. DropCollection({old!r}), which "
             "is the view. Where old code writes to it, stop it first"
         ),
     )

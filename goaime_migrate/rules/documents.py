@@ -37,8 +37,7 @@ def mixed_types(turn: Turn) -> Iterator[Said]:
         for name in sorted(types.after):
             families = types.after[name]
             indexed = name in types.paths
-            mended = set(families) == set(types.before[name])
-            if len(families) < 2 or not (indexed or (name in types.changed and not mended)):
+            if len(families) < 2 or not (indexed or (name in types.changed and _is_new(types, name))):
                 continue
             counts = ", ".join(f"{count:,} {family}" for family, count in families.most_common())
             yield Said(
@@ -50,6 +49,12 @@ def mixed_types(turn: Turn) -> Iterator[Said]:
                     "examples": [{"type": each, "id": types.examples.get((name, each))} for each in families],
                 },
             )
+
+
+def _is_new(types: Types, name: str) -> bool:
+    """Whether the mixture was not there before, under this name or under one that is gone."""
+    before = [types.before[each] for each in types.before if each == name or each not in types.after]
+    return types.after[name] not in before and set(types.after[name]) != set(types.before.get(name, ()))
 
 
 @TURNS.rule("ttl-expires", Severity.WARNING)

@@ -89,11 +89,10 @@ def _made_by_pass(turn: Turn, keys: Keys) -> Iterator[Said]:
     if keys.groups:
         yield from _found(turn, keys.index, EqualKeys(tuple(keys.groups), complete=not turn.seen.sampled))
     elif keys.passing:
-        first, second = keys.passing[0]
         certain = turn.seen.total <= _ALONE and not turn.resumed
         yield Said(
-            f"while the pass runs, {first!r} gets a key of the unique index {keys.index['name']!r} that {second!r} "
-            "still has: the write is refused, though all keys differ in the end",
+            f"while the pass runs, a document gets a key of the unique index {keys.index['name']!r} that another still "
+            "has: the write is refused, though all keys differ in the end",
             f"DropIndex({turn.collection!r}, {keys.index['name']!r}) before it, and create the index again after it",
             {"pairs": [list(pair) for pair in keys.passing]},
             severity=Severity.ERROR if certain else Severity.WARNING,
