@@ -159,7 +159,7 @@ CASES = {
         "unique-duplicates",
         ERROR,
         operations("CreateIndex('c', 'a$b.c d', unique=True)"),
-        [{"_id": 1, "a$b": {"c d": {"$date": 1}}}, {"_id": 2, "a$b": {"c d": {"$date": 1}}}],
+        [{"_id": 1, "a$b": {"c d": {"::error": 1}}}, {"_id": 2, "a$b": {"c d": {"::error": 1}}}],
     ),
     "the same name with other keys": Case(
         "index-conflict",
