@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from goaime_migrate.errors import MigrateError as MigrateError
     from goaime_migrate.migrator import Migrator as Migrator
     from goaime_migrate.operations import AddField as AddField
+    from goaime_migrate.operations import ConvertField as ConvertField
     from goaime_migrate.operations import CreateCollection as CreateCollection
     from goaime_migrate.operations import CreateIndex as CreateIndex
     from goaime_migrate.operations import DropCollection as DropCollection
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
     from goaime_migrate.operations import UpdateDocuments as UpdateDocuments
     from goaime_migrate.results import Document as Document
     from goaime_migrate.transform.lookups import Lookup as Lookup
+    from goaime_migrate.transform.lookups import Now as Now
 
 _HOMES = {
     "AddField": "operations",
+    "ConvertField": "operations",
     "CreateCollection": "operations",
     "CreateIndex": "operations",
     "Document": "results",
@@ -38,6 +41,7 @@ _HOMES = {
     "Lookup": "transform.lookups",
     "MigrateError": "errors",
     "Migrator": "migrator",
+    "Now": "transform.lookups",
     "RemoveField": "operations",
     "RenameCollection": "operations",
     "RenameField": "operations",

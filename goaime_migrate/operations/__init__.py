@@ -6,11 +6,12 @@ from goaime_migrate.operations.base import revert as revert
 from goaime_migrate.operations.collections import CreateCollection as CreateCollection
 from goaime_migrate.operations.collections import DropCollection as DropCollection
 from goaime_migrate.operations.collections import RenameCollection as RenameCollection
-from goaime_migrate.operations.documents import AddField as AddField
-from goaime_migrate.operations.documents import RemoveField as RemoveField
-from goaime_migrate.operations.documents import RenameField as RenameField
+from goaime_migrate.operations.conversion import ConvertField as ConvertField
 from goaime_migrate.operations.documents import TransformDocuments as TransformDocuments
 from goaime_migrate.operations.documents import UpdateDocuments as UpdateDocuments
+from goaime_migrate.operations.fields import AddField as AddField
+from goaime_migrate.operations.fields import RemoveField as RemoveField
+from goaime_migrate.operations.fields import RenameField as RenameField
 from goaime_migrate.operations.functions import RunFunctions as RunFunctions
 from goaime_migrate.operations.indexes import CreateIndex as CreateIndex
 from goaime_migrate.operations.indexes import DropIndex as DropIndex

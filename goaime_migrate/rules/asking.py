@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from goaime_migrate.errors import MissingCapability
 from goaime_migrate.operations import CreateIndex, SetValidator
 from goaime_migrate.results import Document
-from goaime_migrate.rules.outline import Shape, specification, unique
+from goaime_migrate.rules.outline import Shape, unique
 from goaime_migrate.rules.questions import Expiries, Keys, Misfits, Sizes, Types
 from goaime_migrate.rules.seen import Question
 from goaime_migrate.rules.turn import Turn
@@ -24,7 +24,7 @@ def questions_of(turn: Turn) -> list[Question]:
     if turn.walks:
         return [Types(), Sizes(LARGE_RESULT), *_by_indexes(turn, shape), *_by_validator(turn, shape)]
     if (creating := turn.only(CreateIndex)) is not None:
-        return list(_by_index(turn, specification(creating)))
+        return list(_by_index(turn, creating.index))
     if (setting := turn.only(SetValidator)) is not None:
         return list(_by_options(turn, shape, setting.options, written_only=False))
     return []

@@ -69,7 +69,7 @@ def ttl_expires(turn: Turn) -> Iterator[Said]:
 
 
 def _expiring_now(turn: Turn, creating: CreateIndex) -> Iterator[Said]:
-    seconds, path = creating.options.get("expireAfterSeconds"), creating.keys[0][0]
+    seconds, path = creating.index.get("expireAfterSeconds"), next(iter(creating.index["key"]))
     if not isinstance(seconds, int | float) or turn.stored is None:
         return
     from datetime import timedelta

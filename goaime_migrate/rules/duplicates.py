@@ -9,7 +9,6 @@ from goaime_migrate.errors import MigrateError
 from goaime_migrate.operations import CreateIndex
 from goaime_migrate.results import Document, Severity
 from goaime_migrate.rules.catalogue import TURNS, Said
-from goaime_migrate.rules.outline import specification
 from goaime_migrate.rules.questions import EXAMPLES, Keys
 from goaime_migrate.rules.turn import GROUPS, PATIENCE_S, Turn
 
@@ -30,9 +29,9 @@ def unique_duplicates(turn: Turn) -> Iterator[Said]:
             yield from _made_by_pass(turn, keys)
         return
     creating = turn.only(CreateIndex)
-    if creating is None or not creating.options.get("unique") or turn.stored is None or turn.begun:
+    if creating is None or not creating.index.get("unique") or turn.stored is None or turn.begun:
         return
-    index = specification(creating)
+    index = creating.index
     if turn.shape is not None and any(each["name"] == index["name"] for each in turn.shape.indexes):
         return
     if turn.untouched or _keeps_keys(turn):

@@ -6,10 +6,18 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from goaime_migrate.errors import (
+    MigrateError,
+    MissingCapability,
+    MissingPrivilege,
+    OperationFailed,
+    UsageError,
+)
 from goaime_migrate.results import Finding, Severity
 from goaime_migrate.rules.catalogue import Rule, Said, Subject
 from goaime_migrate.rules.source import File
 
+_UNASKED = (MissingCapability, MissingPrivilege, OperationFailed, UsageError)
 _ORDER = (Severity.ERROR, Severity.WARNING, Severity.NOTE)
 
 
@@ -27,8 +35,20 @@ def ask(
 ) -> Iterator[Finding]:
     """What the rules say of a subject."""
     for rule in rules:
-        for said in rule.ask(subject):
-            yield _finding(rule, said, place_of(said))
+        try:
+            for said in rule.ask(subject):
+                yield _finding(rule, said, place_of(said))
+        except _UNASKED as error:
+            yield _finding(rule, _unasked(error), place_of(_unasked(error)))
+
+
+def _unasked(error: MigrateError) -> Said:
+    """A rule that this database, or this user, does not answer says so, and the others go on."""
+    return Said(
+        f"it cannot be told here: {error.message}",
+        str(error.hint) or "plan it on a server, as the user who will run it",
+        severity=Severity.NOTE,
+    )
 
 
 def _finding(rule: Rule[Any], said: Said, place: Place) -> Finding:

@@ -8,7 +8,7 @@ from typing import Any
 from goaime_migrate.operations import CreateIndex, DropIndex
 from goaime_migrate.results import Document, Severity
 from goaime_migrate.rules.catalogue import TURNS, Said
-from goaime_migrate.rules.outline import ALL, dropped, specification
+from goaime_migrate.rules.outline import ALL, dropped
 from goaime_migrate.rules.turn import LARGE, LARGE_BYTES, Turn
 
 _MOST = 64
@@ -27,9 +27,9 @@ def index_conflict(turn: Turn) -> Iterator[Said]:
     creating, shape = turn.only(CreateIndex), turn.shape
     if creating is None or shape is None or turn.begun:
         return
-    wanted = specification(creating)
+    wanted = creating.index
     for there in shape.indexes:
-        if there["name"] == getattr(creating, "replaces", None) or _is_text(wanted):
+        if there["name"] == creating.replaces or _is_text(wanted):
             continue
         same_name, same = there["name"] == wanted["name"], _differences(there, wanted)
         if (same_name and same) or (not same_name and _in_the_way(there, wanted)):
@@ -81,8 +81,8 @@ def index_redundant(turn: Turn) -> Iterator[Said]:
     creating, shape = turn.only(CreateIndex), turn.shape
     if creating is None or shape is None:
         return
-    wanted = specification(creating)
-    gone = (wanted["name"], "_id_", getattr(creating, "replaces", None))
+    wanted = creating.index
+    gone = (wanted["name"], "_id_", creating.replaces)
     for there in shape.indexes:
         if there["name"] in gone:
             continue

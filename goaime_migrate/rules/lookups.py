@@ -123,9 +123,9 @@ def _lookups(turn: Turn) -> Iterator[Asked]:
 def _fields(where: Mapping[str, Any]) -> Iterator[str]:
     """The fields that a filter names, those of `$and` too; of `$or` an index would have to serve each."""
     for name, condition in where.items():
-        if name == "$and":
+        if name == "$and" and isinstance(condition, list | tuple):
             for each in condition:
-                yield from _fields(each)
+                yield from _fields(each) if isinstance(each, Mapping) else ()
         elif not name.startswith("$"):
             yield name
 

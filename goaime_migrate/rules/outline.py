@@ -85,24 +85,16 @@ class Outline:
                 shape = self.shapes.pop(operation.old)
                 shape.name = operation.new
                 self.shapes[operation.new] = shape
-            case CreateIndex() if operation.collection:
+            case CreateIndex():
                 shape = self.obtain(operation.collection)
-                gone = (operation.name, getattr(operation, "replaces", None))
-                shape.indexes = [i for i in shape.indexes if i["name"] not in gone] + [
-                    specification(operation)
-                ]
+                gone = (operation.name, operation.replaces)
+                shape.indexes = [*(i for i in shape.indexes if i["name"] not in gone), operation.index]
             case DropIndex() if there := self.get(operation.collection):
                 there.indexes = [i for i in there.indexes if not dropped(i, operation.name)]
-            case SetValidator() if operation.collection:
+            case SetValidator():
                 self.obtain(operation.collection).options.update(operation.options)
             case _:
                 pass
-
-
-def specification(operation: CreateIndex) -> Document:
-    """The index of an operation as a catalogue has it."""
-    options = {k: getattr(v, "document", v) for k, v in operation.options.items()}  # a `Collation`
-    return {"key": dict(operation.keys), **options}
 
 
 def dropped(index: Document, name: str) -> bool:

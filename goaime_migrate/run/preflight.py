@@ -23,16 +23,28 @@ def only_reads(backend: Backend) -> bool:
     return False
 
 
-def require_up(backend: Backend, plan: UpPlan, files: Mapping[str, Migration]) -> None:
-    """Raises MissingPrivilege, MissingCapability. How it stands after a user's function cannot be foreseen."""
+def require_up(
+    backend: Backend, plan: UpPlan, files: Mapping[str, Migration], versions: Mapping[str, VersionRecord]
+) -> None:
+    """Raises MissingPrivilege and other refusals. How it stands after a user's function cannot be foreseen.
+
+    An operation that was begun, by a run that did not come to its end, may be half done: it is not asked again.
+    """
     refs = [ref for group in plan.groups if isinstance(group, StateChange) for ref in group.operations]
-    changes = [files[version].operations[number] for version, number in refs]
-    operations = [each for each in changes if isinstance(each, StateOperation)]
-    backend.require_actions([(each.collection, each.actions) for each in operations if each.collection])
-    for each in operations:
+    changes = [(ref, files[ref.version].operations[ref.number]) for ref in refs]
+    operations = [(ref, each) for ref, each in changes if isinstance(each, StateOperation)]
+    backend.require_actions([(each.collection, each.actions) for _, each in operations if each.collection])
+    changed: frozenset[str] = frozenset()
+    for ref, each in operations:
         if isinstance(each, RunFunctions):
             return
-        each.require(backend)
+        if not _begun(versions.get(ref.version), ref.number):
+            each.require(backend, changed)
+        changed |= each.names
+
+
+def _begun(record: VersionRecord | None, number: int) -> bool:
+    return record is not None and any(o.undo is not None for o in record.operations[number : number + 1])
 
 
 def require_down(backend: Backend, plan: DownPlan, versions: Mapping[str, VersionRecord]) -> None:

@@ -26,9 +26,11 @@ from goaime_migrate.results import Document
 from goaime_migrate.transform.changes import ChangeDetector, DepthChooser, Undecided
 from goaime_migrate.transform.counts import IN_VAIN, SEVERAL, LookupCount, PassCounts
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
-from goaime_migrate.transform.lookups import Table
+from goaime_migrate.transform.lookup_table import Table
 from goaime_migrate.transform.step import Step, apply, encoded, keeps_promises, promise_broken
 
+_REFERENCE = b"\x02$ref\0"
+"""What begins a document that Python knows as a reference, and a server as any other."""
 _ROUNDS = 200
 """How often a transform may ask for keys that depend on documents it has just been given."""
 
@@ -126,14 +128,19 @@ class Chain:
     def __init__(self, steps: Sequence[Step], tables: FrozenLookups) -> None:
         self.steps = tuple(steps)
         self.tables = tables
-        self._arguments = [{k: tables[v] for k, v in step.lookups.items()} for step in steps]
+        self._arguments = [tables.arguments(step) for step in steps]
         self._asked = [
             _Asked(step.version, name, tables[lookup])
             for step in steps
-            for name, lookup in step.lookups.items()
+            for name, lookup in step.looked_up.items()
         ]
         self._choosers = [DepthChooser() for _ in self.steps]
         self._noted: list[tuple[str, str]] = []
+        self._stages = (
+            [stage for step in steps for stage in step.stages] if all(s.stages for s in steps) else []
+        )
+        self._sweeps = True
+        """Whether a server makes the same of the documents looked at so far, with these stages."""
         self._version = steps[0].version if steps else ""
 
     def beside(self) -> Chain:
@@ -152,6 +159,7 @@ class Chain:
         frozen: list[RecordChange] = []
         waiting: Iterable[int] = range(len(documents))
         self.tables.trim()
+        self._sweeps = bool(self._stages)
         for asked in self._asked:
             asked.begin(counts)
         with self._warnings(), without_collection():
@@ -165,7 +173,8 @@ class Chain:
                 raise self._restless(documents[next(iter(waiting))])
         changed = [o for o in outcomes if isinstance(o, Changed)]
         frozen += self.tables.before_writing(reader, [c.before for c in changed])
-        return BatchResult(changed, [o for o in outcomes if isinstance(o, bytes)], counts, frozen)
+        stages = self._stages if self._sweeps else ()
+        return BatchResult(changed, [o for o in outcomes if isinstance(o, bytes)], counts, frozen, stages)
 
     def _restless(self, document: bytes) -> TransformFailed:
         return TransformFailed(
@@ -216,6 +225,7 @@ class Chain:
     def _one(self, original: bytes, identity: bytes, *, exact: bool) -> Changed | bytes:
         document = raw_bson.decode_any(original)
         base = raw_bson.encode(document)
+        self._sweeps = self._sweeps and base == original and _REFERENCE not in original
 
         def encode(position: int, document: Document) -> bytes:
             return encoded(self.steps[position], document, identity)

@@ -8,6 +8,7 @@ both see the same documents. Where it would not give the same twice, its results
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from goaime_migrate.backends import raw_bson
@@ -104,10 +105,11 @@ class Addition(Chain):
         return result
 
 
-def chain_of(pass_id: str, steps: Sequence[Step], *, freeze: bool = True) -> Chain:
-    """The steps with their lookup tables."""
-    lookups: list[Lookup] = [lookup for step in steps for lookup in step.lookups.values()]
-    return chain(steps, FrozenLookups(pass_id, lookups, freeze=freeze, writes=steps[0].collection))
+def chain_of(pass_id: str, steps: Sequence[Step], *, began: datetime | None, freeze: bool = True) -> Chain:
+    """The steps with their lookup tables; `began` is when the pass did."""
+    lookups: list[Lookup] = [lookup for step in steps for lookup in step.looked_up.values()]
+    tables = FrozenLookups(pass_id, lookups, freeze=freeze, writes=steps[0].collection, began=began)
+    return chain(steps, tables)
 
 
 def replay(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> list[bytes | None]:

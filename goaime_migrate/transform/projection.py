@@ -33,7 +33,7 @@ def carried(steps: Sequence[Step], capabilities: Capabilities, documents: int) -
     if len(steps) != 1 or documents < FROM or not capabilities.deltas:
         return None
     (step,) = steps
-    if any(lookup.collection == step.collection for lookup in step.lookups.values()):
+    if any(lookup.collection == step.collection for lookup in step.looked_up.values()):
         return None  # the keys by which a document is found have to be known before it is written
     fields = _set_by(step) if step.pipeline else step.fields
     if fields is None or not all(map(_plain, fields)):

@@ -90,6 +90,7 @@ class Batch:
             whole = walk.chain.run(reader, reader.by_ids(walk.record.collection, others))
             fitting += whole.changed
             result.frozen.extend(whole.frozen)
+            result.stages = result.stages if whole.stages else ()
         return replace(result, changed=fitting), len(others)
 
     def _sweep(self, result: BatchResult, upto: bytes | None) -> Sweep | None:

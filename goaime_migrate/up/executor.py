@@ -25,7 +25,7 @@ from goaime_migrate.ledger import PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import RunFunctions, StateOperation
 from goaime_migrate.planner import NewPass, PinnedPass, StateChange, UpPlan, require_canary
-from goaime_migrate.results import State
+from goaime_migrate.results import Document, State
 from goaime_migrate.run import partitions, restored
 from goaime_migrate.run.code import findings, source_file, step_of
 from goaime_migrate.run.preflight import require_up
@@ -53,7 +53,7 @@ class Executor:
         self._recorder.forget_passes(plan.empty)
         if canary is not None:
             require_canary(plan)
-        require_up(self._run.backend, plan, self._recorder.migrations)
+        require_up(self._run.backend, plan, self._recorder.migrations, self._recorder.versions)
         waiting = deque(plan.versions)
         self._finish_ready(waiting)
         for group in plan.groups:
@@ -148,23 +148,36 @@ class Executor:
         function = "up(db)" if isinstance(operation, RunFunctions) else ""
         self._run.emit(StageStarted("up", (version,), operation.describe(), None, function=function))
         record = self._recorder.running(migration)
+        undo = record.operations[index].undo
         try:
-            undo = record.operations[index].undo or operation.prepare(backend, version)
+            undo = undo or operation.prepare(backend, version)
             self._recorder.put([record.with_operation(index, started=True, undo=undo)])
             self._run.lease.renew()
             with self._recorder.outliving(version, "up") if function else nullcontext():
                 operation.apply(backend, undo)
         except MigrateError as error:
-            if isinstance(error, MigrationFailed | Refused) and not self._left_traces(operation):
+            if isinstance(error, MigrationFailed | Refused) and not self._left_traces(
+                operation, version, undo
+            ):
                 self._recorder.versions[version] = record
             self._stop((version,), error.at(version))
             raise
         self._recorder.finish_operation(version, index)
         self._run.emit(StageFinished("up", (version,), operation.describe(), 0, 0, self._recorder.seconds))
 
-    def _left_traces(self, operation: StateOperation) -> bool:
-        """Whether an operation that was refused may have changed something: a user's function on a real server."""
-        return isinstance(operation, RunFunctions) and self._run.backend.capabilities.server_code
+    def _left_traces(self, operation: StateOperation, version: str, undo: Document | None) -> bool:
+        """Whether an operation that failed may have changed something: it would be undone in another way now.
+
+        What a user's function has done on a real server cannot be seen.
+        """
+        if undo is None:
+            return False
+        if isinstance(operation, RunFunctions):
+            return self._run.backend.capabilities.server_code
+        try:
+            return operation.prepare(self._run.backend, version) != undo
+        except MigrateError:
+            return True
 
     # versions
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -108,6 +108,8 @@ class _Forecast:
         self._listener = listener
         self._backend = backend
         self._files = facts.files
+        self._versions = facts.versions
+        self._passes = facts.passes
         self._where = where
         self._unfinished: dict[str, Unfinished] = {}
         """By collection, the pass that `up` goes on with: some documents have its steps behind them already."""
@@ -128,7 +130,7 @@ class _Forecast:
         try:
             if self._where is not None:
                 require_canary(plan)
-            require_up(self._backend, plan, self._files)
+            require_up(self._backend, plan, self._files, self._versions)
         except MigrateError as error:
             if isinstance(error, MissingPrivilege) and only_reads(self._backend):
                 self._listener(Notice("this user may only read: plan it as the user who will run up as well"))
@@ -145,9 +147,10 @@ class _Forecast:
     def _pass(self, place: int, group: NewPass | PinnedPass) -> None:
         steps = [step_of(self._files[v], number) for v, number in group.operations]
         if isinstance(group, PinnedPass):
-            self._unfinished[steps[0].collection] = Unfinished.of(self._backend, group.pass_id)
+            record = self._passes[group.pass_id]
+            self._unfinished[steps[0].collection] = Unfinished.of(self._backend, record)
         obstacle = self._obstacle(steps)
-        if (function := self._named_by(steps)) is not None:
+        if (function := self._named_by({steps[0].collection, *_looked_up(steps)})) is not None:
             self._leave_open(place, group, _UNKNOWN.format(function))
         elif obstacle is not None:
             self._leave_open(
@@ -165,9 +168,8 @@ class _Forecast:
         elif isinstance(operation, CreateCollection | DropCollection):
             self._unforeseen[operation.name] = version
 
-    def _named_by(self, steps: Sequence[Step]) -> str | None:
-        """The last version whose plain function names a collection of these steps: nothing is known of it then."""
-        used = {steps[0].collection, *_looked_up(steps)}
+    def _named_by(self, used: Set[str]) -> str | None:
+        """The last version whose plain function names one of these collections: nothing is known of it then."""
         named = (v for v, text in self._functions.items() if any(name in text for name in used))
         return max(named, key=int, default=None)
 
@@ -252,7 +254,7 @@ class _Forecast:
 
 def _looked_up(steps: Sequence[Step]) -> set[str]:
     """The collections that these steps look documents up in."""
-    return {lookup.collection for step in steps for lookup in step.lookups.values()}
+    return {name for step in steps for lookup in step.looked_up.values() for name in lookup.reads}
 
 
 def _step(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import (
@@ -37,6 +36,7 @@ from goaime_migrate.run.run import Run
 from goaime_migrate.run.work import Pool
 from goaime_migrate.transform import projection
 from goaime_migrate.transform.counts import PassCounts
+from goaime_migrate.transform.lookups import joined
 from goaime_migrate.transform.pipeline import chain_of
 from goaime_migrate.transform.probe import check_declared_fields, combined, require_filters
 from goaime_migrate.transform.step import Step
@@ -115,7 +115,8 @@ def require_lookups(backend: Catalogue, steps: Sequence[Step]) -> None:
 
     Raises MissingCapability.
     """
-    looked_up = {lookup.collection for step in steps for lookup in step.lookups.values()}
+    lookups = [lookup for step in steps for lookup in step.looked_up.values()]
+    looked_up = {lookup.collection for lookup in lookups if lookup.pipeline is None}
     if not looked_up - {steps[0].collection}:
         return
     known = backend.collections()
@@ -135,25 +136,13 @@ def _seen_through(known: Mapping[str, CollectionInfo], name: str) -> set[str]:
     while waiting:
         info = known.get(waiting.pop())
         if info is not None and info.kind == "view":
-            below = {info.options["viewOn"], *_sources(info.options.get("pipeline", ()))} - seen
+            below = {info.options["viewOn"], *joined(info.options.get("pipeline", ()))} - seen
             seen |= below
             waiting += below
     return seen
 
 
-def _sources(stages: Any) -> Iterator[str]:
-    """The collections that an aggregation joins."""
-    if isinstance(stages, Mapping):
-        for name, value in stages.items():
-            if name in ("from", "coll", "$unionWith") and isinstance(value, str):
-                yield value
-            yield from _sources(value)
-    elif isinstance(stages, list | tuple):
-        for each in stages:
-            yield from _sources(each)
-
-
-def _is_settled(backend: Reader, steps: Sequence[Step], where: Filter | None) -> bool:
+def _is_settled(backend: CollectionReader, steps: Sequence[Step], where: Filter | None) -> bool:
     """Whether applying the chain to its own results changes nothing, on the first documents of the collection.
 
     On the way, steps that declare `fields` are held to it. Documents that cannot be migrated are left to the walk.
@@ -161,7 +150,7 @@ def _is_settled(backend: Reader, steps: Sequence[Step], where: Filter | None) ->
     if any(step.pipeline for step in steps):
         return False
     documents = backend.documents(steps[0].collection, where=where, limit=FIRST, max_bytes=BATCH_BYTES)
-    chain = chain_of("probe", steps, freeze=False)
+    chain = chain_of("probe", steps, began=backend.now(), freeze=False)
     try:
         results = check_declared_fields(chain, backend, documents)
         return not chain.run(backend, results).changed
@@ -174,8 +163,8 @@ def _is_settled(backend: Reader, steps: Sequence[Step], where: Filter | None) ->
 def walk_of(run: Run, record: PassRecord, steps: Sequence[Step]) -> Walk:
     """The walk over a pass, as each of its workers walks it."""
     fields = projection.carried(steps, run.backend.capabilities, record.total or 0)
-    chain = chain_of(record.id, steps)
-    if any(step.lookups for step in steps):
+    chain = chain_of(record.id, steps, began=record.started_at)
+    if any(step.looked_up for step in steps):
         chain.tables.note_collections(run.backend.collections())
     return Walk(run, record, chain, steps[0].where, fields)
 
@@ -196,10 +185,13 @@ class Pass:
         identity, self.before = self._identity(), self.counts()
         walk = walk_of(self.run, self.record, self.steps)
         total = self.record.total or 0
+        if self.record.committed:
+            walk.chain.tables.thaw_whole(self.run.backend)
+            walk.chain.tables.require_results()
+        else:
+            walk.chain.tables.freeze_results(self.run.backend, self.run.record)
         if not self.record.committed and total >= _LARGE:
             self.run.record(*walk.chain.tables.freeze_small(self.run.backend, total))
-        elif self.record.bounds:
-            walk.chain.tables.thaw_whole(self.run.backend)
         tail = Tail(walk)
         if self.record.bounds and not canary_only:
             adopt(self.run, partitions.left(self.run.backend, self.record), self.run.sessions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import id_key
@@ -13,6 +14,7 @@ from goaime_migrate.backends.record_fields import raw_id_or_none
 from goaime_migrate.errors import MigrationFailed
 from goaime_migrate.events import Listener, silent
 from goaime_migrate.journal.segments import Kind, Segment, entries_of
+from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import Counts, Sample, WarningCount
 from goaime_migrate.run.pacing import FIRST, Pacing
 from goaime_migrate.run.progress import ReadProgress
@@ -63,15 +65,17 @@ class Unfinished:
     """A pass that was interrupted, or a canary: some documents have its steps behind them already."""
 
     id: str
+    began: datetime | None
     ranges: tuple[tuple[bytes | None, bytes | None], ...]
     """What has been examined: behind the first `_id`, up to the second; None is the beginning, or the end."""
 
     @classmethod
-    def of(cls, reader: Reader, pass_id: str) -> Unfinished:
+    def of(cls, reader: Reader, record: PassRecord) -> Unfinished:
         """As the records say. Reads only."""
-        parts = reader.find(PROGRESS, {"pass": pass_id, "kind": "partition", "walk": str(Kind.SCAN)})
+        parts = reader.find(PROGRESS, {"pass": record.id, "kind": "partition", "walk": str(Kind.SCAN)})
         walked = [(p["after"], p["cursor"]) for p in parts if p["done"] or (p["seq"] and p["cursor"])]
-        return cls(pass_id, tuple((raw_id_or_none(after), raw_id_or_none(upto)) for after, upto in walked))
+        ranges = tuple((raw_id_or_none(after), raw_id_or_none(upto)) for after, upto in walked)
+        return cls(record.id, record.started_at, ranges)
 
     def migrated(self, reader: Reader, documents: Sequence[bytes]) -> set[bytes]:
         """The ids of those that have been."""
@@ -142,11 +146,10 @@ class _Measure:
         self._backend = backend
         self._unfinished = unfinished
         self._resumes = since is None
-        self._since = chain_of("plan", since, freeze=False) if since else None
+        self._since = _anew(backend, since) if since else None
         self._steps = tuple(steps)
-        frozen = None if unfinished is None else unfinished.id
-        self._before = _looking(before, frozen) if before else None
-        self._chain = _looking(steps, frozen if self._resumes else None)
+        self._before = self._looking(before, resumes=True) if before else None
+        self._chain = self._looking(steps, resumes=self._resumes)
         self._chain.tables.note_collections(backend.collections())
         self._prefixes: dict[int, Chain] = {}
         self._counts = PassCounts(step.version for step in steps)
@@ -188,6 +191,13 @@ class _Measure:
             self._settled = not self._chain.run(self._backend, results).changed
         except MigrationFailed:
             self._settled = False
+
+    def _looking(self, steps: Sequence[Step], *, resumes: bool) -> Chain:
+        """Steps of the pass that has begun, if there is one and it `resumes` with them: their lookups are frozen."""
+        known = self._unfinished
+        if known is None or not resumes:
+            return _anew(self._backend, steps)
+        return chain_of(known.id, steps, began=known.began)
 
     def _hold_to_declared_fields(self, ready: Sequence[bytes]) -> None:
         """As `up` does with its first documents. Raises UndeclaredField, and what the steps raise."""
@@ -250,9 +260,9 @@ class _Measure:
         return []
 
 
-def _looking(steps: Sequence[Step], frozen: str | None) -> Chain:
-    """Steps whose lookups are answered as in this pass, which has begun, or by what is there now."""
-    return chain_of(frozen or "plan", steps, freeze=frozen is not None)
+def _anew(backend: Backend, steps: Sequence[Step]) -> Chain:
+    """Steps whose lookups are answered by what is there now."""
+    return chain_of("plan", steps, began=backend.now(), freeze=False)
 
 
 def _after(chain: Chain | None, reader: Backend, documents: Sequence[bytes]) -> list[bytes]:

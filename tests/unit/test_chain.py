@@ -47,7 +47,7 @@ def step(transform: Callable[..., Any], version: str = "0001", **more: Any) -> S
 
 def chain(*steps: Step | Callable[..., Any]) -> Chain:
     listed = [s if isinstance(s, Step) else step(s, f"{i:04d}") for i, s in enumerate(steps, 1)]
-    return Chain(listed, FrozenLookups("p", [lookup for s in listed for lookup in s.lookups.values()]))
+    return Chain(listed, FrozenLookups("p", [lookup for s in listed for lookup in s.looked_up.values()]))
 
 
 def result(

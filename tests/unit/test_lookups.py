@@ -11,9 +11,11 @@ import pytest
 from bson import Binary, Code, Decimal128, Int64, ObjectId, Regex
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.transform import frozen_lookups
+from goaime_migrate.transform import lookup_reading
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
-from goaime_migrate.transform.lookups import CACHE_BYTES, CACHE_LIMIT, Answer, Lookup, Table, cache_key
+from goaime_migrate.transform.lookup_answers import Answer
+from goaime_migrate.transform.lookup_table import CACHE_BYTES, CACHE_LIMIT, Table
+from goaime_migrate.transform.lookups import Lookup, cache_key
 from tests.unit.fakes import FakeReader
 
 AMY = {"_id": 1, "username": "amy", "tags": ["a"], "address": {"city": "x"}}
@@ -236,7 +238,7 @@ def test_a_batch_that_was_committed_is_remembered(reader: FakeReader) -> None:
 def test_memory_is_bounded(reader: FakeReader) -> None:
     tables = FrozenLookups("p", [USERS], freeze=False)
     for key in range(CACHE_LIMIT + 1):
-        tables[USERS].store(key, Answer(None), committed=True)
+        tables[USERS].store(key, Answer(), committed=True)
     tables.trim()
     tables[USERS].get(0)
     assert tables.misses == [0]
@@ -245,14 +247,14 @@ def test_memory_is_bounded(reader: FakeReader) -> None:
 def test_memory_is_bounded_where_documents_are_large() -> None:
     tables = FrozenLookups("p", [USERS], freeze=False)
     for key in (1, 2):
-        tables[USERS].store(key, Answer({"_id": key}, CACHE_BYTES // 2 + 1), committed=True)
+        tables[USERS].store(key, Answer([{"_id": key}], CACHE_BYTES // 2 + 1), committed=True)
     tables.trim()
     tables[USERS].get(1)
     assert tables.misses == [1]
 
 
 def test_of_thousands_with_one_key_a_page_is_read_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frozen_lookups, "_PAGE", 4)
+    monkeypatch.setattr(lookup_reading, "_PAGE", 4)
     documents = [{"_id": i, "username": "amy"} for i in range(100)]
     reader = FakeReader(users=[*documents, {"_id": 100, "username": "bob"}])
     users = table(reader, "amy", "bob", "eve")

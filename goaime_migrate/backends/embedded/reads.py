@@ -15,6 +15,7 @@ from goaime_migrate.backends.embedded import catalogue, paths
 from goaime_migrate.backends.embedded.collection import Collection
 from goaime_migrate.backends.embedded.matching import ids_named, matcher, sort_documents
 from goaime_migrate.backends.embedded.store import Store
+from goaime_migrate.backends.field_paths import project
 from goaime_migrate.backends.ports import CollectionInfo, Filter, Origin, Sort
 from goaime_migrate.errors import MissingCapability
 from goaime_migrate.results import Document
@@ -76,11 +77,13 @@ class DumpReader:
         values: Sequence[Any],
         fields: Sequence[str] | None,
         *,
+        where: Filter | None = None,
         after: bytes | None = None,
         limit: int = 0,
     ) -> list[Document]:
         """By an index over the values of `key` that is kept until a document changes."""
-        found = _limit(self._reading(collection).having(key, values, after), limit)
+        having = self._reading(collection).having(key, values, after)
+        found = _limit(having if where is None else filter(matcher(where), having), limit)
         if fields is None:
             return [paths.decode(document) for document in found]
         return [paths.select(document, ["_id", key, *fields]) for document in found]
@@ -91,6 +94,12 @@ class DumpReader:
 
         now = self.now()
         return [pipeline.apply(document, stages, now) for document in self.by_ids(collection, ids)]
+
+    def aggregate(self, collection: str, stages: Sequence[Document]) -> Iterator[bytes]:
+        """By mongomock, as users' functions have it. Raises MissingCapability for what it cannot do."""
+        from goaime_migrate.backends.embedded import aggregation
+
+        return aggregation.run(self._store, collection, stages)
 
     def find(
         self,
@@ -114,7 +123,7 @@ class DumpReader:
         if sort:
             documents = list(_limit(sort_documents(documents, sort), limit))
         if sort and fields is not None:
-            documents = [paths.project(document, ["_id", *fields]) for document in documents]
+            documents = [project(document, ["_id", *fields]) for document in documents]
         return documents
 
     def count(self, collection: str, where: Filter | None = None, *, limit: int = 0) -> int:

@@ -7,6 +7,7 @@ from goaime_migrate.backends.ports.changes import Delete as Delete
 from goaime_migrate.backends.ports.changes import Elements as Elements
 from goaime_migrate.backends.ports.changes import Filter as Filter
 from goaime_migrate.backends.ports.changes import GuardFailed as GuardFailed
+from goaime_migrate.backends.ports.changes import IndexInTheWay as IndexInTheWay
 from goaime_migrate.backends.ports.changes import Move as Move
 from goaime_migrate.backends.ports.changes import Put as Put
 from goaime_migrate.backends.ports.changes import RecordChange as RecordChange

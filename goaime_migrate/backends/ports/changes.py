@@ -33,6 +33,10 @@ class SweepRefused(Exception):
     """The server refuses one of the documents of a `Sweep`, and does not say which."""
 
 
+class IndexInTheWay(Exception):
+    """An index of the same name, or on the same keys, does not let another be created. Nothing was done."""
+
+
 class GuardFailed(Exception):
     """A `Move` found its record changed: somebody else has it, or it had been moved already."""
 

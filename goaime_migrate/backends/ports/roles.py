@@ -89,13 +89,17 @@ class Reader(Protocol):
         values: Sequence[Any],
         fields: Sequence[str] | None,
         *,
+        where: Filter | None = None,
         after: bytes | None = None,
         limit: int = 0,
     ) -> list[Document]:
         """Documents whose `key` is present and may equal one of `values`, ascending by `_id`: `_id`, `key`, `fields`.
 
-        Only those with after < _id (raw, if given), and the first `limit` of them if that is not 0.
+        Only those that match `where`, with after < _id (raw, if given), and the first `limit` of them if that is not 0.
         """
+
+    def aggregate(self, collection: str, stages: Sequence[Document]) -> Iterator[bytes]:
+        """The raw documents that an aggregation gives, which writes nothing; it is run while they are taken."""
 
     def pipeline(self, collection: str, ids: Sequence[bytes], stages: Sequence[Document]) -> list[bytes]:
         """What these update stages would make of the documents with these ids, in any order. Nothing is written."""
@@ -180,7 +184,7 @@ class Catalogue(Protocol):
         """The collection's indexes as the server lists them: `key` (a dict in order), `name` and options."""
 
     def create_index(self, collection: str, keys: Sequence[tuple[str, Any]], options: Document) -> None:
-        """Create an index, unless the very same one is there. Raises DuplicateKey, OperationFailed."""
+        """Create an index, unless the very same one is there. Raises IndexInTheWay, DuplicateKey, OperationFailed."""
 
     def drop_index(self, collection: str, name: str) -> None:
         """Drop an index. Raises OperationFailed where the collection has none of this name."""

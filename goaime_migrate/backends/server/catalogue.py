@@ -13,17 +13,21 @@ from typing import Any
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import RECORDS, CollectionInfo, Origin, name_of, require_own
+from goaime_migrate.backends.ports import RECORDS, CollectionInfo, IndexInTheWay, Origin, name_of, require_own
 from goaime_migrate.backends.server import listing
-from goaime_migrate.backends.server.driver_errors import DUPLICATE_KEY, STEPPED_DOWN, translate
+from goaime_migrate.backends.server.driver_errors import DUPLICATE_KEY, STEPPED_DOWN, message_of, translate
 from goaime_migrate.backends.server.lease import LeasedDatabase
 from goaime_migrate.errors import DuplicateKey, MigrateError, ServerUnreachable
 from goaime_migrate.errors.hint import UP, Hint
+from goaime_migrate.redaction import redact
 from goaime_migrate.results import Document
 
 PATIENCE_S = 60.0
 """How long a failover is waited out."""
 _PAUSE_S = 0.5
+_IN_THE_WAY = frozenset({68, 85, 86})
+"""IndexAlreadyExists, IndexOptionsConflict, IndexKeySpecsConflict."""
+_CANNOT_CREATE_INDEX, _SECOND_TEXT_INDEX = 67, "only one text index"
 
 
 def _never() -> bool:
@@ -89,10 +93,9 @@ class ServerCatalogue(LeasedDatabase):
 
         Raises DuplicateKey naming two documents that a unique index cannot both hold.
         """
-        given = {name: getattr(value, "document", value) for name, value in options.items()}  # a `Collation`
         command: Document = {
             "createIndexes": collection,
-            "indexes": [{"key": dict(keys), **given}],
+            "indexes": [{"key": dict(keys), **options}],
             "writeConcern": self._db.write_concern.document,
             **self._index_quorum(),
         }
@@ -101,6 +104,8 @@ class ServerCatalogue(LeasedDatabase):
         except PyMongoError as error:
             if isinstance(error, OperationFailure) and error.code == DUPLICATE_KEY:
                 raise self._equal(collection, options["name"], error.details or {}) from error
+            if isinstance(error, OperationFailure) and _is_in_the_way(error):
+                raise IndexInTheWay(redact(message_of(error))) from error
             raise translate(error, self._client) from error
 
     def _equal(self, collection: str, index: str, details: Mapping[str, Any]) -> MigrateError:
@@ -153,3 +158,9 @@ class ServerCatalogue(LeasedDatabase):
         """Nothing happens if there is none."""
         with self._guard():
             self._through_failovers(self._db[name].drop)
+
+
+def _is_in_the_way(error: OperationFailure) -> bool:
+    """Whether an index that is there does not let another be created."""
+    second = error.code == _CANNOT_CREATE_INDEX and _SECOND_TEXT_INDEX in message_of(error)
+    return second or error.code in _IN_THE_WAY
