@@ -38,7 +38,8 @@ def unique_duplicates(turn: Turn) -> Iterator[Said]:
         yield from _there_already(turn, index)
         return
     for keys in turn.answers(Keys):
-        yield from _found(turn, index, EqualKeys(tuple(keys.groups)))
+        whole = turn.seen is not None and not turn.seen.sampled
+        yield from _found(turn, index, EqualKeys(tuple(keys.groups), complete=whole))
     if not turn.asked or turn.unknown or (turn.seen is not None and turn.seen.failed):
         yield _unforeseen(turn, index)
 
@@ -75,7 +76,7 @@ def _found(turn: Turn, index: Document, found: EqualKeys) -> Iterator[Said]:
         {
             "groups": len(found.groups),
             "documents": documents,
-            "complete": found.complete and not (turn.seen is not None and turn.seen.sampled),
+            "complete": found.complete,
             "examples": [_example(index, group) for group in found.groups[:EXAMPLES]],
         },
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -176,5 +177,5 @@ def _blur(outline: Outline, file: File, version: str) -> None:
     """After a plain function nobody knows what is in the collections that its file names."""
     text = file.migration.path.read_text(encoding="utf-8", errors="replace")
     for name, shape in outline.shapes.items():
-        if name in text:
+        if re.search(rf"\b{re.escape(name)}\b", text):
             shape.unknown = f"what up(db) of {version} does with it is not known"
