@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from goaime_migrate.operations import ConvertField as ConvertField
     from goaime_migrate.operations import CreateCollection as CreateCollection
     from goaime_migrate.operations import CreateIndex as CreateIndex
+    from goaime_migrate.operations import DeleteDocuments as DeleteDocuments
+    from goaime_migrate.operations import DeleteDuplicates as DeleteDuplicates
+    from goaime_migrate.operations import DeriveDocuments as DeriveDocuments
     from goaime_migrate.operations import DropCollection as DropCollection
     from goaime_migrate.operations import DropIndex as DropIndex
+    from goaime_migrate.operations import InsertDocuments as InsertDocuments
     from goaime_migrate.operations import RemoveField as RemoveField
     from goaime_migrate.operations import RenameCollection as RenameCollection
     from goaime_migrate.operations import RenameField as RenameField
@@ -35,9 +39,13 @@ _HOMES = {
     "ConvertField": "operations",
     "CreateCollection": "operations",
     "CreateIndex": "operations",
+    "DeleteDocuments": "operations",
+    "DeleteDuplicates": "operations",
+    "DeriveDocuments": "operations",
     "Document": "results",
     "DropCollection": "operations",
     "DropIndex": "operations",
+    "InsertDocuments": "operations",
     "Lookup": "transform.lookups",
     "MigrateError": "errors",
     "Migrator": "migrator",

@@ -76,7 +76,7 @@ class Restore:
     def _watch(self, at: WayBack) -> Collector | None:
         """Collect what others write, from where this restore has begun: all of its own sessions are known."""
         return collector.start(
-            self.run, self.record.collection, at.id, at.position.since, [dict(s) for s in at.sessions]
+            self.run, self.record.writes, at.id, at.position.since, [dict(s) for s in at.sessions]
         )
 
     def _rollback(self, at: WayBack) -> WayBack:

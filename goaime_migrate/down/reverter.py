@@ -139,6 +139,8 @@ class Reverter:
         )
         try:
             restore.take_back()
+            if record.created and group.level == 0:
+                self._drop_if_empty(record)
         finally:
             self._recorder.progress.documents += restore.outcome.counts()
             self._recorder.progress.conflicts += restore.outcome.conflicts
@@ -146,6 +148,13 @@ class Reverter:
         done = restore.outcome.counts()
         seconds = self._recorder.seconds
         self._run.emit(StageFinished("down", group.versions, title, done.matched, done.changed, seconds))
+
+    def _drop_if_empty(self, record: PassRecord) -> None:
+        """The collection that a pass has made goes with what it has inserted, unless others have put something there."""
+        backend = self._run.backend
+        if record.writes in backend.collections() and not backend.count(record.writes, {}, limit=1):
+            self._run.lease.renew()
+            backend.drop_collection(record.writes)
 
     def _title(self, group: RestorePass) -> str:
         version, index = group.operations[0]
@@ -175,7 +184,12 @@ def require_journals(
 
 def _require_collection(backend: Backend, record: PassRecord) -> None:
     """Refuse to take back into nothing: documents that are not there would count as deleted. Raises CollectionChanged."""
-    if record.collection not in backend.collections() and segments.count(backend, record.id):
+    may_be_gone = record.target is not None or record.created
+    if (
+        not may_be_gone
+        and record.collection not in backend.collections()
+        and segments.count(backend, record.id)
+    ):
         raise CollectionChanged(
             f"there is no collection {record.collection}, and the journal has documents for it",
             version=record.versions[-1],

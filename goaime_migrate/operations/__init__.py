@@ -7,6 +7,9 @@ from goaime_migrate.operations.collections import CreateCollection as CreateColl
 from goaime_migrate.operations.collections import DropCollection as DropCollection
 from goaime_migrate.operations.collections import RenameCollection as RenameCollection
 from goaime_migrate.operations.conversion import ConvertField as ConvertField
+from goaime_migrate.operations.deletes import DeleteDocuments as DeleteDocuments
+from goaime_migrate.operations.deletes import DeleteDuplicates as DeleteDuplicates
+from goaime_migrate.operations.derives import DeriveDocuments as DeriveDocuments
 from goaime_migrate.operations.documents import TransformDocuments as TransformDocuments
 from goaime_migrate.operations.documents import UpdateDocuments as UpdateDocuments
 from goaime_migrate.operations.fields import AddField as AddField
@@ -15,4 +18,5 @@ from goaime_migrate.operations.fields import RenameField as RenameField
 from goaime_migrate.operations.functions import RunFunctions as RunFunctions
 from goaime_migrate.operations.indexes import CreateIndex as CreateIndex
 from goaime_migrate.operations.indexes import DropIndex as DropIndex
+from goaime_migrate.operations.inserts import InsertDocuments as InsertDocuments
 from goaime_migrate.operations.validators import SetValidator as SetValidator

@@ -19,7 +19,10 @@ class DocumentOperation(ABC):
 
     collection: str
     walks = True
+    selective = True
     reversible = True
+    actions: tuple[str, ...] = ()
+    """What it takes beyond changing documents to be allowed on the collection that it writes, in the server's words."""
 
     @property
     @abstractmethod
@@ -36,9 +39,14 @@ class DocumentOperation(ABC):
         """One line for people."""
 
     @property
+    def writes(self) -> str:
+        """The collection that it writes."""
+        return self.collection
+
+    @property
     def names(self) -> frozenset[str]:
         """The collections that it names."""
-        return self.reads | {self.collection}
+        return self.reads | {self.collection, self.writes}
 
     @abstractmethod
     def step(self, version: str, source: str) -> Step:
@@ -58,6 +66,7 @@ class StateOperation(ABC):
 
     collection: str | None = None
     walks = False
+    selective = False
     reversible = True
     fusion = None
     reads: frozenset[str] = frozenset()

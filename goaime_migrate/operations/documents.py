@@ -27,7 +27,7 @@ from goaime_migrate.operations.signatures import (
 )
 from goaime_migrate.results import Document
 from goaime_migrate.transform.lookups import Lookup, Now
-from goaime_migrate.transform.step import Step
+from goaime_migrate.transform.step import Step, never
 
 
 class TransformDocuments(DocumentOperation):
@@ -164,7 +164,7 @@ class UpdateDocuments(DocumentOperation):
             version=version,
             collection=self.collection,
             source=source,
-            transform=_on_the_server,
+            transform=never,
             where=self.where,
             pipeline=tuple(self.pipeline),
         )
@@ -175,7 +175,3 @@ _STAGES = ("$set", "$addFields", "$unset", "$project", "$replaceWith", "$replace
 
 def _is_stage(stage: object) -> bool:
     return isinstance(stage, Mapping) and len(stage) == 1 and next(iter(stage)) in _STAGES
-
-
-def _on_the_server(_: Document) -> None:
-    raise AssertionError("a pipeline has no transform")

@@ -14,7 +14,7 @@ _OPTIONS = ("where", "fields", "reverse", "model", "check")
 
 
 def require_lookups(
-    transform: Callable[..., Any], lookups: Mapping[str, object], options: Sequence[str] = _OPTIONS
+    transform: Callable[..., Any], lookups: Mapping[str, object], *, options: Sequence[str] = _OPTIONS
 ) -> None:
     """Refuse a keyword that is no option, and no `Lookup` or `Now()` for a parameter of the transform.
 

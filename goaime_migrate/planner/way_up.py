@@ -35,8 +35,15 @@ def plan_up(facts: Facts, target: str | None = None) -> UpPlan:
     return UpPlan(goal, versions, groups=_groups(facts, versions), empty=empty)
 
 
-def require_canary(plan: UpPlan) -> None:
+def require_canary(plan: UpPlan, files: Mapping[str, Migration]) -> None:
     """Refuse a plan of which some documents alone cannot be tried. Raises Refused."""
+    for version, number in (ref for group in plan.groups for ref in group.operations):
+        operation = files[version].operations[number]
+        if operation.walks and not operation.selective:
+            raise Refused(
+                f"--where chooses documents of a collection, and {operation.describe()} walks over none",
+                hint=Hint("apply it as a whole: {}", UP.to(version)),
+            )
     if len(plan.groups) != 1 or isinstance(plan.groups[0], StateChange):
         raise Refused(
             "--where works on one pass over one collection; this plan has more than that",

@@ -89,7 +89,7 @@ def _sample(step: StepPlan) -> list[str]:
     if not step.samples:
         return []
     sample = step.samples[0]
-    shown = diff.lines(sample.before, sample.after, _STYLE, _DIFF_LINES, indent=0)
+    shown = diff.lines(sample.before or {}, sample.after or {}, _STYLE, _DIFF_LINES, indent=0)
     return [
         f"<details><summary>{_text(step.version)}: a document, values masked</summary>",
         "",

@@ -89,8 +89,9 @@ def _operation(operation: OperationPlan, sampled: int | None, style: Style) -> l
 
 def _sample(sample: Sample, style: Style) -> list[str]:
     limit = 1000 if style.verbose else DIFF_LINES
-    head = f"  document {value(sample.id, style)}"
-    return [style.paint(head, "dim"), *diff.lines(sample.before, sample.after, style, limit)]
+    what = " comes" if sample.before is None else " goes" if sample.after is None else ""
+    head = f"  document {value(sample.id, style)}{what}"
+    return [style.paint(head, "dim"), *diff.lines(sample.before or {}, sample.after or {}, style, limit)]
 
 
 def warnings(found: Sequence[WarningCount], style: Style, show_version: bool = True) -> list[str]:

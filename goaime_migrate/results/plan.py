@@ -23,11 +23,11 @@ class OperationPlan:
 
 @dataclass(frozen=True)
 class Sample:
-    """One document before and after."""
+    """One document before and after; None where there is none."""
 
     id: Value
-    before: Annotated[Document, Key(extended=True)]
-    after: Annotated[Document, Key(extended=True)]
+    before: Annotated[Document | None, Key(extended=True)]
+    after: Annotated[Document | None, Key(extended=True)]
 
 
 @dataclass(frozen=True)

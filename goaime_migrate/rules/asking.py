@@ -19,7 +19,7 @@ LARGE_RESULT = 12 * 1024 * 1024
 def questions_of(turn: Turn) -> list[Question]:
     """A pass asks by what its collection has by then; an index or a validator by what it will hold."""
     shape = turn.shape
-    if shape is None or shape.stored is None:
+    if shape is None:
         return []
     if turn.walks:
         return [Types(), Sizes(LARGE_RESULT), *_by_indexes(turn, shape), *_by_validator(turn, shape)]
@@ -63,9 +63,11 @@ def _by_validator(turn: Turn, shape: Shape) -> Iterator[Question]:
 
 def _by_options(turn: Turn, shape: Shape, options: Document, *, written_only: bool) -> Iterator[Question]:
     wanted, level = options.get("validator"), options.get("validationLevel", "strict")
-    if not wanted or level == "off" or shape.stored is None:
+    if not wanted or level == "off":
         return
     if written_only and options.get("validationAction", "error") != "error":
         return
     moderate = written_only and level == "moderate"
-    yield Misfits(turn.database, shape.stored, wanted, moderate=moderate, written_only=written_only)
+    yield Misfits(
+        turn.database, shape.stored or shape.name, wanted, moderate=moderate, written_only=written_only
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from goaime_migrate.operations import CreateCollection, DropCollection, RenameCollection
+from goaime_migrate.operations import CreateCollection, DropCollection, InsertDocuments, RenameCollection
 from goaime_migrate.results import Severity
 from goaime_migrate.rules.catalogue import TURNS, Said
 from goaime_migrate.rules.turn import Turn
@@ -48,7 +48,7 @@ def collection_missing(turn: Turn) -> Iterator[Said]:
             {"collections": sorted(turn.before.shapes)[:20]},
             collection=renaming.old,
         )
-    if turn.walks and turn.shape is None and not _makes_its_own(turn):
+    if turn.walks and turn.walked is None and not turn.only(InsertDocuments):
         yield Said(
             f"there is no collection {turn.collection!r}: nothing will be changed",
             f"correct the name; there are: {there}",
@@ -81,8 +81,3 @@ def drop_collection(turn: Turn) -> Iterator[Said]:
 
 def _count(turn: Turn, stored: str | None) -> int:
     return 0 if stored is None else turn.database.count(stored)
-
-
-def _makes_its_own(turn: Turn) -> bool:
-    """Whether the operation makes the collection where there is none."""
-    return type(turn.operations[0]).__name__ == "InsertDocuments"

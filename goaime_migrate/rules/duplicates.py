@@ -29,17 +29,19 @@ def unique_duplicates(turn: Turn) -> Iterator[Said]:
             yield from _made_by_pass(turn, keys)
         return
     creating = turn.only(CreateIndex)
-    if creating is None or not creating.index.get("unique") or turn.stored is None or turn.begun:
+    if creating is None or not creating.index.get("unique") or turn.shape is None or turn.begun:
         return
     index = creating.index
-    if turn.shape is not None and any(each["name"] == index["name"] for each in turn.shape.indexes):
+    if any(each["name"] == index["name"] for each in turn.shape.indexes):
         return
-    if turn.untouched or _keeps_keys(turn):
+    if turn.stored is not None and (turn.untouched or _keeps_keys(turn)):
         yield from _there_already(turn, index)
         return
     for keys in turn.answers(Keys):
         whole = turn.seen is not None and not turn.seen.sampled
         yield from _found(turn, index, EqualKeys(tuple(keys.groups), complete=whole))
+    if turn.stored is None and turn.untouched:
+        return
     if not turn.asked or turn.unknown or (turn.seen is not None and turn.seen.failed):
         yield _unforeseen(turn, index)
 

@@ -21,7 +21,7 @@ def unindexed_where(turn: Turn) -> Iterator[Said]:
 
     They are looked for by reading the collection in the order of `_id`: each batch reads on until it has enough.
     """
-    shape, where = turn.shape, getattr(turn.operations[0], "where", None)
+    shape, where = turn.walked, getattr(turn.operations[0], "where", None)
     if not where or shape is None or shape.stored is None or not turn.walks:
         return
     fields = sorted(_fields(where))

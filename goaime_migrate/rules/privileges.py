@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from goaime_migrate.backends.ports import VERSIONS, Database
 from goaime_migrate.errors import MissingPrivilege
-from goaime_migrate.operations import RenameCollection, StateOperation
+from goaime_migrate.operations import DocumentOperation, RenameCollection, StateOperation
 from goaime_migrate.results import Severity
 from goaime_migrate.rules.catalogue import TURNS, Said
 from goaime_migrate.rules.turn import Turn
 
 Needs = Sequence[tuple[str, Sequence[str]]]
-_READS, _CHANGES = ("find",), ("find", "update")
+_READS = ("find",)
 
 
 @TURNS.rule("privilege", Severity.ERROR, early=True)
@@ -33,11 +33,11 @@ def privilege(turn: Turn) -> Iterator[Said]:
 
 def needs(turn: Turn) -> Needs:
     """What the operations of a turn need to be allowed, in the server's words, by collection."""
-    if turn.walks:
-        reads = {name for operation in turn.operations for name in operation.reads}
-        written = [(turn.collection, _CHANGES)] if turn.collection else []
-        return [*written, *((name, _READS) for name in sorted(reads - {turn.collection}))]
     operation = turn.operations[0]
+    if isinstance(operation, DocumentOperation):
+        reads = {name for each in turn.operations for name in each.reads} | {operation.collection}
+        changes = (*_READS, *operation.actions)
+        return [(operation.writes, changes), *((name, _READS) for name in sorted(reads - {operation.writes}))]
     if isinstance(operation, RenameCollection):
         return [(operation.old, ("find",))]
     if isinstance(operation, StateOperation) and operation.collection:

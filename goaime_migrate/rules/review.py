@@ -10,7 +10,7 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Backend, Filter
 from goaime_migrate.config import Settings
 from goaime_migrate.migration import Migration, Operation
-from goaime_migrate.operations import RunFunctions
+from goaime_migrate.operations import DeriveDocuments, InsertDocuments, RunFunctions
 from goaime_migrate.planner import Facts, OperationRef, PinnedPass, UpPlan
 from goaime_migrate.results import Finding, Predicted, Severity, WarningCount
 from goaime_migrate.rules.asking import questions_of
@@ -58,8 +58,9 @@ class Review:
         assert seen is not None
         seen.total, seen.settled, seen.warnings = total, settled, tuple(warnings)
         seen.sampled = seen.looked_at < total
-        if not seen.sampled and (seen.where is not None or self.turns[place].resumed):
-            self._complete(self.turns[place], seen)
+        turn = self.turns[place]
+        if not seen.sampled and (seen.where is not None or turn.resumed or turn.written != turn.collection):
+            self._complete(turn, seen)
 
     def _complete(self, turn: Turn, seen: Seen) -> None:
         tables = [keys for keys in seen.questions if isinstance(keys, Keys)]
@@ -143,13 +144,20 @@ def _turns(
         )
         yield turn
         if turn.walks:
-            if (shape := outline.get(turn.collection)) is not None:
-                shape.passes.append(place)
+            _pass(outline, turn)
         else:
             outline.change(found[0])
         if isinstance(found[0], RunFunctions):
             function = version
             _blur(outline, files[version], version)
+
+
+def _pass(outline: Outline, turn: Turn) -> None:
+    """What a pass writes has its results from then on; what makes documents makes their collection too."""
+    makes = isinstance(turn.operations[0], InsertDocuments | DeriveDocuments)
+    shape = outline.obtain(turn.written or "") if makes else outline.get(turn.written)
+    if shape is not None:
+        shape.passes.append(turn.place)
 
 
 def _operation(files: Mapping[str, Migration], ref: OperationRef) -> Operation:

@@ -45,7 +45,7 @@ def oplog_window(outlook: Outlook) -> Iterator[Said]:
 @TURNS.rule("unpaced", Severity.WARNING)
 def unpaced(turn: Turn) -> Iterator[Said]:
     """Nothing limits how far secondaries may fall behind while a large collection is walked over."""
-    settings, shape = turn.settings, turn.shape
+    settings, shape = turn.settings, turn.walked
     if not turn.walks or shape is None or shape.stored is None or settings.max_lag or settings.max_rate:
         return
     size = turn.database.size(shape.stored)

@@ -53,6 +53,14 @@ class Seen:
             self.ids.add(identity)
             after = changed.get(identity, document)
             results.append(Result(document, after, identity in changed))
-        self.looked_at += len(documents)
+        self._look(results, len(documents))
+
+    def arrived(self, documents: Sequence[bytes], sources: int) -> None:
+        """What would be inserted, made of so many sources."""
+        self.ids |= {raw_bson.id_of(document) for document in documents}
+        self._look([Result(None, document, changed=True) for document in documents], sources)
+
+    def _look(self, results: Sequence[Result], documents: int) -> None:
+        self.looked_at += documents
         for question in self.questions:
             question.look(results)

@@ -9,7 +9,7 @@ from typing import TypeVar
 from goaime_migrate.backends.ports import Backend, Filter
 from goaime_migrate.config import Settings
 from goaime_migrate.migration import Operation
-from goaime_migrate.operations import RunFunctions
+from goaime_migrate.operations import DocumentOperation, RunFunctions
 from goaime_migrate.planner import OperationRef
 from goaime_migrate.rules.catalogue import Said
 from goaime_migrate.rules.findings import Place
@@ -69,13 +69,24 @@ class Turn:
         return self.operations[0].collection
 
     @property
+    def written(self) -> str | None:
+        """The collection that it writes: for what derives and inserts, not the one that is walked over."""
+        operation = self.operations[0]
+        return operation.writes if isinstance(operation, DocumentOperation) else operation.collection
+
+    @property
     def shape(self) -> Shape | None:
-        """Its collection as it will be by then; None where there will be none."""
+        """What it writes as it will be by then; None where there will be none."""
+        return self.before.get(self.written)
+
+    @property
+    def walked(self) -> Shape | None:
+        """What it walks over."""
         return self.before.get(self.collection)
 
     @property
     def stored(self) -> str | None:
-        """What its collection is called now."""
+        """What the collection that it writes is called now."""
         return self.shape.stored if self.shape else None
 
     @property

@@ -9,9 +9,9 @@ from goaime_migrate.backends.record_fields import reading
 from goaime_migrate.errors import MissingPrivilege
 from goaime_migrate.ledger import VersionRecord
 from goaime_migrate.migration import Migration
-from goaime_migrate.operations import RunFunctions, StateOperation
+from goaime_migrate.operations import DocumentOperation, RunFunctions, StateOperation
 from goaime_migrate.operations.base import actions_of, require_undoing
-from goaime_migrate.planner import DownPlan, StateChange, UndoChange, UpPlan
+from goaime_migrate.planner import DownPlan, UndoChange, UpPlan
 
 
 def only_reads(backend: Backend) -> bool:
@@ -30,21 +30,29 @@ def require_up(
 
     An operation that was begun, by a run that did not come to its end, may be half done: it is not asked again.
     """
-    refs = [ref for group in plan.groups if isinstance(group, StateChange) for ref in group.operations]
-    changes = [(ref, files[ref.version].operations[ref.number]) for ref in refs]
-    operations = [(ref, each) for ref, each in changes if isinstance(each, StateOperation)]
-    backend.require_actions([(each.collection, each.actions) for _, each in operations if each.collection])
+    refs = [ref for group in plan.groups for ref in group.operations]
+    declared = [(ref, files[ref.version].operations[ref.number]) for ref in refs]
+    operations = [
+        (ref, each) for ref, each in declared if isinstance(each, DocumentOperation | StateOperation)
+    ]
+    written = [(_written(each), each.actions) for _, each in operations]
+    backend.require_actions([(name, actions) for name, actions in written if name])
     changed: frozenset[str] = frozenset()
     for ref, each in operations:
         if isinstance(each, RunFunctions):
             return
-        if not _begun(versions.get(ref.version), ref.number):
-            each.require(backend, changed)
-        changed |= each.names
+        if isinstance(each, StateOperation):
+            if not _begun(versions.get(ref.version), ref.number):
+                each.require(backend, changed)
+            changed |= each.names
 
 
 def _begun(record: VersionRecord | None, number: int) -> bool:
     return record is not None and any(o.undo is not None for o in record.operations[number : number + 1])
+
+
+def _written(operation: DocumentOperation | StateOperation) -> str | None:
+    return operation.writes if isinstance(operation, DocumentOperation) else operation.collection
 
 
 def require_down(backend: Backend, plan: DownPlan, versions: Mapping[str, VersionRecord]) -> None:

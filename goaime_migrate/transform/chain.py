@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from bson.errors import BSONError
 
@@ -23,10 +23,10 @@ from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.segments import Known
 from goaime_migrate.memory import without_collection
 from goaime_migrate.results import Document
+from goaime_migrate.transform.asked import Asked
 from goaime_migrate.transform.changes import ChangeDetector, DepthChooser, Undecided
-from goaime_migrate.transform.counts import IN_VAIN, SEVERAL, LookupCount, PassCounts
+from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
-from goaime_migrate.transform.lookup_table import Table
 from goaime_migrate.transform.step import Step, apply, encoded, keeps_promises, promise_broken
 
 _REFERENCE = b"\x02$ref\0"
@@ -39,18 +39,26 @@ _ROUNDS = 200
 class Changed:
     """A document that the chain changes; `touched` says which steps did.
 
-    With `sets`, the elements by name that it sets and all it does, `before` and `after` hold only the fields that are
-    carried.
+    Without `before` it is inserted, without `after` it is deleted. With `sets`, the elements by name that it sets and
+    all it does, both hold only the fields that are carried.
     """
 
     id: bytes
-    before: bytes
-    after: bytes
+    before: bytes | None
+    after: bytes | None
     touched: tuple[bool, ...]
     sets: Elements | None = None
+    source: bytes | None = None
+    """The raw `_id` of the document that an inserted one was derived from."""
+    place: bytes | None = None
+    """Where a deleted one stands, as `Reader.places` tells it."""
 
     def entry(self) -> Entry:
         """What the journal keeps of it."""
+        if self.before is None:
+            return Entry.insertion(self.id, self.after, self.source)
+        if self.after is None:
+            return Entry.deletion(self.before, self.place)
         if self.sets is None:
             return Entry.of(self.before, self.after)
         return Entry.setting(self.before, self.after, self.sets)
@@ -74,6 +82,12 @@ class BatchResult:
     where: Filter | None = None
     """if they match this."""
 
+    def applied_to(self, documents: Iterable[bytes]) -> list[bytes]:
+        """The documents as they are then, in their order, without those that are deleted."""
+        after = {changed.id: changed.after for changed in self.changed}
+        results = (after.get(raw_bson.id_of(document), document) for document in documents)
+        return [result for result in results if result is not None]
+
     def count_new(self, known: Known) -> PassCounts:
         """The counts where some of the documents have been examined, and counted, before."""
         counts = PassCounts(self.counts.versions)
@@ -87,41 +101,6 @@ class BatchResult:
         return counts
 
 
-class _Asked(NamedTuple):
-    """A lookup of a step, and what is to be told of it."""
-
-    version: str
-    name: str
-    table: Table
-
-    def begin(self, counts: PassCounts) -> None:
-        """What is to be told even if it is never asked."""
-        if not self.table.exists:
-            counts.looked_up(self.version, self._in_vain, LookupCount())
-
-    def tell(self, counts: PassCounts, identity: bytes) -> None:
-        """Count what it has given for a document."""
-        if self.table.met or self.table.missed:
-            counts.looked_up(self.version, self._in_vain, LookupCount.of(identity, found=self.table.met))
-        if self.table.several:
-            counts.warn([(self.version, self._one_of_several)], identity)
-
-    @property
-    def _in_vain(self) -> str:
-        lookup = self.table.lookup
-        if not self.table.exists:
-            return f"there is no collection {lookup.collection!r}: the lookup {self.name}= finds nothing"
-        return f"the lookup {self.name}= {IN_VAIN} in {lookup.collection!r} by {lookup.key!r}"
-
-    @property
-    def _one_of_several(self) -> str:
-        lookup = self.table.lookup
-        return (
-            f"several documents of {lookup.collection!r} have the same {lookup.key!r}: "
-            f"the lookup {self.name}= {SEVERAL} with the smallest _id"
-        )
-
-
 class Chain:
     """Steps with their lookup tables. Pure but for the tables' cache: the same bytes in, the same bytes out."""
 
@@ -130,7 +109,7 @@ class Chain:
         self.tables = tables
         self._arguments = [tables.arguments(step) for step in steps]
         self._asked = [
-            _Asked(step.version, name, tables[lookup])
+            Asked(step.version, name, tables[lookup])
             for step in steps
             for name, lookup in step.looked_up.items()
         ]
@@ -156,25 +135,33 @@ class Chain:
         """
         outcomes: list[Changed | bytes | None] = [None] * len(documents)
         counts = PassCounts(step.version for step in self.steps)
-        frozen: list[RecordChange] = []
-        waiting: Iterable[int] = range(len(documents))
-        self.tables.trim()
         self._sweeps = bool(self._stages)
         for asked in self._asked:
             asked.begin(counts)
-        with self._warnings(), without_collection():
-            for _ in range(_ROUNDS):
-                deferred = [i for i in waiting if not self._try(documents[i], i, outcomes, counts)]
-                if not deferred:
-                    break
-                frozen += self.tables.load(reader)
-                waiting = deferred
-            else:
-                raise self._restless(documents[next(iter(waiting))])
+        frozen = self._in_rounds(reader, documents, lambda i: self._try(documents[i], i, outcomes, counts))
         changed = [o for o in outcomes if isinstance(o, Changed)]
-        frozen += self.tables.before_writing(reader, [c.before for c in changed])
+        frozen += self.tables.before_writing(reader, [c.before for c in changed if c.before is not None])
         stages = self._stages if self._sweeps else ()
         return BatchResult(changed, [o for o in outcomes if isinstance(o, bytes)], counts, frozen, stages)
+
+    def _in_rounds(
+        self, reader: Reader, documents: Sequence[bytes], attempt: Callable[[int], bool]
+    ) -> list[RecordChange]:
+        """Attempt each document by its place until it comes through, loading lookups as they are asked for.
+
+        The records that freeze what was looked up.
+        """
+        frozen: list[RecordChange] = []
+        waiting: Iterable[int] = range(len(documents))
+        self.tables.trim()
+        with self._warnings(), without_collection():
+            for _ in range(_ROUNDS):
+                deferred = [i for i in waiting if not attempt(i)]
+                if not deferred:
+                    return frozen
+                frozen += self.tables.load(reader)
+                waiting = deferred
+        raise self._restless(documents[next(iter(waiting))])
 
     def _restless(self, document: bytes) -> TransformFailed:
         return TransformFailed(
@@ -194,11 +181,22 @@ class Chain:
             return False
         outcomes[slot] = outcome
         counts.count(outcome.touched if isinstance(outcome, Changed) else None)
+        self._tell(counts, identity)
+        return True
+
+    def _begin(self) -> None:
+        """Forget what was asked for, and said, for another document."""
+        self.tables.misses.clear()
+        self._noted.clear()
+        for asked in self._asked:
+            asked.table.forget_answers()
+
+    def _tell(self, counts: PassCounts, identity: bytes) -> None:
+        """Count what was said of a document."""
         if self._noted:
             counts.warn(self._noted, identity)
         for asked in self._asked:
             asked.tell(counts, identity)
-        return True
 
     def _outcome(self, original: bytes, identity: bytes) -> Changed | bytes | None:
         """What becomes of a document, None where a lookup is missing.
@@ -207,10 +205,7 @@ class Chain:
         wrong with it, it is done again with a look at its bytes after every step.
         """
         for exact in (False, True):
-            self.tables.misses.clear()
-            self._noted.clear()
-            for asked in self._asked:
-                asked.table.forget_answers()
+            self._begin()
             try:
                 outcome = self._one(original, identity, exact=exact)
             except (Undecided, MigrationFailed):

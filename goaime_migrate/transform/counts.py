@@ -60,6 +60,11 @@ class PassCounts:
             for i, was in enumerate(touched):
                 self.changed[i] += was
 
+    def arrived(self, documents: int, sources: int) -> None:
+        """So many documents came to be, of so many of those that were examined."""
+        self.changed[0] += documents
+        self.written += sources
+
     def warn(self, noted: Iterable[tuple[str, str]], identity: bytes) -> None:
         """What the steps said about one document."""
         for version, text in noted:
@@ -115,12 +120,14 @@ class PassCounts:
     def counts(self, position: int) -> Counts:
         """The documents of the version at this position: a version in two steps counts in each."""
         changed, conflicts = self.changed[position], self.conflicts[position]
-        return Counts(self.examined, changed, self.examined - changed - conflicts, conflicts)
+        effective = min(changed, self.written)  # one that was examined may have made several
+        return Counts(self.examined, changed, self.examined - effective - conflicts, conflicts)
 
     def total(self) -> Counts:
         """The documents of the whole pass, each counted once."""
         conflicts = max(self.conflicts, default=0)
-        return Counts(self.examined, self.written, self.examined - self.written - conflicts, conflicts)
+        changed = max(self.written, *self.changed, 0)
+        return Counts(self.examined, changed, self.examined - self.written - conflicts, conflicts)
 
     def warning_counts(self) -> tuple[WarningCount, ...]:
         """The warnings as results."""

@@ -48,8 +48,8 @@ class FrozenLookups:
         writes: str | None = None,
         began: datetime | None = None,
     ) -> None:
-        self._pass = pass_id
-        self._freeze = freeze
+        self._pass = self.pass_id = pass_id
+        self._freeze = self.freezes = freeze
         self._writes = writes
         self._began = None if began is None else as_read(began)
         self.misses: list[Any] = []

@@ -45,8 +45,7 @@ def check_declared_fields(chain: Chain, reader: Reader, documents: Sequence[byte
 
 def _results(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> list[bytes]:
     """What the chain makes of documents, in their order."""
-    changed = {c.id: c.after for c in chain.run(reader, documents).changed}
-    return [changed.get(raw_bson.id_of(document), document) for document in documents]
+    return chain.run(reader, documents).applied_to(documents)
 
 
 def _compare(alone: Chain, reader: Reader, before: Sequence[bytes], after: Sequence[bytes]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from bson import Regex
 from pydantic import BaseModel, ValidationError
 
 from goaime_migrate.backends import raw_bson
@@ -51,12 +52,29 @@ class Step:
     """Update stages that do what the transform does, to documents that survive decoding and encoding."""
     adds: bytes | None = None
     """The one BSON element that the transform appends to documents that have no field of its name, and all it does."""
+    number: int = 0
+    """Which operation of its version it is."""
 
     def reversed(self) -> Step:
         """The step that takes documents back which were inserted since `up`."""
         assert self.reverse is not None
         lookups = {name: self.lookups[name] for name in self.reverse_lookups}
         return Step(self.version, self.collection, self.source, self.reverse, lookups, then=CORRECTED)
+
+    @property
+    def writes(self) -> str:
+        """The collection that it writes."""
+        return self.collection
+
+    @property
+    def deletes(self) -> bool:
+        """Whether it deletes documents, and changes none."""
+        return False
+
+    @property
+    def on_stored(self) -> bool:
+        """Whether it sees what is stored, and not what steps before it in a plan would make of that."""
+        return bool(self.where or self.pipeline)
 
     @cached_property
     def looked_up(self) -> Mapping[str, Lookup]:
@@ -77,6 +95,27 @@ class CannotChange(ValueError):
         self.field = field
 
 
+def never(_: Document) -> None:
+    """The transform of a step that changes no document."""
+    raise AssertionError("this step has no transform")
+
+
+def call(
+    step: Step,
+    function: Callable[..., Any],
+    document: Document,
+    arguments: Mapping[str, Any],
+    identity: bytes,
+) -> Any:
+    """What a function of a migration returns. Raises TransformFailed."""
+    try:
+        return function(document, **arguments)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise transform_failed(step, error, identity) from error
+
+
 def apply(
     step: Step,
     function: Callable[..., Document | None],
@@ -85,12 +124,7 @@ def apply(
     identity: bytes,
 ) -> Document:
     """Call a transform or a reverse. Raises TransformFailed, InvalidResult."""
-    try:
-        result = function(document, **arguments)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise _failure(step, error, identity) from error
+    result = call(step, function, document, arguments, identity)
     if result is None:
         return document
     if not isinstance(result, dict):
@@ -106,7 +140,8 @@ def apply(
     return result
 
 
-def _failure(step: Step, error: BaseException, identity: bytes) -> TransformFailed:
+def transform_failed(step: Step, error: BaseException, identity: bytes) -> TransformFailed:
+    """The error for a function that raised, with the document that it was called for."""
     if isinstance(error, CannotChange):
         return TransformFailed(
             str(error),
@@ -166,6 +201,11 @@ def check_size(step: Step, name: str, result: bytes, identity: bytes) -> None:
             id=raw_bson.id_value(identity),
             hint=Hint("shorten the document or the result of the migration, then: {}", step.then),
         )
+
+
+def is_id(value: Any) -> bool:
+    """Whether MongoDB takes a value for an `_id`."""
+    return not isinstance(value, list | tuple | Regex | re.Pattern)
 
 
 def _culprit(document: Document) -> tuple[str | None, Any]:

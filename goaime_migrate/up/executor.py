@@ -33,6 +33,7 @@ from goaime_migrate.run.run import Run
 from goaime_migrate.run.work import Pool
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up import pass_ as walking
+from goaime_migrate.up.capable import require_capable
 from goaime_migrate.up.recorder import UpRecorder
 
 _SERVER_BACK = Hint("bring the server back, then: {}, which goes on after the last batch that is kept", UP)
@@ -52,7 +53,7 @@ class Executor:
         self._recorder.forget_left_over()
         self._recorder.forget_passes(plan.empty)
         if canary is not None:
-            require_canary(plan)
+            require_canary(plan, self._recorder.migrations)
         require_up(self._run.backend, plan, self._recorder.migrations, self._recorder.versions)
         waiting = deque(plan.versions)
         self._finish_ready(waiting)
@@ -93,7 +94,9 @@ class Executor:
         else:
             self._recorder.finish_canary(record, this.counts())
         seconds = self._recorder.seconds
-        self._run.emit(StageFinished("up", record.versions, title, done.examined, done.written, seconds))
+        self._run.emit(
+            StageFinished("up", record.versions, title, done.examined, done.total().changed, seconds)
+        )
         if canary is not None:
             self._run.emit(Notice(_CANARY))
 
@@ -103,7 +106,7 @@ class Executor:
         if isinstance(group, PinnedPass):
             count = len(partitions.left(backend, self._recorder.passes[group.pass_id]))
         else:
-            walking.require_capable(backend, collection)
+            require_capable(backend, collection)
             count = partitions.wanted(backend, collection)
         self._pool.prepare(count, [source_file(self._recorder.migrations[v]) for v, _ in group.operations])
 

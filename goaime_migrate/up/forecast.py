@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,9 +14,6 @@ from goaime_migrate.errors.hint import PLAN, UP
 from goaime_migrate.events import Listener, Notice
 from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.operations import (
-    CreateCollection,
-    DropCollection,
-    RenameCollection,
     RunFunctions,
 )
 from goaime_migrate.planner import (
@@ -43,7 +40,11 @@ from goaime_migrate.run import partitions
 from goaime_migrate.run.code import step_of
 from goaime_migrate.run.preflight import only_reads, require_up
 from goaime_migrate.run.work import sharing
+from goaime_migrate.transform.derivation import DeriveStep
+from goaime_migrate.transform.insertion import InsertStep
 from goaime_migrate.transform.step import Step
+from goaime_migrate.up.arrivals_preview import preview_arrivals
+from goaime_migrate.up.known import Known
 from goaime_migrate.up.preview import Preview, Unfinished, preview
 
 _EACH_MORE = 0.7
@@ -113,14 +114,7 @@ class _Forecast:
         self._where = where
         self._unfinished: dict[str, Unfinished] = {}
         """By collection, the pass that `up` goes on with: some documents have its steps behind them already."""
-        self._before: dict[str, list[Step]] = {}
-        self._since: dict[str, list[Step]] = {}
-        self._changed: dict[str, str] = {}
-        """The collections that earlier steps change, with the version that does."""
-        self._unforeseen: dict[str, str] = {}
-        """Those among them of which it is not known how they will look."""
-        self._functions: dict[str, str] = {}
-        """The versions of plain functions, with the text of their files: they may do anything to what these name."""
+        self._known = Known()
         self.seen: dict[OperationRef, Seen] = {}
         self.previews: list[Preview] = []
         self.error: MigrateError | None = None
@@ -129,7 +123,7 @@ class _Forecast:
         """The effects of all groups, one after the other. What `up` would refuse beforehand is refused."""
         try:
             if self._where is not None:
-                require_canary(plan)
+                require_canary(plan, self._files)
             require_up(self._backend, plan, self._files, self._versions)
         except MigrateError as error:
             if isinstance(error, MissingPrivilege) and only_reads(self._backend):
@@ -140,7 +134,7 @@ class _Forecast:
             match group:
                 case StateChange():
                     (ref,) = group.operations
-                    self._other(ref.version, self._operation(ref))
+                    self._known.change(self._files[ref.version], self._operation(ref))
                 case NewPass() | PinnedPass() if self.error is None:
                     self._pass(place, group)
 
@@ -149,57 +143,24 @@ class _Forecast:
         if isinstance(group, PinnedPass):
             record = self._passes[group.pass_id]
             self._unfinished[steps[0].collection] = Unfinished.of(self._backend, record)
-        obstacle = self._obstacle(steps)
-        if (function := self._named_by({steps[0].collection, *_looked_up(steps)})) is not None:
+        obstacle = self._known.obstacle(steps)
+        if (function := self._known.function_naming(steps)) is not None:
             self._leave_open(place, group, _UNKNOWN.format(function))
         elif obstacle is not None:
-            self._leave_open(
-                place, group, f"its effect cannot be foreseen before {obstacle} is applied", obstacle
-            )
+            note = f"its effect cannot be foreseen before {obstacle} is applied"
+            self._leave_open(place, group, note, obstacle)
         else:
             self._foresee(place, group, steps)
-        self._remember(group, steps)
-
-    def _other(self, version: str, operation: Operation) -> None:
-        if isinstance(operation, RunFunctions):
-            self._functions[version] = self._files[version].path.read_text(encoding="utf-8", errors="replace")
-        if isinstance(operation, RenameCollection):
-            self._unforeseen |= {operation.old: version, operation.new: version}
-        elif isinstance(operation, CreateCollection | DropCollection):
-            self._unforeseen[operation.name] = version
-
-    def _named_by(self, used: Set[str]) -> str | None:
-        """The last version whose plain function names one of these collections: nothing is known of it then."""
-        named = (v for v, text in self._functions.items() if any(name in text for name in used))
-        return max(named, key=int, default=None)
-
-    def _obstacle(self, steps: Sequence[Step]) -> str | None:
-        """The version that has to be applied before the effect of these steps can be known."""
-        walked = steps[0].collection
-        for collection in (walked, *sorted(_looked_up(steps[:1]))):
-            if collection in self._unforeseen:
-                return self._unforeseen[collection]
-        stored_only = {walked} if steps[0].where or steps[0].pipeline else set()
-        others = sorted(stored_only | _looked_up(steps))
-        return next((self._changed[c] for c in others if c in self._changed), None)
+        self._known.remember(steps, group.versions[-1], fresh=isinstance(group, NewPass))
 
     def _foresee(self, place: int, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
         collection = steps[0].collection
         try:
-            found = preview(
-                self._backend,
-                self._before.get(collection, ()),
-                steps,
-                self._where,
-                self._unfinished.get(collection),
-                None if isinstance(group, PinnedPass) else self._since.get(collection, ()),
-                self._listener,
-                self.review.watch(place).batch,
-            )
+            found = self._preview(place, group, steps)
         except MigrateError as caught:
             self.review.failed(place)
-            if self._functions:  # which may mend what has stopped this
-                self._leave_open(place, group, _UNKNOWN.format(max(self._functions, key=int)))
+            if self._known.function is not None:  # which may mend what has stopped this
+                self._leave_open(place, group, _UNKNOWN.format(self._known.function))
             else:
                 self.error = caught.advise(caught.hint.instead(UP, PLAN))
             return
@@ -213,6 +174,16 @@ class _Forecast:
                 found.samples[position],
                 [*found.notes[position], *self._notes(collection)],
             )
+
+    def _preview(self, place: int, group: NewPass | PinnedPass, steps: Sequence[Step]) -> Preview:
+        """What it would do to real documents, with the rules looking on. Raises MigrateError."""
+        collection, step, watch = steps[0].collection, steps[0], self.review.watch(place)
+        before, unfinished = self._known.before.get(collection, ()), self._unfinished.get(collection)
+        if isinstance(step, InsertStep | DeriveStep):
+            pinned = unfinished if isinstance(group, PinnedPass) else None
+            return preview_arrivals(self._backend, before, step, self._where, pinned, self._listener, watch)
+        since = None if isinstance(group, PinnedPass) else self._known.since.get(collection, ())
+        return preview(self._backend, before, steps, self._where, unfinished, since, self._listener, watch)
 
     def _speed(self, collection: str) -> float:
         """How many times as fast as this process alone those are that will share the pass."""
@@ -233,28 +204,12 @@ class _Forecast:
         notes = []
         if collection not in self._backend.collections():
             notes.append(f"there is no collection {collection!r}")
-        if self._functions:
-            last = max(self._functions, key=int)
-            notes.append(f"up(db) of {last} runs before and may change what is shown here")
+        if self._known.function is not None:
+            notes.append(f"up(db) of {self._known.function} runs before and may change what is shown here")
         return notes
-
-    def _remember(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
-        collection, version = steps[0].collection, group.versions[-1]
-        self._changed[collection] = version
-        if steps[0].where or steps[0].pipeline:
-            self._unforeseen[collection] = version
-            return
-        self._before.setdefault(collection, []).extend(steps)
-        if isinstance(group, NewPass):
-            self._since.setdefault(collection, []).extend(steps)
 
     def _operation(self, ref: OperationRef) -> Operation:
         return self._files[ref.version].operations[ref.number]
-
-
-def _looked_up(steps: Sequence[Step]) -> set[str]:
-    """The collections that these steps look documents up in."""
-    return {name for step in steps for lookup in step.looked_up.values() for name in lookup.reads}
 
 
 def _step(

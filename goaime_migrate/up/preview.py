@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -15,31 +15,28 @@ from goaime_migrate.errors import MigrationFailed
 from goaime_migrate.events import Listener, silent
 from goaime_migrate.journal.segments import Kind, Segment, entries_of
 from goaime_migrate.ledger import PassRecord
-from goaime_migrate.results import Counts, Sample, WarningCount
+from goaime_migrate.results import Counts, Document, Sample, WarningCount
+from goaime_migrate.rules.seen import Seen
 from goaime_migrate.run.pacing import FIRST, Pacing
 from goaime_migrate.run.progress import ReadProgress
 from goaime_migrate.run.reading import batches
 from goaime_migrate.transform import projection
 from goaime_migrate.transform.chain import BatchResult, Chain, Changed
 from goaime_migrate.transform.counts import PassCounts
+from goaime_migrate.transform.deduplication import Deduplication
 from goaime_migrate.transform.pipeline import chain, chain_of
 from goaime_migrate.transform.probe import check_declared_fields, combined, require_filters
 from goaime_migrate.transform.step import Step
-from goaime_migrate.up.pass_ import require_capable, require_lookups
+from goaime_migrate.up.capable import require_capable, require_lookups
+from goaime_migrate.up.whole import reads_all
 
 EXHAUSTIVE = 20_000
 """Collections up to this size are read whole; of larger ones a sample is, and the counts are extrapolated."""
 SAMPLE = 2_000
 EXAMPLES = 2
 """Documents that are shown before and after each step."""
-_WRITE_FACTOR = 2.0
+WRITE_FACTOR = 2.0
 """A run takes about this many times as long as the transforms alone: reading, the journal and writing come on top."""
-
-Watch = Callable[[Sequence[bytes], BatchResult], None]
-
-
-def _nobody(documents: Sequence[bytes], result: BatchResult) -> None:
-    """Nobody looks on."""
 
 
 @dataclass
@@ -80,9 +77,10 @@ class Unfinished:
     def migrated(self, reader: Reader, documents: Sequence[bytes]) -> set[bytes]:
         """The ids of those that have been."""
         ids = [raw_bson.id_of(document) for document in documents]
-        return {i for i in ids if self._examined(i)} | set(entries_of(reader, self.id, ids))
+        return {i for i in ids if self.examined(i)} | set(entries_of(reader, self.id, ids))
 
-    def _examined(self, identity: bytes) -> bool:
+    def examined(self, identity: bytes) -> bool:
+        """Whether its scan has come past an id."""
         key = id_key(identity)
         return any(
             (after is None or id_key(after) < key) and (upto is None or key <= id_key(upto))
@@ -98,7 +96,7 @@ def preview(
     unfinished: Unfinished | None = None,
     since: Sequence[Step] | None = None,
     listener: Listener = silent,
-    watch: Watch = _nobody,
+    watch: Seen | None = None,
 ) -> Preview:
     """Run `steps` on documents as the not yet applied steps `before` them will leave them. Raises MigrationFailed.
 
@@ -112,7 +110,7 @@ def preview(
     where = combined(steps[0].where, canary)
     total = backend.count(collection, where)
     carried = projection.carried(steps, backend.capabilities, total)
-    measure = _Measure(backend, before, steps, unfinished, since, carried, watch)
+    measure = _Measure(backend, before, steps, unfinished, since, carried, watch or Seen())
     looking = ReadProgress(listener, dict.fromkeys(step.version for step in steps), f"plan {collection}")
     pacing = Pacing()
     if total <= EXHAUSTIVE:
@@ -139,7 +137,7 @@ class _Measure:
         unfinished: Unfinished | None,
         since: Sequence[Step] | None,
         carried: Sequence[str] | None,
-        watch: Watch,
+        watch: Seen,
     ) -> None:
         self._watch = watch
         self._settled: bool | None = None
@@ -151,6 +149,8 @@ class _Measure:
         self._before = self._looking(before, resumes=True) if before else None
         self._chain = self._looking(steps, resumes=self._resumes)
         self._chain.tables.note_collections(backend.collections())
+        if isinstance(self._chain, Deduplication) and not self._chain.tables.freezes:
+            self._chain.prepare(*reads_all(backend, self._chain.step))
         self._prefixes: dict[int, Chain] = {}
         self._counts = PassCounts(step.version for step in steps)
         self._held = all(step.fields is None for step in steps) or any(step.pipeline for step in steps)
@@ -169,13 +169,13 @@ class _Measure:
         result = self._chain.run(self._backend, ready)
         self._seconds += time.perf_counter() - started
         self._counts.add(result.counts)
-        self._watch(ready, result)
+        self._watch.batch(ready, result)
         self._try_again(ready, result)
         entries = tuple(c.entry() for c in result.changed)
         segment = Segment("plan", Kind.SCAN, 0, 0, entries=entries, unchanged=tuple(result.unchanged))
         size = sum(len(raw_bson.encode(record)) for record in segment.records())
         self._journal += size
-        self._oplog += size + sum(len(c.after) for c in result.changed)
+        self._oplog += size + sum(len(c.after or c.id) for c in result.changed)
         for changed in result.changed:
             if self._carried is not None:
                 projection.narrow(changed, self._steps[0], self._carried)  # as `up` would refuse it
@@ -183,10 +183,10 @@ class _Measure:
 
     def _try_again(self, ready: Sequence[bytes], result: BatchResult) -> None:
         """Apply the steps to their own first results, as `up` does."""
-        if self._settled is not None or not ready or any(step.pipeline for step in self._steps):
+        elsewhere = any(step.pipeline or step.deletes for step in self._steps)
+        if self._settled is not None or not ready or elsewhere:
             return
-        after = {c.id: c.after for c in result.changed}
-        results = [after.get(raw_bson.id_of(document), document) for document in ready[:FIRST]]
+        results = result.applied_to(ready[:FIRST])
         try:
             self._settled = not self._chain.run(self._backend, results).changed
         except MigrationFailed:
@@ -217,15 +217,10 @@ class _Measure:
     def _show(self, changed: Changed) -> None:
         for position, touched in enumerate(changed.touched):
             if touched and len(self._samples[position]) < EXAMPLES:
-                before = self._up_to(position, changed.before)
-                after = (
-                    changed.after if self._steps[0].pipeline else self._up_to(position + 1, changed.before)
-                )
-                sample = Sample(
-                    raw_bson.id_value(changed.id),
-                    raw_bson.decode_leniently(before),
-                    raw_bson.decode_leniently(after),
-                )
+                before, after = changed.before, changed.after
+                if before is not None and after is not None and not self._steps[0].pipeline:
+                    before, after = self._up_to(position, before), self._up_to(position + 1, before)
+                sample = Sample(raw_bson.id_value(changed.id), _decoded(before), _decoded(after))
                 self._samples[position].append(sample)
 
     def _up_to(self, position: int, document: bytes) -> bytes:
@@ -242,7 +237,7 @@ class _Measure:
             counts=counts,
             samples=self._samples,
             warnings=tuple(replace(w, count=round(w.count * factor)) for w in self._counts.warning_counts()),
-            seconds=round(self._seconds * factor * _WRITE_FACTOR, 3),
+            seconds=round(self._seconds * factor * WRITE_FACTOR, 3),
             journal_bytes=round(self._journal * factor),
             oplog_bytes=round(self._oplog * factor) if self._backend.capabilities.change_streams else 0,
             sampled=sampled,
@@ -260,6 +255,10 @@ class _Measure:
         return []
 
 
+def _decoded(document: bytes | None) -> Document | None:
+    return None if document is None else raw_bson.decode_leniently(document)
+
+
 def _anew(backend: Backend, steps: Sequence[Step]) -> Chain:
     """Steps whose lookups are answered by what is there now."""
     return chain_of("plan", steps, began=backend.now(), freeze=False)
@@ -269,8 +268,7 @@ def _after(chain: Chain | None, reader: Backend, documents: Sequence[bytes]) -> 
     """The documents after a chain, in the same order."""
     if chain is None or not documents:
         return list(documents)
-    changed = {c.id: c.after for c in chain.run(reader, documents).changed}
-    return [changed.get(raw_bson.id_of(d), d) for d in documents]
+    return chain.run(reader, documents).applied_to(documents)
 
 
 def _scaled(counts: Counts, factor: float) -> Counts:

@@ -148,7 +148,7 @@ def test_a_resumed_pass_sees_the_state_before_its_first_run(tree: World, source:
 
     assert tree.raws("node") == expected
     for sample in planned.steps[0].samples:
-        assert encode(sample.after) == expected[encode({"_id": sample.id})]
+        assert encode(sample.after or {}) == expected[encode({"_id": sample.id})]
     succeeded(tree.down())
     assert tree.raws("node") == before
 
@@ -175,7 +175,7 @@ def test_after_a_canary_it_is_the_state_before_the_canary(tree: World, source: s
 
     assert tree.raws("node") == expected
     for sample in planned.steps[0].samples:
-        assert encode(sample.after) == expected[encode({"_id": sample.id})]
+        assert encode(sample.after or {}) == expected[encode({"_id": sample.id})]
     succeeded(tree.down())
     assert tree.raws("node") == before
 

@@ -52,6 +52,9 @@ class FakeReader:
     def aggregate(self, collection: str, stages: Sequence[Any]) -> Iterator[bytes]:
         return iter(self.documents(collection))
 
+    def places(self, collection: str, ids: Sequence[bytes]) -> Sequence[bytes | None]:
+        return ()
+
     def find(self, collection: str, filter: Mapping[str, Any], **_: Any) -> list[dict[str, Any]]:
         asked = filter["_id"]
         if "$in" in asked:

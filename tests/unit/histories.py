@@ -25,6 +25,7 @@ class Op:
     reads: frozenset[str] = frozenset()
     reversible: bool = True
     walks: bool = True
+    selective: bool = True
     text: str = "an operation"
 
     def describe(self) -> str:

@@ -14,39 +14,35 @@ from goaime_migrate.rules.files import lint, problems
 from tests.world import GOAIME
 
 ERROR, WARNING, NOTE = Severity
-INDEED = [
-    "unique-duplicates",
-    "index-conflict",
-    "index-limit",
-    "index-missing",
-    "index-redundant",
-    "index-build",
-    "validator-refuses",
-    "validator-misfits",
-    "validator-strict",
-    "collection-exists",
-    "collection-missing",
-    "drop-collection",
-    "result-size",
-    "mixed-types",
-    "ttl-expires",
-    "unindexed-where",
-    "unindexed-lookup",
-    "lookup-missing",
-    "lookup-several",
-    "privilege",
-    "disk-space",
-    "oplog-window",
-    "unpaced",
-    "breaks-old-code",
-    "irreversible",
-    "impure",
-    "application-import",
-    "unbounded-function",
-    "placeholder",
-    "not-settled",
+INDEED = {
+    *(
+        "unique-duplicates",
+        "index-conflict",
+        "index-limit",
+        "index-missing",
+        "index-redundant",
+        "index-build",
+    ),
+    *(
+        "validator-refuses",
+        "validator-misfits",
+        "validator-strict",
+        "collection-exists",
+        "collection-missing",
+    ),
+    *("drop-collection", "result-size", "mixed-types", "ttl-expires", "unindexed-where", "unindexed-lookup"),
+    *(
+        "lookup-missing",
+        "lookup-several",
+        "privilege",
+        "disk-space",
+        "oplog-window",
+        "unpaced",
+        "breaks-old-code",
+    ),
+    *("irreversible", "impure", "application-import", "unbounded-function", "placeholder", "not-settled"),
     "no-promise",
-]
+}
 HEAD = "import random\nfrom datetime import datetime\nfrom goaime_migrate import *\n"
 TRANSFORM = "def f(d):\n    {}\noperations = [TransformDocuments('c', f{})]\n"
 

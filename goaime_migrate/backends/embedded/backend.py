@@ -110,7 +110,7 @@ class EmbeddedBackend(DumpSurvey, LeasedDump):
 
     def require_own_records(self) -> None:
         """By the first document of each that is there."""
-        require_own(self, catalogue.every_collection(self._store), self._records)
+        require_own(self, catalogue.every_collection(self._store), self.records)
 
     def prepare(self) -> None:
         """Raises LeaseLost where the lease is not held."""

@@ -14,6 +14,7 @@ from goaime_migrate.backends.dump.metadata import COLLECTION
 from goaime_migrate.backends.embedded import catalogue, paths
 from goaime_migrate.backends.embedded.collection import Collection
 from goaime_migrate.backends.embedded.matching import ids_named, matcher, sort_documents
+from goaime_migrate.backends.embedded.places import START
 from goaime_migrate.backends.embedded.store import Store
 from goaime_migrate.backends.field_paths import project
 from goaime_migrate.backends.ports import CollectionInfo, Filter, Origin, Sort
@@ -101,6 +102,12 @@ class DumpReader:
 
         return aggregation.run(self._store, collection, stages)
 
+    def places(self, collection: str, ids: Sequence[bytes]) -> Sequence[bytes | None]:
+        """In the order of the file."""
+        found = self._reading(collection)
+        before = found.predecessors([id_key(each) for each in ids])
+        return [None if key is None else _place(found, key) for key in before]
+
     def find(
         self,
         collection: str,
@@ -187,6 +194,10 @@ class DumpReader:
             }
             return iter(sorted(found, key=lambda document: id_key(raw_bson.id_of(document))))
         return _those(collection, collection.candidates(filter), matches)
+
+
+def _place(collection: Collection, key: Key) -> bytes:
+    return raw_bson.NOTHING if key == START else raw_bson.id_of(collection.documents[key])
 
 
 def _those(collection: Collection, keys: Iterable[Key], matches: Callable[[bytes], bool]) -> Iterator[bytes]:

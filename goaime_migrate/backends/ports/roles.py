@@ -35,6 +35,10 @@ class Database(Protocol):
         """Its name on the server, or within the dump."""
 
     @property
+    def records(self) -> str:
+        """What the collections of this tool's own records are called."""
+
+    @property
     def server(self) -> str:
         """Where the database is, without any secret."""
 
@@ -103,6 +107,13 @@ class Reader(Protocol):
 
     def pipeline(self, collection: str, ids: Sequence[bytes], stages: Sequence[Document]) -> list[bytes]:
         """What these update stages would make of the documents with these ids, in any order. Nothing is written."""
+
+    def places(self, collection: str, ids: Sequence[bytes]) -> Sequence[bytes | None]:
+        """Where these documents stand, each once those named before it are gone: the raw `_id` of the one before it.
+
+        `raw_bson.NOTHING` for the first of all, None for one that is not there. Nothing where documents have no order
+        of their own.
+        """
 
     def find(
         self,

@@ -61,7 +61,7 @@ class ServerCatalogue(LeasedDatabase):
             return False  # there is no primary yet: the change itself is tried again, and finds out
 
     def _own_names(self) -> list[str]:
-        return [name_of(each, self._records) for each in RECORDS]
+        return [name_of(each, self.records) for each in RECORDS]
 
     def collections(self) -> dict[str, CollectionInfo]:
         """All but the tool's and the server's own."""
@@ -74,7 +74,7 @@ class ServerCatalogue(LeasedDatabase):
         """By one list, and the first document of each that is there."""
         with self._guard():
             found = listing.collections(self._db)
-        require_own(self, found, self._records)
+        require_own(self, found, self.records)
 
     def origin(self) -> Origin:
         """By the catalogue, and the set's configuration where the user may read it."""

@@ -65,7 +65,7 @@ class MongoBackend(ServerSurvey, ABC):
 
     def beside(self, notify: Callable[[str], None]) -> Self:
         """The same connections, in a session of its own."""
-        other = type(self)(self._client, self.database_name, self.server, self.capabilities, self._records)
+        other = type(self)(self._client, self.database_name, self.server, self.capabilities, self.records)
         other.notify = notify
         self._beside.append(other)
         return other

@@ -125,6 +125,10 @@ class MongoReader:
             )
             yield from raw_bson.split_all(cursor)
 
+    def places(self, _collection: str, _ids: Sequence[bytes]) -> Sequence[bytes | None]:
+        """Nothing: a server promises no order of documents but that of an index."""
+        return ()
+
     def find(
         self,
         collection: str,

@@ -65,19 +65,28 @@ class ServerSurvey(ServerCatalogue):
         """The documents travel in a pipeline: a literal array, unwound and matched."""
         found: list[bytes] = []
         for portion in _portions(documents):
-            listed = [raw_bson.raw_document(document) for document in portion]
             stages: list[Document] = [
-                {"$limit": 1},
-                {"$project": {"_id": 0, "d": {"$literal": listed}}},
                 {"$unwind": "$d"},
                 {"$replaceRoot": {"newRoot": "$d"}},
                 {"$match": {"$nor": [wanted]}},
                 {"$project": {"_id": 1}},
             ]
+            listed = [raw_bson.raw_document(document) for document in portion]
             with self._guard():
-                batches = self._db[collection].aggregate_raw_batches(stages)
-                found += [raw_bson.id_of(each) for each in raw_bson.split_all(batches)]
+                answers = self._brought(collection, {"d": {"$literal": listed}}, stages)
+                found += [raw_bson.encode({"_id": answer["_id"]}) for answer in answers]
         return found
+
+    def _brought(self, collection: str, document: Document, stages: Sequence[Document]) -> list[Document]:
+        """What stages make of one document that is computed, and stored nowhere.
+
+        It takes the place of the first document of a collection; where there is none, of a stage that brings its own,
+        which older servers lack.
+        """
+        if self._db[collection].find_one({}, {"_id": 1}) is not None:
+            first: list[Document] = [{"$limit": 1}, {"$project": {"_id": 0, **document}}]
+            return list(self._db[collection].aggregate([*first, *stages]))
+        return list(self._db.aggregate([{"$documents": [document]}, *stages]))
 
     def room(self) -> Room:
         """By `dbStats`, the oplog's statistics and what the server says of its set."""

@@ -24,6 +24,7 @@ from goaime_migrate.backends.server.driver_errors import (
 )
 from goaime_migrate.backends.server.mongo import MongoBackend
 from goaime_migrate.backends.server.reader import MongoReader
+from goaime_migrate.backends.server.writes import Target, write
 from goaime_migrate.errors import OperationFailed
 from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.results import Document
@@ -145,14 +146,8 @@ class TransactionalBackend(MongoBackend):
             if changes.sweep is not None:
                 updates.sweep(self._db, changes.collection, changes.sweep, session)
             if changes.writes:
-                missed = updates.replace(
-                    self._db,
-                    changes.collection,
-                    changes.writes,
-                    session=session,
-                    bypass_validation=self._bypasses_validation(changes),
-                )
-                if missed:
+                bypass = self._bypasses_validation(changes)
+                if write(Target(self._db, changes.collection, session, bypass), changes.writes):
                     raise GuardFailed(changes.collection)
         except BaseException:
             _abort(session)
