@@ -9,6 +9,7 @@ from goaime_migrate.errors import MigrateError
 from goaime_migrate.operations import CreateIndex
 from goaime_migrate.results import Document, Severity
 from goaime_migrate.rules.catalogue import TURNS, Said
+from goaime_migrate.rules.outline import Shape
 from goaime_migrate.rules.questions import EXAMPLES, Keys
 from goaime_migrate.rules.turn import GROUPS, PATIENCE_S, Turn
 
@@ -28,22 +29,23 @@ def unique_duplicates(turn: Turn) -> Iterator[Said]:
         for keys in turn.answers(Keys):
             yield from _made_by_pass(turn, keys)
         return
-    creating = turn.only(CreateIndex)
-    if creating is None or not creating.index.get("unique") or turn.shape is None or turn.begun:
+    creating, shape = turn.only(CreateIndex), turn.shape
+    if creating is None or shape is None or turn.begun or not creating.index.get("unique"):
         return
-    index = creating.index
-    if any(each["name"] == index["name"] for each in turn.shape.indexes):
-        return
-    if turn.stored is not None and (turn.untouched or _keeps_keys(turn)):
+    if all(there["name"] != creating.name for there in shape.indexes):
+        yield from _in_new_index(turn, shape, creating.index)
+
+
+def _in_new_index(turn: Turn, shape: Shape, index: Document) -> Iterator[Said]:
+    if turn.untouched or _keeps_keys(turn):
         yield from _there_already(turn, index)
         return
     for keys in turn.answers(Keys):
         whole = turn.seen is not None and not turn.seen.sampled
         yield from _found(turn, index, EqualKeys(tuple(keys.groups), complete=whole))
-    if turn.stored is None and turn.untouched:
-        return
-    if not turn.asked or turn.unknown or (turn.seen is not None and turn.seen.failed):
-        yield _unforeseen(turn, index)
+    failed = turn.seen is not None and turn.seen.failed
+    if turn.unknown or shape.unknown or failed or not any(turn.answers(Keys)):
+        yield _unforeseen(turn, index, turn.unknown or shape.unknown)
 
 
 def _keeps_keys(turn: Turn) -> bool:
@@ -54,7 +56,8 @@ def _keeps_keys(turn: Turn) -> bool:
 
 def _there_already(turn: Turn, index: Document) -> Iterator[Said]:
     """What the database itself finds, within a time."""
-    assert turn.stored is not None
+    if turn.stored is None:
+        return
     try:
         found = turn.database.equal_keys(turn.stored, index, limit=GROUPS, seconds=PATIENCE_S)
     except MigrateError as error:
@@ -118,8 +121,9 @@ def _remedy(turn: Turn, index: Document, groups: Sequence[EqualKey]) -> str:
 
 
 def _unforeseen(turn: Turn, index: Document, why: str = "") -> Said:
-    shape = turn.shape
-    reason = why or turn.unknown or (shape.unknown if shape else "") or "a document stops the pass before it"
+    reason = why or (
+        "a document stops the pass before it" if turn.seen else "only a server can judge its keys"
+    )
     return Said(
         f"whether the unique index {index['name']!r} can be built cannot be foreseen: {reason}",
         "apply what comes before it first, on a copy of the database, and plan again",

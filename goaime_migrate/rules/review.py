@@ -10,7 +10,7 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Backend, Filter
 from goaime_migrate.config import Settings
 from goaime_migrate.migration import Migration, Operation
-from goaime_migrate.operations import DeriveDocuments, InsertDocuments, RunFunctions
+from goaime_migrate.operations import RunFunctions
 from goaime_migrate.planner import Facts, OperationRef, PinnedPass, UpPlan
 from goaime_migrate.results import Finding, Predicted, Severity, WarningCount
 from goaime_migrate.rules.asking import questions_of
@@ -59,7 +59,7 @@ class Review:
         seen.total, seen.settled, seen.warnings = total, settled, tuple(warnings)
         seen.sampled = seen.looked_at < total
         turn = self.turns[place]
-        if not seen.sampled and (seen.where is not None or turn.resumed or turn.written != turn.collection):
+        if not seen.sampled and (seen.where is not None or turn.resumed or turn.makes):
             self._complete(turn, seen)
 
     def _complete(self, turn: Turn, seen: Seen) -> None:
@@ -154,8 +154,7 @@ def _turns(
 
 def _pass(outline: Outline, turn: Turn) -> None:
     """What a pass writes has its results from then on; what makes documents makes their collection too."""
-    makes = isinstance(turn.operations[0], InsertDocuments | DeriveDocuments)
-    shape = outline.obtain(turn.written or "") if makes else outline.get(turn.written)
+    shape = outline.obtain(turn.written or "") if turn.makes else outline.get(turn.written)
     if shape is not None:
         shape.passes.append(turn.place)
 

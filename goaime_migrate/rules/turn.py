@@ -9,7 +9,7 @@ from typing import TypeVar
 from goaime_migrate.backends.ports import Backend, Filter
 from goaime_migrate.config import Settings
 from goaime_migrate.migration import Operation
-from goaime_migrate.operations import DocumentOperation, RunFunctions
+from goaime_migrate.operations import DeriveDocuments, DocumentOperation, InsertDocuments, RunFunctions
 from goaime_migrate.planner import OperationRef
 from goaime_migrate.rules.catalogue import Said
 from goaime_migrate.rules.findings import Place
@@ -78,6 +78,11 @@ class Turn:
     def shape(self) -> Shape | None:
         """What it writes as it will be by then; None where there will be none."""
         return self.before.get(self.written)
+
+    @property
+    def makes(self) -> bool:
+        """Whether it makes documents, beside those that what it writes has already."""
+        return isinstance(self.operations[0], InsertDocuments | DeriveDocuments)
 
     @property
     def walked(self) -> Shape | None:

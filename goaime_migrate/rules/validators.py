@@ -23,6 +23,8 @@ def validator_refuses(turn: Turn) -> Iterator[Said]:
     """
     if not turn.walks or turn.shape is None:
         return
+    if turn.unknown and turn.shape.options.get("validator"):
+        yield _untold(turn, turn.unknown)
     for found in turn.answers(Misfits):
         if found.reason:
             yield _untold(turn, found.reason)
