@@ -78,6 +78,7 @@ class RemoveField(FieldOperation):
     def __init__(self, collection: str, *paths: str, where: Filter | None = None) -> None:
         require(paths, "RemoveField: no field is named", "RemoveField('collection', 'a', 'b.c')")
         found = [parse(path, "RemoveField") for path in paths]
+        self.paths = paths
         for inner in found:
             outer = next((p for p in found if p is not inner and _leads_into(p, inner)), None)
             require(outer is None, f"RemoveField: {str(inner)!r} goes with {str(outer)!r}", "name it once")
@@ -107,6 +108,7 @@ class RenameField(FieldOperation):
 
     def __init__(self, collection: str, old: str, new: str, *, where: Filter | None = None) -> None:
         here, there = parse(old, "RenameField"), parse(new, "RenameField")
+        self.old, self.new = old, new
         require(here != there, f"RenameField: {old!r} is already called that")
         for path in (here, there):
             require(path.last != EACH, f"RenameField: {str(path)!r} are elements, which have no name")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from goaime_migrate.transform.counts import LookupCount, PassCounts
+from goaime_migrate.transform.counts import IN_VAIN, SEVERAL, LookupCount, PassCounts
 from goaime_migrate.transform.lookup_table import Table
 
 
@@ -32,12 +32,12 @@ class Asked(NamedTuple):
         lookup = self.table.lookup
         if not self.table.exists:
             return f"there is no collection {lookup.collection!r}: the lookup {self.name}= finds nothing"
-        return f"the lookup {self.name}= finds nothing at all in {lookup.collection!r} by {lookup.key!r}"
+        return f"the lookup {self.name}= {IN_VAIN} in {lookup.collection!r} by {lookup.key!r}"
 
     @property
     def _one_of_several(self) -> str:
         lookup = self.table.lookup
         return (
             f"several documents of {lookup.collection!r} have the same {lookup.key!r}: "
-            f"the lookup {self.name}= gives the one with the smallest _id"
+            f"the lookup {self.name}= {SEVERAL} with the smallest _id"
         )

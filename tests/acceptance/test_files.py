@@ -123,7 +123,7 @@ def test_lint_finds_what_would_hurt_later(embedded: Project) -> None:
     found = embedded.run("lint", "--json")
 
     assert found.code == 4
-    assert set(found.json) == {"checked", "problems", "error"}
+    assert set(found.json) == {"checked", "problems", "findings", "error"}
     messages = "\n".join(problem["message"] for problem in found.json["problems"])
     for part in (
         "draws at random",

@@ -238,7 +238,12 @@ def test_verify_lint_and_unlock() -> None:
         {"version": "0003", "collection": "c", "id": OID_JSON, "field": "f", "reason": "wrong"}
     ]
     assert found["error"]["code"] == "GM401"
-    assert json.printed(LintResult(3)) == {"checked": 3, "problems": [], "error": None}
+    assert json.printed(LintResult(3)) == {
+        "checked": 3,
+        "problems": [],
+        "findings": [],
+        "error": None,
+    }
     assert json.printed(UnlockResult(None, ended=False)) == {"lock": None, "ended": False, "error": None}
 
 
