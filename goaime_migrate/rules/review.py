@@ -14,8 +14,8 @@ from goaime_migrate.operations import RunFunctions
 from goaime_migrate.planner import Facts, OperationRef, PinnedPass, UpPlan
 from goaime_migrate.results import Finding, Predicted, Severity, WarningCount
 from goaime_migrate.rules.asking import questions_of
-from goaime_migrate.rules.catalogue import OUTLOOKS, TURNS, Rule
-from goaime_migrate.rules.findings import Place, ask, worst_first
+from goaime_migrate.rules.catalogue import OUTLOOKS, TURNS
+from goaime_migrate.rules.findings import ask, worst_first
 from goaime_migrate.rules.outline import Outline
 from goaime_migrate.rules.outlook import Outlook
 from goaime_migrate.rules.questions import Keys
@@ -94,19 +94,20 @@ class Review:
 
     def findings(self, predicted: Predicted) -> tuple[Finding, ...]:
         """What all rules say, the worst first."""
-        outlook = Outlook(self.turns, self._database, self._settings, predicted)
-        whole = ask(OUTLOOKS.all, outlook, lambda _: Place())
-        return worst_first([*self._asked(TURNS.all), *whole])
+        return worst_first(self._asked(predicted, early=False))
 
     def early(self) -> tuple[Finding, ...]:
         """What would fail for certain, as far as the data of this moment say so in bounded time."""
-        rules = [rule for rule in TURNS.all if rule.early]
-        return tuple(f for f in self._asked(rules) if f.severity is Severity.ERROR)
+        found = self._asked(Predicted(0.0, 0, 0), early=True)
+        return tuple(finding for finding in found if finding.severity is Severity.ERROR)
 
-    def _asked(self, rules: Sequence[Rule[Turn]]) -> Iterator[Finding]:
+    def _asked(self, predicted: Predicted, *, early: bool) -> Iterator[Finding]:
+        rules = [rule for rule in TURNS.all if rule.early or not early]
         for turn in self.turns:
             for finding in ask(rules, turn, turn.place_of):
                 yield _softened(finding, turn.function)
+        outlook = Outlook(self.turns, self._database, self._settings, predicted)
+        yield from ask([r for r in OUTLOOKS.all if r.early or not early], outlook, outlook.place_of)
 
 
 def _softened(finding: Finding, function: str) -> Finding:
