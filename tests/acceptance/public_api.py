@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -10,14 +11,20 @@ from pydantic import BaseModel
 
 from goaime_migrate import (
     AddField,
+    ConvertField,
     CreateCollection,
     CreateIndex,
+    DeleteDocuments,
+    DeleteDuplicates,
+    DeriveDocuments,
     Document,
     DropCollection,
     DropIndex,
+    InsertDocuments,
     Lookup,
     MigrateError,
     Migrator,
+    Now,
     RemoveField,
     RenameCollection,
     RenameField,
@@ -50,13 +57,34 @@ def check(order: Document) -> list[str]:
     return [] if "cents" in order else ["no cents"]
 
 
+def is_old(order: Document, at: datetime) -> bool:
+    """What goes."""
+    return bool(order["at"] < at)
+
+
+def lines(order: Document, customers: Mapping[str, Sequence[Document]]) -> Iterator[Document]:
+    """What is made, one by one."""
+    yield {"_id": order["_id"], "customers": customers[order["customer"]]}
+
+
+def listed(order: Document, customers: Mapping[str, Document]) -> list[Document] | None:
+    """What is made, if anything."""
+    return [order] if order["customer"] in customers else None
+
+
 operations = [
     TransformDocuments("orders", in_place, customers=Lookup("customers", key="name"), where={"a": 1}),
     TransformDocuments("orders", anew, fields=["cents"], reverse=anew, model=Order, check=check),
     UpdateDocuments("orders", [{"$set": {"a": 1}}], where={}),
     AddField("orders", "a", 1),
     RenameField("orders", "a", "b"),
-    RemoveField("orders", "a"),
+    RemoveField("orders", "a", "items.$[].b", where={"a": 1}),
+    ConvertField("orders", "items.$[].at", "date", on_error="keep"),
+    InsertDocuments("currencies", [{"code": "EUR"}], key=["code"]),
+    DeleteDocuments("orders", where={"a": 1}, when=is_old, at=Now()),
+    DeleteDuplicates("orders", ["a", "b.c"], sort=[("at", -1)], where={"a": 1}),
+    DeriveDocuments("orders", "lines", lines, customers=Lookup("customers", sort="at", many=True)),
+    DeriveDocuments("orders", "orders", listed, customers=Lookup("customers", pipeline=[{"$match": {}}])),
     CreateIndex("orders", "a", unique=True),
     CreateIndex("orders", [("a", 1), ("b", "text")], name="both", sparse=True),
     CreateIndex("orders", "a", expireAfterSeconds=60, name="soon", replaces="a_1"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ IMPURE = GREETING.replace('f"Hello {', 'f"{random.random()} {').replace(
 )
 ADDED = [{"_id": 1, "field": 5, "new_field": None}, {"_id": 2, "new_field": 7, "field": 6}]
 MADE = [{"_id": 1, "field": 5}, {"_id": 2, "new_field": 7, "field": 6}]
-TEMPLATES = {
+TEMPLATES: dict[str, dict[str, list[dict[str, Any]]]] = {
     "transform": {"collection_name": ADDED},
     "pipeline": {"collection_name": ADDED},
     "python": {"collection_name": ADDED},
