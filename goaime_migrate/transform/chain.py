@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from bson.errors import BSONError
 
@@ -23,10 +23,10 @@ from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.segments import Known
 from goaime_migrate.memory import without_collection
 from goaime_migrate.results import Document
+from goaime_migrate.transform.asked import Asked
 from goaime_migrate.transform.changes import ChangeDetector, DepthChooser, Undecided
-from goaime_migrate.transform.counts import LookupCount, PassCounts
+from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
-from goaime_migrate.transform.lookups import Table
 from goaime_migrate.transform.step import Step, apply, encoded, keeps_promises, promise_broken
 
 _ROUNDS = 200
@@ -99,41 +99,6 @@ class BatchResult:
         return counts
 
 
-class _Asked(NamedTuple):
-    """A lookup of a step, and what is to be told of it."""
-
-    version: str
-    name: str
-    table: Table
-
-    def begin(self, counts: PassCounts) -> None:
-        """What is to be told even if it is never asked."""
-        if not self.table.exists:
-            counts.looked_up(self.version, self._in_vain, LookupCount())
-
-    def tell(self, counts: PassCounts, identity: bytes) -> None:
-        """Count what it has given for a document."""
-        if self.table.met or self.table.missed:
-            counts.looked_up(self.version, self._in_vain, LookupCount.of(identity, found=self.table.met))
-        if self.table.several:
-            counts.warn([(self.version, self._one_of_several)], identity)
-
-    @property
-    def _in_vain(self) -> str:
-        lookup = self.table.lookup
-        if not self.table.exists:
-            return f"there is no collection {lookup.collection!r}: the lookup {self.name}= finds nothing"
-        return f"the lookup {self.name}= finds nothing at all in {lookup.collection!r} by {lookup.key!r}"
-
-    @property
-    def _one_of_several(self) -> str:
-        lookup = self.table.lookup
-        return (
-            f"several documents of {lookup.collection!r} have the same {lookup.key!r}: "
-            f"the lookup {self.name}= gives the one with the smallest _id"
-        )
-
-
 class Chain:
     """Steps with their lookup tables. Pure but for the tables' cache: the same bytes in, the same bytes out."""
 
@@ -142,7 +107,7 @@ class Chain:
         self.tables = tables
         self._arguments = [{k: tables[v] for k, v in step.lookups.items()} for step in steps]
         self._asked = [
-            _Asked(step.version, name, tables[lookup])
+            Asked(step.version, name, tables[lookup])
             for step in steps
             for name, lookup in step.lookups.items()
         ]

@@ -30,7 +30,7 @@ def items(order: Document) -> Iterator[Document]:
         yield {"_id": f"{order['_id']}/{place}", "name": name}
 
 
-def step(derive: Callable[..., Any], **lookups: Lookup) -> DeriveStep:
+def step(derive: Callable[..., Any], **lookups: Any) -> DeriveStep:
     return DeriveDocuments("orders", "items", derive, **lookups).step("0001", "0001_x.py")
 
 
