@@ -1,4 +1,4 @@
-"""What is to be told of the lookups of a step: those that found nothing, and those that found one of several."""
+"""What is to be told of the lookups of a step: that they are in vain, or ambiguous."""
 
 from __future__ import annotations
 
