@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from bson.errors import BSONError
 
@@ -23,10 +23,10 @@ from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.segments import Known
 from goaime_migrate.memory import without_collection
 from goaime_migrate.results import Document
+from goaime_migrate.transform.asked import Asked, Note
 from goaime_migrate.transform.changes import ChangeDetector, DepthChooser, Undecided
-from goaime_migrate.transform.counts import LookupCount, PassCounts
+from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
-from goaime_migrate.transform.lookup_table import Table
 from goaime_migrate.transform.step import Step, apply, encoded, keeps_promises, promise_broken
 
 _REFERENCE = b"\x02$ref\0"
@@ -73,11 +73,20 @@ class BatchResult:
     """Update stages with which the server makes the very same of all these documents,"""
     where: Filter | None = None
     """if they match this."""
+    told: Sequence[tuple[bytes, Sequence[Note]]] = ()
+    """The warnings, by document."""
 
     def count_new(self, known: Known) -> PassCounts:
-        """The counts where some of the documents have been examined, and counted, before."""
+        """The counts where some of the documents have been examined, and counted, before.
+
+        What is told of one that was left alone then, and is again, has been told.
+        """
         counts = PassCounts(self.counts.versions)
-        counts.warnings, counts.lookups = self.counts.warnings, self.counts.lookups
+        counts.lookups = self.counts.lookups
+        left = known.unchanged.intersection(self.unchanged)
+        for identity, notes in self.told:
+            if identity not in left:
+                counts.warn(notes, identity)
         for changed in self.changed:
             if changed.id not in known.entries:
                 counts.count(changed.touched)
@@ -85,41 +94,6 @@ class BatchResult:
         for identity in self.unchanged:
             counts.examined += identity not in known.entries and identity not in known.unchanged
         return counts
-
-
-class _Asked(NamedTuple):
-    """A lookup of a step, and what is to be told of it."""
-
-    version: str
-    name: str
-    table: Table
-
-    def begin(self, counts: PassCounts) -> None:
-        """What is to be told even if it is never asked."""
-        if not self.table.exists:
-            counts.looked_up(self.version, self._in_vain, LookupCount())
-
-    def tell(self, counts: PassCounts, identity: bytes) -> None:
-        """Count what it has given for a document."""
-        if self.table.met or self.table.missed:
-            counts.looked_up(self.version, self._in_vain, LookupCount.of(identity, found=self.table.met))
-        if self.table.several:
-            counts.warn([(self.version, self._one_of_several)], identity)
-
-    @property
-    def _in_vain(self) -> str:
-        lookup = self.table.lookup
-        if not self.table.exists:
-            return f"there is no collection {lookup.collection!r}: the lookup {self.name}= finds nothing"
-        return f"the lookup {self.name}= finds nothing at all in {lookup.collection!r} by {lookup.key!r}"
-
-    @property
-    def _one_of_several(self) -> str:
-        lookup = self.table.lookup
-        return (
-            f"several documents of {lookup.collection!r} have the same {lookup.key!r}: "
-            f"the lookup {self.name}= gives the one with the smallest _id"
-        )
 
 
 class Chain:
@@ -130,12 +104,13 @@ class Chain:
         self.tables = tables
         self._arguments = [tables.arguments(step) for step in steps]
         self._asked = [
-            _Asked(step.version, name, tables[lookup])
+            Asked(step.version, name, tables[lookup])
             for step in steps
             for name, lookup in step.looked_up.items()
         ]
         self._choosers = [DepthChooser() for _ in self.steps]
-        self._noted: list[tuple[str, str]] = []
+        self._noted: list[Note] = []
+        self._told: list[tuple[bytes, list[Note]]] = []
         self._stages = (
             [stage for step in steps for stage in step.stages] if all(s.stages for s in steps) else []
         )
@@ -159,7 +134,7 @@ class Chain:
         frozen: list[RecordChange] = []
         waiting: Iterable[int] = range(len(documents))
         self.tables.trim()
-        self._sweeps = bool(self._stages)
+        self._sweeps, self._told = bool(self._stages), []
         for asked in self._asked:
             asked.begin(counts)
         with self._warnings(), without_collection():
@@ -174,7 +149,8 @@ class Chain:
         changed = [o for o in outcomes if isinstance(o, Changed)]
         frozen += self.tables.before_writing(reader, [c.before for c in changed])
         stages = self._stages if self._sweeps else ()
-        return BatchResult(changed, [o for o in outcomes if isinstance(o, bytes)], counts, frozen, stages)
+        unchanged = [o for o in outcomes if isinstance(o, bytes)]
+        return BatchResult(changed, unchanged, counts, frozen, stages, told=self._told)
 
     def _restless(self, document: bytes) -> TransformFailed:
         return TransformFailed(
@@ -194,10 +170,12 @@ class Chain:
             return False
         outcomes[slot] = outcome
         counts.count(outcome.touched if isinstance(outcome, Changed) else None)
-        if self._noted:
-            counts.warn(self._noted, identity)
         for asked in self._asked:
             asked.tell(counts, identity)
+        notes = [*self._noted, *(asked.one_of_several for asked in self._asked if asked.table.several)]
+        if notes:
+            self._told.append((identity, notes))
+            counts.warn(notes, identity)
         return True
 
     def _outcome(self, original: bytes, identity: bytes) -> Changed | bytes | None:
