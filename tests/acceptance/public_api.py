@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel
 
 from goaime_migrate import (
     AddField,
+    ConvertField,
     CreateCollection,
     CreateIndex,
     Document,
@@ -18,6 +20,7 @@ from goaime_migrate import (
     Lookup,
     MigrateError,
     Migrator,
+    Now,
     RemoveField,
     RenameCollection,
     RenameField,
@@ -40,6 +43,15 @@ def in_place(order: Document, customers: Mapping[str, Document]) -> None:
     order["customer_id"] = customers[order["customer"]]["_id"]
 
 
+def attach(order: Document, lines: Mapping[Any, tuple[Document, ...]], now: datetime) -> None:
+    """A transform that is given more: all documents of a key, and the time."""
+    order["at"], order["lines"] = now, [line["_id"] for line in lines[order["_id"]]]
+
+
+SORTED = Lookup("lines", sort="at", fields=["a"], where={"b": 1})
+COUNTED = Lookup("lines", key="n", pipeline=[{"$group": {"_id": "$order", "n": {"$sum": 1}}}])
+
+
 def anew(order: Document) -> Document:
     """A transform that returns another."""
     return {**order, "cents": 1}
@@ -54,9 +66,13 @@ operations = [
     TransformDocuments("orders", in_place, customers=Lookup("customers", key="name"), where={"a": 1}),
     TransformDocuments("orders", anew, fields=["cents"], reverse=anew, model=Order, check=check),
     UpdateDocuments("orders", [{"$set": {"a": 1}}], where={}),
-    AddField("orders", "a", 1),
-    RenameField("orders", "a", "b"),
-    RemoveField("orders", "a"),
+    TransformDocuments(
+        "orders", attach, now=Now(), lines=Lookup("lines", key="a.b", many=True, sort=[("at", -1)])
+    ),
+    AddField("orders", "a", 1, where={"b": 2}),
+    RenameField("orders", "items.$[].a", "items.$[].b", where={}),
+    RemoveField("orders", "a", "b.c", where={}),
+    ConvertField("orders", "at", "date", where={}, on_error="keep"),
     CreateIndex("orders", "a", unique=True),
     CreateIndex("orders", [("a", 1), ("b", "text")], name="both", sparse=True),
     DropIndex("orders", "a_1"),
