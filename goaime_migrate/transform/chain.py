@@ -23,7 +23,7 @@ from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.segments import Known
 from goaime_migrate.memory import without_collection
 from goaime_migrate.results import Document
-from goaime_migrate.transform.asked import Asked
+from goaime_migrate.transform.asked import Asked, Note
 from goaime_migrate.transform.changes import ChangeDetector, DepthChooser, Undecided
 from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
@@ -81,6 +81,8 @@ class BatchResult:
     """Update stages with which the server makes the very same of all these documents,"""
     where: Filter | None = None
     """if they match this."""
+    told: Sequence[tuple[bytes, Sequence[Note]]] = ()
+    """The warnings, by document."""
 
     def applied_to(self, documents: Iterable[bytes]) -> list[bytes]:
         """The documents as they are then, in their order, without those that are deleted."""
@@ -89,9 +91,16 @@ class BatchResult:
         return [result for result in results if result is not None]
 
     def count_new(self, known: Known) -> PassCounts:
-        """The counts where some of the documents have been examined, and counted, before."""
+        """The counts where some of the documents have been examined, and counted, before.
+
+        What is told of one that was left alone then, and is again, has been told.
+        """
         counts = PassCounts(self.counts.versions)
-        counts.warnings, counts.lookups = self.counts.warnings, self.counts.lookups
+        counts.lookups = self.counts.lookups
+        left = known.unchanged.intersection(self.unchanged)
+        for identity, notes in self.told:
+            if identity not in left:
+                counts.warn(notes, identity)
         for changed in self.changed:
             if changed.id not in known.entries:
                 counts.count(changed.touched)
@@ -114,7 +123,8 @@ class Chain:
             for name, lookup in step.looked_up.items()
         ]
         self._choosers = [DepthChooser() for _ in self.steps]
-        self._noted: list[tuple[str, str]] = []
+        self._noted: list[Note] = []
+        self._notes: list[tuple[bytes, list[Note]]] = []
         self._stages = (
             [stage for step in steps for stage in step.stages] if all(s.stages for s in steps) else []
         )
@@ -142,7 +152,8 @@ class Chain:
         changed = [o for o in outcomes if isinstance(o, Changed)]
         frozen += self.tables.before_writing(reader, [c.before for c in changed if c.before is not None])
         stages = self._stages if self._sweeps else ()
-        return BatchResult(changed, [o for o in outcomes if isinstance(o, bytes)], counts, frozen, stages)
+        unchanged = [o for o in outcomes if isinstance(o, bytes)]
+        return BatchResult(changed, unchanged, counts, frozen, stages, told=self._notes)
 
     def _in_rounds(
         self, reader: Reader, documents: Sequence[bytes], attempt: Callable[[int], bool]
@@ -151,6 +162,7 @@ class Chain:
 
         The records that freeze what was looked up.
         """
+        self._notes = []
         frozen: list[RecordChange] = []
         waiting: Iterable[int] = range(len(documents))
         self.tables.trim()
@@ -193,10 +205,12 @@ class Chain:
 
     def _tell(self, counts: PassCounts, identity: bytes) -> None:
         """Count what was said of a document."""
-        if self._noted:
-            counts.warn(self._noted, identity)
         for asked in self._asked:
             asked.tell(counts, identity)
+        notes = [*self._noted, *(asked.one_of_several for asked in self._asked if asked.table.several)]
+        if notes:
+            self._notes.append((identity, notes))
+            counts.warn(notes, identity)
 
     def _outcome(self, original: bytes, identity: bytes) -> Changed | bytes | None:
         """What becomes of a document, None where a lookup is missing.
