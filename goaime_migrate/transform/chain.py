@@ -8,15 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from bson.errors import BSONError
-
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Elements, Filter, Reader, RecordChange, Write
 from goaime_migrate.errors import (
-    IdChanged,
     MigrationFailed,
     TransformFailed,
-    Unrepresentable,
 )
 from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.journal.entry import Entry
@@ -27,6 +23,7 @@ from goaime_migrate.transform.asked import Asked, Note
 from goaime_migrate.transform.changes import ChangeDetector, DepthChooser, Undecided
 from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
+from goaime_migrate.transform.rewriting import require_same_id, splice
 from goaime_migrate.transform.step import Step, apply, encoded, keeps_promises, promise_broken
 
 _REFERENCE = b"\x02$ref\0"
@@ -253,8 +250,8 @@ class Chain:
         last = len(self.steps) - 1
         current = encode(last, document) if detector.known is None else detector.known
         if base != original:
-            current = _splice(original, document, self.steps[last].version, identity)
-        _check_identity(identity, current, self.steps[last].version)
+            current = splice(original, document, self.steps[last].version, identity)
+        require_same_id(identity, current, self.steps[last].version)
         return Changed(identity, original, current, tuple(touched))
 
     @contextmanager
@@ -272,32 +269,3 @@ class Chain:
 
             warnings.showwarning = note
             yield
-
-
-def _splice(original: bytes, document: Document, version: str, identity: bytes) -> bytes:
-    """The result for a document that does not survive decode and encode: what did not change keeps its bytes."""
-    try:
-        return raw_bson.splice(original, raw_bson.decode(original), document)
-    except (raw_bson.Lossy, BSONError, UnicodeDecodeError) as error:
-        reason = error.args[0] if isinstance(error, raw_bson.Lossy) else "it holds text that is not UTF-8"
-        raise Unrepresentable(
-            f"the document would have to change, but {reason}: writing it would lose data",
-            version=version,
-            id=raw_bson.id_value(identity),
-            hint=Hint("mend this document by hand, then: {}", UP),
-        ) from error
-
-
-def _check_identity(identity: bytes, current: bytes, version: str) -> None:
-    try:
-        same = raw_bson.id_of(current) == identity
-    except KeyError:
-        same = False
-    if not same:
-        raise IdChanged(
-            "the transform changed or removed _id",
-            version=version,
-            id=raw_bson.id_value(identity),
-            field="_id",
-            hint="keep _id as it is; to give documents new ids, insert copies in a plain up(db)",
-        )

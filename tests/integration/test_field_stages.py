@@ -102,7 +102,7 @@ def swept(step: Step, raws: Iterable[bytes]) -> dict[bytes, bytes]:
     for raw in raws:
         result = chain.run(FakeReader(), [raw])
         if result.stages:
-            made[raw_bson.id_of(raw)] = result.changed[0].after if result.changed else raw
+            made[raw_bson.id_of(raw)] = (result.changed[0].after or b"") if result.changed else raw
     return made
 
 
