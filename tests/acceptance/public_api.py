@@ -90,6 +90,11 @@ def listed(order: Document, customers: Mapping[str, Document]) -> list[Document]
     return [order] if order["customer"] in customers else None
 
 
+def is_void(order: Document, customers: Mapping[str, Document]) -> bool:
+    """Says which documents go."""
+    return order["customer"] not in customers
+
+
 operations = [
     TransformDocuments("orders", in_place, customers=Lookup("customers", key="name"), where={"a": 1}),
     TransformDocuments("orders", anew, fields=["cents"], reverse=anew, model=Order, check=check),
@@ -106,6 +111,8 @@ operations = [
     DeleteDuplicates("orders", ["a", "b.c"], sort=[("at", -1)], where={"a": 1}),
     DeriveDocuments("orders", "lines", made, customers=Lookup("customers", sort="at", many=True)),
     DeriveDocuments("orders", "orders", listed, customers=COUNTED),
+    DeleteDocuments("orders", when=is_void, customers=Lookup("customers", key="name")),
+    DeleteDuplicates("orders", "number"),
     CreateIndex("orders", "a", unique=True),
     CreateIndex("orders", [("a", 1), ("b", "text")], name="both", sparse=True),
     CreateIndex("orders", "a", expireAfterSeconds=60, name="soon", replaces="a_1"),
