@@ -24,7 +24,7 @@ from goaime_migrate.errors import (
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.journal.segments import Kind
 from goaime_migrate.ledger import PassRecord, passes
-from goaime_migrate.run import partitions
+from goaime_migrate.run import created, partitions
 from goaime_migrate.run.checkpoint import adopt
 from goaime_migrate.run.origin import pin
 from goaime_migrate.run.pacing import BATCH_BYTES, FIRST
@@ -140,7 +140,7 @@ class Pass:
 
     def walk(self, *, canary_only: bool) -> PassCounts:
         """Walk to the end; what this run did. Raises MigrationFailed, Interrupted, LeaseLost."""
-        self._create()
+        created.create(self.run, self.record)
         identity, self.before = self._identity(), self.counts()
         walk = walk_of(self.run, self.record, self.steps)
         total = self.record.total or 0
@@ -164,12 +164,6 @@ class Pass:
                 hint=Hint("bring the collection back, then: {}; or: {}", UP, DOWN),
             )
         return self.by_this_run(self.counts())
-
-    def _create(self) -> None:
-        """Make the collection for what is inserted, where there was none: a transaction makes none."""
-        backend, target = self.run.backend, self.record.writes
-        if self.record.created and not self.record.committed and target not in backend.collections():
-            backend.create_collection(target, {})
 
     def _identity(self) -> list[bytes | None]:
         """What tells the collections that are read and written from others of their names."""
