@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from goaime_migrate.operations import CreateCollection as CreateCollection
     from goaime_migrate.operations import CreateIndex as CreateIndex
     from goaime_migrate.operations import DeleteDocuments as DeleteDocuments
+    from goaime_migrate.operations import DeleteDuplicates as DeleteDuplicates
     from goaime_migrate.operations import DeriveDocuments as DeriveDocuments
     from goaime_migrate.operations import DropCollection as DropCollection
     from goaime_migrate.operations import DropIndex as DropIndex
@@ -36,6 +37,7 @@ _HOMES = {
     "CreateCollection": "operations",
     "CreateIndex": "operations",
     "DeleteDocuments": "operations",
+    "DeleteDuplicates": "operations",
     "DeriveDocuments": "operations",
     "Document": "results",
     "DropCollection": "operations",

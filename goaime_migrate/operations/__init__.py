@@ -7,6 +7,7 @@ from goaime_migrate.operations.collections import CreateCollection as CreateColl
 from goaime_migrate.operations.collections import DropCollection as DropCollection
 from goaime_migrate.operations.collections import RenameCollection as RenameCollection
 from goaime_migrate.operations.deletes import DeleteDocuments as DeleteDocuments
+from goaime_migrate.operations.deletes import DeleteDuplicates as DeleteDuplicates
 from goaime_migrate.operations.derives import DeriveDocuments as DeriveDocuments
 from goaime_migrate.operations.documents import AddField as AddField
 from goaime_migrate.operations.documents import RemoveField as RemoveField

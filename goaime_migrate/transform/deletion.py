@@ -26,6 +26,11 @@ class DeleteStep(Step):
 
     when: Callable[..., bool] = always
 
+    @property
+    def deletes(self) -> bool:
+        """It does nothing else."""
+        return True
+
     @cached_property
     def name(self) -> str:
         """The function's own name."""

@@ -42,8 +42,8 @@ class FrozenLookups:
     def __init__(
         self, pass_id: str, lookups: Sequence[Lookup], *, freeze: bool = True, writes: str | None = None
     ) -> None:
-        self._pass = pass_id
-        self._freeze = freeze
+        self._pass = self.pass_id = pass_id
+        self._freeze = self.freezes = freeze
         self._writes = writes
         self.misses: list[Any] = []
         """Keys that were asked for in vain since this list was last cleared."""

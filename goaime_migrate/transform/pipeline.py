@@ -15,6 +15,7 @@ from goaime_migrate.backends.ports import Reader
 from goaime_migrate.errors import IdChanged, MigrationFailed
 from goaime_migrate.transform.chain import BatchResult, Chain, Changed
 from goaime_migrate.transform.counts import PassCounts
+from goaime_migrate.transform.deduplication import Deduplication, DuplicatesStep
 from goaime_migrate.transform.deletion import DeleteStep, Deletion
 from goaime_migrate.transform.derivation import Derivation, DeriveStep
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
@@ -33,6 +34,8 @@ def chain(steps: Sequence[Step], tables: FrozenLookups) -> Chain:
         return Addition(steps, tables)
     if any(isinstance(step, DeleteStep) for step in steps):
         return Deletion(steps, tables)
+    if any(isinstance(step, DuplicatesStep) for step in steps):
+        return Deduplication(steps, tables)
     if any(isinstance(step, DeriveStep) for step in steps):
         return Derivation(steps, tables)
     return Chain(steps, tables)

@@ -63,6 +63,21 @@ class Step:
         """The collection that it writes."""
         return self.collection
 
+    @property
+    def deletes(self) -> bool:
+        """Whether it deletes documents, and changes none."""
+        return False
+
+    @property
+    def inserts(self) -> bool:
+        """Whether it inserts documents, and changes none."""
+        return False
+
+    @property
+    def on_stored(self) -> bool:
+        """Whether it sees what is stored, and not what steps before it in a plan would make of that."""
+        return bool(self.where or self.pipeline)
+
     @cached_property
     def name(self) -> str:
         """The transform's own name."""

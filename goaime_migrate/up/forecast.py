@@ -45,7 +45,6 @@ from goaime_migrate.transform.derivation import DeriveStep
 from goaime_migrate.transform.insertion import InsertStep
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.arrivals_preview import preview_arrivals
-from goaime_migrate.up.pass_ import comes_or_goes
 from goaime_migrate.up.preview import Preview, Unfinished, preview
 
 _EACH_MORE = 0.7
@@ -172,7 +171,7 @@ class _Forecast:
         for collection in (walked, steps[0].writes, *sorted(_looked_up(steps[:1]))):
             if collection in self._unforeseen:
                 return self._unforeseen[collection]
-        stored_only = {walked} if steps[0].where or steps[0].pipeline else set()
+        stored_only = {walked} if steps[0].on_stored else set()
         stored_only |= {steps[0].writes} - {walked}
         others = sorted(stored_only | _looked_up(steps))
         return next((self._changed[c] for c in others if c in self._changed), None)
@@ -231,7 +230,7 @@ class _Forecast:
     def _remember(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
         collection, version = steps[0].writes, group.versions[-1]
         self._changed[collection] = version
-        if steps[0].where or steps[0].pipeline or comes_or_goes(steps):
+        if steps[0].where or steps[0].pipeline or steps[0].deletes or steps[0].inserts:
             self._unforeseen[collection] = version
             return
         self._before.setdefault(collection, []).extend(steps)

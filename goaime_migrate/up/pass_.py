@@ -32,9 +32,10 @@ from goaime_migrate.run.partitions import new_partition
 from goaime_migrate.run.run import Run
 from goaime_migrate.run.work import Pool
 from goaime_migrate.transform import projection
+from goaime_migrate.transform.chain import Chain
 from goaime_migrate.transform.counts import PassCounts
-from goaime_migrate.transform.deletion import DeleteStep
-from goaime_migrate.transform.derivation import Derivation, DeriveStep
+from goaime_migrate.transform.deduplication import Deduplication
+from goaime_migrate.transform.derivation import Derivation
 from goaime_migrate.transform.insertion import InsertStep, place_id
 from goaime_migrate.transform.pipeline import chain_of
 from goaime_migrate.transform.probe import check_declared_fields, combined, require_filters
@@ -42,11 +43,15 @@ from goaime_migrate.transform.step import Step
 from goaime_migrate.up import parallel_scan
 from goaime_migrate.up.capable import require_capable, require_lookups
 from goaime_migrate.up.derived_tail import DerivedReconciliation
+from goaime_migrate.up.duplicates_tail import DuplicatesReconciliation
 from goaime_migrate.up.tail import Reconciliation, Tail
 from goaime_migrate.up.walk import Walk
+from goaime_migrate.up.whole import reads_all
 
 _LARGE = 1_000
 """From so many documents on it pays to read small looked-up collections as a whole beforehand."""
+_TOGETHER = 4
+"""Records of what was worked out beforehand that are put in one go."""
 
 
 def open_pass(
@@ -75,14 +80,13 @@ def open_pass(
         canary=None if canary is None else raw_bson.encode(dict(canary)),
         filtered=where is not None,
         reverses=(reverses := tuple(step.reverse is not None for step in steps)),
-        complete=any(reverses) or (where is None and not comes_or_goes(steps)),
+        complete=any(reverses) or not (where or steps[0].deletes or steps[0].inserts),
         started_at=(now := backend.now()),
         run_at=now,
         since=backend.operation_time() if listed is None else None,
         bounds=partitions.bounds(backend, collection, run.check) if listed is None else (),
         target=None if steps[0].writes == collection else steps[0].writes,
-        created=isinstance(steps[0], DeriveStep | InsertStep)
-        and steps[0].writes not in backend.collections(),
+        created=steps[0].inserts and steps[0].writes not in backend.collections(),
     )
     return pin(record, backend.origin())
 
@@ -100,7 +104,7 @@ def _is_settled(backend: Reader, steps: Sequence[Step], where: Filter | None) ->
 
     On the way, steps that declare `fields` are held to it. Documents that cannot be migrated are left to the walk.
     """
-    if any(step.pipeline for step in steps) or comes_or_goes(steps):
+    if any(step.pipeline or step.deletes or step.inserts for step in steps):
         return False
     documents = backend.documents(steps[0].collection, where=where, limit=FIRST, max_bytes=BATCH_BYTES)
     chain = chain_of("probe", steps, freeze=False)
@@ -113,11 +117,6 @@ def _is_settled(backend: Reader, steps: Sequence[Step], where: Filter | None) ->
         return False
 
 
-def comes_or_goes(steps: Sequence[Step]) -> bool:
-    """Whether these steps insert or delete documents, and change none."""
-    return isinstance(steps[0], DeleteStep | DeriveStep | InsertStep)
-
-
 def walk_of(run: Run, record: PassRecord, steps: Sequence[Step]) -> Walk:
     """The walk over a pass, as each of its workers walks it."""
     fields = projection.carried(steps, run.backend.capabilities, record.total or 0)
@@ -125,6 +124,16 @@ def walk_of(run: Run, record: PassRecord, steps: Sequence[Step]) -> Walk:
     if any(step.lookups for step in steps):
         chain.tables.note_collections(run.backend.collections())
     return Walk(run, record, chain, steps[0].where, fields)
+
+
+def _reconciliation(chain: Chain) -> type[Reconciliation]:
+    """What its tail does."""
+    match chain:
+        case Deduplication():
+            return DuplicatesReconciliation
+        case Derivation():
+            return DerivedReconciliation
+    return Reconciliation
 
 
 @dataclass
@@ -144,11 +153,12 @@ class Pass:
         identity, self.before = self._identity(), self.counts()
         walk = walk_of(self.run, self.record, self.steps)
         total = self.record.total or 0
+        self._prepare(walk.chain)
         if not self.record.committed and total >= _LARGE:
             self.run.record(*walk.chain.tables.freeze_small(self.run.backend, total))
         elif self.record.bounds:
             walk.chain.tables.thaw_whole(self.run.backend)
-        tail = Tail(walk, DerivedReconciliation if isinstance(walk.chain, Derivation) else Reconciliation)
+        tail = Tail(walk, _reconciliation(walk.chain))
         if self.record.bounds and not canary_only:
             adopt(self.run, partitions.left(self.run.backend, self.record), self.run.sessions)
         else:
@@ -164,6 +174,14 @@ class Pass:
                 hint=Hint("bring the collection back, then: {}; or: {}", UP, DOWN),
             )
         return self.by_this_run(self.counts())
+
+    def _prepare(self, chain: Chain) -> None:
+        """Work out beforehand what has to be known of all documents, and keep it with the pass."""
+        if not isinstance(chain, Deduplication) or self.record.committed:
+            return
+        changes = chain.prepare(*reads_all(self.run.backend, chain.step))
+        for start in range(0, len(changes), _TOGETHER):
+            self.run.record(*changes[start : start + _TOGETHER])
 
     def _identity(self) -> list[bytes | None]:
         """What tells the collections that are read and written from others of their names."""

@@ -19,10 +19,12 @@ from goaime_migrate.run.reading import batches
 from goaime_migrate.transform import projection
 from goaime_migrate.transform.chain import Chain, Changed
 from goaime_migrate.transform.counts import PassCounts
+from goaime_migrate.transform.deduplication import Deduplication
 from goaime_migrate.transform.pipeline import chain, chain_of
 from goaime_migrate.transform.probe import check_declared_fields, combined, require_filters
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.capable import require_capable, require_lookups
+from goaime_migrate.up.whole import reads_all
 
 EXHAUSTIVE = 20_000
 """Collections up to this size are read whole; of larger ones a sample is, and the counts are extrapolated."""
@@ -134,6 +136,8 @@ class _Measure:
         self._before = _looking(before, frozen) if before else None
         self._chain = _looking(steps, frozen if self._resumes else None)
         self._chain.tables.note_collections(backend.collections())
+        if isinstance(self._chain, Deduplication) and not self._chain.tables.freezes:
+            self._chain.prepare(*reads_all(backend, self._chain.step))
         self._prefixes: dict[int, Chain] = {}
         self._counts = PassCounts(step.version for step in steps)
         self._held = all(step.fields is None for step in steps) or any(step.pipeline for step in steps)

@@ -25,6 +25,7 @@ from goaime_migrate.run.checkpoint import Result, Try, Unit, adopt, close, commi
 from goaime_migrate.run.collector import Collector
 from goaime_migrate.run.pacing import LARGEST, Pacing
 from goaime_migrate.run.partitions import Partition, Range, new_partition
+from goaime_migrate.transform.chain import BatchResult
 from goaime_migrate.up.batch import still_kept
 from goaime_migrate.up.walk import Walk
 
@@ -153,7 +154,7 @@ class Reconciliation:
 
     def _plan(self, ids: Sequence[bytes]) -> TailPlan:
         """What to do about these documents."""
-        return _Batch(self._walk, self._locator.scanned(ids)).plan
+        return TailBatch(self._walk, self._locator.scanned(ids)).plan
 
     def refuse_conflicts(self) -> None:
         """Raise Conflicts, if there are any."""
@@ -172,12 +173,20 @@ class Reconciliation:
         )
 
 
-class _Batch:
+class TailBatch:
     """Documents of the tail, with what the scan `knew` of them."""
 
     def __init__(self, walk: Walk, known: Known) -> None:
         self._walk = walk
         self._known = known
+
+    def run(self, reader: Reader, documents: Sequence[bytes]) -> BatchResult:
+        """What becomes of documents that are to be looked at again."""
+        return self._walk.chain.run(reader, documents)
+
+    def known_of(self, _: Reader, __: BatchResult) -> Known:
+        """What the scan has done with the documents of a result."""
+        return self._known
 
     def plan(
         self, reader: Reader, before: Partition, ids: Sequence[bytes], this: Try
@@ -191,10 +200,11 @@ class _Batch:
         later = segments.entries_of(reader, before.pass_id, ids)
         entries = {**self._known.entries, **later, **{entry.id: entry for entry in kept}}
         todo, conflicts = self._classify(reader.by_ids(walk.record.collection, ids, walk.where), entries)
-        result = walk.chain.run(reader, todo)
+        result = self.run(reader, todo)
+        known = self.known_of(reader, result)
         fresh = tuple(c.entry() for c in result.changed)
         counts = before.position.counts.copy()
-        counts.add(result.count_new(Known(entries, self._known.unchanged)))
+        counts.add(result.count_new(Known({**known.entries, **entries}, known.unchanged)))
         again = {entry.id for entry in fresh if entry.comes_or_goes}
         entries_now = (*(entry for entry in kept if entry.id not in again), *fresh)
         at = replace(before.position, counts=counts)

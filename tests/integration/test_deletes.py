@@ -147,7 +147,9 @@ def test_what_the_application_has_put_in_its_place_is_a_conflict(things: World) 
     theirs = encode({"_id": 3, "theirs": 1})
     things.put("c", theirs)
     things.put("c", before[encode({"_id": 6})])
-    assert things.plan(direction=Direction.DOWN).preview.conflicts == 1
+    preview = things.plan(direction=Direction.DOWN).preview
+    assert preview is not None
+    assert preview.conflicts == 1
     stopped = things.down(on_conflict=OnConflict.STOP)
     assert isinstance(stopped.error, errors.Conflicts)
     result = succeeded(things.down())
@@ -237,8 +239,9 @@ def test_between_other_versions_each_is_taken_back_as_it_was(things: World) -> N
     between = things.raws("c")
     succeeded(things.up())
     assert left(things) == [1, 2, 4, 5, 7, 8, 10, 11]
-    planned = things.plan("base", direction=Direction.DOWN)
-    assert (planned.preview.exact, planned.preview.conflicts) == (8 + 4 + 12, 0)
+    preview = things.plan("base", direction=Direction.DOWN).preview
+    assert preview is not None
+    assert (preview.exact, preview.conflicts) == (8 + 4 + 12, 0)
     succeeded(things.down("0001"))
     assert things.raws("c") == between
     succeeded(things.down())
