@@ -532,7 +532,8 @@ def test_a_kill_between_two_runs_is_told_apart_by_the_journal(world: World) -> N
     def stop() -> None:
         raise KeyboardInterrupt
 
-    assert isinstance(up_with(world, at_batch(2, stop)).error, errors.Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        up_with(world, at_batch(2, stop))
     made = world.raws("items")
     assert 0 < len(made) < len(expected(documents))
     (operation,) = world.plan().steps[0].operations
