@@ -12,6 +12,8 @@ from goaime_migrate import (
     AddField,
     CreateCollection,
     CreateIndex,
+    DeleteDocuments,
+    DeleteDuplicates,
     Document,
     DropCollection,
     DropIndex,
@@ -50,6 +52,11 @@ def check(order: Document) -> list[str]:
     return [] if "cents" in order else ["no cents"]
 
 
+def is_void(order: Document, customers: Mapping[str, Document]) -> bool:
+    """Says which documents go."""
+    return order["customer"] not in customers
+
+
 operations = [
     TransformDocuments("orders", in_place, customers=Lookup("customers", key="name"), where={"a": 1}),
     TransformDocuments("orders", anew, fields=["cents"], reverse=anew, model=Order, check=check),
@@ -57,6 +64,10 @@ operations = [
     AddField("orders", "a", 1),
     RenameField("orders", "a", "b"),
     RemoveField("orders", "a"),
+    DeleteDocuments("orders", where={"a": 1}),
+    DeleteDocuments("orders", when=is_void, customers=Lookup("customers", key="name")),
+    DeleteDuplicates("orders", "number"),
+    DeleteDuplicates("orders", ["shop", "number"], sort=[("at", -1)], where={"a": 1}),
     CreateIndex("orders", "a", unique=True),
     CreateIndex("orders", [("a", 1), ("b", "text")], name="both", sparse=True),
     DropIndex("orders", "a_1"),
