@@ -46,7 +46,6 @@ from goaime_migrate.transform.derivation import DeriveStep
 from goaime_migrate.transform.insertion import InsertStep
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.arrivals_preview import preview_arrivals
-from goaime_migrate.up.pass_ import comes_or_goes
 from goaime_migrate.up.preview import Preview, Unfinished, preview
 
 _EACH_MORE = 0.7
@@ -246,7 +245,7 @@ class _Forecast:
     def _remember(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
         collection, version = steps[0].writes, group.versions[-1]
         self._changed[collection] = version
-        if steps[0].where or steps[0].pipeline or comes_or_goes(steps):
+        if steps[0].where or steps[0].pipeline or steps[0].deletes or steps[0].inserts:
             self._unforeseen[collection] = version
             return
         self._before.setdefault(collection, []).extend(steps)
