@@ -22,6 +22,9 @@ class Kind(StrEnum):
     TRANSFORM = "transform"
     PIPELINE = "pipeline"
     INDEX = "index"
+    INSERT = "insert"
+    DELETE = "delete"
+    DERIVE = "derive"
     PYTHON = "python"
 
 

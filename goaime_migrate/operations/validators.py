@@ -63,6 +63,8 @@ _KEYWORDS = frozenset(_KEPT) | {
     "type",
 }
 """Of `$jsonSchema`, as the server knows them."""
+UNDOES = frozenset({"set_options", "remove_validated"})
+"""The kinds of records by which a validator is taken back."""
 _DEFAULTS = {"validationLevel": "strict", "validationAction": "error"}
 _LISTS = ("anyOf", "allOf", "oneOf")
 _FORMATS = {"date-time": ["date"], "binary": ["binData"]}
