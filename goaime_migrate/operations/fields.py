@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -55,10 +55,12 @@ class AddField(FieldOperation):
         )
         require_encodable({found.last: value}, f"AddField: the value of {path!r}")
 
+        own = deepcopy if isinstance(value, Mapping | list | tuple) else _same
+
         def add_field(document: Document) -> None:
             for holder, name in walked(document, [found], makes=True):
                 if name not in holder:
-                    holder[name] = deepcopy(value)
+                    holder[name] = own(value)
 
         text = f"add {path} = {value!r} to {collection}"
         super().__init__(
@@ -141,6 +143,11 @@ def walked(document: Document, paths: Iterable[Path], *, makes: bool = False) ->
     for path in paths:
         yield from walker.places(document, path)
     walker.warn()
+
+
+def _same(value: Any) -> Any:
+    """A value that nobody can change needs no copy."""
+    return value
 
 
 def _leads_into(outer: Path, inner: Path) -> bool:

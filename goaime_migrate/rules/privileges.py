@@ -8,27 +8,44 @@ from goaime_migrate.backends.ports import VERSIONS, Database
 from goaime_migrate.errors import MissingPrivilege
 from goaime_migrate.operations import DocumentOperation, RenameCollection, StateOperation
 from goaime_migrate.results import Severity
-from goaime_migrate.rules.catalogue import TURNS, Said
+from goaime_migrate.rules.catalogue import OUTLOOKS, Said
+from goaime_migrate.rules.outlook import Outlook
 from goaime_migrate.rules.turn import Turn
 
 Needs = Sequence[tuple[str, Sequence[str]]]
 _READS = ("find",)
 
 
-@TURNS.rule("privilege", Severity.ERROR, early=True)
-def privilege(turn: Turn) -> Iterator[Said]:
+@OUTLOOKS.rule("privilege", Severity.ERROR, early=True)
+def privilege(outlook: Outlook) -> Iterator[Said]:
     """The user of the connection string may not do what an operation needs.
 
     A note where the user may only read: then plan it as the one who will run `up`.
     """
-    for collection, actions in needs(turn):
-        try:
-            turn.database.require_actions([(collection, actions)])
-        except MissingPrivilege as error:
-            if reads_only(turn.database):
-                yield _another_user(turn)
-                return
-            yield Said(error.message, str(error.hint), {"actions": list(actions), "collection": collection})
+    database = outlook.database
+    if _lack(database, [need for turn in outlook.turns for need in needs(turn)]) is None:
+        return
+    if reads_only(database):
+        yield Said(
+            "this user may only read: what the one who runs `up` may do is not known",
+            "plan it as that user as well",
+            {"database": database.database_name},
+            severity=Severity.NOTE,
+        )
+        return
+    for turn in outlook.turns:
+        for collection, actions in needs(turn):
+            if (error := _lack(database, [(collection, actions)])) is not None:
+                evidence = {"collection": collection, "actions": list(actions)}
+                yield Said(error.message, str(error.hint), evidence, ref=turn.refs[-1], collection=collection)
+
+
+def _lack(database: Database, wanted: Needs) -> MissingPrivilege | None:
+    try:
+        database.require_actions(wanted)
+    except MissingPrivilege as error:
+        return error
+    return None
 
 
 def needs(turn: Turn) -> Needs:
@@ -47,17 +64,4 @@ def needs(turn: Turn) -> Needs:
 
 def reads_only(database: Database) -> bool:
     """Whether this user may write nothing: then what another may do, who will run the plan, is not known."""
-    try:
-        database.require_actions([(str(VERSIONS), ("insert",))])
-    except MissingPrivilege:
-        return True
-    return False
-
-
-def _another_user(turn: Turn) -> Said:
-    return Said(
-        "this user may only read: what the one who runs `up` may do is not known",
-        "plan it as that user as well",
-        {"database": turn.database.database_name},
-        severity=Severity.NOTE,
-    )
+    return _lack(database, [(str(VERSIONS), ("insert",))]) is not None

@@ -9,13 +9,15 @@ from dataclasses import replace
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Backend, Filter
 from goaime_migrate.config import Settings
+from goaime_migrate.errors import MigrateError
+from goaime_migrate.events import Listener, Notice, silent
 from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.operations import RunFunctions
 from goaime_migrate.planner import Facts, OperationRef, PinnedPass, UpPlan
 from goaime_migrate.results import Finding, Predicted, Severity, WarningCount
 from goaime_migrate.rules.asking import questions_of
-from goaime_migrate.rules.catalogue import OUTLOOKS, TURNS, Rule
-from goaime_migrate.rules.findings import Place, ask, worst_first
+from goaime_migrate.rules.catalogue import OUTLOOKS, TURNS
+from goaime_migrate.rules.findings import ask, worst_first
 from goaime_migrate.rules.outline import Outline
 from goaime_migrate.rules.outlook import Outlook
 from goaime_migrate.rules.questions import Keys
@@ -36,10 +38,13 @@ class Review:
         plan: UpPlan,
         settings: Settings,
         canary: Filter | None = None,
+        listener: Listener = silent,
     ) -> None:
         self._database = database
         self._settings = settings
         self.turns = list(_turns(database, facts, plan, settings, canary))
+        for turn in self.turns:
+            turn.tell = lambda text: listener(Notice(text))
 
     def watch(self, place: int) -> Seen:
         """What is to be seen of the pass that is the plan's group at this place."""
@@ -73,11 +78,11 @@ class Review:
         for keys in tables:
             keys.add(rest)
 
-    def failed(self, place: int) -> None:
+    def failed(self, place: int, error: MigrateError) -> None:
         """A document stops the pass."""
         seen = self.turns[place].seen
         if seen is not None:
-            seen.failed = True
+            seen.error = error
 
     def unknown(self, place: int, why: str) -> None:
         """The effect of a pass cannot be foreseen."""
@@ -94,19 +99,20 @@ class Review:
 
     def findings(self, predicted: Predicted) -> tuple[Finding, ...]:
         """What all rules say, the worst first."""
-        outlook = Outlook(self.turns, self._database, self._settings, predicted)
-        whole = ask(OUTLOOKS.all, outlook, lambda _: Place())
-        return worst_first([*self._asked(TURNS.all), *whole])
+        return worst_first(self._asked(predicted, early=False))
 
     def early(self) -> tuple[Finding, ...]:
         """What would fail for certain, as far as the data of this moment say so in bounded time."""
-        rules = [rule for rule in TURNS.all if rule.early]
-        return tuple(f for f in self._asked(rules) if f.severity is Severity.ERROR)
+        found = self._asked(Predicted(0.0, 0, 0), early=True)
+        return tuple(finding for finding in found if finding.severity is Severity.ERROR)
 
-    def _asked(self, rules: Sequence[Rule[Turn]]) -> Iterator[Finding]:
+    def _asked(self, predicted: Predicted, *, early: bool) -> Iterator[Finding]:
+        rules = [rule for rule in TURNS.all if rule.early or not early]
         for turn in self.turns:
             for finding in ask(rules, turn, turn.place_of):
                 yield _softened(finding, turn.function)
+        outlook = Outlook(self.turns, self._database, self._settings, predicted)
+        yield from ask([r for r in OUTLOOKS.all if r.early or not early], outlook, outlook.place_of)
 
 
 def _softened(finding: Finding, function: str) -> Finding:

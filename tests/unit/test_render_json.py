@@ -165,6 +165,7 @@ def test_run(direction: Direction, done: str, other: str) -> None:
         "born": 0,
         "left": 0,
         "without_reverse": [],
+        "more_conflicts": 0,
         "in_all": [
             {"version": "0003", "documents": {"matched": 5, "changed": 0, "unchanged": 0, "conflicts": 0}}
         ],
