@@ -108,7 +108,8 @@ def lint(run: Invocation, *, form: As = Format.TEXT) -> Outcome:
 
     formats.require_one(run, form)
 
-    with run.migrator(run.settings(need_uri=False)) as migrator:
+    settings = run.settings(need_uri=False)
+    with run.migrator(settings) as migrator:
         result = migrator.lint()
     error = None
     if result.problems:
@@ -118,9 +119,8 @@ def lint(run: Invocation, *, form: As = Format.TEXT) -> Outcome:
             hint="mend what is listed, then: goaime-migrate lint",
             version=first.version,
         )
-    return formats.lint(
-        result, form, Outcome(result, lambda style: text.lint(result, style), error, read=True)
-    )
+    shown = Outcome(result, lambda style: text.lint(result, style), error, read=True)
+    return formats.lint(result, settings.migrations, form, shown)
 
 
 def wait(

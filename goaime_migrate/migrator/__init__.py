@@ -157,7 +157,7 @@ class Migrator(Inquiry):
             return self._apply(run, facts, ledger, plan, where)
 
         def refuses(backend: Backend, facts: Facts, plan: UpPlan) -> results.RunResult | None:
-            return refused(backend, facts, plan, self._settings, where)
+            return refused(backend, facts, plan, self._settings, where, self._listener)
 
         return self._run("up", lambda facts: planner.plan_up(facts, target), carry_out, refuses)
 

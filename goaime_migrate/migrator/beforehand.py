@@ -8,6 +8,7 @@ from typing import Any
 from goaime_migrate import planner
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import Settings
+from goaime_migrate.events import Listener
 from goaime_migrate.planner import Facts, Plan, UpPlan
 from goaime_migrate.results import Counts, Direction, RunResult
 
@@ -18,7 +19,12 @@ def nothing(plan: Plan) -> RunResult:
 
 
 def refused(
-    backend: Backend, facts: Facts, plan: UpPlan, settings: Settings, where: Mapping[str, Any] | None
+    backend: Backend,
+    facts: Facts,
+    plan: UpPlan,
+    settings: Settings,
+    where: Mapping[str, Any] | None,
+    listener: Listener,
 ) -> RunResult | None:
     """The result of an `up` that would fail for certain, by what the data of this moment say. Reads only.
 
@@ -29,5 +35,5 @@ def refused(
 
     if planner.plan_rest(facts) is not None:
         return None
-    error = refusal(Review(backend, facts, plan, settings, where).early())
+    error = refusal(Review(backend, facts, plan, settings, where, listener).early())
     return None if error is None else RunResult(Direction.UP, (), error.version, error, Counts(), (), (), 0.0)

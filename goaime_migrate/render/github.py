@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING
 from goaime_migrate.render.findings import place, summary
 
 if TYPE_CHECKING:
-    from goaime_migrate.results import Finding, Problem
+    from goaime_migrate.results import Finding
 
 MOST = 10
 """Annotations that a step may have of each kind; more are dropped without a word."""
 _LEVELS = {"error": "error", "warning": "warning", "note": "notice"}
 
 
-def commands(found: Sequence[Finding], broken: Sequence[Problem] = ()) -> str:
+def commands(found: Sequence[Finding]) -> str:
     """At most ten lines, the worst first; where there are more the last one says so."""
-    lines = [_line("error", {"title": each.code}, f"{each.message}. {each.hint}") for each in broken]
-    lines += [_of(finding) for finding in found]
+    lines = [_of(finding) for finding in found]
     if len(lines) > MOST:
         rest = len(lines) - MOST + 1
         more = _line("notice", {"title": "more findings"}, f"{rest} more are in the step summary")

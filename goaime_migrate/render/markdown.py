@@ -14,7 +14,7 @@ from goaime_migrate.render.words import count, number
 from goaime_migrate.results import Direction
 
 if TYPE_CHECKING:
-    from goaime_migrate.results import Finding, LintResult, PlanResult, Problem, StepPlan
+    from goaime_migrate.results import Finding, PlanResult, StepPlan
 
 _STYLE = Style(masked=True)
 _DIFF_LINES = 20
@@ -42,14 +42,10 @@ def plan(result: PlanResult) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def lint(result: LintResult, broken: Sequence[Problem]) -> str:
-    """The findings, and what is wrong with files that do not load."""
-    lines = [f"## Migration files: {count(result.checked, 'file')}", ""]
-    if broken:
-        lines += [f"- **{found.code}** {_text(found.message)}. {_text(found.hint)}" for found in broken]
-        lines.append("")
-    lines += [f"**{summary(result.findings)}**", "", *_findings(result.findings)]
-    return "\n".join(lines).rstrip() + "\n"
+def lint(checked: int, found: Sequence[Finding]) -> str:
+    """What is wrong with files, and what rules say of them."""
+    lines = [f"## Migration files: {count(checked, 'file')}", "", f"**{summary(found)}**", ""]
+    return "\n".join([*lines, *_findings(found)]).rstrip() + "\n"
 
 
 def _refused(result: PlanResult) -> list[str]:

@@ -11,7 +11,7 @@ from goaime_migrate.errors.hint import PROGRAM
 from goaime_migrate.render.json import dumps, extended
 
 if TYPE_CHECKING:
-    from goaime_migrate.results import Finding, Problem
+    from goaime_migrate.results import Finding
 
 Json = dict[str, Any]
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -19,12 +19,11 @@ _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 def sarif(
     found: Sequence[Finding],
-    broken: Sequence[Problem],
     texts: Callable[[str], str],
     redact: Callable[[str], str],
 ) -> str:
     """One run with all findings; `texts` knows what a rule is about."""
-    names = list(dict.fromkeys([*(f.rule for f in found), *(p.code for p in broken)]))
+    names = list(dict.fromkeys(finding.rule for finding in found))
     run: Json = {
         "tool": {
             "driver": {
@@ -34,10 +33,7 @@ def sarif(
             }
         },
         "columnKind": "unicodeCodePoints",
-        "results": [
-            *(_problem(each, names.index(each.code)) for each in broken),
-            *(_result(finding, names.index(finding.rule)) for finding in found),
-        ],
+        "results": [_result(finding, names.index(finding.rule)) for finding in found],
     }
     return dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, redact)
 
@@ -73,15 +69,6 @@ def _result(finding: Finding, number: int) -> Json:
             }
         ]
     return made
-
-
-def _problem(found: Problem, number: int) -> Json:
-    return {
-        "ruleId": found.code,
-        "ruleIndex": number,
-        "level": "error",
-        "message": {"text": f"{found.message}. {found.hint}"},
-    }
 
 
 def _uri(file: str) -> str:

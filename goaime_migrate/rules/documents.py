@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from goaime_migrate.backends import raw_bson
+from goaime_migrate.errors import ResultTooLarge
 from goaime_migrate.operations import CreateIndex
 from goaime_migrate.results import Severity
 from goaime_migrate.rules.catalogue import TURNS, Said
@@ -15,15 +16,17 @@ from goaime_migrate.rules.turn import Turn
 @TURNS.rule("result-size", Severity.WARNING)
 def result_size(turn: Turn) -> Iterator[Said]:
     """Results are larger than 12 MB, and near the 16 MB that no document may exceed; those that do are an error."""
+    advice = f"move what grows into a collection of its own, DeriveDocuments({turn.written!r}, …)"
+    error = turn.seen.error if turn.seen is not None and turn.walks else None
+    if isinstance(error, ResultTooLarge):
+        yield Said(error.message, advice, {"ids": [error.id]}, severity=Severity.ERROR)
     for sizes in turn.answers(Sizes):
         if sizes.count:
-            above = sizes.greatest > raw_bson.MAX_DOCUMENT
             yield Said(
                 f"{sizes.count:,} {'result is' if sizes.count == 1 else 'results are'} larger than 12 MB, the largest "
                 f"has {sizes.greatest / 1e6:.1f} MB; MongoDB stores at most 16 MiB",
-                f"move what grows into a collection of its own, DeriveDocuments({turn.collection!r}, …)",
+                advice,
                 {"documents": sizes.count, "bytes": sizes.greatest, "ids": sizes.ids},
-                severity=Severity.ERROR if above else Severity.WARNING,
             )
 
 

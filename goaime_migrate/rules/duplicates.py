@@ -11,7 +11,7 @@ from goaime_migrate.results import Document, Severity
 from goaime_migrate.rules.catalogue import TURNS, Said
 from goaime_migrate.rules.outline import Shape
 from goaime_migrate.rules.questions import EXAMPLES, Keys
-from goaime_migrate.rules.turn import GROUPS, PATIENCE_S, Turn
+from goaime_migrate.rules.turn import GROUPS, LARGE, PATIENCE_S, Turn
 
 _ALONE = 4_000
 """Documents up to which a pass is walked by one process, in the order of `_id`."""
@@ -33,7 +33,8 @@ def unique_duplicates(turn: Turn) -> Iterator[Said]:
     if creating is None or shape is None or turn.begun or not creating.index.get("unique"):
         return
     if all(there["name"] != creating.name for there in shape.indexes):
-        yield from _in_new_index(turn, shape, creating.index)
+        inherited = {"collation": shape.options["collation"]} if shape.options.get("collation") else {}
+        yield from _in_new_index(turn, shape, {**inherited, **creating.index})
 
 
 def _in_new_index(turn: Turn, shape: Shape, index: Document) -> Iterator[Said]:
@@ -43,7 +44,7 @@ def _in_new_index(turn: Turn, shape: Shape, index: Document) -> Iterator[Said]:
     for keys in turn.answers(Keys):
         whole = turn.seen is not None and not turn.seen.sampled
         yield from _found(turn, index, EqualKeys(tuple(keys.groups), complete=whole))
-    failed = turn.seen is not None and turn.seen.failed
+    failed = turn.seen is not None and turn.seen.error is not None
     if turn.unknown or shape.unknown or failed or not any(turn.answers(Keys)):
         yield _unforeseen(turn, index, turn.unknown or shape.unknown)
 
@@ -58,6 +59,8 @@ def _there_already(turn: Turn, index: Document) -> Iterator[Said]:
     """What the database itself finds, within a time."""
     if turn.stored is None:
         return
+    if turn.database.count(turn.stored) >= LARGE:
+        turn.tell(f"looking for equal keys in {turn.stored}, for up to {PATIENCE_S:.0f} s")
     try:
         found = turn.database.equal_keys(turn.stored, index, limit=GROUPS, seconds=PATIENCE_S)
     except MigrateError as error:

@@ -43,7 +43,7 @@ def not_settled_here(turn: Turn) -> Iterator[Said]:
     if turn.seen is None or turn.seen.settled is not False or turn.where:
         return
     transforms = [o for o in turn.operations if isinstance(o, TransformDocuments)]
-    if transforms and not turn.seen.failed:
+    if transforms and turn.seen.error is None:
         names = ", ".join(_name(o) for o in transforms)
         yield Said(
             f"applied to its own results, {names} changes them again",

@@ -9,6 +9,8 @@ from dataclasses import replace
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Backend, Filter
 from goaime_migrate.config import Settings
+from goaime_migrate.errors import MigrateError
+from goaime_migrate.events import Listener, Notice, silent
 from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.operations import RunFunctions
 from goaime_migrate.planner import Facts, OperationRef, PinnedPass, UpPlan
@@ -36,10 +38,13 @@ class Review:
         plan: UpPlan,
         settings: Settings,
         canary: Filter | None = None,
+        listener: Listener = silent,
     ) -> None:
         self._database = database
         self._settings = settings
         self.turns = list(_turns(database, facts, plan, settings, canary))
+        for turn in self.turns:
+            turn.tell = lambda text: listener(Notice(text))
 
     def watch(self, place: int) -> Seen:
         """What is to be seen of the pass that is the plan's group at this place."""
@@ -73,11 +78,11 @@ class Review:
         for keys in tables:
             keys.add(rest)
 
-    def failed(self, place: int) -> None:
+    def failed(self, place: int, error: MigrateError) -> None:
         """A document stops the pass."""
         seen = self.turns[place].seen
         if seen is not None:
-            seen.failed = True
+            seen.error = error
 
     def unknown(self, place: int, why: str) -> None:
         """The effect of a pass cannot be foreseen."""

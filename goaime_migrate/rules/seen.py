@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Filter
+from goaime_migrate.errors import MigrateError
 from goaime_migrate.results import WarningCount
 from goaime_migrate.transform.chain import BatchResult
 
@@ -39,8 +40,8 @@ class Seen:
     """Which documents the pass walks over."""
     settled: bool | None = None
     warnings: tuple[WarningCount, ...] = ()
-    failed: bool = False
-    """Whether the pass stopped at a document: then the answers are of those before it."""
+    error: MigrateError | None = None
+    """What stopped the pass at a document: then the answers are of those before it."""
     ids: set[bytes] = field(default_factory=set)
     """Those that were looked at."""
 

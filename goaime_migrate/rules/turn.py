@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -43,6 +43,8 @@ class Turn:
     before: Outline
     database: Backend
     settings: Settings
+    tell: Callable[[str], None] = lambda _: None
+    """Tells people what takes a while."""
     place: int = 0
     function: str = ""
     """The last version before it with a plain function, of which nobody knows what it does."""

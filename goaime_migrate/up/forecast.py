@@ -104,7 +104,7 @@ class _Forecast:
         settings: Settings,
         listener: Listener,
     ) -> None:
-        self.review = Review(backend, facts, plan, settings, where)
+        self.review = Review(backend, facts, plan, settings, where, listener)
         self._settings = settings
         self._listener = listener
         self._backend = backend
@@ -158,7 +158,7 @@ class _Forecast:
         try:
             found = self._preview(place, group, steps)
         except MigrateError as caught:
-            self.review.failed(place)
+            self.review.failed(place, caught)
             if self._known.function is not None:  # which may mend what has stopped this
                 self._leave_open(place, group, _UNKNOWN.format(self._known.function))
             else:

@@ -9,7 +9,6 @@ import jsonschema
 import pytest
 from bson import ObjectId
 
-from goaime_migrate.errors import Problem
 from goaime_migrate.redaction import redact
 from goaime_migrate.render import findings as text
 from goaime_migrate.render import github, markdown
@@ -18,7 +17,6 @@ from goaime_migrate.render.style import Style
 from goaime_migrate.results import (
     Direction,
     Finding,
-    LintResult,
     OperationPlan,
     PlanResult,
     Predicted,
@@ -45,7 +43,9 @@ FOUND = Finding(
     7,
 )
 WHOLE = Finding("disk-space", Severity.NOTE, None, None, "full", {}, "make room", None, None)
-BROKEN = Problem("GM206", "0003", "0003_x.py, line 1: no", "correct it")
+BROKEN = Finding(
+    "GM206", Severity.ERROR, "0003", None, "0003_x.py, line 1: no", {}, "correct it", "m/0003_x.py", 1
+)
 STEP = StepPlan(
     "0002",
     "a|b",
@@ -103,9 +103,9 @@ class TestMarkdown:
         evil = Finding(
             "x", Severity.ERROR, "1", "c", "<img src=x> @team [a](b) **c**\n# h", {}, "`rm`", None, None
         )
-        shown = markdown.lint(LintResult(1, (), (evil,)), [BROKEN])
+        shown = markdown.lint(1, [BROKEN, evil])
         assert "\\<img src=x\\> @\u200bteam \\[a\\](b) \\*\\*c\\*\\*\\\\n\\# h" in shown
-        assert "**GM206** 0003\\_x.py, line 1: no" in shown
+        assert "`GM206`** — 0003 (m/0003\\_x.py:1)" in shown
 
 
 class TestGithub:
@@ -117,9 +117,9 @@ class TestGithub:
         )
 
     def test_there_are_at_most_ten(self) -> None:
-        lines = github.commands([FOUND] * 14, [BROKEN]).splitlines()
+        lines = github.commands([BROKEN, *[FOUND] * 14]).splitlines()
         assert len(lines) == 10
-        assert lines[0].startswith("::error title=GM206::")
+        assert lines[0].startswith("::error title=GM206,file=m/0003_x.py,line=1::")
         assert "6 more" in lines[-1]
         assert len(github.commands([FOUND] * 10).splitlines()) == 10
 
@@ -129,19 +129,19 @@ class TestGithub:
 
 class TestSarif:
     def test_it_is_what_scanners_take(self) -> None:
-        made = json.loads(sarif([FOUND, FOUND, WHOLE], [BROKEN], about, redact))
+        made = json.loads(sarif([BROKEN, FOUND, FOUND, WHOLE], about, redact))
         jsonschema.validate(made, SCHEMA)
         (run,) = made["runs"]
         assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == [
+            "GM206",
             "unique-duplicates",
             "disk-space",
-            "GM206",
         ]
         assert [(r["ruleId"], r["ruleIndex"], r["level"]) for r in run["results"]] == [
-            ("GM206", 2, "error"),
-            ("unique-duplicates", 0, "error"),
-            ("unique-duplicates", 0, "error"),
-            ("disk-space", 1, "note"),
+            ("GM206", 0, "error"),
+            ("unique-duplicates", 1, "error"),
+            ("unique-duplicates", 1, "error"),
+            ("disk-space", 2, "note"),
         ]
         location = run["results"][1]["locations"][0]["physicalLocation"]
         assert location["artifactLocation"]["uri"] == "migrations/0002_a%2Cb.py"
@@ -150,7 +150,7 @@ class TestSarif:
 
     def test_no_secret_is_in_it(self) -> None:
         secret = Finding("x", Severity.NOTE, None, None, "mongodb://u:p4ssw0rd@h/", {}, "", None, None)
-        assert "p4ssw0rd" not in sarif([secret], [], about, redact)
+        assert "p4ssw0rd" not in sarif([secret], about, redact)
 
 
 @pytest.mark.parametrize("value", ["text", 5, None, [1], {"a": 1}, b"x", 1.5, OID, True])
