@@ -34,6 +34,7 @@ from goaime_migrate.migration import Migration
 from goaime_migrate.operations import RunFunctions, revert
 from goaime_migrate.planner import DownGroup, DownPlan, ForgetSteps, LostPass, RestorePass, UndoChange
 from goaime_migrate.results import Counts, OnConflict
+from goaime_migrate.run import created
 from goaime_migrate.run.origin import moved
 from goaime_migrate.run.preflight import require_down
 from goaime_migrate.run.restored import require_decided, take_over
@@ -141,8 +142,8 @@ class Reverter:
         )
         try:
             restore.take_back()
-            if record.created and group.level == 0:
-                self._drop_if_empty(record)
+            if group.level == 0:
+                created.drop(self._run, record)
         finally:
             self._recorder.progress.documents += restore.outcome.counts()
             self._found.add(restore.outcome)
@@ -152,13 +153,6 @@ class Reverter:
         done = restore.outcome.counts()
         seconds = self._recorder.seconds
         self._run.emit(StageFinished("down", group.versions, title, done.matched, done.changed, seconds))
-
-    def _drop_if_empty(self, record: PassRecord) -> None:
-        """The collection that a pass has made goes with what it has inserted, unless others have put something there."""
-        backend = self._run.backend
-        if record.writes in backend.collections() and not backend.count(record.writes, {}, limit=1):
-            self._run.lease.renew()
-            backend.drop_collection(record.writes)
 
     def _title(self, group: RestorePass) -> str:
         version, index = group.operations[0]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 from goaime_migrate.backends.ports import Filter
 from goaime_migrate.operations.base import require
 from goaime_migrate.operations.fields import FieldOperation, walked
 from goaime_migrate.results import Document
 from goaime_migrate.transform.conversion import TARGETS, Unconvertible, convert
-from goaime_migrate.transform.paths import parse
+from goaime_migrate.transform.paths import EACH, parse
 from goaime_migrate.transform.step import CannotChange
 
 _ON_ERROR = {
@@ -53,8 +54,7 @@ class ConvertField(FieldOperation):
                     holder[key] = convert(holder[key], to)
                 except Unconvertible as error:
                     if on_error == "stop":
-                        reason = f"{holder[key]!r:.200} does not convert to {to}: {error}"
-                        raise CannotChange(path, reason) from error
+                        raise _failure(path, holder[key], to, error) from error
                     failed = True
                     if on_error == "null":
                         holder[key] = None
@@ -64,3 +64,8 @@ class ConvertField(FieldOperation):
         super().__init__(
             collection, f"convert {path} in {collection} to {to}", convert_field, [found], where=where
         )
+
+
+def _failure(path: str, value: Any, to: str, error: Unconvertible) -> CannotChange:
+    inside = f"; to convert its elements, write {path}.{EACH}" if isinstance(value, list) else ""
+    return CannotChange(path, f"{value!r:.200} does not convert to {to}: {error}{inside}")

@@ -34,6 +34,11 @@ class DeriveStep(Step):
     derive: Callable[..., Iterable[Document] | None] = _nothing
 
     @property
+    def inserts(self) -> bool:
+        """It does."""
+        return True
+
+    @property
     def writes(self) -> str:
         """The target."""
         return self.target

@@ -28,6 +28,11 @@ class InsertStep(Step):
     """Raw, those without an `_id` too."""
     key: tuple[str, ...] = ("_id",)
 
+    @property
+    def inserts(self) -> bool:
+        """It does."""
+        return True
+
     def identified(self, records: str) -> Iterator[bytes]:
         """The documents, each with its `_id`. `records`: what this tool's own collections are called."""
         for place, document in enumerate(self.documents):

@@ -72,6 +72,11 @@ class Step:
         return False
 
     @property
+    def inserts(self) -> bool:
+        """Whether it inserts documents, and changes none."""
+        return False
+
+    @property
     def on_stored(self) -> bool:
         """Whether it sees what is stored, and not what steps before it in a plan would make of that."""
         return bool(self.where or self.pipeline)

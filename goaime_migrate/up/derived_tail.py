@@ -32,14 +32,13 @@ from goaime_migrate.up.walk import Walk
 class DerivedReconciliation(Reconciliation):
     """Sources that were written behind the walk."""
 
-    def plan(self, ids: Sequence[bytes]) -> TailPlan:
-        """What to do about these sources."""
-        return Sources(self.walk, Claims.scanned(self.walk.run.backend, self.locator, ids)).plan
+    def _plan(self, ids: Sequence[bytes]) -> TailPlan:
+        return Sources(self._walk, Claims.scanned(self._walk.run.backend, self._locator, ids)).plan
 
-    def everything(self) -> Iterator[list[bytes]]:
+    def _everything(self) -> Iterator[list[bytes]]:
         """Every source that there is; and every one that there was."""
-        yield from super().everything()
-        walk = self.walk
+        yield from super()._everything()
+        walk = self._walk
         for ids in claims.all_sources(walk.run.backend, walk.record.id):
             left = walk.run.backend.by_ids(walk.record.collection, ids, walk.where)
             there = {raw_bson.id_of(document) for document in left}
@@ -47,11 +46,11 @@ class DerivedReconciliation(Reconciliation):
 
     def _refusal(self, conflicts: Sequence[Conflict]) -> Conflicts:
         identity, _ = conflicts[0]
-        target = self.walk.record.writes
+        target = self._walk.record.writes
         return Conflicts(
             f"what is derived has changed for {len(conflicts)} documents of {target}, and so has the application changed "
             "them, or has only changed one of the sources that make them alike",
-            version=self.walk.record.versions[-1],
+            version=self._walk.record.versions[-1],
             id=raw_bson.id_value(identity),
             hint=Hint(
                 "make these documents what is derived now, or what was, then: {}; or take it back: {}",

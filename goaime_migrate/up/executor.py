@@ -26,7 +26,7 @@ from goaime_migrate.migration import Migration
 from goaime_migrate.operations import RunFunctions, StateOperation
 from goaime_migrate.planner import NewPass, PinnedPass, StateChange, UpPlan, require_canary
 from goaime_migrate.results import Document, State
-from goaime_migrate.run import partitions, restored
+from goaime_migrate.run import created, partitions, restored
 from goaime_migrate.run.code import findings, source_file, step_of
 from goaime_migrate.run.preflight import require_up
 from goaime_migrate.run.run import Run
@@ -51,6 +51,8 @@ class Executor:
     def apply(self, plan: UpPlan, canary: Filter | None) -> None:
         """Apply the versions of the plan. Raises MigrateError with the state recorded."""
         self._recorder.forget_left_over()
+        for pass_id in plan.empty:
+            created.drop(self._run, self._recorder.passes[pass_id])
         self._recorder.forget_passes(plan.empty)
         if canary is not None:
             require_canary(plan, self._recorder.migrations)

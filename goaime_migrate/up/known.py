@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.operations import CreateCollection, DropCollection, RenameCollection, RunFunctions
 from goaime_migrate.transform.step import Step
-from goaime_migrate.up.pass_ import comes_or_goes
 
 
 class Known:
@@ -62,7 +61,7 @@ class Known:
         """Take note of a pass; `fresh` where none of its documents has been migrated yet."""
         collection = steps[0].writes
         self._changed[collection] = version
-        if steps[0].where or steps[0].pipeline or comes_or_goes(steps):
+        if steps[0].where or steps[0].pipeline or steps[0].deletes or steps[0].inserts:
             self._unforeseen[collection] = version
             return
         self.before[collection] += steps

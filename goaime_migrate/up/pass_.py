@@ -24,7 +24,7 @@ from goaime_migrate.errors import (
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.journal.segments import Kind
 from goaime_migrate.ledger import PassRecord, passes
-from goaime_migrate.run import partitions
+from goaime_migrate.run import created, partitions
 from goaime_migrate.run.checkpoint import adopt
 from goaime_migrate.run.origin import pin
 from goaime_migrate.run.pacing import BATCH_BYTES, FIRST
@@ -35,7 +35,7 @@ from goaime_migrate.transform import projection
 from goaime_migrate.transform.chain import Chain
 from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.deduplication import Deduplication
-from goaime_migrate.transform.derivation import Derivation, DeriveStep
+from goaime_migrate.transform.derivation import Derivation
 from goaime_migrate.transform.insertion import InsertStep, place_id
 from goaime_migrate.transform.pipeline import chain_of
 from goaime_migrate.transform.probe import check_declared_fields, combined, require_filters
@@ -80,14 +80,13 @@ def open_pass(
         canary=None if canary is None else raw_bson.encode(dict(canary)),
         filtered=where is not None,
         reverses=(reverses := tuple(step.reverse is not None for step in steps)),
-        complete=any(reverses) or (where is None and not comes_or_goes(steps)),
+        complete=any(reverses) or not (where or steps[0].deletes or steps[0].inserts),
         started_at=(now := backend.now()),
         run_at=now,
         since=backend.operation_time() if listed is None else None,
         bounds=partitions.bounds(backend, collection, run.check) if listed is None else (),
         target=None if steps[0].writes == collection else steps[0].writes,
-        created=isinstance(steps[0], DeriveStep | InsertStep)
-        and steps[0].writes not in backend.collections(),
+        created=steps[0].inserts and steps[0].writes not in backend.collections(),
     )
     return pin(record, backend.origin())
 
@@ -105,7 +104,7 @@ def _is_settled(backend: CollectionReader, steps: Sequence[Step], where: Filter 
 
     On the way, steps that declare `fields` are held to it. Documents that cannot be migrated are left to the walk.
     """
-    if any(step.pipeline for step in steps) or comes_or_goes(steps):
+    if any(step.pipeline or step.deletes or step.inserts for step in steps):
         return False
     documents = backend.documents(steps[0].collection, where=where, limit=FIRST, max_bytes=BATCH_BYTES)
     chain = chain_of("probe", steps, began=backend.now(), freeze=False)
@@ -118,18 +117,6 @@ def _is_settled(backend: CollectionReader, steps: Sequence[Step], where: Filter 
         return False
 
 
-def comes_or_goes(steps: Sequence[Step]) -> bool:
-    """Whether these steps insert or delete documents, and change none."""
-    return steps[0].deletes or isinstance(steps[0], DeriveStep | InsertStep)
-
-
-def _reconciliation(chain: Chain) -> type[Reconciliation]:
-    """How the tail decides about what others have written."""
-    if isinstance(chain, Deduplication):
-        return DuplicatesReconciliation
-    return DerivedReconciliation if isinstance(chain, Derivation) else Reconciliation
-
-
 def walk_of(run: Run, record: PassRecord, steps: Sequence[Step]) -> Walk:
     """The walk over a pass, as each of its workers walks it."""
     fields = projection.carried(steps, run.backend.capabilities, record.total or 0)
@@ -137,6 +124,16 @@ def walk_of(run: Run, record: PassRecord, steps: Sequence[Step]) -> Walk:
     if any(step.looked_up for step in steps):
         chain.tables.note_collections(run.backend.collections())
     return Walk(run, record, chain, steps[0].where, fields)
+
+
+def _reconciliation(chain: Chain) -> type[Reconciliation]:
+    """What its tail does."""
+    match chain:
+        case Deduplication():
+            return DuplicatesReconciliation
+        case Derivation():
+            return DerivedReconciliation
+    return Reconciliation
 
 
 @dataclass
@@ -152,7 +149,7 @@ class Pass:
 
     def walk(self, *, canary_only: bool) -> PassCounts:
         """Walk to the end; what this run did. Raises MigrationFailed, Interrupted, LeaseLost."""
-        self._create()
+        created.create(self.run, self.record)
         identity, self.before = self._identity(), self.counts()
         walk = walk_of(self.run, self.record, self.steps)
         total = self.record.total or 0
@@ -180,12 +177,6 @@ class Pass:
                 hint=Hint("bring the collection back, then: {}; or: {}", UP, DOWN),
             )
         return self.by_this_run(self.counts())
-
-    def _create(self) -> None:
-        """Make the collection for what is inserted, where there was none: a transaction makes none."""
-        backend, target = self.run.backend, self.record.writes
-        if self.record.created and not self.record.committed and target not in backend.collections():
-            backend.create_collection(target, {})
 
     def _prepare(self, chain: Chain) -> None:
         """Work out beforehand what has to be known of all documents, and keep it with the pass."""

@@ -509,3 +509,37 @@ def test_what_the_application_inserts_between_read_and_write_is_seen(world: Worl
     assert len(world.raws("items")) == 40
     succeeded(world.down())
     assert [d["_id"] for d in world.documents("items")] == [5]
+
+
+@each_mode
+def test_other_commands_know_what_was_derived(world: World) -> None:
+    orders(world, 30)
+    world.write("0001_items.py", ITEMS)
+    succeeded(world.up())
+    found = world.verify()
+    assert (found.failures, found.without_promise) == ((), ("0001",))
+    with world.migrator() as migrator:
+        assert migrator.plan().steps == ()
+        assert [entry.result for entry in migrator.history()] == ["applied"]
+    assert succeeded(world.up()).documents.matched == 0
+
+
+@servers
+def test_a_kill_between_two_runs_is_told_apart_by_the_journal(world: World) -> None:
+    documents = orders(world)
+    world.write("0001_items.py", ITEMS)
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        up_with(world, at_batch(2, stop))
+    made = world.raws("items")
+    assert 0 < len(made) < len(expected(documents))
+    (operation,) = world.plan().steps[0].operations
+    assert operation.changed == len(expected(documents)) - len(made)
+    world.change("orders", 1, items=["other"])
+    succeeded(world.up())
+    assert world.raws("items") == expected(world.documents("orders"))
+    succeeded(world.down())
+    assert set(world.catalogue()) == {"orders"}

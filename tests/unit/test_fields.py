@@ -6,6 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from bson import decode, encode
+from hypothesis import given
+from hypothesis import strategies as st
 
 from goaime_migrate.errors import InvalidMigration
 from goaime_migrate.operations import AddField, ConvertField, RemoveField, RenameField, TransformDocuments
@@ -183,8 +186,46 @@ def test_what_does_not_convert_is_kept_or_made_null_and_told(
     assert [str(each.message) for each in recwarn] == [f"p.$[]: what does not convert to int {told}"]
 
 
+def test_the_elements_of_an_array_are_another_path() -> None:
+    with pytest.raises(
+        CannotChange, match=r"no array converts to int; to convert its elements, write p\.\$\[\]"
+    ):
+        after(ConvertField("c", "p", "int"), {"p": ["1"]})
+
+
 def test_what_does_not_convert_stops_with_path_and_value() -> None:
     with pytest.raises(CannotChange) as caught:
         after(ConvertField("c", "items.$[].p", "int"), {"items": [{}, {"p": 1.5}]})
     assert caught.value.field == "items.$[].p"
     assert str(caught.value) == "items.$[].p: 1.5 does not convert to int: it has a fraction"
+
+
+NAMES = st.sampled_from(["a", "b", "c", "d", ""])
+BELOW = st.recursive(
+    st.integers(-9, 9) | st.none(),
+    lambda inner: st.dictionaries(NAMES, inner, max_size=4) | st.lists(inner, max_size=3),
+    max_leaves=12,
+)
+PATHS = ["a", "a.b", "a.$[].b", "a.b.$[].c", "a.$[].$[].b"]
+
+
+@pytest.mark.filterwarnings("ignore")
+@given(document=st.dictionaries(NAMES, BELOW), path=st.sampled_from(PATHS))
+def test_a_field_is_named_back_to_the_byte(document: Document, path: str) -> None:
+    before = encode(document)
+    operation = RenameField("c", path, f"{path}new")
+    assert encode(back(operation, after(operation, document))) == before
+
+
+@pytest.mark.filterwarnings("ignore")
+@given(document=st.dictionaries(NAMES, BELOW), path=st.sampled_from(PATHS))
+def test_what_was_added_goes_again_and_what_was_there_stays(document: Document, path: str) -> None:
+    operation = AddField("c", path, "the very value")
+    added = after(operation, decode(encode(document)))
+    assert after(operation, decode(encode(added))) == added
+    once = after(RemoveField("c", path), decode(encode(document)))
+    assert after(RemoveField("c", path), decode(encode(once))) == once
+    back(operation, added)
+    for name, value in document.items():
+        assert name == "a" or added[name] == value
+    assert "the very value" not in str(added)
