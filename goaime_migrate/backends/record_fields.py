@@ -17,6 +17,7 @@ from bson import Timestamp
 from bson.errors import BSONError
 
 from goaime_migrate.errors import DamagedRecord
+from goaime_migrate.errors.hint import FROM_BACKUP
 from goaime_migrate.results import Document
 
 Kinds = tuple[type, ...]
@@ -46,7 +47,7 @@ def reading(collection: str, identity: Any) -> Iterator[None]:
         raise DamagedRecord(
             f"the record {identity!r} of {collection} is not one that this tool has written: "
             f"{type(error).__name__} {error}",
-            hint="restore the schema_versions collections from a backup",
+            hint=FROM_BACKUP,
         ) from error
 
 

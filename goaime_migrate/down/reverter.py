@@ -25,7 +25,7 @@ from goaime_migrate.errors import (
     MigrationFailed,
     ServerUnreachable,
 )
-from goaime_migrate.errors.hint import DOWN, UP, Hint
+from goaime_migrate.errors.hint import DOWN, FROM_BACKUP, UP, Hint
 from goaime_migrate.events import Notice, StageFinished, StageStarted
 from goaime_migrate.journal import audit, segments
 from goaime_migrate.ledger import PassRecord
@@ -190,7 +190,7 @@ def _lost(group: LostPass) -> DamagedRecord:
     return DamagedRecord(
         f"the record of the pass {group.pass_id!r}, in which {version} was applied, is gone",
         version=version,
-        hint="restore the schema_versions collections from a backup",
+        hint=FROM_BACKUP,
     )
 
 

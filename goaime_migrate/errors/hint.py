@@ -63,4 +63,9 @@ class Hint(str):
         return Hint(self.template, *changed)
 
 
+FROM_BACKUP = (
+    "restore all collections of the records together (schema_versions and schema_versions_*, or as records= names "
+    "them) from one and the same backup"
+)
+"""The way on where a record is damaged or gone."""
 UPGRADE = Hint("upgrade: pip install --upgrade {}", PROGRAM)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from goaime_migrate.backends.ports import JOURNAL, Reader
 from goaime_migrate.backends.record_fields import COUNT, DATA, checked, optional, raw_id_or_none, reading
 from goaime_migrate.errors import JournalIncomplete
-from goaime_migrate.errors.hint import DOWN, Hint
+from goaime_migrate.errors.hint import DOWN, FROM_BACKUP, Hint
 from goaime_migrate.journal import segments
 from goaime_migrate.journal.seal import intact_parts, is_sealed
 from goaime_migrate.journal.segments import Kind
@@ -25,8 +25,8 @@ _FEWEST, _MOST, _BYTES = 8, 500, 32 * 1024 * 1024
 _PASSES = 50
 """Passes that one query asks for."""
 _ADVICE = Hint(
-    "bring all schema_versions collections back from one and the same backup, then: {}; without one, keep what is "
-    "applied and change the documents forward in a new migration",
+    "{}, then: {}; without one, keep what is applied and change the documents forward in a new migration",
+    FROM_BACKUP,
     DOWN,
 )
 

@@ -37,6 +37,8 @@ _KEPT = (
     "description",
     "title",
 )
+UNDOES = frozenset({"set_options", "remove_validated"})
+"""The kinds of records by which a validator is taken back."""
 _DEFAULTS = {"validationLevel": "strict", "validationAction": "error"}
 _LISTS = ("anyOf", "allOf", "oneOf")
 _FORMATS = {"date-time": ["date"], "binary": ["binData"]}

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from goaime_migrate.errors import DamagedRecord
+from goaime_migrate.errors.hint import FROM_BACKUP
 from goaime_migrate.planner.facts import BASE, Facts
 from goaime_migrate.planner.plan import (
     DownGroup,
@@ -173,9 +174,9 @@ def _renames(version: str, operation: OperationRecord) -> tuple[str, str] | None
     old, new = undo.get("old"), undo.get("new")
     if not isinstance(old, str) or not isinstance(new, str):
         raise DamagedRecord(
-            f"the record {version!r} of schema_versions is not one that this tool has written: "
+            f"the record {version!r} of the versions is not one that this tool has written: "
             f"it renames {old!r:.100} to {new!r:.100}",
             version=version,
-            hint="restore the schema_versions collections from a backup",
+            hint=FROM_BACKUP,
         )
     return old, new

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from goaime_migrate.backends.ports import VERSIONS, Backend
 from goaime_migrate.backends.record_fields import reading
@@ -11,7 +11,8 @@ from goaime_migrate.ledger import VersionRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import RunFunctions, StateOperation
 from goaime_migrate.operations.base import actions_of, require_undoing
-from goaime_migrate.planner import DownPlan, StateChange, UndoChange, UpPlan
+from goaime_migrate.operations.validators import UNDOES as VALIDATORS
+from goaime_migrate.planner import DownPlan, RestorePass, StateChange, UndoChange, UpPlan
 
 
 def only_reads(backend: Backend) -> bool:
@@ -40,9 +41,34 @@ def require_down(backend: Backend, plan: DownPlan, versions: Mapping[str, Versio
     refs = [ref for group in plan.groups if isinstance(group, UndoChange) for ref in group.operations]
     recorded = [(version, versions[version].operations[number].undo) for version, number in refs]
     undos = [(version, undo) for version, undo in recorded if undo is not None]
-    backend.require_actions([(str(undo.get("collection")), actions_of(undo)) for _, undo in undos])
+    backend.require_actions(
+        [
+            *_restoring(backend, plan, versions),
+            *((str(undo.get("collection")), actions_of(undo)) for _, undo in undos),
+        ]
+    )
     for version, undo in undos:
         if undo.get("kind") == "function":
             return
         with reading(VERSIONS, version):
             require_undoing(backend, undo)
+
+
+def _restoring(
+    backend: Backend, plan: DownPlan, versions: Mapping[str, VersionRecord]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What it takes to restore documents that a validator of today may not like: they were there before it.
+
+    Where the plan takes the validator back first, nobody is asked to pass it over.
+    """
+    known = backend.collections() if any(isinstance(g, RestorePass) for g in plan.groups) else {}
+    undone: set[str] = set()
+    for group in plan.groups:
+        if isinstance(group, UndoChange):
+            undos = (versions[version].operations[number].undo for version, number in group.operations)
+            undone |= {
+                str(undo.get("collection")) for undo in undos if undo and undo.get("kind") in VALIDATORS
+            }
+        elif isinstance(group, RestorePass) and group.today in known.keys() - undone:
+            validated = known[group.today].options.get("validator")
+            yield group.today, ("bypassDocumentValidation",) if validated else ()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from goaime_migrate.errors import DamagedRecord
+from goaime_migrate.errors.hint import FROM_BACKUP
 from goaime_migrate.ledger import VersionRecord
 from goaime_migrate.results import State
 
@@ -35,10 +36,10 @@ def require_arrow(version: str, before: State, after: State) -> None:
     """Refuse a change of state that there is not: the records contradict each other. Raises DamagedRecord."""
     if (before, after) not in ARROWS:
         raise DamagedRecord(
-            f"the record {version!r} of schema_versions says {before}, and nothing that is {before} "
+            f"the record {version!r} of the versions says {before}, and nothing that is {before} "
             f"becomes {after}",
             version=version,
-            hint="restore the schema_versions collections from a backup",
+            hint=FROM_BACKUP,
         )
 
 

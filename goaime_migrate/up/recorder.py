@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from goaime_migrate import ledger
 from goaime_migrate.backends.ports import PROGRESS, Delete, RecordChange
-from goaime_migrate.errors import Conflicts, MigrateError, MigrationFailed
+from goaime_migrate.errors import Conflicts, Interrupted, MigrateError, MigrationFailed
 from goaime_migrate.ledger import Ledger, PassRecord, VersionRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.results import Counts, State
@@ -125,30 +125,30 @@ class UpRecorder(Recorder):
                 self.note_in_all(version, before + tally.counts(position))
 
     def stop(self, versions: Sequence[str], error: MigrateError) -> None:
-        """Record where and why the run has stopped. The error's own version has failed, or the last of these.
+        """Record where and why the run has stopped: at the error's own version, or at the last of these.
 
-        The others are partial; if it is no failure of a migration all are, or pending if nothing of them had started.
+        That one has failed, the others are partial; if it is no failure of a migration all are, or pending if nothing
+        of them had started.
         """
-        failed = isinstance(error, MigrationFailed)
-        culprit = (error.version or versions[-1]) if failed else None
+        failed, at = isinstance(error, MigrationFailed), error.version or versions[-1]
         known = [with_state(self.versions[v], State.RUNNING) for v in versions if v in self.versions]
         untouched = [] if failed else [r for r in known if not any(o.started or o.done for o in r.operations)]
         for record in untouched:
             require_arrow(record.version, record.state, State.PENDING)
             del self.versions[record.version]
-        changed = [self._stopped(r, error, culprit) for r in known if r.version in self.versions]
-        result, of = "failed" if failed else "interrupted", culprit or versions[-1]
-        took = next((r.duration_s for r in changed if r.version == of), round(self.seconds, 3))
+        changed = [self._stopped(r, error, at) for r in known if r.version in self.versions]
+        result = "failed" if failed else "interrupted"
+        took = next((r.duration_s for r in changed if r.version == at), round(self.seconds, 3))
         with suppress(Exception):  # whatever its record meets, the error itself matters more
-            entry = ledger.log(self.run.backend.now(), self.owner, "up", result, of, took, error)
+            entry = ledger.log(self.run.backend.now(), self.owner, "up", result, at, took, error)
             self.put(changed, *(ledger.delete_version(r.version) for r in untouched), entry)
 
-    def _stopped(self, record: VersionRecord, error: MigrateError, culprit: str | None) -> VersionRecord:
-        if record.version != culprit:
-            return replace(self._timed(with_state(record, State.PARTIAL)), error=None)
+    def _stopped(self, record: VersionRecord, error: MigrateError, at: str) -> VersionRecord:
         # A conflict is the application's doing: the migration itself has not failed.
-        state = State.PARTIAL if isinstance(error, Conflicts) else State.FAILED
-        return replace(self._timed(with_state(record, state)), error=ledger.error_record(error))
+        failed = isinstance(error, MigrationFailed) and not isinstance(error, Conflicts)
+        state = State.FAILED if failed and record.version == at else State.PARTIAL
+        said = None if record.version != at or isinstance(error, Interrupted) else ledger.error_record(error)
+        return replace(self._timed(with_state(record, state)), error=said)
 
     def _timed(self, record: VersionRecord) -> VersionRecord:
         """The record with the time of this group added to its duration."""

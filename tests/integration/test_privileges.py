@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from goaime_migrate import errors
+from goaime_migrate.events import BatchCommitted
+from goaime_migrate.results import Direction, State
 from tests.servers import Kind, ReplicaSet, User
 from tests.world import World, succeeded
 
@@ -87,6 +89,25 @@ def test_a_validator_that_may_not_be_taken_away_is_found_before(
     assert world.documents("c") == [{"_id": 1, "n": 1, "m": 1}]
 
 
+def test_a_validator_that_may_not_be_passed_over_is_found_before_anything_is_restored(
+    as_user: AsUser, secured_replica_set: ReplicaSet, database_name: str
+) -> None:
+    world = as_user([role("readWrite", database_name)])
+    succeeded(world.up())
+    secured_replica_set.client[database_name].command("collMod", "c", validator={"n": {"$exists": True}})
+    plan, error = world.plan("base", direction=Direction.DOWN), world.down("base").error
+    for each in (plan.refused, error):
+        assert isinstance(each, errors.MissingPrivilege)
+        assert f"bypassDocumentValidation on {database_name}.c" in each.message
+        assert grant(world, "dbAdmin", database_name) in each.hint
+    assert world.states() == ["applied"]
+    secured_replica_set.client.admin.command(
+        "grantRolesToUser", f"user_{database_name}", roles=[role("dbAdmin", database_name)]
+    )
+    succeeded(world.down("base"))
+    assert world.documents("c") == [{"_id": 1}]
+
+
 @pytest.mark.parametrize(
     ("granted", "wanted", "said"),
     [
@@ -119,3 +140,36 @@ def test_who_may_only_read_and_write_knows_a_replica_set_by_its_name(
     secured_replica_set.client[database_name].c.drop()
     secured_replica_set.client[database_name].c.insert_one({"_id": 1})
     assert [warning.code for warning in world.status().warnings] == ["GM808"]
+
+
+def test_a_version_that_is_stopped_by_a_privilege_taken_away_says_so(
+    as_user: AsUser, secured_replica_set: ReplicaSet, database_name: str
+) -> None:
+    """It is partial, since the migration has not failed; why it is, is in `status` all the same."""
+    admin, both = secured_replica_set.client.admin, ["find", "insert", "update", "remove", "createIndex"]
+    records = ["", "_lock", "_progress", "_journal", "_tail", "_log"]
+    on = [{"db": database_name, "collection": f"schema_versions{suffix}"} for suffix in records]
+    keeping, writing = f"keep_{database_name}", f"write_{database_name}"
+    seen = [{"resource": {"db": database_name, "collection": "c"}, "actions": ["find", "changeStream"]}]
+    listing = [{"resource": {"db": database_name, "collection": ""}, "actions": ["listCollections"]}]
+    written = [{"resource": {"db": database_name, "collection": "c"}, "actions": ["update"]}]
+    kept = [{"resource": each, "actions": [*both, "createCollection", "listIndexes"]} for each in on]
+    admin.command("createRole", keeping, privileges=[*kept, *seen, *listing], roles=[])
+    admin.command("createRole", writing, privileges=written, roles=[])
+    world = as_user([role(keeping, "admin"), role(writing, "admin")])
+    secured_replica_set.client[database_name].c.insert_many({"_id": i} for i in range(2, 10))
+    try:
+
+        def revoke(event: object) -> None:
+            if isinstance(event, BatchCommitted):
+                admin.command("dropRole", writing)
+
+        with world.migrator(revoke, batch_size=2) as migrator:
+            error = migrator.up().error
+        assert isinstance(error, errors.MissingPrivilege)
+        (version,) = world.status().versions
+        assert version.state is State.PARTIAL
+        assert version.error is not None
+        assert (version.error.code, "update on" in version.error.message) == (error.code, True)
+    finally:
+        admin.command("dropRole", keeping)

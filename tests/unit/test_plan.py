@@ -483,7 +483,7 @@ def test_a_record_of_a_renaming_that_says_no_names_is_refused(damage: Mapping[st
     given = facts(1, records=[changed("0001", {"kind": "rename_collection", **damage})])
     error = refusal(plan_down, given)
     assert isinstance(error, DamagedRecord)
-    assert "the record '0001' of schema_versions is not one that this tool has written" in error.message
+    assert "the record '0001' of the versions is not one that this tool has written" in error.message
 
 
 # --- what is left of a way down --------------------------------------------------------------------------------

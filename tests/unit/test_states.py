@@ -36,7 +36,7 @@ def test_a_state_becomes_only_what_it_may(before: State, after: State) -> None:
     with pytest.raises(DamagedRecord) as caught:
         require_arrow("0001", before, after)
     assert caught.value.version == "0001"
-    assert f"'0001' of schema_versions says {before}, and nothing that is {before} becomes {after}" in str(
+    assert f"'0001' of the versions says {before}, and nothing that is {before} becomes {after}" in str(
         caught.value
     )
 
