@@ -6,7 +6,6 @@ collection afterwards, be it by the pass itself, a resumed run, the tail and `do
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Container, Sequence
 from datetime import datetime
 from functools import partial
@@ -15,20 +14,24 @@ from typing import TYPE_CHECKING, Any
 from bson import Regex
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.bson_order import sort_key
 from goaime_migrate.backends.field_paths import found_by
-from goaime_migrate.backends.ports import JOURNAL, Put, Reader, RecordChange
+from goaime_migrate.backends.ports import JOURNAL, Collision, Put, Reader, RecordChange
 from goaime_migrate.backends.record_fields import reading
+from goaime_migrate.errors import OperationFailed
 from goaime_migrate.journal.seal import PARTS, intact_parts, seal, unseal
 from goaime_migrate.results import Document
 from goaime_migrate.transform.lookup_answers import MOST_BYTES, Answer
+from goaime_migrate.transform.lookup_names import Names, part_of
 from goaime_migrate.transform.lookup_reading import KEYS, WHOLE, WHOLE_BYTES, Unwritten, all_of, find
-from goaime_migrate.transform.lookup_table import Table, table_of
-from goaime_migrate.transform.lookups import Lookup, Now, as_read, cache_key, stable
+from goaime_migrate.transform.lookup_table import CACHE_BYTES, Table, table_of
+from goaime_migrate.transform.lookups import Lookup, Now, as_read, cache_key
 from goaime_migrate.transform.stored_results import Keep, StoredResults
 
 if TYPE_CHECKING:
     from goaime_migrate.transform.step import Step
+
+_MOST_A_BATCH = 4 * CACHE_BYTES
+"""Bytes that are looked up for one batch."""
 
 
 class FrozenLookups:
@@ -49,11 +52,14 @@ class FrozenLookups:
         began: datetime | None = None,
     ) -> None:
         self._pass = self.pass_id = pass_id
+        self._names = Names(pass_id)
         self._freeze = self.freezes = freeze
         self._writes = writes
         self._began = None if began is None else as_read(began)
         self.misses: list[Any] = []
         """Keys that were asked for in vain since this list was last cleared."""
+        self.bounded = False
+        """Whether the documents that are looked up for are those of a batch, which can be smaller."""
         self._tables = {lookup: table_of(lookup, self.misses) for lookup in lookups}
         self._results = {
             lookup: self._stored_results(table)
@@ -72,7 +78,7 @@ class FrozenLookups:
     def _stored_results(self, table: Table) -> StoredResults:
         lookup = table.lookup
         head = {"pass": self._pass, "kind": "lookup", "table": lookup.label}
-        return StoredResults(table, head, self._whole_id(lookup), partial(self._record_id, lookup))
+        return StoredResults(table, head, self._names.whole(lookup), partial(self._names.key, lookup))
 
     def arguments(self, step: Step) -> dict[str, Any]:
         """What the functions of a step are given by name."""
@@ -96,6 +102,7 @@ class FrozenLookups:
             began=self._began,
         )
         other._tables |= {lookup: table for lookup, table in self._tables.items() if table.whole}
+        other.bounded = self.bounded
         other._thawed, other._has_earlier = self._thawed, self._has_earlier
         for lookup, table in self._tables.items():
             other[lookup].exists, other[lookup].stored = table.exists, table.stored
@@ -158,40 +165,25 @@ class FrozenLookups:
                     if not isinstance(value, Regex):
                         self._tables[lookup].want(value)
         by_id = all(lookup.key == "_id" for lookup in self._own)
-        marks = [] if by_id else [self._mark(raw_bson.id_of(document)) for document in documents]
+        marks = [] if by_id else [self._names.mark(raw_bson.id_of(document)) for document in documents]
         mine = {"pass": self._pass, "kind": "lookup"}
         sealed = (seal({"_id": mark, **mine}, b"", "") for mark in marks)
         return [*self.load(reader), *(Put(JOURNAL, record) for (record,) in sealed)]
 
-    def _mark(self, identity: bytes) -> str:
-        """The `_id` of the record that says that a document was written: it is found by no key any more.
-
-        Where the key is the `_id` none is needed: the document itself is frozen by it.
-        """
-        return f"{self._pass}/lookup/written/{_hash(stable(sort_key(raw_bson.id_value(identity))))}"
-
     def _whole_record(self, lookup: Lookup, documents: Sequence[bytes]) -> Document:
-        identity = self._whole_id(lookup)
+        identity = self._names.whole(lookup)
         (record,) = seal(self._head(identity, lookup), b"".join(documents), "")  # no more than WHOLE_BYTES
         return record
 
     def _head(self, identity: str, lookup: Lookup) -> Document:
         return {"_id": identity, "pass": self._pass, "kind": "lookup", "table": lookup.label}
 
-    def _whole_id(self, lookup: Lookup) -> str:
-        return f"{self._pass}/lookup/{_hash(repr(lookup))}/all"
-
-    def _earlier_id(self, lookup: Lookup, **key: Any) -> str:
-        """The `_id` that records of format 1 have."""
-        named = raw_bson.encode({"table": lookup.label, **key})
-        return f"{self._pass}/lookup/{hashlib.sha256(named).hexdigest()[:32]}"
-
     def thaw_whole(self, reader: Reader) -> None:
         """Take the collections that the pass has frozen as a whole."""
         if self._thawed:
             return
-        tables = {self._whole_id(lookup): table for lookup, table in self._tables.items()}
-        tables |= {f"{self._earlier_id(lookup)}/all": table for lookup, table in self._tables.items()}
+        tables = {self._names.whole(lookup): table for lookup, table in self._tables.items()}
+        tables |= {f"{self._names.earlier(lookup)}/all": table for lookup, table in self._tables.items()}
         all_of_them = {"_id": {"$gte": f"{self._pass}/lookup/", "$lt": f"{self._pass}/lookup0"}}
         earlier = (
             reader.find(JOURNAL, {**all_of_them, "format": 1}, limit=1, fields=["_id"]) if tables else []
@@ -216,7 +208,17 @@ class FrozenLookups:
             wanted = list(table.wanted.values())
             for start in range(0, len(wanted), KEYS):
                 changes += self._load(reader, table, wanted[start : start + KEYS])
+                self._require_room(table)
         return changes
+
+    def _require_room(self, table: Table) -> None:
+        """Refuse to look up for so many documents at once. Raises Collision, which has them halved."""
+        if self.bounded and table.size > _MOST_A_BATCH:
+            text = (
+                f"more than {_MOST_A_BATCH // 2**20} MB are looked up in {table.lookup.collection!r} at once"
+            )
+            hint = "limit what is read with fields= or where=, or count and sum in a pipeline="
+            raise Collision(text, OperationFailed(f"{text}, for one document", hint=hint))
 
     def _load(self, reader: Reader, table: Table, keys: Sequence[Any]) -> list[RecordChange]:
         lookup = table.lookup
@@ -242,15 +244,15 @@ class FrozenLookups:
 
     def _not_written(self, reader: Reader, documents: Sequence[Document]) -> list[Document]:
         """Those of the documents that the pass has not written."""
-        marks = {self._mark(raw_bson.encode({"_id": d["_id"]})): d for d in documents}
+        marks = {self._names.mark(raw_bson.encode({"_id": d["_id"]})): d for d in documents}
         known = {r["_id"] for r in reader.find(JOURNAL, {"_id": {"$in": list(marks)}}, fields=["_id"])}
         return [document for mark, document in marks.items() if mark not in known]
 
     def _thaw(self, reader: Reader, table: Table, keys: Sequence[Any]) -> None:
         """Take what the pass has frozen before."""
-        ids = [self._record_id(table.lookup, cache_key(key)) for key in keys]
+        ids = [self._names.key(table.lookup, cache_key(key)) for key in keys]
         if self._has_earlier:
-            ids += [self._earlier_id(table.lookup, key=key) for key in keys]
+            ids += [self._names.earlier(table.lookup, key=key) for key in keys]
         for record in reader.find(JOURNAL, {"_id": {"$in": ids}}):
             with reading(JOURNAL, record["_id"]):
                 data = unseal([record, *self._rest(reader, record)], MOST_BYTES + raw_bson.MAX_DOCUMENT)
@@ -262,32 +264,20 @@ class FrozenLookups:
         """What did not fit into the record of a key; as a rule everything did."""
         if record["parts"] == 1:
             return []
-        ids = [_part_id(record["_id"]).format(number) for number in range(1, min(record["parts"], PARTS))]
+        ids = [part_of(record["_id"]).format(number) for number in range(1, min(record["parts"], PARTS))]
         return reader.find(JOURNAL, {"_id": {"$in": ids}}, sort=[("_id", 1)])
 
     def _records(self, lookup: Lookup, key: Any, answer: Answer) -> list[Document]:
         """The copy of what is found, compressed: one document may be as large as a record can be, with its key larger."""
-        identity = self._record_id(lookup, cache_key(key))
+        identity = self._names.key(lookup, cache_key(key))
         head = {**self._head(identity, lookup), "several": answer.several}
         payload = b"".join(map(raw_bson.encode, ({"key": key}, *answer.documents)))
-        return seal(head, payload, _part_id(identity))
-
-    def _record_id(self, lookup: Lookup, cached: Any) -> str:
-        """By the stand-in of a key: equal values have one record, 2 and 2.0 too."""
-        return f"{self._pass}/lookup/{_hash(f'{lookup!r}={stable(cached)}')}"
+        return seal(head, payload, part_of(identity))
 
 
 def _all(documents: Sequence[Document]) -> Sequence[Document]:
     """What is not written by the pass is there as it was."""
     return documents
-
-
-def _part_id(identity: str) -> str:
-    return identity + "/{:03d}"
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _part(document: bytes, path: str) -> Document:

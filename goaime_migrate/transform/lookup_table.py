@@ -97,6 +97,11 @@ class Table(Mapping[Any, Any]):
         self.met = self.missed = self.several = False
         """Whether a document was found, none was, and one of several was, since this was last forgotten."""
 
+    @property
+    def size(self) -> int:
+        """Bytes of what is in memory, as BSON."""
+        return self._bytes
+
     def want(self, key: Any) -> None:
         """Have a key loaded with those that are asked for."""
         cached = cache_key(key)

@@ -20,6 +20,7 @@ from goaime_migrate.errors.hint import DOWN, Hint
 from goaime_migrate.journal.seal import seal, unseal
 from goaime_migrate.results import Document
 from goaime_migrate.transform.lookup_answers import gather
+from goaime_migrate.transform.lookup_names import part_of
 from goaime_migrate.transform.lookup_reading import WHOLE, WHOLE_BYTES
 from goaime_migrate.transform.lookup_table import Table
 from goaime_migrate.transform.lookups import cache_key, keys_of
@@ -144,7 +145,7 @@ def _take(found: Iterator[bytes]) -> tuple[list[bytes], bool]:
 
 
 def _sealed(head: Document, payload: bytes) -> list[RecordChange]:
-    return [Put(JOURNAL, record) for record in seal(head, payload, head["_id"] + "/{:03d}")]
+    return [Put(JOURNAL, record) for record in seal(head, payload, part_of(head["_id"]))]
 
 
 def _documents(records: Iterable[Document]) -> Iterator[Document]:

@@ -121,6 +121,7 @@ def walk_of(run: Run, record: PassRecord, steps: Sequence[Step]) -> Walk:
     """The walk over a pass, as each of its workers walks it."""
     fields = projection.carried(steps, run.backend.capabilities, record.total or 0)
     chain = chain_of(record.id, steps, began=record.started_at)
+    chain.tables.bounded = True
     if any(step.looked_up for step in steps):
         chain.tables.note_collections(run.backend.collections())
     return Walk(run, record, chain, steps[0].where, fields)

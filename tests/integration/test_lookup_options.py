@@ -11,7 +11,7 @@ from goaime_migrate import errors
 from goaime_migrate.backends.field_paths import sorted_by
 from goaime_migrate.results import RunResult
 from goaime_migrate.run import partitions
-from goaime_migrate.transform import stored_results
+from goaime_migrate.transform import frozen_lookups, lookup_answers, lookup_table, stored_results
 from goaime_migrate.workers import pool
 from tests.integration.engines import dump, each_mode, one_server, servers
 from tests.integration.test_own_lookups import at_batch, stop
@@ -316,13 +316,25 @@ def test_a_filter_of_a_lookup_that_is_none_is_refused(shop: World) -> None:
 
 @each_mode
 def test_too_much_for_one_key_is_refused(shop: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from goaime_migrate.transform import lookup_answers
-
     monkeypatch.setattr(lookup_answers, "MOST_BYTES", 200)
     declare(shop, 'Lookup("orders", key="customer", many=True)', 'd["found"] = len(orders[d["n"]])')
     error = shop.up().error
     assert isinstance(error, errors.OperationFailed)
     assert "of 'orders' have the same 'customer', too much to be looked up with many=True" in error.message
+
+
+@each_mode
+def test_a_batch_that_looks_up_too_much_is_halved(shop: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    declare(shop, 'Lookup("orders", key="customer", many=True)', 'd["found"] = len(orders[d["n"]])')
+    monkeypatch.setattr(lookup_table, "CACHE_BYTES", 200)
+    monkeypatch.setattr(frozen_lookups, "_MOST_A_BATCH", 1_000)
+    _, found = migrated(shop)
+    assert found == {i: len(of(i)) for i in range(CUSTOMERS)}
+    succeeded(shop.down())
+    monkeypatch.setattr(frozen_lookups, "_MOST_A_BATCH", 100)
+    error = shop.up().error
+    assert isinstance(error, errors.OperationFailed)
+    assert "are looked up in 'orders' at once, for one document" in error.message
 
 
 def test_a_sort_puts_documents_where_the_server_does(replica_set: Server, database_name: str) -> None:
