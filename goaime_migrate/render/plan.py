@@ -45,7 +45,7 @@ def plan(result: PlanResult, style: Style, ending: str | None = None, where: str
     if result.preview:
         lines += _preview(result.preview)
     if result.steps:
-        lines += _prediction(result.predicted)
+        lines += prediction(result.predicted)
         lines.append(style.paint(_ending(result, where) if ending is None else ending, "bold"))
     return "\n".join(lines).rstrip()
 
@@ -120,7 +120,8 @@ def _preview(found: DownPreview) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def _prediction(found: Predicted) -> list[str]:
+def prediction(found: Predicted) -> list[str]:
+    """What a run would take, in one line; none where nothing is known."""
     if not (found.seconds or found.journal_bytes or found.oplog_bytes):
         return []
     parts = [f"about {duration(found.seconds)}" if found.seconds >= 1 else "less than a second"]
