@@ -64,6 +64,7 @@ READING: dict[str, Call] = {
     "wait": lambda m: m.wait(0.0),
     "try": lambda m: m.try_("1", where={"_id": 1}).error,
     "doctor": lambda m: m.doctor().error,
+    "rehearse": lambda m: m.rehearse(memory=True).error,
 }
 WRITING = {"up", "down", "stamp", "repair", "unlock"}
 NO_DATABASE = {"init", "new", "explain"}
