@@ -44,6 +44,10 @@ class Operation(Protocol):
     def reads(self) -> frozenset[str]:
         """Other collections that it reads while it runs."""
 
+    @property
+    def names(self) -> frozenset[str]:
+        """All collections that it names."""
+
     def describe(self) -> str:
         """One line for people."""
 

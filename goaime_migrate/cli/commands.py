@@ -20,6 +20,7 @@ COMMANDS = {
     "lint": "reading",
     "wait": "reading",
     "try": "trying",
+    "rehearse": "rehearsing",
     "doctor": "doctor",
     "stamp": "mending",
     "repair": "mending",

@@ -29,15 +29,33 @@ from goaime_migrate.errors import (
 from goaime_migrate.errors.hint import DOWN, FROM_BACKUP, UP, Hint
 from goaime_migrate.events import Notice, StageFinished, StageStarted
 from goaime_migrate.journal import audit, segments
-from goaime_migrate.ledger import PassRecord
+from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import RunFunctions, revert
-from goaime_migrate.planner import DownGroup, DownPlan, ForgetSteps, LostPass, RestorePass, UndoChange
-from goaime_migrate.results import Counts, OnConflict
+from goaime_migrate.planner import DownGroup, DownPlan, Facts, ForgetSteps, LostPass, RestorePass, UndoChange
+from goaime_migrate.results import Counts, Direction, OnConflict, RunResult
 from goaime_migrate.run import created
 from goaime_migrate.run.origin import moved
 from goaime_migrate.run.preflight import require_down
 from goaime_migrate.run.restored import require_decided, take_over
+from goaime_migrate.run.result import result_of
+from goaime_migrate.run.run import Run
+
+
+def take_back(
+    run: Run, facts: Facts, ledger: Ledger, plan: DownPlan, on_conflict: OnConflict = OnConflict.KEEP
+) -> RunResult:
+    """Take the versions of a plan back, under the lease; what stops that is the result's error."""
+    recorder = DownRecorder(run, facts.code, ledger)
+    reverter = Reverter(recorder)
+    result = result_of(Direction.DOWN, recorder, lambda: reverter.revert(plan, on_conflict))
+    inserted = reverter.inserted.total
+    return replace(
+        result,
+        born=inserted.taken_back + inserted.left,
+        left=inserted.left,
+        without_reverse=inserted.without_reverse,
+    )
 
 
 class Reverter:

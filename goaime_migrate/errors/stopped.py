@@ -21,6 +21,22 @@ class PromiseBroken(MigrateError):
     exit_code = 5
 
 
+class RehearsalFailed(MigrateError):
+    """`rehearse` has carried the pending versions out on a copy, and something did not hold or did not come back.
+
+    On the copy they were applied, verified, taken back and applied once more. A promise is broken, a
+    transform makes something else the second time, or documents, indexes, validators or collections are
+    not after the way back what they were before. The database itself was only read.
+
+    Each check is listed with its evidence: the collection, the `_id`, the field. Correct the migration,
+    look at one such document with `goaime-migrate try VERSION --id JSON`, then `goaime-migrate rehearse`
+    again.
+    """
+
+    code = "GM402"
+    exit_code = 5
+
+
 class PendingMigrations(MigrateError):
     """There are versions that are not applied.
 

@@ -205,33 +205,18 @@ class Migrator(Inquiry):
     def _apply(
         self, run: Run, facts: Facts, ledger: Ledger, plan: UpPlan, where: Mapping[str, Any] | None
     ) -> results.RunResult:
-        from goaime_migrate.run.result import result_of
-        from goaime_migrate.up.executor import Executor
-        from goaime_migrate.up.recorder import UpRecorder
+        from goaime_migrate.up import executor
         from goaime_migrate.workers.pool import open_pool
 
-        recorder = UpRecorder(run, facts.files, ledger)
         with open_pool(self._settings, self._listener) as pool:
-            executor = Executor(recorder, pool)
-            return result_of(Direction.UP, recorder, lambda: executor.apply(plan, where))
+            return executor.apply(run, facts, ledger, plan, pool, where)
 
     def _revert(
         self, run: Run, facts: Facts, ledger: Ledger, plan: DownPlan, on_conflict: OnConflict
     ) -> results.RunResult:
-        from goaime_migrate.down.recorder import DownRecorder
-        from goaime_migrate.down.reverter import Reverter
-        from goaime_migrate.run.result import result_of
+        from goaime_migrate.down import reverter
 
-        recorder = DownRecorder(run, facts.code, ledger)
-        reverter = Reverter(recorder)
-        result = result_of(Direction.DOWN, recorder, lambda: reverter.revert(plan, on_conflict))
-        inserted = reverter.inserted.total
-        return replace(
-            result,
-            born=inserted.taken_back + inserted.left,
-            left=inserted.left,
-            without_reverse=inserted.without_reverse,
-        )
+        return reverter.take_back(run, facts, ledger, plan, on_conflict)
 
     def unlock(self, *, force: bool = False) -> results.UnlockResult:
         """Show the lease; with `force`, end it and shut its holder out."""

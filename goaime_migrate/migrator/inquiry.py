@@ -1,4 +1,4 @@
-"""What is asked before a migration is applied: a transform tried on one document, and whether all is well."""
+"""What is asked before a migration is applied: a document tried, all rehearsed on a copy, and whether all is well."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class Inquiry:
     _sources: Sources
     _settings: Settings
     _listener: Listener
+    _signal: int | None
 
     def try_(
         self,
@@ -49,6 +50,32 @@ class Inquiry:
         backend = self._sources.backend(write=False)
         facts, _ = self._sources.facts(backend)
         return trial.try_stored(backend, facts, version, where or {}, collection)
+
+    def rehearse(
+        self, target: str | None = None, *, sample: int | None = results.REHEARSED, memory: bool = False
+    ) -> results.RehearsalResult:
+        """Carry the pending versions out on a copy, up and down and up, and compare. The database is only read.
+
+        `sample`: so many documents a collection, with all that they look up; None for all. `memory`: the copy is one of
+        the embedded engine, not a database beside the other one.
+        """
+        from goaime_migrate import planner
+        from goaime_migrate.rehearse import Extent, Rehearsal
+
+        source = self._sources.backend(write=False)
+        facts, ledger = self._sources.facts(source)
+        plan = planner.plan_up(facts, target)
+        rehearsal = Rehearsal(
+            source,
+            facts,
+            ledger,
+            plan,
+            self._settings,
+            self._listener,
+            lambda: self._signal,
+            self._sources.facts,
+        )
+        return rehearsal.give(Extent(sample, memory))
 
     def doctor(self) -> results.DoctorResult:
         """What would make a command fail later, check by check. Read-only.

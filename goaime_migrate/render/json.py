@@ -31,6 +31,7 @@ RESULTS = {
     "repair": "RepairResult",
     "unlock": "UnlockResult",
     "try": "TryResult",
+    "rehearse": "RehearsalResult",
     "doctor": "DoctorResult",
     "explain": "ExplainResult",
 }

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from goaime_migrate.results.plan import *  # noqa: F403
     from goaime_migrate.results.project import *  # noqa: F403
     from goaime_migrate.results.reading import *  # noqa: F403
+    from goaime_migrate.results.rehearsal import *  # noqa: F403
     from goaime_migrate.results.run import *  # noqa: F403
     from goaime_migrate.results.status import *  # noqa: F403
     from goaime_migrate.results.trying import *  # noqa: F403
@@ -44,6 +45,7 @@ _NAMES = {
         "VerifyFailure",
         "VerifyResult",
     ),
+    "rehearsal": ("REHEARSED", "RehearsalCheck", "RehearsalResult"),
     "run": ("Conflict", "RunResult", "VersionDocuments"),
     "status": (
         "LockStatus",

@@ -21,14 +21,15 @@ from goaime_migrate.errors import (
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.events import Notice, StageFinished, StageStarted
 from goaime_migrate.journal import audit
-from goaime_migrate.ledger import PassRecord
+from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import RunFunctions, StateOperation
-from goaime_migrate.planner import NewPass, PinnedPass, StateChange, UpPlan, require_canary
-from goaime_migrate.results import Document, State
+from goaime_migrate.planner import Facts, NewPass, PinnedPass, StateChange, UpPlan, require_canary
+from goaime_migrate.results import Direction, Document, RunResult, State
 from goaime_migrate.run import created, partitions, restored
 from goaime_migrate.run.code import findings, source_file, step_of
 from goaime_migrate.run.preflight import require_up
+from goaime_migrate.run.result import result_of
 from goaime_migrate.run.run import Run
 from goaime_migrate.run.work import Pool
 from goaime_migrate.transform.step import Step
@@ -38,6 +39,15 @@ from goaime_migrate.up.recorder import UpRecorder
 
 _SERVER_BACK = Hint("bring the server back, then: {}, which goes on after the last batch that is kept", UP)
 _CANARY = Hint("only the canary is migrated; all others: {}; the canary back: {}", UP, DOWN)
+
+
+def apply(
+    run: Run, facts: Facts, ledger: Ledger, plan: UpPlan, pool: Pool, canary: Filter | None = None
+) -> RunResult:
+    """Apply the versions of a plan, under the lease; what stops that is the result's error."""
+    recorder = UpRecorder(run, facts.files, ledger)
+    executor = Executor(recorder, pool)
+    return result_of(Direction.UP, recorder, lambda: executor.apply(plan, canary))
 
 
 class Executor:

@@ -77,6 +77,8 @@ READING: dict[str, Call] = {
     "wait": lambda m: m.wait(0.0),
     "try": lambda m: m.try_("1", where={"_id": 0}).error,
     "doctor": lambda m: m.doctor().error,
+    "rehearse": lambda m: m.rehearse(memory=True).error,
+    "rehearse": lambda m: m.rehearse(memory=True).error,
 }
 WRITING = {"up", "down", "stamp", "repair", "unlock"}
 NO_DATABASE = {"init", "new", "explain"}

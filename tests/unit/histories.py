@@ -28,6 +28,10 @@ class Op:
     selective: bool = True
     text: str = "an operation"
 
+    @property
+    def names(self) -> frozenset[str]:
+        return self.reads | {self.collection or ""}
+
     def describe(self) -> str:
         return self.text
 

@@ -174,3 +174,8 @@ class EmbeddedBackend(DumpSurvey, LeasedDump):
     def drop_collection(self, name: str) -> None:
         """Its files go when the dump is saved; nothing happens if there is none."""
         catalogue.drop(self._writing(), name)
+
+    def drop_database(self) -> None:
+        """The lock of the directory, which is the lease, stays."""
+        for name in list(self._writing().collections):
+            catalogue.drop(self._writing(), name)

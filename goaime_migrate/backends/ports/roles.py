@@ -221,6 +221,9 @@ class Catalogue(Protocol):
     def drop_collection(self, name: str) -> None:
         """Drop a collection with its documents, or a view; nothing happens if there is none."""
 
+    def drop_database(self) -> None:
+        """Drop all that there is, our own records too: for a copy that this tool has made."""
+
 
 class ChangeFeed(Protocol):
     """Tells what others write. A database without change streams answers None."""

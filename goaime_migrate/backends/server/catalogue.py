@@ -17,7 +17,7 @@ from goaime_migrate.backends.ports import RECORDS, CollectionInfo, IndexInTheWay
 from goaime_migrate.backends.server import listing
 from goaime_migrate.backends.server.driver_errors import DUPLICATE_KEY, STEPPED_DOWN, message_of, translate
 from goaime_migrate.backends.server.lease import LeasedDatabase
-from goaime_migrate.errors import DuplicateKey, MigrateError, ServerUnreachable
+from goaime_migrate.errors import DuplicateKey, MigrateError, MissingPrivilege, ServerUnreachable
 from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.redaction import redact
 from goaime_migrate.results import Document
@@ -158,6 +158,17 @@ class ServerCatalogue(LeasedDatabase):
         """Nothing happens if there is none."""
         with self._guard():
             self._through_failovers(self._db[name].drop)
+
+    def drop_database(self) -> None:
+        """At once, or collection by collection where the user may do no more than that."""
+        try:
+            with self._guard():
+                self._through_failovers(lambda: self._db.client.drop_database(self._db.name))
+        except MissingPrivilege:
+            for name in self.collections():
+                self.drop_collection(name)
+            for record in RECORDS:
+                self.drop_collection(record)
 
 
 def _is_in_the_way(error: OperationFailure) -> bool:

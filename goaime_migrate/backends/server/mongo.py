@@ -82,8 +82,9 @@ class MongoBackend(ServerSurvey, ABC):
             return
         with self._guard():
             answer = self._client.admin.command("connectionStatus", showPrivileges=True)
-        for lack in privileges.denials(self.database_name, needs, answer):
-            raise privileges.missing(lack, self._client)
+        lacking = list(privileges.denials(self.database_name, needs, answer))
+        if lacking:
+            raise privileges.missing(lacking[0], self._client, lacking)
 
     def checkup(self) -> ServerCheckup:
         """Of the primary."""

@@ -57,12 +57,14 @@ def denied(message: str) -> Denied | None:
     return None if found is None else Denied(found[1], found[2], found[3])
 
 
-def missing(what: Denied, client: MongoClient[Any] | None) -> MissingPrivilege:
-    """The error for it, with the grant to type."""
+def missing(
+    what: Denied, client: MongoClient[Any] | None, lacking: Sequence[Denied] = ()
+) -> MissingPrivilege:
+    """The error for it, with the grant to type, which is for all that is known to be `lacking`."""
     user, _ = _asking(client)
     return MissingPrivilege(
         f"the user {user!r} may not do this: {what}",
-        hint=f"grant it, in mongosh: {grant([what], client)}, then run the command again",
+        hint=f"grant it, in mongosh: {grant(lacking or [what], client)}, then run the command again",
     )
 
 
