@@ -20,7 +20,6 @@ from goaime_migrate.run.code import step_of
 from goaime_migrate.transform.chain import Chain
 from goaime_migrate.transform.pipeline import chain_of, replay
 from goaime_migrate.transform.step import Step
-from goaime_migrate.up.pass_ import comes_or_goes
 
 
 class Twice:
@@ -38,7 +37,7 @@ class Twice:
     @property
     def applies(self) -> bool:
         """Whether these are functions of one document each, which the journal can show again."""
-        return not comes_or_goes(self._steps) and not any(step.pipeline for step in self._steps)
+        return not any(step.pipeline or step.deletes or step.inserts for step in self._steps)
 
     @property
     def has_reverse(self) -> bool:

@@ -78,7 +78,6 @@ READING: dict[str, Call] = {
     "try": lambda m: m.try_("1", where={"_id": 0}).error,
     "doctor": lambda m: m.doctor().error,
     "rehearse": lambda m: m.rehearse(memory=True).error,
-    "rehearse": lambda m: m.rehearse(memory=True).error,
 }
 WRITING = {"up", "down", "stamp", "repair", "unlock"}
 NO_DATABASE = {"init", "new", "explain"}
