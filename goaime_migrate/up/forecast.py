@@ -9,8 +9,8 @@ from typing import Any
 
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import Settings
-from goaime_migrate.errors import MigrateError, MissingPrivilege
-from goaime_migrate.errors.hint import PLAN, UP
+from goaime_migrate.errors import MigrateError, MissingPrivilege, WouldFail
+from goaime_migrate.errors.hint import PLAN, UP, Hint
 from goaime_migrate.events import Listener, Notice
 from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.operations import (
@@ -27,6 +27,7 @@ from goaime_migrate.planner import (
 )
 from goaime_migrate.results import (
     Direction,
+    Finding,
     OperationPlan,
     PlanResult,
     Predicted,
@@ -47,6 +48,7 @@ from goaime_migrate.up.arrivals_preview import preview_arrivals
 from goaime_migrate.up.known import Known
 from goaime_migrate.up.preview import Preview, Unfinished, preview
 
+_FOUND = Hint("do what is said of it, then: {}", PLAN)
 _EACH_MORE = 0.7
 """What every further process adds to the speed of the first, since they share a server too."""
 _OWN = "what its later operations do cannot be foreseen before its first ones have done their work"
@@ -81,11 +83,17 @@ def forecast(
         target=plan.target,
         steps=tuple(_step(facts.files[v], left[v], found.seen, warnings) for v in plan.versions),
         predicted=predicted,
-        refused=found.error or refusal(findings),
+        refused=found.error or _refused(findings),
         sampled=max(sampled, default=None),
         message=plan.message,
         findings=findings,
     )
+
+
+def _refused(findings: Sequence[Finding]) -> MigrateError | None:
+    """The error for these findings, which are told with it: what to do is said there."""
+    error = refusal(findings)
+    return error.advise(_FOUND) if isinstance(error, WouldFail) else error
 
 
 class _Forecast:

@@ -20,7 +20,7 @@ VERSION = {
 }  # fmt: skip
 RUN = {
     *("failed", "error", "documents", "conflicts", "warnings", "duration_s", "direction", "message"),
-    *("born", "left", "without_reverse", "in_all"),
+    *("born", "left", "without_reverse", "in_all", "more_conflicts"),
 }
 COUNTS = {"matched", "changed", "unchanged", "conflicts"}
 ERROR = {"code", "message", "hint", "version", "id", "field"}
