@@ -29,7 +29,7 @@ class RehearsalResult:
     """How many were copied."""
     checks: tuple[RehearsalCheck, ...]
     predicted: Predicted
-    """Of `up` on the whole database, from what was measured on the copy."""
+    """Of `up` on the whole database, where the versions could be applied to the copy."""
     error: MigrateError | None = None
     where: str = ""
     """Where the copy was."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import replace
 from typing import Any
 
 from goaime_migrate.backends.ports import Backend
@@ -15,6 +14,7 @@ from goaime_migrate.events import Listener, Notice
 from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.operations import (
     CreateCollection,
+    CreateIndex,
     DropCollection,
     RenameCollection,
     RunFunctions,
@@ -33,7 +33,6 @@ from goaime_migrate.results import (
     Direction,
     OperationPlan,
     PlanResult,
-    Predicted,
     Sample,
     StepPlan,
     WarningCount,
@@ -47,6 +46,7 @@ from goaime_migrate.transform.insertion import InsertStep
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.arrivals_preview import preview_arrivals
 from goaime_migrate.up.pass_ import comes_or_goes
+from goaime_migrate.up.prediction import Prediction
 from goaime_migrate.up.preview import Preview, Unfinished, preview
 
 _EACH_MORE = 0.7
@@ -76,11 +76,7 @@ def forecast(
         direction=Direction.UP,
         target=plan.target,
         steps=tuple(_step(facts.files[v], left[v], found.seen, warnings) for v in plan.versions),
-        predicted=Predicted(
-            round(sum(p.seconds for p in found.previews), 3),
-            sum(p.journal_bytes for p in found.previews),
-            sum(p.oplog_bytes for p in found.previews),
-        ),
+        predicted=found.prediction.made(),
         refused=found.error,
         sampled=max(sampled, default=None),
         message=plan.message,
@@ -121,6 +117,7 @@ class _Forecast:
         """The versions of plain functions, with the text of their files: they may do anything to what these name."""
         self.seen: dict[OperationRef, Seen] = {}
         self.previews: list[Preview] = []
+        self.prediction = Prediction(backend)
         self.error: MigrateError | None = None
 
     def walk(self, plan: UpPlan) -> None:
@@ -159,11 +156,14 @@ class _Forecast:
     def _other(self, ref: OperationRef, operation: Operation) -> None:
         version = ref.version
         if isinstance(operation, RunFunctions):
+            self.prediction.leave_out(f"up(db) of {version}")
             self._functions[version] = self._files[version].path.read_text(encoding="utf-8", errors="replace")
         if isinstance(operation, RenameCollection):
             self._unforeseen |= {operation.old: version, operation.new: version}
         elif isinstance(operation, CreateCollection | DropCollection):
             self._unforeseen[operation.name] = version
+        elif isinstance(operation, CreateIndex):
+            self.prediction.add_index(self._backend.count(operation.collection))
         elif isinstance(operation, SetValidator):
             planned = OperationPlan(operation.describe(), operation.collection, None, None, None)
             self.seen[ref] = (planned, (), self._misfits(operation))
@@ -202,7 +202,8 @@ class _Forecast:
             else:
                 self.error = caught.advise(caught.hint.instead(UP, PLAN))
             return
-        self.previews.append(replace(found, seconds=found.seconds / self._speed(collection)))
+        self.previews.append(found)
+        self.prediction.add(found.work, found.factor, self._speed(collection))
         for position, ref in enumerate(group.operations):
             counts = found.counts[position]
             text = self._operation(ref).describe()
@@ -231,6 +232,7 @@ class _Forecast:
         """`obstacle`: the version that has to be applied before; it may be the very same."""
         for ref in group.operations:
             operation = self._operation(ref)
+            self.prediction.leave_out(f"{operation.describe()} of {ref.version}")
             planned = OperationPlan(operation.describe(), operation.collection, None, None, None)
             self.seen[ref] = (planned, (), [_OWN if ref.version == obstacle else note])
 
