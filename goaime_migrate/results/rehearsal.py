@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.results.plan import Predicted
 
-REHEARSED = 2_000
-"""Documents of a collection that are copied where nothing else is said."""
-
 
 @dataclass(frozen=True)
 class RehearsalCheck:
