@@ -76,7 +76,7 @@ def _argument(text: str, known: dict[str, object]) -> InvalidMigration | None:
     taken = _parameters(known[name])
     keyword = _KEYWORD.match(call["why"])
     if keyword is None:
-        return InvalidMigration(f"{name} {call['why']}", hint=f"{name} takes {', '.join(taken)}")
+        return InvalidMigration(f"{name} {call['why']}", hint=f"{name} takes {', '.join(taken) or 'nothing'}")
     return InvalidMigration(
         f"{name} has no argument {keyword['name']!r}",
         hint=f"{_nearest(keyword['name'], taken)}{name} takes {', '.join(taken)}",

@@ -19,7 +19,8 @@ def finish(console: Console, outcome: Outcome, *, json: bool) -> int:
 
         console.result(dumps(printed(outcome.result, outcome.error), redact), redacted=True)
     elif outcome.read or not console.quiet:
-        console.result(outcome.text(console.out))
+        text = outcome.text(console.out)
+        console.result(redact(text) if outcome.raw else text, redacted=outcome.raw)
     if outcome.error is None:
         return 0
     report(console, outcome.error)

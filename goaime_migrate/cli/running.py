@@ -115,7 +115,7 @@ def _confirm(run: Invocation, preview: PlanResult) -> None:
     if preview.steps:
         count = len(preview.steps)
         question = f"take back {'this version' if count == 1 else f'these {count} versions'}?"
-        run.confirm(plan.plan(preview, run.console.err, ending=""), question, yes=False)
+        run.confirm(plan.plan(preview, run.console.err, instead=""), question, yes=False)
 
 
 @contextmanager

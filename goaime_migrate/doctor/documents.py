@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import id_key
-from goaime_migrate.doctor.dump import free_beside
 from goaime_migrate.doctor.patient import Patient, Said, fault, warn
 from goaime_migrate.errors import MissingPrivilege
 from goaime_migrate.units import duration, size
@@ -69,7 +68,7 @@ def plan(patient: Patient) -> Said | None:
 
 def disk(patient: Patient) -> Said | None:
     """The free disk against the journal of the pending versions, what the oplog takes, and the way back."""
-    free = _free(patient)
+    free = patient.backend.room().disk
     if free is None:
         return None
     predicted = patient.predicted
@@ -81,9 +80,3 @@ def disk(patient: Patient) -> Said | None:
     if needed > free:
         return fault(said, remedy)
     return warn(f"{said}, and `down` as much again", remedy) if 2 * needed > free else Said(said)
-
-
-def _free(patient: Patient) -> int | None:
-    if patient.server is not None:
-        return patient.server.free_disk()
-    return free_beside(patient)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 from pathlib import Path
 
 from goaime_migrate.backends.dump.generation import STAGING
@@ -60,16 +59,6 @@ def locks(patient: Patient) -> Said | None:
     finally:
         os.close(descriptor)
     return Said("free")
-
-
-def free_beside(patient: Patient) -> int | None:
-    """Bytes that are left on the disk once the database has been saved beside its old files."""
-    root = _root(patient)
-    if root is None:
-        return None
-    held = root / patient.backend.database_name
-    saved = sum(path.stat().st_size for path in held.glob("*") if path.is_file()) if held.is_dir() else 0
-    return max(0, shutil.disk_usage(root).free - saved)
 
 
 def _root(patient: Patient) -> Path | None:

@@ -18,6 +18,9 @@ from goaime_migrate.results import Conflict, Counts, Document, OnConflict
 from goaime_migrate.transform.chain import Chain
 from goaime_migrate.transform.pipeline import replay
 
+_LISTED = 10_000
+"""Conflicts that are named; all of them are counted."""
+
 
 @dataclass
 class Outcome:
@@ -27,11 +30,18 @@ class Outcome:
     merged: int = 0
     already: int = 0
     conflicts: list[Conflict] = field(default_factory=list)
+    more_conflicts: int = 0
+    """How many there were beside those that are listed."""
+
+    @property
+    def in_conflict(self) -> int:
+        """How many conflicts there were."""
+        return len(self.conflicts) + self.more_conflicts
 
     def counts(self) -> Counts:
         """As the counts of a result."""
         changed = self.exact + self.merged
-        conflicts = len(self.conflicts)
+        conflicts = self.in_conflict
         return Counts(changed + self.already + conflicts, changed, self.already, conflicts)
 
     def record(self) -> Document:
@@ -52,7 +62,9 @@ class Outcome:
         self.exact += other.exact
         self.merged += other.merged
         self.already += other.already
-        self.conflicts += other.conflicts
+        in_conflict = self.in_conflict + other.in_conflict
+        self.conflicts += other.conflicts[: _LISTED - len(self.conflicts)]
+        self.more_conflicts = in_conflict - len(self.conflicts)
 
 
 class Decisions:

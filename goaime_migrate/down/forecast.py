@@ -121,7 +121,7 @@ class _Forecast:
         return DownPreview(
             exact=total.exact + total.already,
             merged=total.merged,
-            conflicts=len(total.conflicts),
+            conflicts=total.in_conflict,
             born=inserted.taken_back + inserted.left,
             left=inserted.left,
             without_reverse=inserted.without_reverse,

@@ -11,6 +11,7 @@ from dataclasses import replace
 from goaime_migrate.backends.ports import VERSIONS, Backend
 from goaime_migrate.backends.record_fields import reading
 from goaime_migrate.down.code import decisions, reverse_chain, steps_at_hand, undoing
+from goaime_migrate.down.decisions import Outcome
 from goaime_migrate.down.inserted import InsertedTotals
 from goaime_migrate.down.recorder import DownRecorder
 from goaime_migrate.down.restore import Restore
@@ -63,6 +64,7 @@ class Reverter:
         self._recorder = recorder
         self._run = recorder.run
         self.inserted = InsertedTotals()
+        self._found = Outcome()
 
     def revert(self, plan: DownPlan, on_conflict: OnConflict) -> None:
         """Take the versions of the plan back. Raises MigrateError with the state recorded.
@@ -161,7 +163,9 @@ class Reverter:
                 self._drop_if_empty(record)
         finally:
             self._recorder.progress.documents += restore.outcome.counts()
-            self._recorder.progress.conflicts += restore.outcome.conflicts
+            self._found.add(restore.outcome)
+            self._recorder.progress.conflicts = self._found.conflicts
+            self._recorder.progress.more_conflicts = self._found.more_conflicts
             self.inserted.note(record.collection, restore.inserted)
         done = restore.outcome.counts()
         seconds = self._recorder.seconds

@@ -61,6 +61,7 @@ from goaime_migrate.errors.refused import NewerFormat as NewerFormat
 from goaime_migrate.errors.refused import NotConfirmed as NotConfirmed
 from goaime_migrate.errors.refused import NotReady as NotReady
 from goaime_migrate.errors.refused import Refused as Refused
+from goaime_migrate.errors.refused import WouldFail as WouldFail
 from goaime_migrate.errors.stopped import Interrupted as Interrupted
 from goaime_migrate.errors.stopped import LeaseLost as LeaseLost
 from goaime_migrate.errors.stopped import LockHeld as LockHeld

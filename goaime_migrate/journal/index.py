@@ -6,8 +6,6 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bson import Binary
-
 from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.ports import JOURNAL, Reader
 from goaime_migrate.backends.record_fields import DATA, checked, optional, reading
@@ -81,7 +79,7 @@ def any_of(reader: Reader, pass_id: str, ids: Iterable[bytes], *, after: str = "
     found: dict[bytes, Entry] = {}
     behind = {"_id": {"$gt": f"{after}\uffff"}} if after else {}
     while left:
-        wanted = {"ids": {"$in": [Binary(each) for each in left]}, "pass": pass_id, **behind}
+        wanted = {"ids": {"$in": list(left)}, "pass": pass_id, **behind}
         heads = reader.find(JOURNAL, wanted, limit=1, fields=["_id"])
         segment = segments.read(reader, heads[0]["_id"][:-3]) if heads else None
         if segment is None:

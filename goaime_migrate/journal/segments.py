@@ -102,7 +102,7 @@ class Segment:
         if self.version is not None:
             head["version"] = self.version
         if self.kind is not Kind.SCAN or self._inserts:
-            head["ids"] = [Binary(digest(identity)) for identity in self.ids]
+            head["ids"] = [digest(identity) for identity in self.ids]
         return seal(head, encode_payload(self.entries, self.unchanged), self.key + "{:03d}")
 
     @property
@@ -189,7 +189,7 @@ def known(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> Known:
 
 def holders(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> list[str]:
     """The keys of the segments that hold any of these documents and are found by them, ascending."""
-    hashes = [Binary(digest(i)) for i in ids]  # an `_id` may be too long to be kept once more
+    hashes = [digest(i) for i in ids]  # an `_id` may be too long to be kept once more
     heads = reader.find(JOURNAL, {"ids": {"$in": hashes}, "pass": pass_id}, sort=[("_id", 1)], fields=["_id"])
     return [head["_id"][:-3] for head in heads]
 

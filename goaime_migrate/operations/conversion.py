@@ -31,6 +31,7 @@ class ConvertField(FieldOperation):
         self, collection: str, path: str, to: str, *, where: Filter | None = None, on_error: str = "stop"
     ) -> None:
         found = parse(path, "ConvertField")
+        self.path, self.to = path, to
         require(
             to in list(TARGETS),
             f"ConvertField: there is no type {to!r}",

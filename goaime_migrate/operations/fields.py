@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -55,10 +55,12 @@ class AddField(FieldOperation):
         )
         require_encodable({found.last: value}, f"AddField: the value of {path!r}")
 
+        own = deepcopy if isinstance(value, Mapping | list | tuple) else _same
+
         def add_field(document: Document) -> None:
             for holder, name in walked(document, [found], makes=True):
                 if name not in holder:
-                    holder[name] = deepcopy(value)
+                    holder[name] = own(value)
 
         text = f"add {path} = {value!r} to {collection}"
         super().__init__(
@@ -78,6 +80,7 @@ class RemoveField(FieldOperation):
     def __init__(self, collection: str, *paths: str, where: Filter | None = None) -> None:
         require(paths, "RemoveField: no field is named", "RemoveField('collection', 'a', 'b.c')")
         found = [parse(path, "RemoveField") for path in paths]
+        self.paths = paths
         for inner in found:
             outer = next((p for p in found if p is not inner and _leads_into(p, inner)), None)
             require(outer is None, f"RemoveField: {str(inner)!r} goes with {str(outer)!r}", "name it once")
@@ -107,6 +110,7 @@ class RenameField(FieldOperation):
 
     def __init__(self, collection: str, old: str, new: str, *, where: Filter | None = None) -> None:
         here, there = parse(old, "RenameField"), parse(new, "RenameField")
+        self.old, self.new = old, new
         require(here != there, f"RenameField: {old!r} is already called that")
         for path in (here, there):
             require(path.last != EACH, f"RenameField: {str(path)!r} are elements, which have no name")
@@ -139,6 +143,11 @@ def walked(document: Document, paths: Iterable[Path], *, makes: bool = False) ->
     for path in paths:
         yield from walker.places(document, path)
     walker.warn()
+
+
+def _same(value: Any) -> Any:
+    """A value that nobody can change needs no copy."""
+    return value
 
 
 def _leads_into(outer: Path, inner: Path) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from goaime_migrate.render import diff
+from goaime_migrate.render.findings import findings, summary
 from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.values import value
 from goaime_migrate.render.words import count, no_reverse, number
@@ -28,10 +29,10 @@ DIFF_LINES = 12
 EXAMPLES = 3
 
 
-def plan(result: PlanResult, style: Style, ending: str | None = None, where: str | None = None) -> str:
+def plan(result: PlanResult, style: Style, instead: str | None = None, where: str | None = None) -> str:
     """The steps in their order, for the documents that match `where` (as it was typed), or for all.
 
-    `ending` replaces the last line where a question follows.
+    `instead` replaces the last line where a question follows.
     """
     verb = "apply" if result.direction is Direction.UP else "take back"
     lines: list[str] = []
@@ -44,9 +45,15 @@ def plan(result: PlanResult, style: Style, ending: str | None = None, where: str
         lines += [*_step(step, result.sampled, style), ""]
     if result.preview:
         lines += _preview(result.preview)
+    if result.findings:
+        lines += [
+            style.paint(summary(result.findings), "bold"),
+            *findings(result.findings, style, indent=2),
+            "",
+        ]
     if result.steps:
-        lines += prediction(result.predicted)
-        lines.append(style.paint(_ending(result, where) if ending is None else ending, "bold"))
+        lines += predicted(result.predicted)
+        lines.append(style.paint(ending(result, where) if instead is None else instead, "bold"))
     return "\n".join(lines).rstrip()
 
 
@@ -120,8 +127,8 @@ def _preview(found: DownPreview) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def prediction(found: Predicted) -> list[str]:
-    """What a run would take, in one line; none where nothing is known."""
+def predicted(found: Predicted) -> list[str]:
+    """What it will take, in a line; none where it takes nothing."""
     if not (found.seconds or found.journal_bytes or found.oplog_bytes):
         return []
     parts = [f"about {duration(found.seconds)}" if found.seconds >= 1 else "less than a second"]
@@ -135,7 +142,8 @@ def prediction(found: Predicted) -> list[str]:
     return ["predicted: " + ", ".join(parts) + basis]
 
 
-def _ending(result: PlanResult, where: str | None) -> str:
+def ending(result: PlanResult, where: str | None) -> str:
+    """That nothing was written, and what to type next."""
     if result.refused:
         return "nothing was written"
     target = "" if result.target is None else f" {result.target}"

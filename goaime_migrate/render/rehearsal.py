@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goaime_migrate.render.plan import prediction
+from goaime_migrate.render.plan import predicted
 from goaime_migrate.render.style import GLUE, Style, bullet, clean
 from goaime_migrate.render.words import count
 from goaime_migrate.results import RehearsalCheck, RehearsalResult
@@ -20,7 +20,7 @@ def rehearsal(result: RehearsalResult, style: Style) -> str:
         lines += bullet("!", note, style)
     width = max((len(check.name) for check in result.checks), default=0)
     lines += [line for check in result.checks for line in _check(check, width, style)]
-    lines += prediction(result.predicted)
+    lines += predicted(result.predicted)
     return "\n".join([*lines, style.paint("the database was only read; the copy is gone", "dim")])
 
 

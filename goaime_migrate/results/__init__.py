@@ -22,6 +22,7 @@ from goaime_migrate.results.words import WarningCount as WarningCount
 
 if TYPE_CHECKING:
     from goaime_migrate.results.doctor import *  # noqa: F403
+    from goaime_migrate.results.findings import *  # noqa: F403
     from goaime_migrate.results.mending import *  # noqa: F403
     from goaime_migrate.results.plan import *  # noqa: F403
     from goaime_migrate.results.project import *  # noqa: F403
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "doctor": ("Check", "CheckStatus", "DoctorResult"),
+    "findings": ("Finding", "Severity"),
     "mending": ("Renumbering", "RepairResult", "StampResult", "UnlockResult"),
     "plan": ("DownPreview", "OperationPlan", "PlanResult", "Predicted", "Sample", "StepPlan"),
     "project": ("ErrorText", "ExplainResult", "InitResult", "NewResult"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from goaime_migrate.errors import MigrateError
+from goaime_migrate.results.findings import Finding
 from goaime_migrate.results.words import Direction, Document, Key, Value, WarningCount
 
 
@@ -84,3 +85,5 @@ class PlanResult:
     sampled: int | None = None
     """How many documents a collection the counts were extrapolated from, or None where all were read."""
     message: str = ""
+    findings: tuple[Finding, ...] = ()
+    """What rules say of it, the worst first."""

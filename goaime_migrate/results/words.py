@@ -15,6 +15,8 @@ class Key(NamedTuple):
     extended: bool = False
     """A value of the database: canonical Extended JSON."""
     hidden: bool = False
+    relaxed: bool = False
+    """Of Extended JSON the form in which numbers are numbers."""
     up: str = ""
     """Its name in what `up` prints, """
     down: str = ""

@@ -8,25 +8,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from bson.errors import BSONError
-
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Elements, Filter, Reader, RecordChange, Write
 from goaime_migrate.errors import (
-    IdChanged,
     MigrationFailed,
     TransformFailed,
-    Unrepresentable,
 )
 from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.segments import Known
 from goaime_migrate.memory import without_collection
 from goaime_migrate.results import Document
-from goaime_migrate.transform.asked import Asked
+from goaime_migrate.transform.asked import Asked, Note
 from goaime_migrate.transform.changes import ChangeDetector, DepthChooser, Undecided
 from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
+from goaime_migrate.transform.rewriting import require_same_id, splice
 from goaime_migrate.transform.step import Step, apply, encoded, keeps_promises, promise_broken
 
 _REFERENCE = b"\x02$ref\0"
@@ -81,6 +78,8 @@ class BatchResult:
     """Update stages with which the server makes the very same of all these documents,"""
     where: Filter | None = None
     """if they match this."""
+    told: Sequence[tuple[bytes, Sequence[Note]]] = ()
+    """The warnings, by document."""
 
     def applied_to(self, documents: Iterable[bytes]) -> list[bytes]:
         """The documents as they are then, in their order, without those that are deleted."""
@@ -89,9 +88,16 @@ class BatchResult:
         return [result for result in results if result is not None]
 
     def count_new(self, known: Known) -> PassCounts:
-        """The counts where some of the documents have been examined, and counted, before."""
+        """The counts where some of the documents have been examined, and counted, before.
+
+        What is told of one that was left alone then, and is again, has been told.
+        """
         counts = PassCounts(self.counts.versions)
-        counts.warnings, counts.lookups = self.counts.warnings, self.counts.lookups
+        counts.lookups = self.counts.lookups
+        left = known.unchanged.intersection(self.unchanged)
+        for identity, notes in self.told:
+            if identity not in left:
+                counts.warn(notes, identity)
         for changed in self.changed:
             if changed.id not in known.entries:
                 counts.count(changed.touched)
@@ -114,7 +120,8 @@ class Chain:
             for name, lookup in step.looked_up.items()
         ]
         self._choosers = [DepthChooser() for _ in self.steps]
-        self._noted: list[tuple[str, str]] = []
+        self._noted: list[Note] = []
+        self._notes: list[tuple[bytes, list[Note]]] = []
         self._stages = (
             [stage for step in steps for stage in step.stages] if all(s.stages for s in steps) else []
         )
@@ -142,7 +149,8 @@ class Chain:
         changed = [o for o in outcomes if isinstance(o, Changed)]
         frozen += self.tables.before_writing(reader, [c.before for c in changed if c.before is not None])
         stages = self._stages if self._sweeps else ()
-        return BatchResult(changed, [o for o in outcomes if isinstance(o, bytes)], counts, frozen, stages)
+        unchanged = [o for o in outcomes if isinstance(o, bytes)]
+        return BatchResult(changed, unchanged, counts, frozen, stages, told=self._notes)
 
     def _in_rounds(
         self, reader: Reader, documents: Sequence[bytes], attempt: Callable[[int], bool]
@@ -151,6 +159,7 @@ class Chain:
 
         The records that freeze what was looked up.
         """
+        self._notes = []
         frozen: list[RecordChange] = []
         waiting: Iterable[int] = range(len(documents))
         self.tables.trim()
@@ -193,10 +202,12 @@ class Chain:
 
     def _tell(self, counts: PassCounts, identity: bytes) -> None:
         """Count what was said of a document."""
-        if self._noted:
-            counts.warn(self._noted, identity)
         for asked in self._asked:
             asked.tell(counts, identity)
+        notes = [*self._noted, *(asked.one_of_several for asked in self._asked if asked.table.several)]
+        if notes:
+            self._notes.append((identity, notes))
+            counts.warn(notes, identity)
 
     def _outcome(self, original: bytes, identity: bytes) -> Changed | bytes | None:
         """What becomes of a document, None where a lookup is missing.
@@ -239,8 +250,8 @@ class Chain:
         last = len(self.steps) - 1
         current = encode(last, document) if detector.known is None else detector.known
         if base != original:
-            current = _splice(original, document, self.steps[last].version, identity)
-        _check_identity(identity, current, self.steps[last].version)
+            current = splice(original, document, self.steps[last].version, identity)
+        require_same_id(identity, current, self.steps[last].version)
         return Changed(identity, original, current, tuple(touched))
 
     @contextmanager
@@ -258,32 +269,3 @@ class Chain:
 
             warnings.showwarning = note
             yield
-
-
-def _splice(original: bytes, document: Document, version: str, identity: bytes) -> bytes:
-    """The result for a document that does not survive decode and encode: what did not change keeps its bytes."""
-    try:
-        return raw_bson.splice(original, raw_bson.decode(original), document)
-    except (raw_bson.Lossy, BSONError, UnicodeDecodeError) as error:
-        reason = error.args[0] if isinstance(error, raw_bson.Lossy) else "it holds text that is not UTF-8"
-        raise Unrepresentable(
-            f"the document would have to change, but {reason}: writing it would lose data",
-            version=version,
-            id=raw_bson.id_value(identity),
-            hint=Hint("mend this document by hand, then: {}", UP),
-        ) from error
-
-
-def _check_identity(identity: bytes, current: bytes, version: str) -> None:
-    try:
-        same = raw_bson.id_of(current) == identity
-    except KeyError:
-        same = False
-    if not same:
-        raise IdChanged(
-            "the transform changed or removed _id",
-            version=version,
-            id=raw_bson.id_value(identity),
-            field="_id",
-            hint="keep _id as it is; to give documents new ids, insert copies in a plain up(db)",
-        )

@@ -23,7 +23,9 @@ _INT = (-(2**31), 2**31 - 1)
 _LONG = (-(2**63), 2**63 - 1)
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 (the driver's dates are naive, and UTC)
 _WHOLE = re.compile(r"[+-]?\d{1,40}", re.ASCII)
-_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,5})?", re.ASCII)
+_DECIMAL = re.compile(
+    r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,5})?|inf|infinity|nan)", re.ASCII | re.IGNORECASE
+)
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 _DATE = re.compile(
     r"(?P<day>\d{4}-\d\d-\d\d)"
@@ -121,7 +123,7 @@ def _decimal(value: Any, kind: str) -> Decimal128:
         text = f"{value:.14e}"  # as many digits as a server takes to be meant
         if float(text) != value:
             raise Unconvertible("it has more than the 15 digits that are taken over from a double")
-        return Decimal128(text if value else "0")
+        return Decimal128(text if value else f"{value:.0f}")
     number = _number(value, kind, "decimal")
     try:
         return Decimal128(number)
@@ -156,10 +158,7 @@ def _string(value: Any, kind: str) -> str:
 def _double_text(value: float) -> str:
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else f"{'-' * (value < 0)}Infinity"
-    text = f"{value:.16g}"
-    if float(text) != value:
-        raise Unconvertible("it has more than the 16 digits that are written of a double")
-    return text
+    return repr(value).removesuffix(".0")
 
 
 def _object_id(value: Any, kind: str) -> ObjectId:

@@ -14,6 +14,8 @@ EXAMPLES = 5
 TEXTS = 100
 """Different texts that are kept for each version; the rest is counted under one heading."""
 OTHERS = "other warnings"
+IN_VAIN, SEVERAL = "finds nothing at all", "gives the one"
+"""How it is said of a lookup that it never finds anything, and that it chooses."""
 _LENGTH = 500
 """Characters of a text that are kept; an `_id` of more bytes is no example, since all have to fit into a record."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from bson import Regex
 
 from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.bson_order import Key
 from goaime_migrate.backends.index_keys import indexed_values
 from goaime_migrate.backends.ports import Filter, Reader, RecordChange
 from goaime_migrate.results import Document
@@ -89,13 +90,18 @@ class Deduplication(Chain):
 
     def again(self, reader: Reader, documents: Sequence[bytes]) -> BatchResult:
         """What goes for what others have written: of all that is like these documents now the first stays."""
-        like = {raw_bson.id_of(document): document for document in documents}
-        fresh = list(documents)
+        alike = {raw_bson.id_of(document): document for document in documents}
+        asked: set[tuple[Key, ...]] = set()
+        fresh: Sequence[bytes] = list(documents)
         while fresh:
-            found = self._like(reader, fresh)
-            fresh = [document for identity, document in found.items() if identity not in like]
-            like |= found
-        going = doomed(self.step.like, like.values())
+            keys = set().union(*map(self.step.like.keys, fresh)) - asked
+            found = self._like(
+                reader, [d for d in fresh if not keys.isdisjoint(self.step.like.keys(d))], keys
+            )
+            fresh = [document for identity, document in found.items() if identity not in alike]
+            asked |= keys
+            alike |= found
+        going = doomed(self.step.like, alike.values())
         whole = reader.by_ids(self.step.collection, list(going), self.step.where)
         return self._result(reader, documents, whole)
 
@@ -110,9 +116,11 @@ class Deduplication(Chain):
         found = reader.by_ids(step.collection, ids, step.where, step.like.fields) if ids else []
         return {raw_bson.id_of(document): document for document in found}
 
-    def _like(self, reader: Reader, documents: Sequence[bytes]) -> dict[bytes, bytes]:
-        """The documents that have a key in common with one of these, as much of them as tells."""
-        step, keys = self.step, set().union(*map(self.step.like.keys, documents))
+    def _like(
+        self, reader: Reader, documents: Sequence[bytes], keys: Set[tuple[Key, ...]]
+    ) -> dict[bytes, bytes]:
+        """The documents that have one of the keys, which these have, as much of them as tells."""
+        step = self.step
         found: dict[bytes, bytes] = {}
         for start in range(0, len(documents), _VALUES):
             where = combined(step.where, _alike(step.like, documents[start : start + _VALUES]))

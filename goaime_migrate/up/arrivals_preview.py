@@ -12,6 +12,7 @@ from goaime_migrate.journal import claims
 from goaime_migrate.journal.entry import Entry, digest
 from goaime_migrate.journal.segments import Kind, Segment
 from goaime_migrate.results import Counts, Sample
+from goaime_migrate.rules.seen import Seen
 from goaime_migrate.run.pacing import LARGEST, Pacing
 from goaime_migrate.run.progress import ReadProgress
 from goaime_migrate.run.reading import batches
@@ -39,10 +40,14 @@ def preview_arrivals(
     canary: Filter | None,
     unfinished: Unfinished | None,
     listener: Listener,
+    watch: Seen,
 ) -> Preview:
-    """What would be inserted, where documents are as the steps `before` leave them. Raises MigrationFailed, Refused."""
+    """What would be inserted, where documents are as the steps `before` leave them. Raises MigrationFailed, Refused.
+
+    `watch` is shown what would be.
+    """
     if isinstance(step, InsertStep):
-        return _inserted(backend, step, unfinished)
+        return _inserted(backend, step, unfinished, watch)
     return _derived(
         backend,
         chain_of("plan", before, began=backend.now(), freeze=False) if before else None,
@@ -50,12 +55,13 @@ def preview_arrivals(
         canary,
         unfinished,
         listener,
+        watch,
     )
 
 
-def _inserted(backend: Backend, step: InsertStep, unfinished: Unfinished | None) -> Preview:
+def _inserted(backend: Backend, step: InsertStep, unfinished: Unfinished | None, watch: Seen) -> Preview:
     require_capable(backend, step.collection)
-    measure = _Measure(backend, step, unfinished)
+    measure = _Measure(backend, step, unfinished, watch)
     listed = list(step.identified(backend.records))
     for start in range(0, len(listed), LARGEST):
         documents = listed[start : start + LARGEST]
@@ -73,6 +79,7 @@ def _derived(
     canary: Filter | None,
     unfinished: Unfinished | None,
     listener: Listener,
+    watch: Seen,
 ) -> Preview:
     for name in dict.fromkeys((step.collection, step.writes)):
         require_capable(backend, name)
@@ -80,7 +87,7 @@ def _derived(
     require_filters(backend, [step], canary)
     where = combined(step.where, canary)
     total = backend.count(step.collection, where)
-    measure = _Derived(backend, before, step, unfinished)
+    measure = _Derived(backend, before, step, unfinished, watch)
     looking = ReadProgress(listener, (step.version,), f"plan {step.collection}")
     if total <= EXHAUSTIVE:
         read: Iterable[list[bytes]] = batches(backend, step.collection, where)
@@ -97,8 +104,9 @@ def _derived(
 class _Measure:
     """Adds up what would be inserted."""
 
-    def __init__(self, backend: Backend, step: Step, unfinished: Unfinished | None) -> None:
+    def __init__(self, backend: Backend, step: Step, unfinished: Unfinished | None, watch: Seen) -> None:
         self._backend = backend
+        self._watch = watch
         self._step = step
         self._unfinished = unfinished
         self._counts = PassCounts([step.version])
@@ -112,6 +120,7 @@ class _Measure:
         self.work.journal_bytes += self.work.journaling.run(lambda: _journaled(arrivals))
         documents = [(write.id, write.after) for write in arrivals.writes if write.after is not None]
         self.work.add(counts.examined, [Changed(i, None, document, (True,)) for i, document in documents])
+        self._watch.arrived([document for _, document in documents], counts.examined)
         for identity, document in documents[: EXAMPLES - len(self._samples)]:
             shown = raw_bson.decode_leniently(document)
             self._samples.append(Sample(raw_bson.id_value(identity), None, shown))
@@ -133,6 +142,7 @@ class _Measure:
             sampled=sampled,
             examined=counts.matched,
             notes=[[text] if none else []],
+            total=matched,
         )
 
 
@@ -146,9 +156,14 @@ class _Derived(_Measure):
     """Adds up what would be derived."""
 
     def __init__(
-        self, backend: Backend, before: Chain | None, step: Step, unfinished: Unfinished | None
+        self,
+        backend: Backend,
+        before: Chain | None,
+        step: Step,
+        unfinished: Unfinished | None,
+        watch: Seen,
     ) -> None:
-        super().__init__(backend, step, unfinished)
+        super().__init__(backend, step, unfinished, watch)
         self._before = before
         chain = (
             chain_of("plan", [step], began=backend.now(), freeze=False)

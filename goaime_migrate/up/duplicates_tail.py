@@ -21,24 +21,24 @@ class DuplicatesReconciliation(Reconciliation):
 
     @property
     def _chain(self) -> Deduplication:
-        chain = self.walk.chain
+        chain = self._walk.chain
         assert isinstance(chain, Deduplication)
         return chain
 
     def follow(self, feed: Collector | None) -> None:
         """Those that were to go and did not may be like each other, although nobody has written them."""
-        for ids in self._chain.spared(self.walk.run.backend):
-            self.reconcile(ids)
+        for ids in self._chain.spared(self._walk.run.backend):
+            self._reconcile(ids)
         super().follow(feed)
 
-    def everything(self) -> Iterator[list[bytes]]:
+    def _everything(self) -> Iterator[list[bytes]]:
         """All that would go for how the collection is now."""
-        run, step = self.walk.run, self._chain.step
+        run, step = self._walk.run, self._chain.step
         yield list(find(step.like, *reads_all(run.backend, step)))
 
-    def plan(self, ids: Sequence[bytes]) -> TailPlan:
+    def _plan(self, ids: Sequence[bytes]) -> TailPlan:
         """As for any document, but others may go for these."""
-        return _Batch(self.walk, self.locator, ids).plan
+        return _Batch(self._walk, self._locator, ids).plan
 
 
 class _Batch(TailBatch):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from goaime_migrate.backends.ports import Backend
+from goaime_migrate.migration import Operation
+from goaime_migrate.operations import CreateIndex, RunFunctions
 from goaime_migrate.results import Predicted
 from goaime_migrate.up.cost import RUN_LOGGED, Pace, Work, of_run
 
@@ -38,10 +40,12 @@ class Prediction:
         self._timed += work.examined
         self._documents += round(factor * work.examined)
 
-    def add_index(self, documents: int) -> None:
-        """An index over so many."""
-        if self._server:
-            self._seconds += self.pace.index(documents)
+    def change(self, version: str, operation: Operation) -> None:
+        """An operation that is no pass: indexes take their time, and nobody knows what a function does."""
+        if isinstance(operation, CreateIndex) and self._server:
+            self._seconds += self.pace.index(self._backend.count(operation.collection))
+        elif isinstance(operation, RunFunctions):
+            self.leave_out(f"up(db) of {version}")
 
     def leave_out(self, what: str) -> None:
         """Something that cannot be foreseen."""

@@ -10,11 +10,13 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.ports import PROGRESS, Backend, Filter, Reader
 from goaime_migrate.backends.record_fields import raw_id_or_none
+from goaime_migrate.errors import MigrationFailed
 from goaime_migrate.events import Listener, silent
 from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.segments import Kind, Segment, entries_of
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import Counts, Document, Sample, WarningCount
+from goaime_migrate.rules.seen import Seen
 from goaime_migrate.run.pacing import FIRST, Pacing
 from goaime_migrate.run.progress import ReadProgress
 from goaime_migrate.run.reading import batches
@@ -49,6 +51,9 @@ class Preview:
     sampled: int | None = None
     examined: int = 0
     notes: list[list[str]] = field(default_factory=list)
+    settled: bool | None = None
+    """Whether the steps leave their own results as they are; None where that was not tried."""
+    total: int = 0
 
 
 @dataclass(frozen=True)
@@ -90,10 +95,12 @@ def preview(
     unfinished: Unfinished | None = None,
     since: Sequence[Step] | None = None,
     listener: Listener = silent,
+    watch: Seen | None = None,
 ) -> Preview:
     """Run `steps` on documents as the not yet applied steps `before` them will leave them. Raises MigrationFailed.
 
     Documents that an `unfinished` pass has migrated need only the steps `since`; None where the steps are the pass's own.
+    `watch` is shown each batch and what becomes of it.
     """
     collection = steps[0].collection
     require_capable(backend, collection)
@@ -102,7 +109,7 @@ def preview(
     where = combined(steps[0].where, canary)
     total = backend.count(collection, where)
     carried = projection.carried(steps, backend.capabilities, total)
-    measure = _Measure(backend, before, steps, unfinished, since, carried)
+    measure = _Measure(backend, before, steps, unfinished, since, carried, watch or Seen())
     looking = ReadProgress(listener, dict.fromkeys(step.version for step in steps), f"plan {collection}")
     pacing = Pacing()
     if total <= EXHAUSTIVE:
@@ -110,12 +117,12 @@ def preview(
         for batch in measure.work.reading.each(batches(backend, collection, where)):
             for part in looking.parts(batch, pacing):
                 measure.batch(part)
-        return measure.result(1.0, None)
+        return measure.result(1.0, None, total)
     sample = measure.work.reading.run(lambda: backend.sample(collection, SAMPLE, where))
     looking.total = len(sample)
     for part in looking.parts(sample, pacing):
         measure.batch(part)
-    return measure.result(total / max(1, len(sample)), len(sample))
+    return measure.result(total / max(1, len(sample)), len(sample), total)
 
 
 class _Measure:
@@ -129,7 +136,10 @@ class _Measure:
         unfinished: Unfinished | None,
         since: Sequence[Step] | None,
         carried: Sequence[str] | None,
+        watch: Seen,
     ) -> None:
+        self._watch = watch
+        self._settled: bool | None = None
         self._backend = backend
         self._unfinished = unfinished
         self._resumes = since is None
@@ -154,6 +164,8 @@ class _Measure:
         self._hold_to_declared_fields(ready)
         result = self.work.transforming.run(lambda: self._chain.run(self._backend, ready))
         self._counts.add(result.counts)
+        self._watch.batch(ready, result)
+        self._try_again(ready, result)
         deltas = self._carried is not None or bool(result.stages)
         self.work.add(len(documents), result.changed, deltas=deltas and self._backend.capabilities.deltas)
         self.work.journal_bytes += self.work.journaling.run(lambda: self._journaled(result))
@@ -175,6 +187,17 @@ class _Measure:
             return changed.entry()
         before, after = (projection.part(d, self._carried) for d in (changed.before, changed.after))
         return Entry.setting(before, after, narrow.sets)
+
+    def _try_again(self, ready: Sequence[bytes], result: BatchResult) -> None:
+        """Apply the steps to their own first results, as `up` does."""
+        elsewhere = any(step.pipeline or step.deletes for step in self._steps)
+        if self._settled is not None or not ready or elsewhere:
+            return
+        results = result.applied_to(ready[:FIRST])
+        try:
+            self._settled = not self._chain.run(self._backend, results).changed
+        except MigrationFailed:
+            self._settled = False
 
     def _looking(self, steps: Sequence[Step], *, resumes: bool) -> Chain:
         """Steps of the pass that has begun, if there is one and it `resumes` with them: their lookups are frozen."""
@@ -214,7 +237,7 @@ class _Measure:
             self._prefixes[position] = chain(self._steps[:position], self._chain.tables)
         return _after(self._prefixes[position], self._backend, [document])[0]
 
-    def result(self, factor: float, sampled: int | None) -> Preview:
+    def result(self, factor: float, sampled: int | None, total: int) -> Preview:
         """The forecast, extrapolated."""
         counts = [_scaled(self._counts.counts(i), factor) for i in range(len(self._steps))]
         return Preview(
@@ -226,6 +249,8 @@ class _Measure:
             sampled=sampled,
             examined=self._counts.examined,
             notes=[self._notes(i) for i in range(len(self._steps))],
+            settled=self._settled,
+            total=total,
         )
 
     def _notes(self, position: int) -> list[str]:

@@ -93,8 +93,8 @@ class Reconciliation:
     """What was written behind the walk, held against the journal; `at` is how far that has come."""
 
     def __init__(self, walk: Walk, at: Partition) -> None:
-        self.walk = walk
-        self.locator = Locator(walk.run.backend, walk.record.id)
+        self._walk = walk
+        self._locator = Locator(walk.run.backend, walk.record.id)
         self._conflicts: list[Conflict] = []
         self.at = at
 
@@ -103,10 +103,10 @@ class Reconciliation:
         try:
             if feed is None:
                 raise collector.HistoryGone
-            if self.walk.record.restored:
+            if self._walk.record.restored:
                 self._sweep_until_clean()
-            for ids in feed.rounds(self.walk.run):
-                self.reconcile(ids)
+            for ids in feed.rounds(self._walk.run):
+                self._reconcile(ids)
         except collector.HistoryGone:
             self._sweep_until_clean()
 
@@ -115,11 +115,11 @@ class Reconciliation:
 
         What is written after the last sweep's beginning counts as inserted since the migration.
         """
-        record = self.walk.record
+        record = self._walk.record
         for _ in range(_SWEEPS):
             written = 0
-            for ids in self.everything():
-                written += self.reconcile(ids)
+            for ids in self._everything():
+                written += self._reconcile(ids)
             if written <= LARGEST:
                 return
         raise Contended(
@@ -128,13 +128,13 @@ class Reconciliation:
             hint=Hint("try again at a quieter moment: {}", UP),
         )
 
-    def everything(self) -> Iterator[list[bytes]]:
+    def _everything(self) -> Iterator[list[bytes]]:
         """The ids of all documents, some at a time."""
-        walk = self.walk
+        walk = self._walk
         for batch in reading.batches(walk.run.backend, walk.record.collection, walk.where):
             yield [raw_bson.id_of(document) for document in batch]
 
-    def reconcile(self, ids: Iterable[bytes]) -> int:
+    def _reconcile(self, ids: Iterable[bytes]) -> int:
         """How many documents had to be written. Neighbours go together: they share segments of the journal."""
         ordered = sorted(ids, key=id_key)
         return sum(
@@ -142,9 +142,9 @@ class Reconciliation:
         )
 
     def _batches(self, ids: Sequence[bytes]) -> int:
-        walk, written = self.walk, 0
+        walk, written = self._walk, 0
         pace, version = Pacing(LARGEST, LARGEST), walk.record.versions[-1]
-        for done in commit_all(walk.run, self.at, ids, self.plan(ids), pace, version):
+        for done in commit_all(walk.run, self.at, ids, self._plan(ids), pace, version):
             if done.replied:
                 walk.chain.tables.commit()
             self.at = done.next
@@ -152,9 +152,9 @@ class Reconciliation:
             written += done.found.written
         return written
 
-    def plan(self, ids: Sequence[bytes]) -> TailPlan:
+    def _plan(self, ids: Sequence[bytes]) -> TailPlan:
         """What to do about these documents."""
-        return TailBatch(self.walk, self.locator.scanned(ids)).plan
+        return TailBatch(self._walk, self._locator.scanned(ids)).plan
 
     def refuse_conflicts(self) -> None:
         """Raise Conflicts, if there are any."""
@@ -166,7 +166,7 @@ class Reconciliation:
         return Conflicts(
             f"the application has changed {len(conflicts)} documents in fields that the migration had written, "
             "and the transform cannot be applied twice",
-            version=self.walk.record.versions[-1],
+            version=self._walk.record.versions[-1],
             id=raw_bson.id_value(identity),
             field=fields[0] if fields else None,
             hint=Hint("put these documents right, then: {}; or take it back: {}", UP, DOWN),

@@ -25,7 +25,7 @@ RUN = {
 COUNTS = {"matched", "changed", "unchanged", "conflicts"}
 ERROR = {"code", "message", "hint", "version", "id", "field"}
 PLAN = {
-    "direction", "target", "steps", "predicted", "refused", "preview", "sampled", "message", "error",
+    "direction", "target", "steps", "predicted", "refused", "preview", "sampled", "message", "findings", "error",
 }  # fmt: skip
 VERIFY = {
     "checked", "promises", "without_promise", "unchecked", "failures", "versions", "superseded", "error",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,12 @@ from tests.world import succeeded
 IMPURE = GREETING.replace('f"Hello {', 'f"{random.random()} {').replace(
     "from goaime", "import random\n\nfrom goaime"
 )
-ADDED = [{"_id": 1, "field": 5, "new_field": None}, {"_id": 2, "new_field": 7, "field": 6}]
-MADE = [{"_id": 1, "field": 5}, {"_id": 2, "new_field": 7, "field": 6}]
-TEMPLATES = {
+ADDED: list[dict[str, Any]] = [
+    {"_id": 1, "field": 5, "new_field": None},
+    {"_id": 2, "new_field": 7, "field": 6},
+]
+MADE: list[dict[str, Any]] = [{"_id": 1, "field": 5}, {"_id": 2, "new_field": 7, "field": 6}]
+TEMPLATES: dict[str, dict[str, list[dict[str, Any]]]] = {
     "transform": {"collection_name": ADDED},
     "pipeline": {"collection_name": ADDED},
     "python": {"collection_name": ADDED},
@@ -123,7 +127,7 @@ def test_lint_finds_what_would_hurt_later(embedded: Project) -> None:
     found = embedded.run("lint", "--json")
 
     assert found.code == 4
-    assert set(found.json) == {"checked", "problems", "error"}
+    assert set(found.json) == {"checked", "problems", "findings", "error"}
     messages = "\n".join(problem["message"] for problem in found.json["problems"])
     for part in (
         "draws at random",

@@ -46,7 +46,20 @@ MIGRATIONS = {
             DropIndex("c", "n_1"),
         ]
     """,
-    "0004_plain.py": """
+    "0004_come_and_go.py": """
+        from goaime_migrate import *
+
+        def twin(document):
+            return [{"_id": document["_id"], "of": document["n"]}]
+
+        operations = [
+            InsertDocuments("seeds", [{"_id": 1}]),
+            DeriveDocuments("c", "twins", twin),
+            DeleteDocuments("c", where={"n": {"$gt": 15}}),
+            DeleteDuplicates("c", "more"),
+        ]
+    """,
+    "0005_plain.py": """
         def up(db):
             db.made.insert_one({"_id": 1})
 
@@ -62,7 +75,7 @@ READING: dict[str, Call] = {
     "history": lambda m: m.history(),
     "lint": lambda m: m.lint(),
     "wait": lambda m: m.wait(0.0),
-    "try": lambda m: m.try_("1", where={"_id": 1}).error,
+    "try": lambda m: m.try_("1", where={"_id": 0}).error,
     "doctor": lambda m: m.doctor().error,
     "rehearse": lambda m: m.rehearse(memory=True).error,
 }

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from goaime_migrate import errors
-from goaime_migrate.backends.ports import Capabilities, Mode
+from goaime_migrate.backends.ports import Capabilities, Mode, Room
 from goaime_migrate.backends.ports.checkup import Lacking, Member, Oplog
 from goaime_migrate.config import Settings
 from goaime_migrate.doctor import configured, documents, server
@@ -33,7 +33,6 @@ class FakeServer:
     ahead: float = 0.0
     set: Sequence[Member] = (FIRST,)
     log: Oplog = field(default_factory=lambda: Oplog(GB, 86_400.0))
-    free: int | None = 100 * GB
     cached: int | None = GB
 
     def version(self) -> str:
@@ -47,9 +46,6 @@ class FakeServer:
 
     def oplog(self) -> Oplog:
         return self.log
-
-    def free_disk(self) -> int | None:
-        return self.free
 
     def cache_bytes(self) -> int | None:
         return self.cached
@@ -66,6 +62,7 @@ def capable(mode: Mode = Mode.TRANSACTIONAL, product: str = "replica set rs0") -
 def patient(
     said: FakeServer | None = None,
     *,
+    free: int = 100 * GB,
     predicted: Predicted | None = None,
     changed: int = 1,
     capabilities: Capabilities | None = None,
@@ -76,7 +73,7 @@ def patient(
     plan = predicted and SimpleNamespace(
         refused=None, predicted=predicted, steps=[StepPlan("0001", "x", (operation,), (), False, ())]
     )
-    backend = SimpleNamespace(capabilities=capabilities or capable())
+    backend = SimpleNamespace(capabilities=capabilities or capable(), room=lambda: Room(disk=free))
     made = Patient(
         cast("Any", backend), cast("Any", None), cast("Any", None), Settings(**settings), lambda _: None
     )
@@ -149,7 +146,7 @@ def test_what_goes_through_the_oplog(written: int, expected: CheckStatus) -> Non
 )
 def test_room_on_the_disk(free: int, journal: int, expected: CheckStatus) -> None:
     predicted = Predicted(1.0, journal * GB, 0)
-    assert status(documents.disk, patient(FakeServer(free=free * GB), predicted=predicted)) is expected
+    assert status(documents.disk, patient(free=free * GB, predicted=predicted)) is expected
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from goaime_migrate import InsertDocuments
 from goaime_migrate.errors import InvalidMigration
 from goaime_migrate.transform.insertion import by_key, key_of, keys_found, made_id, with_keys
 
-DOCUMENTS = [{"_id": 1, "name": "a"}, {"name": "b", "_id": 2}, {"name": "c"}]
+DOCUMENTS: list[dict[str, Any]] = [{"_id": 1, "name": "a"}, {"name": "b", "_id": 2}, {"name": "c"}]
 
 
 def refusal(*arguments: Any, **more: Any) -> InvalidMigration:
@@ -22,9 +22,9 @@ def refusal(*arguments: Any, **more: Any) -> InvalidMigration:
 
 
 def test_a_document_is_kept_as_it_was_declared() -> None:
-    documents = [{"name": "a", "_id": 1, "tags": ["x"]}]
+    documents: list[dict[str, Any]] = [{"name": "a", "_id": 1, "tags": ["x"]}]
     operation = InsertDocuments("c", documents)
-    documents[0]["tags"].append("y")  # type: ignore[attr-defined]
+    documents[0]["tags"].append("y")
     assert operation.documents == (encode({"_id": 1, "name": "a", "tags": ["x"]}),)
 
 
@@ -66,7 +66,8 @@ def test_what_cannot_be_inserted_is_refused_at_once(documents: Any, key: Any, te
 
 
 def test_documents_of_different_keys_are_none_of_these() -> None:
-    InsertDocuments("c", [{}, {}, {"_id": None}])
+    without: list[dict[str, Any]] = [{}, {}, {"_id": None}]
+    InsertDocuments("c", without)
     InsertDocuments("c", [{"a": 1, "b": 1}, {"a": 1, "b": 2}, {"a": 1}], key=["a", "b"])
     InsertDocuments("c", [])
 
@@ -90,7 +91,7 @@ def test_a_key_is_the_servers_equality() -> None:
 
 
 def test_a_document_is_found_by_each_element_of_an_array() -> None:
-    there = {b"1": {"a": [1, 2], "b": "x"}, b"2": {"b": "y"}}
+    there: dict[bytes, dict[str, Any]] = {b"1": {"a": [1, 2], "b": "x"}, b"2": {"b": "y"}}
     known = by_key(there, ["a", "b"])
     assert known[key_of({"a": 2, "b": "x"}, ["a", "b"])] == b"1"
     assert known[key_of({"a": None, "b": "y"}, ["a", "b"])] == b"2"
@@ -99,7 +100,7 @@ def test_a_document_is_found_by_each_element_of_an_array() -> None:
 
 
 def test_the_filter_names_each_value_once() -> None:
-    documents = [{"a": 1, "b": 1}, {"a": 1.0, "b": 2}, {"b": 3}]
+    documents: list[dict[str, Any]] = [{"a": 1, "b": 1}, {"a": 1.0, "b": 2}, {"b": 3}]
     assert with_keys(documents, ["a", "b"]) == {
         "$and": [{"a": {"$in": [1, None]}}, {"b": {"$in": [1, 2, 3]}}]
     }

@@ -282,6 +282,16 @@ def test_an_argument_that_an_operation_does_not_have_is_named_by_its_line(folder
             "RenameField takes collection, old, new",
         ),
         (
+            "from goaime_migrate import *\nusers = Lookup('users', kye='name')",
+            "Lookup has no argument 'kye'",
+            "did you mean key? Lookup takes collection, key, fields, where, sort, many, pipeline",
+        ),
+        (
+            "from goaime_migrate import *\nnow = Now(5)",
+            "Now takes no arguments",
+            "Now takes nothing",
+        ),
+        (
             "from goaime_migrate import *\noperations = [TransformDocuments('c')]",
             "TransformDocuments missing 1 required positional argument: 'transform'",
             "TransformDocuments takes collection, transform, ",

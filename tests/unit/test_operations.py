@@ -18,6 +18,7 @@ from goaime_migrate import (
     DropCollection,
     DropIndex,
     Lookup,
+    Now,
     RemoveField,
     RenameCollection,
     RenameField,
@@ -100,6 +101,12 @@ USERS = Lookup("users", key="username")
             lambda: TransformDocuments("c", with_users, users="users"),  # type: ignore[arg-type]
             "users= is neither an option nor a Lookup nor Now()",
             "users=Lookup('collection', key='field')",
+        ),
+        (lambda: TransformDocuments("c", with_users, users=Now), "users= is the class Now", "users=Now()"),  # type: ignore[arg-type]
+        (
+            lambda: TransformDocuments("c", plain, now=Now()),
+            "the lookup 'now' is not a parameter of plain",
+            "",
         ),
         (
             lambda: TransformDocuments("c", plain, users=USERS),
@@ -200,6 +207,7 @@ def test_a_wrong_declaration_is_refused_at_once(
     [
         lambda: TransformDocuments("c", with_users, users=USERS),
         lambda: TransformDocuments("c", with_optional),
+        lambda: TransformDocuments("c", with_all, users=USERS, now=Now()),
         lambda: TransformDocuments("c", with_all, users=USERS, problems=Lookup("problems")),
         lambda: TransformDocuments("c", lambda document: None, where={"n": 1}, fields=("n",)),
         lambda: TransformDocuments("c", dict, reverse=dict),

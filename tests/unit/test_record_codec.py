@@ -264,6 +264,7 @@ PASS_STORED: Document = {
     "records": b"\5" * 16,
     "restored": True,
     "target": None,
+    "created": False,
 }
 
 

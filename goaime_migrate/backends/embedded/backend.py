@@ -11,6 +11,7 @@ from goaime_migrate.backends.dump import find_database
 from goaime_migrate.backends.embedded import catalogue
 from goaime_migrate.backends.embedded.batch import Batch
 from goaime_migrate.backends.embedded.lease import LeasedDump
+from goaime_migrate.backends.embedded.survey import DumpSurvey
 from goaime_migrate.backends.ports import (
     RECORDS,
     RECORDS_NAME,
@@ -38,10 +39,11 @@ CAPABILITIES = Capabilities(
     leases=False,
     server_code=False,
     workers=False,
+    validators=False,
 )
 
 
-class EmbeddedBackend(LeasedDump):
+class EmbeddedBackend(DumpSurvey, LeasedDump):
     """One database of a dump directory."""
 
     @classmethod

@@ -37,6 +37,11 @@ from goaime_migrate.backends.ports.roles import Sessions as Sessions
 from goaime_migrate.backends.ports.roles import Sort as Sort
 from goaime_migrate.backends.ports.roles import UserDatabase as UserDatabase
 from goaime_migrate.backends.ports.roles import Writer as Writer
+from goaime_migrate.backends.ports.survey import EqualKey as EqualKey
+from goaime_migrate.backends.ports.survey import EqualKeys as EqualKeys
+from goaime_migrate.backends.ports.survey import Room as Room
+from goaime_migrate.backends.ports.survey import Size as Size
+from goaime_migrate.backends.ports.survey import Survey as Survey
 from goaime_migrate.backends.ports.values import Capabilities as Capabilities
 from goaime_migrate.backends.ports.values import CollectionInfo as CollectionInfo
 from goaime_migrate.backends.ports.values import LeaseRecord as LeaseRecord

@@ -56,9 +56,6 @@ class Checkup(Protocol):
     def oplog(self) -> Oplog:
         """Of the replica set."""
 
-    def free_disk(self) -> int | None:
-        """Bytes that are free where the data are; None where the server does not say."""
-
     def cache_bytes(self) -> int | None:
         """How large the cache of the storage engine may become; None for one that has none."""
 

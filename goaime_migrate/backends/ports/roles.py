@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from goaime_migrate.backends.ports.changes import Changes, Committed, Filter
+from goaime_migrate.backends.ports.survey import Survey
 from goaime_migrate.backends.ports.values import Capabilities, CollectionInfo, LeaseRecord, Origin, Owner
 from goaime_migrate.results import Document
 
@@ -273,7 +274,16 @@ class Sessions(Protocol):
 
 
 class Backend(
-    CollectionReader, Writer, LeaseStore, Catalogue, ChangeFeed, Diagnostics, UserDatabase, Sessions, Protocol
+    CollectionReader,
+    Writer,
+    LeaseStore,
+    Catalogue,
+    ChangeFeed,
+    Diagnostics,
+    Survey,
+    UserDatabase,
+    Sessions,
+    Protocol,
 ):
     """One open database, in all its roles."""
 

@@ -48,11 +48,6 @@ class ServerCheckup:
         size = self._ask({"collStats": "oplog.rs"}, "local")["maxSize"]
         return Oplog(int(size), float(times["latestOptime"].time - times["earliestOptime"].time))
 
-    def free_disk(self) -> int | None:
-        """By dbStats."""
-        found = self._ask({"dbStats": 1}, self._database)
-        return int(found["fsTotalSize"] - found["fsUsedSize"]) if "fsTotalSize" in found else None
-
     def cache_bytes(self) -> int | None:
         """By the server's status."""
         cache = self._ask({"serverStatus": 1, "metrics": 0}).get("wiredTiger", {}).get("cache", {})

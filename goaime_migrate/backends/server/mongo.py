@@ -30,11 +30,11 @@ from goaime_migrate.backends.ports import (
     RecordChange,
 )
 from goaime_migrate.backends.server import privileges
-from goaime_migrate.backends.server.catalogue import ServerCatalogue
 from goaime_migrate.backends.server.checkup import ServerCheckup
 from goaime_migrate.backends.server.client import SharedClient
 from goaime_migrate.backends.server.driver_errors import without_operations
 from goaime_migrate.backends.server.reader import id_range
+from goaime_migrate.backends.server.survey import ServerSurvey
 from goaime_migrate.errors import MissingCapability
 from goaime_migrate.results import Document
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from goaime_migrate.backends.ports.change_stream import ChangeStream
 
 
-class MongoBackend(ServerCatalogue, ABC):
+class MongoBackend(ServerSurvey, ABC):
     """A database on a server; how its batches are made safe is for the two that derive from it."""
 
     def __init__(
