@@ -16,11 +16,11 @@ from goaime_migrate.operations import SetValidator
 from goaime_migrate.planner import Facts, UpPlan
 from goaime_migrate.rehearse.copying import copy
 from goaime_migrate.rehearse.performance import FactsOf, Performance
-from goaime_migrate.rehearse.prediction import predicted
 from goaime_migrate.rehearse.sampling import Sampling
 from goaime_migrate.rehearse.scratch import Scratch, in_memory, on_server
 from goaime_migrate.results import REHEARSED, Predicted, RehearsalResult
 from goaime_migrate.run.run import Run
+from goaime_migrate.up.forecast import forecast
 from goaime_migrate.workers.pool import open_pool
 
 
@@ -74,11 +74,15 @@ class Rehearsal:
             versions=self.plan.versions,
             documents=copied,
             checks=tuple(performance.checks),
-            predicted=predicted(self.source, performance.passes),
+            predicted=Predicted(0.0, 0, 0) if error else self._predicted(),
             error=error or performance.failure(),
             where=scratch.where,
             notes=tuple(sampling.notes),
         )
+
+    def _predicted(self) -> Predicted:
+        """Of the whole database, which is what will be migrated."""
+        return forecast(self.source, self.facts, self.plan, None, self.settings, self.listener).predicted
 
     def _require_finished(self) -> None:
         """Documents of which some are migrated and some are not are no place to begin at. Raises Refused."""

@@ -13,7 +13,6 @@ from goaime_migrate.errors.hint import Command, Hint
 from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.planner import Facts, UpPlan
 from goaime_migrate.planner.facts import BASE
-from goaime_migrate.rehearse.prediction import Measured, measured
 from goaime_migrate.rehearse.snapshot import Difference, Snapshot
 from goaime_migrate.rehearse.twice import Twice
 from goaime_migrate.results import RehearsalCheck, RunResult
@@ -39,8 +38,6 @@ class Performance:
         self._facts_of = facts_of
         self._first: Difference | None = None
         self.checks: list[RehearsalCheck] = []
-        self.passes: list[Measured] = []
-        """How long each pass took on the copy, and what it wrote."""
 
     def give(self) -> None:
         """All of it. Raises what a version raises, and what stops a run."""
@@ -48,7 +45,6 @@ class Performance:
         back_to = facts.current or BASE
         with Snapshot(self._backend, self._run.check) as before:
             self._up("up")
-            self.passes = list(measured(self._backend, self._passes()))
             self._verify()
             self._up_again()
             self._twice()
@@ -84,9 +80,10 @@ class Performance:
             self._fail(name, [Difference(result.error.message, result.error.id, result.error.field)])
             raise result.error
         counts = result.documents
-        self._pass(
-            name, f"{', '.join(result.versions)}: {counts.changed} of {counts.matched} documents changed"
+        changed = (
+            f": {counts.changed:,} of {_number(counts.matched, 'document')} changed" if counts.matched else ""
         )
+        self._pass(name, ", ".join(result.versions) + changed)
 
     def _down(self, back_to: str) -> bool:
         """Whether there was a way back."""
@@ -98,16 +95,9 @@ class Performance:
             return False
         result = reverter.take_back(self._run, facts, ledger, plan)
         if result.error is None and result.conflicts:
-            conflict = result.conflicts[0]
-            self._fail(
-                "down",
-                [
-                    Difference(
-                        f"{len(result.conflicts)} conflicts: {conflict.collection}: the document {conflict.id!r}",
-                        conflict.id,
-                    )
-                ],
-            )
+            first, many = result.conflicts[0], _number(len(result.conflicts), "conflict")
+            text = f"{many}: {first.collection}: the document {first.id!r}"
+            self._fail("down", [Difference(text, first.id)])
         else:
             self._carried_out("down", result)
         return True
@@ -124,7 +114,8 @@ class Performance:
             Difference(f"{f.version}: {f.collection or 'verify(db)'}: {f.id!r}: {f.reason}", f.id, f.field)
             for f in found.failures
         ]
-        self._hold("verify", failures, f"{found.promises} promises hold over {found.checked} documents")
+        fine = f"{_number(found.promises, 'promise')} held over {_number(found.checked, 'document')}"
+        self._hold("verify", failures, fine if found.promises else "nothing is promised")
 
     def _up_again(self) -> None:
         facts, _ = self._facts_of(self._backend)
@@ -144,7 +135,9 @@ class Performance:
         check = self._run.check
         found = [d for each in passes for d in islice(each.impure(check), 10 * _EXAMPLES)]
         tried = sum(each.tried for each in passes)
-        self._hold("pure", found, f"{tried} documents transformed a second time are the same")
+        self._hold(
+            "pure", found, f"{_number(tried, 'document')} transformed a second time, to the same bytes"
+        )
         reversible = [each for each in passes if each.has_reverse]
         if reversible and not found:
             self._reverse(reversible)
@@ -156,7 +149,9 @@ class Performance:
             self._fail("reverse", [Difference(error.message, error.id, error.field)])
             raise
         tried = sum(each.reversed for each in passes)
-        self._hold("reverse", found, f"{tried} results come out of reverse= and the transform again")
+        self._hold(
+            "reverse", found, f"{_number(tried, 'result')} reversed and transformed again, to the same bytes"
+        )
 
     def _compare(self, before: Snapshot) -> None:
         """Everything is what it was."""
@@ -185,6 +180,10 @@ class Performance:
     def _fail(self, name: str, found: Sequence[Difference], more: int = 0) -> None:
         self._first = self._first or found[0]
         self.checks.append(RehearsalCheck(name, False, "; ".join(_lines(found, more))))
+
+
+def _number(many: int, what: str) -> str:
+    return f"{many:,} {what}" if many == 1 else f"{many:,} {what}s"
 
 
 def _lines(found: Sequence[Difference], more: int) -> Iterator[str]:

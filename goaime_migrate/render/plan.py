@@ -136,7 +136,10 @@ def predicted(found: Predicted) -> list[str]:
         parts.append(f"journal {size(found.journal_bytes)}")
     if found.oplog_bytes:
         parts.append(f"oplog {size(found.oplog_bytes)}")
-    return ["predicted: " + ", ".join(parts)]
+    if found.room_bytes > found.journal_bytes:
+        parts.append(f"room {size(found.room_bytes)}")
+    basis = f" ({clean(found.basis)})" if found.basis else ""
+    return ["predicted: " + ", ".join(parts) + basis]
 
 
 def ending(result: PlanResult, where: str | None) -> str:

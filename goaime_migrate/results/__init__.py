@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from goaime_migrate.results.words import REHEARSED as REHEARSED
 from goaime_migrate.results.words import Counts as Counts
 from goaime_migrate.results.words import Direction as Direction
 from goaime_migrate.results.words import Document as Document
@@ -45,7 +46,7 @@ _NAMES = {
         "VerifyFailure",
         "VerifyResult",
     ),
-    "rehearsal": ("REHEARSED", "RehearsalCheck", "RehearsalResult"),
+    "rehearsal": ("RehearsalCheck", "RehearsalResult"),
     "run": ("Conflict", "RunResult", "VersionDocuments"),
     "status": (
         "LockStatus",

@@ -51,6 +51,10 @@ class Predicted:
     seconds: float
     journal_bytes: int
     oplog_bytes: int
+    room_bytes: int = 0
+    """By how much the database grows: its documents, and the journal, which may be pruned later."""
+    basis: str = ""
+    """How that was estimated: from how many documents, and what is not in it."""
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.results.plan import Predicted
 
-REHEARSED = 2_000
-"""Documents of a collection that are copied where nothing else is said."""
-
 
 @dataclass(frozen=True)
 class RehearsalCheck:
@@ -29,7 +26,7 @@ class RehearsalResult:
     """How many were copied."""
     checks: tuple[RehearsalCheck, ...]
     predicted: Predicted
-    """Of `up` on the whole database, from what was measured on the copy."""
+    """Of `up` on the whole database, where the versions could be applied to the copy."""
     error: MigrateError | None = None
     where: str = ""
     """Where the copy was."""

@@ -89,3 +89,7 @@ class WarningCount:
     message: str
     count: int
     examples: tuple[Value, ...]
+
+
+REHEARSED = 2_000
+"""Documents of a collection that `rehearse` copies where nothing else is said."""

@@ -95,3 +95,10 @@ def narrow(changed: Changed, step: Step, fields: Sequence[str]) -> Changed | Non
         )
     sets = raw_bson.differing(before, after)
     return Changed(changed.id, changed.before, changed.after, changed.touched, sets)
+
+
+def part(document: bytes, fields: Sequence[str]) -> bytes:
+    """What is carried of a document: its `_id` and these fields."""
+    carried = {"_id", *fields}
+    there = raw_bson.fields(document).items()
+    return raw_bson.join([element for name, element in there if name.decode("utf-8", "replace") in carried])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -17,9 +16,9 @@ from goaime_migrate.rules.seen import Seen
 from goaime_migrate.run.pacing import LARGEST, Pacing
 from goaime_migrate.run.progress import ReadProgress
 from goaime_migrate.run.reading import batches
-from goaime_migrate.transform.chain import Chain
+from goaime_migrate.transform.chain import Chain, Changed
 from goaime_migrate.transform.counts import PassCounts
-from goaime_migrate.transform.derivation import Derivation, DeriveStep, Made
+from goaime_migrate.transform.derivation import Derivation, Derived, DeriveStep, Made
 from goaime_migrate.transform.insertion import InsertStep
 from goaime_migrate.transform.pipeline import chain_of
 from goaime_migrate.transform.probe import combined, require_filters
@@ -27,8 +26,9 @@ from goaime_migrate.transform.step import Step
 from goaime_migrate.up.arrivals import Arrivals, Resumed, settle, settle_listed
 from goaime_migrate.up.arriving import found_there
 from goaime_migrate.up.capable import require_capable, require_lookups
+from goaime_migrate.up.cost import Work
 from goaime_migrate.up.presence import present
-from goaime_migrate.up.preview import EXAMPLES, EXHAUSTIVE, SAMPLE, WRITE_FACTOR, Preview, Unfinished
+from goaime_migrate.up.preview import EXAMPLES, EXHAUSTIVE, SAMPLE, Preview, Unfinished
 
 _FRESH = Resumed({})
 
@@ -92,9 +92,9 @@ def _derived(
     if total <= EXHAUSTIVE:
         read: Iterable[list[bytes]] = batches(backend, step.collection, where)
     else:
-        read = [backend.sample(step.collection, SAMPLE, where)]
+        read = (backend.sample(step.collection, SAMPLE, where) for _ in range(1))
     looking.total, pacing = min(total, EXHAUSTIVE), Pacing()
-    for batch in read:
+    for batch in measure.work.reading.each(read):
         for part in looking.parts(batch, pacing):
             measure.batch(part)
     sampled = None if total <= EXHAUSTIVE else SAMPLE
@@ -111,18 +111,15 @@ class _Measure:
         self._unfinished = unfinished
         self._counts = PassCounts([step.version])
         self._samples: list[Sample] = []
-        self._journal = self._oplog = 0
-        self._seconds = 0.0
+        self.work = Work()
 
     def add(self, arrivals: Arrivals, counts: PassCounts) -> None:
         """One batch, of which the sources are counted."""
         counts.arrived(len(arrivals.writes), len(arrivals.fresh))
         self._counts.add(counts)
-        segment = Segment("plan", Kind.SCAN, 0, 0, entries=tuple(arrivals.entries))
-        size = sum(len(raw_bson.encode(record)) for record in segment.records())
+        self.work.journal_bytes += self.work.journaling.run(lambda: _journaled(arrivals))
         documents = [(write.id, write.after) for write in arrivals.writes if write.after is not None]
-        self._journal += size
-        self._oplog += size + sum(len(document) for _, document in documents)
+        self.work.add(counts.examined, [Changed(i, None, document, (True,)) for i, document in documents])
         self._watch.arrived([document for _, document in documents], counts.examined)
         for identity, document in documents[: EXAMPLES - len(self._samples)]:
             shown = raw_bson.decode_leniently(document)
@@ -140,14 +137,19 @@ class _Measure:
             counts=[Counts(matched, changed, unchanged, 0)],
             samples=[self._samples],
             warnings=tuple(replace(w, count=round(w.count * factor)) for w in self._counts.warning_counts()),
-            seconds=round(self._seconds * factor * WRITE_FACTOR, 3),
-            journal_bytes=round(self._journal * factor),
-            oplog_bytes=round(self._oplog * factor) if self._backend.capabilities.change_streams else 0,
+            work=self.work,
+            factor=factor,
             sampled=sampled,
             examined=counts.matched,
             notes=[[text] if none else []],
             total=matched,
         )
+
+
+def _journaled(arrivals: Arrivals) -> int:
+    """The bytes of their journal."""
+    segment = Segment("plan", Kind.SCAN, 0, 0, entries=tuple(arrivals.entries))
+    return sum(len(raw_bson.encode(record)) for record in segment.records())
 
 
 class _Derived(_Measure):
@@ -178,11 +180,12 @@ class _Derived(_Measure):
         """One batch of sources."""
         ready = self._ready(documents)
         while ready:
-            started = time.perf_counter()
-            derived = self._chain.derive(self._backend, ready)
-            self._seconds += time.perf_counter() - started
+            derived = self._derive(ready)
             self.add(self._settle(derived.made), derived.counts)
             ready = ready[derived.taken :]
+
+    def _derive(self, ready: Sequence[bytes]) -> Derived:
+        return self.work.transforming.run(lambda: self._chain.derive(self._backend, ready))
 
     def _ready(self, documents: Sequence[bytes]) -> list[bytes]:
         """The sources as `derive` will get them; those that an unfinished pass has seen to need nothing."""

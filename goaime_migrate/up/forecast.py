@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from goaime_migrate.backends.ports import Backend
@@ -30,7 +29,6 @@ from goaime_migrate.results import (
     Finding,
     OperationPlan,
     PlanResult,
-    Predicted,
     Sample,
     StepPlan,
     WarningCount,
@@ -46,6 +44,7 @@ from goaime_migrate.transform.insertion import InsertStep
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.arrivals_preview import preview_arrivals
 from goaime_migrate.up.known import Known
+from goaime_migrate.up.prediction import Prediction
 from goaime_migrate.up.preview import Preview, Unfinished, preview
 
 _FOUND = Hint("do what is said of it, then: {}", PLAN)
@@ -67,11 +66,7 @@ def forecast(
     """The effects of `up`, version by version; a document that would stop the run is named in `refused`."""
     found = _Forecast(backend, facts, plan, where, settings, listener)
     found.walk(plan)
-    predicted = Predicted(
-        round(sum(p.seconds for p in found.previews), 3),
-        sum(p.journal_bytes for p in found.previews),
-        sum(p.oplog_bytes for p in found.previews),
-    )
+    predicted = found.prediction.made()
     findings = found.review.findings(predicted)
     warnings = [w for p in found.previews for w in p.warnings]
     sampled = [p.sampled for p in found.previews if p.sampled is not None]
@@ -125,6 +120,7 @@ class _Forecast:
         self._known = Known()
         self.seen: dict[OperationRef, Seen] = {}
         self.previews: list[Preview] = []
+        self.prediction = Prediction(backend)
         self.error: MigrateError | None = None
 
     def walk(self, plan: UpPlan) -> None:
@@ -143,6 +139,7 @@ class _Forecast:
                 case StateChange():
                     (ref,) = group.operations
                     self._known.change(self._files[ref.version], self._operation(ref))
+                    self.prediction.change(ref.version, self._operation(ref))
                 case NewPass() | PinnedPass() if self.error is None:
                     self._pass(place, group)
 
@@ -173,7 +170,8 @@ class _Forecast:
                 self.error = caught.advise(caught.hint.instead(UP, PLAN))
             return
         self.review.done(place, found.total, found.settled, found.warnings)
-        self.previews.append(replace(found, seconds=found.seconds / self._speed(collection)))
+        self.previews.append(found)
+        self.prediction.add(found.work, found.factor, self._speed(collection))
         for position, ref in enumerate(group.operations):
             counts = found.counts[position]
             text = self._operation(ref).describe()
@@ -205,6 +203,7 @@ class _Forecast:
         self.review.unknown(place, note)
         for ref in group.operations:
             operation = self._operation(ref)
+            self.prediction.leave_out(f"{operation.describe()} of {ref.version}")
             planned = OperationPlan(operation.describe(), operation.collection, None, None, None)
             self.seen[ref] = (planned, (), [_OWN if ref.version == obstacle else note])
 

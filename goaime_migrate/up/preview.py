@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,6 +12,7 @@ from goaime_migrate.backends.ports import PROGRESS, Backend, Filter, Reader
 from goaime_migrate.backends.record_fields import raw_id_or_none
 from goaime_migrate.errors import MigrationFailed
 from goaime_migrate.events import Listener, silent
+from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.segments import Kind, Segment, entries_of
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import Counts, Document, Sample, WarningCount
@@ -28,6 +28,7 @@ from goaime_migrate.transform.pipeline import chain, chain_of
 from goaime_migrate.transform.probe import check_declared_fields, combined, require_filters
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.capable import require_capable, require_lookups
+from goaime_migrate.up.cost import Work
 from goaime_migrate.up.whole import reads_all
 
 EXHAUSTIVE = 20_000
@@ -35,8 +36,6 @@ EXHAUSTIVE = 20_000
 SAMPLE = 2_000
 EXAMPLES = 2
 """Documents that are shown before and after each step."""
-WRITE_FACTOR = 2.0
-"""A run takes about this many times as long as the transforms alone: reading, the journal and writing come on top."""
 
 
 @dataclass
@@ -46,9 +45,9 @@ class Preview:
     counts: list[Counts]
     samples: list[list[Sample]]
     warnings: tuple[WarningCount, ...] = ()
-    seconds: float = 0.0
-    journal_bytes: int = 0
-    oplog_bytes: int = 0
+    work: Work = field(default_factory=Work)
+    factor: float = 1.0
+    """How many times as much as was worked on there is to be done."""
     sampled: int | None = None
     examined: int = 0
     notes: list[list[str]] = field(default_factory=list)
@@ -115,11 +114,11 @@ def preview(
     pacing = Pacing()
     if total <= EXHAUSTIVE:
         looking.total = total
-        for batch in batches(backend, collection, where):
+        for batch in measure.work.reading.each(batches(backend, collection, where)):
             for part in looking.parts(batch, pacing):
                 measure.batch(part)
         return measure.result(1.0, None, total)
-    sample = backend.sample(collection, SAMPLE, where)
+    sample = measure.work.reading.run(lambda: backend.sample(collection, SAMPLE, where))
     looking.total = len(sample)
     for part in looking.parts(sample, pacing):
         measure.batch(part)
@@ -155,9 +154,7 @@ class _Measure:
         self._counts = PassCounts(step.version for step in steps)
         self._held = all(step.fields is None for step in steps) or any(step.pipeline for step in steps)
         self._samples: list[list[Sample]] = [[] for _ in steps]
-        self._seconds = 0.0
-        self._journal = 0
-        self._oplog = 0
+        self.work = Work()
         self._carried = carried
         """The fields that `up` will carry, None where it carries whole documents."""
 
@@ -165,21 +162,31 @@ class _Measure:
         """One batch of documents."""
         ready = self._ready(documents)
         self._hold_to_declared_fields(ready)
-        started = time.perf_counter()
-        result = self._chain.run(self._backend, ready)
-        self._seconds += time.perf_counter() - started
+        result = self.work.transforming.run(lambda: self._chain.run(self._backend, ready))
         self._counts.add(result.counts)
         self._watch.batch(ready, result)
         self._try_again(ready, result)
-        entries = tuple(c.entry() for c in result.changed)
-        segment = Segment("plan", Kind.SCAN, 0, 0, entries=entries, unchanged=tuple(result.unchanged))
-        size = sum(len(raw_bson.encode(record)) for record in segment.records())
-        self._journal += size
-        self._oplog += size + sum(len(c.after or c.id) for c in result.changed)
+        deltas = self._carried is not None or bool(result.stages)
+        self.work.add(len(documents), result.changed, deltas=deltas and self._backend.capabilities.deltas)
+        self.work.journal_bytes += self.work.journaling.run(lambda: self._journaled(result))
         for changed in result.changed:
-            if self._carried is not None:
-                projection.narrow(changed, self._steps[0], self._carried)  # as `up` would refuse it
             self._show(changed)
+
+    def _journaled(self, result: BatchResult) -> int:
+        """The bytes of its journal."""
+        entries = tuple(map(self._entry, result.changed))
+        segment = Segment("plan", Kind.SCAN, 0, 0, entries=entries, unchanged=tuple(result.unchanged))
+        return sum(len(raw_bson.encode(record)) for record in segment.records())
+
+    def _entry(self, changed: Changed) -> Entry:
+        """As `up` will journal it: where it carries some fields only, these. Raises UndeclaredField, as it would."""
+        if self._carried is None or changed.before is None or changed.after is None:
+            return changed.entry()
+        narrow = projection.narrow(changed, self._steps[0], self._carried)
+        if narrow is None or narrow.sets is None:
+            return changed.entry()
+        before, after = (projection.part(d, self._carried) for d in (changed.before, changed.after))
+        return Entry.setting(before, after, narrow.sets)
 
     def _try_again(self, ready: Sequence[bytes], result: BatchResult) -> None:
         """Apply the steps to their own first results, as `up` does."""
@@ -237,9 +244,8 @@ class _Measure:
             counts=counts,
             samples=self._samples,
             warnings=tuple(replace(w, count=round(w.count * factor)) for w in self._counts.warning_counts()),
-            seconds=round(self._seconds * factor * WRITE_FACTOR, 3),
-            journal_bytes=round(self._journal * factor),
-            oplog_bytes=round(self._oplog * factor) if self._backend.capabilities.change_streams else 0,
+            work=self.work,
+            factor=factor,
             sampled=sampled,
             examined=self._counts.examined,
             notes=[self._notes(i) for i in range(len(self._steps))],

@@ -38,6 +38,7 @@ from goaime_migrate.results import (
     DoctorResult,
     OnConflict,
     PlanResult,
+    RehearsalResult,
     RunResult,
     StatusResult,
     TryResult,
@@ -136,6 +137,7 @@ def use(folder: Path) -> None:
         assert_type(migrator.verify(sample=10), VerifyResult)
         assert_type(migrator.try_("0001", {"_id": 1}, collection="orders"), TryResult)
         assert_type(migrator.try_("0001", where={"_id": 1}), TryResult)
+        assert_type(migrator.rehearse("0001", sample=None, memory=True), RehearsalResult)
         assert_type(migrator.doctor(), DoctorResult)
         error: MigrateError | None = migrator.up().error
         if error is not None:

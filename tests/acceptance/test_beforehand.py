@@ -1,4 +1,4 @@
-"""`try` and `doctor` as processes: what they print, how they end, and that they write nothing."""
+"""`try`, `rehearse` and `doctor` as processes: what they print, how they end, and that they write nothing."""
 
 from __future__ import annotations
 
@@ -184,3 +184,46 @@ def test_doctor_with_a_wrong_password(embedded: Project, secured_replica_set: Re
     uri = secured_replica_set.uri_for(User("writer", "wr0ng-word", ()))
     ran = embedded.run("doctor", "--uri", uri, "--database", "x")
     assert (ran.code, "wr0ng-word" in ran.text) == (2, False)
+
+
+NO_WAY_BACK = '''
+"""Forgets what was there."""
+
+
+def up(db):
+    db.people.update_many({}, {"$set": {"name": "?"}})
+
+
+def down(db):
+    db.people.update_many({}, {"$set": {"name": ""}})
+'''
+
+
+def test_rehearse_proves_the_way_back_and_writes_nothing(project: Project) -> None:
+    project.write(GREETING, LETTERS)
+    before = project.fingerprint()
+    ran = project.ok("rehearse")
+    assert "ok      documents      byte for byte what they were before up" in ran.out
+    assert "predicted: " in ran.out
+    found = project.json("rehearse", "1", "--all", "--memory")
+    assert set(found) >= {"versions", "documents", "checks", "predicted", "error"}
+    assert found["versions"] == ["0001"]
+    assert all(check["ok"] for check in found["checks"])
+    assert found["predicted"]["journal_bytes"] > 0
+    assert found["predicted"]["basis"]
+    assert project.fingerprint() == before
+
+
+def test_rehearse_says_what_does_not_come_back(project: Project) -> None:
+    project.write(NO_WAY_BACK)
+    ran = project.run("rehearse", "--json")
+    assert (ran.code, ran.json["error"]["code"], ran.json["error"]["field"]) == (5, "GM402", "name")
+    assert [check["name"] for check in ran.json["checks"] if not check["ok"]] == ["documents"]
+
+
+def test_rehearse_fails_as_the_migration_does(project: Project) -> None:
+    project.write(FAILING)
+    ran = project.run("rehearse")
+    assert ran.code == 1
+    assert "goaime-migrate rehearse" in ran.err
+    assert project.run("rehearse", "--all", "--sample", "3").code == 2

@@ -115,7 +115,7 @@ def test_plan_shows_real_documents(project: Project) -> None:
 
     assert set(plan) == PLAN
     assert [set(step) for step in plan["steps"]] == [STEP, STEP]
-    assert set(plan["predicted"]) == {"seconds", "journal_bytes", "oplog_bytes"}
+    assert set(plan["predicted"]) >= {"seconds", "journal_bytes", "oplog_bytes"}
     (operation,) = plan["steps"][0]["operations"]
     assert set(operation) == {"text", "collection", "matched", "changed", "unchanged"}
     assert (operation["matched"], operation["changed"]) == (5, 5)

@@ -198,7 +198,13 @@ def test_plan() -> None:
     assert found["steps"][0]["operations"] == [
         {"text": "transform", "collection": "c", "matched": 1, "changed": 1, "unchanged": 0}
     ]
-    assert found["predicted"] == {"seconds": 1.235, "journal_bytes": 10, "oplog_bytes": 20}
+    assert found["predicted"] == {
+        "seconds": 1.235,
+        "journal_bytes": 10,
+        "oplog_bytes": 20,
+        "room_bytes": 0,
+        "basis": "",
+    }
     assert found["refused"] == found["error"]
     assert found["refused"]["code"] == "GM801"
     assert (found["direction"], found["target"]) == ("down", "base")
