@@ -187,7 +187,12 @@ def test_a_version_that_is_stopped_by_a_privilege_taken_away_says_so(
     records = ["", "_lock", "_progress", "_journal", "_tail", "_log"]
     on = [{"db": database_name, "collection": f"schema_versions{suffix}"} for suffix in records]
     keeping, writing = f"keep_{database_name}", f"write_{database_name}"
-    seen = [{"resource": {"db": database_name, "collection": "c"}, "actions": ["find", "changeStream", "listIndexes"]}]
+    seen = [
+        {
+            "resource": {"db": database_name, "collection": "c"},
+            "actions": ["find", "changeStream", "listIndexes"],
+        }
+    ]
     listing = [{"resource": {"db": database_name, "collection": ""}, "actions": ["listCollections"]}]
     written = [{"resource": {"db": database_name, "collection": "c"}, "actions": ["update"]}]
     kept = [{"resource": each, "actions": [*both, "createCollection", "listIndexes"]} for each in on]
