@@ -56,7 +56,7 @@ def try_(
     """
     if sum(given is not None for given in (id, where, doc)) != 1:
         raise errors.UsageError(
-            "which document is to be tried?", hint="one of --id JSON, --where JSON and --doc FILE"
+            "one document is tried: which one?", hint="say just one of --id JSON, --where JSON and --doc FILE"
         )
     found_by = filter_of(where) if id is None else {"_id": {"$eq": value_of(id, "--id", _AN_ID)}}
     settings = _settings(run, doc)

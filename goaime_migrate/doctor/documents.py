@@ -6,6 +6,7 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.doctor.patient import Patient, Said, fault, warn
 from goaime_migrate.errors import MissingPrivilege
+from goaime_migrate.errors.hint import REHEARSE
 from goaime_migrate.units import duration, size
 
 
@@ -61,6 +62,9 @@ def plan(patient: Patient) -> Said | None:
         return None
     if found.refused is not None and not isinstance(found.refused, MissingPrivilege):
         return fault(found.refused.message, str(found.refused.hint))
+    if found.unforeseen:
+        unknown = ", ".join(found.unforeseen)
+        return warn(f"not all that {unknown} will do can be foreseen", f"try it on a copy: {REHEARSE}")
     count = len(found.steps)
     said = f"{count} {'version goes' if count == 1 else 'versions go'} through"
     return Said(f"{said} in about {duration(found.predicted.seconds)}")

@@ -37,7 +37,8 @@ class Inquiry:
 
         if (document is None) == (where is None):
             raise UsageError(
-                "which document is to be tried?", hint="one of --id JSON, --where JSON, --doc FILE"
+                "one document is tried: which one?",
+                hint="say just one of --id JSON, --where JSON, --doc FILE",
             )
         if document is not None:
             return trial.try_given(

@@ -160,6 +160,7 @@ def _order(sort: object) -> tuple[tuple[str, int], ...]:
     assert isinstance(listed, list | tuple)
     for path, _ in listed:
         _require_path(path, "sort=")
+        require(not path.startswith("-"), f"sort= has a field {path!r}", f"sort=[({path[1:]!r}, -1)]")
     return tuple((path, way) for path, way in listed)
 
 

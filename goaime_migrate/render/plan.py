@@ -128,7 +128,7 @@ def _preview(found: DownPreview) -> list[str]:
 
 
 def predicted(found: Predicted) -> list[str]:
-    """What it will take, in a line; none where it takes nothing."""
+    """What it will take, and how that was reckoned; none where it takes nothing."""
     if not (found.seconds or found.journal_bytes or found.oplog_bytes):
         return []
     parts = [f"about {duration(found.seconds)}" if found.seconds >= 1 else "less than a second"]
@@ -138,8 +138,8 @@ def predicted(found: Predicted) -> list[str]:
         parts.append(f"oplog {size(found.oplog_bytes)}")
     if found.room_bytes > found.journal_bytes:
         parts.append(f"room {size(found.room_bytes)}")
-    basis = f" ({clean(found.basis)})" if found.basis else ""
-    return ["predicted: " + ", ".join(parts) + basis]
+    basis = [f"  ({clean(found.basis)})"] if found.basis else []
+    return ["predicted: " + ", ".join(parts), *basis]
 
 
 def ending(result: PlanResult, where: str | None) -> str:
@@ -147,5 +147,10 @@ def ending(result: PlanResult, where: str | None) -> str:
     if result.refused:
         return "nothing was written"
     target = "" if result.target is None else f" {result.target}"
+    if result.unforeseen:
+        unknown = f"{', '.join(result.unforeseen)} can only be foreseen in part"
+        return (
+            f"nothing was written; {clean(unknown)}: try it on a copy: goaime-migrate rehearse{clean(target)}"
+        )
     only = "" if where is None else f" --where {shlex.quote(where)}"
     return f"nothing was written; next: {clean(f'goaime-migrate {result.direction.value}{target}{only}')}"

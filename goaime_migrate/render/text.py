@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         LintResult,
         NewResult,
         RepairResult,
+        RuleText,
         StampResult,
         UnlockResult,
         VerifyFailure,
@@ -210,6 +211,12 @@ def explain(cls: type[errors.MigrateError], style: Style) -> str:
     head = f"{cls.code} {cls.__name__}, exit {cls.exit_code}"
     paragraphs = [paragraph(text, style) for text in errors.explanation(cls).split("\n\n")]
     return "\n\n".join([style.paint(head, "bold"), *paragraphs])
+
+
+def rule(found: RuleText, style: Style) -> str:
+    """What a rule is about."""
+    paragraphs = [paragraph(text, style) for text in found.text.split("\n\n")]
+    return "\n\n".join([style.paint(found.rule, "bold"), *paragraphs])
 
 
 def codes(style: Style) -> str:

@@ -37,7 +37,7 @@ _NAMES = {
     "findings": ("Finding", "Severity"),
     "mending": ("Renumbering", "RepairResult", "StampResult", "UnlockResult"),
     "plan": ("DownPreview", "OperationPlan", "PlanResult", "Predicted", "Sample", "StepPlan"),
-    "project": ("ErrorText", "ExplainResult", "InitResult", "NewResult"),
+    "project": ("ErrorText", "ExplainResult", "InitResult", "NewResult", "RuleText"),
     "reading": (
         "HistoryEntry",
         "HistoryError",

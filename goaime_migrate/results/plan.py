@@ -82,6 +82,8 @@ class PlanResult:
     predicted: Predicted
     refused: MigrateError | None
     preview: DownPreview | None = None
+    unforeseen: tuple[str, ...] = ()
+    """Versions of which not everything can be foreseen; a rehearsal tells."""
     sampled: int | None = None
     """How many documents a collection the counts were extrapolated from, or None where all were read."""
     message: str = ""

@@ -66,11 +66,12 @@ def validator_strict(file: File) -> Iterator[Said]:
 
 def _renamed_field(operation: RenameField) -> tuple[str, str]:
     c, old, new = operation.collection, operation.old, operation.new
+    where = "" if operation.where is None else f", where={operation.where!r}"
     return (
         f"{old} of {c}",
         (
-            f"1. UpdateDocuments({c!r}, [{{'$set': {{{new!r}: '${old}'}}}}]), and a release that reads {new} and writes "
-            f"both; 2. a release that knows {new} alone, then RemoveField({c!r}, {old!r}) with {_ONCE_NOBODY}"
+            f"1. UpdateDocuments({c!r}, [{{'$set': {{{new!r}: '${old}'}}}}]{where}), and a release that reads {new} "
+            f"and writes both; 2. a release that knows {new} alone, then RemoveField({c!r}, {old!r}) with {_ONCE_NOBODY}"
         ),
     )
 

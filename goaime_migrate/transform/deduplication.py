@@ -129,14 +129,23 @@ class Deduplication(Chain):
                     found[raw_bson.id_of(document)] = document
         return found
 
+    def _note_absent(self, going: Changed, counts: PassCounts) -> None:
+        """Tell of a document that goes for a key that it does not have: the key may be misspelt."""
+        paths = self.step.like.paths
+        names = [path.partition(".")[0].encode() for path in paths]
+        if going.before is not None and raw_bson.fields(going.before).keys().isdisjoint(names):
+            text = f"deleted for being like another that has no {' and no '.join(paths)} either"
+            counts.warn([(self.step.version, text)], going.id)
+
     def _result(self, reader: Reader, documents: Sequence[bytes], going: Sequence[bytes]) -> BatchResult:
         changed = [Changed(raw_bson.id_of(document), document, None, (True,)) for document in going]
         note_places(reader, self.step.collection, changed)
         gone = {each.id for each in changed}
         unchanged = [i for i in map(raw_bson.id_of, documents) if i not in gone]
         counts = PassCounts([self.step.version])
-        for _ in changed:
+        for each in changed:
             counts.count((True,))
+            self._note_absent(each, counts)
         for _ in unchanged:
             counts.count(None)
         return BatchResult(changed, unchanged, counts, [])

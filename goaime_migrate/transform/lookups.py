@@ -169,6 +169,9 @@ def _sort(sort: object) -> tuple[tuple[str, int], ...] | None:
         )
         _require(fine, f"sort= holds {each!r}, which is no field with 1 or -1", right)
         _require_path(each[0], "every field in sort=")
+        _require(
+            not each[0].startswith("-"), f"sort= has a field {each[0]!r}", f"sort=[({each[0][1:]!r}, -1)]"
+        )
     return tuple((name, way) for name, way in listed)
 
 

@@ -79,6 +79,7 @@ def forecast(
         steps=tuple(_step(facts.files[v], left[v], found.seen, warnings) for v in plan.versions),
         predicted=predicted,
         refused=found.error or _refused(findings),
+        unforeseen=tuple(dict.fromkeys(found.unforeseen)),
         sampled=max(sampled, default=None),
         message=plan.message,
         findings=findings,
@@ -119,6 +120,7 @@ class _Forecast:
         """By collection, the pass that `up` goes on with: some documents have its steps behind them already."""
         self._known = Known()
         self.seen: dict[OperationRef, Seen] = {}
+        self.unforeseen: list[str] = []
         self.previews: list[Preview] = []
         self.prediction = Prediction(backend)
         self.error: MigrateError | None = None
@@ -201,6 +203,7 @@ class _Forecast:
     ) -> None:
         """`obstacle`: the version that has to be applied before; it may be the very same."""
         self.review.unknown(place, note)
+        self.unforeseen += group.versions
         for ref in group.operations:
             operation = self._operation(ref)
             self.prediction.leave_out(f"{operation.describe()} of {ref.version}")

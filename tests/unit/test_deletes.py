@@ -97,6 +97,7 @@ def test_duplicates_say_by_what_they_are_known_and_which_stays() -> None:
         ("a", {"sort": [("at", True)]}, "sort= must be a path or a list"),
         ("a", {"sort": ["at"]}, "sort= must be a path or a list"),
         ("a", {"sort": "a.0"}, "a place in an array"),
+        ("a", {"sort": "-at"}, "sort=[('at', -1)]"),
         ("a", {"where": 5}, "where= must be a filter document"),
     ],
 )

@@ -264,7 +264,7 @@ class Collection:
         return DuplicateKey(
             f"{self.name}: the documents {first!r} and {second!r} would have the same key "
             f"in the unique index {taken.index!r}",
-            hint="make the values differ, or drop the index in an earlier migration",
+            hint="make the values differ, or let DeleteDuplicates go before the index",
             id=second,
             field=field,
         )
