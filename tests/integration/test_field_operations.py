@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 from bson import DBRef, Decimal128, Int64
 
 from goaime_migrate import errors
-from goaime_migrate.backends.server import updates
+from goaime_migrate.backends.ports import Write
+from goaime_migrate.backends.server import updates, writes
 from goaime_migrate.results import RunResult
 from goaime_migrate.transform import projection
 from tests.integration.engines import each_mode, one_server, two
@@ -190,15 +192,19 @@ NESTED = [
 def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """How documents are written: each by itself, or a range of them at once."""
     how: list[str] = []
-    for name in ("replace", "sweep"):
-        write = getattr(updates, name)
+    sweep, write = updates.sweep, writes.write
 
-        def noted(*given: Any, _name: str = name, _write: Any = write, **more: Any) -> Any:
-            if _name == "sweep" or given[2]:
-                how.append(_name)
-            return _write(*given, **more)
+    def swept(*given: Any) -> None:
+        how.append("sweep")
+        sweep(*given)
 
-        monkeypatch.setattr(updates, name, noted)
+    def replaced(target: writes.Target, these: Sequence[Write]) -> list[bytes]:
+        if these:
+            how.append("replace")
+        return write(target, these)
+
+    monkeypatch.setattr(updates, "sweep", swept)
+    monkeypatch.setattr(writes, "write", replaced)
     return how
 
 

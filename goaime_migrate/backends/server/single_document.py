@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from pymongo.errors import PyMongoError
 
 from goaime_migrate.backends.ports import Changes, Committed, GuardFailed, Move, Reader, RecordChange
+from goaime_migrate.backends.server import writes
 from goaime_migrate.backends.server.driver_errors import translate
 from goaime_migrate.backends.server.mongo import MongoBackend
-from goaime_migrate.backends.server.writes import Target, write
 
 
 class SingleDocumentBackend(MongoBackend):
@@ -26,7 +26,9 @@ class SingleDocumentBackend(MongoBackend):
             self._check_guards([*changes.first, *changes.last])
             self._apply(_guards_first(changes.first), None)
             bypass = self._bypasses_validation(changes)
-            missed = write(Target(self._db, changes.collection, None, bypass, guard=True), changes.writes)
+            missed = writes.write(
+                writes.Target(self._db, changes.collection, None, bypass, guard=True), changes.writes
+            )
             if not missed:
                 self._apply(_guards_first(changes.last), None)
             return Committed(missed=missed)

@@ -14,7 +14,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
 from goaime_migrate.backends.ports import Changes, Collision, Committed, GuardFailed, Reader
-from goaime_migrate.backends.server import updates
+from goaime_migrate.backends.server import updates, writes
 from goaime_migrate.backends.server.change_stream import MongoChangeStream
 from goaime_migrate.backends.server.driver_errors import (
     is_cache_full,
@@ -24,7 +24,6 @@ from goaime_migrate.backends.server.driver_errors import (
 )
 from goaime_migrate.backends.server.mongo import MongoBackend
 from goaime_migrate.backends.server.reader import MongoReader
-from goaime_migrate.backends.server.writes import Target, write
 from goaime_migrate.errors import OperationFailed
 from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.results import Document
@@ -147,7 +146,7 @@ class TransactionalBackend(MongoBackend):
                 updates.sweep(self._db, changes.collection, changes.sweep, session)
             if changes.writes:
                 bypass = self._bypasses_validation(changes)
-                if write(Target(self._db, changes.collection, session, bypass), changes.writes):
+                if writes.write(writes.Target(self._db, changes.collection, session, bypass), changes.writes):
                     raise GuardFailed(changes.collection)
         except BaseException:
             _abort(session)
