@@ -25,7 +25,8 @@ RUN = {
 COUNTS = {"matched", "changed", "unchanged", "conflicts"}
 ERROR = {"code", "message", "hint", "version", "id", "field"}
 PLAN = {
-    "direction", "target", "steps", "predicted", "refused", "preview", "sampled", "message", "findings", "error",
+    "direction", "target", "steps", "predicted", "refused", "preview", "sampled", "message", "findings",
+    "unforeseen", "error",
 }  # fmt: skip
 VERIFY = {
     "checked", "promises", "without_promise", "unchecked", "failures", "versions", "superseded", "error",
