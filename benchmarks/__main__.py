@@ -18,7 +18,8 @@ import goaime_migrate
 from benchmarks import growth, measuring, profiling, report, safeties
 from benchmarks.contenders import Workers
 from benchmarks.database import generated, server
-from benchmarks.measuring import PARTS, Measuring
+from benchmarks.measuring import Measuring
+from benchmarks.parts import PARTS
 from benchmarks.report import Report, Samples, Section
 from tests.servers import find_mongod
 

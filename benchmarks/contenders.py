@@ -86,6 +86,25 @@ def on_the_server(database: Database[Document], pipeline: Sequence[Mapping[str, 
     database.sessions.update_many({}, list(pipeline))
 
 
+def insert(database: Database[Document], documents: Sequence[Document]) -> None:
+    """One command a batch."""
+    for batch in _batches(documents):
+        database.made.insert_many(batch, ordered=False)
+
+
+def derive(database: Database[Document], _: Sequence[Document]) -> None:
+    """Documents of another collection out of those of one."""
+    for batch in _batches(database.notes.find(batch_size=BATCH)):
+        made = [{"_id": d["_id"], "number": d["number"], "text": d["text"]} for d in batch]
+        database.made.insert_many(made, ordered=False)
+
+
+def delete(database: Database[Document], _: Sequence[Document]) -> None:
+    """By their `_id`s, which a filter finds."""
+    for batch in _batches(database.notes.find({"number": {"$gte": 0}}, ["_id"], batch_size=BATCH)):
+        database.notes.delete_many({"_id": {"$in": [document["_id"] for document in batch]}})
+
+
 def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
     remaining = iter(documents)
     while batch := list(itertools.islice(remaining, BATCH)):

@@ -18,6 +18,8 @@ from goaime_migrate.results import Document
 
 ROOT = Path(__file__).resolve().parents[1]
 MIGRATIONS = ROOT / "migrations"
+LAST = "0004"
+"""The last that changes documents: what comes after it is not timed."""
 
 FrozenLookups = Mapping[Lookup, Any]
 """What each lookup of the transforms is answered from: anything that has `get`."""
@@ -25,8 +27,9 @@ FrozenLookups = Mapping[Lookup, Any]
 
 @cache
 def transforms() -> tuple[TransformDocuments, ...]:
-    """The transforms of all migrations, in order."""
-    return tuple(map(_only_transform, sorted(MIGRATIONS.glob("[0-9]*.py"))))
+    """The transforms of all migrations that have one, in order."""
+    files = sorted(path for path in MIGRATIONS.glob("[0-9]*.py") if path.name[: len(LAST)] <= LAST)
+    return tuple(map(_only_transform, files))
 
 
 def _only_transform(path: Path) -> TransformDocuments:
@@ -43,7 +46,8 @@ def _only_transform(path: Path) -> TransformDocuments:
 
 def lookups() -> set[Lookup]:
     """Every lookup of every transform."""
-    return {lookup for operation in transforms() for lookup in operation.lookups.values()}
+    given = (each for operation in transforms() for each in operation.lookups.values())
+    return {each for each in given if isinstance(each, Lookup)}
 
 
 def preloaded(database: Database[Document]) -> FrozenLookups:
@@ -56,7 +60,7 @@ def preloaded(database: Database[Document]) -> FrozenLookups:
 
 def applied(operation: TransformDocuments, document: Document, tables: FrozenLookups) -> Document:
     """What one transform makes of a document."""
-    arguments = {name: tables[lookup] for name, lookup in operation.lookups.items()}
+    arguments = {name: tables[each] for name, each in operation.lookups.items() if isinstance(each, Lookup)}
     result = operation.transform(document, **arguments)
     return document if result is None else result
 

@@ -7,10 +7,11 @@ for all of them; a ratio is taken within a repeat. Every run begins with a fresh
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks import contenders, safeties
 from benchmarks.contenders import Workers
@@ -20,20 +21,13 @@ from benchmarks.report import Row, Samples, Section, Unit
 from goaime_migrate.results import Document
 
 SCRIPT_DOCUMENTS = 300
-ADD_FIELD = '''
-"""Add a constant."""
 
-from goaime_migrate import AddField
 
-operations = [AddField("sessions", "reviewed", False)]
-'''
-UPDATE_DOCUMENTS = '''
-"""Add a constant on the server."""
+class Migration(NamedTuple):
+    """One to measure, beside those of this repository: its name, and the operation that its file declares."""
 
-from goaime_migrate import UpdateDocuments
-
-operations = [UpdateDocuments("sessions", [{"$set": {"reviewed": False}}])]
-'''
+    name: str
+    operation: str
 
 
 @dataclass
@@ -50,14 +44,14 @@ class Measuring:
         """How many processes the product and its contenders may use."""
         return self.pool.count
 
-    def product(self, workers: int = 1, migrations: str | None = None) -> Product:
-        """goaime-migrate with its own migrations, or with one that is given as text."""
-        if migrations is None:
+    def product(self, workers: int = 1, migration: Migration | None = None) -> Product:
+        """goaime-migrate with its own migrations, or with one that is given."""
+        if migration is None:
             return Product(self.ground, workers)
-        name = "add_field" if migrations is ADD_FIELD else "update_documents"
-        folder = self.folder / name
+        folder = self.folder / migration.name
         folder.mkdir(exist_ok=True)
-        (folder / f"0001_{name}.py").write_text(migrations)
+        source = f"from goaime_migrate import *\n\n{migration.operation}\n"
+        (folder / f"0001_{migration.name}.py").write_text(source)
         return Product(self.ground, workers, folder)
 
     def rate(self, key: str, seconds: float, documents: int | None = None) -> None:
@@ -199,7 +193,7 @@ def in_processes(count: int) -> str:
     return f"{count} process{'es' if count > 1 else ''}"
 
 
-# One small migration, and constants
+# One small migration
 
 
 def small(m: Measuring) -> None:
@@ -213,7 +207,7 @@ def small(m: Measuring) -> None:
         contenders.deltas(m.ground.measured)
     with m.timed("pipeline", steps=None):
         contenders.on_the_server(m.ground.measured, contenders.CONSTANT)
-    _everywhere(m, {"shuffle": False, "user_id": "0" * 24})
+    everywhere(m, {"shuffle": False, "user_id": "0" * 24})
 
 
 def small_sections(s: Samples, n: int) -> list[Section]:
@@ -234,30 +228,9 @@ def small_sections(s: Samples, n: int) -> list[Section]:
     return [Section("A small migration: 0001 alone, with fields= declared", rows)]
 
 
-def constants(m: Measuring) -> None:
-    """A constant for every document: what a server can do by itself."""
-    for key, source in (("AddField", ADD_FIELD), ("UpdateDocuments", UPDATE_DOCUMENTS)):
-        m.ground.fresh()
-        m.rate(key, m.product(m.workers, source).up())
-        _everywhere(m, {"reviewed": False})
-    with m.timed("update_many", steps=None):
-        contenders.on_the_server(m.ground.measured, contenders.FLAG)
-    _everywhere(m, {"reviewed": False})
-
-
-def _everywhere(m: Measuring, fields: Document) -> None:
+def everywhere(m: Measuring, fields: Document) -> None:
+    """Hold a run to what every session has by now."""
     assert m.ground.measured.sessions.count_documents(fields) == m.ground.sessions
-
-
-def constants_sections(s: Samples, n: int) -> list[Section]:
-    """The rows of `constants`."""
-    rows = [
-        s.row(key, f"{key} of a constant, {with_workers(n)}", Unit.RATE)
-        for key in ("AddField", "UpdateDocuments")
-    ]
-    rows += [s.row("update_many", "unsafe: update_many on the server", Unit.RATE)]
-    rows += [s.ratio(f"{key} / update_many", key, "update_many") for key in ("AddField", "UpdateDocuments")]
-    return [Section("A constant for every document", rows)]
 
 
 # The safeties
@@ -285,19 +258,3 @@ def without_sections(s: Samples, _: int) -> list[Section]:
     ]
     note = "How many times quicker `up` is where one thing is left out. Users cannot leave out any of them."
     return [Section("What each safety costs", rows, note)]
-
-
-@dataclass(frozen=True)
-class Part:
-    """Something to measure, and what it says."""
-
-    measure: Callable[[Measuring], None]
-    sections: Callable[[Samples, int], list[Section]]
-
-
-PARTS: Mapping[str, Part] = {
-    "goaime": Part(goaime, goaime_sections),
-    "small": Part(small, small_sections),
-    "constants": Part(constants, constants_sections),
-    "safeties": Part(without, without_sections),
-}

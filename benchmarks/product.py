@@ -34,12 +34,16 @@ class Product:
             Settings(uri=self.ground.uri, database=MEASURED, migrations=self.migrations, workers=self.workers)
         )
 
+    @property
+    def _last(self) -> str | None:
+        return goaime.LAST if self.migrations == goaime.MIGRATIONS else None
+
     # the library
 
     def up(self, target: str | None = None) -> float:
         """Seconds that `up` took. Raises WrongResult."""
         with self._migrator() as migrator:
-            seconds, result = _timed(lambda: migrator.up(target))
+            seconds, result = _timed(lambda: migrator.up(target or self._last))
             self._succeeded(result)
             versions = result.versions
             self._states(dict.fromkeys(versions, State.APPLIED), migrator)
@@ -100,7 +104,7 @@ class Product:
 
     def up_command(self) -> Ended:
         """`goaime-migrate up`."""
-        ended = self.command("up")
+        ended = self.command("up", goaime.LAST)
         self.ground.expect(steps=len(goaime.transforms()))
         with self._migrator() as migrator:
             self._states(dict.fromkeys(map(str, json.loads(ended.out)["applied"]), State.APPLIED), migrator)

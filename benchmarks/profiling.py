@@ -118,7 +118,7 @@ CATEGORIES = (
     ("promises", "transform.chain", "keeps_promises"),
     ("journal: hashes", "journal.segments", "Entry.of"),
     ("journal: compression", "journal.segments", "Segment.puts"),
-    ("building the commands", "backends.server.updates", "replace"),
+    ("building the commands", "backends.server.writes", "write"),
 )
 
 

@@ -118,16 +118,16 @@ def _cursor_stands_still(original: Any) -> Any:
 
 def _one_write_after_the_other(_: Any) -> Any:
     """What a batch does, in the same session, and each command by itself."""
-    from goaime_migrate.backends.server import updates
     from goaime_migrate.backends.server.reader import MongoReader
+    from goaime_migrate.backends.server.writes import Target, write
 
     def once(self: Any, work: Callable[[Any], Changes]) -> None:
         session = self._session
         changes = work(MongoReader(self._db, session))
         self._apply(changes.first, session)
         if changes.writes:
-            missed = updates.replace(
-                self._db, changes.collection, changes.writes, session=session, bypass_validation=False
+            missed = write(
+                Target(self._db, changes.collection, session, bypass_validation=False), changes.writes
             )
             assert not missed
         self._apply(changes.last, session)

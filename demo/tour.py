@@ -35,7 +35,7 @@ def main() -> None:
     run("goaime-migrate plan")
     say(f"Before anything is written: sha256 of {SESSIONS}")
     print(f"\n{before}")
-    say("All four migrations, in one pass over the collection")
+    say("Four migrations in one pass over the collection, then an index and a validator")
     run("goaime-migrate up")
     run("goaime-migrate status")
     say("The same two sessions")

@@ -1,4 +1,4 @@
-"""Writes docs/reference from the code: commands, configuration, JSON, error codes. A test finds what is stale."""
+"""Writes docs/reference from the code: commands, configuration, JSON, error codes, rules. A test finds what is stale."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from goaime_migrate.cli.options import Argument, parameters
 from goaime_migrate.config import KEYS, PREFIX, Settings
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.render import json as printed
+from goaime_migrate.rules import catalogue
 
 FOLDER = Path(__file__).parent / "reference"
 MADE = "<!-- made by `python3 dev docs`; do not edit -->\n"
@@ -33,6 +34,7 @@ def pages() -> dict[str, str]:
         "configuration.md": configuration(),
         "errors.md": error_codes(),
         "json.md": json_output(),
+        "rules.md": rules(),
         "schema.json": json.dumps(schema(), indent=2) + "\n",
     }
 
@@ -103,6 +105,32 @@ def error_codes() -> str:
     for code, found in sorted(errors.by_code().items()):
         lines += [f"## {code} {found.__name__} (exit {found.exit_code})", "", errors.explanation(found), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def rules() -> str:
+    """Every rule with its severity, and which command it speaks in."""
+    lines = [
+        MADE,
+        "# Rules",
+        "",
+        "`lint` asks what files alone tell, `plan` what the data tell that are there, on the outcome of the pending",
+        "versions. An error would fail for certain, or lose data: `plan` exits 9, and `up` refuses before its first",
+        "write what the data of that moment say in bounded time. A warning or a note never stops a run; `lint` exits 4",
+        "on errors and warnings. `# allow: RULE because REASON` in the file makes what a rule says of it a note, and",
+        "`lint_after` spares the files up to a version.",
+        "",
+        "| rule | | by | |",
+        "|---|---|---|---|",
+    ]
+    found = catalogue.known()
+    for name, speaking in found.items():
+        by = ", ".join(dict.fromkeys(command for command, _ in speaking))
+        early = ", `up`" if any(rule.early for _, rule in speaking) else ""
+        first = speaking[0][1].text.partition("\n\n")[0]
+        lines.append(f"| [`{name}`](#{name}) | {speaking[0][1].severity} | `{by}`{early} | {cell(first)} |")
+    for name, speaking in found.items():
+        lines += ["", f"## {name}", "", *(line for _, rule in speaking for line in rule.text.splitlines())]
+    return "\n".join(lines) + "\n"
 
 
 def json_output() -> str:
@@ -205,7 +233,7 @@ def node(annotation: Any, objects: dict[str, Any]) -> dict[str, Any]:
     if said.extended:
         return {}
     args = [each for each in get_args(hint) if each is not types.NoneType]
-    if isinstance(hint, types.UnionType):
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
         inner = node(args[0], objects)
         return inner if said.none is not None or "anyOf" in inner else {"anyOf": [inner, {"type": "null"}]}
     if typing.get_origin(hint) is tuple:

@@ -15,10 +15,15 @@ if TYPE_CHECKING:
     from goaime_migrate.errors import MigrateError as MigrateError
     from goaime_migrate.migrator import Migrator as Migrator
     from goaime_migrate.operations import AddField as AddField
+    from goaime_migrate.operations import ConvertField as ConvertField
     from goaime_migrate.operations import CreateCollection as CreateCollection
     from goaime_migrate.operations import CreateIndex as CreateIndex
+    from goaime_migrate.operations import DeleteDocuments as DeleteDocuments
+    from goaime_migrate.operations import DeleteDuplicates as DeleteDuplicates
+    from goaime_migrate.operations import DeriveDocuments as DeriveDocuments
     from goaime_migrate.operations import DropCollection as DropCollection
     from goaime_migrate.operations import DropIndex as DropIndex
+    from goaime_migrate.operations import InsertDocuments as InsertDocuments
     from goaime_migrate.operations import RemoveField as RemoveField
     from goaime_migrate.operations import RenameCollection as RenameCollection
     from goaime_migrate.operations import RenameField as RenameField
@@ -27,17 +32,24 @@ if TYPE_CHECKING:
     from goaime_migrate.operations import UpdateDocuments as UpdateDocuments
     from goaime_migrate.results import Document as Document
     from goaime_migrate.transform.lookups import Lookup as Lookup
+    from goaime_migrate.transform.lookups import Now as Now
 
 _HOMES = {
     "AddField": "operations",
+    "ConvertField": "operations",
     "CreateCollection": "operations",
     "CreateIndex": "operations",
+    "DeleteDocuments": "operations",
+    "DeleteDuplicates": "operations",
+    "DeriveDocuments": "operations",
     "Document": "results",
     "DropCollection": "operations",
     "DropIndex": "operations",
+    "InsertDocuments": "operations",
     "Lookup": "transform.lookups",
     "MigrateError": "errors",
     "Migrator": "migrator",
+    "Now": "transform.lookups",
     "RemoveField": "operations",
     "RenameCollection": "operations",
     "RenameField": "operations",

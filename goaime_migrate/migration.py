@@ -33,12 +33,20 @@ class Operation(Protocol):
         """Whether it walks over documents, in a pass; else it changes a state of the database, by itself."""
 
     @property
+    def selective(self) -> bool:
+        """Whether it may be done to some documents before the others."""
+
+    @property
     def fusion(self) -> object | None:
         """Consecutive operations with the same collection and equal, non-None values may share one pass."""
 
     @property
     def reads(self) -> frozenset[str]:
         """Other collections that it reads while it runs."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All collections that it names."""
 
     def describe(self) -> str:
         """One line for people."""

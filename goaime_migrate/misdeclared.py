@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from goaime_migrate import operations
 from goaime_migrate.errors import InvalidMigration
 from goaime_migrate.errors.hint import PROGRAM
+from goaime_migrate.transform.lookups import Lookup, Now
 
 _PACKAGE = PROGRAM.replace("-", "_")
 _OURS = ("DocumentOperation", "StateOperation", "RunFunctions")
@@ -21,12 +22,13 @@ _KEYWORD = re.compile(r"got (?:an unexpected|some positional-only) keyword argum
 def misdeclared(error: BaseException, source: str) -> InvalidMigration | None:
     """The error in the words of who declares operations; None where it has another cause."""
     known = {n: v for n, v in vars(operations).items() if n[:1].isupper() and n not in _OURS}
+    declared: dict[str, object] = {**known, "Lookup": Lookup, "Now": Now}
     if isinstance(error, TypeError):
-        return _argument(str(error), known)
+        return _argument(str(error), declared)
     name = _unknown_name(error)
     if name is None:
         return None
-    if name in known:
+    if name in declared:
         return InvalidMigration(
             f"{name} is not imported", hint=f"write above it: from {_PACKAGE} import {name}"
         )
@@ -74,7 +76,7 @@ def _argument(text: str, known: dict[str, object]) -> InvalidMigration | None:
     taken = _parameters(known[name])
     keyword = _KEYWORD.match(call["why"])
     if keyword is None:
-        return InvalidMigration(f"{name} {call['why']}", hint=f"{name} takes {', '.join(taken)}")
+        return InvalidMigration(f"{name} {call['why']}", hint=f"{name} takes {', '.join(taken) or 'nothing'}")
     return InvalidMigration(
         f"{name} has no argument {keyword['name']!r}",
         hint=f"{_nearest(keyword['name'], taken)}{name} takes {', '.join(taken)}",

@@ -57,6 +57,40 @@ operations = [
     CreateIndex("$collection", [("field", 1)]),
 ]
 ''',
+    "insert": '''"""$title."""
+
+from goaime_migrate import InsertDocuments
+
+# A document whose key is there already is left as it is.
+operations = [
+    InsertDocuments("$collection", [{"_id": "first", "name": "First"}], key="_id"),
+]
+''',
+    "delete": '''"""$title."""
+
+from goaime_migrate import DeleteDocuments
+
+operations = [
+    DeleteDocuments("$collection", where={"field": "obsolete"}),
+]
+''',
+    "derive": '''"""$title."""
+
+from collections.abc import Iterator
+
+from goaime_migrate import DeriveDocuments, Document
+
+
+def $name(document: Document) -> Iterator[Document]:
+    """Yield what is to be made of a document, each with its `_id`. Pure: no clock, no random, no database."""
+    for number, item in enumerate(document.get("items", [])):
+        yield {"_id": f"{document['_id']}-{number}", "item": item}
+
+
+operations = [
+    DeriveDocuments("$collection", "${collection}_items", $name),
+]
+''',
     "python": '''"""$title."""
 
 from typing import Any

@@ -89,6 +89,11 @@ def id_key(raw_id: bytes) -> Key:
     return make(raw_id) if make is not None else sort_key(decode(raw_id, _EXACT)["_id"])
 
 
+def element_key(name: bytes, element: bytes) -> Key:
+    """The place of the value of a raw element, told as exactly as that of an `_id`."""
+    return id_key(_alone(name, element))
+
+
 def _number(value: float) -> Key:
     return (_NUMBER, 0) if math.isnan(value) else (_NUMBER, 1, value)
 

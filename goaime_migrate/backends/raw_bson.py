@@ -22,8 +22,12 @@ from goaime_migrate.results import Document
 
 EMPTY = 5
 """The bytes of a document with nothing in it: there is no smaller one."""
+NOTHING = b"\x05\0\0\0\0"
+"""That document."""
 MAX_DOCUMENT = 16 * 1024 * 1024
 """The largest document that MongoDB stores, in bytes."""
+UNENCODABLE = (BSONError, OverflowError, TypeError, ValueError, RecursionError)
+"""What encoding raises."""
 
 OPTIONS: CodecOptions[Document] = CodecOptions(dict, datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 _RAW = OPTIONS.with_options(document_class=RawBSONDocument)

@@ -1,23 +1,19 @@
-"""From the words of a command line to an exit status: here errors are caught and results printed."""
+"""From the words of a command line to an exit status: here errors are caught."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from goaime_migrate.cli import argv as words
 from goaime_migrate.cli import plain
 from goaime_migrate.cli.commands import COMMANDS
-from goaime_migrate.cli.console import Console, masked, open_console
+from goaime_migrate.cli.console import masked, open_console
+from goaime_migrate.cli.ending import fail, finish
 from goaime_migrate.cli.invocation import Invocation
-from goaime_migrate.cli.outcome import Outcome
 from goaime_migrate.cli.signals import immediate, interruption
 from goaime_migrate.errors import MigrateError
-from goaime_migrate.redaction import redact
-from goaime_migrate.render.style import clean_lines
 
 if TYPE_CHECKING:
     from goaime_migrate.cli.options import Request
@@ -38,13 +34,13 @@ def run(argv: Sequence[str]) -> int:
             console = open_console(os.environ, quiet=common.quiet, verbose=common.verbose)
             with masked(console):
                 outcome = request.call(Invocation(command, common, console))
-        return _finish(console, outcome, asked)
+        return finish(console, outcome, json=asked)
     except KeyboardInterrupt as error:
-        return _fail(console, interruption(error, command), command, asked)
+        return fail(console, interruption(error, command), command, json=asked)
     except MigrateError as error:
-        return _fail(console, error, command, asked)
+        return fail(console, error, command, json=asked)
     except Exception as error:  # noqa: BLE001 (the last resort: one line instead of a page)
-        return _fail(console, _unexpected_error(error), command, asked)
+        return fail(console, _unexpected_error(error), command, json=asked)
 
 
 def _parse(argv: Sequence[str]) -> Request | int:
@@ -55,39 +51,6 @@ def _parse(argv: Sequence[str]) -> Request | int:
     from goaime_migrate.cli.parser import parse
 
     return parse(command, argv)
-
-
-def _finish(console: Console, outcome: Outcome, asked: bool) -> int:
-    if asked:
-        from goaime_migrate.render.json import dumps, printed
-
-        console.result(dumps(printed(outcome.result, outcome.error), redact), redacted=True)
-    elif outcome.read or not console.quiet:
-        console.result(outcome.text(console.out))
-    if outcome.error is None:
-        return 0
-    _report(console, outcome.error)
-    return outcome.error.exit_code
-
-
-def _fail(console: Console, error: MigrateError, command: str, asked: bool) -> int:
-    """Report an error that came instead of a result."""
-    if asked:
-        from goaime_migrate.render.json import dumps, failed
-
-        with contextlib.suppress(OSError):
-            console.result(dumps(failed(command, error), redact), redacted=True)
-    _report(console, error)
-    return error.exit_code
-
-
-def _report(console: Console, error: MigrateError) -> None:
-    from goaime_migrate.render import errors
-
-    console.urgent(errors.error(error, console.err))
-    # Only what nobody foresaw needs one: every other error has said its cause, and its evidence.
-    if console.err.verbose and error.code == MigrateError.code and error.__traceback__ is not None:
-        console.urgent("\n".join(clean_lines("".join(traceback.format_exception(error)).rstrip())))
 
 
 def _unexpected_error(error: Exception) -> MigrateError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from keyword import iskeyword
 
 from goaime_migrate.cli.outcome import Outcome
 
@@ -18,6 +19,9 @@ COMMANDS = {
     "history": "reading",
     "lint": "reading",
     "wait": "reading",
+    "try": "trying",
+    "rehearse": "rehearsing",
+    "doctor": "doctor",
     "stamp": "mending",
     "repair": "mending",
     "unlock": "mending",
@@ -28,5 +32,5 @@ COMMANDS = {
 def function_of(command: str) -> Callable[..., Outcome]:
     """The function that does what the command says."""
     module = import_module(f"goaime_migrate.cli.{COMMANDS[command]}")
-    function: Callable[..., Outcome] = getattr(module, command)
+    function: Callable[..., Outcome] = getattr(module, f"{command}_" if iskeyword(command) else command)
     return function

@@ -146,17 +146,26 @@ _EXAMPLE = """--where '{"username": "goAmy"}'"""
 
 def filter_of(text: str | None) -> dict[str, Any] | None:
     """The value of --where: Extended JSON, an object."""
-    if text is None:
-        return None
+    return None if text is None else object_of(text, "--where", _EXAMPLE)
+
+
+def object_of(text: str, what: str, example: str) -> dict[str, Any]:
+    """A text that is to be an object, in Extended JSON. Raises UsageError."""
+    value = value_of(text, what, example)
+    if not isinstance(value, dict):
+        raise UsageError(f"{what} is no JSON object", hint=example)
+    return value
+
+
+def value_of(text: str, what: str, example: str) -> Any:
+    """A text that is to be Extended JSON, and something that BSON can hold. Raises UsageError."""
     from bson.errors import BSONError
 
     from goaime_migrate.backends import extended_json, raw_bson
 
     try:
         value = extended_json.loads(text)
-        if not isinstance(value, dict):
-            raise UsageError("--where is no JSON object", hint=_EXAMPLE)
-        raw_bson.encode(value)
+        raw_bson.encode({"": value})
     except (ValueError, TypeError, ArithmeticError, RecursionError, BSONError) as error:
-        raise UsageError(f"--where is no Extended JSON: {error}", hint=_EXAMPLE) from None
+        raise UsageError(f"{what} is no Extended JSON: {error}", hint=example) from None
     return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,6 +41,24 @@ Target = Annotated[
 Where = Annotated[
     str | None,
     Option("--where", metavar="JSON", help="Only the documents that match this filter, in Extended JSON."),
+]
+
+
+class Format(StrEnum):
+    """How `plan` and `lint` print what they have found."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    GITHUB = "github"
+    SARIF = "sarif"
+
+
+As = Annotated[
+    Format,
+    Option(
+        "--format",
+        help="text, markdown for a pull request, github for annotations, or sarif for code scanners [text].",
+    ),
 ]
 Yes = Annotated[bool, Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, Option("--dry-run", help="Show what would be done, and do nothing.")]

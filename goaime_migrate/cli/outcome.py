@@ -17,5 +17,7 @@ class Outcome:
     """A dataclass of `results`, or a tuple of them, which --json prints."""
     text: Callable[[Style], str]
     error: MigrateError | None = None
+    raw: bool = False
+    """The text is for a program, and is printed as it is; its secrets are left out, nothing else is."""
     read: bool = False
     """The result is what was asked for, so that --quiet does not hide it."""

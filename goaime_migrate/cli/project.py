@@ -13,7 +13,7 @@ from goaime_migrate.cli.invocation import Invocation
 from goaime_migrate.cli.options import Argument, Option
 from goaime_migrate.cli.outcome import Outcome
 from goaime_migrate.render import text
-from goaime_migrate.results import ErrorText, ExplainResult, InitResult
+from goaime_migrate.results import ErrorText, ExplainResult, InitResult, RuleText
 
 
 class Kind(StrEnum):
@@ -22,6 +22,9 @@ class Kind(StrEnum):
     TRANSFORM = "transform"
     PIPELINE = "pipeline"
     INDEX = "index"
+    INSERT = "insert"
+    DELETE = "delete"
+    DERIVE = "derive"
     PYTHON = "python"
 
 
@@ -54,13 +57,18 @@ def new(
 def explain(
     _: Invocation,
     code: Annotated[
-        str | None, Argument(metavar="CODE", help="GM301; all of them where it is left out.")
+        str | None, Argument(metavar="CODE", help="GM301, or a rule; all codes where it is left out.")
     ] = None,
 ) -> Outcome:
     """Explain an error by its code."""
+    from goaime_migrate.rules import catalogue
+
     found = errors.by_code()
     if code is None:
         return Outcome(_explained(*(found[name] for name in sorted(found))), text.codes, read=True)
+    if code in catalogue.known():
+        rule = RuleText(code, catalogue.about(code))
+        return Outcome(ExplainResult(rules=(rule,)), lambda style: text.rule(rule, style), read=True)
     cls = _find(code, found)
     return Outcome(_explained(cls), lambda style: text.explain(cls, style), read=True)
 

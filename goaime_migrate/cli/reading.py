@@ -6,8 +6,9 @@ import time
 from typing import TYPE_CHECKING, Annotated
 
 from goaime_migrate import errors
+from goaime_migrate.cli import formats
 from goaime_migrate.cli.invocation import Invocation, filter_of
-from goaime_migrate.cli.options import Option, Target, Where
+from goaime_migrate.cli.options import As, Format, Option, Target, Where
 from goaime_migrate.cli.outcome import Outcome
 from goaime_migrate.render import status as status_text
 from goaime_migrate.render.words import count
@@ -44,8 +45,10 @@ def plan(
     *,
     down: Annotated[bool, Option("--down", help="Plan the way back.")] = False,
     where: Where = None,
+    form: As = Format.TEXT,
 ) -> Outcome:
     """Show what `up` would do to real documents, and write nothing."""
+    formats.require_one(run, form)
     if down and where is not None:
         raise errors.UsageError(
             "--where limits `up`; the way back is of whole versions", hint="leave --where out"
@@ -53,7 +56,7 @@ def plan(
     only = filter_of(where)
     with run.migrator(run.settings(), progress=True) as migrator:
         result = migrator.plan(target, direction=Direction.DOWN if down else Direction.UP, where=only)
-    return plan_outcome(result, where)
+    return formats.plan(result, form, plan_outcome(result, where))
 
 
 def plan_outcome(result: PlanResult, where: str | None = None) -> Outcome:
@@ -99,11 +102,14 @@ def history(run: Invocation) -> Outcome:
     return Outcome(entries, lambda style: text.history(entries, style), read=True)
 
 
-def lint(run: Invocation) -> Outcome:
+def lint(run: Invocation, *, form: As = Format.TEXT) -> Outcome:
     """Look for problems in the migration files; no database is needed."""
     from goaime_migrate.render import text
 
-    with run.migrator(run.settings(need_uri=False)) as migrator:
+    formats.require_one(run, form)
+
+    settings = run.settings(need_uri=False)
+    with run.migrator(settings) as migrator:
         result = migrator.lint()
     error = None
     if result.problems:
@@ -113,7 +119,8 @@ def lint(run: Invocation) -> Outcome:
             hint="mend what is listed, then: goaime-migrate lint",
             version=first.version,
         )
-    return Outcome(result, lambda style: text.lint(result, style), error, read=True)
+    shown = Outcome(result, lambda style: text.lint(result, style), error, read=True)
+    return formats.lint(result, settings.migrations, form, shown)
 
 
 def wait(

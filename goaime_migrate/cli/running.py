@@ -62,7 +62,7 @@ def up(
     with run.migrator(settings, progress=True) as migrator:
         if dry_run:
             return plan_outcome(migrator.plan(target, direction=Direction.UP, where=only), where)
-        with _to_its_batch(run, migrator):
+        with to_its_batch(run, migrator):
             return _ran(migrator.up(target, where=only))
 
 
@@ -104,7 +104,7 @@ def down(
             if dry_run or preview.refused is not None:
                 return plan_outcome(preview)
             _confirm(run, preview)
-        with _to_its_batch(run, migrator):
+        with to_its_batch(run, migrator):
             return _ran(migrator.down(target, on_conflict=settings.on_conflict))
 
 
@@ -115,11 +115,11 @@ def _confirm(run: Invocation, preview: PlanResult) -> None:
     if preview.steps:
         count = len(preview.steps)
         question = f"take back {'this version' if count == 1 else f'these {count} versions'}?"
-        run.confirm(plan.plan(preview, run.console.err, ending=""), question, yes=False)
+        run.confirm(plan.plan(preview, run.console.err, instead=""), question, yes=False)
 
 
 @contextmanager
-def _to_its_batch(run: Invocation, migrator: Migrator) -> Iterator[None]:
+def to_its_batch(run: Invocation, migrator: Migrator) -> Iterator[None]:
     """A run stops after its batch on the first SIGINT or SIGTERM; what comes before it, a question say, at once."""
 
     def tell() -> None:

@@ -75,6 +75,9 @@ class Settings(BaseModel):
     allow_untested_topology: bool = False
     """Run on a topology that the fault tests have never been run on."""
 
+    lint_after: int | None = Field(default=None, ge=0)
+    """The version up to which, and including it, `lint` spares the files: what is applied everywhere is past mending."""
+
     config_file: Path | None = None
     env: str | None = None
     sources: dict[str, str] = Field(default_factory=dict)

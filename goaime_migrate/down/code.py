@@ -29,11 +29,11 @@ def decisions(
     replay: tuple[Chain, Chain] | None = None
     if level:
         steps = _steps(record, migrations)
-        whole = chain_of(record.id, steps)
-        replay = (chain_of(record.id, steps[:level]), whole)
+        whole = chain_of(record.id, steps, began=record.started_at)
+        replay = (chain_of(record.id, steps[:level], began=record.started_at), whole)
     author = Attribution(version)
     if tells_apart(record, migrations, level):
-        chains = [chain_of(record.id, [step]) for step in _steps(record, migrations)]
+        chains = [chain_of(record.id, [step], began=record.started_at) for step in _steps(record, migrations)]
         author = Attribution(version, chains, len(chains) - level)
     return Decisions(record, author, on_conflict, replay)
 
@@ -62,7 +62,8 @@ def reverse_chain(
     lacking = [position for position in range(level, len(has)) if not has[position]]
     lowest = lacking[-1] + 1 if lacking else level
     steps = _steps(record, migrations, lowest)
-    chain = chain_of(record.id, [step.reversed() for step in reversed(steps)]) if steps else None
+    backwards = [step.reversed() for step in reversed(steps)]
+    chain = chain_of(record.id, backwards, began=record.started_at) if steps else None
     return ReverseChain(chain, record.steps[lowest - 1][0] if lacking else None, heir)
 
 

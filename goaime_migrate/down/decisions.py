@@ -10,12 +10,16 @@ from goaime_migrate.backends.ports import Reader, Write
 from goaime_migrate.errors import Conflicts, MigrationFailed
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.journal.entry import Entry, changed_fields, digest
+from goaime_migrate.journal.index import superseded
 from goaime_migrate.journal.reconcile import Found, Restored, backward
 from goaime_migrate.journal.segments import Segment
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import Conflict, Counts, Document, OnConflict
 from goaime_migrate.transform.chain import Chain
 from goaime_migrate.transform.pipeline import replay
+
+_LISTED = 10_000
+"""Conflicts that are named; all of them are counted."""
 
 
 @dataclass
@@ -26,11 +30,18 @@ class Outcome:
     merged: int = 0
     already: int = 0
     conflicts: list[Conflict] = field(default_factory=list)
+    more_conflicts: int = 0
+    """How many there were beside those that are listed."""
+
+    @property
+    def in_conflict(self) -> int:
+        """How many conflicts there were."""
+        return len(self.conflicts) + self.more_conflicts
 
     def counts(self) -> Counts:
         """As the counts of a result."""
         changed = self.exact + self.merged
-        conflicts = len(self.conflicts)
+        conflicts = self.in_conflict
         return Counts(changed + self.already + conflicts, changed, self.already, conflicts)
 
     def record(self) -> Document:
@@ -51,7 +62,9 @@ class Outcome:
         self.exact += other.exact
         self.merged += other.merged
         self.already += other.already
-        self.conflicts += other.conflicts
+        in_conflict = self.in_conflict + other.in_conflict
+        self.conflicts += other.conflicts[: _LISTED - len(self.conflicts)]
+        self.more_conflicts = in_conflict - len(self.conflicts)
 
 
 class Decisions:
@@ -99,13 +112,15 @@ class Decisions:
         writes: list[Write] = []
         outcome = Outcome()
         for entry, target in zip(entries, targets, strict=True):
-            if entry.id in current:
-                restored = self._restore(current[entry.id], entry, target)
-                if entry.id in refused:
-                    restored = Restored(Found.CONFLICT, current[entry.id], refused[entry.id])
-                self._note(reader, entry, restored, outcome)
-                if restored.document != current[entry.id]:
-                    writes.append(Write(entry.id, current[entry.id], restored.document, entry.partial))
+            found = current.get(entry.id)
+            if found is None and not entry.comes_or_goes:
+                continue  # deleted by the application: it stays so
+            restored = self._restore(found, entry, target)
+            if entry.id in refused:
+                restored = Restored(Found.CONFLICT, found, refused[entry.id])
+            self._note(reader, entry, restored, outcome)
+            if restored.document != found:
+                writes.append(Write(entry.id, found, restored.document, entry.partial, place=entry.place))
         return writes, outcome
 
     def _current(self, reader: Reader, entries: Sequence[Entry]) -> dict[bytes, bytes]:
@@ -115,7 +130,7 @@ class Decisions:
             these = [entry for entry in entries if entry.partial is partial]
             fields = sorted({name for entry in these for name in entry.fields}) if partial else None
             if these:
-                found += reader.by_ids(self._record.collection, [e.id for e in these], fields=fields)
+                found += reader.by_ids(self._record.writes, [e.id for e in these], fields=fields)
         return {raw_bson.id_of(document): document for document in found}
 
     def targets(self, reader: Reader, entries: Sequence[Entry]) -> list[Entry | None]:
@@ -123,11 +138,11 @@ class Decisions:
         if self._replay is None:
             return list(entries)
         staying, whole = self._replay
-        before = replay(staying, reader, [entry.before for entry in entries])
-        after = replay(whole, reader, [entry.before for entry in entries])
+        images = [entry.before for entry in entries if entry.before is not None]
+        before, after = replay(staying, reader, images), replay(whole, reader, images)
         return [_leading(entry, b, a) for entry, b, a in zip(entries, before, after, strict=True)]
 
-    def _restore(self, current: bytes, entry: Entry, target: Entry | None) -> Restored:
+    def _restore(self, current: bytes | None, entry: Entry, target: Entry | None) -> Restored:
         if target is None:
             return Restored(Found.CONFLICT, current, tuple(entry.fields))
         return backward(current, target, self.on_conflict)
@@ -143,9 +158,7 @@ class Decisions:
             case Found.CONFLICT:
                 identity = raw_bson.id_value(entry.id)
                 version = self._attribution.version(reader, entry, restored.fields)
-                outcome.conflicts.append(
-                    Conflict(version, self._record.collection, identity, restored.fields)
-                )
+                outcome.conflicts.append(Conflict(version, self._record.writes, identity, restored.fields))
                 if self.on_conflict is OnConflict.STOP:
                     raise Conflicts(
                         f"the application has changed {', '.join(restored.fields) or 'the document'} since `up`",
@@ -160,9 +173,23 @@ class Decisions:
                     )
 
 
+def last_words(
+    reader: Reader, key: str, entries: Sequence[Entry], targets: Sequence[Entry | None]
+) -> tuple[Sequence[Entry], Sequence[Entry | None]]:
+    """Those of the entries of a segment, with their targets, that no newer one of the pass has the place of."""
+    old = superseded(reader, key, entries)
+    last = {entry.id: place for place, entry in enumerate(entries)}  # several sources may make the same
+    left = [
+        pair
+        for place, pair in enumerate(zip(entries, targets, strict=True))
+        if not pair[0].comes_or_goes or (pair[0].id not in old and last[pair[0].id] == place)
+    ]
+    return [entry for entry, _ in left], [target for _, target in left]
+
+
 def _leading(entry: Entry, before: bytes | None, after: bytes | None) -> Entry | None:
     """The entry between two replayed states, if the later one is what the journal has the hash of."""
-    if before is None or after is None or digest(after) != entry.after_hash:
+    if entry.before is None or before is None or after is None or digest(after) != entry.after_hash:
         return None
     return Entry.of(before, after, partial=entry.partial)
 
@@ -174,7 +201,7 @@ def lower(segment: Segment, target: int, targets: Sequence[Entry | None]) -> Seg
     kept: list[Entry] = []
     plain: list[bytes] = []
     for entry, leading in zip(segment.entries, targets, strict=True):
-        if leading is None:
+        if leading is None or leading.before is None or entry.before is None:
             kept.append(entry)
         elif leading.before != entry.before:
             kept.append(Entry.of(entry.before, leading.before, partial=entry.partial))
@@ -197,7 +224,7 @@ class Attribution:
 
     def version(self, reader: Reader, entry: Entry, fields: Collection[str]) -> str:
         """The version of the last step that changed any of these fields."""
-        if not self._chains:
+        if not self._chains or entry.before is None:
             return self._highest
         try:
             return self._last_to_change(reader, entry, frozenset(fields))
@@ -205,10 +232,10 @@ class Attribution:
             return self._highest
 
     def _last_to_change(self, reader: Reader, entry: Entry, fields: frozenset[str]) -> str:
-        found, document = self._highest, entry.before
+        found, document = self._highest, entry.before or raw_bson.NOTHING
         for left, chain in zip(range(len(self._chains), 0, -1), self._chains, strict=True):
             changed = chain.run(reader, [document]).changed
-            after = changed[0].after if changed else document
+            after = (changed[0].after if changed else None) or document
             if left <= self._taken and not fields.isdisjoint(changed_fields(document, after)):
                 found = chain.steps[0].version
             document = after

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.down.code import decisions, reverse_chain, undoing
 from goaime_migrate.down.decisions import Outcome
@@ -90,7 +88,7 @@ class _Forecast:
                 self.counted[ref.version].append(OperationPlan(text, None, None, None, None))
 
     def _count(self, group: RestorePass | ForgetSteps, counts: Counts) -> None:
-        collection = self._ledger.passes[group.pass_id].collection
+        collection = self._ledger.passes[group.pass_id].writes
         for ref in group.operations:
             text = f"undo: {self._operation(ref).text}"
             self.counted[ref.version].append(
@@ -99,7 +97,7 @@ class _Forecast:
 
     def _pass(self, group: RestorePass) -> Counts:
         whole = self._left.get(group.pass_id) or self._ledger.passes[group.pass_id]
-        record = replace(whole, collection=group.today)
+        record = whole.writing(group.today)
         down = DownPass(
             record,
             group.level,
@@ -123,7 +121,7 @@ class _Forecast:
         return DownPreview(
             exact=total.exact + total.already,
             merged=total.merged,
-            conflicts=len(total.conflicts),
+            conflicts=total.in_conflict,
             born=inserted.taken_back + inserted.left,
             left=inserted.left,
             without_reverse=inserted.without_reverse,

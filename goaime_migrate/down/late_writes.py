@@ -87,18 +87,22 @@ class LateWrites:
     def _changes(self, reader: Reader, ids: Sequence[bytes], known: Known) -> Changes:
         later = segments.entries_of(reader, self.record.id, ids)
         writes: list[Write] = []
-        for document in reader.by_ids(self.record.collection, ids):
+        for document in reader.by_ids(self.record.writes, ids):
             identity = raw_bson.id_of(document)
             entries = [e for e in (later.get(identity), known.entries.get(identity)) if e is not None]
             restored = _without_the_migration(document, entries)
             if restored != document:
                 writes.append(Write(identity, document, restored))
-        return Changes(collection=self.record.collection, writes=writes, bypass_validation=True)
+        return Changes(collection=self.record.writes, writes=writes, bypass_validation=True)
 
 
-def _without_the_migration(document: bytes, entries: Sequence[Entry]) -> bytes:
-    """The document with every field that is as the migration had written it taken back, newest entry first."""
+def _without_the_migration(document: bytes, entries: Sequence[Entry]) -> bytes | None:
+    """The document with every field that is as the migration had written it taken back, newest entry first.
+
+    None for one that the migration had inserted, and that is there as it was.
+    """
+    found: bytes | None = document
     for entry in entries:
-        if reappeared(document, entry):
-            document = backward(document, entry, OnConflict.KEEP).document
-    return document
+        if found is not None and reappeared(found, entry):
+            found = backward(found, entry, OnConflict.KEEP).document
+    return found

@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Reader
 from goaime_migrate.down import inserted
-from goaime_migrate.down.decisions import Decisions, Outcome, lower
+from goaime_migrate.down.decisions import Decisions, Outcome, last_words, lower
 from goaime_migrate.down.inserted import Inserted, ReverseChain, Unjournaled
 from goaime_migrate.down.restore import segment_keys
 from goaime_migrate.down.rollback import offsets
@@ -87,24 +87,28 @@ class PassPreview:
             reversed_ones = self._reverses.chain.run(self._reader, fresh).changed
         except MigrationFailed:
             return found  # that is where `down` would stop
-        return found | {changed.id: changed.after for changed in reversed_ones}
+        return found | {changed.id: changed.after for changed in reversed_ones if changed.after is not None}
 
     def _found(self, ids: Sequence[bytes], key: str) -> dict[bytes, bytes]:
         """These documents as they would be met when it is the turn of the segment with this key."""
-        found = self._enter(ids)
-        for earlier in self._holders(list(found), key):
+        found, wanted = self._enter(ids), frozenset(ids)
+        for earlier in self._holders(ids, key):
             entries, targets = self._due(earlier)
-            mine = [pair for pair in zip(entries, targets, strict=True) if pair[0].id in found]
+            mine = [pair for pair in zip(entries, targets, strict=True) if pair[0].id in wanted]
             writes, _ = self._decisions.decide(
                 self._reader, found, [entry for entry, _ in mine], [target for _, target in mine]
             )
-            found |= {write.id: write.after for write in writes}
+            for write in writes:
+                if write.after is None:
+                    del found[write.id]
+                else:
+                    found[write.id] = write.after
         return found
 
     def _enter(self, ids: Sequence[bytes]) -> dict[bytes, bytes]:
         if self._above is not None:
             return self._above.leaves(ids)
-        return {raw_bson.id_of(d): d for d in self._reader.by_ids(self._record.collection, ids)}
+        return {raw_bson.id_of(d): d for d in self._reader.by_ids(self._record.writes, ids)}
 
     # the journal
 
@@ -113,7 +117,7 @@ class PassPreview:
         keys: set[str | None] = set()
         if self._indexed:
             listed = segments.holders(self._reader, self._record.id, ids)
-            keys |= {each for each in listed if _kind(each) in (Kind.CANARY, Kind.TAIL)}
+            keys |= {each for each in listed if _kind(each) in (Kind.CANARY, Kind.SCAN, Kind.TAIL)}
         if not key or _kind(key) == Kind.CANARY:  # no document is in two segments of the scan
             keys |= set(map(self._locator.key, ids))
         return sorted((each for each in keys if each is not None and each > key), reverse=True)
@@ -128,7 +132,7 @@ class PassPreview:
             return (), ()
         targets = self._decisions.targets(self._reader, segment.entries)
         stop = len(segment.entries) - (0 if self._continues else self._offsets.get(key, 0))
-        return segment.entries[:stop], targets[:stop]
+        return last_words(self._reader, key, segment.entries[:stop], targets[:stop])
 
     def segment(self, key: str) -> Segment | None:
         """A segment of the journal as it would be met."""
@@ -155,7 +159,8 @@ class PassPreview:
 
     @cached_property
     def _indexed(self) -> bool:
-        return segments.holds(self._reader, self._record.id, inserted.LISTED)
+        into_another = self._record.target is not None
+        return into_another or segments.holds(self._reader, self._record.id, inserted.LISTED)
 
     @cached_property
     def _offsets(self) -> dict[str, int]:

@@ -74,9 +74,14 @@ class Restore:
         return at
 
     def _watch(self, at: WayBack) -> Collector | None:
-        """Collect what others write, from where this restore has begun: all of its own sessions are known."""
+        """Collect what others write, from where this restore has begun: all of its own sessions are known.
+
+        Of a collection that an earlier run has dropped, since nothing was left in it, nothing is told.
+        """
+        if self.record.created and self.record.writes not in self.run.backend.collections():
+            return None
         return collector.start(
-            self.run, self.record.collection, at.id, at.position.since, [dict(s) for s in at.sessions]
+            self.run, self.record.writes, at.id, at.position.since, [dict(s) for s in at.sessions]
         )
 
     def _rollback(self, at: WayBack) -> WayBack:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from goaime_migrate.backends.ports import VERSIONS, Backend
 from goaime_migrate.backends.record_fields import reading
 from goaime_migrate.down.code import decisions, reverse_chain, steps_at_hand, undoing
+from goaime_migrate.down.decisions import Outcome
 from goaime_migrate.down.inserted import InsertedTotals
 from goaime_migrate.down.recorder import DownRecorder
 from goaime_migrate.down.restore import Restore
@@ -28,14 +29,33 @@ from goaime_migrate.errors import (
 from goaime_migrate.errors.hint import DOWN, FROM_BACKUP, UP, Hint
 from goaime_migrate.events import Notice, StageFinished, StageStarted
 from goaime_migrate.journal import audit, segments
-from goaime_migrate.ledger import PassRecord
+from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import RunFunctions, revert
-from goaime_migrate.planner import DownGroup, DownPlan, ForgetSteps, LostPass, RestorePass, UndoChange
-from goaime_migrate.results import Counts, OnConflict
+from goaime_migrate.planner import DownGroup, DownPlan, Facts, ForgetSteps, LostPass, RestorePass, UndoChange
+from goaime_migrate.results import Counts, Direction, OnConflict, RunResult
+from goaime_migrate.run import created
 from goaime_migrate.run.origin import moved
 from goaime_migrate.run.preflight import require_down
 from goaime_migrate.run.restored import require_decided, take_over
+from goaime_migrate.run.result import result_of
+from goaime_migrate.run.run import Run
+
+
+def take_back(
+    run: Run, facts: Facts, ledger: Ledger, plan: DownPlan, on_conflict: OnConflict = OnConflict.KEEP
+) -> RunResult:
+    """Take the versions of a plan back, under the lease; what stops that is the result's error."""
+    recorder = DownRecorder(run, facts.code, ledger)
+    reverter = Reverter(recorder)
+    result = result_of(Direction.DOWN, recorder, lambda: reverter.revert(plan, on_conflict))
+    inserted = reverter.inserted.total
+    return replace(
+        result,
+        born=inserted.taken_back + inserted.left,
+        left=inserted.left,
+        without_reverse=inserted.without_reverse,
+    )
 
 
 class Reverter:
@@ -45,6 +65,7 @@ class Reverter:
         self._recorder = recorder
         self._run = recorder.run
         self.inserted = InsertedTotals()
+        self._found = Outcome()
 
     def revert(self, plan: DownPlan, on_conflict: OnConflict) -> None:
         """Take the versions of the plan back. Raises MigrateError with the state recorded.
@@ -139,9 +160,13 @@ class Reverter:
         )
         try:
             restore.take_back()
+            if group.level == 0:
+                created.drop(self._run, record)
         finally:
             self._recorder.progress.documents += restore.outcome.counts()
-            self._recorder.progress.conflicts += restore.outcome.conflicts
+            self._found.add(restore.outcome)
+            self._recorder.progress.conflicts = self._found.conflicts
+            self._recorder.progress.more_conflicts = self._found.more_conflicts
             self.inserted.note(record.collection, restore.inserted)
         done = restore.outcome.counts()
         seconds = self._recorder.seconds
@@ -175,7 +200,12 @@ def require_journals(
 
 def _require_collection(backend: Backend, record: PassRecord) -> None:
     """Refuse to take back into nothing: documents that are not there would count as deleted. Raises CollectionChanged."""
-    if record.collection not in backend.collections() and segments.count(backend, record.id):
+    may_be_gone = record.target is not None or record.created
+    if (
+        not may_be_gone
+        and record.collection not in backend.collections()
+        and segments.count(backend, record.id)
+    ):
         raise CollectionChanged(
             f"there is no collection {record.collection}, and the journal has documents for it",
             version=record.versions[-1],

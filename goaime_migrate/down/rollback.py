@@ -14,7 +14,7 @@ from typing import Any
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import PROGRESS, Changes, Reader
 from goaime_migrate.backends.record_fields import COUNT, TEXT, checked, optional, reading
-from goaime_migrate.down.decisions import Decisions, Outcome, lower
+from goaime_migrate.down.decisions import Decisions, Outcome, last_words, lower
 from goaime_migrate.errors import DuplicateKey
 from goaime_migrate.journal import segments
 from goaime_migrate.journal.entry import Entry
@@ -147,9 +147,10 @@ class _Portion:
         start = max(0, stop - this.size)
         entries, whole = segment.entries[start:stop], rollback.decisions.targets(reader, segment.entries)
         self._ids = [entry.id for entry in entries]
-        writes, outcome = rollback.decisions.documents(reader, entries, whole[start:stop], self._refused)
+        due = last_words(reader, self._key, entries, whole[start:stop])
+        writes, outcome = rollback.decisions.documents(reader, *due, self._refused)
         changes = Changes(
-            collection=rollback.record.collection,
+            collection=rollback.record.writes,
             writes=writes[::-1],
             last=() if start else lower(segment, rollback.target, whole).replacement(),
             bypass_validation=True,

@@ -9,6 +9,7 @@ in lists, then come what has happened and how, what is kept, and what to do. The
     ├── MigrationFailed (1)              migration  a migration stopped; its state is kept, ``up`` resumes
     ├── Refused (9)                      refused    would not be safe, or was not confirmed
     ├── PromiseBroken (5)                stopped    ``verify`` found a difference
+    ├── RehearsalFailed (5)              stopped    ``rehearse`` found one on a copy
     ├── PendingMigrations (3)            stopped    ``status --check`` and ``wait``
     ├── LockHeld (6), LeaseLost (7)      stopped
     ├── ServerUnreachable (8)            stopped
@@ -58,12 +59,15 @@ from goaime_migrate.errors.refused import MissingCapability as MissingCapability
 from goaime_migrate.errors.refused import MissingPrivilege as MissingPrivilege
 from goaime_migrate.errors.refused import NewerFormat as NewerFormat
 from goaime_migrate.errors.refused import NotConfirmed as NotConfirmed
+from goaime_migrate.errors.refused import NotReady as NotReady
 from goaime_migrate.errors.refused import Refused as Refused
+from goaime_migrate.errors.refused import WouldFail as WouldFail
 from goaime_migrate.errors.stopped import Interrupted as Interrupted
 from goaime_migrate.errors.stopped import LeaseLost as LeaseLost
 from goaime_migrate.errors.stopped import LockHeld as LockHeld
 from goaime_migrate.errors.stopped import PendingMigrations as PendingMigrations
 from goaime_migrate.errors.stopped import PromiseBroken as PromiseBroken
+from goaime_migrate.errors.stopped import RehearsalFailed as RehearsalFailed
 from goaime_migrate.errors.stopped import ServerUnreachable as ServerUnreachable
 from goaime_migrate.errors.stopped import WorkerFailed as WorkerFailed
 from goaime_migrate.errors.usage import AuthenticationFailed as AuthenticationFailed

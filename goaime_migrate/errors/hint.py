@@ -24,7 +24,7 @@ class Command:
 
 UP, DOWN, PLAN = Command(("up",)), Command(("down",)), Command(("plan",))
 STATUS, REPAIR, UNLOCK = Command(("status",)), Command(("repair",)), Command(("unlock",))
-INIT = Command(("init",))
+INIT, REHEARSE = Command(("init",)), Command(("rehearse",))
 
 
 class Hint(str):

@@ -53,8 +53,8 @@ class IdChanged(MigrationFailed):
     A document is known by its `_id`: MongoDB cannot change it in place, and the journal could not find it
     again. Nothing of that document's batch was written, and the batches before are kept.
 
-    Leave `_id` as it is. New ids take copies: insert them in a plain up(db), delete the old ones in a later
-    migration. Try the corrected file with `goaime-migrate plan`.
+    Leave `_id` as it is. New ids take copies: DeriveDocuments makes them, in the same collection too, and
+    DeleteDocuments deletes the old ones. Try the corrected file with `goaime-migrate plan`.
     """
 
     code = "GM303"

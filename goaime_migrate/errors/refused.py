@@ -106,6 +106,35 @@ class NewerFormat(Refused):
     code = "GM806"
 
 
+class WouldFail(Refused):
+    """A rule has found, before anything was done, that the migration would fail or lose something.
+
+    The data that are there do not allow what a pending version does: two documents would have the same key in
+    a unique index, a validator would refuse what a transform makes, a name is taken. Nothing was written,
+    and nothing was recorded.
+
+    The finding says by which documents, and what to do: mostly a migration to write before this one. Look
+    again with `goaime-migrate plan`, which lists all findings. What was thought about can be allowed in the
+    migration's file: `# allow: RULE because REASON`.
+    """
+
+    code = "GM807"
+
+
+class NotReady(Refused):
+    """`doctor` has found what would make a command fail.
+
+    Something is missing that `up` or `down` will need: a privilege, a majority of the members, room on the
+    disk, a whole journal, files that fit to what was applied. Each check that failed is listed with its
+    evidence, and with what to do; warnings and what could not be seen stop nothing. Nothing was changed by
+    looking.
+
+    Do what the checks say, then look again: `goaime-migrate doctor`.
+    """
+
+    code = "GM809"
+
+
 class DatabaseRestored(Refused):
     """The database was restored, copied or replaced in the middle of a migration, and nobody can say how far it is.
 

@@ -6,7 +6,7 @@ from goaime_migrate.errors.base import MigrateError
 
 
 class PromiseBroken(MigrateError):
-    """`verify` found documents that do not keep the promises of the applied versions.
+    """`verify` found documents that do not keep the promises of the applied versions, or `try` such a result.
 
     Each `model=`, `check=` and `verify(db)` of an applied migration is a promise that holds until a newer
     version supersedes it. Mostly an old release of the application still writes the old shape, or a
@@ -18,6 +18,22 @@ class PromiseBroken(MigrateError):
     """
 
     code = "GM401"
+    exit_code = 5
+
+
+class RehearsalFailed(MigrateError):
+    """`rehearse` has carried the pending versions out on a copy, and something did not hold or did not come back.
+
+    On the copy they were applied, verified, taken back and applied once more. A promise is broken, a
+    transform makes something else the second time, or documents, indexes, validators or collections are
+    not after the way back what they were before. The database itself was only read.
+
+    Each check is listed with its evidence: the collection, the `_id`, the field. Correct the migration,
+    look at one such document with `goaime-migrate try VERSION --id JSON`, then `goaime-migrate rehearse`
+    again.
+    """
+
+    code = "GM402"
     exit_code = 5
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 from goaime_migrate.backends import raw_bson
@@ -22,20 +22,35 @@ def digest(data: bytes) -> bytes:
 class Entry:
     """One document that was written.
 
-    `fields`: changed top-level names, with the hash of the element that was written, or None where the result has no
-    such field. With `partial`, `before` and what `after_hash` is of hold some fields of the document only, and the
-    change has done nothing but set fields in their places and append others.
+    One that was inserted has no `before`, one that was deleted no `after_hash`; one that has neither was inserted by
+    the pass, and removed by it again. `fields`: changed top-level names, with the hash of the element that was written,
+    or None where the result has no such field. With `partial`, `before` and what `after_hash` is of hold some fields
+    of the document only, and the change has done nothing but set fields in their places and append others.
     """
 
-    before: bytes
-    after_hash: bytes
-    fields: dict[str, bytes | None]
+    before: bytes | None
+    after_hash: bytes | None
+    fields: dict[str, bytes | None] = field(default_factory=dict)
     partial: bool = False
+    inserted: bytes | None = None
+    """The raw ``{_id: x}`` of an inserted document,"""
+    source: bytes | None = None
+    """and that of the document that it was derived from."""
+    place: bytes | None = None
+    """Where a deleted document stood, as `Reader.places` tells it."""
 
     @cached_property
     def id(self) -> bytes:
         """The raw ``{_id: x}``."""
-        return raw_bson.id_of(self.before)
+        if self.before is not None:
+            return raw_bson.id_of(self.before)
+        assert self.inserted is not None
+        return self.inserted
+
+    @property
+    def comes_or_goes(self) -> bool:
+        """Whether its document was inserted or deleted."""
+        return self.before is None or self.after_hash is None
 
     @classmethod
     def of(cls, before: bytes, after: bytes, *, partial: bool = False) -> Entry:
@@ -46,6 +61,16 @@ class Entry:
     def setting(cls, before: bytes, after: bytes, elements: Elements) -> Entry:
         """The partial entry for a document of which it is known what is set, and that nothing else is done."""
         return cls(before, digest(after), {name_text(name): digest(e) for name, e in elements}, partial=True)
+
+    @classmethod
+    def deletion(cls, before: bytes, place: bytes | None = None) -> Entry:
+        """The entry for a document that goes."""
+        return cls(before, None, place=place)
+
+    @classmethod
+    def insertion(cls, identity: bytes, after: bytes | None, source: bytes | None = None) -> Entry:
+        """The entry for a document that comes; without `after` the pass has removed it again."""
+        return cls(None, None if after is None else digest(after), inserted=identity, source=source)
 
 
 def changed_fields(before: bytes, after: bytes) -> dict[str, bytes | None]:

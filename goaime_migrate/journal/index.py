@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.ports import JOURNAL, Reader
 from goaime_migrate.backends.record_fields import DATA, checked, optional, reading
 from goaime_migrate.journal import segments
+from goaime_migrate.journal.entry import Entry, digest
 from goaime_migrate.journal.segments import Kind, Known
 from goaime_migrate.results import Document
 
@@ -55,6 +56,38 @@ class Locator:
             if segment is not None:
                 known.add(segment, wanted)
         return known
+
+
+def superseded(reader: Reader, key: str, entries: Sequence[Entry]) -> set[bytes]:
+    """Those of the entries of a segment, of documents that come or go, of which the pass has a newer one, by id.
+
+    That is the last word on such a document: what an older one says is not how the pass has left it.
+    """
+    pass_id, kind, _ = key.split("/", 2)
+    ids = [entry.id for entry in entries if entry.comes_or_goes]
+    found = Locator(reader, pass_id).scanned(ids) if ids and kind == Kind.CANARY else Known()
+    return {*found.entries, *any_of(reader, pass_id, ids, after=key)}
+
+
+def any_of(reader: Reader, pass_id: str, ids: Iterable[bytes], *, after: str = "") -> dict[bytes, Entry]:
+    """An entry of each of these documents, whichever is found first, in the segments behind the one `after`.
+
+    Thousands of segments may have entries of the same few documents, if these were derived from as many. So it is
+    asked for one segment after the other until all of them are known.
+    """
+    left = {digest(identity): identity for identity in ids}
+    found: dict[bytes, Entry] = {}
+    behind = {"_id": {"$gt": f"{after}\uffff"}} if after else {}
+    while left:
+        wanted = {"ids": {"$in": list(left)}, "pass": pass_id, **behind}
+        heads = reader.find(JOURNAL, wanted, limit=1, fields=["_id"])
+        segment = segments.read(reader, heads[0]["_id"][:-3]) if heads else None
+        if segment is None:
+            return found
+        found.update((entry.id, entry) for entry in segment.entries if digest(entry.id) in left)
+        for identity in segment.ids:  # of a source, perhaps, and of no document that was written
+            left.pop(digest(identity), None)
+    return found
 
 
 def _checked(head: Document) -> Document:

@@ -29,19 +29,18 @@ def forward(current: bytes, entry: Entry | None, *, settled: bool) -> Forward:
     `settled` means that the transform applied to its own result changes nothing; it is then safe to apply it to
     whatever is there.
     """
-    if entry is None:
+    if entry is None or entry.after_hash is None:
         return Forward.TRANSFORM
     if written(current, entry):
         return Forward.LEAVE
+    if entry.before is None:
+        return Forward.CONFLICT
     now, before = raw_bson.fields(current), raw_bson.fields(entry.before)
     names = {_name(text): made for text, made in entry.fields.items()}
-    if all(now.get(name) == before.get(name) for name in names):
+    if settled or all(now.get(name) == before.get(name) for name in names):
         return Forward.TRANSFORM
-    if settled:
-        return Forward.TRANSFORM
-    if all(_hash(now.get(name)) == made for name, made in names.items()):
-        return Forward.LEAVE
-    return Forward.CONFLICT
+    as_written = all(_hash(now.get(name)) == made for name, made in names.items())
+    return Forward.LEAVE if as_written else Forward.CONFLICT
 
 
 def written(current: bytes, entry: Entry) -> bool:
@@ -53,7 +52,12 @@ def written(current: bytes, entry: Entry) -> bool:
 
 
 def reappeared(current: bytes, entry: Entry) -> bool:
-    """Whether a restored document has a field again that is, to the byte, what the migration had written."""
+    """Whether a restored document has a field again that is, to the byte, what the migration had written.
+
+    So has one that it had inserted, and that is there again as it was.
+    """
+    if entry.before is None:
+        return written(current, entry)
     now, before = raw_bson.fields(current), raw_bson.fields(entry.before)
     names = ((_name(text), made) for text, made in entry.fields.items() if made)
     return any(_hash(now.get(name)) == made and now.get(name) != before.get(name) for name, made in names)
@@ -74,19 +78,38 @@ class Found(Enum):
 
 @dataclass(frozen=True)
 class Restored:
-    """The document to write and how it came about; `fields` are those in conflict."""
+    """The document to write, or None for none, and how it came about; `fields` are those in conflict."""
 
     found: Found
-    document: bytes
+    document: bytes | None
     fields: tuple[str, ...] = ()
 
 
-def backward(current: bytes, entry: Entry, on_conflict: OnConflict) -> Restored:
+def backward(current: bytes | None, entry: Entry, on_conflict: OnConflict) -> Restored:
+    """What becomes of a document, or of there being none, without the migration."""
+    if entry.comes_or_goes:
+        return _come_or_gone(current, entry, on_conflict)
+    if current is None:
+        return Restored(Found.ALREADY, None)
+    return _changed(current, entry, on_conflict)
+
+
+def _come_or_gone(current: bytes | None, entry: Entry, on_conflict: OnConflict) -> Restored:
+    """What was inserted goes, what was deleted comes back, unless somebody else has put something in its place."""
+    if current == entry.before or entry.before is entry.after_hash:
+        return Restored(Found.ALREADY, current)
+    if current is None or written(current, entry):
+        return Restored(Found.EXACT, entry.before)
+    return Restored(Found.CONFLICT, entry.before if on_conflict is OnConflict.RESTORE else current)
+
+
+def _changed(current: bytes, entry: Entry, on_conflict: OnConflict) -> Restored:
     """The document without the migration: its old bytes, or the old fields under the application's newer ones.
 
     A merged document has the keys of the before-image in their order, then its other fields in their present order.
     Where a key stands twice there is no telling which field is which: the whole document is in conflict.
     """
+    assert entry.before is not None
     if not entry.partial:
         if current == entry.before:
             return Restored(Found.ALREADY, current)

@@ -101,15 +101,21 @@ class Segment:
         }
         if self.version is not None:
             head["version"] = self.version
-        if self.kind is not Kind.SCAN:
-            head["ids"] = [Binary(digest(identity)) for identity in self.ids]
+        if self.kind is not Kind.SCAN or self._inserts:
+            head["ids"] = [digest(identity) for identity in self.ids]
         return seal(head, encode_payload(self.entries, self.unchanged), self.key + "{:03d}")
 
     @property
     def ids(self) -> list[bytes]:
         """The documents by whose `_id`s it can be found."""
         examined = self.unchanged if self.kind in (Kind.CANARY, Kind.LEFT) else ()
-        return [*(entry.id for entry in self.entries), *examined]
+        sources = dict.fromkeys(entry.source for entry in self.entries if entry.source)
+        return [*(entry.id for entry in self.entries), *sources, *examined]
+
+    @property
+    def _inserts(self) -> bool:
+        """Whether it holds documents that lie in no range of those that were walked over."""
+        return any(entry.before is None for entry in self.entries)
 
     def puts(self) -> list[Put]:
         """The changes that store it."""
@@ -182,8 +188,8 @@ def known(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> Known:
 
 
 def holders(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> list[str]:
-    """The keys of the segments, other than those of the scan, that hold any of these documents, ascending."""
-    hashes = [Binary(digest(i)) for i in ids]  # an `_id` may be too long to be kept once more
+    """The keys of the segments that hold any of these documents and are found by them, ascending."""
+    hashes = [digest(i) for i in ids]  # an `_id` may be too long to be kept once more
     heads = reader.find(JOURNAL, {"ids": {"$in": hashes}, "pass": pass_id}, sort=[("_id", 1)], fields=["_id"])
     return [head["_id"][:-3] for head in heads]
 
@@ -260,7 +266,8 @@ def _require_coherent(segment: Segment, head: Document) -> None:
     upto = None if segment.upto is None else id_key(segment.upto)
     if after is None and upto is None:
         return
-    for identity in (*(entry.id for entry in segment.entries), *segment.unchanged):
+    walked = (entry.source if entry.before is None else entry.id for entry in segment.entries)
+    for identity in (*filter(None, walked), *segment.unchanged):
         key = id_key(identity)
         if (after is not None and key <= after) or (upto is not None and key > upto):
             raise ValueError(f"the document {raw_bson.id_value(identity)!r} lies outside of its range")

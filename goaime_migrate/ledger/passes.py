@@ -84,6 +84,10 @@ class PassRecord:
     records: bytes | None = None
     restored: bool = False
     """Whether the database was restored while it was unfinished: then every document is looked at before its end."""
+    target: str | None = None
+    """The collection that it writes, where that is not the one that it walks over,"""
+    created: bool = False
+    """and whether there was none before it."""
     examined: Annotated[int, NotStored] = 0
     counted: Annotated[tuple[StepCounts, ...], NotStored] = ()
     """What its partitions have counted so far, step by step; none once they are gone."""
@@ -98,6 +102,15 @@ class PassRecord:
         return sum(each.size or 0 for each in self.written or ())
 
     @property
+    def writes(self) -> str:
+        """The collection that it writes."""
+        return self.target or self.collection
+
+    def writing(self, name: str) -> Self:
+        """The pass, with another name for the collection that it writes."""
+        return replace(self, collection=name) if self.target is None else replace(self, target=name)
+
+    @property
     def versions(self) -> tuple[str, ...]:
         """The versions of its steps, each once."""
         return tuple(dict.fromkeys(version for version, _, _ in self.steps))
@@ -109,7 +122,12 @@ class PassRecord:
         )
 
 
-_ABSENT: Document = {"written": None, "deployment": None, "uuid": None, "records": None, "restored": False}
+_ABSENT: Document = {
+    **dict.fromkeys(("written", "deployment", "uuid", "records")),
+    "restored": False,
+    "target": None,
+    "created": False,
+}
 """What a pass of an earlier release does not have, and what it is taken for then."""
 
 
@@ -209,7 +227,8 @@ def _counted(record: PassRecord, partitions: Sequence[_Walked]) -> Iterator[Step
     for position, (version, operation, _) in enumerate(record.steps):
         changed = sum(each.tally.changed[position] for each in partitions)
         conflicts = sum(each.tally.conflicts[position] for each in partitions)
-        counts = Counts(examined, changed, examined - changed - conflicts, conflicts)
+        effective = min(changed, sum(each.tally.written for each in partitions))
+        counts = Counts(examined, changed, examined - effective - conflicts, conflicts)
         yield StepCounts(version, operation, counts, warned.pop(version, 0))
 
 

@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -20,9 +19,12 @@ from goaime_migrate.errors import MigrateError, Refused
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.ledger import Ledger
 from goaime_migrate.ledger import history as read_history
+from goaime_migrate.migrator.beforehand import nothing, refused
+from goaime_migrate.migrator.inquiry import Inquiry
+from goaime_migrate.migrator.project import init, new
 from goaime_migrate.migrator.sources import Sources
 from goaime_migrate.planner import DownPlan, Facts, Plan, UpPlan
-from goaime_migrate.results import Counts, Direction, OnConflict, State
+from goaime_migrate.results import Direction, OnConflict, State
 from goaime_migrate.status import lock_status, standing
 
 if TYPE_CHECKING:
@@ -36,25 +38,11 @@ _Result = TypeVar("_Result")
 _Plan = TypeVar("_Plan", bound=Plan)
 
 
-def init(folder: Path) -> results.InitResult:
-    """Write a first configuration and a folder for the migrations; what is there already is left alone."""
-    from goaime_migrate import scaffold
-
-    return scaffold.init(folder)
-
-
-def new(settings: Settings, name: str, kind: str) -> results.NewResult:
-    """Write the next migration file from a template."""
-    from goaime_migrate import scaffold
-
-    return scaffold.new(settings, name, kind)
-
-
-class Migrator:
+class Migrator(Inquiry):
     """One project's migrations and one database. Use it as a context manager.
 
     Every method may raise a MigrateError. `up` and `down` return a RunResult with `error` set where they had already
-    begun to change the database.
+    begun to change the database, and where rules say that `up` would fail.
     """
 
     def __init__(self, settings: Settings, listener: Listener | None = None) -> None:
@@ -146,11 +134,12 @@ class Migrator:
 
     def lint(self) -> results.LintResult:
         """Problems in the files alone; no database is opened."""
-        from goaime_migrate.lint import lint
+        from goaime_migrate.rules.files import lint, problems
 
         files = self._sources.catalogue
-        problems = [error.problem() for error in (*files.problems, *files.warnings)]
-        return results.LintResult(files.files, (*problems, *lint(files.migrations, files.unloaded)))
+        found = lint(files.migrations, files.unloaded, self._settings.lint_after or 0)
+        broken = [error.problem() for error in (*files.problems, *files.warnings)]
+        return results.LintResult(files.files, (*broken, *problems(found)), found)
 
     # writing ---------------------------------------------------------------------------------------------------
 
@@ -167,7 +156,10 @@ class Migrator:
                 plan = planner.plan_up(facts, plan.target)
             return self._apply(run, facts, ledger, plan, where)
 
-        return self._run("up", lambda facts: planner.plan_up(facts, target), carry_out)
+        def refuses(backend: Backend, facts: Facts, plan: UpPlan) -> results.RunResult | None:
+            return refused(backend, facts, plan, self._settings, where, self._listener)
+
+        return self._run("up", lambda facts: planner.plan_up(facts, target), carry_out, refuses)
 
     def down(
         self, target: str | None = None, *, on_conflict: OnConflict = OnConflict.KEEP
@@ -184,50 +176,47 @@ class Migrator:
         command: str,
         plan_of: Callable[[Facts], _Plan],
         carry_out: Callable[[Run, Facts, Ledger, _Plan], results.RunResult],
+        refuses: Callable[[Backend, Facts, _Plan], results.RunResult | None] = lambda *_: None,
     ) -> results.RunResult:
-        """Plan; where there is something to do, plan again under the lease and carry that out."""
+        """Plan; where there is something to do, plan again under the lease and carry that out.
+
+        What is refused is refused before the lease is taken; while another run has it, what that finds is half done.
+        """
         backend = self._sources.backend(write=True)
-        plan = plan_of(self._sources.facts(backend)[0])
+        facts, _ = self._sources.facts(backend)
+        plan = plan_of(facts)
         if not plan.versions:
-            return _nothing(plan)
+            return nothing(plan)
+        lease = backend.read_lease()
+        busy = lease is not None and lease.live
+        if not busy and (found := refuses(backend, facts, plan)) is not None:
+            return found
 
         def work(run: Run) -> results.RunResult:
             facts, ledger = self._sources.facts(backend)
             plan = plan_of(facts)
-            return carry_out(run, facts, ledger, plan) if plan.versions else _nothing(plan)
+            if not plan.versions:
+                return nothing(plan)
+            found = refuses(backend, facts, plan) if busy else None
+            return found or carry_out(run, facts, ledger, plan)
 
         return self._under_the_lease(backend, work, command)
 
     def _apply(
         self, run: Run, facts: Facts, ledger: Ledger, plan: UpPlan, where: Mapping[str, Any] | None
     ) -> results.RunResult:
-        from goaime_migrate.run.result import result_of
-        from goaime_migrate.up.executor import Executor
-        from goaime_migrate.up.recorder import UpRecorder
+        from goaime_migrate.up import executor
         from goaime_migrate.workers.pool import open_pool
 
-        recorder = UpRecorder(run, facts.files, ledger)
         with open_pool(self._settings, self._listener) as pool:
-            executor = Executor(recorder, pool)
-            return result_of(Direction.UP, recorder, lambda: executor.apply(plan, where))
+            return executor.apply(run, facts, ledger, plan, pool, where)
 
     def _revert(
         self, run: Run, facts: Facts, ledger: Ledger, plan: DownPlan, on_conflict: OnConflict
     ) -> results.RunResult:
-        from goaime_migrate.down.recorder import DownRecorder
-        from goaime_migrate.down.reverter import Reverter
-        from goaime_migrate.run.result import result_of
+        from goaime_migrate.down import reverter
 
-        recorder = DownRecorder(run, facts.code, ledger)
-        reverter = Reverter(recorder)
-        result = result_of(Direction.DOWN, recorder, lambda: reverter.revert(plan, on_conflict))
-        inserted = reverter.inserted.total
-        return replace(
-            result,
-            born=inserted.taken_back + inserted.left,
-            left=inserted.left,
-            without_reverse=inserted.without_reverse,
-        )
+        return reverter.take_back(run, facts, ledger, plan, on_conflict)
 
     def unlock(self, *, force: bool = False) -> results.UnlockResult:
         """Show the lease; with `force`, end it and shut its holder out."""
@@ -289,8 +278,3 @@ class Migrator:
             backend.prepare()
             self._now = Run(backend, lease, self._listener, options, lambda: self._signal, command)
             return work(self._now)
-
-
-def _nothing(plan: Plan) -> results.RunResult:
-    """The result of a run that had nothing to do."""
-    return results.RunResult(plan.direction, (), None, None, Counts(), (), (), 0.0, plan.message)

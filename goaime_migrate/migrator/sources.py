@@ -10,6 +10,7 @@ from goaime_migrate import ledger, planner
 from goaime_migrate.backends.connect import connect
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import Settings
+from goaime_migrate.errors import InvalidConfiguration
 from goaime_migrate.events import Listener, Notice
 from goaime_migrate.ledger import Ledger
 from goaime_migrate.loader import MigrationFiles, load
@@ -38,6 +39,15 @@ class Sources:
             self._open[write] = connect(self._settings, write=write, notify=self._tell)
         return self._open[write]
 
+    def asked_for(self, why: str) -> Backend:
+        """The database, for what could do without one for long. Raises InvalidConfiguration where none is named."""
+        if not self._settings.uri:
+            raise InvalidConfiguration(
+                f"{why} needs the database, and there is no uri",
+                hint="--uri mongodb://HOST, or --uri dump:PATH",
+            )
+        return self.backend(write=False)
+
     def _tell(self, text: str) -> None:
         """Tell it once, however often the database is opened."""
         if text not in self._told:
@@ -57,6 +67,12 @@ class Sources:
             files.warnings,
         )
         return facts, history
+
+    @property
+    def files_alone(self) -> Facts:
+        """The files with no history beside them."""
+        files = self.catalogue
+        return Facts(files.migrations, files.problems, {}, {}, frozenset(), files.unloaded, files.warnings)
 
     def repairs(self, backend: Backend) -> tuple[RepairResult, Facts, Ledger]:
         """What `repair` would do, and what that was found from. Raises what `facts` and `planner.repairs` do."""

@@ -7,10 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import RECORDS_NAME, Catalogue, CollectionReader, UserDatabase, is_ours
 from goaime_migrate.errors import InvalidMigration
 from goaime_migrate.results import Document
-from goaime_migrate.transform.step import Step
+from goaime_migrate.transform.step import UNENCODABLE, Step
 
 
 class DocumentOperation(ABC):
@@ -18,7 +19,10 @@ class DocumentOperation(ABC):
 
     collection: str
     walks = True
+    selective = True
     reversible = True
+    actions: tuple[str, ...] = ()
+    """What it takes beyond changing documents to be allowed on the collection that it writes, in the server's words."""
 
     @property
     @abstractmethod
@@ -35,9 +39,14 @@ class DocumentOperation(ABC):
         """One line for people."""
 
     @property
+    def writes(self) -> str:
+        """The collection that it writes."""
+        return self.collection
+
+    @property
     def names(self) -> frozenset[str]:
         """The collections that it names."""
-        return self.reads | {self.collection}
+        return self.reads | {self.collection, self.writes}
 
     @abstractmethod
     def step(self, version: str, source: str) -> Step:
@@ -57,6 +66,7 @@ class StateOperation(ABC):
 
     collection: str | None = None
     walks = False
+    selective = False
     reversible = True
     fusion = None
     reads: frozenset[str] = frozenset()
@@ -72,8 +82,13 @@ class StateOperation(ABC):
     def describe(self) -> str:
         """One line for people."""
 
-    def require(self, backend: StateDatabase) -> None:  # noqa: B027 (most have nothing to refuse)
-        """Refuse what cannot be done as the database is now, before anything else is. Reads only. Raises Refused."""
+    def require(  # noqa: B027 (most have nothing to refuse)
+        self, backend: StateDatabase, changed: frozenset[str] = frozenset()
+    ) -> None:
+        """Refuse what cannot be done as the database is now, before anything else is. Reads only. Raises Refused.
+
+        `changed`: the collections whose indexes or names other operations of the plan change before this one.
+        """
 
     @abstractmethod
     def prepare(self, backend: StateDatabase, version: str) -> Document:
@@ -150,6 +165,16 @@ def require_not_ours(name: str) -> None:
 def require_name(value: object, what: str) -> None:
     """Refuse a collection, field or index name that is not one."""
     require(isinstance(value, str) and value and "\0" not in value, f"{what} must be a name, not {value!r}")
+
+
+def require_encodable(value: Document, what: str) -> None:
+    """Refuse what no database could hold."""
+    try:
+        raw_bson.encode(value)
+    except UNENCODABLE as error:
+        raise InvalidMigration(
+            f"{what} cannot be encoded as BSON: {error}", hint="write it with values that BSON knows"
+        ) from error
 
 
 def require_plain(function: Callable[..., Any], what: str, *, lists: bool = False) -> None:

@@ -15,6 +15,7 @@ from bson import Binary
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Catalogue
 from goaime_migrate.errors import MissingCapability, OperationFailed
+from goaime_migrate.operations import index_specs
 from goaime_migrate.operations.base import (
     StateDatabase,
     StateOperation,
@@ -111,7 +112,7 @@ class DropCollection(StateOperation):
         """By its name."""
         return f"drop collection {self.name}"
 
-    def require(self, backend: StateDatabase) -> None:
+    def require(self, backend: StateDatabase, changed: frozenset[str] = frozenset()) -> None:
         """Refuse to lose measurements. Raises MissingCapability."""
         _require_no_loss(backend, self.name, "drop it in a plain up(db), which cannot be taken back")
 
@@ -127,7 +128,7 @@ class DropCollection(StateOperation):
                 "kind": "create_view",
                 "name": self.name,
                 "options": Binary(raw_bson.encode(info.options)),
-                "indexes": [Binary(raw_bson.encode(index)) for index in indexes],
+                "indexes": [index_specs.pack(index) for index in indexes],
             }
         aside = _free(backend, f"{ASIDE}.{version}.{self.name}")
         return {"kind": "rename_collection", "old": aside, "new": self.name}
@@ -173,8 +174,7 @@ def _undo_drop(backend: Catalogue, undo: Document) -> None:
         return
     backend.create_collection(undo["name"], raw_bson.decode(bytes(undo["options"])))
     for recorded in undo.get("indexes", ()):
-        index = raw_bson.decode(bytes(recorded))
-        backend.create_index(undo["name"], list(index.pop("key").items()), index)
+        index_specs.build(backend, undo["name"], index_specs.unpack(recorded))
 
 
 def _require_no_loss(backend: StateDatabase, name: str, hint: str) -> None:

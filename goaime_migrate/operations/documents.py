@@ -1,25 +1,24 @@
-"""Operations that change documents one by one."""
+"""Operations that change documents one by one: by a function, or by a pipeline that the server runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import deepcopy
-from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Filter
-from goaime_migrate.errors import InvalidMigration
 from goaime_migrate.operations.base import (
     DocumentOperation,
     require,
     require_collection,
+    require_encodable,
     require_name,
     require_plain,
 )
 from goaime_migrate.operations.signatures import (
+    collections_of,
     lookup_names,
     name_of,
     require_lookups,
@@ -27,16 +26,17 @@ from goaime_migrate.operations.signatures import (
     with_named_lookups,
 )
 from goaime_migrate.results import Document
-from goaime_migrate.transform.lookups import Lookup
-from goaime_migrate.transform.step import UNENCODABLE, Step
+from goaime_migrate.transform.lookups import Lookup, Now
+from goaime_migrate.transform.step import Step, never
 
 
 class TransformDocuments(DocumentOperation):
     """Apply a pure function to every document of a collection (that matches `where`).
 
-    The function gets the document, and each `Lookup` under its keyword as a read-only mapping; it changes the
-    document in place or returns a new dict. `fields` declares every top-level field that it reads or writes.
-    `reverse` takes back documents that were born after `up`. `model` and `check` are promises about every result.
+    The function gets the document, each `Lookup` under its keyword as a read-only mapping, and for `Now()` the time at
+    which the pass began; it changes the document in place or returns a new dict. `fields` declares every top-level
+    field that it reads or writes. `reverse` takes back documents that were born after `up`. `model` and `check` are
+    promises about every result.
     """
 
     def __init__(
@@ -49,12 +49,12 @@ class TransformDocuments(DocumentOperation):
         reverse: Callable[..., Document | None] | None = None,
         model: type[BaseModel] | None = None,
         check: Callable[..., Iterable[str] | None] | None = None,
-        **lookups: Lookup,
+        **lookups: Lookup | Now,
     ) -> None:
         require_collection(collection)
         require(callable(transform), f"the transform must be a function, not {transform!r}")
         require_plain(transform, "the transform")
-        _require_filter(where)
+        require_filter(where)
         _require_fields(fields)
         require(
             model is None or _is_model(model),
@@ -87,7 +87,7 @@ class TransformDocuments(DocumentOperation):
     @property
     def reads(self) -> frozenset[str]:
         """The collections of its lookups."""
-        return frozenset(lookup.collection for lookup in self.lookups.values())
+        return collections_of(self.lookups)
 
     def describe(self) -> str:
         """By the name of its function."""
@@ -126,16 +126,11 @@ def _require_fields(fields: Sequence[str] | None) -> None:
         )
 
 
-def _require_filter(where: object) -> None:
+def require_filter(where: object) -> None:
     """Refuse in a file what no engine could take for a filter; only a database knows all operators."""
     require(where is None or isinstance(where, Mapping), f"where= must be a filter document, not {where!r}")
     if isinstance(where, Mapping):
-        try:
-            raw_bson.encode(dict(where))
-        except UNENCODABLE as error:
-            raise InvalidMigration(
-                f"where= cannot be encoded as BSON: {error}", hint="write it with values that BSON knows"
-            ) from error
+        require_encodable(dict(where), "where=")
 
 
 class UpdateDocuments(DocumentOperation):
@@ -153,7 +148,7 @@ class UpdateDocuments(DocumentOperation):
             "the pipeline must be a list of update stages",
             f"the stages of an update are {', '.join(_STAGES)}",
         )
-        _require_filter(where)
+        require_filter(where)
         self.collection = collection
         self.pipeline = [dict(stage) for stage in pipeline]
         self.where = dict(where) if where else None
@@ -169,7 +164,7 @@ class UpdateDocuments(DocumentOperation):
             version=version,
             collection=self.collection,
             source=source,
-            transform=_on_the_server,
+            transform=never,
             where=self.where,
             pipeline=tuple(self.pipeline),
         )
@@ -180,106 +175,3 @@ _STAGES = ("$set", "$addFields", "$unset", "$project", "$replaceWith", "$replace
 
 def _is_stage(stage: object) -> bool:
     return isinstance(stage, Mapping) and len(stage) == 1 and next(iter(stage)) in _STAGES
-
-
-def _on_the_server(_: Document) -> None:
-    raise AssertionError("a pipeline has no transform")
-
-
-def _top_level(field: object) -> None:
-    require_name(field, "the field")
-    require(
-        "." not in str(field),
-        f"{field!r} is a path; only top-level fields can be named",
-        "use TransformDocuments",
-    )
-    require(field != "_id", "_id cannot be added, renamed or removed")
-
-
-class AddField(TransformDocuments):
-    """Give a constant value to a field in every document that lacks it; one that is there stays as it is."""
-
-    def __init__(self, collection: str, field: str, value: Any, *, where: Filter | None = None) -> None:
-        _top_level(field)
-
-        def add_field(document: Document) -> None:
-            if field not in document:
-                document[field] = deepcopy(value)
-
-        super().__init__(
-            collection, add_field, where=where, fields=[field], reverse=_without_value(field, value)
-        )
-        self._text = f"add {field} = {value!r} to {collection}"
-        self._element = _element(field, value)
-
-    def describe(self) -> str:
-        """By what it does to the field."""
-        return self._text
-
-    def step(self, version: str, source: str) -> Step:
-        """A step that says which element it adds: documents that lack it need not be decoded."""
-        return replace(super().step(version, source), adds=self._element)
-
-
-class RemoveField(TransformDocuments):
-    """Remove a field from every document."""
-
-    def __init__(self, collection: str, field: str) -> None:
-        _top_level(field)
-        super().__init__(collection, _without(field), fields=[field])
-        self._text = f"remove {field} from {collection}"
-
-    def describe(self) -> str:
-        """By what it does to the field."""
-        return self._text
-
-
-class RenameField(TransformDocuments):
-    """Rename a field in every document, where it stands. A document that has both names stops the run."""
-
-    def __init__(self, collection: str, old: str, new: str) -> None:
-        _top_level(old)
-        _top_level(new)
-        require(old != new, f"{old!r} is already called that")
-        super().__init__(collection, _renaming(old, new), reverse=_renaming(new, old))
-        self._text = f"rename {old} to {new} in {collection}"
-
-    def describe(self) -> str:
-        """By what it does to the field."""
-        return self._text
-
-
-def _element(field: str, value: Any) -> bytes | None:
-    """The field as a BSON element; None for a value that cannot be encoded, which the first document will tell."""
-    try:
-        return raw_bson.encode({field: value})[4:-1]
-    except UNENCODABLE:
-        return None
-
-
-def _without(field: str) -> Callable[[Document], None]:
-    def remove_field(document: Document) -> None:
-        document.pop(field, None)
-
-    return remove_field
-
-
-def _without_value(field: str, value: Any) -> Callable[[Document], None]:
-    """Remove the field where it has the very value that was added: any other is the application's."""
-
-    def remove_added_field(document: Document) -> None:
-        if field in document and raw_bson.encode({"": document[field]}) == raw_bson.encode({"": value}):
-            del document[field]
-
-    return remove_added_field
-
-
-def _renaming(old: str, new: str) -> Callable[[Document], Document | None]:
-    def rename_field(document: Document) -> Document | None:
-        if old not in document:
-            return None
-        if new in document:
-            raise ValueError(f"{new}: the document has both {old} and {new}")
-        return {new if name == old else name: value for name, value in document.items()}
-
-    return rename_field

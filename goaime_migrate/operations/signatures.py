@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from goaime_migrate.operations.base import require
 from goaime_migrate.results import Document
-from goaime_migrate.transform.lookups import Lookup
+from goaime_migrate.transform.lookups import Lookup, Now
 
 _OPTIONS = ("where", "fields", "reverse", "model", "check")
 
 
-def require_lookups(transform: Callable[..., Any], lookups: Mapping[str, object]) -> None:
-    """Refuse a keyword that is no option and no `Lookup` for a parameter of the transform. Raises InvalidMigration."""
+def require_lookups(
+    transform: Callable[..., Any], lookups: Mapping[str, object], *, options: Sequence[str] = _OPTIONS
+) -> None:
+    """Refuse a keyword that is no option, and no `Lookup` or `Now()` for a parameter of the transform.
+
+    `options` are those of the operation. Raises InvalidMigration.
+    """
     for name, lookup in lookups.items():
+        require(lookup is not Now, f"{name}= is the class Now", f"{name}=Now()")
         require(
-            isinstance(lookup, Lookup),
-            f"{name}= is neither an option nor a Lookup",
-            f"the options are {', '.join(_OPTIONS)}; a lookup is declared as {name}=Lookup('collection', key='field')",
+            isinstance(lookup, Lookup | Now),
+            f"{name}= is neither an option nor a Lookup nor Now()",
+            f"the options are {', '.join(options)}; a lookup is declared as {name}=Lookup('collection', key='field')",
         )
     parameters = _parameters(transform)
     if parameters is not None:
@@ -55,7 +61,12 @@ def name_of(function: Callable[..., Any]) -> str:
     return getattr(function, "__name__", repr(function))
 
 
-def lookup_names(function: Callable[..., Any] | None, lookups: Mapping[str, Lookup]) -> tuple[str, ...]:
+def collections_of(lookups: Mapping[str, Lookup | Now]) -> frozenset[str]:
+    """The collections that are looked into."""
+    return frozenset().union(*(given.reads for given in lookups.values() if isinstance(given, Lookup)))
+
+
+def lookup_names(function: Callable[..., Any] | None, lookups: Mapping[str, object]) -> tuple[str, ...]:
     """The lookups that a function's signature names."""
     parameters = () if function is None else _parameters(function) or ()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
@@ -64,7 +75,7 @@ def lookup_names(function: Callable[..., Any] | None, lookups: Mapping[str, Look
 
 
 def with_named_lookups(
-    check: Callable[..., Iterable[str] | None] | None, lookups: Mapping[str, Lookup]
+    check: Callable[..., Iterable[str] | None] | None, lookups: Mapping[str, object]
 ) -> Callable[..., Iterable[str] | None] | None:
     """A check that may leave out lookups that it does not need."""
     if check is None or set(lookup_names(check, lookups)) == set(lookups):

@@ -8,7 +8,14 @@ from typing import Any
 from pydantic import BaseModel
 
 from goaime_migrate.backends.ports import Catalogue
-from goaime_migrate.operations.base import StateDatabase, StateOperation, require, require_collection, undoes
+from goaime_migrate.operations.base import (
+    StateDatabase,
+    StateOperation,
+    require,
+    require_collection,
+    require_encodable,
+    undoes,
+)
 from goaime_migrate.results import Document
 
 _TYPES = {
@@ -37,6 +44,25 @@ _KEPT = (
     "description",
     "title",
 )
+_KEYWORDS = frozenset(_KEPT) | {
+    "additionalItems",
+    "additionalProperties",
+    "allOf",
+    "anyOf",
+    "bsonType",
+    "dependencies",
+    "encrypt",
+    "encryptMetadata",
+    "exclusiveMaximum",
+    "exclusiveMinimum",
+    "items",
+    "not",
+    "oneOf",
+    "patternProperties",
+    "properties",
+    "type",
+}
+"""Of `$jsonSchema`, as the server knows them."""
 UNDOES = frozenset({"set_options", "remove_validated"})
 """The kinds of records by which a validator is taken back."""
 _DEFAULTS = {"validationLevel": "strict", "validationAction": "error"}
@@ -46,7 +72,11 @@ _EXCLUSIVE = (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum"))
 
 
 class SetValidator(StateOperation):
-    """Set the collection's validator, from a pydantic model or a `$jsonSchema`; `down` sets the old one again."""
+    """Set the collection's validator: a pydantic model, a `$jsonSchema`, or a whole one; `down` sets the old one again.
+
+    A dict whose keys are all keywords of `$jsonSchema` is a schema, any other a whole validator, such as
+    ``{"$and": [...]}``. `plan` counts the documents that it would refuse.
+    """
 
     actions = ("collMod",)
 
@@ -63,13 +93,14 @@ class SetValidator(StateOperation):
             level in ("off", "strict", "moderate"), f"level must be off, strict or moderate, not {level!r}"
         )
         require(action in ("error", "warn"), f"action must be error or warn, not {action!r}")
-        self.collection = collection
-        self.options = {
+        self.collection: str = collection
+        self.options: Document = {
             "validator": validator(schema),
             "validationLevel": level,
             "validationAction": action,
         }
-        self._text = schema.__name__ if isinstance(schema, type) else "a $jsonSchema"
+        require_encodable(self.options["validator"], "the validator")
+        self._text = _name_of(schema)
 
     def describe(self) -> str:
         """By the name of its model."""
@@ -77,7 +108,6 @@ class SetValidator(StateOperation):
 
     def prepare(self, backend: Catalogue, version: str) -> Document:
         """Undone by the validator, the level and the action that are in force now."""
-        assert self.collection is not None
         info = backend.collections().get(self.collection)
         if info is None:
             return {"kind": "remove_validated", "collection": self.collection}
@@ -87,7 +117,6 @@ class SetValidator(StateOperation):
 
     def apply(self, backend: Catalogue, undo: Document) -> None:
         """Set it; a collection that does not exist is made with it."""
-        assert self.collection is not None
         if self.collection in backend.collections():
             _set(backend, self.collection, self.options)
         else:
@@ -120,12 +149,22 @@ def _remove_validated(backend: StateDatabase, undo: Document) -> None:
 
 
 def validator(schema: type[BaseModel] | Document) -> Document:
-    """The server's validator for a model or a schema. Raises InvalidMigration."""
+    """The server's validator for a model, a schema, or a dict that is one already. Raises InvalidMigration."""
     if isinstance(schema, type) and issubclass(schema, BaseModel):
         whole = schema.model_json_schema(by_alias=True)
         return {"$jsonSchema": _bson_schema(whole, whole.get("$defs", {}), ())}
     require(isinstance(schema, Mapping), f"the schema must be a pydantic model or a dict, not {schema!r}")
-    return dict(schema) if "$jsonSchema" in schema else {"$jsonSchema": dict(schema)}
+    return {"$jsonSchema": dict(schema)} if _is_schema(schema) else dict(schema)
+
+
+def _is_schema(schema: Mapping[str, Any]) -> bool:
+    return schema.keys() <= _KEYWORDS
+
+
+def _name_of(schema: type[BaseModel] | Document) -> str:
+    if isinstance(schema, type):
+        return schema.__name__
+    return "a $jsonSchema" if _is_schema(schema) or "$jsonSchema" in schema else "a validator"
 
 
 def _bson_schema(schema: Mapping[str, Any], defs: Mapping[str, Any], within: tuple[str, ...]) -> Document:

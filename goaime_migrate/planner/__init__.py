@@ -28,5 +28,6 @@ from goaime_migrate.planner.repair import repairs as repairs
 from goaime_migrate.planner.targets import resolve as resolve
 from goaime_migrate.planner.way_down import plan_down as plan_down
 from goaime_migrate.planner.way_down import plan_rest as plan_rest
+from goaime_migrate.planner.way_up import fused as fused
 from goaime_migrate.planner.way_up import plan_up as plan_up
 from goaime_migrate.planner.way_up import require_canary as require_canary

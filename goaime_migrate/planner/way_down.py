@@ -139,8 +139,8 @@ class _Way:
         heir = self._heirs[record.id]
         if level:
             heir = record.id if any(record.reverses[:level]) else None
-        today = self._today.get(record.collection, record.collection)
-        return RestorePass(part, record.id, level, record.collection, today, heir)
+        today = self._today.get(record.writes, record.writes)
+        return RestorePass(part, record.id, level, record.writes, today, heir)
 
 
 def _heirs(facts: Facts) -> dict[str, str | None]:

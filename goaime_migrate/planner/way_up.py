@@ -35,8 +35,15 @@ def plan_up(facts: Facts, target: str | None = None) -> UpPlan:
     return UpPlan(goal, versions, groups=_groups(facts, versions), empty=empty)
 
 
-def require_canary(plan: UpPlan) -> None:
+def require_canary(plan: UpPlan, files: Mapping[str, Migration]) -> None:
     """Refuse a plan of which some documents alone cannot be tried. Raises Refused."""
+    for version, number in (ref for group in plan.groups for ref in group.operations):
+        operation = files[version].operations[number]
+        if operation.walks and not operation.selective:
+            raise Refused(
+                f"--where chooses documents of a collection, and {operation.describe()} walks over none",
+                hint=Hint("apply it as a whole: {}", UP.to(version)),
+            )
     if len(plan.groups) != 1 or isinstance(plan.groups[0], StateChange):
         raise Refused(
             "--where works on one pass over one collection; this plan has more than that",
@@ -78,7 +85,7 @@ def _groups(facts: Facts, versions: Sequence[str]) -> tuple[UpGroup, ...]:
             operations = tuple(OperationRef(version, index) for version, index, _ in p.steps)
             pinned.append(PinnedPass(operations, p.id))
             done |= {version: index + 1 for version, index in operations}
-    return (*pinned, *_fused([facts.files[v] for v in versions], done))
+    return (*pinned, *fused([facts.files[v] for v in versions], done))
 
 
 def _goes_on(record: PassRecord) -> bool:
@@ -86,7 +93,7 @@ def _goes_on(record: PassRecord) -> bool:
     return not record.finished and record.committed and record.target_level is None
 
 
-def _fused(migrations: Sequence[Migration], done: Mapping[str, int]) -> list[UpGroup]:
+def fused(migrations: Sequence[Migration], done: Mapping[str, int]) -> list[UpGroup]:
     """The operations of these migrations in order; those that walk over the same documents together.
 
     `done` says for a version how many of its operations are done already. Fused are consecutive document operations

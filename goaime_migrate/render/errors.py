@@ -17,14 +17,20 @@ def error(found: MigrateError, style: Style, detail_limit: int = 20) -> str:
     if where := _where(found, style):
         lines += bullet("at:", where, style)
     hint = str(found.hint) or f"goaime-migrate explain {found.code}"
-    lines += _with_head("next:", _COMMAND.sub(_glue, clean(hint)), style, 6, "cyan")
+    lines += _with_head("next:", whole_commands(clean(hint)), style, 6, "cyan")
     return "\n".join(lines).replace(GLUE, " ")
 
 
 _COMMAND = re.compile(
     r"goaime-migrate(?: (?!(?:or|and|then)\b)(?:'[^'\n]*'|\"[^\"\n]*\"|[^\s,;()'\"])+)+|--where '[^'\n]*'"
+    r"|db\.\w[^\n]*?\]\)"
 )
 """A command inside a hint: it is copied, so that it stays on one line however long that becomes."""
+
+
+def whole_commands(text: str) -> str:
+    """A text whose commands are not wrapped."""
+    return _COMMAND.sub(_glue, text)
 
 
 _QUOTED = "|"

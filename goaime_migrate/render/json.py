@@ -30,6 +30,9 @@ RESULTS = {
     "stamp": "StampResult",
     "repair": "RepairResult",
     "unlock": "UnlockResult",
+    "try": "TryResult",
+    "rehearse": "RehearsalResult",
+    "doctor": "DoctorResult",
     "explain": "ExplainResult",
 }
 """What each command prints. `history` is a list of HistoryEntry, and ``--dry-run`` prints a PlanResult."""
@@ -92,15 +95,16 @@ def zero(hint: Any, command: str) -> Any:
     return {int: 0, float: 0.0, bool: False, tuple: []}.get(bare)
 
 
-def extended(value: Any) -> Any:
-    """A BSON value as canonical Extended JSON: the types and the order of fields survive."""
+def extended(value: Any, *, relaxed: bool = False) -> Any:
+    """A BSON value as canonical Extended JSON: the types and the order of fields survive; `relaxed`, it reads well."""
     if value is None or type(value) in (str, bool):
         return value
-    from bson.json_util import CANONICAL_JSON_OPTIONS
+    from bson.json_util import CANONICAL_JSON_OPTIONS, RELAXED_JSON_OPTIONS
     from bson.json_util import dumps as encode
 
     try:
-        return json.loads(encode(value, json_options=CANONICAL_JSON_OPTIONS))
+        options = RELAXED_JSON_OPTIONS if relaxed else CANONICAL_JSON_OPTIONS
+        return json.loads(encode(value, json_options=options), parse_constant=str)
     except (TypeError, ValueError):
         return repr(value)
 
@@ -119,7 +123,7 @@ def _value(hint: Any, value: Any) -> Any:
     """Times in UTC with milliseconds and Z; seconds are rounded to them; what is no number is null."""
     said, kind = marked(hint)
     if said.extended:
-        return extended(value)
+        return extended(value, relaxed=said.relaxed)
     if value is None:
         value = said.none
     if is_dataclass(value) or isinstance(value, MigrateError):

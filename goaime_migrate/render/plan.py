@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from goaime_migrate.render import diff
+from goaime_migrate.render.findings import findings, summary
 from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.values import value
-from goaime_migrate.render.words import count, duration, no_reverse, number, size
+from goaime_migrate.render.words import count, no_reverse, number
 from goaime_migrate.results import Direction
+from goaime_migrate.units import duration, size
 
 if TYPE_CHECKING:
     from goaime_migrate.results import (
@@ -27,10 +29,10 @@ DIFF_LINES = 12
 EXAMPLES = 3
 
 
-def plan(result: PlanResult, style: Style, ending: str | None = None, where: str | None = None) -> str:
+def plan(result: PlanResult, style: Style, instead: str | None = None, where: str | None = None) -> str:
     """The steps in their order, for the documents that match `where` (as it was typed), or for all.
 
-    `ending` replaces the last line where a question follows.
+    `instead` replaces the last line where a question follows.
     """
     verb = "apply" if result.direction is Direction.UP else "take back"
     lines: list[str] = []
@@ -43,9 +45,15 @@ def plan(result: PlanResult, style: Style, ending: str | None = None, where: str
         lines += [*_step(step, result.sampled, style), ""]
     if result.preview:
         lines += _preview(result.preview)
+    if result.findings:
+        lines += [
+            style.paint(summary(result.findings), "bold"),
+            *findings(result.findings, style, indent=2),
+            "",
+        ]
     if result.steps:
-        lines += _prediction(result.predicted)
-        lines.append(style.paint(_ending(result, where) if ending is None else ending, "bold"))
+        lines += predicted(result.predicted)
+        lines.append(style.paint(ending(result, where) if instead is None else instead, "bold"))
     return "\n".join(lines).rstrip()
 
 
@@ -82,8 +90,9 @@ def _operation(operation: OperationPlan, sampled: int | None, style: Style) -> l
 
 def _sample(sample: Sample, style: Style) -> list[str]:
     limit = 1000 if style.verbose else DIFF_LINES
-    head = f"  document {value(sample.id, style)}"
-    return [style.paint(head, "dim"), *diff.lines(sample.before, sample.after, style, limit)]
+    what = " comes" if sample.before is None else " goes" if sample.after is None else ""
+    head = f"  document {value(sample.id, style)}{what}"
+    return [style.paint(head, "dim"), *diff.lines(sample.before or {}, sample.after or {}, style, limit)]
 
 
 def warnings(found: Sequence[WarningCount], style: Style, show_version: bool = True) -> list[str]:
@@ -118,7 +127,8 @@ def _preview(found: DownPreview) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def _prediction(found: Predicted) -> list[str]:
+def predicted(found: Predicted) -> list[str]:
+    """What it will take, and how that was reckoned; none where it takes nothing."""
     if not (found.seconds or found.journal_bytes or found.oplog_bytes):
         return []
     parts = [f"about {duration(found.seconds)}" if found.seconds >= 1 else "less than a second"]
@@ -126,12 +136,21 @@ def _prediction(found: Predicted) -> list[str]:
         parts.append(f"journal {size(found.journal_bytes)}")
     if found.oplog_bytes:
         parts.append(f"oplog {size(found.oplog_bytes)}")
-    return ["predicted: " + ", ".join(parts)]
+    if found.room_bytes > found.journal_bytes:
+        parts.append(f"room {size(found.room_bytes)}")
+    basis = [f"  ({clean(found.basis)})"] if found.basis else []
+    return ["predicted: " + ", ".join(parts), *basis]
 
 
-def _ending(result: PlanResult, where: str | None) -> str:
+def ending(result: PlanResult, where: str | None) -> str:
+    """That nothing was written, and what to type next."""
     if result.refused:
         return "nothing was written"
     target = "" if result.target is None else f" {result.target}"
+    if result.unforeseen:
+        unknown = f"{', '.join(result.unforeseen)} can only be foreseen in part"
+        return (
+            f"nothing was written; {clean(unknown)}: try it on a copy: goaime-migrate rehearse{clean(target)}"
+        )
     only = "" if where is None else f" --where {shlex.quote(where)}"
     return f"nothing was written; next: {clean(f'goaime-migrate {result.direction.value}{target}{only}')}"

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 from goaime_migrate.events import BatchCommitted, Event, Examined, LockWaiting, StageFinished, StageStarted
 from goaime_migrate.render.style import Style, clean, columns
-from goaime_migrate.render.words import count, duration, number, versions
+from goaime_migrate.render.words import count, number, versions
+from goaime_migrate.units import duration
 
 EVERY_S = 2.0
 LOCK_EVERY_S = 15.0

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from goaime_migrate.render.plan import warnings
 from goaime_migrate.render.style import Style, bullet
 from goaime_migrate.render.values import key, value
-from goaime_migrate.render.words import count, documents, duration, no_reverse, versions
+from goaime_migrate.render.words import count, documents, no_reverse, number, versions
 from goaime_migrate.results import Direction
+from goaime_migrate.units import duration
 
 if TYPE_CHECKING:
-    from goaime_migrate.results import Conflict, RunResult
+    from goaime_migrate.results import RunResult
 
 CONFLICTS = 10
 
 
 def run(result: RunResult, style: Style) -> str:
     """What was done; where it stopped is told on stderr."""
-    lines = [*warnings(result.warnings, style), *_conflicts(result.conflicts, style)]
+    lines = [*warnings(result.warnings, style), *_conflicts(result, style)]
     for text in _newcomers(result):
         lines += bullet("note:", text, style)
     if result.message:
@@ -64,13 +64,14 @@ def _summary(result: RunResult) -> str:
     return "" if result.message else "nothing to do"
 
 
-def _conflicts(found: Sequence[Conflict], style: Style) -> list[str]:
+def _conflicts(result: RunResult, style: Style) -> list[str]:
+    found, total = result.conflicts, len(result.conflicts) + result.more_conflicts
     if not found:
         return []
     shown = found if style.verbose else found[:CONFLICTS]
     lines = [
         style.paint(
-            f"{count(len(found), 'conflict')}: changed by the application since, left as they are", "yellow"
+            f"{count(total, 'conflict')}: changed by the application since, left as they are", "yellow"
         )
     ]
     for conflict in shown:
@@ -78,5 +79,7 @@ def _conflicts(found: Sequence[Conflict], style: Style) -> list[str]:
         where = f"{conflict.version} {conflict.collection} {value(conflict.id, style)}: {fields}"
         lines += bullet("-", where, style)
     if len(found) > len(shown):
-        lines.append(f"  {style.ellipsis} {len(found) - len(shown)} more (--verbose, or --json)")
+        lines.append(f"  {style.ellipsis} {number(total - len(shown))} more (--verbose, or --json)")
+    elif result.more_conflicts:
+        lines.append(f"  {style.ellipsis} {number(result.more_conflicts)} more")
     return lines

@@ -9,7 +9,7 @@ from itertools import zip_longest
 from goaime_migrate.errors import MigrateError, Problem
 from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.table import Column, table
-from goaime_migrate.render.words import count, duration, moment, number, versions
+from goaime_migrate.render.words import count, moment, number, versions
 from goaime_migrate.results import (
     LockStatus,
     Progress,
@@ -20,6 +20,7 @@ from goaime_migrate.results import (
     VersionStatus,
     Waiting,
 )
+from goaime_migrate.units import duration
 
 _COLUMNS = (
     Column("VERSION"),

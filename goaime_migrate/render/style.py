@@ -19,6 +19,8 @@ class Style:
     width: int | None = None
     """The columns of a terminal; without one a line may be as long as it is."""
     verbose: bool = False
+    masked: bool = False
+    """Values of documents are told by their types alone: what is shown is read by people who may not see them."""
 
     def paint(self, text: str, *names: str) -> str:
         """The text in a colour, where there are colours."""

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 from goaime_migrate import errors
 from goaime_migrate.render.errors import paragraph
+from goaime_migrate.render.findings import findings
 from goaime_migrate.render.status import lock, problems
 from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.table import Column, table
 from goaime_migrate.render.values import key, value
-from goaime_migrate.render.words import count, duration, second, versions
+from goaime_migrate.render.words import count, second, versions
+from goaime_migrate.units import duration
 
 if TYPE_CHECKING:
+    from goaime_migrate.errors import Problem
     from goaime_migrate.results import (
         HistoryEntry,
         HistoryError,
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
         LintResult,
         NewResult,
         RepairResult,
+        RuleText,
         StampResult,
         UnlockResult,
         VerifyFailure,
@@ -118,13 +122,21 @@ def _why(found: HistoryError, style: Style) -> list[str]:
 
 
 def lint(result: LintResult, style: Style) -> str:
-    """The problems of the files, or that there are none."""
-    lines = problems(result.problems, style)
+    """What is wrong with files, then what rules say of them, or that there is nothing to say."""
+    lines = problems(broken(result), style)
+    lines += findings(result.findings, style)
     verdict = count(len(result.problems), "problem") if result.problems else "no problems"
+    if notes := sum(finding.severity == "note" for finding in result.findings):
+        verdict += f", {count(notes, 'note')}"
     color = "red" if result.problems else "green"
     return "\n".join(
         [*lines, style.paint(f"checked {count(result.checked, 'file')}: {verdict}", color, "bold")]
     )
+
+
+def broken(result: LintResult) -> list[Problem]:
+    """The problems that no finding tells of: files that do not load, gaps."""
+    return [found for found in result.problems if found.code != errors.LintProblems.code]
 
 
 def unlock(result: UnlockResult, style: Style) -> str:
@@ -199,6 +211,12 @@ def explain(cls: type[errors.MigrateError], style: Style) -> str:
     head = f"{cls.code} {cls.__name__}, exit {cls.exit_code}"
     paragraphs = [paragraph(text, style) for text in errors.explanation(cls).split("\n\n")]
     return "\n\n".join([style.paint(head, "bold"), *paragraphs])
+
+
+def rule(found: RuleText, style: Style) -> str:
+    """What a rule is about."""
+    paragraphs = [paragraph(text, style) for text in found.text.split("\n\n")]
+    return "\n\n".join([style.paint(found.rule, "bold"), *paragraphs])
 
 
 def codes(style: Style) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from goaime_migrate.results.words import REHEARSED as REHEARSED
 from goaime_migrate.results.words import Counts as Counts
 from goaime_migrate.results.words import Direction as Direction
 from goaime_migrate.results.words import Document as Document
@@ -20,17 +21,23 @@ from goaime_migrate.results.words import Value as Value
 from goaime_migrate.results.words import WarningCount as WarningCount
 
 if TYPE_CHECKING:
+    from goaime_migrate.results.doctor import *  # noqa: F403
+    from goaime_migrate.results.findings import *  # noqa: F403
     from goaime_migrate.results.mending import *  # noqa: F403
     from goaime_migrate.results.plan import *  # noqa: F403
     from goaime_migrate.results.project import *  # noqa: F403
     from goaime_migrate.results.reading import *  # noqa: F403
+    from goaime_migrate.results.rehearsal import *  # noqa: F403
     from goaime_migrate.results.run import *  # noqa: F403
     from goaime_migrate.results.status import *  # noqa: F403
+    from goaime_migrate.results.trying import *  # noqa: F403
 
 _NAMES = {
+    "doctor": ("Check", "CheckStatus", "DoctorResult"),
+    "findings": ("Finding", "Severity"),
     "mending": ("Renumbering", "RepairResult", "StampResult", "UnlockResult"),
     "plan": ("DownPreview", "OperationPlan", "PlanResult", "Predicted", "Sample", "StepPlan"),
-    "project": ("ErrorText", "ExplainResult", "InitResult", "NewResult"),
+    "project": ("ErrorText", "ExplainResult", "InitResult", "NewResult", "RuleText"),
     "reading": (
         "HistoryEntry",
         "HistoryError",
@@ -39,6 +46,7 @@ _NAMES = {
         "VerifyFailure",
         "VerifyResult",
     ),
+    "rehearsal": ("RehearsalCheck", "RehearsalResult"),
     "run": ("Conflict", "RunResult", "VersionDocuments"),
     "status": (
         "LockStatus",
@@ -49,6 +57,7 @@ _NAMES = {
         "VersionStatus",
         "Waiting",
     ),
+    "trying": ("TriedStep", "TryResult"),
 }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from goaime_migrate.errors import MigrateError
+from goaime_migrate.results.findings import Finding
 from goaime_migrate.results.words import Direction, Document, Key, Value, WarningCount
 
 
@@ -22,11 +23,11 @@ class OperationPlan:
 
 @dataclass(frozen=True)
 class Sample:
-    """One document before and after."""
+    """One document before and after; None where there is none."""
 
     id: Value
-    before: Annotated[Document, Key(extended=True)]
-    after: Annotated[Document, Key(extended=True)]
+    before: Annotated[Document | None, Key(extended=True)]
+    after: Annotated[Document | None, Key(extended=True)]
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,10 @@ class Predicted:
     seconds: float
     journal_bytes: int
     oplog_bytes: int
+    room_bytes: int = 0
+    """By how much the database grows: its documents, and the journal, which may be pruned later."""
+    basis: str = ""
+    """How that was estimated: from how many documents, and what is not in it."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,10 @@ class PlanResult:
     predicted: Predicted
     refused: MigrateError | None
     preview: DownPreview | None = None
+    unforeseen: tuple[str, ...] = ()
+    """Versions of which not everything can be foreseen; a rehearsal tells."""
     sampled: int | None = None
     """How many documents a collection the counts were extrapolated from, or None where all were read."""
     message: str = ""
+    findings: tuple[Finding, ...] = ()
+    """What rules say of it, the worst first."""

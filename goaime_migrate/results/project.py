@@ -32,7 +32,16 @@ class ErrorText:
 
 
 @dataclass(frozen=True)
-class ExplainResult:
-    """The errors that were asked for."""
+class RuleText:
+    """A rule of `plan` or `lint` with what it is about."""
 
-    errors: tuple[ErrorText, ...]
+    rule: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ExplainResult:
+    """The errors, or the rule, that were asked for."""
+
+    errors: tuple[ErrorText, ...] = ()
+    rules: tuple[RuleText, ...] = ()

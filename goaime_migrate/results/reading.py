@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from goaime_migrate.errors import Problem
+from goaime_migrate.results.findings import Finding
 from goaime_migrate.results.words import Value
 
 
@@ -74,3 +75,6 @@ class LintResult:
 
     checked: int
     problems: tuple[Problem, ...] = ()
+    """What is wrong with files, and what rules warn of, without evidence."""
+    findings: tuple[Finding, ...] = ()
+    """What rules say of the files that load, the worst first."""

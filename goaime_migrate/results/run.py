@@ -49,5 +49,7 @@ class RunResult:
     """Those among them that stay as they are; `reverse=` has taken the others back."""
     without_reverse: tuple[str, ...] = ()
     """The versions whose missing `reverse=` has stopped them."""
+    more_conflicts: int = 0
+    """How many conflicts there were beside those that are listed, which are 10,000 at most."""
     in_all: tuple[VersionDocuments, ...] = ()
     """The versions that earlier runs had begun, with what those and this one have done together."""

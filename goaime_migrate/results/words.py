@@ -15,6 +15,8 @@ class Key(NamedTuple):
     extended: bool = False
     """A value of the database: canonical Extended JSON."""
     hidden: bool = False
+    relaxed: bool = False
+    """Of Extended JSON the form in which numbers are numbers."""
     up: str = ""
     """Its name in what `up` prints, """
     down: str = ""
@@ -87,3 +89,7 @@ class WarningCount:
     message: str
     count: int
     examples: tuple[Value, ...]
+
+
+REHEARSED = 2_000
+"""Documents of a collection that `rehearse` copies where nothing else is said."""

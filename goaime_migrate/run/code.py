@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from goaime_migrate.backends.ports import UserDatabase
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.migration import Migration
@@ -14,7 +16,7 @@ def step_of(migration: Migration, index: int) -> Step:
     """A document operation as the engine runs it."""
     operation = migration.operations[index]
     assert isinstance(operation, DocumentOperation)
-    return operation.step(migration.version, str(migration.path))
+    return replace(operation.step(migration.version, str(migration.path)), number=index)
 
 
 def source_file(migration: Migration) -> SourceFile:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from goaime_migrate.backends.ports import VERSIONS, Backend
 from goaime_migrate.backends.record_fields import reading
 from goaime_migrate.errors import MissingPrivilege
 from goaime_migrate.ledger import VersionRecord
-from goaime_migrate.migration import Migration
-from goaime_migrate.operations import RunFunctions, StateOperation
+from goaime_migrate.migration import Migration, Operation
+from goaime_migrate.operations import DocumentOperation, RunFunctions, StateOperation
 from goaime_migrate.operations.base import actions_of, require_undoing
 from goaime_migrate.operations.validators import UNDOES as VALIDATORS
-from goaime_migrate.planner import DownPlan, RestorePass, StateChange, UndoChange, UpPlan
+from goaime_migrate.planner import DownPlan, RestorePass, UndoChange, UpPlan
+
+_WALKED, _WRITTEN = ("find",), ("find", "insert", "update", "remove")
+"""What a pass does to documents, on its way up or down."""
 
 
 def only_reads(backend: Backend) -> bool:
@@ -24,16 +27,57 @@ def only_reads(backend: Backend) -> bool:
     return False
 
 
-def require_up(backend: Backend, plan: UpPlan, files: Mapping[str, Migration]) -> None:
-    """Raises MissingPrivilege, MissingCapability. How it stands after a user's function cannot be foreseen."""
-    refs = [ref for group in plan.groups if isinstance(group, StateChange) for ref in group.operations]
-    changes = [files[version].operations[number] for version, number in refs]
-    operations = [each for each in changes if isinstance(each, StateOperation)]
-    backend.require_actions([(each.collection, each.actions) for each in operations if each.collection])
-    for each in operations:
+def needs_up(operations: Iterable[Operation], *, follows: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What it takes to be allowed, collection by collection, to apply these operations, and to take them back.
+
+    `follows`: changes of others are followed through a change stream meanwhile.
+    """
+    for operation in operations:
+        for name in sorted(operation.reads):
+            yield name, _WALKED
+        if isinstance(operation, DocumentOperation):
+            yield operation.collection, (*_WALKED, *(("changeStream",) if follows else ()))
+            yield operation.writes, (*_WRITTEN, *operation.actions)
+        elif isinstance(operation, StateOperation) and operation.collection is not None:
+            yield operation.collection, (*_WALKED, *operation.actions)
+
+
+def needs_down(collections: Iterable[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What it takes to take documents back in these collections."""
+    for name in collections:
+        yield name, _WRITTEN
+
+
+def require_up(
+    backend: Backend, plan: UpPlan, files: Mapping[str, Migration], versions: Mapping[str, VersionRecord]
+) -> None:
+    """Raises MissingPrivilege and other refusals. How it stands after a user's function cannot be foreseen.
+
+    An operation that was begun, by a run that did not come to its end, may be half done: it is not asked again.
+    """
+    refs = [ref for group in plan.groups for ref in group.operations]
+    declared = [(ref, files[ref.version].operations[ref.number]) for ref in refs]
+    operations = [
+        (ref, each) for ref, each in declared if isinstance(each, DocumentOperation | StateOperation)
+    ]
+    written = [(_written(each), each.actions) for _, each in operations]
+    backend.require_actions([(name, actions) for name, actions in written if name])
+    changed: frozenset[str] = frozenset()
+    for ref, each in operations:
         if isinstance(each, RunFunctions):
             return
-        each.require(backend)
+        if isinstance(each, StateOperation):
+            if not _begun(versions.get(ref.version), ref.number):
+                each.require(backend, changed)
+            changed |= each.names
+
+
+def _begun(record: VersionRecord | None, number: int) -> bool:
+    return record is not None and any(o.undo is not None for o in record.operations[number : number + 1])
+
+
+def _written(operation: DocumentOperation | StateOperation) -> str | None:
+    return operation.writes if isinstance(operation, DocumentOperation) else operation.collection
 
 
 def require_down(backend: Backend, plan: DownPlan, versions: Mapping[str, VersionRecord]) -> None:

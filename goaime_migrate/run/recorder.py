@@ -31,6 +31,7 @@ class Progress:
     in_all: dict[str, Counts] = field(default_factory=dict)
     """By version, what it has done together with the runs before it."""
     conflicts: list[Conflict] = field(default_factory=list)
+    more_conflicts: int = 0
     warnings: list[WarningCount] = field(default_factory=list)
 
 

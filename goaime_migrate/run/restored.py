@@ -128,7 +128,8 @@ class _Judge:
         self._record = record
         self._locator = Locator(reader, record.id)
         self._where = steps[0].where if steps else None
-        self._chain = chain_of(record.id, steps) if steps and record.settled else None
+        known = steps and record.settled
+        self._chain = chain_of(record.id, steps, began=record.started_at) if known else None
 
     def undecided(self, documents: Sequence[bytes]) -> list[bytes]:
         """The raw ids of the others."""

@@ -25,6 +25,7 @@ def result_of(direction: Direction, recorder: Recorder, work: Callable[[], None]
         error=error,
         documents=done.documents,
         conflicts=tuple(done.conflicts),
+        more_conflicts=done.more_conflicts,
         warnings=tuple(done.warnings),
         duration_s=round(time.monotonic() - started, 3),
         in_all=tuple(VersionDocuments(version, of) for version, of in done.in_all.items()),

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
-
-from bson.errors import BSONError
+from typing import Any
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Elements, Filter, Reader, RecordChange, Write
 from goaime_migrate.errors import (
-    IdChanged,
     MigrationFailed,
     TransformFailed,
-    Unrepresentable,
 )
 from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.segments import Known
 from goaime_migrate.memory import without_collection
 from goaime_migrate.results import Document
+from goaime_migrate.transform.asked import Asked, Note
 from goaime_migrate.transform.changes import ChangeDetector, DepthChooser, Undecided
-from goaime_migrate.transform.counts import LookupCount, PassCounts
+from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
-from goaime_migrate.transform.lookups import Table
+from goaime_migrate.transform.rewriting import require_same_id, splice
 from goaime_migrate.transform.step import Step, apply, encoded, keeps_promises, promise_broken
 
+_REFERENCE = b"\x02$ref\0"
+"""What begins a document that Python knows as a reference, and a server as any other."""
 _ROUNDS = 200
 """How often a transform may ask for keys that depend on documents it has just been given."""
 
@@ -37,18 +36,26 @@ _ROUNDS = 200
 class Changed:
     """A document that the chain changes; `touched` says which steps did.
 
-    With `sets`, the elements by name that it sets and all it does, `before` and `after` hold only the fields that are
-    carried.
+    Without `before` it is inserted, without `after` it is deleted. With `sets`, the elements by name that it sets and
+    all it does, both hold only the fields that are carried.
     """
 
     id: bytes
-    before: bytes
-    after: bytes
+    before: bytes | None
+    after: bytes | None
     touched: tuple[bool, ...]
     sets: Elements | None = None
+    source: bytes | None = None
+    """The raw `_id` of the document that an inserted one was derived from."""
+    place: bytes | None = None
+    """Where a deleted one stands, as `Reader.places` tells it."""
 
     def entry(self) -> Entry:
         """What the journal keeps of it."""
+        if self.before is None:
+            return Entry.insertion(self.id, self.after, self.source)
+        if self.after is None:
+            return Entry.deletion(self.before, self.place)
         if self.sets is None:
             return Entry.of(self.before, self.after)
         return Entry.setting(self.before, self.after, self.sets)
@@ -71,11 +78,26 @@ class BatchResult:
     """Update stages with which the server makes the very same of all these documents,"""
     where: Filter | None = None
     """if they match this."""
+    told: Sequence[tuple[bytes, Sequence[Note]]] = ()
+    """The warnings, by document."""
+
+    def applied_to(self, documents: Iterable[bytes]) -> list[bytes]:
+        """The documents as they are then, in their order, without those that are deleted."""
+        after = {changed.id: changed.after for changed in self.changed}
+        results = (after.get(raw_bson.id_of(document), document) for document in documents)
+        return [result for result in results if result is not None]
 
     def count_new(self, known: Known) -> PassCounts:
-        """The counts where some of the documents have been examined, and counted, before."""
+        """The counts where some of the documents have been examined, and counted, before.
+
+        What is told of one that was left alone then, and is again, has been told.
+        """
         counts = PassCounts(self.counts.versions)
-        counts.warnings, counts.lookups = self.counts.warnings, self.counts.lookups
+        counts.lookups = self.counts.lookups
+        left = known.unchanged.intersection(self.unchanged)
+        for identity, notes in self.told:
+            if identity not in left:
+                counts.warn(notes, identity)
         for changed in self.changed:
             if changed.id not in known.entries:
                 counts.count(changed.touched)
@@ -85,55 +107,26 @@ class BatchResult:
         return counts
 
 
-class _Asked(NamedTuple):
-    """A lookup of a step, and what is to be told of it."""
-
-    version: str
-    name: str
-    table: Table
-
-    def begin(self, counts: PassCounts) -> None:
-        """What is to be told even if it is never asked."""
-        if not self.table.exists:
-            counts.looked_up(self.version, self._in_vain, LookupCount())
-
-    def tell(self, counts: PassCounts, identity: bytes) -> None:
-        """Count what it has given for a document."""
-        if self.table.met or self.table.missed:
-            counts.looked_up(self.version, self._in_vain, LookupCount.of(identity, found=self.table.met))
-        if self.table.several:
-            counts.warn([(self.version, self._one_of_several)], identity)
-
-    @property
-    def _in_vain(self) -> str:
-        lookup = self.table.lookup
-        if not self.table.exists:
-            return f"there is no collection {lookup.collection!r}: the lookup {self.name}= finds nothing"
-        return f"the lookup {self.name}= finds nothing at all in {lookup.collection!r} by {lookup.key!r}"
-
-    @property
-    def _one_of_several(self) -> str:
-        lookup = self.table.lookup
-        return (
-            f"several documents of {lookup.collection!r} have the same {lookup.key!r}: "
-            f"the lookup {self.name}= gives the one with the smallest _id"
-        )
-
-
 class Chain:
     """Steps with their lookup tables. Pure but for the tables' cache: the same bytes in, the same bytes out."""
 
     def __init__(self, steps: Sequence[Step], tables: FrozenLookups) -> None:
         self.steps = tuple(steps)
         self.tables = tables
-        self._arguments = [{k: tables[v] for k, v in step.lookups.items()} for step in steps]
+        self._arguments = [tables.arguments(step) for step in steps]
         self._asked = [
-            _Asked(step.version, name, tables[lookup])
+            Asked(step.version, name, tables[lookup])
             for step in steps
-            for name, lookup in step.lookups.items()
+            for name, lookup in step.looked_up.items()
         ]
         self._choosers = [DepthChooser() for _ in self.steps]
-        self._noted: list[tuple[str, str]] = []
+        self._noted: list[Note] = []
+        self._notes: list[tuple[bytes, list[Note]]] = []
+        self._stages = (
+            [stage for step in steps for stage in step.stages] if all(s.stages for s in steps) else []
+        )
+        self._sweeps = True
+        """Whether a server makes the same of the documents looked at so far, with these stages."""
         self._version = steps[0].version if steps else ""
 
     def beside(self) -> Chain:
@@ -149,23 +142,35 @@ class Chain:
         """
         outcomes: list[Changed | bytes | None] = [None] * len(documents)
         counts = PassCounts(step.version for step in self.steps)
+        self._sweeps = bool(self._stages)
+        for asked in self._asked:
+            asked.begin(counts)
+        frozen = self._in_rounds(reader, documents, lambda i: self._try(documents[i], i, outcomes, counts))
+        changed = [o for o in outcomes if isinstance(o, Changed)]
+        frozen += self.tables.before_writing(reader, [c.before for c in changed if c.before is not None])
+        stages = self._stages if self._sweeps else ()
+        unchanged = [o for o in outcomes if isinstance(o, bytes)]
+        return BatchResult(changed, unchanged, counts, frozen, stages, told=self._notes)
+
+    def _in_rounds(
+        self, reader: Reader, documents: Sequence[bytes], attempt: Callable[[int], bool]
+    ) -> list[RecordChange]:
+        """Attempt each document by its place until it comes through, loading lookups as they are asked for.
+
+        The records that freeze what was looked up.
+        """
+        self._notes = []
         frozen: list[RecordChange] = []
         waiting: Iterable[int] = range(len(documents))
         self.tables.trim()
-        for asked in self._asked:
-            asked.begin(counts)
         with self._warnings(), without_collection():
             for _ in range(_ROUNDS):
-                deferred = [i for i in waiting if not self._try(documents[i], i, outcomes, counts)]
+                deferred = [i for i in waiting if not attempt(i)]
                 if not deferred:
-                    break
+                    return frozen
                 frozen += self.tables.load(reader)
                 waiting = deferred
-            else:
-                raise self._restless(documents[next(iter(waiting))])
-        changed = [o for o in outcomes if isinstance(o, Changed)]
-        frozen += self.tables.before_writing(reader, [c.before for c in changed])
-        return BatchResult(changed, [o for o in outcomes if isinstance(o, bytes)], counts, frozen)
+        raise self._restless(documents[next(iter(waiting))])
 
     def _restless(self, document: bytes) -> TransformFailed:
         return TransformFailed(
@@ -185,11 +190,24 @@ class Chain:
             return False
         outcomes[slot] = outcome
         counts.count(outcome.touched if isinstance(outcome, Changed) else None)
-        if self._noted:
-            counts.warn(self._noted, identity)
+        self._tell(counts, identity)
+        return True
+
+    def _begin(self) -> None:
+        """Forget what was asked for, and said, for another document."""
+        self.tables.misses.clear()
+        self._noted.clear()
+        for asked in self._asked:
+            asked.table.forget_answers()
+
+    def _tell(self, counts: PassCounts, identity: bytes) -> None:
+        """Count what was said of a document."""
         for asked in self._asked:
             asked.tell(counts, identity)
-        return True
+        notes = [*self._noted, *(asked.one_of_several for asked in self._asked if asked.table.several)]
+        if notes:
+            self._notes.append((identity, notes))
+            counts.warn(notes, identity)
 
     def _outcome(self, original: bytes, identity: bytes) -> Changed | bytes | None:
         """What becomes of a document, None where a lookup is missing.
@@ -198,10 +216,7 @@ class Chain:
         wrong with it, it is done again with a look at its bytes after every step.
         """
         for exact in (False, True):
-            self.tables.misses.clear()
-            self._noted.clear()
-            for asked in self._asked:
-                asked.table.forget_answers()
+            self._begin()
             try:
                 outcome = self._one(original, identity, exact=exact)
             except (Undecided, MigrationFailed):
@@ -216,6 +231,7 @@ class Chain:
     def _one(self, original: bytes, identity: bytes, *, exact: bool) -> Changed | bytes:
         document = raw_bson.decode_any(original)
         base = raw_bson.encode(document)
+        self._sweeps = self._sweeps and base == original and _REFERENCE not in original
 
         def encode(position: int, document: Document) -> bytes:
             return encoded(self.steps[position], document, identity)
@@ -234,8 +250,8 @@ class Chain:
         last = len(self.steps) - 1
         current = encode(last, document) if detector.known is None else detector.known
         if base != original:
-            current = _splice(original, document, self.steps[last].version, identity)
-        _check_identity(identity, current, self.steps[last].version)
+            current = splice(original, document, self.steps[last].version, identity)
+        require_same_id(identity, current, self.steps[last].version)
         return Changed(identity, original, current, tuple(touched))
 
     @contextmanager
@@ -253,32 +269,3 @@ class Chain:
 
             warnings.showwarning = note
             yield
-
-
-def _splice(original: bytes, document: Document, version: str, identity: bytes) -> bytes:
-    """The result for a document that does not survive decode and encode: what did not change keeps its bytes."""
-    try:
-        return raw_bson.splice(original, raw_bson.decode(original), document)
-    except (raw_bson.Lossy, BSONError, UnicodeDecodeError) as error:
-        reason = error.args[0] if isinstance(error, raw_bson.Lossy) else "it holds text that is not UTF-8"
-        raise Unrepresentable(
-            f"the document would have to change, but {reason}: writing it would lose data",
-            version=version,
-            id=raw_bson.id_value(identity),
-            hint=Hint("mend this document by hand, then: {}", UP),
-        ) from error
-
-
-def _check_identity(identity: bytes, current: bytes, version: str) -> None:
-    try:
-        same = raw_bson.id_of(current) == identity
-    except KeyError:
-        same = False
-    if not same:
-        raise IdChanged(
-            "the transform changed or removed _id",
-            version=version,
-            id=raw_bson.id_value(identity),
-            field="_id",
-            hint="keep _id as it is; to give documents new ids, insert copies in a plain up(db)",
-        )

@@ -14,6 +14,8 @@ EXAMPLES = 5
 TEXTS = 100
 """Different texts that are kept for each version; the rest is counted under one heading."""
 OTHERS = "other warnings"
+IN_VAIN, SEVERAL = "finds nothing at all", "gives the one"
+"""How it is said of a lookup that it never finds anything, and that it chooses."""
 _LENGTH = 500
 """Characters of a text that are kept; an `_id` of more bytes is no example, since all have to fit into a record."""
 
@@ -57,6 +59,11 @@ class PassCounts:
             self.written += 1
             for i, was in enumerate(touched):
                 self.changed[i] += was
+
+    def arrived(self, documents: int, sources: int) -> None:
+        """So many documents came to be, of so many of those that were examined."""
+        self.changed[0] += documents
+        self.written += sources
 
     def warn(self, noted: Iterable[tuple[str, str]], identity: bytes) -> None:
         """What the steps said about one document."""
@@ -113,12 +120,14 @@ class PassCounts:
     def counts(self, position: int) -> Counts:
         """The documents of the version at this position: a version in two steps counts in each."""
         changed, conflicts = self.changed[position], self.conflicts[position]
-        return Counts(self.examined, changed, self.examined - changed - conflicts, conflicts)
+        effective = min(changed, self.written)  # one that was examined may have made several
+        return Counts(self.examined, changed, self.examined - effective - conflicts, conflicts)
 
     def total(self) -> Counts:
         """The documents of the whole pass, each counted once."""
         conflicts = max(self.conflicts, default=0)
-        return Counts(self.examined, self.written, self.examined - self.written - conflicts, conflicts)
+        changed = max(self.written, *self.changed, 0)
+        return Counts(self.examined, changed, self.examined - self.written - conflicts, conflicts)
 
     def warning_counts(self) -> tuple[WarningCount, ...]:
         """The warnings as results."""

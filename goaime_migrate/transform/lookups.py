@@ -1,21 +1,15 @@
-"""Looked-up documents: declared by a migration, handed out by a table as private copies.
-
-A transform is called before anybody knows which keys it will ask for. A key that is not loaded yet is noted and
-answered as if nothing had been found; what the transform makes of that is thrown away, the noted keys are loaded
-with one query, and the transform is called again.
-"""
+"""What a transform may ask for besides its document: looked-up documents, and the time at which the pass began."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from copy import deepcopy
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from bson import ObjectId, Regex
-from bson.errors import BSONError
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import NUMBER, sort_key
@@ -23,37 +17,76 @@ from goaime_migrate.backends.field_paths import found_by
 from goaime_migrate.errors import InvalidMigration
 from goaime_migrate.results import Document
 
-CACHE_LIMIT = 50_000
-"""Looked-up documents that a worker keeps in memory between two batches,"""
-CACHE_BYTES = 64 * 1024 * 1024
-"""and their bytes as BSON."""
-_PLAIN = frozenset({str, int, ObjectId, type(None)})
-_ABSENT: Any = object()
-_SCALARS = (str, int, float, bool, bytes, type(None))
+PLAIN = frozenset({str, int, ObjectId, type(None)})
+_PATH = re.compile(r"[^.$\0][^.\0]*(?:\.[^.$\0][^.\0]*)*")
+_WRITING = ("$out", "$merge")
+_JOINING = ("from", "coll", "$unionWith")
 
 
-@dataclass(frozen=True)
+class Now:
+    """The time at which the pass began, by the server's clock: one for all documents, whenever they are migrated.
+
+    As the driver reads a date: naive, in UTC, of whole milliseconds.
+    """
+
+    def __repr__(self) -> str:
+        return "Now()"
+
+
 class Lookup:
     """Documents of a collection that a transform may ask for by the value of `key`, as they are before the pass.
 
-    An array at `key` is found by each of its elements. `fields` limits what is read of each document. Of several with
-    the same key, the one with the smallest `_id`.
+    An array at `key` is found by each of its elements. `fields` limits what is read of each document, `where` which
+    documents are. Of several with the same key the first is given, in the order of `sort` and then of `_id`; with
+    `many` all of them, as a tuple. `pipeline` runs once, when the pass opens, and its results are looked up.
     """
 
-    collection: str
-    key: str = "_id"
-    fields: tuple[str, ...] | None = None
+    def __init__(
+        self,
+        collection: str,
+        *,
+        key: str = "_id",
+        fields: Sequence[str] | None = None,
+        where: Mapping[str, Any] | None = None,
+        sort: str | Sequence[tuple[str, int]] | None = None,
+        many: bool = False,
+        pipeline: Sequence[Mapping[str, Any]] | None = None,
+    ) -> None:
+        _require(
+            _is_name(collection),
+            f"the looked-up collection must be a name, not {collection!r}",
+        )
+        _require_path(key, "key=")
+        _require(not isinstance(fields, str), "fields= must be a list of names", f"fields=[{fields!r}]")
+        for name in fields or ():
+            _require_path(name, "every field in fields=")
+        _require(isinstance(many, bool), f"many= must be True or False, not {many!r}")
+        self.collection = collection
+        self.key = key
+        self.fields = None if fields is None else tuple(fields)
+        self.where = _filter(where)
+        self.sort = _sort(sort)
+        self.many = many
+        self.pipeline = None if pipeline is None else _stages(pipeline, self.where, self.fields)
+        self._identity = self._text()
 
-    def __init__(self, collection: str, *, key: str = "_id", fields: Sequence[str] | None = None) -> None:
-        names: tuple[tuple[Any, str], ...] = ((collection, "the looked-up collection"), (key, "key="))
-        for value, what in names:
-            if not isinstance(value, str) or not value or "\0" in value:
-                raise InvalidMigration(f"{what} must be a name, not {value!r}")
-        if isinstance(fields, str):
-            raise InvalidMigration("fields= must be a list of names", hint=f"fields=[{fields!r}]")
-        object.__setattr__(self, "collection", collection)
-        object.__setattr__(self, "key", key)
-        object.__setattr__(self, "fields", None if fields is None else tuple(fields))
+    def _text(self) -> str:
+        """Everything that makes it what it is: records of the journal are found by this text, also in later releases."""
+        text = f"collection={self.collection!r}, key={self.key!r}, fields={self.fields!r}"
+        more = {"where": self.where, "sort": self.sort, "many": self.many or None, "pipeline": self.pipeline}
+        given = [
+            (name, raw_bson.encode({"": value}).hex()) for name, value in more.items() if value is not None
+        ]
+        return f"Lookup({text}{''.join(f', {name}={value}' for name, value in given)})"
+
+    def __repr__(self) -> str:
+        return self._identity
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Lookup) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
 
     @property
     def label(self) -> str:
@@ -61,18 +94,117 @@ class Lookup:
         fields = "" if self.fields is None else f"({','.join(self.fields)})"
         return f"{self.collection}.{self.key}{fields}"
 
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether nothing says which of several documents with the same key is meant."""
+        return not self.many and self.sort is None
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The collections that it reads, those that its pipeline joins among them."""
+        return frozenset({self.collection, *joined(self.pipeline)})
+
+
+def joined(stages: Any) -> Iterator[str]:
+    """The collections that an aggregation joins."""
+    if isinstance(stages, Mapping):
+        for name, value in stages.items():
+            if name in _JOINING and isinstance(value, str):
+                yield value
+            yield from joined(value)
+    elif isinstance(stages, list | tuple):
+        for each in stages:
+            yield from joined(each)
+
+
+def as_read(moment: datetime) -> datetime:
+    """A time as the driver reads it from a document: naive, in UTC, of whole milliseconds."""
+    read: datetime = raw_bson.decode(raw_bson.encode({"": moment}))[""]
+    return read
+
+
+def _require(condition: object, message: str, hint: str = "") -> None:
+    if not condition:
+        raise InvalidMigration(f"Lookup: {message}", hint=hint)
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value != "" and "\0" not in value
+
+
+def _require_path(value: object, what: str) -> None:
+    right = ".".join(p for p in re.sub(r"\[.*?\]", "", str(value)).split(".") if p.strip("$")).lstrip("$")
+    _require(
+        isinstance(value, str) and _PATH.fullmatch(value) and right == value,
+        f"{what} must be a path of names such as a.b, not {value!r}",
+        f"write {right!r}: an array is found by each of its elements"
+        if isinstance(value, str) and right
+        else "",
+    )
+
+
+def _require_encodable(value: Any, what: str) -> None:
+    try:
+        raw_bson.encode({"": value})
+    except raw_bson.UNENCODABLE as error:
+        _require(False, f"{what} cannot be encoded as BSON: {error}", "write it with values that BSON knows")
+
+
+def _filter(where: object) -> Document | None:
+    _require(where is None or isinstance(where, Mapping), f"where= must be a filter document, not {where!r}")
+    _require_encodable(where, "where=")
+    return dict(where) if isinstance(where, Mapping) and where else None
+
+
+def _sort(sort: object) -> tuple[tuple[str, int], ...] | None:
+    if sort is None:
+        return None
+    right = "sort='at', or sort=[('at', -1), ('name', 1)]: 1 is ascending, -1 descending"
+    given = [(sort, 1)] if isinstance(sort, str) else sort
+    listed = given if isinstance(given, list | tuple) else ()
+    _require(listed, f"sort= is no list of fields: {sort!r}", right)
+    for each in listed:
+        fine = (
+            isinstance(each, list | tuple) and len(each) == 2 and type(each[1]) is int and each[1] in (1, -1)
+        )
+        _require(fine, f"sort= holds {each!r}, which is no field with 1 or -1", right)
+        _require_path(each[0], "every field in sort=")
+        _require(
+            not each[0].startswith("-"), f"sort= has a field {each[0]!r}", f"sort=[({each[0][1:]!r}, -1)]"
+        )
+    return tuple((name, way) for name, way in listed)
+
+
+def _stages(pipeline: object, where: object, fields: object) -> tuple[Document, ...]:
+    for option, given, stage in (("where", where, "$match"), ("fields", fields, "$project")):
+        _require(
+            given is None,
+            f"{option}= does not go with pipeline=",
+            f"write them as stages: pipeline=[{{'{stage}': …}}, …]",
+        )
+    right = "pipeline=[{'$group': {'_id': '$customer', 'orders': {'$sum': 1}}}]"
+    listed = pipeline if isinstance(pipeline, list | tuple) else ()
+    _require(listed, f"pipeline= is no list of stages: {pipeline!r}", right)
+    for stage in listed:
+        fine = isinstance(stage, Mapping) and len(stage) == 1 and str(next(iter(stage))).startswith("$")
+        _require(fine, f"pipeline= holds {stage!r}, which is no stage", right)
+        name = next(iter(stage))
+        _require(name not in _WRITING, f"pipeline= holds {name}, which writes: a lookup only reads", right)
+    _require_encodable(listed, "pipeline=")
+    return tuple(map(dict, listed))
+
 
 def cache_key(value: Any) -> Any:
     """A hashable stand-in for a BSON value: equal exactly where MongoDB calls the values equal.
 
     Raises BSONError, TypeError, ValueError or OverflowError for what is no BSON value.
     """
-    if type(value) in _PLAIN:
+    if type(value) in PLAIN:
         return value
     stored = raw_bson.decode(raw_bson.encode({"": value}))[
         ""
     ]  # an aware datetime, a Binary: as it is read again
-    return stored if type(stored) in _PLAIN else _as_plain(sort_key(stored))
+    return stored if type(stored) in PLAIN else _as_plain(sort_key(stored))
 
 
 def _as_plain(key: Any) -> Any:
@@ -88,181 +220,6 @@ def stable(cached: Any) -> str:
         return repr(cached)
     finite = cached.is_finite() if isinstance(cached, Decimal) else math.isfinite(cached)
     return "{}/{}".format(*cached.as_integer_ratio()) if finite else str(float(cached))
-
-
-class Answer(NamedTuple):
-    """What is found for a key: a document or none, its bytes as BSON, and whether others have the same key."""
-
-    document: Document | None
-    size: int = 0
-    several: bool = False
-
-
-class _Entry:
-    """A looked-up document and how to copy it: flat copies are enough for all but nested values."""
-
-    __slots__ = ("document", "nested", "several")
-
-    def __init__(self, document: Document, *, several: bool = False) -> None:
-        self.document = document
-        self.several = several
-        """Whether others have the same key."""
-        self.nested = tuple((k, _copier(v)) for k, v in document.items() if isinstance(v, dict | list))
-
-    def copy(self) -> Document:
-        copy = self.document.copy()
-        for key, copier in self.nested:
-            copy[key] = copier(copy[key])
-        return copy
-
-
-def _copier(value: Any) -> Callable[[Any], Any]:
-    flat = type(value) is list and all(isinstance(item, _SCALARS) for item in value)
-    return list.copy if flat else deepcopy
-
-
-class Table(Mapping[Any, Document]):
-    """What a transform receives for a `Lookup`: a read-only mapping from key to document."""
-
-    __slots__ = (
-        "_bytes",
-        "_cache",
-        "_misses",
-        "exists",
-        "lookup",
-        "met",
-        "missed",
-        "several",
-        "uncommitted",
-        "wanted",
-        "whole",
-    )
-
-    def __init__(self, lookup: Lookup, misses: list[Any]) -> None:
-        self.lookup = lookup
-        self._misses = misses
-        self.wanted: dict[Any, Any] = {}
-        self.uncommitted: list[Any] = []
-        self._cache: dict[Any, _Entry | None] = {}
-        self._bytes = 0
-        self.whole = False
-        """Whether every document is known."""
-        self.exists = True
-        """Whether there is such a collection, as far as is known."""
-        self.forget_answers()
-
-    def forget_answers(self) -> None:
-        """The next document begins."""
-        self.met = self.missed = self.several = False
-        """Whether a document was found, none was, and one of several was, since this was last forgotten."""
-
-    def want(self, key: Any) -> None:
-        """Have a key loaded with those that are asked for."""
-        cached = cache_key(key)
-        if cached not in self._cache:
-            self.wanted[cached] = key
-
-    def _entry(self, key: Any) -> _Entry | None:
-        # The usual way made short: there are dozens of calls for a document.
-        entry = self._cache.get(key, _ABSENT) if type(key) in _PLAIN else _ABSENT
-        if entry is _ABSENT:
-            entry = self._look_up(key)
-        if entry is None:
-            self.missed = True
-            return None
-        self.met = True
-        if entry.several:
-            self.several = True
-        found: _Entry = entry
-        return found
-
-    def _look_up(self, key: Any) -> _Entry | None:
-        try:
-            cached = cache_key(key)
-            if cached not in self._cache:
-                raw_bson.encode({"": key})
-                if not self.whole:
-                    self.wanted[cached] = key
-                    self._misses.append(key)
-        except (BSONError, ValueError, TypeError, OverflowError) as error:
-            raise TypeError(
-                f"{key!r} is no value that a document of {self.lookup.collection!r} can have: {error}"
-            ) from error
-        return self._cache.get(cached)
-
-    def get(self, key: Any, default: Any = None) -> Any:
-        """The document of a key, or the default."""
-        entry = self._entry(key)
-        if entry is None:
-            return default
-        copy = entry.document.copy()  # `_Entry.copy` written out
-        for name, copier in entry.nested:
-            copy[name] = copier(copy[name])
-        return copy
-
-    def __getitem__(self, key: Any) -> Document:
-        entry = self._entry(key)
-        if entry is None:
-            raise KeyError(key)
-        return entry.copy()
-
-    def __contains__(self, key: object) -> bool:
-        return self._entry(key) is not None
-
-    def __iter__(self) -> Iterator[Any]:
-        raise TypeError(self._refusal("iterated over"))
-
-    def __len__(self) -> int:
-        raise TypeError(self._refusal("counted"))
-
-    def __bool__(self) -> bool:
-        return True
-
-    def _refusal(self, what: str) -> str:
-        return (
-            f"the lookup {self.lookup.collection!r} cannot be {what}: it holds only what was asked for; "
-            f"ask by {self.lookup.key!r}, with .get(key), [key] or `in`"
-        )
-
-    def store(self, key: Any, answer: Answer, *, committed: bool) -> None:
-        """Remember what is found for `key`."""
-        cached = cache_key(key)
-        self._bytes += answer.size
-        self._cache[cached] = (
-            None if answer.document is None else _Entry(answer.document, several=answer.several)
-        )
-        self.wanted.pop(cached, None)
-        if not committed:
-            self.uncommitted.append(cached)
-
-    def store_whole(self, documents: Iterable[Document]) -> None:
-        """Remember all documents, ascending by `_id`: there are no others."""
-        for document in documents:
-            entry = _Entry(document)
-            for key in keys_of(document, self.lookup.key):
-                first = self._cache.setdefault(key, entry)
-                if first is not entry and first is not None:
-                    first.several = True
-        self.whole = True
-        self.wanted.clear()
-
-    def rollback(self) -> None:
-        """Forget what was read in a batch that has not been committed."""
-        for cached in self.uncommitted:
-            self._cache.pop(cached, None)
-        self.uncommitted.clear()
-        self.wanted.clear()
-
-    def commit(self) -> None:
-        """The batch is committed."""
-        self.uncommitted.clear()
-
-    def trim(self) -> None:
-        """Keep the cache within its bounds. What is forgotten can be loaded again."""
-        if (len(self._cache) > CACHE_LIMIT or self._bytes > CACHE_BYTES) and not self.whole:
-            self._cache.clear()
-            self.uncommitted.clear()
-            self._bytes = 0
 
 
 def keys_of(document: Document, path: str) -> set[Any]:

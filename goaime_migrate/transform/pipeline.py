@@ -8,6 +8,7 @@ both see the same documents. Where it would not give the same twice, its results
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from goaime_migrate.backends import raw_bson
@@ -15,6 +16,9 @@ from goaime_migrate.backends.ports import Reader
 from goaime_migrate.errors import IdChanged, MigrationFailed
 from goaime_migrate.transform.chain import BatchResult, Chain, Changed
 from goaime_migrate.transform.counts import PassCounts
+from goaime_migrate.transform.deduplication import Deduplication, DuplicatesStep
+from goaime_migrate.transform.deletion import DeleteStep, Deletion
+from goaime_migrate.transform.derivation import Derivation, DeriveStep
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
 from goaime_migrate.transform.lookups import Lookup
 from goaime_migrate.transform.step import Step, check_size
@@ -29,6 +33,12 @@ def chain(steps: Sequence[Step], tables: FrozenLookups) -> Chain:
         return Pipeline(steps, tables)
     if len(steps) == 1 and steps[0].adds is not None:
         return Addition(steps, tables)
+    if any(isinstance(step, DeleteStep) for step in steps):
+        return Deletion(steps, tables)
+    if any(isinstance(step, DuplicatesStep) for step in steps):
+        return Deduplication(steps, tables)
+    if any(isinstance(step, DeriveStep) for step in steps):
+        return Derivation(steps, tables)
     return Chain(steps, tables)
 
 
@@ -104,10 +114,11 @@ class Addition(Chain):
         return result
 
 
-def chain_of(pass_id: str, steps: Sequence[Step], *, freeze: bool = True) -> Chain:
-    """The steps with their lookup tables."""
-    lookups: list[Lookup] = [lookup for step in steps for lookup in step.lookups.values()]
-    return chain(steps, FrozenLookups(pass_id, lookups, freeze=freeze, writes=steps[0].collection))
+def chain_of(pass_id: str, steps: Sequence[Step], *, began: datetime | None, freeze: bool = True) -> Chain:
+    """The steps with their lookup tables; `began` is when the pass did."""
+    lookups: list[Lookup] = [lookup for step in steps for lookup in step.looked_up.values()]
+    tables = FrozenLookups(pass_id, lookups, freeze=freeze, writes=steps[0].writes, began=began)
+    return chain(steps, tables)
 
 
 def replay(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> list[bytes | None]:
@@ -115,10 +126,9 @@ def replay(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> list[byt
     if not chain.steps:
         return list(documents)
     try:
-        changed = {c.id: c.after for c in chain.run(reader, documents).changed}
+        return [*chain.run(reader, documents).applied_to(documents)]
     except MigrationFailed:
         if len(documents) == 1:
             return [None]
         half = len(documents) // 2
         return [*replay(chain, reader, documents[:half]), *replay(chain, reader, documents[half:])]
-    return [changed.get(raw_bson.id_of(document), document) for document in documents]

@@ -45,8 +45,7 @@ def check_declared_fields(chain: Chain, reader: Reader, documents: Sequence[byte
 
 def _results(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> list[bytes]:
     """What the chain makes of documents, in their order."""
-    changed = {c.id: c.after for c in chain.run(reader, documents).changed}
-    return [changed.get(raw_bson.id_of(document), document) for document in documents]
+    return chain.run(reader, documents).applied_to(documents)
 
 
 def _compare(alone: Chain, reader: Reader, before: Sequence[bytes], after: Sequence[bytes]) -> None:
@@ -134,7 +133,7 @@ def _asked_for(alone: Chain, document: bytes) -> str | None:
     """The first field that the transform asks for without having declared it, None where it asks for none by name."""
     (step,) = alone.steps
     asked: list[str] = []
-    arguments = {name: alone.tables[lookup] for name, lookup in step.lookups.items()}
+    arguments = alone.tables.arguments(step)
     with suppress(Exception):
         step.transform(_Noting(raw_bson.decode(document), asked), **arguments)
     declared = ("_id", *(step.fields or ()))
@@ -159,22 +158,31 @@ def require_filters(backend: CollectionReader, steps: Sequence[Step], canary: Fi
 
     Raises OperationFailed for the `where=` of a file, UsageError for a canary's, MissingCapability.
     """
-    step = steps[0]
+    _require_filter(backend, steps[0], steps[0].collection, steps[0].where, "where=")
+    for step in steps:
+        for name, lookup in step.looked_up.items():
+            _require_filter(backend, step, lookup.collection, lookup.where, f"where= of the lookup {name}=")
     try:
-        _evaluate(backend, step.collection, step.where)
+        _evaluate(backend, steps[0].collection, canary)
+    except OperationFailed as error:
+        raise UsageError(
+            f"--where is no filter: {error.message}", hint="""--where '{"username": "goAmy"}'"""
+        ) from error
+
+
+def _require_filter(
+    backend: CollectionReader, step: Step, collection: str, where: Filter | None, what: str
+) -> None:
+    """Refuse a filter that is written in a file. Raises OperationFailed, MissingCapability."""
+    try:
+        _evaluate(backend, collection, where)
     except MissingCapability as error:
         raise error.at(step.version) from None
     except (OperationFailed, UsageError) as error:
         raise OperationFailed(
-            f"the where= of {Path(step.source).name} is no filter: {error.message}",
+            f"the {what} of {Path(step.source).name} is no filter: {error.message}",
             version=step.version,
             hint=Hint("correct {}, then: {}", step.source, UP),
-        ) from error
-    try:
-        _evaluate(backend, step.collection, canary)
-    except OperationFailed as error:
-        raise UsageError(
-            f"--where is no filter: {error.message}", hint="""--where '{"username": "goAmy"}'"""
         ) from error
 
 

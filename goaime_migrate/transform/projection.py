@@ -33,7 +33,7 @@ def carried(steps: Sequence[Step], capabilities: Capabilities, documents: int) -
     if len(steps) != 1 or documents < FROM or not capabilities.deltas:
         return None
     (step,) = steps
-    if any(lookup.collection == step.collection for lookup in step.lookups.values()):
+    if any(lookup.collection == step.collection for lookup in step.looked_up.values()):
         return None  # the keys by which a document is found have to be known before it is written
     fields = _set_by(step) if step.pipeline else step.fields
     if fields is None or not all(map(_plain, fields)):
@@ -77,6 +77,8 @@ def looked_at(model: type[BaseModel]) -> frozenset[str] | None:
 
 def narrow(changed: Changed, step: Step, fields: Sequence[str]) -> Changed | None:
     """The change as one of its fields alone, None if it cannot be written and taken back so. Raises UndeclaredField."""
+    assert changed.before is not None
+    assert changed.after is not None
     before, after = raw_bson.fields(changed.before), raw_bson.fields(changed.after)
     names = list(after)
     if names[: len(before)] != list(before):
@@ -93,3 +95,10 @@ def narrow(changed: Changed, step: Step, fields: Sequence[str]) -> Changed | Non
         )
     sets = raw_bson.differing(before, after)
     return Changed(changed.id, changed.before, changed.after, changed.touched, sets)
+
+
+def part(document: bytes, fields: Sequence[str]) -> bytes:
+    """What is carried of a document: its `_id` and these fields."""
+    carried = {"_id", *fields}
+    there = raw_bson.fields(document).items()
+    return raw_bson.join([element for name, element in there if name.decode("utf-8", "replace") in carried])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from bson.errors import BSONError
+from bson import Regex
 from pydantic import BaseModel, ValidationError
 
 from goaime_migrate.backends import raw_bson
@@ -17,13 +17,14 @@ from goaime_migrate.backends.ports import Filter
 from goaime_migrate.errors import InvalidResult, ResultBreaksPromise, ResultTooLarge, TransformFailed
 from goaime_migrate.errors.hint import DOWN, REPAIR, UP, Hint
 from goaime_migrate.results import Document
-from goaime_migrate.transform.lookups import Lookup
+from goaime_migrate.transform.lookups import Lookup, Now
 
 _AGAIN = Hint("{}", UP)
+_CORRECT = Hint("correct the document or the migration, then: {}", UP)
 CORRECTED = Hint("{}, which accepts the edit, and {}", REPAIR, DOWN)
 """The way on once a `reverse=` is corrected: `down` takes back with the code that was applied, or was accepted."""
 _FIELD = re.compile(r"(?P<field>[A-Za-z_$][\w$-]*(?:\.[\w$-]+)*): ")
-UNENCODABLE = (BSONError, OverflowError, TypeError, ValueError, RecursionError)
+UNENCODABLE = raw_bson.UNENCODABLE
 """What encoding raises."""
 
 
@@ -35,7 +36,8 @@ class Step:
     collection: str
     source: str
     transform: Callable[..., Document | None]
-    lookups: Mapping[str, Lookup] = field(default_factory=dict)
+    lookups: Mapping[str, Lookup | Now] = field(default_factory=dict)
+    """What the functions are given by name, besides the document."""
     where: Filter | None = None
     fields: tuple[str, ...] | None = None
     reverse: Callable[..., Document | None] | None = None
@@ -46,8 +48,12 @@ class Step:
     """Update stages for the server to run, in place of the transform."""
     then: Hint = _AGAIN
     """What leads on once its file is corrected."""
+    stages: tuple[Document, ...] = ()
+    """Update stages that do what the transform does, to documents that survive decoding and encoding."""
     adds: bytes | None = None
     """The one BSON element that the transform appends to documents that have no field of its name, and all it does."""
+    number: int = 0
+    """Which operation of its version it is."""
 
     def reversed(self) -> Step:
         """The step that takes documents back which were inserted since `up`."""
@@ -55,10 +61,64 @@ class Step:
         lookups = {name: self.lookups[name] for name in self.reverse_lookups}
         return Step(self.version, self.collection, self.source, self.reverse, lookups, then=CORRECTED)
 
+    @property
+    def writes(self) -> str:
+        """The collection that it writes."""
+        return self.collection
+
+    @property
+    def deletes(self) -> bool:
+        """Whether it deletes documents, and changes none."""
+        return False
+
+    @property
+    def inserts(self) -> bool:
+        """Whether it inserts documents, and changes none."""
+        return False
+
+    @property
+    def on_stored(self) -> bool:
+        """Whether it sees what is stored, and not what steps before it in a plan would make of that."""
+        return bool(self.where or self.pipeline)
+
+    @cached_property
+    def looked_up(self) -> Mapping[str, Lookup]:
+        """The lookups by name, and nothing else that is given."""
+        return {name: given for name, given in self.lookups.items() if isinstance(given, Lookup)}
+
     @cached_property
     def name(self) -> str:
         """The transform's own name."""
         return getattr(self.transform, "__name__", repr(self.transform))
+
+
+class CannotChange(ValueError):
+    """A document that an operation cannot change as it should: in which field, and why."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+
+
+def never(_: Document) -> None:
+    """The transform of a step that changes no document."""
+    raise AssertionError("this step has no transform")
+
+
+def call(
+    step: Step,
+    function: Callable[..., Any],
+    document: Document,
+    arguments: Mapping[str, Any],
+    identity: bytes,
+) -> Any:
+    """What a function of a migration returns. Raises TransformFailed."""
+    try:
+        return function(document, **arguments)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise transform_failed(step, error, identity) from error
 
 
 def apply(
@@ -69,12 +129,7 @@ def apply(
     identity: bytes,
 ) -> Document:
     """Call a transform or a reverse. Raises TransformFailed, InvalidResult."""
-    try:
-        result = function(document, **arguments)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise _failure(step, error, identity) from error
+    result = call(step, function, document, arguments, identity)
     if result is None:
         return document
     if not isinstance(result, dict):
@@ -90,7 +145,16 @@ def apply(
     return result
 
 
-def _failure(step: Step, error: BaseException, identity: bytes) -> TransformFailed:
+def transform_failed(step: Step, error: BaseException, identity: bytes) -> TransformFailed:
+    """The error for a function that raised, with the document that it was called for."""
+    if isinstance(error, CannotChange):
+        return TransformFailed(
+            str(error),
+            version=step.version,
+            id=raw_bson.id_value(identity),
+            field=error.field,
+            hint=_CORRECT if step.then != CORRECTED else Hint("correct the document, then: {}", DOWN),
+        )
     text = str(error) if not isinstance(error, KeyError) else f"no key {error}"
     match = _FIELD.match(text)
     name = match["field"] if match else None
@@ -102,7 +166,7 @@ def _failure(step: Step, error: BaseException, identity: bytes) -> TransformFail
         id=raw_bson.id_value(identity),
         field=name,
         detail=own_lines(error, step.source),
-        hint=Hint("correct the document or the migration, then: {}", UP)
+        hint=_CORRECT
         if step.then != CORRECTED
         else Hint("correct the document, then: {}; or correct {}, then: {}", DOWN, step.source, CORRECTED),
     )
@@ -144,6 +208,11 @@ def check_size(step: Step, name: str, result: bytes, identity: bytes) -> None:
         )
 
 
+def is_id(value: Any) -> bool:
+    """Whether MongoDB takes a value for an `_id`."""
+    return not isinstance(value, list | tuple | Regex | re.Pattern)
+
+
 def _culprit(document: Document) -> tuple[str | None, Any]:
     """The first top-level field that cannot be encoded by itself."""
     for name, value in document.items():
@@ -174,7 +243,7 @@ def promise_broken(
         version=step.version,
         id=raw_bson.id_value(identity),
         field=name,
-        hint=Hint("correct the document or the migration, then: {}", UP),
+        hint=_CORRECT,
     )
 
 

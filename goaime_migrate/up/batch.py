@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Changes, Reader, Sweep
@@ -13,23 +12,18 @@ from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.segments import Kind, Known, Segment
 from goaime_migrate.run.checkpoint import Result, Try, Unit
 from goaime_migrate.run.pacing import BATCH_BYTES
-from goaime_migrate.run.partitions import Partition, Range
+from goaime_migrate.run.partitions import Range
 from goaime_migrate.transform import projection
 from goaime_migrate.transform.chain import BatchResult
 from goaime_migrate.transform.probe import combined
-
-if TYPE_CHECKING:
-    from goaime_migrate.up.walk import Walk
+from goaime_migrate.up.next_batch import NextBatch
 
 
-class Batch:
-    """The next batch of a partition. It finds how many documents had to be read as a whole after all."""
+class Batch(NextBatch):
+    """The next batch of a walk that changes documents where they are.
 
-    def __init__(self, walk: Walk, partition: Partition) -> None:
-        self._walk = walk
-        self._partition = partition
-        self._at = partition.position
-        self._kind = Kind(partition.walk)
+    It finds how many documents had to be read as a whole after all.
+    """
 
     def plan(self, reader: Reader, this: Try) -> Unit[Range, int]:
         """Read, transform, and say what to change."""
@@ -40,6 +34,8 @@ class Batch:
         seen = self._seen(reader, documents)
         todo, kept, left = self._classify(documents, earlier, seen.entries)
         result, misfits = self._transform(reader, todo)
+        kept += _taken_for_deleted(result, earlier)
+        kept = still_kept(kept, this.missed)
         segment = self._segment(
             upto,
             [*kept, *(c.entry() for c in result.changed)],
@@ -47,7 +43,8 @@ class Batch:
         )
         counts = self._at.counts.copy()
         counts.add(result.count_new(seen) if walk.revisits else result.counts)
-        counts.examined += len(kept)
+        for entry in kept:
+            counts.count((True,) if entry.comes_or_goes else None)
         records = segment.puts()
         at = replace(self._at, cursor=upto, counts=counts).journaled(len(segment.entries), records)
         moved = before.next(at, done=upto == self._at.upto)
@@ -60,20 +57,6 @@ class Batch:
         )
         name = raw_bson.id_of(documents[-1]) if documents else None
         return Unit(changes, Result(moved, misfits, len(documents), name))
-
-    def _segment(self, upto: bytes | None, entries: Sequence[Entry], unchanged: Sequence[bytes]) -> Segment:
-        before, level = self._partition, len(self._walk.chain.steps)
-        return Segment(
-            before.pass_id,
-            self._kind,
-            self._at.number,
-            before.seq + 1,
-            self._at.cursor,
-            upto,
-            tuple(entries),
-            tuple(unchanged),
-            level,
-        )
 
     def _transform(self, reader: Reader, documents: Sequence[bytes]) -> tuple[BatchResult, int]:
         """The batch after the chain. Where carrying some fields is not enough, the documents are read as a whole."""
@@ -90,6 +73,7 @@ class Batch:
             whole = walk.chain.run(reader, reader.by_ids(walk.record.collection, others))
             fitting += whole.changed
             result.frozen.extend(whole.frozen)
+            result.stages = result.stages if whole.stages else ()
         return replace(result, changed=fitting), len(others)
 
     def _sweep(self, result: BatchResult, upto: bytes | None) -> Sweep | None:
@@ -100,15 +84,6 @@ class Batch:
         documents = len(result.changed) + (0 if result.where else len(result.unchanged))
         where = combined(walk.where, result.where)
         return Sweep(self._at.cursor, upto, where, result.stages, documents)
-
-    def _interrupted(self, reader: Reader) -> Segment | None:
-        """The journal of this very batch, from a run that was cut off between it and the cursor.
-
-        Only without transactions can there be one.
-        """
-        if self._walk.run.backend.capabilities.transactions:
-            return None
-        return segments.read(reader, self._segment(None, (), ()).key)
 
     def _read(self, reader: Reader, earlier: Segment | None, size: int) -> tuple[list[bytes], bytes | None]:
         """The documents of the batch and the `_id` up to which they were examined."""
@@ -172,3 +147,23 @@ class Batch:
             fields=(),
         )
         return [raw_bson.id_of(document) for document in others]
+
+
+def _taken_for_deleted(result: BatchResult, earlier: Segment | None) -> list[Entry]:
+    """What an interrupted batch meant to delete and is there, and is none of those that go.
+
+    Somebody has changed it before it was deleted, or put it back after: nobody knows. What was journaled is kept.
+    """
+    if earlier is None:
+        return []
+    stays = set(result.unchanged)
+    kept = [entry for entry in earlier.entries if entry.comes_or_goes and entry.id in stays]
+    found = {entry.id for entry in kept}
+    result.unchanged[:] = [identity for identity in result.unchanged if identity not in found]
+    result.counts.examined -= len(found)
+    return kept
+
+
+def still_kept(entries: Iterable[Entry], missed: Container[bytes]) -> list[Entry]:
+    """What stays of the journal of a try before: not that a document went which others had changed by then."""
+    return [entry for entry in entries if not entry.comes_or_goes or entry.id not in missed]

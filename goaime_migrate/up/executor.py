@@ -21,22 +21,33 @@ from goaime_migrate.errors import (
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.events import Notice, StageFinished, StageStarted
 from goaime_migrate.journal import audit
-from goaime_migrate.ledger import PassRecord
+from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import RunFunctions, StateOperation
-from goaime_migrate.planner import NewPass, PinnedPass, StateChange, UpPlan, require_canary
-from goaime_migrate.results import State
-from goaime_migrate.run import partitions, restored
+from goaime_migrate.planner import Facts, NewPass, PinnedPass, StateChange, UpPlan, require_canary
+from goaime_migrate.results import Direction, Document, RunResult, State
+from goaime_migrate.run import created, partitions, restored
 from goaime_migrate.run.code import findings, source_file, step_of
 from goaime_migrate.run.preflight import require_up
+from goaime_migrate.run.result import result_of
 from goaime_migrate.run.run import Run
 from goaime_migrate.run.work import Pool
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up import pass_ as walking
+from goaime_migrate.up.capable import require_capable
 from goaime_migrate.up.recorder import UpRecorder
 
 _SERVER_BACK = Hint("bring the server back, then: {}, which goes on after the last batch that is kept", UP)
 _CANARY = Hint("only the canary is migrated; all others: {}; the canary back: {}", UP, DOWN)
+
+
+def apply(
+    run: Run, facts: Facts, ledger: Ledger, plan: UpPlan, pool: Pool, canary: Filter | None = None
+) -> RunResult:
+    """Apply the versions of a plan, under the lease; what stops that is the result's error."""
+    recorder = UpRecorder(run, facts.files, ledger)
+    executor = Executor(recorder, pool)
+    return result_of(Direction.UP, recorder, lambda: executor.apply(plan, canary))
 
 
 class Executor:
@@ -50,10 +61,12 @@ class Executor:
     def apply(self, plan: UpPlan, canary: Filter | None) -> None:
         """Apply the versions of the plan. Raises MigrateError with the state recorded."""
         self._recorder.forget_left_over()
+        for pass_id in plan.empty:
+            created.drop(self._run, self._recorder.passes[pass_id])
         self._recorder.forget_passes(plan.empty)
         if canary is not None:
-            require_canary(plan)
-        require_up(self._run.backend, plan, self._recorder.migrations)
+            require_canary(plan, self._recorder.migrations)
+        require_up(self._run.backend, plan, self._recorder.migrations, self._recorder.versions)
         waiting = deque(plan.versions)
         self._finish_ready(waiting)
         for group in plan.groups:
@@ -93,7 +106,9 @@ class Executor:
         else:
             self._recorder.finish_canary(record, this.counts())
         seconds = self._recorder.seconds
-        self._run.emit(StageFinished("up", record.versions, title, done.examined, done.written, seconds))
+        self._run.emit(
+            StageFinished("up", record.versions, title, done.examined, done.total().changed, seconds)
+        )
         if canary is not None:
             self._run.emit(Notice(_CANARY))
 
@@ -103,7 +118,7 @@ class Executor:
         if isinstance(group, PinnedPass):
             count = len(partitions.left(backend, self._recorder.passes[group.pass_id]))
         else:
-            walking.require_capable(backend, collection)
+            require_capable(backend, collection)
             count = partitions.wanted(backend, collection)
         self._pool.prepare(count, [source_file(self._recorder.migrations[v]) for v, _ in group.operations])
 
@@ -148,23 +163,36 @@ class Executor:
         function = "up(db)" if isinstance(operation, RunFunctions) else ""
         self._run.emit(StageStarted("up", (version,), operation.describe(), None, function=function))
         record = self._recorder.running(migration)
+        undo = record.operations[index].undo
         try:
-            undo = record.operations[index].undo or operation.prepare(backend, version)
+            undo = undo or operation.prepare(backend, version)
             self._recorder.put([record.with_operation(index, started=True, undo=undo)])
             self._run.lease.renew()
             with self._recorder.outliving(version, "up") if function else nullcontext():
                 operation.apply(backend, undo)
         except MigrateError as error:
-            if isinstance(error, MigrationFailed | Refused) and not self._left_traces(operation):
+            if isinstance(error, MigrationFailed | Refused) and not self._left_traces(
+                operation, version, undo
+            ):
                 self._recorder.versions[version] = record
             self._stop((version,), error.at(version))
             raise
         self._recorder.finish_operation(version, index)
         self._run.emit(StageFinished("up", (version,), operation.describe(), 0, 0, self._recorder.seconds))
 
-    def _left_traces(self, operation: StateOperation) -> bool:
-        """Whether an operation that was refused may have changed something: a user's function on a real server."""
-        return isinstance(operation, RunFunctions) and self._run.backend.capabilities.server_code
+    def _left_traces(self, operation: StateOperation, version: str, undo: Document | None) -> bool:
+        """Whether an operation that failed may have changed something: it would be undone in another way now.
+
+        What a user's function has done on a real server cannot be seen.
+        """
+        if undo is None:
+            return False
+        if isinstance(operation, RunFunctions):
+            return self._run.backend.capabilities.server_code
+        try:
+            return operation.prepare(self._run.backend, version) != undo
+        except MigrateError:
+            return True
 
     # versions
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import Settings
-from goaime_migrate.errors import MigrateError, MissingPrivilege
-from goaime_migrate.errors.hint import PLAN, UP
+from goaime_migrate.errors import MigrateError, MissingPrivilege, WouldFail
+from goaime_migrate.errors.hint import PLAN, UP, Hint
 from goaime_migrate.events import Listener, Notice
 from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.operations import (
-    CreateCollection,
-    DropCollection,
-    RenameCollection,
     RunFunctions,
 )
 from goaime_migrate.planner import (
@@ -30,20 +26,28 @@ from goaime_migrate.planner import (
 )
 from goaime_migrate.results import (
     Direction,
+    Finding,
     OperationPlan,
     PlanResult,
-    Predicted,
     Sample,
     StepPlan,
     WarningCount,
 )
+from goaime_migrate.rules.refusal import refusal
+from goaime_migrate.rules.review import Review
 from goaime_migrate.run import partitions
 from goaime_migrate.run.code import step_of
 from goaime_migrate.run.preflight import only_reads, require_up
 from goaime_migrate.run.work import sharing
+from goaime_migrate.transform.derivation import DeriveStep
+from goaime_migrate.transform.insertion import InsertStep
 from goaime_migrate.transform.step import Step
+from goaime_migrate.up.arrivals_preview import preview_arrivals
+from goaime_migrate.up.known import Known
+from goaime_migrate.up.prediction import Prediction
 from goaime_migrate.up.preview import Preview, Unfinished, preview
 
+_FOUND = Hint("do what is said of it, then: {}", PLAN)
 _EACH_MORE = 0.7
 """What every further process adds to the speed of the first, since they share a server too."""
 _OWN = "what its later operations do cannot be foreseen before its first ones have done their work"
@@ -60,8 +64,10 @@ def forecast(
     listener: Listener,
 ) -> PlanResult:
     """The effects of `up`, version by version; a document that would stop the run is named in `refused`."""
-    found = _Forecast(backend, facts, where, settings, listener)
+    found = _Forecast(backend, facts, plan, where, settings, listener)
     found.walk(plan)
+    predicted = found.prediction.made()
+    findings = found.review.findings(predicted)
     warnings = [w for p in found.previews for w in p.warnings]
     sampled = [p.sampled for p in found.previews if p.sampled is not None]
     left: defaultdict[str, list[int]] = defaultdict(list)
@@ -71,15 +77,19 @@ def forecast(
         direction=Direction.UP,
         target=plan.target,
         steps=tuple(_step(facts.files[v], left[v], found.seen, warnings) for v in plan.versions),
-        predicted=Predicted(
-            round(sum(p.seconds for p in found.previews), 3),
-            sum(p.journal_bytes for p in found.previews),
-            sum(p.oplog_bytes for p in found.previews),
-        ),
-        refused=found.error,
+        predicted=predicted,
+        refused=found.error or _refused(findings),
+        unforeseen=tuple(dict.fromkeys(found.unforeseen)),
         sampled=max(sampled, default=None),
         message=plan.message,
+        findings=findings,
     )
+
+
+def _refused(findings: Sequence[Finding]) -> MigrateError | None:
+    """The error for these findings, which are told with it: what to do is said there."""
+    error = refusal(findings)
+    return error.advise(_FOUND) if isinstance(error, WouldFail) else error
 
 
 class _Forecast:
@@ -93,104 +103,77 @@ class _Forecast:
         self,
         backend: Backend,
         facts: Facts,
+        plan: UpPlan,
         where: Mapping[str, Any] | None,
         settings: Settings,
         listener: Listener,
     ) -> None:
+        self.review = Review(backend, facts, plan, settings, where, listener)
         self._settings = settings
         self._listener = listener
         self._backend = backend
         self._files = facts.files
+        self._versions = facts.versions
+        self._passes = facts.passes
         self._where = where
         self._unfinished: dict[str, Unfinished] = {}
         """By collection, the pass that `up` goes on with: some documents have its steps behind them already."""
-        self._before: dict[str, list[Step]] = {}
-        self._since: dict[str, list[Step]] = {}
-        self._changed: dict[str, str] = {}
-        """The collections that earlier steps change, with the version that does."""
-        self._unforeseen: dict[str, str] = {}
-        """Those among them of which it is not known how they will look."""
-        self._functions: dict[str, str] = {}
-        """The versions of plain functions, with the text of their files: they may do anything to what these name."""
+        self._known = Known()
         self.seen: dict[OperationRef, Seen] = {}
+        self.unforeseen: list[str] = []
         self.previews: list[Preview] = []
+        self.prediction = Prediction(backend)
         self.error: MigrateError | None = None
 
     def walk(self, plan: UpPlan) -> None:
         """The effects of all groups, one after the other. What `up` would refuse beforehand is refused."""
         try:
             if self._where is not None:
-                require_canary(plan)
-            require_up(self._backend, plan, self._files)
+                require_canary(plan, self._files)
+            require_up(self._backend, plan, self._files, self._versions)
         except MigrateError as error:
             if isinstance(error, MissingPrivilege) and only_reads(self._backend):
                 self._listener(Notice("this user may only read: plan it as the user who will run up as well"))
             else:
                 self.error = error
-        for group in plan.groups:
+        for place, group in enumerate(plan.groups):
             match group:
                 case StateChange():
                     (ref,) = group.operations
-                    self._other(ref.version, self._operation(ref))
+                    self._known.change(self._files[ref.version], self._operation(ref))
+                    self.prediction.change(ref.version, self._operation(ref))
                 case NewPass() | PinnedPass() if self.error is None:
-                    self._pass(group)
+                    self._pass(place, group)
 
-    def _pass(self, group: NewPass | PinnedPass) -> None:
+    def _pass(self, place: int, group: NewPass | PinnedPass) -> None:
         steps = [step_of(self._files[v], number) for v, number in group.operations]
         if isinstance(group, PinnedPass):
-            self._unfinished[steps[0].collection] = Unfinished.of(self._backend, group.pass_id)
-        obstacle = self._obstacle(steps)
-        if (function := self._named_by(steps)) is not None:
-            self._leave_open(group, _UNKNOWN.format(function))
+            record = self._passes[group.pass_id]
+            self._unfinished[steps[0].collection] = Unfinished.of(self._backend, record)
+        obstacle = self._known.obstacle(steps)
+        if (function := self._known.function_naming(steps)) is not None:
+            self._leave_open(place, group, _UNKNOWN.format(function))
         elif obstacle is not None:
-            self._leave_open(group, f"its effect cannot be foreseen before {obstacle} is applied", obstacle)
+            note = f"its effect cannot be foreseen before {obstacle} is applied"
+            self._leave_open(place, group, note, obstacle)
         else:
-            self._foresee(group, steps)
-        self._remember(group, steps)
+            self._foresee(place, group, steps)
+        self._known.remember(steps, group.versions[-1], fresh=isinstance(group, NewPass))
 
-    def _other(self, version: str, operation: Operation) -> None:
-        if isinstance(operation, RunFunctions):
-            self._functions[version] = self._files[version].path.read_text(encoding="utf-8", errors="replace")
-        if isinstance(operation, RenameCollection):
-            self._unforeseen |= {operation.old: version, operation.new: version}
-        elif isinstance(operation, CreateCollection | DropCollection):
-            self._unforeseen[operation.name] = version
-
-    def _named_by(self, steps: Sequence[Step]) -> str | None:
-        """The last version whose plain function names a collection of these steps: nothing is known of it then."""
-        used = {steps[0].collection, *_looked_up(steps)}
-        named = (v for v, text in self._functions.items() if any(name in text for name in used))
-        return max(named, key=int, default=None)
-
-    def _obstacle(self, steps: Sequence[Step]) -> str | None:
-        """The version that has to be applied before the effect of these steps can be known."""
-        walked = steps[0].collection
-        for collection in (walked, *sorted(_looked_up(steps[:1]))):
-            if collection in self._unforeseen:
-                return self._unforeseen[collection]
-        stored_only = {walked} if steps[0].where or steps[0].pipeline else set()
-        others = sorted(stored_only | _looked_up(steps))
-        return next((self._changed[c] for c in others if c in self._changed), None)
-
-    def _foresee(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
+    def _foresee(self, place: int, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
         collection = steps[0].collection
         try:
-            found = preview(
-                self._backend,
-                self._before.get(collection, ()),
-                steps,
-                self._where,
-                self._unfinished.get(collection),
-                None if isinstance(group, PinnedPass) else self._since.get(collection, ()),
-                self._listener,
-            )
+            found = self._preview(place, group, steps)
         except MigrateError as caught:
-            if self._functions:  # which may mend what has stopped this
-                self._leave_open(group, _UNKNOWN.format(max(self._functions, key=int)))
+            self.review.failed(place, caught)
+            if self._known.function is not None:  # which may mend what has stopped this
+                self._leave_open(place, group, _UNKNOWN.format(self._known.function))
             else:
                 self.error = caught.advise(caught.hint.instead(UP, PLAN))
             return
-        self.previews.append(replace(found, seconds=found.seconds / self._speed(collection)))
+        self.review.done(place, found.total, found.settled, found.warnings)
+        self.previews.append(found)
+        self.prediction.add(found.work, found.factor, self._speed(collection))
         for position, ref in enumerate(group.operations):
             counts = found.counts[position]
             text = self._operation(ref).describe()
@@ -200,15 +183,30 @@ class _Forecast:
                 [*found.notes[position], *self._notes(collection)],
             )
 
+    def _preview(self, place: int, group: NewPass | PinnedPass, steps: Sequence[Step]) -> Preview:
+        """What it would do to real documents, with the rules looking on. Raises MigrateError."""
+        collection, step, watch = steps[0].collection, steps[0], self.review.watch(place)
+        before, unfinished = self._known.before.get(collection, ()), self._unfinished.get(collection)
+        if isinstance(step, InsertStep | DeriveStep):
+            pinned = unfinished if isinstance(group, PinnedPass) else None
+            return preview_arrivals(self._backend, before, step, self._where, pinned, self._listener, watch)
+        since = None if isinstance(group, PinnedPass) else self._known.since.get(collection, ())
+        return preview(self._backend, before, steps, self._where, unfinished, since, self._listener, watch)
+
     def _speed(self, collection: str) -> float:
         """How many times as fast as this process alone those are that will share the pass."""
         shares = 1 if self._where else partitions.wanted(self._backend, collection)
         return 1 + _EACH_MORE * (sharing(self._settings, shares) - 1)
 
-    def _leave_open(self, group: NewPass | PinnedPass, note: str, obstacle: str | None = None) -> None:
+    def _leave_open(
+        self, place: int, group: NewPass | PinnedPass, note: str, obstacle: str | None = None
+    ) -> None:
         """`obstacle`: the version that has to be applied before; it may be the very same."""
+        self.review.unknown(place, note)
+        self.unforeseen += group.versions
         for ref in group.operations:
             operation = self._operation(ref)
+            self.prediction.leave_out(f"{operation.describe()} of {ref.version}")
             planned = OperationPlan(operation.describe(), operation.collection, None, None, None)
             self.seen[ref] = (planned, (), [_OWN if ref.version == obstacle else note])
 
@@ -216,28 +214,12 @@ class _Forecast:
         notes = []
         if collection not in self._backend.collections():
             notes.append(f"there is no collection {collection!r}")
-        if self._functions:
-            last = max(self._functions, key=int)
-            notes.append(f"up(db) of {last} runs before and may change what is shown here")
+        if self._known.function is not None:
+            notes.append(f"up(db) of {self._known.function} runs before and may change what is shown here")
         return notes
-
-    def _remember(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
-        collection, version = steps[0].collection, group.versions[-1]
-        self._changed[collection] = version
-        if steps[0].where or steps[0].pipeline:
-            self._unforeseen[collection] = version
-            return
-        self._before.setdefault(collection, []).extend(steps)
-        if isinstance(group, NewPass):
-            self._since.setdefault(collection, []).extend(steps)
 
     def _operation(self, ref: OperationRef) -> Operation:
         return self._files[ref.version].operations[ref.number]
-
-
-def _looked_up(steps: Sequence[Step]) -> set[str]:
-    """The collections that these steps look documents up in."""
-    return {lookup.collection for step in steps for lookup in step.lookups.values()}
 
 
 def _step(

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import (
     PROGRESS,
-    Catalogue,
-    CollectionInfo,
     CollectionReader,
     Filter,
     Reader,
@@ -21,14 +18,13 @@ from goaime_migrate.errors import (
     CollectionChanged,
     MigrateError,
     MigrationFailed,
-    MissingCapability,
     NotPure,
     UndeclaredField,
 )
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.journal.segments import Kind
 from goaime_migrate.ledger import PassRecord, passes
-from goaime_migrate.run import partitions
+from goaime_migrate.run import created, partitions
 from goaime_migrate.run.checkpoint import adopt
 from goaime_migrate.run.origin import pin
 from goaime_migrate.run.pacing import BATCH_BYTES, FIRST
@@ -36,20 +32,26 @@ from goaime_migrate.run.partitions import new_partition
 from goaime_migrate.run.run import Run
 from goaime_migrate.run.work import Pool
 from goaime_migrate.transform import projection
+from goaime_migrate.transform.chain import Chain
 from goaime_migrate.transform.counts import PassCounts
+from goaime_migrate.transform.deduplication import Deduplication
+from goaime_migrate.transform.derivation import Derivation
+from goaime_migrate.transform.insertion import InsertStep, place_id
 from goaime_migrate.transform.pipeline import chain_of
 from goaime_migrate.transform.probe import check_declared_fields, combined, require_filters
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up import parallel_scan
-from goaime_migrate.up.tail import Tail
+from goaime_migrate.up.capable import require_capable, require_lookups
+from goaime_migrate.up.derived_tail import DerivedReconciliation
+from goaime_migrate.up.duplicates_tail import DuplicatesReconciliation
+from goaime_migrate.up.tail import Reconciliation, Tail
 from goaime_migrate.up.walk import Walk
+from goaime_migrate.up.whole import reads_all
 
 _LARGE = 1_000
 """From so many documents on it pays to read small looked-up collections as a whole beforehand."""
-_KINDS = {
-    "view": "a view has no documents of its own",
-    "timeseries": "time-series documents cannot be replaced",
-}
+_TOGETHER = 4
+"""Records of what was worked out beforehand that are put in one go."""
 
 
 def open_pass(
@@ -60,9 +62,11 @@ def open_pass(
     Raises UndeclaredField, MissingCapability, Interrupted, LeaseLost, and what `require_filters` does.
     """
     backend, collection, where = run.backend, steps[0].collection, steps[0].where
-    require_capable(backend, collection)
+    for name in dict.fromkeys((collection, steps[0].writes)):
+        require_capable(backend, name)
     require_lookups(backend, steps)
     require_filters(backend, steps, canary)
+    listed = steps[0].documents if isinstance(steps[0], InsertStep) else None
     identity = f"{pins[0][0]}-{pins[-1][0]}-{uuid.uuid4().hex[:8]}"
     record = PassRecord(
         id=identity,
@@ -71,16 +75,18 @@ def open_pass(
         level=len(pins),
         finished=False,
         settled=_is_settled(backend, steps, combined(where, canary)),
-        total=backend.count(collection, where),
-        upper=backend.last_id(collection),
+        total=backend.count(collection, where) if listed is None else len(listed),
+        upper=backend.last_id(collection) if listed is None else place_id(len(listed) - 1),
         canary=None if canary is None else raw_bson.encode(dict(canary)),
         filtered=where is not None,
         reverses=(reverses := tuple(step.reverse is not None for step in steps)),
-        complete=any(reverses) or where is None,
+        complete=any(reverses) or not (where or steps[0].deletes or steps[0].inserts),
         started_at=(now := backend.now()),
         run_at=now,
-        since=backend.operation_time(),
-        bounds=partitions.bounds(backend, collection, run.check),
+        since=backend.operation_time() if listed is None else None,
+        bounds=partitions.bounds(backend, collection, run.check) if listed is None else (),
+        target=None if steps[0].writes == collection else steps[0].writes,
+        created=steps[0].inserts and steps[0].writes not in backend.collections(),
     )
     return pin(record, backend.origin())
 
@@ -93,75 +99,15 @@ def matches(backend: CollectionReader, steps: Sequence[Step], canary: Filter) ->
     return True
 
 
-def require_capable(backend: Catalogue, collection: str) -> None:
-    """Refuse a collection whose documents cannot be replaced one by one. Raises MissingCapability."""
-    info = backend.collections().get(collection)
-    if info is None:
-        return
-    reason = _KINDS.get(info.kind)
-    if info.options.get("capped"):
-        reason = "documents of a capped collection cannot grow"
-    if info.options.get("collation", {}).get("locale", "simple") != "simple":
-        reason = "its collation orders _ids in a way of its own"
-    if reason:
-        raise MissingCapability(
-            f"{collection} cannot be migrated: {reason}",
-            hint="migrate the collection behind it, or copy it to an ordinary one in a plain up(db)",
-        )
-
-
-def require_lookups(backend: Catalogue, steps: Sequence[Step]) -> None:
-    """Refuse to look into a view of the collection that is written: what it shows changes with every batch.
-
-    Raises MissingCapability.
-    """
-    looked_up = {lookup.collection for step in steps for lookup in step.lookups.values()}
-    if not looked_up - {steps[0].collection}:
-        return
-    known = backend.collections()
-    for name in sorted(looked_up):
-        if steps[0].collection in _seen_through(known, name):
-            raise MissingCapability(
-                f"the lookup into {name!r} sees {steps[0].collection!r}, which the same pass writes, through a view",
-                version=steps[0].version,
-                hint=f"look into {steps[0].collection!r} itself: that gives the state before the pass",
-            )
-
-
-def _seen_through(known: Mapping[str, CollectionInfo], name: str) -> set[str]:
-    """The collections that a view shows documents of, through other views too; none for what is no view."""
-    seen: set[str] = set()
-    waiting = [name]
-    while waiting:
-        info = known.get(waiting.pop())
-        if info is not None and info.kind == "view":
-            below = {info.options["viewOn"], *_sources(info.options.get("pipeline", ()))} - seen
-            seen |= below
-            waiting += below
-    return seen
-
-
-def _sources(stages: Any) -> Iterator[str]:
-    """The collections that an aggregation joins."""
-    if isinstance(stages, Mapping):
-        for name, value in stages.items():
-            if name in ("from", "coll", "$unionWith") and isinstance(value, str):
-                yield value
-            yield from _sources(value)
-    elif isinstance(stages, list | tuple):
-        for each in stages:
-            yield from _sources(each)
-
-
-def _is_settled(backend: Reader, steps: Sequence[Step], where: Filter | None) -> bool:
+def _is_settled(backend: CollectionReader, steps: Sequence[Step], where: Filter | None) -> bool:
     """Whether applying the chain to its own results changes nothing, on the first documents of the collection.
 
     On the way, steps that declare `fields` are held to it. Documents that cannot be migrated are left to the walk.
     """
-    if any(step.pipeline for step in steps):
+    if any(step.pipeline or step.deletes or step.inserts for step in steps):
         return False
     documents = backend.documents(steps[0].collection, where=where, limit=FIRST, max_bytes=BATCH_BYTES)
-    chain = chain_of("probe", steps, freeze=False)
+    chain = chain_of("probe", steps, began=backend.now(), freeze=False)
     try:
         results = check_declared_fields(chain, backend, documents)
         return not chain.run(backend, results).changed
@@ -174,10 +120,21 @@ def _is_settled(backend: Reader, steps: Sequence[Step], where: Filter | None) ->
 def walk_of(run: Run, record: PassRecord, steps: Sequence[Step]) -> Walk:
     """The walk over a pass, as each of its workers walks it."""
     fields = projection.carried(steps, run.backend.capabilities, record.total or 0)
-    chain = chain_of(record.id, steps)
-    if any(step.lookups for step in steps):
+    chain = chain_of(record.id, steps, began=record.started_at)
+    chain.tables.bounded = True
+    if any(step.looked_up for step in steps):
         chain.tables.note_collections(run.backend.collections())
     return Walk(run, record, chain, steps[0].where, fields)
+
+
+def _reconciliation(chain: Chain) -> type[Reconciliation]:
+    """What its tail does."""
+    match chain:
+        case Deduplication():
+            return DuplicatesReconciliation
+        case Derivation():
+            return DerivedReconciliation
+    return Reconciliation
 
 
 @dataclass
@@ -193,14 +150,19 @@ class Pass:
 
     def walk(self, *, canary_only: bool) -> PassCounts:
         """Walk to the end; what this run did. Raises MigrationFailed, Interrupted, LeaseLost."""
+        created.create(self.run, self.record)
         identity, self.before = self._identity(), self.counts()
         walk = walk_of(self.run, self.record, self.steps)
         total = self.record.total or 0
+        self._prepare(walk.chain)
+        if self.record.committed:
+            walk.chain.tables.thaw_whole(self.run.backend)
+            walk.chain.tables.require_results()
+        else:
+            walk.chain.tables.freeze_results(self.run.backend, self.run.record)
         if not self.record.committed and total >= _LARGE:
             self.run.record(*walk.chain.tables.freeze_small(self.run.backend, total))
-        elif self.record.bounds:
-            walk.chain.tables.thaw_whole(self.run.backend)
-        tail = Tail(walk)
+        tail = Tail(walk, _reconciliation(walk.chain))
         if self.record.bounds and not canary_only:
             adopt(self.run, partitions.left(self.run.backend, self.record), self.run.sessions)
         else:
@@ -209,17 +171,27 @@ class Pass:
             self._stages(walk, tail, canary_only=canary_only)
         finally:
             tail.stop()
-        if identity is not None and self._identity() != identity:
+        if any(was not in (None, now) for was, now in zip(identity, self._identity(), strict=True)):
             raise CollectionChanged(
-                "the collection was dropped, renamed or replaced while it was being migrated",
+                "a collection was dropped, renamed or replaced while it was being migrated",
                 version=self.record.versions[-1],
                 hint=Hint("bring the collection back, then: {}; or: {}", UP, DOWN),
             )
         return self.by_this_run(self.counts())
 
-    def _identity(self) -> bytes | None:
-        info = self.run.backend.collections().get(self.record.collection)
-        return None if info is None else info.uuid
+    def _prepare(self, chain: Chain) -> None:
+        """Work out beforehand what has to be known of all documents, and keep it with the pass."""
+        if not isinstance(chain, Deduplication) or self.record.committed:
+            return
+        changes = chain.prepare(*reads_all(self.run.backend, chain.step))
+        for start in range(0, len(changes), _TOGETHER):
+            self.run.record(*changes[start : start + _TOGETHER])
+
+    def _identity(self) -> list[bytes | None]:
+        """What tells the collections that are read and written from others of their names."""
+        known = self.run.backend.collections()
+        names = dict.fromkeys((self.record.collection, self.record.writes))
+        return [known[name].uuid if name in known else None for name in names]
 
     def _stages(self, walk: Walk, tail: Tail, *, canary_only: bool) -> None:
         canary: Filter | None = raw_bson.decode(self.record.canary) if self.record.canary else None
@@ -235,7 +207,8 @@ class Pass:
             self._scan_together(walk, tail)
         else:
             walk.alone(new_partition(self.record, Kind.SCAN))
-        tail.finish()
+        if not isinstance(walk.chain.steps[0], InsertStep):  # what it has walked over nobody else can change
+            tail.finish()
 
     def _scan_together(self, walk: Walk, tail: Tail) -> None:
         """Walk the partitions that are left, together with others.

@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.ports import PROGRESS, Backend, Filter, Reader
 from goaime_migrate.backends.record_fields import raw_id_or_none
+from goaime_migrate.errors import MigrationFailed
 from goaime_migrate.events import Listener, silent
+from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.segments import Kind, Segment, entries_of
-from goaime_migrate.results import Counts, Sample, WarningCount
+from goaime_migrate.ledger import PassRecord
+from goaime_migrate.results import Counts, Document, Sample, WarningCount
+from goaime_migrate.rules.seen import Seen
 from goaime_migrate.run.pacing import FIRST, Pacing
 from goaime_migrate.run.progress import ReadProgress
 from goaime_migrate.run.reading import batches
 from goaime_migrate.transform import projection
-from goaime_migrate.transform.chain import Chain, Changed
+from goaime_migrate.transform.chain import BatchResult, Chain, Changed
 from goaime_migrate.transform.counts import PassCounts
+from goaime_migrate.transform.deduplication import Deduplication
 from goaime_migrate.transform.pipeline import chain, chain_of
 from goaime_migrate.transform.probe import check_declared_fields, combined, require_filters
 from goaime_migrate.transform.step import Step
-from goaime_migrate.up.pass_ import require_capable, require_lookups
+from goaime_migrate.up.capable import require_capable, require_lookups
+from goaime_migrate.up.cost import Work
+from goaime_migrate.up.whole import reads_all
 
 EXHAUSTIVE = 20_000
 """Collections up to this size are read whole; of larger ones a sample is, and the counts are extrapolated."""
 SAMPLE = 2_000
 EXAMPLES = 2
 """Documents that are shown before and after each step."""
-_WRITE_FACTOR = 2.0
-"""A run takes about this many times as long as the transforms alone: reading, the journal and writing come on top."""
 
 
 @dataclass
@@ -40,12 +45,15 @@ class Preview:
     counts: list[Counts]
     samples: list[list[Sample]]
     warnings: tuple[WarningCount, ...] = ()
-    seconds: float = 0.0
-    journal_bytes: int = 0
-    oplog_bytes: int = 0
+    work: Work = field(default_factory=Work)
+    factor: float = 1.0
+    """How many times as much as was worked on there is to be done."""
     sampled: int | None = None
     examined: int = 0
     notes: list[list[str]] = field(default_factory=list)
+    settled: bool | None = None
+    """Whether the steps leave their own results as they are; None where that was not tried."""
+    total: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,22 +61,25 @@ class Unfinished:
     """A pass that was interrupted, or a canary: some documents have its steps behind them already."""
 
     id: str
+    began: datetime | None
     ranges: tuple[tuple[bytes | None, bytes | None], ...]
     """What has been examined: behind the first `_id`, up to the second; None is the beginning, or the end."""
 
     @classmethod
-    def of(cls, reader: Reader, pass_id: str) -> Unfinished:
+    def of(cls, reader: Reader, record: PassRecord) -> Unfinished:
         """As the records say. Reads only."""
-        parts = reader.find(PROGRESS, {"pass": pass_id, "kind": "partition", "walk": str(Kind.SCAN)})
+        parts = reader.find(PROGRESS, {"pass": record.id, "kind": "partition", "walk": str(Kind.SCAN)})
         walked = [(p["after"], p["cursor"]) for p in parts if p["done"] or (p["seq"] and p["cursor"])]
-        return cls(pass_id, tuple((raw_id_or_none(after), raw_id_or_none(upto)) for after, upto in walked))
+        ranges = tuple((raw_id_or_none(after), raw_id_or_none(upto)) for after, upto in walked)
+        return cls(record.id, record.started_at, ranges)
 
     def migrated(self, reader: Reader, documents: Sequence[bytes]) -> set[bytes]:
         """The ids of those that have been."""
         ids = [raw_bson.id_of(document) for document in documents]
-        return {i for i in ids if self._examined(i)} | set(entries_of(reader, self.id, ids))
+        return {i for i in ids if self.examined(i)} | set(entries_of(reader, self.id, ids))
 
-    def _examined(self, identity: bytes) -> bool:
+    def examined(self, identity: bytes) -> bool:
+        """Whether its scan has come past an id."""
         key = id_key(identity)
         return any(
             (after is None or id_key(after) < key) and (upto is None or key <= id_key(upto))
@@ -84,10 +95,12 @@ def preview(
     unfinished: Unfinished | None = None,
     since: Sequence[Step] | None = None,
     listener: Listener = silent,
+    watch: Seen | None = None,
 ) -> Preview:
     """Run `steps` on documents as the not yet applied steps `before` them will leave them. Raises MigrationFailed.
 
     Documents that an `unfinished` pass has migrated need only the steps `since`; None where the steps are the pass's own.
+    `watch` is shown each batch and what becomes of it.
     """
     collection = steps[0].collection
     require_capable(backend, collection)
@@ -96,20 +109,20 @@ def preview(
     where = combined(steps[0].where, canary)
     total = backend.count(collection, where)
     carried = projection.carried(steps, backend.capabilities, total)
-    measure = _Measure(backend, before, steps, unfinished, since, carried)
+    measure = _Measure(backend, before, steps, unfinished, since, carried, watch or Seen())
     looking = ReadProgress(listener, dict.fromkeys(step.version for step in steps), f"plan {collection}")
     pacing = Pacing()
     if total <= EXHAUSTIVE:
         looking.total = total
-        for batch in batches(backend, collection, where):
+        for batch in measure.work.reading.each(batches(backend, collection, where)):
             for part in looking.parts(batch, pacing):
                 measure.batch(part)
-        return measure.result(1.0, None)
-    sample = backend.sample(collection, SAMPLE, where)
+        return measure.result(1.0, None, total)
+    sample = measure.work.reading.run(lambda: backend.sample(collection, SAMPLE, where))
     looking.total = len(sample)
     for part in looking.parts(sample, pacing):
         measure.batch(part)
-    return measure.result(total / max(1, len(sample)), len(sample))
+    return measure.result(total / max(1, len(sample)), len(sample), total)
 
 
 class _Measure:
@@ -123,23 +136,25 @@ class _Measure:
         unfinished: Unfinished | None,
         since: Sequence[Step] | None,
         carried: Sequence[str] | None,
+        watch: Seen,
     ) -> None:
+        self._watch = watch
+        self._settled: bool | None = None
         self._backend = backend
         self._unfinished = unfinished
         self._resumes = since is None
-        self._since = chain_of("plan", since, freeze=False) if since else None
+        self._since = _anew(backend, since) if since else None
         self._steps = tuple(steps)
-        frozen = None if unfinished is None else unfinished.id
-        self._before = _looking(before, frozen) if before else None
-        self._chain = _looking(steps, frozen if self._resumes else None)
+        self._before = self._looking(before, resumes=True) if before else None
+        self._chain = self._looking(steps, resumes=self._resumes)
         self._chain.tables.note_collections(backend.collections())
+        if isinstance(self._chain, Deduplication) and not self._chain.tables.freezes:
+            self._chain.prepare(*reads_all(backend, self._chain.step))
         self._prefixes: dict[int, Chain] = {}
         self._counts = PassCounts(step.version for step in steps)
         self._held = all(step.fields is None for step in steps) or any(step.pipeline for step in steps)
         self._samples: list[list[Sample]] = [[] for _ in steps]
-        self._seconds = 0.0
-        self._journal = 0
-        self._oplog = 0
+        self.work = Work()
         self._carried = carried
         """The fields that `up` will carry, None where it carries whole documents."""
 
@@ -147,19 +162,49 @@ class _Measure:
         """One batch of documents."""
         ready = self._ready(documents)
         self._hold_to_declared_fields(ready)
-        started = time.perf_counter()
-        result = self._chain.run(self._backend, ready)
-        self._seconds += time.perf_counter() - started
+        result = self.work.transforming.run(lambda: self._chain.run(self._backend, ready))
         self._counts.add(result.counts)
-        entries = tuple(c.entry() for c in result.changed)
-        segment = Segment("plan", Kind.SCAN, 0, 0, entries=entries, unchanged=tuple(result.unchanged))
-        size = sum(len(raw_bson.encode(record)) for record in segment.records())
-        self._journal += size
-        self._oplog += size + sum(len(c.after) for c in result.changed)
+        self._watch.batch(ready, result)
+        self._try_again(ready, result)
+        deltas = self._carried is not None or bool(result.stages)
+        self.work.add(len(documents), result.changed, deltas=deltas and self._backend.capabilities.deltas)
+        self.work.journal_bytes += self.work.journaling.run(lambda: self._journaled(result))
         for changed in result.changed:
-            if self._carried is not None:
-                projection.narrow(changed, self._steps[0], self._carried)  # as `up` would refuse it
             self._show(changed)
+
+    def _journaled(self, result: BatchResult) -> int:
+        """The bytes of its journal."""
+        entries = tuple(map(self._entry, result.changed))
+        segment = Segment("plan", Kind.SCAN, 0, 0, entries=entries, unchanged=tuple(result.unchanged))
+        return sum(len(raw_bson.encode(record)) for record in segment.records())
+
+    def _entry(self, changed: Changed) -> Entry:
+        """As `up` will journal it: where it carries some fields only, these. Raises UndeclaredField, as it would."""
+        if self._carried is None or changed.before is None or changed.after is None:
+            return changed.entry()
+        narrow = projection.narrow(changed, self._steps[0], self._carried)
+        if narrow is None or narrow.sets is None:
+            return changed.entry()
+        before, after = (projection.part(d, self._carried) for d in (changed.before, changed.after))
+        return Entry.setting(before, after, narrow.sets)
+
+    def _try_again(self, ready: Sequence[bytes], result: BatchResult) -> None:
+        """Apply the steps to their own first results, as `up` does."""
+        elsewhere = any(step.pipeline or step.deletes for step in self._steps)
+        if self._settled is not None or not ready or elsewhere:
+            return
+        results = result.applied_to(ready[:FIRST])
+        try:
+            self._settled = not self._chain.run(self._backend, results).changed
+        except MigrationFailed:
+            self._settled = False
+
+    def _looking(self, steps: Sequence[Step], *, resumes: bool) -> Chain:
+        """Steps of the pass that has begun, if there is one and it `resumes` with them: their lookups are frozen."""
+        known = self._unfinished
+        if known is None or not resumes:
+            return _anew(self._backend, steps)
+        return chain_of(known.id, steps, began=known.began)
 
     def _hold_to_declared_fields(self, ready: Sequence[bytes]) -> None:
         """As `up` does with its first documents. Raises UndeclaredField, and what the steps raise."""
@@ -179,15 +224,10 @@ class _Measure:
     def _show(self, changed: Changed) -> None:
         for position, touched in enumerate(changed.touched):
             if touched and len(self._samples[position]) < EXAMPLES:
-                before = self._up_to(position, changed.before)
-                after = (
-                    changed.after if self._steps[0].pipeline else self._up_to(position + 1, changed.before)
-                )
-                sample = Sample(
-                    raw_bson.id_value(changed.id),
-                    raw_bson.decode_leniently(before),
-                    raw_bson.decode_leniently(after),
-                )
+                before, after = changed.before, changed.after
+                if before is not None and after is not None and not self._steps[0].pipeline:
+                    before, after = self._up_to(position, before), self._up_to(position + 1, before)
+                sample = Sample(raw_bson.id_value(changed.id), _decoded(before), _decoded(after))
                 self._samples[position].append(sample)
 
     def _up_to(self, position: int, document: bytes) -> bytes:
@@ -197,19 +237,20 @@ class _Measure:
             self._prefixes[position] = chain(self._steps[:position], self._chain.tables)
         return _after(self._prefixes[position], self._backend, [document])[0]
 
-    def result(self, factor: float, sampled: int | None) -> Preview:
+    def result(self, factor: float, sampled: int | None, total: int) -> Preview:
         """The forecast, extrapolated."""
         counts = [_scaled(self._counts.counts(i), factor) for i in range(len(self._steps))]
         return Preview(
             counts=counts,
             samples=self._samples,
             warnings=tuple(replace(w, count=round(w.count * factor)) for w in self._counts.warning_counts()),
-            seconds=round(self._seconds * factor * _WRITE_FACTOR, 3),
-            journal_bytes=round(self._journal * factor),
-            oplog_bytes=round(self._oplog * factor) if self._backend.capabilities.change_streams else 0,
+            work=self.work,
+            factor=factor,
             sampled=sampled,
             examined=self._counts.examined,
             notes=[self._notes(i) for i in range(len(self._steps))],
+            settled=self._settled,
+            total=total,
         )
 
     def _notes(self, position: int) -> list[str]:
@@ -220,17 +261,20 @@ class _Measure:
         return []
 
 
-def _looking(steps: Sequence[Step], frozen: str | None) -> Chain:
-    """Steps whose lookups are answered as in this pass, which has begun, or by what is there now."""
-    return chain_of(frozen or "plan", steps, freeze=frozen is not None)
+def _decoded(document: bytes | None) -> Document | None:
+    return None if document is None else raw_bson.decode_leniently(document)
+
+
+def _anew(backend: Backend, steps: Sequence[Step]) -> Chain:
+    """Steps whose lookups are answered by what is there now."""
+    return chain_of("plan", steps, began=backend.now(), freeze=False)
 
 
 def _after(chain: Chain | None, reader: Backend, documents: Sequence[bytes]) -> list[bytes]:
     """The documents after a chain, in the same order."""
     if chain is None or not documents:
         return list(documents)
-    changed = {c.id: c.after for c in chain.run(reader, documents).changed}
-    return [changed.get(raw_bson.id_of(d), d) for d in documents]
+    return chain.run(reader, documents).applied_to(documents)
 
 
 def _scaled(counts: Counts, factor: float) -> Counts:

@@ -6,7 +6,7 @@ there are no change streams, the whole collection is swept until a sweep finds n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,19 +25,24 @@ from goaime_migrate.run.checkpoint import Result, Try, Unit, adopt, close, commi
 from goaime_migrate.run.collector import Collector
 from goaime_migrate.run.pacing import LARGEST, Pacing
 from goaime_migrate.run.partitions import Partition, Range, new_partition
+from goaime_migrate.transform.chain import BatchResult
+from goaime_migrate.up.batch import still_kept
 from goaime_migrate.up.walk import Walk
 
 _SWEEPS = 20
-_Conflict = tuple[bytes, tuple[str, ...]]
+Conflict = tuple[bytes, tuple[str, ...]]
 """The raw `_id` of a document, and the fields that both have changed."""
 
 
 @dataclass(frozen=True)
-class _Found:
+class TailFound:
     """What a batch of the tail has found: how many documents had to be written, and which must not be."""
 
     written: int
-    conflicts: Sequence[_Conflict]
+    conflicts: Sequence[Conflict]
+
+
+TailPlan = Callable[[Reader, Partition, Sequence[bytes], Try], Unit[Range, TailFound]]
 
 
 @dataclass
@@ -45,6 +50,7 @@ class Tail:
     """The last part of a pass."""
 
     walk: Walk
+    reconciliation: type[Reconciliation]
     collector: Collector | None = None
 
     @property
@@ -74,7 +80,7 @@ class Tail:
         if not run.backend.capabilities.leases and not self.walk.revisits:
             return  # nobody else can have written
         (partition,) = adopt(run, [new_partition(self._record, Kind.TAIL)], run.sessions)
-        work = Reconciliation(self.walk, partition)
+        work = self.reconciliation(self.walk, partition)
         try:
             work.follow(self.collector)
         finally:
@@ -89,7 +95,7 @@ class Reconciliation:
     def __init__(self, walk: Walk, at: Partition) -> None:
         self._walk = walk
         self._locator = Locator(walk.run.backend, walk.record.id)
-        self._conflicts: list[_Conflict] = []
+        self._conflicts: list[Conflict] = []
         self.at = at
 
     def follow(self, feed: Collector | None) -> None:
@@ -112,8 +118,8 @@ class Reconciliation:
         record = self._walk.record
         for _ in range(_SWEEPS):
             written = 0
-            for batch in reading.batches(self._walk.run.backend, record.collection, self._walk.where):
-                written += self._reconcile([raw_bson.id_of(document) for document in batch])
+            for ids in self._everything():
+                written += self._reconcile(ids)
             if written <= LARGEST:
                 return
         raise Contended(
@@ -121,6 +127,12 @@ class Reconciliation:
             version=record.versions[-1],
             hint=Hint("try again at a quieter moment: {}", UP),
         )
+
+    def _everything(self) -> Iterator[list[bytes]]:
+        """The ids of all documents, some at a time."""
+        walk = self._walk
+        for batch in reading.batches(walk.run.backend, walk.record.collection, walk.where):
+            yield [raw_bson.id_of(document) for document in batch]
 
     def _reconcile(self, ids: Iterable[bytes]) -> int:
         """How many documents had to be written. Neighbours go together: they share segments of the journal."""
@@ -131,9 +143,8 @@ class Reconciliation:
 
     def _batches(self, ids: Sequence[bytes]) -> int:
         walk, written = self._walk, 0
-        batch = _Batch(walk, self._locator.scanned(ids))
         pace, version = Pacing(LARGEST, LARGEST), walk.record.versions[-1]
-        for done in commit_all(walk.run, self.at, ids, batch.plan, pace, version):
+        for done in commit_all(walk.run, self.at, ids, self._plan(ids), pace, version):
             if done.replied:
                 walk.chain.tables.commit()
             self.at = done.next
@@ -141,42 +152,62 @@ class Reconciliation:
             written += done.found.written
         return written
 
+    def _plan(self, ids: Sequence[bytes]) -> TailPlan:
+        """What to do about these documents."""
+        return TailBatch(self._walk, self._locator.scanned(ids)).plan
+
     def refuse_conflicts(self) -> None:
         """Raise Conflicts, if there are any."""
         if self._conflicts:
-            identity, fields = self._conflicts[0]
-            raise Conflicts(
-                f"the application has changed {len(self._conflicts)} documents in fields that the migration had written, "
-                "and the transform cannot be applied twice",
-                version=self._walk.record.versions[-1],
-                id=raw_bson.id_value(identity),
-                field=fields[0] if fields else None,
-                hint=Hint("put these documents right, then: {}; or take it back: {}", UP, DOWN),
-            )
+            raise self._refusal(self._conflicts)
+
+    def _refusal(self, conflicts: Sequence[Conflict]) -> Conflicts:
+        identity, fields = conflicts[0]
+        return Conflicts(
+            f"the application has changed {len(conflicts)} documents in fields that the migration had written, "
+            "and the transform cannot be applied twice",
+            version=self._walk.record.versions[-1],
+            id=raw_bson.id_value(identity),
+            field=fields[0] if fields else None,
+            hint=Hint("put these documents right, then: {}; or take it back: {}", UP, DOWN),
+        )
 
 
-class _Batch:
+class TailBatch:
     """Documents of the tail, with what the scan `knew` of them."""
 
     def __init__(self, walk: Walk, known: Known) -> None:
         self._walk = walk
         self._known = known
 
-    def plan(self, reader: Reader, before: Partition, ids: Sequence[bytes], _: Try) -> Unit[Range, _Found]:
+    def run(self, reader: Reader, documents: Sequence[bytes]) -> BatchResult:
+        """What becomes of documents that are to be looked at again."""
+        return self._walk.chain.run(reader, documents)
+
+    def known_of(self, _: Reader, __: BatchResult) -> Known:
+        """What the scan has done with the documents of a result."""
+        return self._known
+
+    def plan(
+        self, reader: Reader, before: Partition, ids: Sequence[bytes], this: Try
+    ) -> Unit[Range, TailFound]:
         """Read the documents, hold them against the journal, and say what to change."""
         walk = self._walk
         walk.chain.tables.rollback()
         segment = Segment(before.pass_id, Kind.TAIL, 0, before.seq + 1, level=len(walk.chain.steps))
         earlier = segments.read(reader, segment.key)
-        kept = () if earlier is None else earlier.entries
+        kept = [] if earlier is None else still_kept(earlier.entries, this.missed)
         later = segments.entries_of(reader, before.pass_id, ids)
         entries = {**self._known.entries, **later, **{entry.id: entry for entry in kept}}
         todo, conflicts = self._classify(reader.by_ids(walk.record.collection, ids, walk.where), entries)
-        result = walk.chain.run(reader, todo)
+        result = self.run(reader, todo)
+        known = self.known_of(reader, result)
         fresh = tuple(c.entry() for c in result.changed)
         counts = before.position.counts.copy()
-        counts.add(result.count_new(Known(entries, self._known.unchanged)))
-        at, entries_now = replace(before.position, counts=counts), (*kept, *fresh)
+        counts.add(result.count_new(Known({**known.entries, **entries}, known.unchanged)))
+        again = {entry.id for entry in fresh if entry.comes_or_goes}
+        entries_now = (*(entry for entry in kept if entry.id not in again), *fresh)
+        at = replace(before.position, counts=counts)
         records = replace(segment, entries=entries_now).puts() if entries_now else []
         moved = before.next(at.journaled(len(entries_now), records) if entries_now else at)
         changes = Changes(
@@ -184,14 +215,14 @@ class _Batch:
             collection=walk.record.collection,
             writes=[c.write() for c in result.changed],
         )
-        return Unit(changes, Result(moved, _Found(len(result.changed), conflicts), len(ids), ids[0]))
+        return Unit(changes, Result(moved, TailFound(len(result.changed), conflicts), len(ids), ids[0]))
 
     def _classify(
         self, documents: Iterable[bytes], entries: dict[bytes, Entry]
-    ) -> tuple[list[bytes], list[_Conflict]]:
+    ) -> tuple[list[bytes], list[Conflict]]:
         """Documents to transform, and those in conflict."""
         todo: list[bytes] = []
-        conflicts: list[_Conflict] = []
+        conflicts: list[Conflict] = []
         for document in documents:
             entry = entries.get(raw_bson.id_of(document))
             verdict = reconcile.forward(document, entry, settled=bool(self._walk.record.settled))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from goaime_migrate.backends.ports import Filter, SweepRefused
 from goaime_migrate.events import BatchCommitted
@@ -17,7 +18,11 @@ from goaime_migrate.run.pacing import LARGEST, LARGEST_NARROW, Pacing
 from goaime_migrate.run.partitions import Partition
 from goaime_migrate.run.run import Run
 from goaime_migrate.transform.chain import Chain
+from goaime_migrate.transform.derivation import Derivation, DeriveStep
+from goaime_migrate.transform.insertion import InsertStep
+from goaime_migrate.up.arriving import DeriveBatch, InsertBatch
 from goaime_migrate.up.batch import Batch
+from goaime_migrate.up.next_batch import NextBatch
 
 _SELDOM = 10
 """If more than one document in so many has to be read as a whole after all, all are."""
@@ -60,7 +65,35 @@ class Walk:
         self._pacing = Pacing(self.run.options.batch_size or largest)
         self.sweeps = self.run.backend.capabilities.deltas
         """Whether batches that the server can compute by itself are one update each."""
+        self.looks = False
+        """Whether documents that are made are looked for before they are inserted: the last ones were there already."""
+        self.sources = LARGEST
+        """How many documents to derive from at a time."""
         self.progress = ScanProgress(self.run, self.record)
+
+    @cached_property
+    def listed(self) -> list[bytes]:
+        """The documents to insert, where these are of the migration itself."""
+        (step,) = self.chain.steps
+        return list(step.identified(self.run.backend.records)) if isinstance(step, InsertStep) else []
+
+    @property
+    def derives_within(self) -> bool:
+        """Whether what it makes stands among what it makes it of."""
+        step = self.chain.steps[0]
+        return isinstance(step, DeriveStep) and step.writes == step.collection
+
+    def pace_sources(self, taken: int, given: int) -> None:
+        """So many of those that were read could be derived from in one batch."""
+        self.sources = 2 * taken if taken < given else min(LARGEST, 2 * self.sources)
+
+    def _next(self, partition: Partition) -> NextBatch:
+        """The next batch of a partition."""
+        if isinstance(self.chain, Derivation):
+            return DeriveBatch(self, partition)
+        if isinstance(self.chain.steps[0], InsertStep):
+            return InsertBatch(self, partition)
+        return Batch(self, partition)
 
     def beside(self, run: Run) -> Walk:
         """The same walk for another thread, which paces its own batches."""
@@ -79,7 +112,7 @@ class Walk:
 
     def _batch(self, partition: Partition) -> Partition:
         """One batch; the partition afterwards."""
-        plan, version = Batch(self, partition).plan, self.record.versions[-1]
+        plan, version = self._next(partition).plan, self.record.versions[-1]
         try:
             done = commit(self.run, partition, plan, self._pacing, version)
         except SweepRefused:
@@ -89,6 +122,7 @@ class Walk:
             self.chain.tables.commit()
         if done.found * _SELDOM > done.documents:
             self.fields = None
+        self.looks = done.found > 0
         self.progress.report(partition.id, done.next.position.counts.examined)
         self.run.after_batch(done.documents)
         return done.next

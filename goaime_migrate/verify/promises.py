@@ -8,8 +8,8 @@ with a decoded document of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from functools import partial
-from itertools import zip_longest
 from typing import Any, TypeVar
 
 from goaime_migrate.backends import raw_bson
@@ -17,6 +17,7 @@ from goaime_migrate.backends.ports import CollectionReader, Reader
 from goaime_migrate.events import silent
 from goaime_migrate.journal import segments
 from goaime_migrate.journal.segments import Kind
+from goaime_migrate.ledger import PassRecord
 from goaime_migrate.memory import without_collection
 from goaime_migrate.results import VerifyFailure
 from goaime_migrate.run.pacing import BATCH_BYTES, Pacing
@@ -56,22 +57,17 @@ class Auditor:
     """Holds documents against the promises of some steps on their collection.
 
     `passes` are those in which the steps were applied: what they have looked up in their own collection is asked for
-    there, as it was before them. All other lookups are read anew.
+    there, as it was before them, and it is `Now()` when they began. All other lookups are read anew, `now`.
     """
 
-    def __init__(self, steps: Sequence[Step], passes: Sequence[str | None] = ()) -> None:
-        anew = FrozenLookups("verify", _lookups(steps), freeze=False)
+    def __init__(self, steps: Sequence[Step], passes: Sequence[PassRecord | None], now: datetime) -> None:
+        anew = FrozenLookups("verify", _lookups(steps), freeze=False, began=now)
         frozen = [
-            anew if known is None else FrozenLookups(known, _lookups([step]), writes=step.collection)
-            for step, known in zip_longest(steps, passes)
+            anew if known is None else _frozen(step, known) for step, known in zip(steps, passes, strict=True)
         ]
         self._tables = [anew, *(each for each in frozen if each is not anew)]
         self._promises = [
-            (
-                step,
-                {n: (own if v.collection == step.collection else anew)[v] for n, v in step.lookups.items()},
-            )
-            for step, own in zip(steps, frozen, strict=True)
+            (step, _arguments(step, own, anew)) for step, own in zip(steps, frozen, strict=True)
         ]
         self.checked = 0
         self.failures: list[VerifyFailure] = []
@@ -178,7 +174,17 @@ class Auditor:
 
 
 def _lookups(steps: Sequence[Step]) -> list[Lookup]:
-    return [lookup for step in steps for lookup in step.lookups.values()]
+    return [lookup for step in steps for lookup in step.looked_up.values()]
+
+
+def _frozen(step: Step, known: PassRecord) -> FrozenLookups:
+    return FrozenLookups(known.id, _lookups([step]), writes=step.collection, began=known.started_at)
+
+
+def _arguments(step: Step, own: FrozenLookups, anew: FrozenLookups) -> dict[str, Any]:
+    """What the functions of a step are given: looked up by the pass in its own collection, else anew."""
+    elsewhere = {n: anew[v] for n, v in step.looked_up.items() if v.collection != step.collection}
+    return own.arguments(step) | elsewhere
 
 
 def _is_less(reader: Reader, collection: str, fields: Sequence[str]) -> bool:

@@ -8,7 +8,7 @@ from goaime_migrate.backends.ports import Backend
 from goaime_migrate.errors import LoadFailed
 from goaime_migrate.errors.hint import STATUS, Hint
 from goaime_migrate.events import Listener
-from goaime_migrate.ledger import Ledger
+from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import DocumentOperation
 from goaime_migrate.planner import Facts
@@ -81,9 +81,11 @@ class _Findings:
         said = findings(self._backend, m)
         self.failures += [VerifyFailure(m.version, None, None, None, finding) for finding in said]
 
-    def collection(self, name: str, promising: Sequence[tuple[Step, str | None]]) -> None:
+    def collection(self, name: str, promising: Sequence[tuple[Step, PassRecord | None]]) -> None:
         """Hold a whole collection, or a sample of it, against what some steps promise of every document."""
-        auditor = promises.Auditor([step for step, _ in promising], [known for _, known in promising])
+        auditor = promises.Auditor(
+            [step for step, _ in promising], [known for _, known in promising], self._backend.now()
+        )
         versions = dict.fromkeys(step.version for step, _ in promising)
         looking = ReadProgress(self._listener, versions, f"verify {name}")
         auditor.whole(self._backend, name, self._sample, looking)
@@ -94,11 +96,11 @@ class _Findings:
     def filtered(self, migration: Migration) -> None:
         """The same for the documents that a filter chose: those that the journal says were written."""
         for m, index, operation in _document_operations([migration]):
-            step, pass_id = step_of(m, index), _pass_of(self._book, m, index)
-            if step.where is None or pass_id is None or not _count(step):
+            step, known = step_of(m, index), _pass_of(self._book, m, index)
+            if step.where is None or known is None or not _count(step):
                 continue
-            auditor = promises.Auditor([step], [pass_id])
-            for batch in promises.migrated(self._backend, operation.collection, pass_id, self._sample):
+            auditor = promises.Auditor([step], [known], self._backend.now())
+            for batch in promises.migrated(self._backend, operation.collection, known.id, self._sample):
                 auditor.batch(self._backend, batch)
             self.promises += _count(step)
             self.failures += auditor.failures
@@ -147,7 +149,7 @@ def _collections(migrations: Sequence[Migration]) -> set[str]:
 
 def _promising(
     migrations: Sequence[Migration], collection: str, book: Ledger
-) -> list[tuple[Step, str | None]]:
+) -> list[tuple[Step, PassRecord | None]]:
     """The steps on a collection that promise something of every document, with the passes they were applied in."""
     steps = [
         (step_of(m, i), _pass_of(book, m, i))
@@ -157,7 +159,7 @@ def _promising(
     return [(step, known) for step, known in steps if step.where is None and _count(step)]
 
 
-def _pass_of(book: Ledger, migration: Migration, index: int) -> str | None:
+def _pass_of(book: Ledger, migration: Migration, index: int) -> PassRecord | None:
     """The pass in which an operation was applied; None for one that has been written into the file since."""
     known = book.versions[migration.version].operations[index : index + 1]
-    return known[0].pass_id if known else None
+    return book.passes.get(known[0].pass_id or "") if known else None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -10,14 +11,20 @@ from pydantic import BaseModel
 
 from goaime_migrate import (
     AddField,
+    ConvertField,
     CreateCollection,
     CreateIndex,
+    DeleteDocuments,
+    DeleteDuplicates,
+    DeriveDocuments,
     Document,
     DropCollection,
     DropIndex,
+    InsertDocuments,
     Lookup,
     MigrateError,
     Migrator,
+    Now,
     RemoveField,
     RenameCollection,
     RenameField,
@@ -26,7 +33,17 @@ from goaime_migrate import (
     TransformDocuments,
     UpdateDocuments,
 )
-from goaime_migrate.results import Direction, OnConflict, PlanResult, RunResult, StatusResult, VerifyResult
+from goaime_migrate.results import (
+    Direction,
+    DoctorResult,
+    OnConflict,
+    PlanResult,
+    RehearsalResult,
+    RunResult,
+    StatusResult,
+    TryResult,
+    VerifyResult,
+)
 
 
 class Order(BaseModel):
@@ -40,6 +57,15 @@ def in_place(order: Document, customers: Mapping[str, Document]) -> None:
     order["customer_id"] = customers[order["customer"]]["_id"]
 
 
+def attach(order: Document, lines: Mapping[Any, tuple[Document, ...]], now: datetime) -> None:
+    """A transform that is given more: all documents of a key, and the time."""
+    order["at"], order["lines"] = now, [line["_id"] for line in lines[order["_id"]]]
+
+
+SORTED = Lookup("lines", sort="at", fields=["a"], where={"b": 1})
+COUNTED = Lookup("lines", key="n", pipeline=[{"$group": {"_id": "$order", "n": {"$sum": 1}}}])
+
+
 def anew(order: Document) -> Document:
     """A transform that returns another."""
     return {**order, "cents": 1}
@@ -50,17 +76,51 @@ def check(order: Document) -> list[str]:
     return [] if "cents" in order else ["no cents"]
 
 
+def is_old(order: Document, at: datetime) -> bool:
+    """What goes."""
+    return bool(order["at"] < at)
+
+
+def made(order: Document, customers: Mapping[str, Sequence[Document]]) -> Iterator[Document]:
+    """What is made, one by one."""
+    yield {"_id": order["_id"], "customers": customers[order["customer"]]}
+
+
+def listed(order: Document, customers: Mapping[str, Document]) -> list[Document] | None:
+    """What is made, if anything."""
+    return [order] if order["customer"] in customers else None
+
+
+def is_void(order: Document, customers: Mapping[str, Document]) -> bool:
+    """Says which documents go."""
+    return order["customer"] not in customers
+
+
 operations = [
     TransformDocuments("orders", in_place, customers=Lookup("customers", key="name"), where={"a": 1}),
     TransformDocuments("orders", anew, fields=["cents"], reverse=anew, model=Order, check=check),
     UpdateDocuments("orders", [{"$set": {"a": 1}}], where={}),
-    AddField("orders", "a", 1),
-    RenameField("orders", "a", "b"),
-    RemoveField("orders", "a"),
+    TransformDocuments(
+        "orders", attach, now=Now(), lines=Lookup("lines", key="a.b", many=True, sort=[("at", -1)])
+    ),
+    AddField("orders", "a", 1, where={"b": 2}),
+    RenameField("orders", "items.$[].a", "items.$[].b", where={}),
+    RemoveField("orders", "a", "b.c", where={}),
+    ConvertField("orders", "at", "date", where={}, on_error="keep"),
+    InsertDocuments("currencies", [{"code": "EUR"}], key=["code"]),
+    DeleteDocuments("orders", where={"a": 1}, when=is_old, at=Now()),
+    DeleteDuplicates("orders", ["a", "b.c"], sort=[("at", -1)], where={"a": 1}),
+    DeriveDocuments("orders", "lines", made, customers=Lookup("customers", sort="at", many=True)),
+    DeriveDocuments("orders", "orders", listed, customers=COUNTED),
+    DeleteDocuments("orders", when=is_void, customers=Lookup("customers", key="name")),
+    DeleteDuplicates("orders", "number"),
     CreateIndex("orders", "a", unique=True),
     CreateIndex("orders", [("a", 1), ("b", "text")], name="both", sparse=True),
+    CreateIndex("orders", "a", expireAfterSeconds=60, name="soon", replaces="a_1"),
     DropIndex("orders", "a_1"),
+    DropIndex("orders", "*"),
     SetValidator("orders", Order, level="moderate", action="warn"),
+    SetValidator("orders", {"$and": [{"a": {"$type": "number"}}]}),
     CreateCollection("orders", capped=True, size=1000),
     RenameCollection("orders", "sales"),
     DropCollection("sales"),
@@ -75,6 +135,10 @@ def use(folder: Path) -> None:
         assert_type(migrator.up("head", where={"a": 1}), RunResult)
         assert_type(migrator.down(on_conflict=OnConflict.KEEP), RunResult)
         assert_type(migrator.verify(sample=10), VerifyResult)
+        assert_type(migrator.try_("0001", {"_id": 1}, collection="orders"), TryResult)
+        assert_type(migrator.try_("0001", where={"_id": 1}), TryResult)
+        assert_type(migrator.rehearse("0001", sample=None, memory=True), RehearsalResult)
+        assert_type(migrator.doctor(), DoctorResult)
         error: MigrateError | None = migrator.up().error
         if error is not None:
             found: tuple[str, int, str, Any] = (error.code, error.exit_code, error.hint, error.id)

@@ -31,6 +31,13 @@ CONSTANTS = {
     *("AddField", "UpdateDocuments", "update_many"),
     *("AddField / update_many", "UpdateDocuments / update_many"),
 }
+PATHS = {
+    *("AddNested", "UpdateAdded", "AddNested / UpdateAdded"),
+    *("RemoveNested", "UpdateRemoved", "RemoveNested / UpdateRemoved"),
+}
+COMING = {
+    key for name in ("insert", "derive", "delete") for key in (name, f"{name} loop", f"{name} / {name} loop")
+}
 SAFETIES = {
     "all on",
     *(
@@ -69,7 +76,7 @@ def measured(folder: Path, *options: str) -> dict[str, dict[str, Any]]:
 
 def test_every_contender_and_every_safety_is_measured(tmp_path: Path) -> None:
     rows = measured(tmp_path, "--profile")
-    assert set(rows) >= GOAIME | SMALL | CONSTANTS | SAFETIES | PROFILE
+    assert set(rows) >= GOAIME | SMALL | CONSTANTS | PATHS | COMING | SAFETIES | PROFILE
     assert all(value > 0 for row in rows.values() for value in row["values"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,21 @@ from tests.world import succeeded
 IMPURE = GREETING.replace('f"Hello {', 'f"{random.random()} {').replace(
     "from goaime", "import random\n\nfrom goaime"
 )
-KINDS = ["transform", "pipeline", "index", "python"]
+ADDED: list[dict[str, Any]] = [
+    {"_id": 1, "field": 5, "new_field": None},
+    {"_id": 2, "new_field": 7, "field": 6},
+]
+MADE: list[dict[str, Any]] = [{"_id": 1, "field": 5}, {"_id": 2, "new_field": 7, "field": 6}]
+TEMPLATES: dict[str, dict[str, list[dict[str, Any]]]] = {
+    "transform": {"collection_name": ADDED},
+    "pipeline": {"collection_name": ADDED},
+    "python": {"collection_name": ADDED},
+    "index": {"collection_name": MADE},
+    "insert": {"collection_name": [*MADE, {"_id": "first", "name": "First"}]},
+    "delete": {"collection_name": MADE},
+    "derive": {"collection_name": MADE, "collection_name_items": []},
+}
+"""What each leaves of the documents that a test has made."""
 
 
 def test_init_writes_a_project_and_leaves_an_existing_one_alone(embedded: Project) -> None:
@@ -46,23 +61,34 @@ def test_init_does_not_put_a_pyproject_out_of_force(embedded: Project) -> None:
     assert not (embedded.folder / "alembic-style.ini").exists()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TEMPLATES)
 def test_every_template_loads_applies_and_goes_back(project: Project, kind: str) -> None:
-    project.world.insert("collection_name", [{"_id": 1, "field": 5}, {"_id": 2, "new_field": 7, "field": 6}])
+    project.world.insert("collection_name", MADE)
     made = project.json("new", "Add the  Field!", "--kind", kind)
     assert made["version"] == "0001"
     assert made["path"].endswith("0001_add_the_field.py")
     before = project.world.raws("collection_name")
 
     project.applied()
-    if kind != "index":
-        assert project.world.documents("collection_name") == [
-            {"_id": 1, "field": 5, "new_field": None},
-            {"_id": 2, "new_field": 7, "field": 6},
-        ]
+    for collection, expected in TEMPLATES[kind].items():
+        assert project.world.documents(collection) == expected
     succeeded(project.world.down())
     if kind != "python":
         assert project.world.raws("collection_name") == before
+
+
+def test_what_templates_derive_and_delete(embedded: Project) -> None:
+    embedded.world.insert(
+        "collection_name", [{"_id": 1, "items": ["a", "b"]}, {"_id": 2, "field": "obsolete"}]
+    )
+    embedded.json("new", "derive", "--kind", "derive")
+    embedded.json("new", "delete", "--kind", "delete")
+    succeeded(embedded.world.up())
+    assert embedded.world.documents("collection_name_items") == [
+        {"_id": "1-0", "item": "a"},
+        {"_id": "1-1", "item": "b"},
+    ]
+    assert embedded.world.documents("collection_name") == [{"_id": 1, "items": ["a", "b"]}]
 
 
 def test_new_takes_the_next_number_and_a_name_that_python_can_import(embedded: Project) -> None:
@@ -101,7 +127,7 @@ def test_lint_finds_what_would_hurt_later(embedded: Project) -> None:
     found = embedded.run("lint", "--json")
 
     assert found.code == 4
-    assert set(found.json) == {"checked", "problems", "error"}
+    assert set(found.json) == {"checked", "problems", "findings", "error"}
     messages = "\n".join(problem["message"] for problem in found.json["problems"])
     for part in (
         "draws at random",
@@ -121,7 +147,7 @@ def test_lint_counts_files_that_do_not_load_and_says_each_problem_once(embedded:
     assert found.text.count("0001_broken.py") == 2  # the problem, and where to correct it
 
 
-@pytest.mark.parametrize("kind", ["transform", "pipeline", "index", "python"])
+@pytest.mark.parametrize("kind", TEMPLATES)
 def test_lint_finds_a_template_that_nobody_has_filled_in(embedded: Project, kind: str) -> None:
     embedded.ok("new", "fresh", "--kind", kind)
     (problem,) = embedded.run("lint", "--json").json["problems"]

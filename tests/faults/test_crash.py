@@ -38,9 +38,9 @@ def strikes(record: Path, choose: random.Random, *, thorough: bool) -> Iterator[
             yield Strike(command, collection, choose.choice((1, times, choose.randint(1, times))), moment)
 
 
-def killed(forker: Forker, this: Bank, argv: tuple[str, ...], strike: Strike) -> bool:
+def killed(forker: Forker, world: World, argv: tuple[str, ...], strike: Strike) -> bool:
     """Kill a run as the strike says; whether the strike came at all."""
-    run = forker.start(this.world, *argv, strikes=[strike])
+    run = forker.start(world, *argv, strikes=[strike])
     status = run.wait()
     assert status in (-signal.SIGKILL, 0), run.output
     return status != 0
@@ -48,7 +48,7 @@ def killed(forker: Forker, this: Bank, argv: tuple[str, ...], strike: Strike) ->
 
 def killed_and_finished(forker: Forker, this: Bank, argv: tuple[str, ...], strike: Strike) -> bool:
     """The same, and let the next run finish."""
-    came = killed(forker, this, argv, strike)
+    came = killed(forker, this.world, argv, strike)
     forker.succeed(this.world, *argv, timeout=AT_ONCE_S)
     return came
 

@@ -44,7 +44,7 @@ def test_a_canary_that_was_killed_is_completed_or_taken_back(
     kills = 0
     for i, strike in enumerate(portion.of(all_strikes)):
         print("canary killed", strike)
-        kills += killed(forker, this, CANARY, strike)
+        kills += killed(forker, this.world, CANARY, strike)
         if i % 3:
             forker.succeed(this.world, *UP)
             this.is_up()

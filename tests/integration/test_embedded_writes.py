@@ -23,6 +23,7 @@ from goaime_migrate.backends.ports import (
     Changes,
     Delete,
     GuardFailed,
+    IndexInTheWay,
     Move,
     Owner,
     Put,
@@ -232,9 +233,14 @@ def test_the_catalogue_answers_like_a_server(dump: Path) -> None:
         backend.set_options("users", {"validator": {"a": 1}, "validationLevel": "strict"})
         backend.set_options("users", {"validator": {}})
         assert backend.collections()["users"].options == {"validationLevel": "strict"}
-        refused: list[Callable[[], None]] = [
+        in_the_way: list[Callable[[], None]] = [
             lambda: backend.create_index("users", [("x", 1)], {"name": "name_1_age_-1"}),
             lambda: backend.create_index("users", [("name", 1), ("age", -1)], {"name": "another"}),
+        ]
+        for call in in_the_way:
+            with pytest.raises(IndexInTheWay):
+                call()
+        refused: list[Callable[[], None]] = [
             lambda: backend.drop_index("users", "nothing"),
             lambda: backend.drop_index("users", "_id_"),
             lambda: backend.drop_index("nothing", "x"),

@@ -8,9 +8,13 @@ from types import ModuleType
 
 import pytest
 
+from tests.conftest import EMBEDDED
+from tests.integration.engines import one_server
 from tests.world import GOAIME, REPOSITORY, World, succeeded
 
-VERSIONS = ("0001", "0002", "0003", "0004")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005")
+FOUR = VERSIONS[:4]
+"""Those that change documents, in one pass."""
 REFERENCE = "a78885fa-abd3-41e9-b2f4-9b6ca9c0d91a"
 
 
@@ -35,7 +39,7 @@ def goaime(world: World) -> World:
     return world
 
 
-def test_all_four_apply_and_the_reference_session_has_the_figures_of_the_report(goaime: World) -> None:
+def test_all_apply_and_the_reference_session_has_the_figures_of_the_report(goaime: World) -> None:
     result = succeeded(goaime.up())
 
     assert result.versions == VERSIONS
@@ -58,22 +62,22 @@ def test_down_gives_back_the_very_bytes(goaime: World) -> None:
 
     assert result.versions == tuple(reversed(VERSIONS))
     assert {name: goaime.raws(name) for name in before} == before
-    assert goaime.states() == ["pending"] * 4
+    assert goaime.states() == ["pending"] * 5
 
 
 def test_down_step_by_step_is_exact_at_every_step_of_a_shared_pass(goaime: World) -> None:
     images = [goaime.raws("sessions")]
-    for version in VERSIONS:
+    for version in FOUR:
         succeeded(goaime.up(version))
         images.append(goaime.raws("sessions"))
     succeeded(goaime.down("base"))
-    succeeded(goaime.up())
+    succeeded(goaime.up("0004"))
     assert goaime.raws("sessions") == images[4]
 
     for level in (3, 2, 1, 0):
         succeeded(goaime.down())
         assert goaime.raws("sessions") == images[level]
-        assert goaime.states() == ["applied"] * level + ["pending"] * (4 - level)
+        assert goaime.states() == ["applied"] * level + ["pending"] * (5 - level)
 
 
 def test_down_inside_a_shared_pass_and_up_again_is_exact(goaime: World) -> None:
@@ -95,7 +99,7 @@ def test_a_second_up_has_nothing_to_do(goaime: World) -> None:
     result = succeeded(goaime.up())
 
     assert result.versions == ()
-    assert result.message == "already at 0004"
+    assert result.message == "already at 0005"
     assert goaime.raws("sessions") == after
 
 
@@ -116,12 +120,12 @@ def test_unresolved_attempts_are_warned_about_with_examples(goaime: World) -> No
 def test_plan_counts_what_up_will_change_and_writes_nothing(goaime: World) -> None:
     before = goaime.raws("sessions")
 
-    plan = goaime.plan()
+    plan = goaime.plan("0004")
 
     assert goaime.raws("sessions") == before
     assert goaime.raws("schema_versions") == {}
     planned = [(s.version, s.operations[0].matched, s.operations[0].changed) for s in plan.steps]
-    succeeded(goaime.up())
+    succeeded(goaime.up("0004"))
     done = [
         (v.version, v.documents.matched, v.documents.changed) for v in goaime.status().versions if v.documents
     ]
@@ -139,3 +143,28 @@ def test_verify_holds_after_up_and_finds_a_document_that_was_broken(goaime: Worl
     assert {failure.id for failure in failures} == {broken}
     assert failures[0].field is not None
     assert failures[0].field.startswith("topic_performance")
+
+
+def test_the_server_is_told_the_shape_and_every_migrated_session_has_it(goaime: World) -> None:
+    _, before = goaime.catalogue()["sessions"]
+    succeeded(goaime.up("0004"))
+    plan = goaime.plan()
+    succeeded(goaime.up())
+
+    options, indexes = goaime.catalogue()["sessions"]
+    assert (options["validationLevel"], options["validationAction"]) == ("moderate", "warn")
+    assert [dict(index["key"]) for index in indexes][1:] == [{"user_id": 1, "completed_at": -1}]
+    if goaime.kind != EMBEDDED:  # where it is recorded, and cannot be asked
+        assert plan.steps[0].notes == ()
+        assert goaime.verify().unchecked == ()
+    succeeded(goaime.down())
+    options, indexes = goaime.catalogue()["sessions"]
+    assert not options.get("validator")
+    assert indexes == before
+
+
+@one_server
+def test_a_session_of_an_earlier_app_is_still_taken_and_found(goaime: World) -> None:
+    succeeded(goaime.up())
+    goaime.insert("sessions", [{"_id": "old", "session_id": "x", "problems_attempted": []}])
+    assert {failure.id for failure in goaime.verify().failures} == {"old"}

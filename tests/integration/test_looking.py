@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from itertools import count
+from textwrap import dedent
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from goaime_migrate.events import Event, Examined
 from goaime_migrate.run import partitions, progress, work
-from goaime_migrate.up import preview
+from goaime_migrate.up import cost, preview
 from tests.integration.engines import one_server, two
 from tests.world import World, succeeded
 
@@ -60,6 +62,9 @@ def test_who_is_quickly_done_tells_nothing(world: World) -> None:
     assert examined(events) == []
 
 
+SIZE: list[dict[str, Any]] = [{"$group": {"_id": None, "bytes": {"$sum": {"$bsonSize": "$$ROOT"}}}}]
+
+
 @two
 def test_an_oplog_is_predicted_where_there_is_one(world: World) -> None:
     world.insert("c", [{"_id": n} for n in range(3)])
@@ -72,7 +77,8 @@ def test_an_oplog_is_predicted_where_there_is_one(world: World) -> None:
 @one_server
 def test_the_time_is_that_of_all_who_share_the_work(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = count()  # a batch takes one
-    monkeypatch.setattr(preview, "time", SimpleNamespace(perf_counter=lambda: float(next(seconds))))
+    monkeypatch.setattr(cost, "time", SimpleNamespace(perf_counter=lambda: float(next(seconds))))
+    monkeypatch.setattr(cost.Pace, "of", lambda _: cost.Pace(0.0))
     monkeypatch.setattr(partitions, "WORTH", 50)
     monkeypatch.setattr(work, "cores", lambda: 2)
     world.insert("c", [{"_id": n} for n in range(100)])
@@ -82,3 +88,57 @@ def test_the_time_is_that_of_all_who_share_the_work(world: World, monkeypatch: p
         with world.migrator(workers=workers) as migrator:
             predicted[workers] = migrator.plan().predicted.seconds
     assert predicted[None] == pytest.approx(predicted[1] / 1.7, abs=0.01)
+
+
+PREDICTED = {
+    "transform": """
+        def double(document):
+            document["twice"] = document["text"] * 2
+
+        operations = [TransformDocuments("c", double)]
+    """,
+    "pipeline": 'operations = [UpdateDocuments("c", [{"$set": {"more": {"$add": ["$_id", 1]}}}])]',
+    "field": 'operations = [AddField("c", "more", 1)]',
+    "insert": 'operations = [InsertDocuments("d", [{"_id": n, "text": "x" * 200} for n in range(300)])]',
+    "delete": 'operations = [DeleteDocuments("c", where={"_id": {"$gte": 100}})]',
+    "derive": """
+        def derive(document):
+            yield {"_id": document["_id"], "text": document["text"]}
+
+        operations = [DeriveDocuments("c", "d", derive)]
+    """,
+    "index": 'operations = [CreateIndex("c", "text")]',
+}
+
+
+@one_server
+@pytest.mark.parametrize("operation", PREDICTED)
+def test_what_is_written_is_predicted_within_a_factor_of_two(world: World, operation: str) -> None:
+    world.insert("c", [{"_id": n, "text": f"{n} is a number " * 40} for n in range(400)])
+    world.write("0001_step.py", "from goaime_migrate import *\n" + dedent(PREDICTED[operation]))
+    predicted = world.plan().predicted
+    with world.client() as client:
+        oplog = client.local["oplog.rs"]
+        last = oplog.find_one(sort=[("$natural", -1)])["ts"]
+        succeeded(world.up())
+        new = oplog.aggregate([{"$match": {"ts": {"$gt": last}, "op": {"$ne": "n"}}}, *SIZE])
+        journal = client[world.database]["schema_versions_journal"].aggregate(SIZE)
+        written, kept = (next(iter(each), {"bytes": 0})["bytes"] for each in (new, journal))
+    assert written / 2 < predicted.oplog_bytes < 2 * written
+    assert kept / 2 <= predicted.journal_bytes <= 2 * kept
+    assert predicted.room_bytes >= predicted.journal_bytes
+    assert predicted.seconds > 0
+    if operation != "index":
+        assert "documents read, transformed and journaled" in predicted.basis
+
+
+@two
+def test_a_large_sample_says_of_how_many(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preview, "EXHAUSTIVE", 50)
+    monkeypatch.setattr(preview, "SAMPLE", 20)
+    world.insert("c", [{"_id": n} for n in range(100)])
+    world.write("0001_step.py", STEP)
+    world.write("0002_plain.py", "def up(db):\n    pass\n")
+    assert world.plan().predicted.basis == (
+        "20 of 100 documents read, transformed and journaled, writing reckoned by bytes; without up(db) of 0002"
+    )

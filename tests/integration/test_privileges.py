@@ -142,6 +142,43 @@ def test_who_may_only_read_and_write_knows_a_replica_set_by_its_name(
     assert [warning.code for warning in world.status().warnings] == ["GM808"]
 
 
+def test_documents_that_may_not_be_deleted_are_found_before_anything_is_applied(
+    as_user: AsUser, secured_replica_set: ReplicaSet, database_name: str
+) -> None:
+    """Who may read and write his own records, and change the documents of others."""
+    records = [
+        {"resource": {"db": database_name, "collection": name}, "actions": actions}
+        for name, actions in (
+            ("c", ["find", "update", "changeStream"]),
+            *(
+                (
+                    f"schema_versions{end}",
+                    ["find", "insert", "update", "remove", "createCollection", "createIndex"],
+                )
+                for end in ("", "_lock", "_progress", "_journal", "_tail", "_log")
+            ),
+        )
+    ]
+    every = {
+        "resource": {"db": database_name, "collection": ""},
+        "actions": ["listCollections", "listIndexes"],
+    }
+    admin = secured_replica_set.client[database_name]
+    admin.command("createRole", "changes_only", privileges=[*records, every], roles=[])
+    try:
+        world = as_user([role("changes_only", database_name)])
+        world.write(
+            "0002_old.py",
+            'from goaime_migrate import *\noperations = [DeleteDocuments("c", where={"old": True})]\n',
+        )
+        for each in (world.plan().refused, world.up().error):
+            assert isinstance(each, errors.MissingPrivilege)
+            assert f"remove on {database_name}.c" in each.message
+        assert world.documents("c") == [{"_id": 1}]
+    finally:
+        admin.command("dropRole", "changes_only")
+
+
 def test_a_version_that_is_stopped_by_a_privilege_taken_away_says_so(
     as_user: AsUser, secured_replica_set: ReplicaSet, database_name: str
 ) -> None:
@@ -150,7 +187,12 @@ def test_a_version_that_is_stopped_by_a_privilege_taken_away_says_so(
     records = ["", "_lock", "_progress", "_journal", "_tail", "_log"]
     on = [{"db": database_name, "collection": f"schema_versions{suffix}"} for suffix in records]
     keeping, writing = f"keep_{database_name}", f"write_{database_name}"
-    seen = [{"resource": {"db": database_name, "collection": "c"}, "actions": ["find", "changeStream"]}]
+    seen = [
+        {
+            "resource": {"db": database_name, "collection": "c"},
+            "actions": ["find", "changeStream", "listIndexes"],
+        }
+    ]
     listing = [{"resource": {"db": database_name, "collection": ""}, "actions": ["listCollections"]}]
     written = [{"resource": {"db": database_name, "collection": "c"}, "actions": ["update"]}]
     kept = [{"resource": each, "actions": [*both, "createCollection", "listIndexes"]} for each in on]

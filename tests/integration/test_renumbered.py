@@ -25,6 +25,7 @@ def {name}(document):
 operations = [TransformDocuments("things", {name})]
 """
 UNIQUE = """
+# allow: unique-duplicates because it has to fail
 from goaime_migrate import AddField, CreateIndex
 
 operations = [CreateIndex("things", "group", unique=True)]

@@ -75,7 +75,7 @@ def insert(server: Server, database: str, documents: Iterable[bytes | Mapping[st
 
 def audited(backend: OnServer, steps: list[Step], *, here: bool) -> tuple[int, list[VerifyFailure]]:
     """What is counted and found; with `here`, in whole documents, else in as little of them as models look at."""
-    auditor = Auditor(steps)
+    auditor = Auditor(steps, [None] * len(steps), backend.now())
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(promises, "_is_less", lambda *_: not here)
         auditor.whole(backend, "c", None)
@@ -496,6 +496,6 @@ def test_a_collection_without_a_promise_is_only_counted(base: Base) -> None:
 def test_a_sample_is_of_whole_documents(base: Base) -> None:
     server, name, backend = base
     insert(server, name, [{"_id": n, "a": "x"} for n in range(30)])
-    auditor = Auditor([step(create_model("M", a=(int, ...)))])
+    auditor = Auditor([step(create_model("M", a=(int, ...)))], [None], backend.now())
     auditor.whole(backend, "c", 10)
     assert (auditor.checked, len(auditor.failures)) == (10, 10)

@@ -200,6 +200,7 @@ def test_a_down_that_an_older_release_had_shared_among_processes_goes_on_where_e
     assert part is not None
     back = [*(e for segment in whole for e in segment.entries), *part.entries[-7:]]
     for entry in back:
+        assert entry.before is not None
         world.put("things", entry.before)
     older = {"kind": "partition", "format": 1, "pass": record.id, "walk": "down", "fence": 2, "lsids": []}
     records = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bson import encode
@@ -34,6 +34,7 @@ class FakeReader:
         values: Sequence[Any],
         fields: Sequence[str] | None,
         *,
+        where: Mapping[str, Any] | None = None,
         after: bytes | None = None,
         limit: int = 0,
     ) -> list[dict[str, Any]]:
@@ -47,6 +48,12 @@ class FakeReader:
 
     def pipeline(self, collection: str, ids: Sequence[bytes], stages: Sequence[Any]) -> list[bytes]:
         return self.by_ids(collection, ids)
+
+    def aggregate(self, collection: str, stages: Sequence[Any]) -> Iterator[bytes]:
+        return iter(self.documents(collection))
+
+    def places(self, collection: str, ids: Sequence[bytes]) -> Sequence[bytes | None]:
+        return ()
 
     def find(self, collection: str, filter: Mapping[str, Any], **_: Any) -> list[dict[str, Any]]:
         asked = filter["_id"]

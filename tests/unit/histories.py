@@ -25,7 +25,12 @@ class Op:
     reads: frozenset[str] = frozenset()
     reversible: bool = True
     walks: bool = True
+    selective: bool = True
     text: str = "an operation"
+
+    @property
+    def names(self) -> frozenset[str]:
+        return self.reads | {self.collection or ""}
 
     def describe(self) -> str:
         return self.text

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import zstandard
 from bson import Int64, decode, encode
+from hypothesis import given
+from hypothesis import strategies as st
 
+from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Delete, Put
 from goaime_migrate.errors import DamagedRecord
 from goaime_migrate.journal import compression, seal, segments
-from goaime_migrate.journal.entry import Entry
+from goaime_migrate.journal.entry import Entry, digest
+from goaime_migrate.journal.payload import decode_payload, encode_payload
 from goaime_migrate.journal.segments import Kind, Segment
+from tests.unit.values import FIELDS
 
 BEFORE = [encode({"_id": i, "n": i}) for i in range(3)]
 SEGMENT = Segment(
@@ -53,6 +59,67 @@ def stored(segment: Segment) -> list[dict[str, Any]]:
 
 def test_a_segment_comes_back_as_it_was() -> None:
     assert segments.assemble(stored(SEGMENT)) == SEGMENT
+
+
+def _raw_id(number: int) -> bytes:
+    return encode({"_id": number})
+
+
+ENTRIES = st.one_of(
+    st.builds(
+        Entry.of,
+        FIELDS.map(lambda fields: encode({"_id": 1, **fields})),
+        FIELDS.map(lambda fields: encode({"_id": 1, **fields})),
+    ),
+    st.builds(Entry.deletion, FIELDS.map(lambda fields: encode({"_id": 2, **fields}))),
+    st.builds(
+        Entry.insertion,
+        st.integers(0, 9).map(_raw_id),
+        st.none() | FIELDS.map(lambda fields: encode({"_id": 3, **fields})),
+        st.none() | st.integers(0, 9).map(_raw_id),
+    ),
+)
+
+
+@given(st.lists(ENTRIES, max_size=6), st.lists(st.integers(0, 9).map(_raw_id), max_size=3))
+def test_whatever_its_documents_do_a_payload_comes_back_as_it_was(
+    entries: list[Entry], unchanged: list[bytes]
+) -> None:
+    found = decode_payload(encode_payload(entries, unchanged))
+    assert found == (tuple(entries), tuple(unchanged))
+    assert [entry.id for entry in found[0]] == [entry.id for entry in entries]
+
+
+@given(st.lists(st.integers(0, 9).map(_raw_id) | st.just(raw_bson.NOTHING), min_size=1))
+def test_deleted_documents_keep_their_places(places: list[bytes]) -> None:
+    entries = [Entry.deletion(encode({"_id": number}), place) for number, place in enumerate(places)]
+    assert decode_payload(encode_payload(entries, [])) == (tuple(entries), ())
+
+
+def test_a_payload_of_changes_alone_is_stored_as_ever() -> None:
+    body = decode(encode_payload(SEGMENT.entries, SEGMENT.unchanged))
+    assert list(body) == ["before", "hashes", "partial", "unchanged", "shapes", "shape", "fields"]
+
+
+def test_a_payload_that_holds_more_than_its_entries_is_refused() -> None:
+    body = decode(encode_payload([Entry.deletion(BEFORE[0])], []))
+    for name in ("before", "hashes"):
+        with pytest.raises(ValueError, match="more than its entries"):
+            decode_payload(encode({**body, name: body[name] + BEFORE[0]}))
+
+
+def test_a_segment_of_the_scan_is_found_by_what_it_inserted_and_by_what_that_is_of() -> None:
+    made = Entry.insertion(_raw_id(7), encode({"_id": 7}), _raw_id(3))
+    (record,) = stored(replace(SEGMENT, entries=(made,), written=1))
+    assert record["ids"] == [digest(_raw_id(7)), digest(_raw_id(3))]
+    assert segments.assemble([record]).entries == (made,)
+    assert "ids" not in stored(replace(SEGMENT, entries=(Entry.deletion(BEFORE[1]),)))[0]
+
+
+def test_what_was_derived_from_a_document_outside_of_its_range_is_damage() -> None:
+    made = Entry.insertion(_raw_id(3), encode({"_id": 3}), _raw_id(6))
+    with pytest.raises(DamagedRecord, match="outside of its range"):
+        segments.assemble(stored(replace(SEGMENT, entries=(made,))))
 
 
 @pytest.mark.usefixtures("in_small_parts")

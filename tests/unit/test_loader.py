@@ -240,11 +240,12 @@ def test_what_a_file_declares_wrongly_is_said(folder: Path, source: str, message
 
 
 def test_an_operation_that_is_declared_wrongly_is_named_by_its_line(folder: Path) -> None:
-    source = 'from goaime_migrate import *\n\noperations = [\n    AddField("c", "a.b", 1),\n]\n'
+    source = 'from goaime_migrate import *\n\noperations = [\n    AddField("c", "a[].b", 1),\n]\n'
     write(folder, m0001_one=source)
     error = problem(folder)
     assert isinstance(error, InvalidMigration)
-    assert error.message.startswith("0001_one.py, line 4: 'a.b' is a path")
+    assert error.message.startswith("0001_one.py, line 4: AddField: 'a[].b' is no path")
+    assert error.hint.startswith("write 'a.$[].b'")
 
 
 def test_an_argument_that_an_operation_does_not_have_is_named_by_its_line(folder: Path) -> None:
@@ -252,7 +253,7 @@ def test_an_argument_that_an_operation_does_not_have_is_named_by_its_line(folder
     error = problem(folder)
     assert isinstance(error, InvalidMigration)
     assert error.message == "0001_one.py, line 2: AddField has no argument 'wher'"
-    assert error.hint == "did you mean where? AddField takes collection, field, value, where"
+    assert error.hint == "did you mean where? AddField takes collection, path, value, where"
     assert "operations = [AddField" in error.detail
 
 
@@ -279,6 +280,16 @@ def test_an_argument_that_an_operation_does_not_have_is_named_by_its_line(folder
             "from goaime_migrate import *\noperations = [RenameField('c', 'old')]",
             "RenameField missing 1 required positional argument: 'new'",
             "RenameField takes collection, old, new",
+        ),
+        (
+            "from goaime_migrate import *\nusers = Lookup('users', kye='name')",
+            "Lookup has no argument 'kye'",
+            "did you mean key? Lookup takes collection, key, fields, where, sort, many, pipeline",
+        ),
+        (
+            "from goaime_migrate import *\nnow = Now(5)",
+            "Now takes no arguments",
+            "Now takes nothing",
         ),
         (
             "from goaime_migrate import *\noperations = [TransformDocuments('c')]",

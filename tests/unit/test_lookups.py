@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -11,9 +12,12 @@ import pytest
 from bson import Binary, Code, Decimal128, Int64, ObjectId, Regex
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.transform import frozen_lookups
+from goaime_migrate.errors import InvalidMigration
+from goaime_migrate.transform import lookup_reading
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
-from goaime_migrate.transform.lookups import CACHE_BYTES, CACHE_LIMIT, Answer, Lookup, Table, cache_key
+from goaime_migrate.transform.lookup_answers import Answer
+from goaime_migrate.transform.lookup_table import CACHE_BYTES, CACHE_LIMIT, Table
+from goaime_migrate.transform.lookups import Lookup, cache_key
 from tests.unit.fakes import FakeReader
 
 AMY = {"_id": 1, "username": "amy", "tags": ["a"], "address": {"city": "x"}}
@@ -112,6 +116,76 @@ def test_the_fields_may_be_limited(reader: FakeReader) -> None:
 def test_the_key_is_the_id_unless_another_is_named() -> None:
     assert Lookup("users").key == "_id"
     assert Lookup("users").label == "users._id"
+
+
+@pytest.mark.parametrize(
+    ("declare", "message", "hint"),
+    [
+        (lambda: Lookup(""), "the looked-up collection must be a name, not ''", ""),
+        (lambda: Lookup("c", key=""), "key= must be a path of names such as a.b, not ''", ""),
+        (
+            lambda: Lookup("c", key="a..b"),
+            "key= must be a path of names such as a.b, not 'a..b'",
+            "write 'a.b'",
+        ),
+        (lambda: Lookup("c", key="$a"), "key= must be a path of names", "write 'a'"),
+        (
+            lambda: Lookup("c", key="items.$[].sku"),
+            "key= must be a path",
+            "write 'items.sku': an array is found by",
+        ),
+        (lambda: Lookup("c", key="items[].sku"), "key= must be a path of names", "write 'items.sku'"),
+        (lambda: Lookup("c", key=["a"]), "key= must be a path of names such as a.b, not ['a']", ""),  # type: ignore[arg-type]
+        (lambda: Lookup("c", fields="name"), "fields= must be a list of names", "fields=['name']"),
+        (lambda: Lookup("c", fields=["a", 5]), "every field in fields= must be a path", ""),  # type: ignore[list-item]
+        (lambda: Lookup("c", where=[]), "where= must be a filter document, not []", ""),  # type: ignore[arg-type]
+        (lambda: Lookup("c", where={"n": {1}}), "where= cannot be encoded as BSON", "values that BSON knows"),
+        (lambda: Lookup("c", sort=5), "sort= is no list of fields: 5", "[('at', -1), ('name', 1)]"),  # type: ignore[arg-type]
+        (lambda: Lookup("c", sort=[]), "sort= is no list of fields: []", "sort='at'"),
+        (lambda: Lookup("c", sort=["at"]), "sort= holds 'at', which is no field with 1 or -1", "sort='at'"),  # type: ignore[list-item]
+        (lambda: Lookup("c", sort=[("at", 0)]), "sort= holds ('at', 0)", "1 is ascending"),
+        (lambda: Lookup("c", sort=[("at", True)]), "sort= holds ('at', True)", "1 is ascending"),
+        (lambda: Lookup("c", sort=[("a..b", 1)]), "every field in sort= must be a path", "write 'a.b'"),
+        (lambda: Lookup("c", many=1), "many= must be True or False, not 1", ""),  # type: ignore[arg-type]
+        (lambda: Lookup("c", pipeline=[]), "pipeline= is no list of stages: []", "$group"),
+        (lambda: Lookup("c", pipeline={"$match": {}}), "pipeline= is no list of stages", "$group"),  # type: ignore[arg-type]
+        (lambda: Lookup("c", pipeline=[{"match": {}}]), "pipeline= holds {'match': {}}", "$group"),
+        (lambda: Lookup("c", pipeline=[{"$out": "d"}]), "pipeline= holds $out, which writes", ""),
+        (
+            lambda: Lookup("c", where={"a": 1}, pipeline=[{"$match": {}}]),
+            "where= does not go with pipeline=",
+            "write them as stages: pipeline=[{'$match': …}",
+        ),
+        (
+            lambda: Lookup("c", fields=["a"], pipeline=[{"$match": {}}]),
+            "fields= does not go with pipeline=",
+            "write them as stages: pipeline=[{'$project': …}",
+        ),
+    ],
+)
+def test_a_wrong_declaration_is_refused_with_the_right_form(
+    declare: Callable[[], object], message: str, hint: str
+) -> None:
+    with pytest.raises(InvalidMigration) as caught:
+        declare()
+    assert caught.value.message.startswith(f"Lookup: {message}")
+    assert hint in caught.value.hint
+
+
+def test_two_declarations_are_equal_where_they_find_the_same() -> None:
+    one = Lookup("c", where={"a": 1}, sort="at", pipeline=None)
+    assert one == Lookup("c", where={"a": 1}, sort=[("at", 1)])
+    assert one != Lookup("c", where={"a": 1.0}, sort="at")
+    assert len({Lookup("c"), Lookup("c", key="_id"), Lookup("c", many=True), Lookup("d")}) == 3
+
+
+def test_records_of_earlier_releases_are_found_by_the_same_text() -> None:
+    assert repr(Lookup("c", key="k", fields=["a"])) == "Lookup(collection='c', key='k', fields=('a',))"
+
+
+def test_the_collections_that_a_pipeline_joins_are_read_too() -> None:
+    join = {"$lookup": {"from": "d", "pipeline": [{"$unionWith": "e"}], "as": "x"}}
+    assert Lookup("c", pipeline=[join, {"$unionWith": {"coll": "f"}}]).reads == {"c", "d", "e", "f"}
 
 
 def test_all_keys_are_asked_for_at_once(reader: FakeReader) -> None:
@@ -236,7 +310,7 @@ def test_a_batch_that_was_committed_is_remembered(reader: FakeReader) -> None:
 def test_memory_is_bounded(reader: FakeReader) -> None:
     tables = FrozenLookups("p", [USERS], freeze=False)
     for key in range(CACHE_LIMIT + 1):
-        tables[USERS].store(key, Answer(None), committed=True)
+        tables[USERS].store(key, Answer(), committed=True)
     tables.trim()
     tables[USERS].get(0)
     assert tables.misses == [0]
@@ -245,14 +319,14 @@ def test_memory_is_bounded(reader: FakeReader) -> None:
 def test_memory_is_bounded_where_documents_are_large() -> None:
     tables = FrozenLookups("p", [USERS], freeze=False)
     for key in (1, 2):
-        tables[USERS].store(key, Answer({"_id": key}, CACHE_BYTES // 2 + 1), committed=True)
+        tables[USERS].store(key, Answer([{"_id": key}], CACHE_BYTES // 2 + 1), committed=True)
     tables.trim()
     tables[USERS].get(1)
     assert tables.misses == [1]
 
 
 def test_of_thousands_with_one_key_a_page_is_read_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frozen_lookups, "_PAGE", 4)
+    monkeypatch.setattr(lookup_reading, "_PAGE", 4)
     documents = [{"_id": i, "username": "amy"} for i in range(100)]
     reader = FakeReader(users=[*documents, {"_id": 100, "username": "bob"}])
     users = table(reader, "amy", "bob", "eve")

@@ -253,11 +253,11 @@ def test_a_group_names_each_of_its_versions_once() -> None:
 def test_a_canary_is_tried_on_one_pass(given: Facts, refused: bool) -> None:
     plan = plan_up(given)
     if refused:
-        error = refusal(require_canary, plan)
+        error = refusal(require_canary, plan, given.files)
         assert type(error) is Refused
         assert error.message.startswith("--where works on one pass over one collection")
     else:
-        require_canary(plan)
+        require_canary(plan, given.files)
 
 
 # --- down ------------------------------------------------------------------------------------------------------

@@ -9,7 +9,15 @@ from bson import Int64, encode
 from hypothesis import given
 
 from goaime_migrate.journal.entry import Entry, changed_fields
-from goaime_migrate.journal.reconcile import Forward, Found, backward, forward, written
+from goaime_migrate.journal.reconcile import (
+    Forward,
+    Found,
+    Restored,
+    backward,
+    forward,
+    reappeared,
+    written,
+)
 from goaime_migrate.results import OnConflict
 from tests.unit.values import FIELDS, NOT_UTF8, document, element
 
@@ -208,3 +216,49 @@ def test_a_key_that_stands_twice_makes_the_whole_document_a_conflict(
 
     assert result.found is Found.CONFLICT
     assert result.document == (before if restored else now)
+
+
+DOCUMENT, OTHER = encode({"_id": 1, "n": 1}), encode({"_id": 1, "n": 2})
+GONE, MADE = Entry.deletion(DOCUMENT), Entry.insertion(encode({"_id": 1}), DOCUMENT)
+REMOVED_AGAIN = Entry.insertion(encode({"_id": 1}), None)
+
+
+@pytest.mark.parametrize(
+    ("entry", "now", "found", "kept", "restored"),
+    [
+        (GONE, None, Found.EXACT, DOCUMENT, DOCUMENT),
+        (GONE, DOCUMENT, Found.ALREADY, DOCUMENT, DOCUMENT),
+        (GONE, OTHER, Found.CONFLICT, OTHER, DOCUMENT),
+        (MADE, DOCUMENT, Found.EXACT, None, None),
+        (MADE, None, Found.ALREADY, None, None),
+        (MADE, OTHER, Found.CONFLICT, OTHER, None),
+        (REMOVED_AGAIN, None, Found.ALREADY, None, None),
+        (REMOVED_AGAIN, OTHER, Found.ALREADY, OTHER, OTHER),
+    ],
+)
+def test_what_was_deleted_comes_back_and_what_was_inserted_goes(
+    entry: Entry, now: bytes | None, found: Found, kept: bytes | None, restored: bytes | None
+) -> None:
+    assert backward(now, entry, KEEP) == Restored(found, kept)
+    assert backward(now, entry, RESTORE) == Restored(found, restored)
+
+
+@pytest.mark.parametrize(
+    ("entry", "now", "verdict"),
+    [
+        (GONE, DOCUMENT, Forward.TRANSFORM),
+        (GONE, OTHER, Forward.TRANSFORM),
+        (MADE, DOCUMENT, Forward.LEAVE),
+        (MADE, OTHER, Forward.CONFLICT),
+        (REMOVED_AGAIN, OTHER, Forward.TRANSFORM),
+    ],
+)
+def test_what_is_there_again_is_looked_at_anew_and_what_was_inserted_is_nobody_elses(
+    entry: Entry, now: bytes, verdict: Forward
+) -> None:
+    assert forward(now, entry, settled=False) is verdict
+
+
+def test_only_what_was_inserted_can_reappear_as_a_whole() -> None:
+    assert [reappeared(now, MADE) for now in (DOCUMENT, OTHER)] == [True, False]
+    assert not reappeared(DOCUMENT, GONE)

@@ -263,6 +263,8 @@ PASS_STORED: Document = {
     "uuid": b"\4" * 16,
     "records": b"\5" * 16,
     "restored": True,
+    "target": None,
+    "created": False,
 }
 
 

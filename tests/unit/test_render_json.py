@@ -165,6 +165,7 @@ def test_run(direction: Direction, done: str, other: str) -> None:
         "born": 0,
         "left": 0,
         "without_reverse": [],
+        "more_conflicts": 0,
         "in_all": [
             {"version": "0003", "documents": {"matched": 5, "changed": 0, "unchanged": 0, "conflicts": 0}}
         ],
@@ -197,7 +198,13 @@ def test_plan() -> None:
     assert found["steps"][0]["operations"] == [
         {"text": "transform", "collection": "c", "matched": 1, "changed": 1, "unchanged": 0}
     ]
-    assert found["predicted"] == {"seconds": 1.235, "journal_bytes": 10, "oplog_bytes": 20}
+    assert found["predicted"] == {
+        "seconds": 1.235,
+        "journal_bytes": 10,
+        "oplog_bytes": 20,
+        "room_bytes": 0,
+        "basis": "",
+    }
     assert found["refused"] == found["error"]
     assert found["refused"]["code"] == "GM801"
     assert (found["direction"], found["target"]) == ("down", "base")
@@ -238,7 +245,12 @@ def test_verify_lint_and_unlock() -> None:
         {"version": "0003", "collection": "c", "id": OID_JSON, "field": "f", "reason": "wrong"}
     ]
     assert found["error"]["code"] == "GM401"
-    assert json.printed(LintResult(3)) == {"checked": 3, "problems": [], "error": None}
+    assert json.printed(LintResult(3)) == {
+        "checked": 3,
+        "problems": [],
+        "findings": [],
+        "error": None,
+    }
     assert json.printed(UnlockResult(None, ended=False)) == {"lock": None, "ended": False, "error": None}
 
 

@@ -34,10 +34,11 @@ HEAVY = ("dask", "mongomock", "multiprocessing", "rich", "typer", "zstandard")
 OWN = (
     "down.forecast",
     "down.reverter",
-    "lint",
     "render.bars",
     "results.plan",
     "results.reading",
+    "rules.files",
+    "rules.review",
     "run.lock",
     "run.recorder",
     "scaffold",

@@ -11,6 +11,7 @@ from goaime_migrate.backends.dump import find_database
 from goaime_migrate.backends.embedded import catalogue
 from goaime_migrate.backends.embedded.batch import Batch
 from goaime_migrate.backends.embedded.lease import LeasedDump
+from goaime_migrate.backends.embedded.survey import DumpSurvey
 from goaime_migrate.backends.ports import (
     RECORDS,
     RECORDS_NAME,
@@ -38,10 +39,11 @@ CAPABILITIES = Capabilities(
     leases=False,
     server_code=False,
     workers=False,
+    validators=False,
 )
 
 
-class EmbeddedBackend(LeasedDump):
+class EmbeddedBackend(DumpSurvey, LeasedDump):
     """One database of a dump directory."""
 
     @classmethod
@@ -77,6 +79,9 @@ class EmbeddedBackend(LeasedDump):
     def note_waiting(self, lease: LeaseRecord, reason: str | None) -> None:
         """Nobody else can look while the directory is locked."""
 
+    def checkup(self) -> None:
+        """None: there is no server."""
+
     def transaction_lifetime(self) -> float:
         """There are no transactions."""
         return 0.0
@@ -108,7 +113,7 @@ class EmbeddedBackend(LeasedDump):
 
     def require_own_records(self) -> None:
         """By the first document of each that is there."""
-        require_own(self, catalogue.every_collection(self._store), self._records)
+        require_own(self, catalogue.every_collection(self._store), self.records)
 
     def prepare(self) -> None:
         """Raises LeaseLost where the lease is not held."""
@@ -169,3 +174,8 @@ class EmbeddedBackend(LeasedDump):
     def drop_collection(self, name: str) -> None:
         """Its files go when the dump is saved; nothing happens if there is none."""
         catalogue.drop(self._writing(), name)
+
+    def drop_database(self) -> None:
+        """The lock of the directory, which is the lease, stays."""
+        for name in list(self._writing().collections):
+            catalogue.drop(self._writing(), name)

@@ -9,8 +9,19 @@ from goaime_migrate.backends.bson_order import Key, id_key
 from goaime_migrate.backends.embedded import paths
 from goaime_migrate.backends.embedded.collection import Collection
 from goaime_migrate.backends.embedded.matching import ids_named, matcher
+from goaime_migrate.backends.embedded.places import START
 from goaime_migrate.backends.embedded.store import Store
-from goaime_migrate.backends.ports import Changes, Delete, Filter, GuardFailed, Move, Put, RecordChange, Write
+from goaime_migrate.backends.ports import (
+    Changes,
+    Delete,
+    Filter,
+    GuardFailed,
+    Move,
+    Put,
+    RecordChange,
+    Write,
+    freeing_first,
+)
 from goaime_migrate.errors import IdChanged, ResultTooLarge
 
 
@@ -20,6 +31,8 @@ class Batch:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._effects: dict[str, dict[Key, bytes | None]] = {}
+        self._places: dict[str, dict[Key, Key]] = {}
+        """What some of the new documents come to stand behind."""
 
     def add(self, changes: Changes) -> None:
         """Raises GuardFailed, ResultTooLarge or IdChanged; the batch must not be committed then.
@@ -27,20 +40,24 @@ class Batch:
         A document that is not what the writer had read fails the whole batch, as in a transaction.
         """
         self._records(changes.first)
-        for write in changes.writes:
+        for write in freeing_first(changes.writes):
             self._write(changes.collection, write)
         self._records(changes.last)
 
     def commit(self) -> None:
         """Apply everything. Raises DuplicateKey, with nothing applied, where a unique index refuses it."""
         changed = [
-            (self._store.get(name) or Collection.new(self._store.name_of(name), {}), effects)
+            (
+                self._store.get(name) or Collection.new(self._store.name_of(name), {}),
+                effects,
+                self._places.get(name, {}),
+            )
             for name, effects in self._effects.items()
         ]
-        checked = [collection.check(effects) for collection, effects in changed]
-        for (collection, effects), allowed in zip(changed, checked, strict=True):
+        checked = [collection.check(effects) for collection, effects, _ in changed]
+        for (collection, effects, places), allowed in zip(changed, checked, strict=True):
             self._store.collections[collection.name] = collection
-            collection.apply(effects, allowed)
+            collection.apply(effects, allowed, places)
 
     def _records(self, changes: Sequence[RecordChange]) -> None:
         for change in changes:
@@ -66,8 +83,14 @@ class Batch:
         key, value = id_key(write.id), raw_bson.id_value(write.id)
         if self._get(collection, key) != write.before:
             raise GuardFailed(f"{collection}: {value!r} is not what was read")
+        if write.after is None:
+            self._effects_on(collection)[key] = None
+            return
         if self._set(collection, write.after) != key:
             raise IdChanged(f"{collection}: a result has another _id than its document", id=value)
+        if write.place is not None:
+            behind = START if write.place == raw_bson.NOTHING else id_key(write.place)
+            self._places.setdefault(collection, {})[key] = behind
 
     def _set(self, collection: str, document: bytes) -> Key:
         raw_id = raw_bson.id_of(document)

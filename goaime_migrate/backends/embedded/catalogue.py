@@ -8,7 +8,7 @@ from typing import Any
 from goaime_migrate.backends.dump.metadata import ID_INDEX, TIMESERIES
 from goaime_migrate.backends.embedded.collection import Collection
 from goaime_migrate.backends.embedded.store import Store
-from goaime_migrate.backends.ports import CollectionInfo
+from goaime_migrate.backends.ports import CollectionInfo, IndexInTheWay
 from goaime_migrate.errors import MissingCapability, OperationFailed
 from goaime_migrate.results import Document
 
@@ -38,17 +38,14 @@ def indexes(store: Store, name: str) -> list[Document]:
 
 
 def create_index(store: Store, name: str, keys: Sequence[tuple[str, Any]], options: Document) -> None:
-    """Nothing happens if there is the very same index. Raises OperationFailed, or DuplicateKey."""
+    """Nothing happens if there is the very same index. Raises IndexInTheWay, or DuplicateKey."""
     spec = index_spec(keys, options)
     collection = store.obtain(name)
     for other in collection.metadata.indexes:
         if _meaning(other) == _meaning(spec) and other["name"] == spec["name"]:
             return
         if other["name"] == spec["name"] or _same_keys(other, spec):
-            raise OperationFailed(
-                f"{name}: the index {other['name']!r} is there already, and differs",
-                hint="drop it first, in an operation before this one",
-            )
+            raise IndexInTheWay(f"the index {other['name']!r} is there already, and differs")
     collection.add_index(spec)
 
 

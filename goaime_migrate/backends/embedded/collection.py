@@ -12,6 +12,7 @@ from goaime_migrate.backends.dump import bsonfile, filenames
 from goaime_migrate.backends.dump.metadata import VIEW, Metadata
 from goaime_migrate.backends.dump.snapshot import Source
 from goaime_migrate.backends.embedded import paths
+from goaime_migrate.backends.embedded.places import Places
 from goaime_migrate.backends.embedded.unique import Change, Taken, UniqueIndex, unique_indexes
 from goaime_migrate.errors import DuplicateKey
 from goaime_migrate.results import Document
@@ -41,6 +42,9 @@ class Collection:
         self._source = source
         self._loaded: dict[Key, bytes] | None = None if source else {}
         self._order: list[Key] | None = None
+        self._places: Places | None = None
+        self._scattered = False
+        """Whether `documents` are not in the order of their places."""
         self._by_path: dict[str, dict[Key, dict[Key, None]]] = {}
         self._indexes: list[UniqueIndex] | None = None
 
@@ -54,7 +58,7 @@ class Collection:
     def copy(self) -> Collection:
         """One that can be changed without changing this one."""
         twin = Collection(self.name, self.metadata.copy(), stem=self.stem)
-        twin._loaded, twin.changed, twin.files = dict(self.documents), self.changed, self.files
+        twin._loaded, twin.changed, twin.files = dict(self.in_order()), self.changed, self.files
         return twin
 
     @property
@@ -72,11 +76,27 @@ class Collection:
             self._source.close()
         return self._loaded
 
+    def in_order(self) -> dict[Key, bytes]:
+        """All documents as they come to stand in the file."""
+        if self._scattered and self._places is not None:
+            self._loaded = {key: self.documents[key] for key in self._places}
+            self._scattered = False
+        return self.documents
+
+    def predecessors(self, keys: Sequence[Key]) -> list[Key | None]:
+        """See `Places.predecessors`."""
+        return self._known_places().predecessors(keys)
+
+    def _known_places(self) -> Places:
+        if self._places is None:
+            self._places = Places(self.documents)
+        return self._places
+
     def to_write(self) -> dict[str, Iterable[bytes]]:
         """The files that are not in the dump as they should be, with their content."""
         content: dict[str, Iterable[bytes]] = {}
         if self.changed:
-            content[self.stem + filenames.DOCUMENTS] = self.documents.values()
+            content[self.stem + filenames.DOCUMENTS] = self.in_order().values()
         if self.metadata.changed:
             content[self.stem + filenames.METADATA] = [self.metadata.dump()]
         return content
@@ -135,8 +155,12 @@ class Collection:
         """What the effects do to the unique indexes. Raises DuplicateKey where one refuses a document."""
         return [(index, self._allow(index, effects)) for index in self._unique()]
 
-    def apply(self, effects: Effects, checked: Checked) -> None:
-        """Write effects that `check` has allowed. Nothing can go wrong any more."""
+    def apply(self, effects: Effects, checked: Checked, places: Mapping[Key, Key] = {}) -> None:
+        """Write effects that `check` has allowed. Nothing can go wrong any more.
+
+        `places`: what some of the new documents come to stand behind.
+        """
+        self._keep_places(effects, places)
         self._keep_order(effects)
         self._keep_indexes(effects)
         for key, document in effects.items():
@@ -180,6 +204,19 @@ class Collection:
                 for key in _values_and_items(document, path):
                     index.setdefault(key, {})[owner] = None
         return index
+
+    def _keep_places(self, effects: Effects, places: Mapping[Key, Key]) -> None:
+        """Keep the places, where they are known or asked for, through effects that are about to be applied."""
+        if self._places is None and not places:
+            return
+        known = self._known_places()
+        for key, document in effects.items():
+            there = key in self.documents
+            if document is None and there:
+                known.remove(key)
+            elif document is not None and not there:
+                known.add(key, places.get(key))
+                self._scattered = self._scattered or key in places
 
     def _keep_order(self, effects: Effects) -> None:
         """Keep the order through a few effects that are about to be applied; after many it is made anew."""
@@ -227,7 +264,7 @@ class Collection:
         return DuplicateKey(
             f"{self.name}: the documents {first!r} and {second!r} would have the same key "
             f"in the unique index {taken.index!r}",
-            hint="make the values differ, or drop the index in an earlier migration",
+            hint="make the values differ, or let DeleteDuplicates go before the index",
             id=second,
             field=field,
         )

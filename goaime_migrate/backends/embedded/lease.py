@@ -47,7 +47,7 @@ class LeasedDump(DumpReader):
         if write:
             self._finish_what_was_left()
         super().__init__(Store.open(root, database, records))
-        self._records = records
+        self.records = records
         self._lease: LeaseRecord | None = None
         self._unsaved: SaveFailed | None = None
 
@@ -208,7 +208,7 @@ class LeasedDump(DumpReader):
         return snapshot.signature(self._root, self._database) != self._store.signature
 
     def _reload(self) -> None:
-        fresh = Store.open(self._root, self._database, self._records)
+        fresh = Store.open(self._root, self._database, self.records)
         self._store.close()
         self._store = fresh
 

@@ -11,7 +11,7 @@ from typing import Any
 from bson.errors import BSONError
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.field_paths import descend
+from goaime_migrate.backends.field_paths import descend, project
 from goaime_migrate.errors import Unrepresentable
 from goaime_migrate.results import Document
 
@@ -69,11 +69,6 @@ def select(document: bytes, fields: Sequence[str]) -> Document:
     return project(part, fields)
 
 
-def project(document: Document, fields: Sequence[str]) -> Document:
-    """The same for a document that is decoded already."""
-    return _project(document, [path.split(".") for path in fields])
-
-
 def assign(document: Document, path: str, value: Any) -> None:
     """What `$set` does to documents within documents; a value in the way that is none is replaced."""
     *parents, last = path.split(".")
@@ -82,16 +77,3 @@ def assign(document: Document, path: str, value: Any) -> None:
             document[name] = {}
         document = document[name]
     document[last] = value
-
-
-def _project(document: Document, paths: list[list[str]]) -> Document:
-    chosen: Document = {}
-    for name, value in document.items():
-        below = [path[1:] for path in paths if path[0] == name]
-        if [] in below:
-            chosen[name] = value
-        elif below and isinstance(value, dict):
-            chosen[name] = _project(value, below)
-        elif below and isinstance(value, list):
-            chosen[name] = [_project(item, below) for item in value if isinstance(item, dict)]
-    return chosen

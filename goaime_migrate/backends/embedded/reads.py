@@ -14,7 +14,9 @@ from goaime_migrate.backends.dump.metadata import COLLECTION
 from goaime_migrate.backends.embedded import catalogue, paths
 from goaime_migrate.backends.embedded.collection import Collection
 from goaime_migrate.backends.embedded.matching import ids_named, matcher, sort_documents
+from goaime_migrate.backends.embedded.places import START
 from goaime_migrate.backends.embedded.store import Store
+from goaime_migrate.backends.field_paths import project
 from goaime_migrate.backends.ports import CollectionInfo, Filter, Origin, Sort
 from goaime_migrate.errors import MissingCapability
 from goaime_migrate.results import Document
@@ -76,11 +78,13 @@ class DumpReader:
         values: Sequence[Any],
         fields: Sequence[str] | None,
         *,
+        where: Filter | None = None,
         after: bytes | None = None,
         limit: int = 0,
     ) -> list[Document]:
         """By an index over the values of `key` that is kept until a document changes."""
-        found = _limit(self._reading(collection).having(key, values, after), limit)
+        having = self._reading(collection).having(key, values, after)
+        found = _limit(having if where is None else filter(matcher(where), having), limit)
         if fields is None:
             return [paths.decode(document) for document in found]
         return [paths.select(document, ["_id", key, *fields]) for document in found]
@@ -91,6 +95,18 @@ class DumpReader:
 
         now = self.now()
         return [pipeline.apply(document, stages, now) for document in self.by_ids(collection, ids)]
+
+    def aggregate(self, collection: str, stages: Sequence[Document]) -> Iterator[bytes]:
+        """By mongomock, as users' functions have it. Raises MissingCapability for what it cannot do."""
+        from goaime_migrate.backends.embedded import aggregation
+
+        return aggregation.run(self._store, collection, stages)
+
+    def places(self, collection: str, ids: Sequence[bytes]) -> Sequence[bytes | None]:
+        """In the order of the file."""
+        found = self._reading(collection)
+        before = found.predecessors([id_key(each) for each in ids])
+        return [None if key is None else _place(found, key) for key in before]
 
     def find(
         self,
@@ -114,7 +130,7 @@ class DumpReader:
         if sort:
             documents = list(_limit(sort_documents(documents, sort), limit))
         if sort and fields is not None:
-            documents = [paths.project(document, ["_id", *fields]) for document in documents]
+            documents = [project(document, ["_id", *fields]) for document in documents]
         return documents
 
     def count(self, collection: str, where: Filter | None = None, *, limit: int = 0) -> int:
@@ -136,6 +152,14 @@ class DumpReader:
         places = _spread(len(order), size) if where is None else _golden_steps(len(order))
         chosen = islice((place for place in places if matches(found.documents[order[place]])), size)
         return [found.documents[order[place]] for place in sorted(chosen)]
+
+    def if_stored(
+        self, collection: str, document: bytes, where: Filter | None, stages: Sequence[Document]
+    ) -> bytes | None:
+        """In memory, as all else."""
+        from goaime_migrate.backends.embedded import pipeline
+
+        return pipeline.apply(document, stages, self.now()) if matcher(where)(document) else None
 
     def ids_apart(self, collection: str, distances: Sequence[int]) -> Iterator[bytes]:
         """Counted off in memory."""
@@ -178,6 +202,10 @@ class DumpReader:
             }
             return iter(sorted(found, key=lambda document: id_key(raw_bson.id_of(document))))
         return _those(collection, collection.candidates(filter), matches)
+
+
+def _place(collection: Collection, key: Key) -> bytes:
+    return raw_bson.NOTHING if key == START else raw_bson.id_of(collection.documents[key])
 
 
 def _those(collection: Collection, keys: Iterable[Key], matches: Callable[[bytes], bool]) -> Iterator[bytes]:

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
+from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import NULL, UNDEFINED, Key, sort_key
 from goaime_migrate.backends.dump.metadata import ID_INDEX
 from goaime_migrate.backends.embedded.matching import matcher
 from goaime_migrate.backends.embedded.paths import MISSING, values
+from goaime_migrate.backends.ports import EqualKey
 from goaime_migrate.errors import MissingCapability, UsageError
 from goaime_migrate.results import Document
 
@@ -40,7 +42,7 @@ class UniqueIndex:
 
     def __init__(self, spec: Document) -> None:
         self.name = str(spec["name"])
-        self._paths = list(spec["key"])
+        self.paths = list(spec["key"])
         self._sparse = bool(spec.get("sparse"))
         self._covers = matcher(spec.get("partialFilterExpression"))
         self._owners: dict[Key, Key] = {}
@@ -48,7 +50,7 @@ class UniqueIndex:
     def load(self, documents: Mapping[Key, bytes], *, strict: bool = False) -> None:
         """Enter all documents; `strict` raises Taken where two have the same key, as a server would."""
         for owner, document in documents.items():
-            for key in self._keys(document):
+            for key in self.keys(document):
                 other = self._owners.setdefault(key, owner)
                 if strict and other != owner:
                     raise Taken(self.name, other, owner)
@@ -71,10 +73,10 @@ class UniqueIndex:
         self._owners.update(change.added)
 
     def _free(self, change: Change, owner: Key, document: bytes) -> None:
-        change.freed.update(key for key in self._keys(document) if self._owners.get(key) == owner)
+        change.freed.update(key for key in self.keys(document) if self._owners.get(key) == owner)
 
     def _add(self, change: Change, owner: Key, document: bytes) -> None:
-        for key in self._keys(document):
+        for key in self.keys(document):
             other = change.added.get(key)
             if other is None and key not in change.freed:
                 other = self._owners.get(key)
@@ -82,10 +84,11 @@ class UniqueIndex:
                 raise Taken(self.name, other, owner)
             change.added[key] = owner
 
-    def _keys(self, document: bytes) -> Iterator[Key]:
+    def keys(self, document: bytes) -> Iterator[Key]:
+        """What the index holds for a document."""
         if not self._covers(document):
             return
-        found = [values(document, path) for path in self._paths]
+        found = [values(document, path) for path in self.paths]
         if self._sparse and all(each == [MISSING] for each in found):
             return
         yield from product(*(_entries(each) for each in found))
@@ -94,6 +97,14 @@ class UniqueIndex:
 def unique_indexes(specs: list[Document]) -> list[UniqueIndex]:
     """Those of a collection's indexes that can be checked here."""
     return [index for spec in specs if spec.get("unique") and (index := _index(spec))]
+
+
+def checkable(spec: Document) -> UniqueIndex:
+    """An index whose keys can be told here. Raises MissingCapability for one that only a server can judge."""
+    index = _index(spec)
+    if index is None:
+        raise MissingCapability(f"only a server can judge the keys of the index {spec['name']!r}")
+    return index
 
 
 def _index(spec: Document) -> UniqueIndex | None:
@@ -117,3 +128,44 @@ def _entries(found: list[Any]) -> set[Key]:
         else:
             keys.update([sort_key(item) for item in value] or [UNDEFINED])
     return keys
+
+
+class KeyTable:
+    """Whose document each key of an index belongs to, and the keys that several documents would have."""
+
+    EXAMPLES = 5
+
+    def __init__(self, index: UniqueIndex) -> None:
+        self.index = index
+        self._owners: dict[Key, bytes] = {}
+        self._equal: dict[Key, EqualKey] = {}
+
+    def add(self, document: bytes) -> None:
+        """Enter a document."""
+        identity = raw_bson.id_of(document)
+        for key in self.index.keys(document):
+            owner = self._owners.setdefault(key, identity)
+            if owner != identity:
+                known = self._equal.get(key) or self._first(document, key, owner)
+                more = (raw_bson.id_value(identity),) if len(known.ids) < self.EXAMPLES else ()
+                self._equal[key] = EqualKey(known.key, (*known.ids, *more), known.documents + 1)
+
+    def _first(self, document: bytes, key: Key, owner: bytes) -> EqualKey:
+        paths = zip(self.index.paths, key, strict=True)
+        found = tuple(_value_of(values(document, path), part) for path, part in paths)
+        return EqualKey(found, (raw_bson.id_value(owner),), 1)
+
+    def groups(self) -> list[EqualKey]:
+        """The keys that more than one document has, the most frequent first."""
+        return sorted(self._equal.values(), key=lambda group: -group.documents)
+
+
+def _value_of(found: list[Any], key: Key) -> Any:
+    """The value that has this entry in an index: one of those found, or an element of one."""
+    for value in found:
+        if value is MISSING:
+            continue
+        for each in value if isinstance(value, list) else [value]:
+            if sort_key(each) == key:
+                return each
+    return None

@@ -131,7 +131,7 @@ class _Copy(LastingStore):
     def _load(self) -> OrderedDict[Any, Document]:
         content: OrderedDict[Any, Document] = OrderedDict()
         assert self._origin is not None
-        for key, document in self._origin.documents.items():
+        for key, document in self._origin.in_order().items():
             try:
                 decoded = raw_bson.decode(document)
                 name = _hashable(decoded["_id"])

@@ -7,12 +7,14 @@ from goaime_migrate.backends.ports.changes import Delete as Delete
 from goaime_migrate.backends.ports.changes import Elements as Elements
 from goaime_migrate.backends.ports.changes import Filter as Filter
 from goaime_migrate.backends.ports.changes import GuardFailed as GuardFailed
+from goaime_migrate.backends.ports.changes import IndexInTheWay as IndexInTheWay
 from goaime_migrate.backends.ports.changes import Move as Move
 from goaime_migrate.backends.ports.changes import Put as Put
 from goaime_migrate.backends.ports.changes import RecordChange as RecordChange
 from goaime_migrate.backends.ports.changes import Sweep as Sweep
 from goaime_migrate.backends.ports.changes import SweepRefused as SweepRefused
 from goaime_migrate.backends.ports.changes import Write as Write
+from goaime_migrate.backends.ports.changes import freeing_first as freeing_first
 from goaime_migrate.backends.ports.records import JOURNAL as JOURNAL
 from goaime_migrate.backends.ports.records import LOCK as LOCK
 from goaime_migrate.backends.ports.records import LOG as LOG
@@ -35,6 +37,11 @@ from goaime_migrate.backends.ports.roles import Sessions as Sessions
 from goaime_migrate.backends.ports.roles import Sort as Sort
 from goaime_migrate.backends.ports.roles import UserDatabase as UserDatabase
 from goaime_migrate.backends.ports.roles import Writer as Writer
+from goaime_migrate.backends.ports.survey import EqualKey as EqualKey
+from goaime_migrate.backends.ports.survey import EqualKeys as EqualKeys
+from goaime_migrate.backends.ports.survey import Room as Room
+from goaime_migrate.backends.ports.survey import Size as Size
+from goaime_migrate.backends.ports.survey import Survey as Survey
 from goaime_migrate.backends.ports.values import Capabilities as Capabilities
 from goaime_migrate.backends.ports.values import CollectionInfo as CollectionInfo
 from goaime_migrate.backends.ports.values import LeaseRecord as LeaseRecord

@@ -6,7 +6,7 @@ order and everything that decoding would lose. Ranges of `_id`s are in BSON's to
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -31,6 +31,10 @@ class Collision(Exception):
 
 class SweepRefused(Exception):
     """The server refuses one of the documents of a `Sweep`, and does not say which."""
+
+
+class IndexInTheWay(Exception):
+    """An index of the same name, or on the same keys, does not let another be created. Nothing was done."""
 
 
 class GuardFailed(Exception):
@@ -69,15 +73,23 @@ RecordChange = Put | Move | Delete
 class Write:
     """Replace one document; `before` is what was read. Other documents than `before` are never overwritten.
 
-    With `partial`, `before` and `after` hold some fields only, and the others stay as they are; `sets` says what differs
-    between the two, where that has been found out and nothing is removed.
+    Without `before` the document is inserted, where there is none with its `id`; without `after` it is deleted. With
+    `partial`, both hold some fields only, and the others stay as they are; `sets` says what differs between the two,
+    where that has been found out and nothing is removed.
     """
 
     id: bytes
-    before: bytes
-    after: bytes
+    before: bytes | None
+    after: bytes | None
     partial: bool = False
     sets: Elements | None = None
+    place: bytes | None = None
+    """Where an inserted document comes to stand, as `Reader.places` has told it; None for the end."""
+
+
+def freeing_first(writes: Iterable[Write]) -> list[Write]:
+    """Deletions, replacements, insertions: what frees keys of unique indexes comes before what takes them."""
+    return sorted(writes, key=lambda write: (write.after is not None) + (write.before is None))
 
 
 class Sweep(NamedTuple):
@@ -96,6 +108,7 @@ class Changes:
 
     first: Sequence[RecordChange] = ()
     collection: str = ""
+    """That of the `writes`."""
     writes: Sequence[Write] = ()
     sweep: Sweep | None = None
     """In place of `writes`; only with the capability `deltas`."""

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from goaime_migrate.backends.ports.changes import Changes, Committed, Filter
+from goaime_migrate.backends.ports.survey import Survey
 from goaime_migrate.backends.ports.values import Capabilities, CollectionInfo, LeaseRecord, Origin, Owner
 from goaime_migrate.results import Document
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from bson import Timestamp
 
     from goaime_migrate.backends.ports.change_stream import ChangeStream
+    from goaime_migrate.backends.ports.checkup import Checkup
 
 Sort = Sequence[tuple[str, int]]
 
@@ -32,6 +34,10 @@ class Database(Protocol):
     @property
     def database_name(self) -> str:
         """Its name on the server, or within the dump."""
+
+    @property
+    def records(self) -> str:
+        """What the collections of this tool's own records are called."""
 
     @property
     def server(self) -> str:
@@ -88,16 +94,27 @@ class Reader(Protocol):
         values: Sequence[Any],
         fields: Sequence[str] | None,
         *,
+        where: Filter | None = None,
         after: bytes | None = None,
         limit: int = 0,
     ) -> list[Document]:
         """Documents whose `key` is present and may equal one of `values`, ascending by `_id`: `_id`, `key`, `fields`.
 
-        Only those with after < _id (raw, if given), and the first `limit` of them if that is not 0.
+        Only those that match `where`, with after < _id (raw, if given), and the first `limit` of them if that is not 0.
         """
+
+    def aggregate(self, collection: str, stages: Sequence[Document]) -> Iterator[bytes]:
+        """The raw documents that an aggregation gives, which writes nothing; it is run while they are taken."""
 
     def pipeline(self, collection: str, ids: Sequence[bytes], stages: Sequence[Document]) -> list[bytes]:
         """What these update stages would make of the documents with these ids, in any order. Nothing is written."""
+
+    def places(self, collection: str, ids: Sequence[bytes]) -> Sequence[bytes | None]:
+        """Where these documents stand, each once those named before it are gone: the raw `_id` of the one before it.
+
+        `raw_bson.NOTHING` for the first of all, None for one that is not there. Nothing where documents have no order
+        of their own.
+        """
 
     def find(
         self,
@@ -122,6 +139,14 @@ class CollectionReader(Database, Reader, Protocol):
 
     def sample(self, collection: str, size: int, where: Filter | None = None) -> list[bytes]:
         """Up to `size` raw documents spread over the collection; all of them where there are no more."""
+
+    def if_stored(
+        self, collection: str, document: bytes, where: Filter | None, stages: Sequence[Document]
+    ) -> bytes | None:
+        """What these update stages would make of a document, were it stored as it is; None if it did not match `where`.
+
+        Raises MissingCapability where that cannot be found out.
+        """
 
     def ids_apart(self, collection: str, distances: Sequence[int]) -> Iterator[bytes]:
         """The raw `_id`s so many documents apart, ascending, until the collection ends; one short query each."""
@@ -179,7 +204,7 @@ class Catalogue(Protocol):
         """The collection's indexes as the server lists them: `key` (a dict in order), `name` and options."""
 
     def create_index(self, collection: str, keys: Sequence[tuple[str, Any]], options: Document) -> None:
-        """Create an index, unless the very same one is there. Raises DuplicateKey, OperationFailed."""
+        """Create an index, unless the very same one is there. Raises IndexInTheWay, DuplicateKey, OperationFailed."""
 
     def drop_index(self, collection: str, name: str) -> None:
         """Drop an index. Raises OperationFailed where the collection has none of this name."""
@@ -195,6 +220,9 @@ class Catalogue(Protocol):
 
     def drop_collection(self, name: str) -> None:
         """Drop a collection with its documents, or a view; nothing happens if there is none."""
+
+    def drop_database(self) -> None:
+        """Drop all that there is, our own records too: for a copy that this tool has made."""
 
 
 class ChangeFeed(Protocol):
@@ -214,6 +242,9 @@ class Diagnostics(Protocol):
 
     def transaction_lifetime(self) -> float:
         """How many seconds the server lets a transaction be open."""
+
+    def checkup(self) -> Checkup | None:
+        """A closer look at the server; None where there is none."""
 
     def open_transactions(self) -> list[str]:
         """The transactions of others that are open, the oldest first: whose they are, from where, for how long."""
@@ -243,7 +274,16 @@ class Sessions(Protocol):
 
 
 class Backend(
-    CollectionReader, Writer, LeaseStore, Catalogue, ChangeFeed, Diagnostics, UserDatabase, Sessions, Protocol
+    CollectionReader,
+    Writer,
+    LeaseStore,
+    Catalogue,
+    ChangeFeed,
+    Diagnostics,
+    Survey,
+    UserDatabase,
+    Sessions,
+    Protocol,
 ):
     """One open database, in all its roles."""
 

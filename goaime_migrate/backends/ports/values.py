@@ -34,6 +34,8 @@ class Capabilities:
     """Users' plain functions talk to a real server: what they have written before they raise stays written."""
     workers: bool = False
     """Several processes may change the same database side by side."""
+    validators: bool = True
+    """Validators are held against what is written; else they are kept for a server that will do so."""
 
 
 @dataclass(frozen=True)

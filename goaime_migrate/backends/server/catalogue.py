@@ -13,17 +13,21 @@ from typing import Any
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import RECORDS, CollectionInfo, Origin, name_of, require_own
+from goaime_migrate.backends.ports import RECORDS, CollectionInfo, IndexInTheWay, Origin, name_of, require_own
 from goaime_migrate.backends.server import listing
-from goaime_migrate.backends.server.driver_errors import DUPLICATE_KEY, STEPPED_DOWN, translate
+from goaime_migrate.backends.server.driver_errors import DUPLICATE_KEY, STEPPED_DOWN, message_of, translate
 from goaime_migrate.backends.server.lease import LeasedDatabase
-from goaime_migrate.errors import DuplicateKey, MigrateError, ServerUnreachable
+from goaime_migrate.errors import DuplicateKey, MigrateError, MissingPrivilege, ServerUnreachable
 from goaime_migrate.errors.hint import UP, Hint
+from goaime_migrate.redaction import redact
 from goaime_migrate.results import Document
 
 PATIENCE_S = 60.0
 """How long a failover is waited out."""
 _PAUSE_S = 0.5
+_IN_THE_WAY = frozenset({68, 85, 86})
+"""IndexAlreadyExists, IndexOptionsConflict, IndexKeySpecsConflict."""
+_CANNOT_CREATE_INDEX, _SECOND_TEXT_INDEX = 67, "only one text index"
 
 
 def _never() -> bool:
@@ -57,7 +61,7 @@ class ServerCatalogue(LeasedDatabase):
             return False  # there is no primary yet: the change itself is tried again, and finds out
 
     def _own_names(self) -> list[str]:
-        return [name_of(each, self._records) for each in RECORDS]
+        return [name_of(each, self.records) for each in RECORDS]
 
     def collections(self) -> dict[str, CollectionInfo]:
         """All but the tool's and the server's own."""
@@ -70,7 +74,7 @@ class ServerCatalogue(LeasedDatabase):
         """By one list, and the first document of each that is there."""
         with self._guard():
             found = listing.collections(self._db)
-        require_own(self, found, self._records)
+        require_own(self, found, self.records)
 
     def origin(self) -> Origin:
         """By the catalogue, and the set's configuration where the user may read it."""
@@ -89,10 +93,9 @@ class ServerCatalogue(LeasedDatabase):
 
         Raises DuplicateKey naming two documents that a unique index cannot both hold.
         """
-        given = {name: getattr(value, "document", value) for name, value in options.items()}  # a `Collation`
         command: Document = {
             "createIndexes": collection,
-            "indexes": [{"key": dict(keys), **given}],
+            "indexes": [{"key": dict(keys), **options}],
             "writeConcern": self._db.write_concern.document,
             **self._index_quorum(),
         }
@@ -101,6 +104,8 @@ class ServerCatalogue(LeasedDatabase):
         except PyMongoError as error:
             if isinstance(error, OperationFailure) and error.code == DUPLICATE_KEY:
                 raise self._equal(collection, options["name"], error.details or {}) from error
+            if isinstance(error, OperationFailure) and _is_in_the_way(error):
+                raise IndexInTheWay(redact(message_of(error))) from error
             raise translate(error, self._client) from error
 
     def _equal(self, collection: str, index: str, details: Mapping[str, Any]) -> MigrateError:
@@ -153,3 +158,20 @@ class ServerCatalogue(LeasedDatabase):
         """Nothing happens if there is none."""
         with self._guard():
             self._through_failovers(self._db[name].drop)
+
+    def drop_database(self) -> None:
+        """At once, or collection by collection where the user may do no more than that."""
+        try:
+            with self._guard():
+                self._through_failovers(lambda: self._db.client.drop_database(self._db.name))
+        except MissingPrivilege:
+            for name in self.collections():
+                self.drop_collection(name)
+            for record in RECORDS:
+                self.drop_collection(record)
+
+
+def _is_in_the_way(error: OperationFailure) -> bool:
+    """Whether an index that is there does not let another be created."""
+    second = error.code == _CANNOT_CREATE_INDEX and _SECOND_TEXT_INDEX in message_of(error)
+    return second or error.code in _IN_THE_WAY

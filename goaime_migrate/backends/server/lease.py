@@ -44,7 +44,7 @@ class LeasedDatabase(MongoReader):
 
     def __init__(self, client: SharedClient, name: str, records: str) -> None:
         super().__init__(NamedDatabase(client, name, records), guard=partial(translation, client))
-        self._records = records
+        self.records = records
         self._client = client
         self._own: ClientSession | None = None
         self._said = False

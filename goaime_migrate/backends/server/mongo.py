@@ -30,10 +30,12 @@ from goaime_migrate.backends.ports import (
     RecordChange,
 )
 from goaime_migrate.backends.server import privileges
-from goaime_migrate.backends.server.catalogue import ServerCatalogue
+from goaime_migrate.backends.server.checkup import ServerCheckup
 from goaime_migrate.backends.server.client import SharedClient
 from goaime_migrate.backends.server.driver_errors import without_operations
 from goaime_migrate.backends.server.reader import id_range
+from goaime_migrate.backends.server.survey import ServerSurvey
+from goaime_migrate.errors import MissingCapability
 from goaime_migrate.results import Document
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from goaime_migrate.backends.ports.change_stream import ChangeStream
 
 
-class MongoBackend(ServerCatalogue, ABC):
+class MongoBackend(ServerSurvey, ABC):
     """A database on a server; how its batches are made safe is for the two that derive from it."""
 
     def __init__(
@@ -65,7 +67,7 @@ class MongoBackend(ServerCatalogue, ABC):
 
     def beside(self, notify: Callable[[str], None]) -> Self:
         """The same connections, in a session of its own."""
-        other = type(self)(self._client, self.database_name, self.server, self.capabilities, self._records)
+        other = type(self)(self._client, self.database_name, self.server, self.capabilities, self.records)
         other.notify = notify
         self._beside.append(other)
         return other
@@ -80,9 +82,13 @@ class MongoBackend(ServerCatalogue, ABC):
             return
         with self._guard():
             answer = self._client.admin.command("connectionStatus", showPrivileges=True)
-        lack = privileges.lacking(self.database_name, needs, answer)
-        if lack is not None:
-            raise privileges.missing(lack, self._client)
+        lacking = list(privileges.denials(self.database_name, needs, answer))
+        if lacking:
+            raise privileges.missing(lacking[0], self._client, lacking)
+
+    def checkup(self) -> ServerCheckup:
+        """Of the primary."""
+        return ServerCheckup(self._client, self.database_name)
 
     def transaction_lifetime(self) -> float:
         """0: without a replica set there are no transactions."""
@@ -147,6 +153,25 @@ class MongoBackend(ServerCatalogue, ABC):
         with self._guard():
             batches = self._db[collection].aggregate_raw_batches([*stages, {"$sample": {"size": size}}])
             return list(raw_bson.split_all(batches))
+
+    def if_stored(
+        self, collection: str, document: bytes, where: Filter | None, stages: Sequence[Document]
+    ) -> bytes | None:
+        """By an aggregation that begins with any document of the collection and puts this one in its place."""
+        instead: list[Document] = [
+            {"$limit": 1},
+            {"$replaceWith": {"$literal": raw_bson.raw_document(document)}},
+        ]
+        match: list[Document] = [{"$match": dict(where)}] if where else []
+        with self._guard():
+            batches = self._db[collection].aggregate_raw_batches([*instead, *match, *stages])
+            found = next(raw_bson.split_all(batches), None)
+        if found is None and not self.count(collection, limit=1):
+            raise MissingCapability(
+                f"what only the server computes can be tried once {collection} holds a document, and it holds none",
+                hint="insert one into a copy of the database and try it there",
+            )
+        return found
 
     def ids_apart(self, collection: str, distances: Sequence[int]) -> Iterator[bytes]:
         """By the index on `_id` alone."""

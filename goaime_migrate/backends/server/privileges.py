@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,9 @@ class Denied:
     database: str
     collection: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.action} on {'.'.join(filter(None, (self.database, self.collection)))}"
+
 
 def denied(message: str) -> Denied | None:
     """What a server says that a user may not do, if it says it in words that are known."""
@@ -54,32 +57,42 @@ def denied(message: str) -> Denied | None:
     return None if found is None else Denied(found[1], found[2], found[3])
 
 
-def missing(what: Denied, client: MongoClient[Any] | None) -> MissingPrivilege:
-    """The error for it, with the grant to type."""
-    user, of = _asking(client)
-    where = ".".join(filter(None, (what.database, what.collection)))
-    role, on = _role(what.action), "admin" if what.action in _OF_CLUSTER else what.database
+def missing(
+    what: Denied, client: MongoClient[Any] | None, lacking: Sequence[Denied] = ()
+) -> MissingPrivilege:
+    """The error for it, with the grant to type, which is for all that is known to be `lacking`."""
+    user, _ = _asking(client)
     return MissingPrivilege(
-        f"the user {user!r} may not do this: {what.action} on {where}",
-        hint=f"grant it, in mongosh: db.getSiblingDB({of!r}).grantRolesToUser({user!r}, "
-        f"[{{ role: {role!r}, db: {on!r} }}]), then run the command again",
+        f"the user {user!r} may not do this: {what}",
+        hint=f"grant it, in mongosh: {grant(lacking or [what], client)}, then run the command again",
     )
 
 
-def lacking(
+def grant(lacking: Sequence[Denied], client: MongoClient[Any] | None) -> str:
+    """The command that gives a user the roles for all of these."""
+    user, of = _asking(client)
+    wanted = dict.fromkeys(
+        (_role(each.action), "admin" if each.action in _OF_CLUSTER else each.database) for each in lacking
+    )
+    if any(role == "readWrite" for role, _ in wanted):  # which includes the other
+        wanted = {(role, on): None for role, on in wanted if role != "read"}
+    roles = ", ".join(f"{{ role: {role!r}, db: {on!r} }}" for role, on in wanted)
+    return f"db.getSiblingDB({of!r}).grantRolesToUser({user!r}, [{roles}])"
+
+
+def denials(
     database: str, needs: Iterable[tuple[str, Sequence[str]]], answer: Mapping[str, Any]
-) -> Denied | None:
-    """The first of these actions on collections that `connectionStatus` does not list; None where nobody is asked."""
+) -> Iterator[Denied]:
+    """Those of these actions on collections that `connectionStatus` does not list; none where nobody is asked."""
     info = answer["authInfo"]
     if not info["authenticatedUsers"]:
-        return None
+        return
     privileges = info["authenticatedUserPrivileges"]
     for collection, actions in needs:
         may = {a for p in privileges if _covers(p["resource"], database, collection) for a in p["actions"]}
         for action in actions:
             if action not in may and "anyAction" not in may:
-                return Denied(action, database, collection)
-    return None
+                yield Denied(action, database, collection)
 
 
 def _covers(resource: Mapping[str, Any], database: str, collection: str) -> bool:

@@ -11,6 +11,7 @@ from pymongo.collation import Collation
 from pymongo.database import Database
 
 from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.field_paths import outermost
 from goaime_migrate.backends.ports import Filter, Sort
 from goaime_migrate.results import Document
 
@@ -88,14 +89,16 @@ class MongoReader:
         values: Sequence[Any],
         fields: Sequence[str] | None,
         *,
+        where: Filter | None = None,
         after: bytes | None = None,
         limit: int = 0,
     ) -> list[Document]:
         """Without the collection's collation: keys are compared as they are."""
-        projection = None if fields is None else {**dict.fromkeys(fields, 1), key: 1, "_id": 1}
+        projection = None if fields is None else dict.fromkeys(outermost(["_id", key, *fields]), 1)
+        wanted = both({key: {"$in": list(values), "$exists": True}}, id_range(after, None))
         with self._guard():
             cursor = self._db[collection].find(
-                both({key: {"$in": list(values), "$exists": True}}, id_range(after, None)),
+                both(where, wanted),
                 projection,
                 sort=_BY_ID,
                 limit=limit,
@@ -113,6 +116,18 @@ class MongoReader:
                 cursor = self._db[collection].aggregate_raw_batches([match, *stages], session=self._reading)
                 found += _split(cursor)
         return found
+
+    def aggregate(self, collection: str, stages: Sequence[Document]) -> Iterator[bytes]:
+        """With room on the server's disk for what does not fit into its memory."""
+        with self._guard():
+            cursor = self._db[collection].aggregate_raw_batches(
+                list(stages), session=self._reading, allowDiskUse=True
+            )
+            yield from raw_bson.split_all(cursor)
+
+    def places(self, _collection: str, _ids: Sequence[bytes]) -> Sequence[bytes | None]:
+        """Nothing: a server promises no order of documents but that of an index."""
+        return ()
 
     def find(
         self,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pymongo.errors import PyMongoError
 
 from goaime_migrate.backends.ports import Changes, Committed, GuardFailed, Move, Reader, RecordChange
-from goaime_migrate.backends.server import updates
+from goaime_migrate.backends.server import writes
 from goaime_migrate.backends.server.driver_errors import translate
 from goaime_migrate.backends.server.mongo import MongoBackend
 
@@ -25,13 +25,9 @@ class SingleDocumentBackend(MongoBackend):
             changes = work(self)
             self._check_guards([*changes.first, *changes.last])
             self._apply(_guards_first(changes.first), None)
-            missed = updates.replace(
-                self._db,
-                changes.collection,
-                changes.writes,
-                session=None,
-                bypass_validation=self._bypasses_validation(changes),
-                guard=True,
+            bypass = self._bypasses_validation(changes)
+            missed = writes.write(
+                writes.Target(self._db, changes.collection, None, bypass, guard=True), changes.writes
             )
             if not missed:
                 self._apply(_guards_first(changes.last), None)

@@ -14,7 +14,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
 from goaime_migrate.backends.ports import Changes, Collision, Committed, GuardFailed, Reader
-from goaime_migrate.backends.server import updates
+from goaime_migrate.backends.server import updates, writes
 from goaime_migrate.backends.server.change_stream import MongoChangeStream
 from goaime_migrate.backends.server.driver_errors import (
     is_cache_full,
@@ -145,14 +145,8 @@ class TransactionalBackend(MongoBackend):
             if changes.sweep is not None:
                 updates.sweep(self._db, changes.collection, changes.sweep, session)
             if changes.writes:
-                missed = updates.replace(
-                    self._db,
-                    changes.collection,
-                    changes.writes,
-                    session=session,
-                    bypass_validation=self._bypasses_validation(changes),
-                )
-                if missed:
+                bypass = self._bypasses_validation(changes)
+                if writes.write(writes.Target(self._db, changes.collection, session, bypass), changes.writes):
                     raise GuardFailed(changes.collection)
         except BaseException:
             _abort(session)

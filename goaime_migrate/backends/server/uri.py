@@ -71,6 +71,11 @@ def options(uri: str) -> dict[str, str]:
     return {name: unquote(text.partition("=")[2]) for name, text in _written(uri)}
 
 
+def overridden(uri: str) -> list[str]:
+    """The options in it that are not followed, as they are written."""
+    return [text for name, text in _written(uri) if name in _OURS and name != "appname"]
+
+
 def refusal(error: Exception, uri: str) -> InvalidUri:
     """The error for a connection string that the driver does not take; of options that nobody knows, their names."""
     unknown = [text.partition("=")[0] for name, text in _written(uri) if name not in common.VALIDATORS]

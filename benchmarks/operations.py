@@ -1,0 +1,167 @@
+"""What single operations take, beside what the server needs for the same, or an unsafe loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from pymongo.database import Database
+
+from benchmarks import contenders
+from benchmarks.database import MEASURED
+from benchmarks.measuring import Measuring, Migration, everywhere, with_workers
+from benchmarks.product import require
+from benchmarks.report import Row, Samples, Section, Unit
+from goaime_migrate.results import Document
+
+# A constant
+
+
+_CONSTANTS = (
+    Migration("AddField", 'operations = [AddField("sessions", "reviewed", False)]'),
+    Migration(
+        "UpdateDocuments", 'operations = [UpdateDocuments("sessions", [{"$set": {"reviewed": False}}])]'
+    ),
+)
+
+
+def constants(m: Measuring) -> None:
+    """A constant for every document: what a server can do by itself."""
+    for migration in _CONSTANTS:
+        m.ground.fresh()
+        m.rate(migration.name, m.product(m.workers, migration).up())
+        everywhere(m, {"reviewed": False})
+    with m.timed("update_many", steps=None):
+        contenders.on_the_server(m.ground.measured, contenders.FLAG)
+    everywhere(m, {"reviewed": False})
+
+
+def constants_sections(s: Samples, n: int) -> list[Section]:
+    """The rows of `constants`."""
+    names = [migration.name for migration in _CONSTANTS]
+    rows = [s.row(name, f"{name} of a constant, {with_workers(n)}", Unit.RATE) for name in names]
+    rows += [s.row("update_many", "unsafe: update_many on the server", Unit.RATE)]
+    rows += [s.ratio(f"{name} / update_many", name, "update_many") for name in names]
+    return [Section("A constant for every document", rows)]
+
+
+# Fields within arrays
+
+
+_WITH_FLAG = """
+[{"$set": {"problems_attempted": {"$map": {
+    "input": "$problems_attempted", "in": {"$mergeObjects": ["$$this", {"reviewed": False}]},
+}}}}]
+"""
+_PATHS: dict[str, tuple[Migration, Migration, Document]] = {
+    "added": (
+        Migration(
+            "AddNested", 'operations = [AddField("sessions", "problems_attempted.$[].reviewed", False)]'
+        ),
+        Migration("UpdateAdded", f'operations = [UpdateDocuments("sessions", {_WITH_FLAG})]'),
+        {"problems_attempted": {"$elemMatch": {"reviewed": {"$ne": False}}}},
+    ),
+    "removed": (
+        Migration(
+            "RemoveNested", 'operations = [RemoveField("sessions", "problems_attempted.$[].problem_number")]'
+        ),
+        Migration(
+            "UpdateRemoved",
+            'operations = [UpdateDocuments("sessions", [{"$unset": "problems_attempted.problem_number"}])]',
+        ),
+        {"problems_attempted.problem_number": {"$exists": True}},
+    ),
+}
+
+
+def paths(m: Measuring) -> None:
+    """A field of every element of an array: by its path, and by a pipeline that says the same."""
+    for operation, pipeline, left in _PATHS.values():
+        for migration in (operation, pipeline):
+            m.ground.fresh()
+            m.rate(migration.name, m.product(m.workers, migration).up())
+            require(not m.ground.measured.sessions.count_documents(left), f"{migration.name} left {left}")
+
+
+def paths_sections(s: Samples, n: int) -> list[Section]:
+    """The rows of `paths`."""
+    rows: list[Row] = []
+    for what, (operation, pipeline, _) in _PATHS.items():
+        name = operation.operation.partition("[")[2].partition("(")[0]
+        rows += [s.row(operation.name, f"{name} in an array, {with_workers(n)}", Unit.RATE)]
+        rows += [s.row(pipeline.name, f"UpdateDocuments, the same {what}", Unit.RATE)]
+        rows += [s.ratio(f"{name} / UpdateDocuments", operation.name, pipeline.name)]
+    return [Section("A field in every element of an array", rows)]
+
+
+# Documents that come and go
+
+
+_NOTES = '[{{"_id": n, "number": n, "text": f"{{n:010}}" * 100}} for n in range({0})]'
+"""Documents of 1 kB, as text: the migration inserts them, the loops too."""
+_DERIVE = """
+def copied(note):
+    yield {"_id": note["_id"], "number": note["number"], "text": note["text"]}
+
+
+operations = [DeriveDocuments("notes", "made", copied)]
+"""
+
+
+class _Coming(NamedTuple):
+    """An operation, the loop that does the same, and what is there afterwards."""
+
+    operation: str
+    loop: Callable[[Database[Document], Sequence[Document]], None]
+    left: dict[str, bool]
+
+
+_COMING = {
+    "insert": _Coming(f'operations = [InsertDocuments("made", {_NOTES})]', contenders.insert, {"made": True}),
+    "derive": _Coming(_DERIVE, contenders.derive, {"made": True}),
+    "delete": _Coming(
+        'operations = [DeleteDocuments("notes", where={"number": {"$gte": 0}})]',
+        contenders.delete,
+        {"notes": False},
+    ),
+}
+
+
+def coming(m: Measuring) -> None:
+    """Documents of 1 kB inserted, derived from others, deleted, and loops that do the same unsafely."""
+    count = m.ground.sessions
+    notes: list[Document] = eval(_NOTES.format(count))  # noqa: S307 (the text is ours)
+    for name, each in _COMING.items():
+        operation = each.operation.format(count) if name == "insert" else each.operation
+        product = m.product(1, Migration(name, operation))
+        with _notes(m, notes, each.left):
+            m.rate(name, product.up())
+        with _notes(m, notes, each.left):
+            begun = time.monotonic()
+            each.loop(m.ground.measured, notes)
+            m.rate(f"{name} loop", time.monotonic() - begun)
+
+
+@contextmanager
+def _notes(m: Measuring, notes: Sequence[Document], left: dict[str, bool]) -> Iterator[None]:
+    """A database with the notes; after a run it is held to what must be there."""
+    m.ground.client.drop_database(MEASURED)
+    m.ground.measured.notes.insert_many(notes)
+    m.ground.measured.create_collection("made")
+    yield
+    for name, there in left.items():
+        found = m.ground.measured[name].count_documents({})
+        require(found == (len(notes) if there else 0), f"{name} has {found} documents")
+
+
+def coming_sections(s: Samples, _: int) -> list[Section]:
+    """The rows of `coming`."""
+    rows: list[Row] = []
+    for name in _COMING:
+        title = f"{name.capitalize()}Documents"
+        rows += [s.row(name, f"{title}, 1 worker", Unit.RATE)]
+        rows += [s.row(f"{name} loop", f"unsafe: a loop over batches of {contenders.BATCH}", Unit.RATE)]
+        rows += [s.ratio(f"{title} / the loop", name, f"{name} loop")]
+    return [Section("Documents of 1 kB that come and go", rows)]

@@ -1,0 +1,48 @@
+"""How a command ends: its result and its error are printed, and the exit status follows from them."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+
+from goaime_migrate.cli.console import Console
+from goaime_migrate.cli.outcome import Outcome
+from goaime_migrate.errors import MigrateError
+from goaime_migrate.redaction import redact
+from goaime_migrate.render.style import clean_lines
+
+
+def finish(console: Console, outcome: Outcome, *, json: bool) -> int:
+    """Print a result, and the error that came with it."""
+    if json:
+        from goaime_migrate.render.json import dumps, printed
+
+        console.result(dumps(printed(outcome.result, outcome.error), redact), redacted=True)
+    elif outcome.read or not console.quiet:
+        text = outcome.text(console.out)
+        console.result(redact(text) if outcome.raw else text, redacted=outcome.raw)
+    if outcome.error is None:
+        return 0
+    report(console, outcome.error)
+    return outcome.error.exit_code
+
+
+def fail(console: Console, error: MigrateError, command: str, *, json: bool) -> int:
+    """Report an error that came instead of a result."""
+    if json:
+        from goaime_migrate.render.json import dumps, failed
+
+        with contextlib.suppress(OSError):
+            console.result(dumps(failed(command, error), redact), redacted=True)
+    report(console, error)
+    return error.exit_code
+
+
+def report(console: Console, error: MigrateError) -> None:
+    """The error on stderr."""
+    from goaime_migrate.render import errors
+
+    console.urgent(errors.error(error, console.err))
+    # Only what nobody foresaw needs one: every other error has said its cause, and its evidence.
+    if console.err.verbose and error.code == MigrateError.code and error.__traceback__ is not None:
+        console.urgent("\n".join(clean_lines("".join(traceback.format_exception(error)).rstrip())))

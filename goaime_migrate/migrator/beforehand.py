@@ -1,0 +1,39 @@
+"""Runs that end before they begin: nothing to do, or what rules say would fail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from goaime_migrate import planner
+from goaime_migrate.backends.ports import Backend
+from goaime_migrate.config import Settings
+from goaime_migrate.events import Listener
+from goaime_migrate.planner import Facts, Plan, UpPlan
+from goaime_migrate.results import Counts, Direction, RunResult
+
+
+def nothing(plan: Plan) -> RunResult:
+    """The result of a run that had nothing to do."""
+    return RunResult(plan.direction, (), None, None, Counts(), (), (), 0.0, plan.message)
+
+
+def refused(
+    backend: Backend,
+    facts: Facts,
+    plan: UpPlan,
+    settings: Settings,
+    where: Mapping[str, Any] | None,
+    listener: Listener,
+) -> RunResult | None:
+    """The result of an `up` that would fail for certain, by what the data of this moment say. Reads only.
+
+    After a `down` that was cut off nothing is asked: what it has still to take back changes the answers.
+    """
+    from goaime_migrate.rules.refusal import refusal
+    from goaime_migrate.rules.review import Review
+
+    if planner.plan_rest(facts) is not None:
+        return None
+    error = refusal(Review(backend, facts, plan, settings, where, listener).early())
+    return None if error is None else RunResult(Direction.UP, (), error.version, error, Counts(), (), (), 0.0)

@@ -1,0 +1,124 @@
+"""Documents that a migration brings with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bson import Regex
+
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.field_paths import descend
+from goaime_migrate.errors import InvalidMigration
+from goaime_migrate.operations.base import DocumentOperation, require, require_collection, require_name
+from goaime_migrate.results import Document
+from goaime_migrate.transform.insertion import InsertStep, key_of
+from goaime_migrate.transform.step import UNENCODABLE, is_id, never
+
+
+class InsertDocuments(DocumentOperation):
+    """Put documents into a collection, unless they are there already: `key`, a path or several, says which one is.
+
+    One without an `_id` gets an ObjectId that is the same each time.
+    """
+
+    fusion = None
+    actions = ("insert",)
+    selective = False
+    reads: frozenset[str] = frozenset()
+
+    def __init__(
+        self, collection: str, documents: Sequence[Document], *, key: str | Sequence[str] = "_id"
+    ) -> None:
+        require_collection(collection)
+        require(
+            isinstance(documents, list | tuple),
+            f"the documents must be a list, not {type(documents).__name__}",
+            f'InsertDocuments({collection!r}, [{{"_id": 1}}, {{"_id": 2}}])',
+        )
+        self.collection = collection
+        self.key = _paths(key)
+        self.documents = tuple(_encoded(place, document) for place, document in enumerate(documents))
+        self._require_distinct(documents)
+
+    def _require_distinct(self, documents: Sequence[Document]) -> None:
+        """Refuse two documents that would be the same one."""
+        seen: dict[Any, int] = {}
+        for paths in dict.fromkeys((("_id",), self.key)):
+            seen.clear()
+            for place, document in enumerate(documents):
+                if paths == ("_id",) and "_id" not in document:
+                    continue  # it gets one of its own
+                for path in paths:
+                    _require_one_value(place, document, path)
+                first = seen.setdefault(key_of(document, paths), place)
+                require(
+                    first == place,
+                    f"the documents {first} and {place} of the list have the same {' and '.join(paths)}",
+                    "one document each; key= names the fields that tell them apart",
+                )
+
+    def describe(self) -> str:
+        """By how many there are."""
+        count = len(self.documents)
+        by = "" if self.key == ("_id",) else f" by {', '.join(self.key)}"
+        return f"insert {count:,} document{'' if count == 1 else 's'} into {self.collection}{by}"
+
+    def step(self, version: str, source: str) -> InsertStep:
+        """A step that reads no collection."""
+        return InsertStep(
+            version=version,
+            collection=self.collection,
+            source=source,
+            transform=never,
+            documents=self.documents,
+            key=self.key,
+        )
+
+
+def _paths(key: str | Sequence[str]) -> tuple[str, ...]:
+    """The paths of a key. Raises InvalidMigration."""
+    paths = (key,) if isinstance(key, str) else tuple(key)
+    require(paths, "key= names no field", 'key="email"')
+    for path in paths:
+        require_name(path, "every path in key=")
+        parts = path.split(".")
+        plain = all(part and not part.isdecimal() and not part.startswith("$") for part in parts)
+        require(
+            plain, f"key= must be made of names with dots between them, not {path!r}", 'key="address.city"'
+        )
+    return paths
+
+
+def _encoded(place: int, document: object) -> bytes:
+    """The bytes of a document, `_id` first. Raises InvalidMigration."""
+    require(isinstance(document, Mapping), f"document {place} of the list is no dict: {document!r:.100}")
+    assert isinstance(document, Mapping)
+    ordered = {"_id": document["_id"], **document} if "_id" in document else dict(document)
+    try:
+        raw = raw_bson.encode(ordered)
+    except UNENCODABLE as error:
+        raise InvalidMigration(
+            f"document {place} of the list cannot be encoded as BSON: {error}",
+            hint="write it with values that BSON knows",
+        ) from error
+    require(
+        len(raw) <= raw_bson.MAX_DOCUMENT - 17,  # an `_id` that it does not have yet
+        f"document {place} of the list has {len(raw):,} bytes; MongoDB stores at most {raw_bson.MAX_DOCUMENT:,}",
+    )
+    require(
+        "_id" not in document or is_id(document["_id"]),
+        f"document {place} of the list has an _id that MongoDB does not take: {ordered.get('_id')!r:.100}",
+        "an _id may be anything but an array or a regular expression",
+    )
+    return raw
+
+
+def _require_one_value(place: int, document: Document, path: str) -> None:
+    """Refuse a key of several values, or of a pattern: it would not say which document this is."""
+    found = list(descend(document, path.split(".")))
+    require(
+        len(found) <= 1 and not any(isinstance(value, list | tuple | Regex) for value in found),
+        f"document {place} of the list has no single value at {path}, which key= names",
+        "key= takes fields that are neither arrays nor within arrays",
+    )

@@ -1,0 +1,165 @@
+"""Indexes beside each other: names, keys, limits, and what a build takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from goaime_migrate.operations import CreateIndex, DropIndex
+from goaime_migrate.results import Document, Severity
+from goaime_migrate.rules.catalogue import TURNS, Said
+from goaime_migrate.rules.outline import ALL, dropped
+from goaime_migrate.rules.turn import LARGE, LARGE_BYTES, Turn
+
+_MOST = 64
+_BYTES_A_SECOND = 50_000_000
+_DOCUMENTS_A_SECOND = 100_000
+"""What a build reads in a second, roughly: on slow disks it is less."""
+_TELLING = ("unique", "sparse", "partialFilterExpression", "expireAfterSeconds")
+"""Options by which two indexes differ for the server, whether they are said or not."""
+_BESIDE = ("collation", "partialFilterExpression", "unique", "sparse")
+"""Options by which indexes on the same keys may stand side by side."""
+
+
+@TURNS.rule("index-conflict", Severity.ERROR, early=True)
+def index_conflict(turn: Turn) -> Iterator[Said]:
+    """An index of the same name, or on the same keys, is there with other options: the server refuses the new one."""
+    creating, shape = turn.only(CreateIndex), turn.shape
+    if creating is None or shape is None or turn.begun:
+        return
+    wanted = creating.index
+    for there in shape.indexes:
+        if there["name"] == creating.replaces or _is_text(wanted):
+            continue
+        same_name, same = there["name"] == wanted["name"], _differences(there, wanted)
+        if (same_name and same) or (not same_name and _in_the_way(there, wanted)):
+            what = "has this name" if same_name else "is on the same keys"
+            yield Said(
+                f"an index {there['name']!r} of {turn.collection} {what}, and differs from {wanted['name']!r}"
+                + (f" in {', '.join(same)}" if same else " in its name alone"),
+                f"CreateIndex(…, name='{wanted['name']}_2', replaces={there['name']!r}) puts the new one in its place; "
+                f"or DropIndex({turn.collection!r}, {there['name']!r}) before it",
+                {"there": _shown(there), "wanted": _shown(wanted)},
+            )
+
+
+@TURNS.rule("index-limit", Severity.ERROR, early=True)
+def index_limit(turn: Turn) -> Iterator[Said]:
+    """A collection has at most 64 indexes."""
+    creating, shape = turn.only(CreateIndex), turn.shape
+    if creating is None or shape is None or turn.begun:
+        return
+    names = {index["name"] for index in shape.indexes} | {"_id_"}
+    if creating.name not in names and len(names) >= _MOST:
+        yield Said(
+            f"{turn.collection} has {len(names)} indexes, and can have no more than {_MOST}",
+            f"DropIndex({turn.collection!r}, …) before it, for one that no query uses ($indexStats tells which)",
+            {"indexes": len(names)},
+        )
+
+
+@TURNS.rule("index-missing", Severity.WARNING)
+def index_missing(turn: Turn) -> Iterator[Said]:
+    """`DropIndex` names an index that is not there: nothing will be done."""
+    dropping, shape = turn.only(DropIndex), turn.shape
+    if dropping is None or turn.begun:
+        return
+    there = [index["name"] for index in shape.indexes] if shape else []
+    if any(dropped(index, dropping.name) for index in (shape.indexes if shape else ())):
+        return
+    what = "no index that can be dropped" if dropping.name == ALL else f"no index {dropping.name!r}"
+    yield Said(
+        f"{turn.collection} has {what}: nothing will be dropped",
+        f"correct the name; there {'are' if len(there) > 1 else 'is'} {', '.join(map(repr, there)) or 'none'}",
+        {"indexes": there},
+    )
+
+
+@TURNS.rule("index-redundant", Severity.WARNING)
+def index_redundant(turn: Turn) -> Iterator[Said]:
+    """The keys of an index are the first keys of another, which serves the same queries: one of them is in vain."""
+    creating, shape = turn.only(CreateIndex), turn.shape
+    if creating is None or shape is None:
+        return
+    wanted = creating.index
+    gone = (wanted["name"], "_id_", creating.replaces)
+    for there in shape.indexes:
+        if there["name"] in gone:
+            continue
+        if _is_prefix(wanted, there):
+            yield Said(
+                f"{wanted['name']!r} has the first keys of {there['name']!r}, which serves the same queries",
+                "leave it out",
+                {"there": _shown(there), "wanted": _shown(wanted)},
+            )
+        elif _is_prefix(there, wanted):
+            yield Said(
+                f"{there['name']!r} has the first keys of {wanted['name']!r}, which serves the same queries",
+                f"CreateIndex(…, replaces={there['name']!r})",
+                {"there": _shown(there), "wanted": _shown(wanted)},
+            )
+
+
+@TURNS.rule("index-build", Severity.WARNING)
+def index_build(turn: Turn) -> Iterator[Said]:
+    """An index is built on a large collection, of 100,000 documents or 1 GB: how long that may take.
+
+    Reads and writes go on, but slower; the build cannot be paused, and starts again after a crash of the server.
+    """
+    creating, shape = turn.only(CreateIndex), turn.shape
+    if creating is None or shape is None or shape.stored is None or turn.begun:
+        return
+    if any(index["name"] == creating.name for index in shape.indexes):
+        return
+    size = turn.database.size(shape.stored)
+    if size.documents < LARGE and size.size < LARGE_BYTES:
+        return
+    seconds = max(size.documents / _DOCUMENTS_A_SECOND, size.size / _BYTES_A_SECOND)
+    yield Said(
+        f"{creating.name!r} is built over {size.documents:,} documents, {size.size / 1e9:.1f} GB: about "
+        f"{seconds:,.0f} s or more, during which reads and writes are slower",
+        "in a version of its own, at a quiet time; or build it beforehand with the name that it has here, member by "
+        "member where that is how you do it: an index that is there already is left as it is",
+        {"documents": size.documents, "bytes": size.size, "seconds": round(seconds, 1)},
+    )
+
+
+def _differences(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """What the server takes for a difference between two indexes of one name."""
+    found = [] if list(there["key"].items()) == list(wanted["key"].items()) else ["its keys"]
+    for option in dict.fromkeys([*_TELLING, *wanted]):
+        if option in ("key", "name", "v", "background"):
+            continue
+        old, new = there.get(option), wanted.get(option)
+        if option == "collation" and isinstance(new, Mapping) and isinstance(old, Mapping):
+            old = {name: old.get(name) for name in new}  # the server says it whole
+        if (old or None) != (new or None):
+            found.append(option)
+    return found
+
+
+def _in_the_way(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether two indexes of different names cannot stand side by side."""
+    same_keys = list(there["key"].items()) == list(wanted["key"].items())
+    return same_keys and not any(
+        option in _BESIDE for option in _differences({**there, "name": wanted["name"]}, wanted)
+    )
+
+
+def _is_prefix(shorter: Mapping[str, Any], longer: Mapping[str, Any]) -> bool:
+    """Whether an index does nothing that a longer one would not do as well."""
+    keys, others = list(shorter["key"].items()), list(longer["key"].items())
+    plain = not any(
+        shorter.get(o) or longer.get(o) for o in ("sparse", "partialFilterExpression", "collation")
+    )
+    needed = shorter.get("unique") or shorter.get("expireAfterSeconds") is not None
+    return plain and not needed and len(keys) < len(others) and others[: len(keys)] == keys
+
+
+def _is_text(index: Mapping[str, Any]) -> bool:
+    """A server lists a text index in words of its own."""
+    return "text" in index["key"].values()
+
+
+def _shown(index: Mapping[str, Any]) -> Document:
+    return {name: value for name, value in index.items() if name != "v"}

@@ -1,0 +1,25 @@
+"""The error that findings amount to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from goaime_migrate.errors import MissingPrivilege, Refused, WouldFail
+from goaime_migrate.errors.hint import PLAN, Hint
+from goaime_migrate.results import Finding, Severity
+
+
+def refusal(findings: Sequence[Finding]) -> Refused | None:
+    """The error for findings of which at least one is an error: the first, and how many more there are."""
+    wrong = [finding for finding in findings if finding.severity is Severity.ERROR]
+    if not wrong:
+        return None
+    first = wrong[0]
+    if first.rule == "privilege":
+        return MissingPrivilege(first.message, hint=first.remedy, version=first.version)
+    more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+    return WouldFail(
+        f"{first.rule}: {first.message}{more}",
+        hint=Hint("{}; then look again: {}", first.remedy, PLAN),
+        version=first.version,
+    )

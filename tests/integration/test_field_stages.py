@@ -1,0 +1,118 @@
+"""A server makes of a document, by the stages of an operation on paths, the very bytes that Python makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pytest
+from bson import encode
+from bson.raw_bson import RawBSONDocument
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.operations import AddField, RemoveField, TransformDocuments
+from goaime_migrate.results import Document
+from goaime_migrate.transform.chain import Chain
+from goaime_migrate.transform.frozen_lookups import FrozenLookups
+from goaime_migrate.transform.step import Step
+from tests.servers import Server
+from tests.unit.fakes import FakeReader
+from tests.unit.values import NAMES, TEXTS, VALUES
+
+PATHS = [
+    "a",
+    "a.b",
+    "a.b.c",
+    "a.$[].b",
+    "a.$[].b.c",
+    "a.$[].$[].b",
+    "a.b.$[].c",
+    "a.$[].b.$[].c",
+    "a.$[].b$ c",
+]
+OPERATIONS: list[TransformDocuments] = [
+    *(AddField("c", path, value) for path in PATHS for value in (1, {"$x": ["$a", {"b": None}]})),
+    *(RemoveField("c", path) for path in [*PATHS, "a.$[]", "a.b.$[]"]),
+    RemoveField("c", "a.b", "b", "a.$[].c"),
+    AddField("c", "a.b", {"": 0, "c": [{}]}),
+]
+
+
+def inner(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Documents whose names are mostly those of the paths, and arrays."""
+    names = st.sampled_from(["b", "c", "b$ c", "$b", "b.c", "", "0"]) | NAMES
+    return st.dictionaries(names, values, max_size=4) | st.lists(values, max_size=3)
+
+
+NESTED = st.recursive(VALUES, inner, max_leaves=12)
+DOCUMENTS = st.lists(
+    st.tuples(
+        st.dictionaries(NAMES, VALUES, max_size=2),
+        st.none() | st.tuples(inner(inner(NESTED)) | NESTED),
+        TEXTS,
+    ),
+    min_size=15,
+    max_size=25,
+)
+
+
+def documents(drawn: Sequence[Any]) -> list[Document]:
+    return [
+        {"_id": i, **first, **({"a": nested[0]} if nested else {}), "z": last}
+        for i, (first, nested, last) in enumerate(drawn)
+    ]
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(drawn=DOCUMENTS)
+def test_the_server_makes_what_python_makes(drawn: Any, replica_set: Server, database_name: str) -> None:
+    collection = replica_set.client[database_name].c
+    collection.delete_many({})
+    collection.insert_many([RawBSONDocument(encode(d)) for d in documents(drawn)])
+    before = stored(replica_set, database_name)
+    for operation in OPERATIONS:
+        step = operation.step("0001", "")
+        made = swept(step, before.values())
+        results = raw_bson.split_all(collection.aggregate_raw_batches(list(step.stages)))
+        found = {raw_bson.id_of(raw): raw for raw in results}
+        assert {identity: found[identity] for identity in made} == made, operation.describe()
+        assert len(made) * 2 > len(before)
+
+
+@pytest.mark.parametrize(
+    "operation", [AddField("c", "a.$[].b", 1), RemoveField("c", "a.$[].b")], ids=["add", "remove"]
+)
+def test_an_update_writes_what_python_makes(
+    operation: TransformDocuments, replica_set: Server, database_name: str
+) -> None:
+    collection = replica_set.client[database_name].c
+    values: list[Any] = [None, 1, [], [{}], [{"b": 1, "c": [1]}, 2, {}]]
+    collection.insert_many([{"_id": i, "a": a} for i, a in enumerate(values)])
+    step, before = operation.step("0001", ""), stored(replica_set, database_name)
+    collection.update_many({}, list(step.stages))
+    assert stored(replica_set, database_name) == swept(step, before.values())
+
+
+def swept(step: Step, raws: Iterable[bytes]) -> dict[bytes, bytes]:
+    """What the chain makes of those documents that it leaves to the server."""
+    chain = Chain([step], FrozenLookups("p", []))
+    made: dict[bytes, bytes] = {}
+    for raw in raws:
+        result = chain.run(FakeReader(), [raw])
+        if result.stages:
+            made[raw_bson.id_of(raw)] = (result.changed[0].after or b"") if result.changed else raw
+    return made
+
+
+def stored(server: Server, database: str) -> dict[bytes, bytes]:
+    found = raw_bson.split_all(server.client[database].c.find_raw_batches({}))
+    return {raw_bson.id_of(raw): raw for raw in found}
+
+
+def test_a_reference_is_no_document_to_python_and_is_not_left_to_the_server() -> None:
+    step = AddField("c", "a.b", 1).step("0001", "")
+    raw = encode({"_id": 1, "a": {"$ref": "x", "$id": 1}})
+    result = Chain([step], FrozenLookups("p", [])).run(FakeReader(), [raw, encode({"_id": 2})])
+    assert ([c.id for c in result.changed], result.stages) == ([encode({"_id": 2})], ())
