@@ -110,17 +110,23 @@ def _made_by_pass(turn: Turn, keys: Keys) -> Iterator[Said]:
 def _remedy(turn: Turn, index: Document, groups: Sequence[EqualKey]) -> str:
     """The migration to write before, or the index that allows what is there."""
     paths = list(index["key"])
-    if all(value is None for value in groups[0].key):
-        covered = {path: {"$exists": True} for path in paths}
-        return (
-            f"documents that lack {_paths(index)} all count as null. Let the index leave them out: "
-            f"partialFilterExpression={covered!r}; or give them values in a migration before this one"
-        )
-    named = repr(paths[0]) if len(paths) == 1 else repr(paths)
-    return (
-        f"a migration before this one: operations = [DeleteDuplicates({turn.collection!r}, {named})], which keeps the "
-        f"first by _id of each and which `down` takes back; or a TransformDocuments that makes {_paths(index)} differ"
+    absent = [all(value is None for value in group.key) for group in groups]
+    covered = {path: {"$exists": True} for path in paths}
+    leave_out = (
+        f"documents that lack {_paths(index)} all count as null. Let the index leave them out: "
+        f"partialFilterExpression={covered!r}"
     )
+    if all(absent):
+        return f"{leave_out}; or give them values in a migration before this one"
+    named = repr(paths[0]) if len(paths) == 1 else repr(paths)
+    there = {path: {"$ne": None} for path in paths}
+    others = f", where={there!r}" if any(absent) else ""
+    delete = (
+        f"a migration before this one: operations = [DeleteDuplicates({turn.collection!r}, {named}{others})], which "
+        "keeps the first by _id of each and which `down` takes back; or a TransformDocuments that makes "
+        f"{_paths(index)} differ"
+    )
+    return f"{leave_out}. For the others {delete}" if any(absent) else delete
 
 
 def _unforeseen(turn: Turn, index: Document, why: str = "") -> Said:
