@@ -197,7 +197,7 @@ def test_a_document_that_an_unfinished_pass_has_examined_has_it_behind_it(shop: 
         ("1", None, {"where": {"x": {"$gt": 3}}}, 'no document matches {"x": {"$gt": 3}}'),
         ("1", None, {"where": {"$nonsense": 3}}, "--where is no filter"),
         ("1", {"n": 1}, {}, "has no _id"),
-        ("1", None, {}, "which document"),
+        ("1", None, {}, "which one"),
         ("9", None, {"where": {}}, "there is no version"),
         ("base", None, {"where": {}}, "no version with a file"),
         ("3", None, {"where": {}}, "changes no documents one by one"),
