@@ -1,7 +1,6 @@
 """A dump as a database: writers that die, and readers meanwhile."""
 
 import fcntl
-import json
 import os
 import random
 import shutil
@@ -9,81 +8,29 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bson import Int64, ObjectId, encode
 
 from goaime_migrate.backends.dump import generation
 from goaime_migrate.backends.embedded import EmbeddedBackend
 from goaime_migrate.backends.ports import (
     PROGRESS,
     VERSIONS,
-    Backend,
     Changes,
     Delete,
     LeaseRecord,
     Owner,
-    Put,
 )
 from goaime_migrate.errors import (
     LeaseLost,
     Refused,
 )
+from tests.integration.dumps import ME, content, put, reading, writing
 
-ME = Owner(run="mine", who="me", host="here", pid=os.getpid(), boot="", started="")
 OTHER = Owner(run="other", who="they", host="here", pid=os.getpid(), boot="", started="")
-METADATA = {
-    "indexes": [{"v": {"$numberInt": "2"}, "key": {"_id": {"$numberInt": "1"}}, "name": "_id_"}],
-    "uuid": "0123456789abcdef0123456789abcdef",
-    "collectionName": "users",
-    "type": "collection",
-}
-
-
-@pytest.fixture
-def dump(tmp_path: Path) -> Path:
-    """Two collections, one of them with metadata, and files that are none of our business."""
-    shop = tmp_path / "dump" / "shop"
-    shop.mkdir(parents=True)
-    (shop / "users.bson").write_bytes(b"".join(encode({"_id": n, "name": f"n{n}"}) for n in (3, 1, 2)))
-    (shop / "users.metadata.json").write_text(json.dumps(METADATA))
-    (shop / "plain.bson").write_bytes(encode({"_id": ObjectId(b"x" * 12), "n": Int64(1)}))
-    (shop / "prelude.json").write_text("{}")
-    (tmp_path / "dump" / "oplog.bson").write_bytes(encode({"ts": 1}))
-    return tmp_path / "dump"
-
-
-@contextmanager
-def writing(dump: Path, database: str | None = None) -> Iterator[EmbeddedBackend]:
-    """A backend that holds the lease; what it did is saved at the end."""
-    backend = EmbeddedBackend.open(dump, database, write=True)
-    try:
-        assert backend.try_lease(ME, 30).owner.run == "mine"
-        yield backend
-    finally:
-        backend.close()
-
-
-@contextmanager
-def reading(dump: Path, database: str | None = None) -> Iterator[EmbeddedBackend]:
-    backend = EmbeddedBackend.open(dump, database, write=False)
-    try:
-        yield backend
-    finally:
-        backend.close()
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    """Every file below the folder by its name."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
-def put(backend: Backend, collection: str, *documents: dict[str, Any]) -> None:
-    backend.transact(lambda _: Changes(first=[Put(collection, document) for document in documents]))
 
 
 # The lease ------------------------------------------------------------------------------------------------

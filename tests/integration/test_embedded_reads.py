@@ -1,8 +1,6 @@
 """A dump as a database: what is read from it, and how filters match."""
 
-import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,40 +13,7 @@ from goaime_migrate.errors import (
     MissingCapability,
     UsageError,
 )
-
-METADATA = {
-    "indexes": [{"v": {"$numberInt": "2"}, "key": {"_id": {"$numberInt": "1"}}, "name": "_id_"}],
-    "uuid": "0123456789abcdef0123456789abcdef",
-    "collectionName": "users",
-    "type": "collection",
-}
-
-
-@pytest.fixture
-def dump(tmp_path: Path) -> Path:
-    """Two collections, one of them with metadata, and files that are none of our business."""
-    shop = tmp_path / "dump" / "shop"
-    shop.mkdir(parents=True)
-    (shop / "users.bson").write_bytes(b"".join(encode({"_id": n, "name": f"n{n}"}) for n in (3, 1, 2)))
-    (shop / "users.metadata.json").write_text(json.dumps(METADATA))
-    (shop / "plain.bson").write_bytes(encode({"_id": ObjectId(b"x" * 12), "n": Int64(1)}))
-    (shop / "prelude.json").write_text("{}")
-    (tmp_path / "dump" / "oplog.bson").write_bytes(encode({"ts": 1}))
-    return tmp_path / "dump"
-
-
-@contextmanager
-def reading(dump: Path, database: str | None = None) -> Iterator[EmbeddedBackend]:
-    backend = EmbeddedBackend.open(dump, database, write=False)
-    try:
-        yield backend
-    finally:
-        backend.close()
-
-
-def raw_id(value: Any) -> bytes:
-    return encode({"_id": value})
-
+from tests.integration.dumps import raw_id, reading
 
 # Reading --------------------------------------------------------------------------------------------------
 
@@ -97,22 +62,6 @@ def test_samples_are_spread_and_always_the_same(mixed: EmbeddedBackend) -> None:
 def test_counts(mixed: EmbeddedBackend) -> None:
     assert mixed.count("mixed", {"even": True}) == 5
     assert mixed.count("mixed", limit=3) == mixed.count("mixed", {"even": False}, limit=3) == 3
-
-
-@pytest.fixture
-def people(tmp_path: Path) -> Iterator[EmbeddedBackend]:
-    documents: list[dict[str, Any]] = [
-        {"_id": 5, "name": "b", "age": 1, "address": {"city": "x", "zip": 1}},
-        {"_id": 1, "name": "b", "age": 2.0, "tags": ["u", "v"]},
-        {"_id": 2, "name": None, "age": Int64(3), "rows": [{"k": 1}, {"k": 2}]},
-        {"_id": 3, "age": Decimal128("1"), "key": {"a": 1, "b": [2]}},
-        {"_id": 4, "name": True, "age": "1", "at": datetime(2024, 1, 1), "rows": []},
-        {"_id": 6, "name": 1, "age": float("nan"), "nested": [[1]]},
-    ]
-    (tmp_path / "db").mkdir()
-    (tmp_path / "db" / "people.bson").write_bytes(b"".join(map(encode, documents)))
-    with reading(tmp_path) as backend:
-        yield backend
 
 
 @pytest.mark.parametrize(

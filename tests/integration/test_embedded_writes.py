@@ -1,31 +1,25 @@
 """A dump as a database: units of work, unique indexes, and users' own functions."""
 
-import json
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bson import Decimal128, Int64, ObjectId, decode, encode
+from bson import Decimal128, ObjectId, decode, encode
 from pymongo import ReplaceOne, UpdateOne
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.embedded import EmbeddedBackend
 from goaime_migrate.backends.ports import (
     JOURNAL,
     PROGRESS,
     VERSIONS,
-    Backend,
     Changes,
     Delete,
     GuardFailed,
     IndexInTheWay,
     Move,
-    Owner,
     Put,
     RecordChange,
     Write,
@@ -38,82 +32,7 @@ from goaime_migrate.errors import (
     OperationFailed,
     ResultTooLarge,
 )
-
-ME = Owner(run="mine", who="me", host="here", pid=os.getpid(), boot="", started="")
-METADATA = {
-    "indexes": [{"v": {"$numberInt": "2"}, "key": {"_id": {"$numberInt": "1"}}, "name": "_id_"}],
-    "uuid": "0123456789abcdef0123456789abcdef",
-    "collectionName": "users",
-    "type": "collection",
-}
-
-
-@pytest.fixture
-def dump(tmp_path: Path) -> Path:
-    """Two collections, one of them with metadata, and files that are none of our business."""
-    shop = tmp_path / "dump" / "shop"
-    shop.mkdir(parents=True)
-    (shop / "users.bson").write_bytes(b"".join(encode({"_id": n, "name": f"n{n}"}) for n in (3, 1, 2)))
-    (shop / "users.metadata.json").write_text(json.dumps(METADATA))
-    (shop / "plain.bson").write_bytes(encode({"_id": ObjectId(b"x" * 12), "n": Int64(1)}))
-    (shop / "prelude.json").write_text("{}")
-    (tmp_path / "dump" / "oplog.bson").write_bytes(encode({"ts": 1}))
-    return tmp_path / "dump"
-
-
-@contextmanager
-def writing(dump: Path, database: str | None = None) -> Iterator[EmbeddedBackend]:
-    """A backend that holds the lease; what it did is saved at the end."""
-    backend = EmbeddedBackend.open(dump, database, write=True)
-    try:
-        assert backend.try_lease(ME, 30).owner.run == "mine"
-        yield backend
-    finally:
-        backend.close()
-
-
-@contextmanager
-def reading(dump: Path, database: str | None = None) -> Iterator[EmbeddedBackend]:
-    backend = EmbeddedBackend.open(dump, database, write=False)
-    try:
-        yield backend
-    finally:
-        backend.close()
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    """Every file below the folder by its name."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
-def put(backend: Backend, collection: str, *documents: dict[str, Any]) -> None:
-    backend.transact(lambda _: Changes(first=[Put(collection, document) for document in documents]))
-
-
-def replace(backend: Backend, collection: str, *pairs: tuple[dict[str, Any], dict[str, Any]]) -> None:
-    writes = [Write(encode({"_id": b["_id"]}), encode(b), encode(a)) for b, a in pairs]
-    backend.transact(lambda _: Changes(collection=collection, writes=writes))
-
-
-def raw_id(value: Any) -> bytes:
-    return encode({"_id": value})
-
-
-@pytest.fixture
-def people(tmp_path: Path) -> Iterator[EmbeddedBackend]:
-    documents: list[dict[str, Any]] = [
-        {"_id": 5, "name": "b", "age": 1, "address": {"city": "x", "zip": 1}},
-        {"_id": 1, "name": "b", "age": 2.0, "tags": ["u", "v"]},
-        {"_id": 2, "name": None, "age": Int64(3), "rows": [{"k": 1}, {"k": 2}]},
-        {"_id": 3, "age": Decimal128("1"), "key": {"a": 1, "b": [2]}},
-        {"_id": 4, "name": True, "age": "1", "at": datetime(2024, 1, 1), "rows": []},
-        {"_id": 6, "name": 1, "age": float("nan"), "nested": [[1]]},
-    ]
-    (tmp_path / "db").mkdir()
-    (tmp_path / "db" / "people.bson").write_bytes(b"".join(map(encode, documents)))
-    with reading(tmp_path) as backend:
-        yield backend
-
+from tests.integration.dumps import content, put, raw_id, reading, replace, writing
 
 # Changing -------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -13,61 +12,9 @@ from pymongo.errors import InvalidOperation
 from goaime_migrate import config, errors
 from goaime_migrate.backends.server import connect
 from goaime_migrate.backends.server.client import SharedClient
-from goaime_migrate.config import Settings
-from goaime_migrate.migrator import Migrator
 from tests.integration.engines import dump, two
+from tests.integration.refused import file_problem, grow, opened, said
 from tests.world import World, succeeded
-
-GROW = """
-    from goaime_migrate import TransformDocuments
-
-    def grow(d):
-        {body}
-
-    operations = [TransformDocuments("c", grow{options})]
-    """
-DOCUMENTS = [{"_id": i, "n": i} for i in range(5)]
-
-
-def grow(body: str = 'd["n"] += 1000', options: str = "") -> str:
-    return GROW.format(body=body, options=f", {options}" if options else "")
-
-
-@pytest.fixture
-def numbers(world: World) -> World:
-    """Five documents, and batches of two."""
-    world.insert("c", DOCUMENTS)
-    world.settings["batch_size"] = 2
-    return world
-
-
-def refusal(world: World, *, down: bool = False) -> errors.MigrateError:
-    """The error of a run, raised or returned."""
-    try:
-        result = (world.down if down else world.up)()
-    except errors.MigrateError as error:
-        return error
-    assert result.error is not None
-    return result.error
-
-
-def values(world: World) -> list[Any]:
-    return [d.get("n") for d in world.documents("c")]
-
-
-# --- files -----------------------------------------------------------------------------------------------------
-
-
-def file_problem(world: World, kind: type[errors.HistoryError], code: str) -> errors.MigrateError:
-    """`up` is refused, `status` lists it, and neither writes anything."""
-    before = world.raws("c"), world.raws("schema_versions")
-    error = refusal(world)
-    assert type(error) is kind
-    assert (error.code, error.exit_code) == (code, 4)
-    assert error.hint
-    assert code in [p.code for p in world.status().problems]
-    assert (world.raws("c"), world.raws("schema_versions")) == before
-    return error
 
 
 @dump
@@ -158,28 +105,6 @@ def test_an_unknown_key_is_refused_with_the_nearest(tmp_path: Path) -> None:
         config.load(config=None, env=None, overrides={}, cwd=tmp_path, environ={})
     assert caught.value.exit_code == 2
     assert caught.value.hint == "did you mean migrations?"
-
-
-def opened(uri: str, tmp_path: Path, **settings: Any) -> errors.MigrateError:
-    """The error of `status`, and of `up`, at this address."""
-    (tmp_path / "migrations").mkdir(exist_ok=True)
-    (tmp_path / "migrations" / "0001_n.py").write_text(
-        "from goaime_migrate import AddField\noperations = [AddField('c', 'n', 1)]\n"
-    )
-    values = Settings(
-        uri=uri, migrations=tmp_path / "migrations", lock_timeout=1, **{"database": "refused", **settings}
-    )
-    with Migrator(values) as migrator, pytest.raises(errors.MigrateError) as reading:
-        migrator.status()
-    with Migrator(values) as migrator, pytest.raises(errors.MigrateError) as writing:
-        migrator.up()
-    assert type(reading.value) is type(writing.value)
-    return writing.value
-
-
-def said(error: errors.MigrateError) -> str:
-    """Everything that an error shows, its traceback included."""
-    return f"{error.hint} {error.detail} {''.join(traceback.format_exception(error))}"
 
 
 @pytest.mark.parametrize(

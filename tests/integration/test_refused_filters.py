@@ -6,30 +6,8 @@ import pytest
 
 from goaime_migrate import errors, redaction
 from tests.integration.engines import dump, each_mode, two
+from tests.integration.refused import grow
 from tests.world import World, succeeded
-
-GROW = """
-    from goaime_migrate import TransformDocuments
-
-    def grow(d):
-        {body}
-
-    operations = [TransformDocuments("c", grow{options})]
-    """
-DOCUMENTS = [{"_id": i, "n": i} for i in range(5)]
-
-
-def grow(body: str = 'd["n"] += 1000', options: str = "") -> str:
-    return GROW.format(body=body, options=f", {options}" if options else "")
-
-
-@pytest.fixture
-def numbers(world: World) -> World:
-    """Five documents, and batches of two."""
-    world.insert("c", DOCUMENTS)
-    world.settings["batch_size"] = 2
-    return world
-
 
 URI = "mongodb://ann:s3cr%40t%2Fword@h/"
 SPOKEN = ["mongodb://bob:other-secret@h/", "the password s3cr@t/word", "the password s3cr%40t%2Fword"]

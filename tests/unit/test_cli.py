@@ -2,187 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from bson import ObjectId
 
-from goaime_migrate import cli, errors
+from goaime_migrate import errors
 from goaime_migrate.cli import argv
 from goaime_migrate.cli.commands import COMMANDS
 from goaime_migrate.cli.parser import application
-from goaime_migrate.config import Settings
 from goaime_migrate.errors import Problem
-from goaime_migrate.events import Listener
 from goaime_migrate.results import (
-    Counts,
     Direction,
-    HistoryEntry,
-    InitResult,
     LintResult,
-    LockStatus,
-    Mode,
-    NewResult,
     OnConflict,
-    PlanResult,
-    Predicted,
     RepairResult,
-    RunResult,
     StampResult,
     State,
-    StatusResult,
-    StepPlan,
     UnlockResult,
     VerifyFailure,
     VerifyResult,
-    VersionStatus,
 )
+from tests.unit.command_line import STEP, Fake, Run, planned, ran, standing
 
-AT = datetime(2025, 11, 23, 12, 0, 1, tzinfo=UTC)
-LOCK = LockStatus("run", "deploy", "pod", 1, 2, AT, AT, live=True)
 PROBLEM = Problem("GM201", "0001", "0001 was edited", "goaime-migrate repair")
-STEP = StepPlan("0001", "add_user_id", (), (), False, ())
-
-
-def standing(
-    state: State = State.APPLIED, *problems: Problem, lock: LockStatus | None = None
-) -> StatusResult:
-    version = VersionStatus("0001", "add_user_id", "", state, None, None, None, 0, None, None)
-    pending = () if state is State.APPLIED else ("0001",)
-    return StatusResult(
-        "goaime", "dump:demo", Mode.EMBEDDED, None, "0001", pending, problems, lock, (version,)
-    )
-
-
-def planned(direction: Direction = Direction.UP, *steps: StepPlan, **given: Any) -> PlanResult:
-    return PlanResult(direction, None, steps, Predicted(1.0, 0, 0), **{"refused": None} | given)
-
-
-def ran(direction: Direction, error: errors.MigrateError | None = None) -> RunResult:
-    versions = () if error else ("0001",)
-    return RunResult(direction, versions, "0001" if error else None, error, Counts(2, 2), (), (), 0.5)
-
-
-class Fake:
-    """A stand-in for Migrator: answers by method name, and a record of the calls."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[Any, ...]] = []
-        self.settings: Settings | None = None
-        self.listener: Listener | None = None
-        self.closed = False
-        self.interrupts: list[int] = []
-        self.answers: dict[str, Any] = {
-            "status": standing(),
-            "wait": standing(),
-            "plan": planned(Direction.DOWN, STEP),
-            "up": ran(Direction.UP),
-            "down": ran(Direction.DOWN),
-            "verify": VerifyResult(3, ()),
-            "history": (HistoryEntry(AT, "0001", "up", "applied", None, 1.0, "me", "here", "0.1.0"),),
-            "lint": LintResult(4),
-            "unlock": UnlockResult(LOCK, ended=False),
-            "stamp": StampResult(("0001",)),
-            "repair": RepairResult(("0001",), ()),
-            "init": InitResult(("alembic-style.ini",), ()),
-            "new": NewResult("0005", "migrations/0005_x.py"),
-        }
-
-    def __call__(self, settings: Settings, listener: Listener | None) -> Fake:
-        self.settings, self.listener = settings, listener
-        return self
-
-    def __enter__(self) -> Fake:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.closed = True
-
-    def interrupt(self, signum: int) -> None:
-        self.interrupts.append(signum)
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        def method(*given: Any, **named: Any) -> Any:
-            self.calls.append((name, given, named))
-            answer = self.answers[name]
-            if isinstance(answer, BaseException):
-                raise answer
-            return answer(*given, **named) if callable(answer) else answer
-
-        return method
-
-
-class Ended(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Run = Callable[..., Ended]
-
-
-@pytest.fixture
-def migrator(monkeypatch: pytest.MonkeyPatch) -> Fake:
-    fake = Fake()
-    module = ModuleType("goaime_migrate.migrator")
-    module.Migrator = fake  # type: ignore[attr-defined]
-    module.init = fake.__getattr__("init")  # type: ignore[attr-defined]
-    module.new = fake.__getattr__("new")  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "goaime_migrate.migrator", module)
-    monkeypatch.setattr("goaime_migrate.migrator", module, raising=False)
-    return fake
-
-
-@pytest.fixture
-def run(
-    migrator: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Run]:
-    (tmp_path / "alembic-style.ini").write_text("[goaime-migrate]\nuri = mongodb://app:s3cr3t@h/\n")
-    monkeypatch.chdir(tmp_path)
-    for name in list(os.environ):
-        if name.startswith("GOAIME_MIGRATE_"):
-            monkeypatch.delenv(name)
-
-    def call(*words: str) -> Ended:
-        status = cli.main(words)
-        out, err = capsys.readouterr()
-        assert "s3cr3t" not in out + err
-        return Ended(status, out, err)
-
-    with Path(os.devnull).open() as nobody:
-        monkeypatch.setattr("sys.stdin", nobody)
-        yield call
-
-
-@pytest.fixture
-def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Somebody at a terminal who types this."""
-
-    class Terminal:
-        def __init__(self, text: str) -> None:
-            self.text = text
-
-        def isatty(self) -> bool:
-            return True
-
-        def readline(self) -> str:
-            return self.text
-
-        def close(self) -> None:
-            pass
-
-    return lambda text: monkeypatch.setattr("sys.stdin", Terminal(text))
 
 
 FAILURES: list[tuple[errors.MigrateError, int]] = [

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from datetime import UTC, datetime
 
 import pytest
-from bson import ObjectId
 
 from goaime_migrate import errors
 from goaime_migrate.cli.commands import COMMANDS
@@ -27,32 +25,10 @@ from goaime_migrate.render.progress import Lines, Meter
 from goaime_migrate.render.style import Style
 from goaime_migrate.results import (
     Direction,
-    OperationPlan,
     PlanResult,
     Predicted,
-    Sample,
-    StepPlan,
-    WarningCount,
 )
-
-PIPE = Style()
-AT = datetime(2025, 11, 23, 12, 0, 1, tzinfo=UTC)
-OID = ObjectId("65f0a1b2c3d4e5f6a7b8c9d0")
-
-
-SAMPLE = Sample(OID, {"_id": OID, "a": 1}, {"_id": OID, "a": 1, "user_id": None})
-STEP = StepPlan(
-    "0001",
-    "add_user_id",
-    (
-        OperationPlan("transform sessions", "sessions", 1200, 1100, 100),
-        OperationPlan("index x", None, None, None, None),
-    ),
-    (SAMPLE,),
-    False,
-    (WarningCount("0001", "no such problem", 12, ("x", OID)),),
-    ("be careful",),
-)
+from tests.unit.rendered import AT, OID, PIPE, STEP
 
 
 def test_explanations_promise_only_commands_that_exist() -> None:

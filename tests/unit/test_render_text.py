@@ -5,11 +5,11 @@ from __future__ import annotations
 import doctest
 import re
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from bson import DatetimeMS, Decimal128, Int64, ObjectId
+from bson import DatetimeMS, Decimal128, Int64
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,13 +27,11 @@ from goaime_migrate.results import (
     LintResult,
     LockStatus,
     Mode,
-    OperationPlan,
     PlanResult,
     Predicted,
     Progress,
     RepairResult,
     RunResult,
-    Sample,
     StampResult,
     State,
     StatusResult,
@@ -45,12 +43,10 @@ from goaime_migrate.results import (
     Waiting,
     WarningCount,
 )
+from tests.unit.rendered import AT, OID, PIPE, STEP
 
-PIPE = Style()
 NARROW = Style(width=80)
 TERMINAL = Style(color=True, symbols=True, width=80)
-AT = datetime(2025, 11, 23, 12, 0, 1, tzinfo=UTC)
-OID = ObjectId("65f0a1b2c3d4e5f6a7b8c9d0")
 
 
 @pytest.mark.parametrize("module", [words, status])
@@ -265,19 +261,6 @@ def test_clean_text_cannot_steer_a_terminal(found: str) -> None:
     assert clean(found).isprintable()
 
 
-SAMPLE = Sample(OID, {"_id": OID, "a": 1}, {"_id": OID, "a": 1, "user_id": None})
-STEP = StepPlan(
-    "0001",
-    "add_user_id",
-    (
-        OperationPlan("transform sessions", "sessions", 1200, 1100, 100),
-        OperationPlan("index x", None, None, None, None),
-    ),
-    (SAMPLE,),
-    False,
-    (WarningCount("0001", "no such problem", 12, ("x", OID)),),
-    ("be careful",),
-)
 PLAN = PlanResult(Direction.UP, "0001", (STEP,), Predicted(103.4, 123_456_789, 0), None)
 
 
