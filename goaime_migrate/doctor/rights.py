@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from goaime_migrate.backends.ports import RECORDS, name_of
 from goaime_migrate.doctor.patient import Patient, Said, fault, warn
 from goaime_migrate.operations import DocumentOperation
-from goaime_migrate.run.preflight import needs_down, needs_up, only_reads
+from goaime_migrate.rules.privileges import reads_only
+from goaime_migrate.run.preflight import needs_down, needs_up
 
 Needs = list[tuple[str, tuple[str, ...]]]
 _MOST = 6
@@ -28,7 +29,7 @@ def privileges(patient: Patient) -> Said | None:
         if patient.settings.max_lag is not None:
             patient.server.members()  # raises where lag cannot be seen
         return Said("this user may do all that the commands and the pending versions need")
-    if only_reads(patient.backend):
+    if reads_only(patient.backend):
         return warn(
             "this user may only read: enough for status, plan, verify, history, try, doctor and wait",
             f"ask as the user who will run `up`; this one would need: {writing.grant}",

@@ -21,7 +21,8 @@ from goaime_migrate.results import (
     Predicted,
     StepPlan,
 )
-from goaime_migrate.run.preflight import only_reads, require_down
+from goaime_migrate.rules.privileges import reads_only
+from goaime_migrate.run.preflight import require_down
 
 _NO_TIME = Predicted(0.0, 0, 0)
 
@@ -56,7 +57,7 @@ def _refused(backend: Backend, ledger: Ledger, plan: DownPlan) -> MigrateError |
     try:
         require_down(backend, plan, ledger.versions)
     except MigrateError as error:
-        return None if isinstance(error, MissingPrivilege) and only_reads(backend) else error
+        return None if isinstance(error, MissingPrivilege) and reads_only(backend) else error
     return None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import Backend, Filter, Reader
+from goaime_migrate.backends.ports import Backend, Filter, ForwardingReader, Reader
 from goaime_migrate.results import Document
 from goaime_migrate.run.reading import batches
 
@@ -68,12 +68,20 @@ def by_ids(reader: Reader, collection: str, ids: Sequence[bytes]) -> Iterator[li
         yield reader.by_ids(collection, ids[start : start + PORTION])
 
 
-class Watched(Reader):
-    """Reads for a transform, and notes which documents it is given."""
+class Watched(ForwardingReader):
+    """Reads for a transform, and notes which documents it is given.
+
+    A pipeline over documents reads what is in the sample already, and what an aggregation reads is copied as a whole.
+    """
 
     def __init__(self, reader: Reader, wanted: Wanted) -> None:
         self._reader = reader
         self._wanted = wanted
+
+    @property
+    def reader(self) -> Reader:
+        """The one that it watches."""
+        return self._reader
 
     def documents(
         self,
@@ -87,7 +95,7 @@ class Watched(Reader):
         fields: Sequence[str] | None = None,
     ) -> list[bytes]:
         """Noted."""
-        found = self._reader.documents(
+        found = super().documents(
             collection, after=after, upto=upto, where=where, limit=limit, max_bytes=max_bytes, fields=fields
         )
         return self._noted(collection, found)
@@ -100,7 +108,7 @@ class Watched(Reader):
         fields: Sequence[str] | None = None,
     ) -> list[bytes]:
         """Noted."""
-        return self._noted(collection, self._reader.by_ids(collection, ids, where, fields))
+        return self._noted(collection, super().by_ids(collection, ids, where, fields))
 
     def lookup(
         self,
@@ -114,33 +122,9 @@ class Watched(Reader):
         limit: int = 0,
     ) -> list[Document]:
         """Noted."""
-        found = self._reader.lookup(collection, key, values, fields, where=where, after=after, limit=limit)
+        found = super().lookup(collection, key, values, fields, where=where, after=after, limit=limit)
         self._wanted.add(collection, (raw_bson.encode({"_id": document["_id"]}) for document in found))
         return found
-
-    def aggregate(self, collection: str, stages: Sequence[Document]) -> Iterator[bytes]:
-        """What it reads is copied as a whole, so that nothing is noted."""
-        return self._reader.aggregate(collection, stages)
-
-    def pipeline(self, collection: str, ids: Sequence[bytes], stages: Sequence[Document]) -> list[bytes]:
-        """It reads what is in the sample already."""
-        return self._reader.pipeline(collection, ids, stages)
-
-    def places(self, collection: str, ids: Sequence[bytes]) -> Sequence[bytes | None]:
-        """The copy has places of its own."""
-        return self._reader.places(collection, ids)
-
-    def find(
-        self,
-        collection: str,
-        filter: Filter,
-        *,
-        sort: Sequence[tuple[str, int]] = (),
-        limit: int = 0,
-        fields: Sequence[str] | None = None,
-    ) -> list[Document]:
-        """Records, which are not copied."""
-        return self._reader.find(collection, filter, sort=sort, limit=limit, fields=fields)
 
     def _noted(self, collection: str, found: list[bytes]) -> list[bytes]:
         self._wanted.add(collection, map(raw_bson.id_of, found))

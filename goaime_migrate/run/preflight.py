@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from goaime_migrate.backends.ports import VERSIONS, Backend
 from goaime_migrate.backends.record_fields import reading
-from goaime_migrate.errors import MissingPrivilege
 from goaime_migrate.ledger import VersionRecord
 from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.operations import DocumentOperation, RunFunctions, StateOperation
@@ -16,15 +15,6 @@ from goaime_migrate.planner import DownPlan, RestorePass, UndoChange, UpPlan
 
 _WALKED, _WRITTEN = ("find",), ("find", "insert", "update", "remove")
 """What a pass does to documents, on its way up or down."""
-
-
-def only_reads(backend: Backend) -> bool:
-    """Whether this user may write nothing: then what another may do, who will run the plan, is not known."""
-    try:
-        backend.require_actions([(str(VERSIONS), ("insert",))])
-    except MissingPrivilege:
-        return True
-    return False
 
 
 def needs_up(operations: Iterable[Operation], *, follows: bool) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -33,11 +33,12 @@ from goaime_migrate.results import (
     StepPlan,
     WarningCount,
 )
+from goaime_migrate.rules.privileges import reads_only
 from goaime_migrate.rules.refusal import refusal
 from goaime_migrate.rules.review import Review
 from goaime_migrate.run import partitions
 from goaime_migrate.run.code import step_of
-from goaime_migrate.run.preflight import only_reads, require_up
+from goaime_migrate.run.preflight import require_up
 from goaime_migrate.run.work import sharing
 from goaime_migrate.transform.derivation import DeriveStep
 from goaime_migrate.transform.insertion import InsertStep
@@ -132,7 +133,7 @@ class _Forecast:
                 require_canary(plan, self._files)
             require_up(self._backend, plan, self._files, self._versions)
         except MigrateError as error:
-            if isinstance(error, MissingPrivilege) and only_reads(self._backend):
+            if isinstance(error, MissingPrivilege) and reads_only(self._backend):
                 self._listener(Notice("this user may only read: plan it as the user who will run up as well"))
             else:
                 self.error = error

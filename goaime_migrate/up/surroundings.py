@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
-from goaime_migrate.backends.ports import CollectionReader, Filter, Reader, Sort
+from goaime_migrate.backends.ports import CollectionReader, Filter, ForwardingReader, Reader
 from goaime_migrate.results import Document
 
 
-class Surroundings(Reader):
+class Surroundings(ForwardingReader):
     """The database around a document that need not be stored as it is. It is opened with the first question."""
 
     def __init__(self, open: Callable[[], CollectionReader], document: bytes) -> None:
@@ -27,37 +26,10 @@ class Surroundings(Reader):
         """Opened by now."""
         return self._open()
 
-    def documents(self, collection: str, **options: Any) -> list[bytes]:
-        """Those of the database."""
-        return self.database.documents(collection, **options)
-
-    def by_ids(
-        self,
-        collection: str,
-        ids: Sequence[bytes],
-        where: Filter | None = None,
-        fields: Sequence[str] | None = None,
-    ) -> list[bytes]:
-        """Those of the database."""
-        return self.database.by_ids(collection, ids, where, fields)
-
-    def lookup(
-        self,
-        collection: str,
-        key: str,
-        values: Sequence[Any],
-        fields: Sequence[str] | None,
-        *,
-        where: Filter | None = None,
-        after: bytes | None = None,
-        limit: int = 0,
-    ) -> list[Document]:
-        """Those of the database."""
-        return self.database.lookup(collection, key, values, fields, where=where, after=after, limit=limit)
-
-    def aggregate(self, collection: str, stages: Sequence[Document]) -> Iterator[bytes]:
-        """What the database gives."""
-        return self.database.aggregate(collection, stages)
+    @property
+    def reader(self) -> Reader:
+        """All but what is about the document itself the database answers."""
+        return self.database
 
     def places(self, collection: str, ids: Sequence[bytes]) -> Sequence[bytes | None]:
         """Nothing: it is not going to be put back."""
@@ -67,18 +39,6 @@ class Surroundings(Reader):
         """Of this document, as it stands now."""
         made = self.database.if_stored(collection, self.document, None, stages)
         return [] if made is None else [made]
-
-    def find(
-        self,
-        collection: str,
-        filter: Filter,
-        *,
-        sort: Sort = (),
-        limit: int = 0,
-        fields: Sequence[str] | None = None,
-    ) -> list[Document]:
-        """Those of the database."""
-        return self.database.find(collection, filter, sort=sort, limit=limit, fields=fields)
 
     def matches(self, collection: str, where: Filter) -> bool:
         """Whether a filter would find this document, were it stored as it stands now."""

@@ -15,6 +15,7 @@ from goaime_migrate.backends.ports.changes import Sweep as Sweep
 from goaime_migrate.backends.ports.changes import SweepRefused as SweepRefused
 from goaime_migrate.backends.ports.changes import Write as Write
 from goaime_migrate.backends.ports.changes import freeing_first as freeing_first
+from goaime_migrate.backends.ports.forwarding import ForwardingReader as ForwardingReader
 from goaime_migrate.backends.ports.records import JOURNAL as JOURNAL
 from goaime_migrate.backends.ports.records import LOCK as LOCK
 from goaime_migrate.backends.ports.records import LOG as LOG
