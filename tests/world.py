@@ -68,6 +68,15 @@ class World:
         with self.client() as client:
             return list(raw_bson.split_all(client[self.database][collection].find_raw_batches()))
 
+    def everything(self) -> Any:
+        """All that is there, the tool's own collections too, so that it can be compared."""
+        if self.embedded:
+            return {path.name: path.read_bytes() for path in self.dump.iterdir()}
+        with self.client() as client:
+            database = client[self.database]
+            names = database.list_collection_names()
+            return {name: sorted(map(str, database[name].find())) for name in names}, self.catalogue()
+
     def documents(self, collection: str) -> list[dict[str, Any]]:
         """Every document, decoded, by `_id`'s bytes."""
         return [raw_bson.decode(document) for _, document in sorted(self.raws(collection).items())]

@@ -15,6 +15,8 @@ from goaime_migrate.backends.embedded import EmbeddedBackend
 from tests.conftest import Backend
 from tests.integration.dumps import METADATA, reading
 from tests.integration.refused import DOCUMENTS
+from tests.integration.users import ADD, AsUser
+from tests.servers import Kind, ReplicaSet, User
 from tests.world import World
 
 
@@ -61,3 +63,30 @@ def people(tmp_path: Path) -> Iterator[EmbeddedBackend]:
     (tmp_path / "db" / "people.bson").write_bytes(b"".join(map(encode, documents)))
     with reading(tmp_path) as backend:
         yield backend
+
+
+@pytest.fixture
+def new_user(secured_replica_set: ReplicaSet, database_name: str, tmp_path: Path) -> Iterator[AsUser]:
+    """An empty database as a user with these roles sees it."""
+    admin, name = secured_replica_set.client.admin, f"user_{database_name}"
+
+    def make(roles: list[Any]) -> World:
+        admin.command("createUser", name, pwd="s3cr3t-word", roles=roles)
+        uri = secured_replica_set.uri_for(User(name, "s3cr3t-word", ()))
+        return World(Kind.REPLICA_SET, uri, database_name, tmp_path / "migrations")
+
+    yield make
+    admin.command("dropUser", name)
+
+
+@pytest.fixture
+def as_user(new_user: AsUser, secured_replica_set: ReplicaSet, database_name: str) -> AsUser:
+    """The same with a document and a pending version."""
+
+    def make(roles: list[Any]) -> World:
+        world = new_user(roles)
+        world.write("0001_add.py", ADD)
+        secured_replica_set.client[database_name].c.insert_one({"_id": 1})
+        return world
+
+    return make

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +10,11 @@ import pytest
 from goaime_migrate import errors
 from goaime_migrate.results import Check, CheckStatus, DoctorResult
 from tests.integration.engines import dump, each_mode, one_server, servers
-from tests.servers import Kind, ReplicaSet, User
+from tests.integration.users import ADD, VALIDATE, AsUser, role
+from tests.servers import Kind, ReplicaSet
 from tests.world import World, succeeded
 
 OK, WARNING, ERROR, UNKNOWN = CheckStatus
-ADD = 'from goaime_migrate import *\noperations = [AddField("c", "n", 1)]\n'
-VALIDATE = 'from goaime_migrate import *\noperations = [SetValidator("c", {"required": ["n"]})]\n'
 RAISE = """
 from goaime_migrate import TransformDocuments
 
@@ -26,7 +23,6 @@ def share(document):
 
 operations = [TransformDocuments("c", share)]
 """
-AsUser = Callable[[list[Any]], World]
 
 
 def examined(world: World, **settings: Any) -> dict[str, Check]:
@@ -177,28 +173,6 @@ def test_a_server_that_is_not_there(small: World) -> None:
 
 
 # users
-
-
-@pytest.fixture
-def as_user(secured_replica_set: ReplicaSet, database_name: str, tmp_path: Path) -> Iterator[AsUser]:
-    """A database as a user with these roles sees it."""
-    admin = secured_replica_set.client.admin
-    name = f"user_{database_name}"
-
-    def make(roles: list[Any]) -> World:
-        admin.command("createUser", name, pwd="s3cr3t-word", roles=roles)
-        uri = secured_replica_set.uri_for(User(name, "s3cr3t-word", ()))
-        world = World(Kind.REPLICA_SET, uri, database_name, tmp_path / "migrations")
-        world.write("0001_add.py", ADD)
-        secured_replica_set.client[database_name].c.insert_one({"_id": 1})
-        return world
-
-    yield make
-    admin.command("dropUser", name)
-
-
-def role(name: str, database: str) -> dict[str, str]:
-    return {"role": name, "db": database}
 
 
 def test_who_may_only_read_sees_what_there_is_to_see(

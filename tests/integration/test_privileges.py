@@ -2,43 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from goaime_migrate import errors
 from goaime_migrate.events import BatchCommitted
 from goaime_migrate.results import Direction, State
-from tests.servers import Kind, ReplicaSet, User
+from tests.integration.users import ADD, VALIDATE, AsUser, role
+from tests.servers import ReplicaSet
 from tests.world import World, succeeded
-
-ADD = 'from goaime_migrate import *\noperations = [AddField("c", "n", 1)]\n'
-VALIDATE = 'from goaime_migrate import *\noperations = [SetValidator("c", {"required": ["n"]})]\n'
-AsUser = Callable[[list[Any]], World]
-
-
-@pytest.fixture
-def as_user(secured_replica_set: ReplicaSet, database_name: str, tmp_path: Path) -> Iterator[AsUser]:
-    """A database as a user with these roles sees it."""
-    admin = secured_replica_set.client.admin
-    name = f"user_{database_name}"
-
-    def make(roles: list[Any]) -> World:
-        admin.command("createUser", name, pwd="s3cr3t-word", roles=roles)
-        uri = secured_replica_set.uri_for(User(name, "s3cr3t-word", ()))
-        world = World(Kind.REPLICA_SET, uri, database_name, tmp_path / "migrations")
-        world.write("0001_add.py", ADD)
-        secured_replica_set.client[database_name].c.insert_one({"_id": 1})
-        return world
-
-    yield make
-    admin.command("dropUser", name)
-
-
-def role(name: str, database: str) -> dict[str, str]:
-    return {"role": name, "db": database}
 
 
 def grant(world: World, name: str, on: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +9,8 @@ import pytest
 from goaime_migrate import errors
 from goaime_migrate.results import RehearsalResult
 from tests.integration.engines import each_mode, servers, two
-from tests.servers import Kind, ReplicaSet, User
+from tests.integration.users import AsUser, role
+from tests.servers import ReplicaSet
 from tests.world import World, succeeded
 
 CHECKS = ["up", "verify", "up again", "pure", "down", "documents", "indexes", "validators", "collections"]
@@ -198,44 +197,24 @@ def test_a_version_without_a_way_back(world: World) -> None:
     assert isinstance(result.error, errors.RehearsalFailed)
 
 
-@pytest.fixture
-def as_user(
-    secured_replica_set: ReplicaSet, database_name: str, tmp_path: Path
-) -> Iterator[Callable[..., World]]:
-    """A database with a pending version as a user with these roles on it sees it."""
-    admin, name = secured_replica_set.client.admin, f"user_{database_name}"
-
-    def make(*roles: str) -> World:
-        secured_replica_set.client[database_name].c.insert_one({"_id": 1})
-        given = [{"role": role, "db": database_name} for role in roles]
-        admin.command("createUser", name, pwd="s3cr3t-word", roles=given)
-        uri = secured_replica_set.uri_for(User(name, "s3cr3t-word", ()))
-        world = World(Kind.REPLICA_SET, uri, database_name, tmp_path / "migrations")
-        world.write("0001_add.py", 'from goaime_migrate import *\noperations = [AddField("c", "n", 1)]\n')
-        return world
-
-    yield make
-    admin.command("dropUser", name)
-
-
-def test_in_memory_it_takes_no_more_than_reading(as_user: Callable[..., World]) -> None:
-    assert rehearse(as_user("read"), memory=True).error is None
+def test_in_memory_it_takes_no_more_than_reading(as_user: AsUser, database_name: str) -> None:
+    assert rehearse(as_user([role("read", database_name)]), memory=True).error is None
 
 
 def test_on_the_server_it_takes_the_copy_and_no_more(
-    as_user: Callable[..., World], secured_replica_set: ReplicaSet, database_name: str
+    as_user: AsUser, secured_replica_set: ReplicaSet, database_name: str
 ) -> None:
-    world, copy = as_user("read"), f"{database_name}_rehearsal_1"
+    world, copy = as_user([role("read", database_name)]), f"{database_name}_rehearsal_1"
     admin = secured_replica_set.client.admin
-    for role in ("readWrite", "dbAdmin"):
-        if role == "dbAdmin":
+    for name in ("readWrite", "dbAdmin"):
+        if name == "dbAdmin":
             validator = {"_id": {"$type": "int"}}
             secured_replica_set.client[database_name].command("collMod", "c", validator=validator)
         with pytest.raises(errors.MissingPrivilege) as caught:
             rehearse(world)
-        assert f"[{{ role: '{role}', db: '{copy}' }}]" in str(caught.value.hint)
+        assert f"[{{ role: '{name}', db: '{copy}' }}]" in str(caught.value.hint)
         assert "rehearse --memory" in str(caught.value.hint)
-        admin.command("grantRolesToUser", f"user_{database_name}", roles=[{"role": role, "db": copy}])
+        admin.command("grantRolesToUser", f"user_{database_name}", roles=[role(name, copy)])
         assert rehearse(world).error is None
         assert copy not in secured_replica_set.client.list_database_names()
     assert secured_replica_set.client[database_name].list_collection_names() == ["c"]

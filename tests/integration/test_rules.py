@@ -436,9 +436,9 @@ CASES = {
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 def test_a_rule_speaks_where_it_has_to(world: World, case: Case) -> None:
     prepare(world, case)
-    before = state(world)
+    before = world.everything()
     plan = world.plan()
-    assert state(world) == before, "a plan writes nothing"
+    assert world.everything() == before, "a plan writes nothing"
     found = [finding for finding in plan.findings if finding.rule == case.rule]
     says = case.dump if world.embedded and case.dump else case.says
     assert [finding.severity for finding in found] == ([] if says is None else [says])
@@ -472,12 +472,3 @@ def prepare(world: World, case: Case) -> None:
     world.write("0001_first.py", case.first or operations())
     succeeded(world.up())
     world.write("0002_plan.py", case.plan)
-
-
-def state(world: World) -> Any:
-    if world.embedded:
-        return {path.name: path.read_bytes() for path in world.dump.iterdir()}
-    with world.client() as client:
-        database = client[world.database]
-        names = database.list_collection_names()
-        return {name: sorted(map(str, database[name].find())) for name in names}, world.catalogue()

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from goaime_migrate import errors
 from goaime_migrate.results import Finding, PlanResult, Severity
 from goaime_migrate.rules import indexes, lookups, room
 from tests.integration.engines import each_mode, one_server, servers
-from tests.servers import Kind, ReplicaSet, User
+from tests.integration.users import AsUser
+from tests.servers import ReplicaSet
 from tests.world import World, succeeded
 
 HEAD = "from goaime_migrate import *\n"
@@ -51,22 +48,22 @@ def test_up_refuses_before_its_first_write(world: World, operation: str) -> None
     world.insert("d", TWINS)
     world.write("0001_index.py", operations("CreateIndex('c', 'n')"))
     succeeded(world.up())
-    before = everything(world)
+    before = world.everything()
     world.write("0002_add.py", operations("AddField('d', 'x', 1)"))
     world.write("0003_fails.py", operations(operation))
     result = world.up()
     assert isinstance(result.error, errors.WouldFail)
     assert (result.failed, result.versions) == ("0003", ())
-    assert everything(world) == before, "nothing is written, no record, no entry of the log"
+    assert world.everything() == before, "nothing is written, no record, no entry of the log"
 
 
 @each_mode
 def test_up_refuses_in_a_database_that_has_no_records_yet_and_makes_none(world: World) -> None:
     world.insert("c", TWINS)
     world.write("0001_index.py", operations(UNIQUE))
-    before = everything(world)
+    before = world.everything()
     assert isinstance(world.up().error, errors.WouldFail)
-    assert everything(world) == before
+    assert world.everything() == before
 
 
 @each_mode
@@ -256,27 +253,11 @@ def test_what_there_is_to_fill_is_compared(world: World, monkeypatch: pytest.Mon
 # whoever may only read
 
 
-@pytest.fixture
-def as_user(
-    secured_replica_set: ReplicaSet, database_name: str, tmp_path: Path
-) -> Iterator[Callable[[list[Any]], World]]:
-    """A database as a user with these roles sees it."""
-    admin, name = secured_replica_set.client.admin, f"user_{database_name}"
-
-    def make(roles: list[Any]) -> World:
-        admin.command("createUser", name, pwd="s3cr3t-word", roles=roles)
-        secured_replica_set.client[database_name].c.insert_many(TWINS)
-        uri = secured_replica_set.uri_for(User(name, "s3cr3t-word", ()))
-        return World(Kind.REPLICA_SET, uri, database_name, tmp_path / "migrations")
-
-    yield make
-    admin.command("dropUser", name)
-
-
 def test_a_user_who_may_only_read_is_told_all_the_same(
-    as_user: Callable[[list[Any]], World], secured_replica_set: ReplicaSet, database_name: str
+    new_user: AsUser, secured_replica_set: ReplicaSet, database_name: str
 ) -> None:
-    world = as_user([{"role": "read", "db": database_name}])
+    world = new_user([{"role": "read", "db": database_name}])
+    secured_replica_set.client[database_name].c.insert_many(TWINS)
     more = "def more(d):\n    d['n'] += 1\n"
     world.write(
         "0001_all.py", operations("TransformDocuments('c', more)", UNIQUE, "DropCollection('c')", code=more)
@@ -290,9 +271,10 @@ def test_a_user_who_may_only_read_is_told_all_the_same(
 
 
 def test_a_privilege_that_is_missing_is_an_error_with_the_grant(
-    as_user: Callable[[list[Any]], World], database_name: str
+    new_user: AsUser, secured_replica_set: ReplicaSet, database_name: str
 ) -> None:
-    world = as_user([{"role": "readWrite", "db": database_name}])
+    world = new_user([{"role": "readWrite", "db": database_name}])
+    secured_replica_set.client[database_name].c.insert_many(TWINS)
     world.write("0001_set.py", operations("SetValidator('c', {'required': ['n']})"))
     finding = only("privilege", world.plan())
     assert finding.severity is Severity.ERROR
@@ -301,12 +283,3 @@ def test_a_privilege_that_is_missing_is_an_error_with_the_grant(
     result = world.up()
     assert isinstance(result.error, errors.MissingPrivilege)
     assert world.states() == ["pending"]
-
-
-def everything(world: World) -> Any:
-    if world.embedded:
-        return {path.name: path.read_bytes() for path in world.dump.iterdir()}
-    with world.client() as client:
-        database = client[world.database]
-        names = database.list_collection_names()
-        return {name: sorted(map(str, database[name].find())) for name in names}, world.catalogue()
