@@ -153,15 +153,7 @@ class Pass:
         created.create(self.run, self.record)
         identity, self.before = self._identity(), self.counts()
         walk = walk_of(self.run, self.record, self.steps)
-        total = self.record.total or 0
         self._prepare(walk.chain)
-        if self.record.committed:
-            walk.chain.tables.thaw_whole(self.run.backend)
-            walk.chain.tables.require_results()
-        else:
-            walk.chain.tables.freeze_results(self.run.backend, self.run.record)
-        if not self.record.committed and total >= _LARGE:
-            self.run.record(*walk.chain.tables.freeze_small(self.run.backend, total))
         tail = Tail(walk, _reconciliation(walk.chain))
         if self.record.bounds and not canary_only:
             adopt(self.run, partitions.left(self.run.backend, self.record), self.run.sessions)
@@ -180,12 +172,19 @@ class Pass:
         return self.by_this_run(self.counts())
 
     def _prepare(self, chain: Chain) -> None:
-        """Work out beforehand what has to be known of all documents, and keep it with the pass."""
-        if not isinstance(chain, Deduplication) or self.record.committed:
+        """What has to be known before the walk: worked out and kept with a new pass, of another what is kept."""
+        tables, backend, total = chain.tables, self.run.backend, self.record.total or 0
+        if self.record.committed:
+            tables.thaw_whole(backend)
+            tables.require_results()
             return
-        changes = chain.prepare(*reads_all(self.run.backend, chain.step))
-        for start in range(0, len(changes), _TOGETHER):
-            self.run.record(*changes[start : start + _TOGETHER])
+        if isinstance(chain, Deduplication):
+            changes = chain.prepare(*reads_all(backend, chain.step))
+            for start in range(0, len(changes), _TOGETHER):
+                self.run.record(*changes[start : start + _TOGETHER])
+        tables.freeze_results(backend, self.run.record)
+        if total >= _LARGE:
+            self.run.record(*tables.freeze_small(backend, total))
 
     def _identity(self) -> list[bytes | None]:
         """What tells the collections that are read and written from others of their names."""
