@@ -132,8 +132,7 @@ class Deduplication(Chain):
     def _note_absent(self, going: Changed, counts: PassCounts) -> None:
         """Tell of a document that goes for a key that it does not have: the key may be misspelt."""
         paths = self.step.like.paths
-        names = [path.partition(".")[0].encode() for path in paths]
-        if going.before is not None and raw_bson.fields(going.before).keys().isdisjoint(names):
+        if going.before is not None and not self.step.like.has_any(going.before):
             text = f"deleted for being like another that has no {' and no '.join(paths)} either"
             counts.warn([(self.step.version, text)], going.id)
 

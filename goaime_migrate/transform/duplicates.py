@@ -40,8 +40,16 @@ class Likeness:
     @cached_property
     def fields(self) -> tuple[str, ...]:
         """The top-level fields that tell."""
-        named = (*self.paths, *(path for path, _ in self.sort))
-        return tuple(dict.fromkeys(path.partition(".")[0] for path in named))
+        return _tops((*self.paths, *(path for path, _ in self.sort)))
+
+    @cached_property
+    def _compared(self) -> frozenset[bytes]:
+        """Those of them that hold the keys."""
+        return frozenset(name.encode() for name in _tops(self.paths))
+
+    def has_any(self, document: bytes) -> bool:
+        """Whether a whole document has any of the fields that hold the keys."""
+        return not self._compared.isdisjoint(raw_bson.fields(document))
 
     def keys(self, document: bytes) -> set[tuple[Key, ...]]:
         """The keys of a document."""
@@ -61,6 +69,11 @@ class Likeness:
     def gives_way(self, document: bytes, other: bytes) -> bool:
         """Whether a document goes for another that stays."""
         return not self.keys(document).isdisjoint(self.keys(other)) and self.rank(other) < self.rank(document)
+
+
+def _tops(paths: Iterable[str]) -> tuple[str, ...]:
+    """The top-level fields that paths begin with, each once."""
+    return tuple(dict.fromkeys(path.partition(".")[0] for path in paths))
 
 
 def doomed(like: Likeness, documents: Iterable[bytes]) -> Pairs:

@@ -162,6 +162,12 @@ def test_explain_knows_a_code_however_it_is_written(embedded: Project, code: str
     assert embedded.ok("explain", code).out.startswith("GM301 TransformFailed, exit 1")
 
 
+def test_explain_knows_the_rules(embedded: Project) -> None:
+    assert embedded.ok("explain", "unique-duplicates").out.startswith("unique-duplicates\n")
+    (rule,) = embedded.json("explain", "unique-duplicates")["rules"]
+    assert (rule["rule"], "unique index" in rule["text"]) == ("unique-duplicates", True)
+
+
 def test_explain_lists_every_code(embedded: Project) -> None:
     listed = embedded.ok("explain").out
     assert [code for code in errors.by_code() if code not in listed] == []

@@ -75,6 +75,16 @@ def test_of_equal_keys_the_least_id_stays(users: World) -> None:
 
 
 @each_mode
+def test_a_key_that_nobody_has_is_told(users: World) -> None:
+    insert(users, {"email": "a"}, {"email": "b"}, {"mail": None})
+    users.write("0001_once.py", SOURCE.format(arguments='"mail"'))
+    for warnings in (users.plan().steps[0].warnings, succeeded(users.up()).warnings):
+        (warning,) = warnings
+        assert warning.message == "deleted for being like another that has no mail either"
+        assert (warning.count, list(warning.examples)) == (1, [1])
+
+
+@each_mode
 @pytest.mark.parametrize(
     ("sort", "staying"), [('[("at.on", -1)]', [0, 1, 2]), ('"at.on"', [5, 6, 7]), ('[("e", 1)]', [0, 1, 2])]
 )

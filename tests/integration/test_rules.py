@@ -88,6 +88,16 @@ CASES = {
         [{"_id": 1}, {"_id": 2, "email": None}, {"_id": 3}],
         check=lambda f: "partialFilterExpression" in f.remedy,
     ),
+    "duplicates, and documents without a key": Case(
+        "unique-duplicates",
+        ERROR,
+        operations(UNIQUE),
+        [{"_id": 1}, {"_id": 2}, {"_id": 3, "email": "a"}, {"_id": 4, "email": "a"}],
+        check=lambda f: (
+            "partialFilterExpression" in f.remedy
+            and "DeleteDuplicates('c', 'email', where={'email': {'$ne': None}})" in f.remedy
+        ),
+    ),
     "a sparse index leaves out what is absent": Case(
         "unique-duplicates", None, operations(UNIQUE[:-1] + ", sparse=True)"), [{"_id": 1}, {"_id": 2}]
     ),

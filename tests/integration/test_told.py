@@ -232,6 +232,7 @@ def test_what_a_function_names_cannot_be_foreseen_and_is_no_failure_of_plan(worl
     assert any("up(db) of 0001" in note and "cannot be foreseen" in note for note in second.notes)
     assert [(o.matched, o.changed) for o in third.operations] == [(1, 1)]
     assert any("up(db) of 0001" in note for note in third.notes)
+    assert plan.unforeseen == ("0002",)
     succeeded(world.up())
 
 
