@@ -79,7 +79,7 @@ class DeriveBatch(Arriving):
 
     def _portion(self, reader: Reader, this: Try, earlier: Segment | None, *, looks: bool) -> _Portion:
         walk, step = self._walk, self._chain.step
-        documents, upto = self._read(reader, earlier, this.size)
+        documents, upto = self._read(reader, earlier, min(this.size, walk.sources))
         sources = self._sources(reader, documents)
         derived = self._chain.derive(reader, sources, MOST if earlier is None else 2**63)
         if derived.taken < len(sources):
@@ -103,19 +103,6 @@ class DeriveBatch(Arriving):
         chain = self._walk.chain
         assert isinstance(chain, Derivation)
         return chain
-
-    def _read(self, reader: Reader, earlier: Segment | None, size: int) -> tuple[list[bytes], bytes | None]:
-        """The documents of the batch and the `_id` up to which they were examined."""
-        walk = self._walk
-        collection, where, after = walk.record.collection, walk.where, self._at.cursor
-        if earlier is not None:
-            return reader.documents(collection, after=after, upto=earlier.upto, where=where), earlier.upto
-        limit, upto = min(size, walk.sources), self._at.upto
-        documents = reader.documents(
-            collection, after=after, upto=upto, where=where, limit=limit, max_bytes=BATCH_BYTES
-        )
-        full = len(documents) >= limit or sum(map(len, documents)) >= BATCH_BYTES
-        return documents, raw_bson.id_of(documents[-1]) if documents and full else upto
 
     def _sources(self, reader: Reader, documents: Sequence[bytes]) -> list[bytes]:
         """Those that are to be derived: neither made by this pass nor looked at by its canary."""

@@ -11,7 +11,6 @@ from goaime_migrate.journal import reconcile, segments
 from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.segments import Kind, Known, Segment
 from goaime_migrate.run.checkpoint import Result, Try, Unit
-from goaime_migrate.run.pacing import BATCH_BYTES
 from goaime_migrate.run.partitions import Range
 from goaime_migrate.transform import projection
 from goaime_migrate.transform.chain import BatchResult
@@ -84,24 +83,6 @@ class Batch(NextBatch):
         documents = len(result.changed) + (0 if result.where else len(result.unchanged))
         where = combined(walk.where, result.where)
         return Sweep(self._at.cursor, upto, where, result.stages, documents)
-
-    def _read(self, reader: Reader, earlier: Segment | None, size: int) -> tuple[list[bytes], bytes | None]:
-        """The documents of the batch and the `_id` up to which they were examined."""
-        walk, collection = self._walk, self._walk.record.collection
-        if earlier is not None:
-            again = reader.documents(collection, after=self._at.cursor, upto=earlier.upto, where=walk.where)
-            return again, earlier.upto
-        documents = reader.documents(
-            collection,
-            after=self._at.cursor,
-            upto=self._at.upto,
-            where=walk.where,
-            limit=size,
-            max_bytes=BATCH_BYTES,
-            fields=walk.fields,
-        )
-        full = len(documents) >= size or sum(map(len, documents)) >= BATCH_BYTES
-        return documents, raw_bson.id_of(documents[-1]) if documents and full else self._at.upto
 
     def _seen(self, reader: Reader, documents: Sequence[bytes]) -> Known:
         """What a canary has done with the documents before."""
