@@ -11,7 +11,7 @@ from pymongo.uri_parser import parse_uri
 
 from goaime_migrate.backends.ports import Backend, Capabilities, Mode
 from goaime_migrate.backends.server.client import SharedClient
-from goaime_migrate.backends.server.diagnosis import require_primary, why_unreachable
+from goaime_migrate.backends.server.diagnosis import hello_of_primary, why_unreachable
 from goaime_migrate.backends.server.driver_errors import translate
 from goaime_migrate.backends.server.mongo import MongoBackend
 from goaime_migrate.backends.server.single_document import SingleDocumentBackend
@@ -87,8 +87,7 @@ def _defaults(uri: str) -> dict[str, Any]:
 
 def _probe(client: SharedClient, name: str, settings: Settings, *, untested_allowed: bool) -> MongoBackend:
     """Ask the server what it is. Raises MissingCapability for one that nobody has tried, InvalidUri."""
-    hello = client.admin.command("hello")
-    require_primary(hello)
+    hello = hello_of_primary(client)
     sharded = _product(hello) == _MONGOS
     if sharded and not untested_allowed:
         raise MissingCapability(

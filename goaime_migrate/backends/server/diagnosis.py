@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from typing import Any
 
 from pymongo import MongoClient
@@ -17,6 +18,8 @@ from goaime_migrate.redaction import redact
 from goaime_migrate.results import Document
 
 _PATIENCE_S = 2.0
+_PAUSE_S = 0.1
+"""Between two looks for a primary."""
 _NODES = 3
 """How many of the addresses are asked."""
 _TLS = ("tls", "ssl")
@@ -26,7 +29,6 @@ _CERTIFICATE = (
     "hostname mismatch",
     "doesn't match",
 )
-_OWN_CERTIFICATE = ("certificate required", "certificate_required", "handshake failure", "bad certificate")
 
 
 def why_unreachable(error: PyMongoError, uri: str) -> MigrateError:
@@ -44,17 +46,28 @@ def why_unreachable(error: PyMongoError, uri: str) -> MigrateError:
     return unreachable(text)
 
 
-def require_primary(hello: Document) -> None:
-    """Refuse a secondary: what it knows may be old. Raises InvalidUri, ServerUnreachable while there is no primary."""
-    if "setName" not in hello or hello.get("isWritablePrimary"):
-        return
-    if "primary" not in hello:
-        raise unreachable(f"the replica set {hello['setName']} has no primary now")
-    raise InvalidUri(
-        f"uri connects directly to {hello.get('me')}, which is a secondary of the replica set {hello['setName']}: "
-        f"its primary is {hello['primary']}",
-        hint=f"write replicaSet={hello['setName']} in uri in place of directConnection=true",
-    )
+def hello_of_primary(client: MongoClient[Any]) -> Document:
+    """What a standalone, a mongos or a primary says of itself.
+
+    A node that was selected as primary may be stepping down or coming up: it is asked again for as long as
+    the driver selects servers. Raises InvalidUri for a direct connection to a secondary, whose data may be old,
+    and ServerUnreachable while there is no primary.
+    """
+    deadline = time.monotonic() + client.options.server_selection_timeout
+    while True:
+        hello: Document = client.admin.command("hello")
+        if "setName" not in hello or hello.get("isWritablePrimary"):
+            return hello
+        named, directly = hello.get("primary"), client.topology_description.topology_type_name == "Single"
+        if directly and named is not None and named != hello.get("me"):
+            raise InvalidUri(
+                f"uri connects directly to {hello.get('me')}, which is a secondary of the replica set "
+                f"{hello['setName']}: its primary is {named}",
+                hint=f"write replicaSet={hello['setName']} in uri in place of directConnection=true",
+            )
+        if time.monotonic() > deadline:
+            raise unreachable(f"the replica set {hello['setName']} has no primary now")
+        time.sleep(_PAUSE_S)
 
 
 def _nodes(uri: str) -> list[tuple[str, Any]]:
