@@ -120,6 +120,7 @@ def lock_status(lease: LeaseRecord | None) -> LockStatus | None:
         lease.expires_at,
         lease.live and not gone,
         gone,
+        lease.throttle,
     )
 
 

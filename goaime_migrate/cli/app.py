@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 def run(argv: Sequence[str]) -> int:
     """Do what the command line says and return the exit status. Raises nothing that a user can cause."""
-    console = open_console(os.environ, verbose="--verbose" in argv or "-v" in argv)
+    lines = words.watches(argv)
+    console = open_console(os.environ, verbose="--verbose" in argv or "-v" in argv, lines=lines)
     asked = words.wants_json(argv)
     command = ""
     try:
@@ -31,7 +32,7 @@ def run(argv: Sequence[str]) -> int:
                 return request
             command, common = request.command, request.common
             asked = common.json
-            console = open_console(os.environ, quiet=common.quiet, verbose=common.verbose)
+            console = open_console(os.environ, quiet=common.quiet, verbose=common.verbose, lines=lines)
             with masked(console):
                 outcome = request.call(Invocation(command, common, console))
         return finish(console, outcome, json=asked)

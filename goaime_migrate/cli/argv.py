@@ -59,7 +59,16 @@ def steps(argv: Sequence[str]) -> list[str]:
 
 def wants_json(argv: Sequence[str]) -> bool:
     """Whether --json is there, even where the rest makes no sense."""
-    return "--json" in (argv[: argv.index("--")] if "--" in argv else argv)
+    return "--json" in _options(argv)
+
+
+def watches(argv: Sequence[str]) -> bool:
+    """Whether --watch is there, so that there are several results."""
+    return "--watch" in _options(argv)
+
+
+def _options(argv: Sequence[str]) -> Sequence[str]:
+    return argv[: argv.index("--")] if "--" in argv else argv
 
 
 def check(argv: Sequence[str], commands: Collection[str]) -> str | None:

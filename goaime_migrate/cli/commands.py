@@ -25,6 +25,7 @@ COMMANDS = {
     "stamp": "mending",
     "repair": "mending",
     "unlock": "mending",
+    "throttle": "mending",
     "explain": "project",
 }
 

@@ -30,6 +30,8 @@ class Console:
     quiet: bool
     redraws: bool = False
     """Whether stdout is a terminal on which one screen may take the place of another."""
+    lines: bool = False
+    """Whether the command prints several values, each a line of its own."""
     actions: bool = False
     """Whether a runner of GitHub Actions reads along, and takes some lines for commands to itself."""
 
@@ -118,7 +120,9 @@ def masked(console: Console) -> Iterator[None]:
                 stream.flush()
 
 
-def open_console(environ: Mapping[str, str], *, quiet: bool = False, verbose: bool = False) -> Console:
+def open_console(
+    environ: Mapping[str, str], *, quiet: bool = False, verbose: bool = False, lines: bool = False
+) -> Console:
     """Find out what the streams can do: NO_COLOR, TERM=dumb and pipes are respected."""
     out, err = _open(sys.stdout), _open(sys.stderr)
     moving = _terminal(err) and environ.get("TERM") != "dumb" and not environ.get("CI")
@@ -135,6 +139,7 @@ def open_console(environ: Mapping[str, str], *, quiet: bool = False, verbose: bo
         live=moving and not quiet,
         quiet=quiet,
         redraws=redraws,
+        lines=lines,
         actions=bool(environ.get("GITHUB_ACTIONS")),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import traceback
+from typing import Any
 
 from goaime_migrate.cli.console import Console
 from goaime_migrate.cli.outcome import Outcome
@@ -15,9 +16,7 @@ from goaime_migrate.render.style import clean_lines
 def finish(console: Console, outcome: Outcome, *, json: bool) -> int:
     """Print a result, and the error that came with it."""
     if json:
-        from goaime_migrate.render.json import dumps, printed
-
-        console.result(dumps(printed(outcome.result, outcome.error), redact), redacted=True)
+        show_value(console, outcome.result, outcome.error)
     elif outcome.read or not console.quiet:
         text = outcome.text(console.out)
         console.result(redact(text) if outcome.raw else text, redacted=outcome.raw)
@@ -30,12 +29,25 @@ def finish(console: Console, outcome: Outcome, *, json: bool) -> int:
 def fail(console: Console, error: MigrateError, command: str, *, json: bool) -> int:
     """Report an error that came instead of a result."""
     if json:
-        from goaime_migrate.render.json import dumps, failed
+        from goaime_migrate.render.json import failed
 
         with contextlib.suppress(OSError):
-            console.result(dumps(failed(command, error), redact), redacted=True)
+            _show(console, failed(command, error))
     report(console, error)
     return error.exit_code
+
+
+def show_value(console: Console, result: object, error: MigrateError | None = None) -> None:
+    """A result as --json prints it: one value, or a line of many where the command goes on."""
+    from goaime_migrate.render.json import printed
+
+    _show(console, printed(result, error))
+
+
+def _show(console: Console, value: Any) -> None:
+    from goaime_migrate.render.json import dumps
+
+    console.result(dumps(value, redact, indent=None if console.lines else 2), redacted=True)
 
 
 def report(console: Console, error: MigrateError) -> None:

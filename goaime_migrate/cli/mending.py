@@ -1,4 +1,4 @@
-"""The commands that change records, not documents: stamp, repair, unlock."""
+"""The commands that change records, not documents: stamp, repair, unlock, throttle."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 from goaime_migrate.cli.invocation import Invocation
 from goaime_migrate.cli.options import Argument, DryRun, LockTimeout, Option, Yes
 from goaime_migrate.cli.outcome import Outcome
+from goaime_migrate.errors import UsageError
 
 
 def stamp(
@@ -63,3 +64,29 @@ def unlock(
             run.confirm(text.unlock(result, run.console.err), "end this lease?", yes=yes)
             result = migrator.unlock(force=True)
     return Outcome(result, lambda style: text.unlock(result, style), read=not force)
+
+
+def throttle(
+    run: Invocation,
+    *,
+    max_rate: Annotated[
+        float | None, Option(metavar="N", help="Most documents a second, whatever the run was started with.")
+    ] = None,
+    pause: Annotated[bool, Option("--pause", help="Wait after this batch, and keep the lock.")] = False,
+    resume: Annotated[bool, Option("--resume", help="Go on.")] = False,
+    clear: Annotated[bool, Option("--clear", help="As fast as the run was started.")] = False,
+    yes: Annotated[  # noqa: ARG001 (accepted for scripts that give it to every command)
+        bool, Option("--yes", "-y", help="Accepted, though `throttle` never asks.")
+    ] = False,
+) -> Outcome:
+    """Slow down the run that holds the lock, or let it wait; it hears of it within ten seconds."""
+    from goaime_migrate.render import text
+
+    if (max_rate is not None) + pause + resume + clear != 1:
+        raise UsageError(
+            "the run is told one thing: which one?",
+            hint="say just one of --max-rate N, --pause, --resume and --clear",
+        )
+    with run.migrator(run.settings()) as migrator:
+        result = migrator.throttle(paused=True if pause else False if resume else None, max_rate=max_rate)
+    return Outcome(result, lambda style: text.throttle(result, style))

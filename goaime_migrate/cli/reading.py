@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Annotated
 
 from goaime_migrate import errors
-from goaime_migrate.cli import formats
+from goaime_migrate.cli import formats, watching
 from goaime_migrate.cli.invocation import Invocation, filter_of
 from goaime_migrate.cli.options import As, Format, Option, Target, Where
 from goaime_migrate.cli.outcome import Outcome
@@ -15,10 +14,7 @@ from goaime_migrate.render.words import count
 from goaime_migrate.results import Direction
 
 if TYPE_CHECKING:
-    from goaime_migrate.migrator import Migrator
     from goaime_migrate.results import PlanResult, StatusResult
-
-WATCH_EVERY_S = 2.0
 
 
 def status(
@@ -27,15 +23,13 @@ def status(
     check: Annotated[
         bool, Option("--check", help="Exit 4 on problems, 3 if anything is not applied.")
     ] = False,
-    watch: Annotated[bool, Option("--watch", help="Follow a run until it ends.")] = False,
+    watch: Annotated[
+        bool, Option("--watch", help="Follow a run until it ends; at once where nothing runs.")
+    ] = False,
 ) -> Outcome:
     """Show every version with its state."""
-    if watch and run.common.json:
-        raise errors.UsageError("--json prints one value, --watch many", hint="goaime-migrate status --json")
     with run.migrator(run.settings()) as migrator:
-        result = migrator.status()
-        if watch:
-            result = _watch(run, migrator, result)
+        result = watching.watch(run, migrator.status) if watch else migrator.status()
     return _status(result, problem_of(result) if check else None)
 
 
@@ -168,26 +162,3 @@ def _not_applied(result: StatusResult) -> str:
 
 def _status(result: StatusResult, error: errors.MigrateError | None) -> Outcome:
     return Outcome(result, lambda style: status_text.status(result, style, told=error), error, read=True)
-
-
-def _live(result: StatusResult) -> bool:
-    return result.lock is not None and result.lock.live
-
-
-def _over(result: StatusResult, seen_live: bool) -> bool:
-    """A run that was seen has ended, or there is nothing left that one could do."""
-    return not _live(result) and (seen_live or not result.pending)
-
-
-def _watch(run: Invocation, migrator: Migrator, result: StatusResult) -> StatusResult:
-    """Show the status until there is nothing to wait for. On a terminal each takes the place of the one before."""
-    seen_live, above = False, ""
-    while not _over(result, seen_live):
-        seen_live = seen_live or _live(result)
-        shown = status_text.status(result, run.console.out, then="") + "\n"
-        run.console.result(above + shown)
-        above = f"\x1b[{shown.count(chr(10)) + 1}A\r\x1b[J" if run.console.redraws else ""
-        time.sleep(WATCH_EVERY_S)
-        result = migrator.status()
-    run.console.result(above, end="")
-    return result

@@ -101,7 +101,6 @@ class Rollback:
                 done = self._portion(key, at)
                 at = done.next
                 tell(done.found, done.documents)
-                self.run.after_batch(done.documents)
                 if at.position.key != key:
                     break
         return at

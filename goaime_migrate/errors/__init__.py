@@ -59,6 +59,7 @@ from goaime_migrate.errors.refused import MissingCapability as MissingCapability
 from goaime_migrate.errors.refused import MissingPrivilege as MissingPrivilege
 from goaime_migrate.errors.refused import NewerFormat as NewerFormat
 from goaime_migrate.errors.refused import NotConfirmed as NotConfirmed
+from goaime_migrate.errors.refused import NothingRuns as NothingRuns
 from goaime_migrate.errors.refused import NotReady as NotReady
 from goaime_migrate.errors.refused import Refused as Refused
 from goaime_migrate.errors.refused import WouldFail as WouldFail

@@ -135,6 +135,19 @@ class NotReady(Refused):
     code = "GM809"
 
 
+class NothingRuns(Refused):
+    """There is no run that `throttle` could slow down.
+
+    What it says belongs to the run that holds the lock, and ends with it: nobody holds the lock of this
+    database, or the process that does is gone. It has perhaps just come to its end. Nothing was changed.
+
+    Look with `goaime-migrate status`. A run is slow from its beginning with `goaime-migrate up --max-rate
+    N`, or max_rate in the configuration.
+    """
+
+    code = "GM815"
+
+
 class DatabaseRestored(Refused):
     """The database was restored, copied or replaced in the middle of a migration, and nobody can say how far it is.
 

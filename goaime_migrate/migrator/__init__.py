@@ -21,11 +21,12 @@ from goaime_migrate.ledger import Ledger
 from goaime_migrate.ledger import history as read_history
 from goaime_migrate.migrator.beforehand import nothing, refused
 from goaime_migrate.migrator.inquiry import Inquiry
+from goaime_migrate.migrator.lock_holder import LockHolder
 from goaime_migrate.migrator.project import init, new
 from goaime_migrate.migrator.sources import Sources
 from goaime_migrate.planner import DownPlan, Facts, Plan, UpPlan
 from goaime_migrate.results import Direction, OnConflict, State
-from goaime_migrate.status import lock_status, standing
+from goaime_migrate.status import standing
 
 if TYPE_CHECKING:
     from goaime_migrate.events import Listener
@@ -38,7 +39,7 @@ _Result = TypeVar("_Result")
 _Plan = TypeVar("_Plan", bound=Plan)
 
 
-class Migrator(Inquiry):
+class Migrator(Inquiry, LockHolder):
     """One project's migrations and one database. Use it as a context manager.
 
     Every method may raise a MigrateError. `up` and `down` return a RunResult with `error` set where they had already
@@ -218,14 +219,6 @@ class Migrator(Inquiry):
 
         return reverter.take_back(run, facts, ledger, plan, on_conflict)
 
-    def unlock(self, *, force: bool = False) -> results.UnlockResult:
-        """Show the lease; with `force`, end it and shut its holder out."""
-        backend = self._sources.backend(write=force)
-        record = backend.read_lease()
-        if force:
-            backend.break_lease()
-        return results.UnlockResult(lock_status(record), force and record is not None)
-
     def stamp(self, target: str, *, dry_run: bool = False) -> results.StampResult:
         """Record versions as applied without running them."""
         from goaime_migrate.run.recorder import Recorder
@@ -268,7 +261,8 @@ class Migrator(Inquiry):
         self, backend: Backend, work: Callable[[Run], _Result], command: str = "up"
     ) -> _Result:
         from goaime_migrate.run import lock
-        from goaime_migrate.run.run import Options, Run
+        from goaime_migrate.run.brake import Options
+        from goaime_migrate.run.run import Run
 
         settings = self._settings
         options = Options(settings.batch_size, settings.max_rate, settings.max_lag)

@@ -23,8 +23,9 @@ from goaime_migrate.errors import LockHeld, MissingPrivilege, Refused
 from goaime_migrate.errors.hint import PROGRAM, Command, Hint
 from goaime_migrate.events import Listener, Notice
 from goaime_migrate.ledger.records import FORMAT, TOOL
+from goaime_migrate.run.brake import Options
 from goaime_migrate.run.lock import Lease, held
-from goaime_migrate.run.run import Options, Run
+from goaime_migrate.run.run import Run
 
 PLACES = 3
 """Databases that may be copies of one at a time; their names are known beforehand, so that roles can name them."""

@@ -30,6 +30,7 @@ RESULTS = {
     "stamp": "StampResult",
     "repair": "RepairResult",
     "unlock": "UnlockResult",
+    "throttle": "ThrottleResult",
     "try": "TryResult",
     "rehearse": "RehearsalResult",
     "doctor": "DoctorResult",
@@ -63,9 +64,9 @@ def failed(command: str, error: MigrateError) -> Json:
     return nothing | {"error": _value(MigrateError, error)}
 
 
-def dumps(value: Any, redact: Callable[[str], str] = str) -> str:
-    """The text of a JSON value; `redact` sees every string of it, one by one."""
-    return json.dumps(_strings(value, redact), indent=2, allow_nan=False)
+def dumps(value: Any, redact: Callable[[str], str] = str, *, indent: int | None = 2) -> str:
+    """The text of a JSON value; `redact` sees every string of it, one by one. Without `indent` it is one line."""
+    return json.dumps(_strings(value, redact), indent=indent, allow_nan=False)
 
 
 @cache

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from goaime_migrate import errors
 from goaime_migrate.render.errors import paragraph
 from goaime_migrate.render.findings import findings
-from goaime_migrate.render.status import lock, problems
+from goaime_migrate.render.status import lock, problems, throttled
 from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.table import Column, table
 from goaime_migrate.render.values import key, value
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         RepairResult,
         RuleText,
         StampResult,
+        ThrottleResult,
         UnlockResult,
         VerifyFailure,
         VerifyResult,
@@ -151,6 +153,24 @@ def unlock(result: UnlockResult, style: Style) -> str:
     else:
         lines.append("nobody holds it any more: the next goaime-migrate up takes it over by itself")
     return "\n".join(lines)
+
+
+def throttle(result: ThrottleResult, style: Style) -> str:
+    """What the run was told, which run that is, and what to type next."""
+    told = throttled(result.throttle) if result.throttle else "as fast as it was started"
+    lines = bullet("", f"the run is told within ten seconds: {told}", style, indent=0)
+    lines += lock(replace(result.lock, throttle=None), style)
+    if result.unpaced:
+        verb = "is" if len(result.unpaced) == 1 else "are"
+        lines += bullet(
+            "note:",
+            f"{versions(result.unpaced)} {verb} at work on what has no batches, an index build or a function: it comes "
+            "to its end first",
+            style,
+        )
+    paused = result.throttle is not None and result.throttle.paused
+    then = "goaime-migrate throttle --resume" if paused else "goaime-migrate status --watch"
+    return "\n".join([*lines, style.paint(f"next: {then}", "bold")])
 
 
 def stamp(result: StampResult, would: bool = False, target: str = "") -> str:

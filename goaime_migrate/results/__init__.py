@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _NAMES = {
     "doctor": ("Check", "CheckStatus", "DoctorResult"),
     "findings": ("Finding", "Severity"),
-    "mending": ("Renumbering", "RepairResult", "StampResult", "UnlockResult"),
+    "mending": ("Renumbering", "RepairResult", "StampResult", "ThrottleResult", "UnlockResult"),
     "plan": ("DownPreview", "OperationPlan", "PlanResult", "Predicted", "Sample", "StepPlan"),
     "project": ("ErrorText", "ExplainResult", "InitResult", "NewResult", "RuleText"),
     "reading": (
@@ -53,6 +53,7 @@ _NAMES = {
         "Progress",
         "StatusResult",
         "StatusWarning",
+        "Throttle",
         "VersionError",
         "VersionStatus",
         "Waiting",

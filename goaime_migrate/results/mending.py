@@ -1,10 +1,10 @@
-"""What `unlock`, `stamp` and `repair` return."""
+"""What `unlock`, `throttle`, `stamp` and `repair` return."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from goaime_migrate.results.status import LockStatus
+from goaime_migrate.results.status import LockStatus, Throttle
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,16 @@ class UnlockResult:
 
     lock: LockStatus | None
     ended: bool
+
+
+@dataclass(frozen=True)
+class ThrottleResult:
+    """What the run that holds the lock was told, and which run that is."""
+
+    throttle: Throttle | None
+    lock: LockStatus
+    unpaced: tuple[str, ...] = ()
+    """Versions at work just now on what has no batches, an index build say: they go slower only when that is over."""
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,15 @@ class VersionStatus:
 
 
 @dataclass(frozen=True)
+class Throttle:
+    """What slows a run down that is at work, as it was told from another terminal."""
+
+    paused: bool = False
+    max_rate: float | None = None
+    """Documents a second, in place of what the run was started with."""
+
+
+@dataclass(frozen=True)
 class LockStatus:
     """Who holds the lease."""
 
@@ -65,6 +74,8 @@ class LockStatus:
     """It has not expired yet, by the server's clock, and its holder is not gone."""
     gone: Annotated[bool, Key(hidden=True)] = False
     """Its holder was a process of this very host that is no more; the next run takes the lease over at once."""
+    throttle: Throttle | None = None
+    """What its holder was told by `throttle`; it ends with the run."""
 
 
 @dataclass(frozen=True)

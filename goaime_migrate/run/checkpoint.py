@@ -186,11 +186,12 @@ def commit(run: Run, at: Checkpoint[P], plan: Plan[P, F], pace: Pacing, version:
     def work(reader: Reader) -> Changes:
         nonlocal started, collection
         started = time.monotonic()
-        unit = plan(reader, Try(pace.size, frozenset(missed)))
+        unit = plan(reader, Try(run.batch_of(pace.size), frozenset(missed)))
         tries.append(unit.result)
         collection = unit.changes.collection
         return replace(unit.changes, last=(*unit.changes.last, at.move(unit.result.next)))
 
+    run.before_batch()
     while True:
         run.check()
         try:
@@ -207,6 +208,7 @@ def commit(run: Run, at: Checkpoint[P], plan: Plan[P, F], pace: Pacing, version:
         if not missed:
             holdup.over()
             pace.took(time.monotonic() - started, tries[-1].documents)
+            run.after_batch(tries[-1].documents)
             return tries[-1]
         misses += 1
         if misses >= pacing.PATIENCE:

@@ -16,14 +16,19 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from goaime_migrate.backends.ports import LOCK, LeaseRecord, LeaseStore, Move, Owner
 from goaime_migrate.errors import LeaseLost, LockHeld, MigrateError
 from goaime_migrate.errors.hint import STATUS, UNLOCK, UP, Hint
 from goaime_migrate.events import Listener, LockWaiting, Notice
 
+if TYPE_CHECKING:
+    from goaime_migrate.results import Throttle
+
 TTL_S = 30.0
-HEARTBEAT_S = 10.0
+HEARTBEAT_S = 5.0
+"""How often the lease is renewed, and how late at most a run hears what `throttle` has told it."""
 MARGIN_S = 3.0
 """A holder stops this long before its lease can have ended."""
 _POLL_S = 0.25
@@ -45,6 +50,9 @@ def this_process() -> Owner:
 class Lease:
     """The lock while it is held. Every method may be called from any thread."""
 
+    speaks = True
+    """Whether this process says what the whole run waits for."""
+
     def __init__(self, backend: LeaseStore, record: LeaseRecord, requested: float) -> None:
         self._backend = backend
         self.record = record
@@ -57,6 +65,11 @@ class Lease:
     def fence(self) -> int:
         """The fencing token."""
         return self.record.fence
+
+    @property
+    def throttle(self) -> Throttle | None:
+        """What the run was told from another terminal, as of the last heartbeat."""
+        return self.record.throttle
 
     def check(self) -> None:
         """Raise LeaseLost once the lease may have ended, by this process's own monotonic clock."""
@@ -89,7 +102,9 @@ class Lease:
 
     def _renew(self) -> None:
         requested = time.monotonic()
-        if self._backend.renew_lease(self.record, TTL_S):
+        renewed = self._backend.renew_lease(self.record, TTL_S)
+        if renewed is not None:
+            self.record = renewed
             self._deadline = requested + TTL_S - MARGIN_S
         else:
             self._lost = TAKEN
@@ -105,9 +120,8 @@ class Lease:
                 pause = 1.0
 
     def start(self) -> None:
-        """Start the heartbeat."""
-        if self._backend.capabilities.leases:
-            self._thread.start()
+        """Start the heartbeat; where a lease has no end, it only hears what others say."""
+        self._thread.start()
 
     def stop(self) -> None:
         """Stop the heartbeat and give the lease back."""
@@ -128,9 +142,23 @@ class Deputy(Lease):
     holder from writing is the fence in the record that it moves.
     """
 
-    def __init__(self, backend: LeaseStore, record: LeaseRecord, check: Callable[[], None]) -> None:
+    speaks = False
+
+    def __init__(
+        self,
+        backend: LeaseStore,
+        record: LeaseRecord,
+        check: Callable[[], None],
+        throttle: Callable[[], Throttle | None],
+    ) -> None:
         super().__init__(backend, record, 0.0)
         self._asked = check
+        self._told = throttle
+
+    @property
+    def throttle(self) -> Throttle | None:
+        """What the holder has heard."""
+        return self._told()
 
     def check(self) -> None:
         """Whatever the run says of its lease that this works for."""

@@ -15,26 +15,10 @@ from goaime_migrate.errors.hint import Command, Hint
 from goaime_migrate.events import Event, Listener, StageFinished, StageStarted
 from goaime_migrate.memory import without_collection
 from goaime_migrate.results import Document
+from goaime_migrate.run.brake import Brake, Options
 from goaime_migrate.run.lock import TAKEN, Lease
-from goaime_migrate.run.pacing import Throttle
 
 _BATCH = "its batch"
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a run goes about its work.
-
-    `batch_size`: documents at most; `max_rate`: documents a second; `max_lag`: seconds that replicas may be behind.
-    """
-
-    batch_size: int | None = None
-    max_rate: float | None = None
-    max_lag: float | None = None
-
-    def for_one_of(self, workers: int) -> Options:
-        """The options of one of so many workers that share the work."""
-        return self if self.max_rate is None else replace(self, max_rate=self.max_rate / workers)
 
 
 @dataclass
@@ -53,28 +37,36 @@ class Run:
     """Held by the thread of this process that reads and transforms, while others write what they have transformed."""
 
     def __post_init__(self) -> None:
-        self._throttle = self._pace(self.options)
+        self._brake = self._brake_of(self.options)
         self._between: Callable[[], None] = _nothing
         self.function = ""
         """The user's function that is running, which cannot be stopped between two batches."""
         self._unit = _BATCH
 
-    def _pace(self, options: Options) -> Throttle:
-        return Throttle(self.backend, self.listener, self.lease.waits, options.max_rate, options.max_lag)
+    def _brake_of(self, options: Options) -> Brake:
+        return Brake(self.backend, self.lease, self.listener, options)
 
     @contextmanager
     def among(self, workers: int, between: Callable[[], None]) -> Iterator[None]:
         """Work as one of several: at its share of the rate, seeing to what is `between` two batches as well."""
-        alone = self._throttle, self._between
-        self._throttle, self._between = self._pace(self.options.for_one_of(workers)), between
+        alone = self._brake, self._between
+        self._brake, self._between = self._brake_of(replace(self.options, workers=workers)), between
         try:
             yield
         finally:
-            self._throttle, self._between = alone
+            self._brake, self._between = alone
+
+    def before_batch(self) -> None:
+        """Wait if the run is to go slower. Raises as `check` does."""
+        self._brake.release(self.check)
+
+    def batch_of(self, documents: int) -> int:
+        """How many documents the next batch may have, where it could have so many."""
+        return self._brake.largest(documents)
 
     def after_batch(self, documents: int) -> None:
-        """A batch was committed: wait if the run is to go slower."""
-        self._throttle.after(documents, self.check)
+        """A batch of so many documents was committed."""
+        self._brake.done(documents)
 
     def emit(self, event: Event) -> None:
         """Tell whoever listens."""
@@ -85,7 +77,14 @@ class Run:
         self.listener(event)
 
     def check(self) -> None:
-        """Between two batches: may the run go on? Raises Interrupted, LeaseLost, and what another worker met."""
+        """Between two batches: may the run go on? While it is paused, not yet.
+
+        Raises Interrupted, LeaseLost, and what another worker met.
+        """
+        self._go_on()
+        self._brake.hold(self._go_on)
+
+    def _go_on(self) -> None:
         self.lease.check()
         self._between()
         number = self.interrupted()
@@ -103,7 +102,7 @@ class Run:
 
     def beside(self, backend: Backend, lease: Lease, listener: Listener, workers: int) -> Run:
         """The same run in another thread of this process, one of so many that share the work."""
-        options = self.options.for_one_of(workers)
+        options = replace(self.options, workers=self.options.workers * workers)
         return Run(backend, lease, listener, options, lambda: None, self.command, self.turn)
 
     def transact(self, work: Callable[[Reader], Changes]) -> Committed:

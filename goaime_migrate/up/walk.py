@@ -124,5 +124,4 @@ class Walk:
             self.fields = None
         self.looks = done.found > 0
         self.progress.report(partition.id, done.next.position.counts.examined)
-        self.run.after_batch(done.documents)
         return done.next

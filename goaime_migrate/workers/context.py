@@ -7,7 +7,7 @@ document, the work whose partitions may then be done in this process.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from goaime_migrate.backends.connect import connect
@@ -20,10 +20,11 @@ from goaime_migrate.imports import make_importable
 from goaime_migrate.ledger import PassRecord, pass_record
 from goaime_migrate.loader import load_file
 from goaime_migrate.migration import Migration
-from goaime_migrate.results import Document
+from goaime_migrate.results import Document, Throttle
+from goaime_migrate.run.brake import Options
 from goaime_migrate.run.code import step_of
 from goaime_migrate.run.lock import Deputy
-from goaime_migrate.run.run import Options, Run
+from goaime_migrate.run.run import Run
 from goaime_migrate.run.work import Report, SourceFile, Work
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.parallel_scan import ParallelScan, Reporter
@@ -39,7 +40,7 @@ def spec(work: Work, files: Iterable[SourceFile], threads: int) -> Document:
         "owner": asdict(run.lease.record.owner),
         "fence": run.lease.fence,
         "threads": threads,
-        "options": asdict(run.options.for_one_of(threads)),
+        "options": asdict(replace(run.options, workers=threads)),
     }
 
 
@@ -50,11 +51,15 @@ def file_record(file: SourceFile) -> Document:
 
 @dataclass
 class WorkerContext:
-    """One worker's own means. `check` raises where the work is not wanted any more; `tell` passes a notice on."""
+    """One worker's own means. `check` raises where the work is not wanted any more; `tell` passes a notice on.
+
+    `throttle` is what the run was told from another terminal.
+    """
 
     settings: Settings
     check: Callable[[], None]
     tell: Callable[[str], None]
+    throttle: Callable[[], Throttle | None] = lambda: None
     migrations: dict[str, Migration] = field(default_factory=dict)
     _backend: Backend | None = None
 
@@ -84,12 +89,13 @@ class WorkerContext:
         """The work that a spec describes; `report` is told of every batch that is committed."""
         self.load(spec["files"])
         owner = Owner(**spec["owner"])
-        lease = Deputy(self.backend, LeaseRecord(owner, spec["fence"], None, None, True), self.check)
+        record = LeaseRecord(owner, spec["fence"], None, None, True)
+        lease = Deputy(self.backend, record, self.check, self.throttle)
         run = Run(self.backend, lease, self._listen, Options(**spec["options"]), lambda: None)
-        record = pass_record(spec["work"]["pass"])
-        walk = walk_of(run, record, self.steps(record))
+        of_pass = pass_record(spec["work"]["pass"])
+        walk = walk_of(run, of_pass, self.steps(of_pass))
         walk.revisits = spec["work"]["revisits"]
-        walk.progress = Reporter(run, record, report)
+        walk.progress = Reporter(run, of_pass, report)
         return ParallelScan(walk)
 
     def _listen(self, event: Event) -> None:

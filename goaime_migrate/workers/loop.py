@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import Settings
-from goaime_migrate.results import Document
+from goaime_migrate.results import Document, Throttle
 from goaime_migrate.workers.cancelled import Cancelled
 from goaime_migrate.workers.context import WorkerContext
 from goaime_migrate.workers.messages import pack
@@ -34,6 +34,7 @@ class WorkerLoop:
         self._orphaned = orphaned
         self._messages: queue.SimpleQueue[Document | None] = queue.SimpleQueue()
         self._stopped = threading.Event()
+        self._throttle: Throttle | None = None
         self._partitions: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._backends: Sequence[Backend] = ()
         self._threads: list[WorkThread] = []
@@ -46,7 +47,10 @@ class WorkerLoop:
             return
         settings = Settings.model_validate(begin["settings"])
         context = WorkerContext(
-            settings, self._check, lambda text: self._channel.tell(**{"is": "notice", "text": text})
+            settings,
+            self._check,
+            lambda text: self._channel.tell(**{"is": "notice", "text": text}),
+            lambda: self._throttle,
         )
         try:
             context.load(begin["files"])
@@ -83,10 +87,13 @@ class WorkerLoop:
 
     def _listen(self) -> None:
         for message in self._channel.messages():
-            if message["do"] == "stop":
-                self._stopped.set()
-            else:
-                self._messages.put(message)
+            match message["do"]:
+                case "stop":
+                    self._stopped.set()
+                case "throttle":  # at once, also while batches are under way
+                    self._throttle = message["to"] and Throttle(**message["to"])
+                case _:
+                    self._messages.put(message)
         self._stopped.set()
         self._messages.put(None)
         self._orphaned()

@@ -1,9 +1,10 @@
 """What a run and its workers say to each other: BSON documents, one behind the other, through two pipes.
 
 From the run: ``{do: "begin", settings, files, threads}``, ``{do: "open", …}`` (a work, see `context`), ``{do:
-"partition", number}``, ``{do: "stop"}``; the end of the pipe means that the run is gone. From a worker: ``{is:
-"ready", sessions}``, ``{is: "batch", number, report}``, ``{is: "done", number}``, ``{is: "left", number}`` (stopped in
-it), ``{is: "failed", number, error}`` and ``{is: "notice", text}``.
+"partition", number}``, ``{do: "throttle", to}`` (paused and max_rate, or nothing), ``{do: "stop"}``; the end of the
+pipe means that the run is gone. From a worker: ``{is: "ready", sessions}``, ``{is: "batch", number, report}``, ``{is:
+"done", number}``, ``{is: "left", number}`` (stopped in it), ``{is: "failed", number, error}`` and ``{is: "notice",
+text}``.
 """
 
 from __future__ import annotations

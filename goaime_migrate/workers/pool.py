@@ -11,24 +11,22 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 
 from goaime_migrate.config import DASK, Settings
-from goaime_migrate.errors import DuplicateKey, LeaseLost, MigrateError, ServerUnreachable, WorkerFailed
-from goaime_migrate.errors.hint import UP, Hint
+from goaime_migrate.errors import DuplicateKey, LeaseLost, MigrateError, ServerUnreachable
 from goaime_migrate.events import Listener, Notice
 from goaime_migrate.memory import keep_freed
-from goaime_migrate.results import Document
+from goaime_migrate.results import Document, Throttle
 from goaime_migrate.run.run import Run
 from goaime_migrate.run.work import PartitionQueue, SourceFile, Work
 from goaime_migrate.workers.context import spec
 from goaime_migrate.workers.messages import unpack
 from goaime_migrate.workers.process import ProcessWorkers
 from goaime_migrate.workers.threads import THREADS, ThreadWorker
-from goaime_migrate.workers.worker import Worker, WorkerSource
+from goaime_migrate.workers.worker import STARTING_S, Worker, WorkerSource, take, unready
 
 _TICK_S = 0.1
-_STARTING_S = 60.0
-"""How long a worker may take to get ready."""
 WAITING_S = 0.0
 """How long this process waits for the others before it begins without them: tests need work that all take part in."""
 
@@ -65,6 +63,8 @@ class WorkerPool:
         self._work: Work | None = None
         self._joined = False
         """Whether the others take part in the present work."""
+        self._throttle: Throttle | None = None
+        """What the others know of how fast to go."""
         self._prepared = 0.0
         self._failure: MigrateError | None = None
 
@@ -142,6 +142,7 @@ class WorkerPool:
         message = spec(work, self._files.values(), self._at_once())
         with self._changed:
             self._joined = True
+            self._pass_on(work.run.lease.throttle, present)
             for worker in present:
                 worker.open(work, message)
             self._feed()
@@ -200,13 +201,23 @@ class WorkerPool:
     def _between(self) -> None:
         """What the main thread sees to between two batches. Raises the first error of the others."""
         self._relay()
-        if self._work is None or self._joined:
+        if self._work is None:
+            return
+        if self._joined:
+            if self._work.run.lease.throttle != self._throttle:
+                self._pass_on(self._work.run.lease.throttle, self._present())
             return
         present = self._present()
         if all(worker.ready for worker in present):
             self._join(self._work, present)
-        elif time.monotonic() > self._prepared + _STARTING_S:
-            raise _unready(next(worker for worker in present if not worker.ready))
+        elif time.monotonic() > self._prepared + STARTING_S:
+            raise unready(next(worker for worker in present if not worker.ready))
+
+    def _pass_on(self, throttle: Throttle | None, workers: Sequence[Worker]) -> None:
+        """Let the others know how fast to go; who was never told otherwise goes as fast as it can."""
+        for worker in workers if throttle or self._throttle else ():
+            worker.tell(do="throttle", to=None if throttle is None else asdict(throttle))
+        self._throttle = throttle
 
     def _relay(self) -> None:
         """Tell what the others have reported, in the main thread. Raises the first of their errors."""
@@ -230,11 +241,11 @@ class WorkerPool:
                     self._to_tell.append(lambda: self._listener(Notice(message["text"])))
                 case "done":
                     self._queue.done(message["number"])
-                    _take(worker, message["number"])
+                    take(worker, message["number"])
                 case "left":
-                    _take(worker, message["number"])
+                    take(worker, message["number"])
                 case "failed":
-                    number, error = _take(worker, message["number"]), unpack(message["error"])
+                    number, error = take(worker, message["number"]), unpack(message["error"])
                     if number is None or self._queue.refuse(number, error):
                         self._failure = self._failure or error
             self._feed()
@@ -246,7 +257,7 @@ class WorkerPool:
             worker.ended = True  # from here on it is given nothing more
             left, work = list(worker.partitions), self._work
             if not worker.ready and self._failure is None:
-                self._failure = _unready(worker)
+                self._failure = unready(worker)
             self._changed.notify_all()
         if not left or work is None:
             return
@@ -284,17 +295,3 @@ class WorkerPool:
         if answering:
             with suppress(MigrateError):
                 run.backend.end_transactions(busy)
-
-
-def _take(worker: Worker, number: int | None) -> int | None:
-    """The partition with this number, no longer a worker's own."""
-    if number is None or number not in worker.partitions:
-        return None
-    worker.partitions.remove(number)
-    return number
-
-
-def _unready(worker: Worker) -> WorkerFailed:
-    how = worker.end if worker.ended else f"was not ready after {_STARTING_S:.0f} s"
-    said = f"{worker.name} {how}" + (f": {worker.said}" if worker.said else "")
-    return WorkerFailed(said, hint=Hint("{} does without others", UP.to("--workers", "1")))

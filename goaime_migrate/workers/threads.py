@@ -100,16 +100,17 @@ class ThreadWorker:
     def open(self, work: Work, spec: Document) -> None:
         """The same work, beside the one that the process does."""
         self._run = work.run
-        lease = Deputy(self._backend, work.run.lease.record, self._check)
+        lease = Deputy(self._backend, work.run.lease.record, self._check, lambda: work.run.lease.throttle)
         run = work.run.beside(self._backend, lease, self._listen, spec["threads"])
         self._thread.work = work.beside(run, self._report)
 
     def tell(self, **message: Any) -> None:
         """Through a queue."""
-        if message["do"] == "stop":
-            self._stopped.set()
-        else:
-            self._queue.put(message["number"])
+        match message["do"]:
+            case "stop":
+                self._stopped.set()
+            case "partition":
+                self._queue.put(message["number"])
 
     def kill(self) -> None:
         """It is told to stop, and what it has open is ended by whoever calls this."""

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from goaime_migrate.errors import WorkerFailed
+from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.results import Document
 from goaime_migrate.run.work import SourceFile, Work
 
 Hear = Callable[["Worker", Document], None]
 Gone = Callable[["Worker"], None]
+
+STARTING_S = 60.0
+"""How long a worker may take to get ready."""
 
 
 class Worker(Protocol):
@@ -70,3 +75,18 @@ class WorkerSource(Protocol):
 
     def close(self) -> None:
         """There will be no more."""
+
+
+def take(worker: Worker, number: int | None) -> int | None:
+    """The partition with this number, no longer a worker's own."""
+    if number is None or number not in worker.partitions:
+        return None
+    worker.partitions.remove(number)
+    return number
+
+
+def unready(worker: Worker) -> WorkerFailed:
+    """The error for a worker that did not get ready."""
+    how = worker.end if worker.ended else f"was not ready after {STARTING_S:.0f} s"
+    said = f"{worker.name} {how}" + (f": {worker.said}" if worker.said else "")
+    return WorkerFailed(said, hint=Hint("{} does without others", UP.to("--workers", "1")))

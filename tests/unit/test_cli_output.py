@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from goaime_migrate.cli import reading
+from goaime_migrate import errors
+from goaime_migrate.cli import watching
 from goaime_migrate.cli.console import Masked
 from goaime_migrate.events import StageStarted
 from goaime_migrate.results import (
     Direction,
+    LockStatus,
     RunResult,
     State,
 )
@@ -95,9 +99,9 @@ class TestOutput:
     def test_watch_follows_a_run_to_its_end(
         self, run: Run, migrator: Fake, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(reading, "WATCH_EVERY_S", 0)
+        monkeypatch.setattr(watching, "WATCH_EVERY_S", 0)
         steps = iter(
-            [standing(State.PENDING), standing(State.RUNNING, lock=LOCK), standing(State.PARTIAL), standing()]
+            [standing(State.RUNNING, lock=LOCK), standing(State.RUNNING, lock=LOCK), standing(State.PARTIAL)]
         )
         migrator.answers["status"] = lambda: next(steps)
         ended = run("status", "--watch")
@@ -105,10 +109,46 @@ class TestOutput:
         assert "--watch" not in ended.out
         assert "0001 unfinished" in ended.out.splitlines()[-1]
 
+    @pytest.mark.parametrize("lock", [None, replace(LOCK, live=False, gone=True)])
+    def test_watch_ends_at_once_where_nothing_runs(
+        self, run: Run, migrator: Fake, lock: LockStatus | None
+    ) -> None:
+        migrator.answers["status"] = standing(State.PENDING, lock=lock)
+        assert run("status", "--watch").status == 0
+        assert run("status", "--watch", "--check").status == 3
+        assert [name for name, *_ in migrator.calls] == ["status", "status"]
+
+    def test_watch_prints_a_line_of_json_a_tick(
+        self, run: Run, migrator: Fake, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(watching, "WATCH_EVERY_S", 0)
+        steps = iter([standing(State.RUNNING, lock=LOCK), standing(State.PARTIAL)])
+        migrator.answers["status"] = lambda: next(steps)
+        ended = run("status", "--watch", "--json", "--check")
+        running, over = map(json.loads, ended.out.splitlines())
+        assert (running["lock"]["pid"], running["error"], over["lock"]) == (1, None, None)
+        assert (ended.status, over["error"]["code"]) == (3, "GM501")
+
+    def test_watch_that_fails_prints_a_line_as_well(self, run: Run, migrator: Fake) -> None:
+        migrator.answers["status"] = errors.ServerUnreachable("gone")
+        (line,) = run("status", "--watch", "--json").out.splitlines()
+        assert json.loads(line)["error"]["code"] == "GM701"
+
+    def test_watch_shows_what_fits_on_the_screen(
+        self, run: Run, migrator: Fake, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(watching, "WATCH_EVERY_S", 0)
+        monkeypatch.setattr("goaime_migrate.cli.console._terminal", lambda stream: stream is sys.stdout)
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setenv("LINES", "6")
+        steps = iter([standing(State.RUNNING, lock=LOCK), standing()])
+        migrator.answers["status"] = lambda: next(steps)
+        assert run("status", "--watch").out.partition("\x1b[")[0].count("\n") <= 6
+
     def test_watch_on_a_terminal_puts_each_screen_in_the_place_of_the_last(
         self, run: Run, migrator: Fake, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(reading, "WATCH_EVERY_S", 0)
+        monkeypatch.setattr(watching, "WATCH_EVERY_S", 0)
         monkeypatch.setattr("goaime_migrate.cli.console._terminal", lambda stream: stream is sys.stdout)
         monkeypatch.setenv("TERM", "xterm")
         steps = iter([standing(State.RUNNING, lock=LOCK), standing(State.RUNNING, lock=LOCK), standing()])

@@ -11,7 +11,8 @@ import pytest
 
 from goaime_migrate.backends.ports import Changes
 from goaime_migrate.memory import keep_freed
-from goaime_migrate.run.run import Options, Run
+from goaime_migrate.run.brake import Options
+from goaime_migrate.run.run import Run
 
 BATCHES = """
 import resource

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
-import pytest
-
 from goaime_migrate.run import pacing
 from goaime_migrate.run.pacing import AIM_S, FEWEST, FIRST, LARGEST, Pacing
 
@@ -59,34 +55,3 @@ def test_a_committed_batch_restores_patience() -> None:
         assert pace.collided()
     pace.took(0.01, 1)
     assert pace.collided()
-
-
-class Clock:
-    """Time that passes only while somebody sleeps."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 1000.0
-        monkeypatch.setattr(time, "monotonic", lambda: self.now)
-        monkeypatch.setattr(time, "sleep", self.sleep)
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
-class Replica:
-    def replication_lag(self) -> float:
-        return 0.0
-
-
-def test_a_stall_is_made_up_for_by_a_second_s_worth_of_documents(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock(monkeypatch)
-    throttle = pacing.Throttle(Replica(), lambda _: None, lambda _: None, 100.0, None)  # type: ignore[arg-type]
-    began = clock.now
-    for _ in range(10):
-        throttle.after(50, lambda: None)
-    assert clock.now - began == pytest.approx(5.0)
-    clock.sleep(60.0)
-    began = clock.now
-    for _ in range(10):
-        throttle.after(50, lambda: None)
-    assert clock.now - began == pytest.approx(4.0)

@@ -6,14 +6,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any, cast
 
 import pytest
 
 from goaime_migrate.errors import DuplicateKey, MigrateError, TransformFailed, WorkerFailed
 from goaime_migrate.events import Event, Notice
-from goaime_migrate.results import Document
-from goaime_migrate.run.run import Options
+from goaime_migrate.results import Document, Throttle
+from goaime_migrate.run.brake import Options
 from goaime_migrate.run.work import Report, SourceFile, Work
 from goaime_migrate.workers import pool
 from goaime_migrate.workers.messages import pack
@@ -28,6 +29,7 @@ class FakeRun:
 
     def __init__(self) -> None:
         self.options = Options()
+        self.throttle: Throttle | None = None
         self.ended: list[Document] = []
         self.backend = self
         self.between: Callable[[], None] = lambda: None
@@ -209,6 +211,29 @@ def test_everything_is_done_once_by_one_or_the_other() -> None:
 
 
 @pytest.mark.usefixtures("one_thread")
+def test_the_others_are_told_how_fast_to_go_before_they_begin_and_while_they_work() -> None:
+    slow, pause = Throttle(max_rate=10.0), Throttle(paused=True)
+    words: list[Document] = []
+
+    class Listening(FakeWorker):
+        def tell(self, **message: Any) -> None:
+            words.append(message)
+            super().tell(**message)
+
+    def throttled(number: int) -> None:
+        slowly(number)
+        work.run.throttle = {10: pause, 30: None}.get(number, work.run.throttle)
+
+    work = FakeWork(throttled)
+    work.run.throttle = slow
+    shared(work, Listening("one", throttled), partitions=60)
+
+    told = [message["to"] for message in words if message["do"] == "throttle"]
+    assert words[0] == {"do": "throttle", "to": asdict(slow)}
+    assert told == [asdict(slow), asdict(pause), None]
+
+
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("attempt", range(20))
 def test_what_one_that_is_gone_was_at_is_taken_over_when_its_transaction_is_ended(attempt: int) -> None:
     def die(number: int) -> None:
@@ -366,7 +391,7 @@ def test_a_duplicate_out_of_turn_is_tried_again_in_its_turn(refused: int) -> Non
 
 @pytest.mark.usefixtures("one_thread")
 def test_one_that_takes_too_long_to_get_ready_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "_STARTING_S", 0.01)
+    monkeypatch.setattr(pool, "STARTING_S", 0.01)
 
     with pytest.raises(WorkerFailed, match="late was not ready after"):
         shared(FakeWork(slowly), Sleeper("late", slowly), partitions=1_000)

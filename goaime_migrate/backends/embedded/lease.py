@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from goaime_migrate.backends.dump import find_database, generation, snapshot
+from goaime_migrate.backends.dump import find_database, generation, snapshot, throttle
 from goaime_migrate.backends.dump.lock import DirectoryLock, user_of
 from goaime_migrate.backends.embedded.batch import Batch
 from goaime_migrate.backends.embedded.reads import DumpReader
 from goaime_migrate.backends.embedded.store import Store
 from goaime_migrate.backends.ports import (
     LOCK,
+    PAUSED,
     PROGRESS,
     VERSIONS,
     Changes,
@@ -30,7 +32,7 @@ from goaime_migrate.backends.ports import (
 )
 from goaime_migrate.errors import LeaseLost, Refused, SaveFailed
 from goaime_migrate.errors.hint import UP, Hint
-from goaime_migrate.results import Document
+from goaime_migrate.results import Document, Throttle, Waiting
 
 FENCE = 1
 """No writer can outlive its lock, so nothing has to be fenced off."""
@@ -67,7 +69,15 @@ class LeasedDump(DumpReader):
 
     def _holder(self) -> LeaseRecord | None:
         pid = self._lock.holder_pid()
-        return None if pid is None else lease_of(pid)
+        return None if pid is None else self._with_throttle(lease_of(pid))
+
+    def _with_throttle(self, lease: LeaseRecord) -> LeaseRecord:
+        """The lease with what its owner was told; one that is paused waits for nothing else."""
+        told = throttle.read(self._root)
+        if told is None:
+            return replace(lease, throttle=None)
+        waiting = Waiting(PAUSED, told.at) if told.throttle.paused else None
+        return replace(lease, throttle=told.throttle, waiting=waiting)
 
     def read_lease(self) -> LeaseRecord | None:
         """Never locks, so it works on a read-only directory."""
@@ -102,9 +112,22 @@ class LeasedDump(DumpReader):
         self._lease = lease
         return lease
 
-    def renew_lease(self, lease: LeaseRecord, ttl_s: float) -> bool:
+    def renew_lease(self, lease: LeaseRecord, ttl_s: float) -> LeaseRecord | None:
         """Nothing has to be put off: a lock has no expiry."""
-        return self._is_mine(lease)
+        return self._with_throttle(lease) if self._is_mine(lease) else None
+
+    def throttle_lease(self, lease: LeaseRecord, told: Throttle | None) -> bool:
+        """In a file beside the database's folder. Raises SaveFailed, or Refused where its owner cannot be seen."""
+        if not lease.owner.pid:
+            raise Refused(
+                "the dump is locked by a process that cannot be seen from here",
+                hint="throttle it in the container or on the host where it runs",
+            )
+        throttle.write(self._root, told)
+        if self._lock.holder_pid() == lease.owner.pid:
+            return True
+        throttle.write(self._root, None)  # nobody is left to remove it
+        return False
 
     def release_lease(self, lease: LeaseRecord) -> None:
         """Save, then unlock. Raises SaveFailed; the lock is given back even so."""
@@ -173,7 +196,8 @@ class LeasedDump(DumpReader):
 
         While another process has the lock it is that one's own.
         """
-        if not generation.is_tidy(self._root) and self._lock.acquire():
+        tidy = generation.is_tidy(self._root) and not throttle.is_there(self._root)
+        if not tidy and self._lock.acquire():
             try:
                 self._recover()
             finally:
@@ -183,6 +207,7 @@ class LeasedDump(DumpReader):
         find_database.check_writable(self._root, self._database)
         try:
             generation.recover(self._root)
+            throttle.write(self._root, None)
         except OSError as error:
             raise SaveFailed(
                 f"what a run that was cut off has left in {self._root} cannot be finished: "
@@ -220,6 +245,8 @@ class LeasedDump(DumpReader):
             raise
         finally:
             self._lease = None
+            with suppress(SaveFailed):  # the next writer removes it
+                throttle.write(self._root, None)
             self._lock.release()
 
 

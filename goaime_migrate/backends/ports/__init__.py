@@ -16,6 +16,8 @@ from goaime_migrate.backends.ports.changes import SweepRefused as SweepRefused
 from goaime_migrate.backends.ports.changes import Write as Write
 from goaime_migrate.backends.ports.changes import freeing_first as freeing_first
 from goaime_migrate.backends.ports.forwarding import ForwardingReader as ForwardingReader
+from goaime_migrate.backends.ports.leasing import Database as Database
+from goaime_migrate.backends.ports.leasing import LeaseStore as LeaseStore
 from goaime_migrate.backends.ports.records import JOURNAL as JOURNAL
 from goaime_migrate.backends.ports.records import LOCK as LOCK
 from goaime_migrate.backends.ports.records import LOG as LOG
@@ -31,8 +33,6 @@ from goaime_migrate.backends.ports.roles import Backend as Backend
 from goaime_migrate.backends.ports.roles import Catalogue as Catalogue
 from goaime_migrate.backends.ports.roles import ChangeFeed as ChangeFeed
 from goaime_migrate.backends.ports.roles import CollectionReader as CollectionReader
-from goaime_migrate.backends.ports.roles import Database as Database
-from goaime_migrate.backends.ports.roles import LeaseStore as LeaseStore
 from goaime_migrate.backends.ports.roles import Reader as Reader
 from goaime_migrate.backends.ports.roles import Sessions as Sessions
 from goaime_migrate.backends.ports.roles import Sort as Sort
@@ -43,6 +43,7 @@ from goaime_migrate.backends.ports.survey import EqualKeys as EqualKeys
 from goaime_migrate.backends.ports.survey import Room as Room
 from goaime_migrate.backends.ports.survey import Size as Size
 from goaime_migrate.backends.ports.survey import Survey as Survey
+from goaime_migrate.backends.ports.values import PAUSED as PAUSED
 from goaime_migrate.backends.ports.values import Capabilities as Capabilities
 from goaime_migrate.backends.ports.values import CollectionInfo as CollectionInfo
 from goaime_migrate.backends.ports.values import LeaseRecord as LeaseRecord

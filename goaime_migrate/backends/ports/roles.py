@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from goaime_migrate.backends.ports.changes import Changes, Committed, Filter
+from goaime_migrate.backends.ports.leasing import Database, LeaseStore
 from goaime_migrate.backends.ports.survey import Survey
-from goaime_migrate.backends.ports.values import Capabilities, CollectionInfo, LeaseRecord, Origin, Owner
+from goaime_migrate.backends.ports.values import CollectionInfo, Origin
 from goaime_migrate.results import Document
 
 if TYPE_CHECKING:
@@ -22,38 +22,6 @@ if TYPE_CHECKING:
     from goaime_migrate.backends.ports.checkup import Checkup
 
 Sort = Sequence[tuple[str, int]]
-
-
-class Database(Protocol):
-    """Which database this is, what it can do, and how it is doing."""
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What it can do."""
-
-    @property
-    def database_name(self) -> str:
-        """Its name on the server, or within the dump."""
-
-    @property
-    def records(self) -> str:
-        """What the collections of this tool's own records are called."""
-
-    @property
-    def server(self) -> str:
-        """Where the database is, without any secret."""
-
-    def now(self) -> datetime:
-        """The server's clock, UTC."""
-
-    def replication_lag(self) -> float | None:
-        """How many seconds the slowest replica is behind that takes part; None where there is none.
-
-        Raises MissingPrivilege, MissingCapability where it cannot be seen.
-        """
-
-    def require_actions(self, needs: Sequence[tuple[str, Sequence[str]]]) -> None:
-        """Refuse what this user may not do: on each of these collections, these actions. Raises MissingPrivilege."""
 
 
 class Reader(Protocol):
@@ -160,35 +128,6 @@ class Writer(Reader, Protocol):
 
         Raises GuardFailed, Collision, and MigrationFailed naming the `_id` where a write is refused.
         """
-
-
-class LeaseStore(Database, Protocol):
-    """Keeps the lease: who may write."""
-
-    def read_lease(self) -> LeaseRecord | None:
-        """The lease as it is now, None if there never was one or it was released."""
-
-    def try_lease(self, owner: Owner, ttl_s: float, *, dead: LeaseRecord | None = None) -> LeaseRecord:
-        """Take the lease if it is free (or is still `dead`'s, whose process is known to be gone).
-
-        Returns the lease as it then is: it is mine if it has my run. When taken, the fence is raised in it and in
-        every unfinished partition before this returns.
-        """
-
-    def renew_lease(self, lease: LeaseRecord, ttl_s: float) -> bool:
-        """Put the end of the lease off; False if it is no longer mine.
-
-        Where its record is gone, as after a function has dropped the database, it is put back.
-        """
-
-    def note_waiting(self, lease: LeaseRecord, reason: str | None) -> None:
-        """Let others see what the owner of the lease waits for; None when it goes on."""
-
-    def release_lease(self, lease: LeaseRecord) -> None:
-        """Give the lease back; nothing happens if it is no longer mine."""
-
-    def break_lease(self) -> None:
-        """End whoever's lease it is and raise the fence, so that its owner can write nothing more."""
 
 
 class Catalogue(Protocol):

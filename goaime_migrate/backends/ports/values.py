@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from goaime_migrate.results import Document, Mode
 
 if TYPE_CHECKING:
-    from goaime_migrate.results import Waiting
+    from goaime_migrate.results import Throttle, Waiting
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,10 @@ class Owner:
     """When the process started, in the kernel's own unit."""
 
 
+PAUSED = "paused from another terminal"
+"""What a run waits for that `throttle` has paused."""
+
+
 @dataclass(frozen=True)
 class LeaseRecord:
     """The lease as the database knows it. `live`: not expired, by the server's clock."""
@@ -63,6 +67,8 @@ class LeaseRecord:
     live: bool
     waiting: Waiting | None = None
     """What its owner says that it waits for."""
+    throttle: Throttle | None = None
+    """What its owner was told by others: to go slower, or to wait."""
 
 
 @dataclass(frozen=True)

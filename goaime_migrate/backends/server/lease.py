@@ -20,15 +20,17 @@ from goaime_migrate.backends.server.client import NamedDatabase, SharedClient
 from goaime_migrate.backends.server.driver_errors import translation
 from goaime_migrate.backends.server.lease_record import (
     LOCK_ID,
+    OF_THE_RUN,
     claim_update,
     free,
     is_same,
     lease_of,
+    throttle_update,
     while_held,
 )
 from goaime_migrate.backends.server.reader import MongoReader
 from goaime_migrate.errors import MigrateError
-from goaime_migrate.results import Document
+from goaime_migrate.results import Document, Throttle
 
 _CLAIM_MS = 1_000
 _CONFIRMED_S = 30.0
@@ -177,15 +179,14 @@ class LeasedDatabase(MongoReader):
                 "server ends it, after a minute or two"
             )
 
-    def renew_lease(self, lease: LeaseRecord, ttl_s: float) -> bool:
-        """So many seconds from now, by the server's clock. A record that is gone is put back."""
+    def renew_lease(self, lease: LeaseRecord, ttl_s: float) -> LeaseRecord | None:
+        """So many seconds from now, by the server's clock. A record that is gone is put back. Raises DamagedRecord."""
         later: Document = {"expires_at": {"$add": ["$$NOW", int(ttl_s * 1000)]}}
         with self._guard():
             lock = self._db[LOCK]
-            if lock.update_one(while_held(lease), [{"$set": later}]).matched_count:
-                return True
-            if lock.find_one({"_id": LOCK_ID}) is not None:
-                return False
+            renewed = lock.find_one_and_update(while_held(lease), [{"$set": later}], return_document=True)
+            if renewed is not None or lock.find_one({"_id": LOCK_ID}) is not None:
+                return None if renewed is None else lease_of(renewed)
             owner = {name: {"$literal": value} for name, value in vars(lease.owner).items()}
             mine = {
                 **owner,
@@ -197,7 +198,8 @@ class LeasedDatabase(MongoReader):
                 DuplicateKeyError
             ):  # somebody has put one there meanwhile: this run's heartbeat, or another
                 lock.update_one(while_held(lease), [{"$set": mine | later}], upsert=True)
-            return lock.find_one(while_held(lease)) is not None
+            restored = lock.find_one(while_held(lease))
+            return None if restored is None else lease_of(restored)
 
     def note_waiting(self, lease: LeaseRecord, reason: str | None) -> None:
         """In the lease's own record."""
@@ -205,11 +207,17 @@ class LeasedDatabase(MongoReader):
         with self._guard():
             self._db[LOCK].update_one(while_held(lease), [{"$set": {"waiting": waiting}}])
 
+    def throttle_lease(self, lease: LeaseRecord, throttle: Throttle | None) -> bool:
+        """In the lease's own record, while it is live by the server's clock."""
+        live = {**while_held(lease), "$expr": {"$gt": ["$expires_at", "$$NOW"]}}
+        with self._guard():
+            return self._db[LOCK].update_one(live, throttle_update(throttle)).matched_count == 1
+
     def release_lease(self, lease: LeaseRecord) -> None:
         """Its record stays, for the sake of the fence."""
         with self._guard():
             self._db[LOCK].update_one(
-                while_held(lease), {"$unset": {"expires_at": 1, "lsid": 1, "waiting": 1}}
+                while_held(lease), {"$unset": dict.fromkeys(("expires_at", "lsid", *OF_THE_RUN), 1)}
             )
 
     def break_lease(self) -> None:
@@ -220,7 +228,11 @@ class LeasedDatabase(MongoReader):
             with self._saying_so_if_slow():
                 record = self._db[LOCK].find_one_and_update(
                     {"_id": LOCK_ID},
-                    {"$inc": {"fence": 1}, "$unset": {"expires_at": 1, "lsid": 1}, "$set": {"run": ""}},
+                    {
+                        "$inc": {"fence": 1},
+                        "$unset": dict.fromkeys(("expires_at", "lsid", *OF_THE_RUN), 1),
+                        "$set": {"run": ""},
+                    },
                     return_document=True,
                 )
             if record is not None:

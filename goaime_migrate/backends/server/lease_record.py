@@ -10,15 +10,18 @@ from typing import Any
 from goaime_migrate.backends.ports import LOCK, LeaseRecord, Owner
 from goaime_migrate.backends.record_codec import record_of
 from goaime_migrate.backends.record_fields import reading
-from goaime_migrate.results import Document, Waiting
+from goaime_migrate.results import Document, Throttle, Waiting
 
 LOCK_ID = "lock"
+OF_THE_RUN = ("waiting", "throttle")
+"""What is said of, and to, the run that holds the lease: it ends with it."""
 _ABSENT: Document = {
     **dict.fromkeys(("run", "who", "host", "boot", "started"), ""),
     **dict.fromkeys(("pid", "fence"), 0),
     **dict.fromkeys(("acquired_at", "expires_at")),
     "live": True,
     "waiting": None,
+    "throttle": None,
 }
 """What the record of a lease need not have, and what it is taken for then."""
 
@@ -60,10 +63,15 @@ def claim_update(
         "acquired_at": "$$NOW",
         "expires_at": {"$add": ["$$NOW", int(ttl_s * 1000)]},
         "format": 1,
-        "waiting": "$$REMOVE",
+        **dict.fromkeys(OF_THE_RUN, "$$REMOVE"),
     }
     chosen = {name: {"$cond": ["$free", value, f"${name}"]} for name, value in mine.items()}
     return [{"$set": {"free": {"$or": free(dead)}}}, {"$set": chosen}, {"$unset": "free"}]
+
+
+def throttle_update(throttle: Throttle | None) -> list[Mapping[str, Any]]:
+    """The update that tells the owner of the lease how fast to go."""
+    return [{"$set": {"throttle": "$$REMOVE" if throttle is None else {"$literal": vars(throttle)}}}]
 
 
 @dataclass(frozen=True)
@@ -74,13 +82,12 @@ class _Term:
     acquired_at: datetime | None
     expires_at: datetime | None
     live: bool
-    waiting: Document | None
+    waiting: Waiting | None
+    throttle: Throttle | None
 
 
 def lease_of(record: Document) -> LeaseRecord:
     """The lease from its record. Raises DamagedRecord."""
     with reading(LOCK, record.get("_id")):
         known = _ABSENT | record
-        term = record_of(_Term, known)
-        waiting = term.waiting and Waiting(str(term.waiting["reason"]), term.waiting["since"])
-        return LeaseRecord(record_of(Owner, known), **(vars(term) | {"waiting": waiting}))
+        return LeaseRecord(record_of(Owner, known), **vars(record_of(_Term, known)))
