@@ -61,13 +61,22 @@ class Examined:
 
 
 @dataclass(frozen=True)
+class DatabaseStarted:
+    """Of several databases the next is begun: what comes now is about it. Sent only where there is anything to do."""
+
+    database: str
+    number: int
+    total: int
+
+
+@dataclass(frozen=True)
 class Notice:
     """One line that people should see: a take-over, a pause for replication lag, a resumed pass."""
 
     text: str
 
 
-Event = LockWaiting | StageStarted | BatchCommitted | StageFinished | Examined | Notice
+Event = LockWaiting | StageStarted | BatchCommitted | StageFinished | Examined | DatabaseStarted | Notice
 Listener = Callable[[Event], None]
 
 

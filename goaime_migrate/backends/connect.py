@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import Protocol
 
 from goaime_migrate.backends.ports import RECORDS_NAME, Backend
 from goaime_migrate.config import DUMP, Settings
@@ -14,14 +16,41 @@ def _tell_nobody(_: str) -> None:
     """For those who do not want to know what is waited for."""
 
 
-def connect(settings: Settings, *, write: bool, notify: Callable[[str], None] = _tell_nobody) -> Backend:
-    """Open what `settings.uri` names. Nothing is created. Raises UsageError, ServerUnreachable, FolderMissing.
+class Deployment(Protocol):
+    """Where databases are: a server, or the folder of a dump."""
 
-    `notify` is told in one line when something is waited for. The drivers are imported by who needs them:
-    a dump directory needs none. From here on no text of this process shows the password.
+    def names(self) -> list[str]:
+        """The databases that there are, the server's own among them. Raises ServerUnreachable, FolderMissing."""
+
+    def database(self, name: str | None, *, write: bool) -> Backend:
+        """One of them, which need not be there yet; by default the only one, or the one that the uri names.
+
+        Raises UsageError, ServerUnreachable, FolderMissing.
+        """
+
+    def close(self) -> None:
+        """Let go of it; databases that are open stay so until they are closed."""
+
+
+def deployment(settings: Settings, notify: Callable[[str], None] = _tell_nobody) -> Deployment:
+    """What `settings.uri` names. Nothing is created. Raises UsageError.
+
+    `notify` is told in one line when something is waited for. The drivers are imported by who needs them: a dump
+    directory needs none. From here on no text of this process shows the password.
     """
     hide(settings.uri)
-    backend = _open(settings, write=write, notify=notify)
+    if settings.uri.startswith(DUMP):
+        from goaime_migrate.backends.embedded import Dump
+
+        return Dump(Path(settings.uri.removeprefix(DUMP)), settings.records)
+    from goaime_migrate.backends.server.connect import Server
+
+    return Server.connected(settings, notify)
+
+
+def open_database(place: Deployment, name: str | None, settings: Settings, *, write: bool) -> Backend:
+    """A database, once it is clear that the records in it are ours. Raises as `Deployment.database`."""
+    backend = place.database(name, write=write)
     if settings.records != RECORDS_NAME:
         try:
             backend.require_own_records()
@@ -31,12 +60,7 @@ def connect(settings: Settings, *, write: bool, notify: Callable[[str], None] = 
     return backend
 
 
-def _open(settings: Settings, *, write: bool, notify: Callable[[str], None]) -> Backend:
-    if settings.uri.startswith(DUMP):
-        from goaime_migrate.backends.embedded import EmbeddedBackend
-
-        path = Path(settings.uri.removeprefix(DUMP))
-        return EmbeddedBackend.open(path, settings.database, write=write, records=settings.records)
-    from goaime_migrate.backends.server.connect import open_server
-
-    return open_server(settings, write=write, notify=notify)
+def connect(settings: Settings, *, write: bool, notify: Callable[[str], None] = _tell_nobody) -> Backend:
+    """Open the one database that the settings name. Raises UsageError, ServerUnreachable, FolderMissing."""
+    with closing(deployment(settings, notify)) as place:
+        return open_database(place, settings.database, settings, write=write)

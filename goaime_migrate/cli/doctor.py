@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from goaime_migrate import errors
 from goaime_migrate.cli.invocation import Invocation
+from goaime_migrate.cli.options import FailFast
 from goaime_migrate.cli.outcome import Outcome
+from goaime_migrate.cli.scope import over
 from goaime_migrate.render import doctor as text
 from goaime_migrate.render.words import count
-from goaime_migrate.results import CheckStatus
+from goaime_migrate.results import CheckStatus, DoctorResult
 
 
-def doctor(run: Invocation) -> Outcome:
+def doctor(run: Invocation, *, fail_fast: FailFast = False) -> Outcome:
     """Check the server, the privileges, the records, the room and the settings, and write nothing."""
-    with run.migrator(run.settings(), progress=True) as migrator:
-        result = migrator.doctor()
+    with over(run, run.settings(), progress=True, fail_fast=fail_fast) as scope:
+        return scope.each(lambda migrator: _examined(migrator.doctor()))
+
+
+def _examined(result: DoctorResult) -> Outcome:
     failed = [check for check in result.checks if check.status is CheckStatus.ERROR]
     error = result.error
     if error is None and failed:

@@ -30,7 +30,7 @@ class Common:
     config: Path | None = None
     env: str | None = None
     uri: str | None = None
-    database: str | None = None
+    database: list[str] | None = None
     migrations: str | None = None
     json: bool = False
     quiet: bool = False
@@ -50,7 +50,12 @@ class Invocation:
         from goaime_migrate.config import load
 
         common = self.common
-        flags = {"uri": common.uri, "database": common.database, "migrations": common.migrations, **overrides}
+        flags = {
+            "uri": common.uri,
+            "database": common.database or None,
+            "migrations": common.migrations,
+            **overrides,
+        }
         settings = load(
             config=common.config,
             env=common.env,
@@ -71,11 +76,12 @@ class Invocation:
         """An open Migrator; with `progress`, its events are shown on stderr while it works."""
         from goaime_migrate.migrator import Migrator
 
-        shown: AbstractContextManager[Listener | None] = nullcontext(None)
-        if progress and not self.console.quiet:
-            shown = self._listener()
-        with shown as listener, Migrator(settings, listener) as migrator:
+        with self.listener(progress) as listener, Migrator(settings, listener) as migrator:
             yield migrator
+
+    def listener(self, progress: bool) -> AbstractContextManager[Listener | None]:
+        """Whatever shows events on stderr; None where nobody wants to see them."""
+        return self._listener() if progress and not self.console.quiet else nullcontext(None)
 
     def confirm(self, shown: str, question: str, *, yes: bool) -> None:
         """Show what would be done and ask. NotConfirmed where the answer is not yes, or nobody is there."""

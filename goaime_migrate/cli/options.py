@@ -80,6 +80,16 @@ Untested = Annotated[
     bool | None, Option("--allow-untested-topology", help="Go on where the fault tests never ran.")
 ]
 
+First = Annotated[
+    str | None,
+    Option(
+        metavar="NAME", help="Of several databases the one to begin with; if it fails, no other is begun."
+    ),
+]
+FailFast = Annotated[
+    bool, Option("--fail-fast", help="Of several databases begin no other once one has failed.")
+]
+
 _COMMON: dict[str, Any] = {
     "config": Annotated[
         Path | None, Option("--config", "-c", metavar="FILE", help="The configuration file.")
@@ -90,7 +100,10 @@ _COMMON: dict[str, Any] = {
     "uri": Annotated[
         str | None, Option(metavar="URI", help="mongodb://HOST, or dump:PATH for a mongodump directory.")
     ],
-    "database": Annotated[str | None, Option(metavar="NAME", help="The database.")],
+    "database": Annotated[
+        list[str] | None,
+        Option(metavar="NAME", help="The database; for some commands several: repeat it, or tenant_*."),
+    ],
     "migrations": Annotated[str | None, Option(metavar="PATH", help="The folder of the migrations.")],
     "json": Annotated[bool, Option("--json", help="Print one JSON value.")],
     "quiet": Annotated[bool, Option("--quiet", "-q", help="Print errors only.")],

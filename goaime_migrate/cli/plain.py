@@ -58,12 +58,14 @@ def _pairs(taken: Sequence[Parameter], words: Sequence[str]) -> Iterator[tuple[P
             yield parameter, True
 
 
-def _value(parameter: Parameter, text: str) -> str | Path | float:
+def _value(parameter: Parameter, text: str) -> str | list[str] | Path | float:
     kinds = _kinds(parameter)
     if not text or text.startswith("-") or not text.isprintable():
         raise _NotPlain
     if str in kinds:
         return text
+    if list[str] in kinds:
+        return [text]
     if Path in kinds:
         return Path(text)
     if float in kinds and re.fullmatch(r"[0-9]{1,9}", text):

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from goaime_migrate import errors
 from goaime_migrate.cli import formats, watching
 from goaime_migrate.cli.invocation import Invocation, filter_of
-from goaime_migrate.cli.options import As, Format, Option, Target, Where
+from goaime_migrate.cli.options import As, FailFast, Format, Option, Target, Where
 from goaime_migrate.cli.outcome import Outcome
+from goaime_migrate.cli.scope import over
 from goaime_migrate.render import status as status_text
 from goaime_migrate.render.words import count
 from goaime_migrate.results import Direction
 
 if TYPE_CHECKING:
-    from goaime_migrate.results import PlanResult, StatusResult
+    from goaime_migrate.migrator import Migrator
+    from goaime_migrate.results import PlanResult, StatusResult, VerifyResult
 
 
 def status(
@@ -26,11 +29,18 @@ def status(
     watch: Annotated[
         bool, Option("--watch", help="Follow a run until it ends; at once where nothing runs.")
     ] = False,
+    fail_fast: FailFast = False,
 ) -> Outcome:
     """Show every version with its state."""
-    with run.migrator(run.settings()) as migrator:
+
+    def one(migrator: Migrator) -> Outcome:
         result = watching.watch(run, migrator.status) if watch else migrator.status()
-    return _status(result, problem_of(result) if check else None)
+        return _status(result, problem_of(result) if check else None)
+
+    with over(run, run.settings(), fail_fast=fail_fast) as scope:
+        if watch and scope.several:
+            raise errors.UsageError("one run is watched at a time", hint="choose one: --database NAME")
+        return scope.each(one)
 
 
 def plan(
@@ -40,6 +50,7 @@ def plan(
     down: Annotated[bool, Option("--down", help="Plan the way back.")] = False,
     where: Where = None,
     form: As = Format.TEXT,
+    fail_fast: FailFast = False,
 ) -> Outcome:
     """Show what `up` would do to real documents, and write nothing."""
     formats.require_one(run, form)
@@ -48,16 +59,25 @@ def plan(
             "--where limits `up`; the way back is of whole versions", hint="leave --where out"
         )
     only = filter_of(where)
-    with run.migrator(run.settings(), progress=True) as migrator:
+
+    def one(migrator: Migrator) -> Outcome:
         result = migrator.plan(target, direction=Direction.DOWN if down else Direction.UP, where=only)
-    return formats.plan(result, form, plan_outcome(result, where))
+        return formats.plan(result, form, plan_outcome(result, where))
+
+    with over(run, run.settings(), progress=True, fail_fast=fail_fast) as scope:
+        if scope.several and form is not Format.TEXT:
+            raise errors.UsageError(
+                f"--format {form} is about one database", hint="choose one: --database NAME"
+            )
+        return scope.each(one)
 
 
 def plan_outcome(result: PlanResult, where: str | None = None) -> Outcome:
     """A plan as the outcome of `plan` and of `--dry-run`, for the documents that match `where`, or for all."""
     from goaime_migrate.render import plan
 
-    return Outcome(result, lambda style: plan.plan(result, style, where=where), result.refused, read=True)
+    text = partial(plan.plan, result, where=where)
+    return Outcome(result, text, result.refused, brief=plan.brief(result), read=True)
 
 
 def verify(
@@ -67,12 +87,16 @@ def verify(
         int | None, Option(metavar="N", min=1, help="Check so many documents a collection.")
     ] = None,
     all: Annotated[bool, Option("--all", help="Check promises too that newer versions replace.")] = False,
+    fail_fast: FailFast = False,
 ) -> Outcome:
     """Check every promise of the applied versions over every document."""
+    with over(run, run.settings(), progress=True, fail_fast=fail_fast) as scope:
+        return scope.each(lambda migrator: _verified(migrator.verify(sample=sample, superseded=all)))
+
+
+def _verified(result: VerifyResult) -> Outcome:
     from goaime_migrate.render import text
 
-    with run.migrator(run.settings(), progress=True) as migrator:
-        result = migrator.verify(sample=sample, superseded=all)
     error = None
     if result.failures:
         failed = result.failures[0]
@@ -161,4 +185,5 @@ def _not_applied(result: StatusResult) -> str:
 
 
 def _status(result: StatusResult, error: errors.MigrateError | None) -> Outcome:
-    return Outcome(result, lambda style: status_text.status(result, style, told=error), error, read=True)
+    text = partial(status_text.status, result, told=error)
+    return Outcome(result, text, error, brief=status_text.brief(result), read=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from goaime_migrate.cli.invocation import Invocation, filter_of
@@ -11,6 +13,8 @@ from goaime_migrate.cli.options import (
     BatchSize,
     DryRun,
     Executor,
+    FailFast,
+    First,
     LockTimeout,
     MaxLag,
     MaxRate,
@@ -23,12 +27,21 @@ from goaime_migrate.cli.options import (
 )
 from goaime_migrate.cli.outcome import Outcome
 from goaime_migrate.cli.reading import plan_outcome
+from goaime_migrate.cli.scope import Running, over, results_of
 from goaime_migrate.cli.signals import graceful
 from goaime_migrate.results import Direction, OnConflict
 
 if TYPE_CHECKING:
-    from goaime_migrate.migrator import Migrator
     from goaime_migrate.results import PlanResult, RunResult
+
+
+Conflicting = Annotated[
+    OnConflict | None,
+    Option(
+        help="Where the application has changed the same fields since: its values stay [keep], "
+        "the old ones come back, or the run stops."
+    ),
+]
 
 
 def up(
@@ -44,6 +57,8 @@ def up(
     max_rate: MaxRate = None,
     lock_timeout: LockTimeout = None,
     allow_untested_topology: Untested = None,
+    first: First = None,
+    fail_fast: FailFast = False,
     yes: Annotated[  # noqa: ARG001 (accepted for scripts that give it to every command)
         bool, Option("--yes", "-y", help="Accepted, though `up` never asks.")
     ] = False,
@@ -59,24 +74,22 @@ def up(
         lock_timeout=lock_timeout,
         allow_untested_topology=allow_untested_topology,
     )
-    with run.migrator(settings, progress=True) as migrator:
+    with over(run, settings, progress=True, first=first, fail_fast=fail_fast) as scope:
         if dry_run:
-            return plan_outcome(migrator.plan(target, direction=Direction.UP, where=only), where)
-        with to_its_batch(run, migrator):
-            return _ran(migrator.up(target, where=only))
+            return scope.each(
+                lambda migrator: plan_outcome(
+                    migrator.plan(target, direction=Direction.UP, where=only), where
+                )
+            )
+        with to_its_batch(run, scope):
+            return scope.each(lambda migrator: _ran(migrator.up(target, where=only)))
 
 
 def down(
     run: Invocation,
     target: Target = None,
     *,
-    on_conflict: Annotated[
-        OnConflict | None,
-        Option(
-            help="Where the application has changed the same fields since: its values stay [keep], "
-            "the old ones come back, or the run stops."
-        ),
-    ] = None,
+    on_conflict: Conflicting = None,
     dry_run: DryRun = False,
     workers: Workers = None,
     executor: Executor = None,
@@ -85,6 +98,8 @@ def down(
     max_rate: MaxRate = None,
     lock_timeout: LockTimeout = None,
     allow_untested_topology: Untested = None,
+    first: First = None,
+    fail_fast: FailFast = False,
     yes: Yes = False,
 ) -> Outcome:
     """Take back the highest version, or all above TARGET."""
@@ -98,43 +113,58 @@ def down(
         lock_timeout=lock_timeout,
         allow_untested_topology=allow_untested_topology,
     )
-    with run.migrator(settings, progress=True) as migrator:
+    with over(run, settings, progress=True, first=first, fail_fast=fail_fast) as scope:
         if dry_run or not yes:
-            preview = migrator.plan(target, direction=Direction.DOWN)
-            if dry_run or preview.refused is not None:
-                return plan_outcome(preview)
-            _confirm(run, preview)
-        with to_its_batch(run, migrator):
-            return _ran(migrator.down(target, on_conflict=settings.on_conflict))
+            preview = scope.each(
+                lambda migrator: _way_back(migrator.plan(target, direction=Direction.DOWN), dry_run)
+            )
+            if dry_run or not _confirmed(run, preview):
+                return preview
+        with to_its_batch(run, scope):
+            return scope.each(lambda migrator: _ran(migrator.down(target, on_conflict=settings.on_conflict)))
 
 
-def _confirm(run: Invocation, preview: PlanResult) -> None:
-    """Show what `down` would do, and ask; where there is nothing to do nobody is asked. Raises NotConfirmed."""
+def _way_back(result: PlanResult, alone: bool) -> Outcome:
+    """The plan of a way back. Where it is not shown `alone` a question follows in place of the next command."""
     from goaime_migrate.render import plan
 
-    if preview.steps:
-        count = len(preview.steps)
-        question = f"take back {'this version' if count == 1 else f'these {count} versions'}?"
-        run.confirm(plan.plan(preview, run.console.err, instead=""), question, yes=False)
+    outcome = plan_outcome(result)
+    return (
+        outcome if alone or result.refused else replace(outcome, text=partial(plan.plan, result, instead=""))
+    )
+
+
+def _confirmed(run: Invocation, preview: Outcome) -> bool:
+    """Show what `down` would do and ask, once for all databases; False where it could do nothing, and nobody is asked.
+
+    Raises NotConfirmed.
+    """
+    plans = [plan for plan in results_of(preview) if plan.refused is None]
+    back = [len(plan.steps) for plan in plans if plan.steps]
+    if back:
+        what = "this version" if sum(back) == 1 else f"these {sum(back)} versions"
+        where = f" in {len(back)} databases" if len(back) > 1 else ""
+        run.confirm(preview.text(run.console.err), f"take back {what}{where}?", yes=False)
+    return bool(plans)
 
 
 @contextmanager
-def to_its_batch(run: Invocation, migrator: Migrator) -> Iterator[None]:
+def to_its_batch(run: Invocation, at_work: Running) -> Iterator[None]:
     """A run stops after its batch on the first SIGINT or SIGTERM; what comes before it, a question say, at once."""
 
     def tell() -> None:
-        if migrator.function:
+        if at_work.function:
             run.console.urgent(
-                f"\nstopping when {migrator.function} has come to its end; the same signal again stops it where it is"
+                f"\nstopping when {at_work.function} has come to its end; the same signal again stops it where it is"
             )
         else:
             run.console.urgent("\nstopping after this batch; the same signal again stops at once")
 
-    with graceful(migrator.interrupt, tell, lambda: migrator.function):
+    with graceful(at_work.interrupt, tell, lambda: at_work.function):
         yield
 
 
 def _ran(result: RunResult) -> Outcome:
     from goaime_migrate.render import run
 
-    return Outcome(result, lambda style: run.run(result, style), result.error)
+    return Outcome(result, lambda style: run.run(result, style), result.error, brief=run.brief(result))

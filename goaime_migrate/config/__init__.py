@@ -15,3 +15,4 @@ from goaime_migrate.config.settings import PYPROJECT as PYPROJECT
 from goaime_migrate.config.settings import SECTION as SECTION
 from goaime_migrate.config.settings import SERVERS_OWN as SERVERS_OWN
 from goaime_migrate.config.settings import Settings as Settings
+from goaime_migrate.config.settings import is_pattern as is_pattern

@@ -21,7 +21,7 @@ from goaime_migrate.config.files import (
     impossible,
     values_of,
 )
-from goaime_migrate.config.settings import DUMP, INI, KEYS, PREFIX, SCHEMES, SERVERS_OWN, Settings
+from goaime_migrate.config.settings import DUMP, INI, KEYS, PREFIX, SCHEMES, SERVERS_OWN, Settings, is_pattern
 from goaime_migrate.errors import InvalidConfiguration, InvalidUri
 from goaime_migrate.errors.hint import INIT, Hint
 from goaime_migrate.redaction import hide, redact, redact_uri
@@ -63,9 +63,17 @@ def load(
     settled.setdefault("migrations", cwd / "migrations")
     settled.setdefault("prepend_sys_path", (file.path.resolve().parent if file else cwd,))
     if name := _database_of(settled, values):
-        settled["database"], values["database"] = name, values["uri"]
+        settled["database"], values["database"] = (name,), values["uri"]
     sources = {key: values[key].source if key in settled and key in values else "default" for key in KEYS}
+    settled |= _several(settled.pop("database", ()))
     return _validate(settled, sources, file.path if file else None, env)
+
+
+def _several(names: tuple[str, ...]) -> Mapping[str, Any]:
+    """One database, or several: what more than one name says, or a pattern, however many it matches."""
+    if len(names) > 1 or any(map(is_pattern, names)):
+        return {"databases": names}
+    return {"database": names[0]} if names else {}
 
 
 def _refuse_misspelt(environ: Mapping[str, str]) -> None:
@@ -102,7 +110,7 @@ def _database_of(settled: Mapping[str, Any], values: Mapping[str, Value]) -> str
 
 
 def _settle(key: str, value: Value, environ: Mapping[str, str]) -> Any:
-    """Expand, and make paths absolute. An empty text counts as not written."""
+    """Expand, take lists apart, and make paths absolute. An empty text, or list, counts as not written."""
     settled = value.raw
     if isinstance(settled, str):
         if value.expand:
@@ -114,6 +122,8 @@ def _settle(key: str, value: Value, environ: Mapping[str, str]) -> Any:
                 hint="indented lines continue a value",
                 field=key,
             )
+    if key == "database":
+        return _names(settled, value) or ""
     if isinstance(settled, str | Path) and settled != "" and key == "migrations":
         return _possible(value.here / settled, key, value)
     if key == "prepend_sys_path" and isinstance(settled, str | Path | list) and settled:
@@ -122,6 +132,20 @@ def _settle(key: str, value: Value, environ: Mapping[str, str]) -> Any:
     if key == "uri" and isinstance(settled, str) and settled:
         return _absolute(settled, value)
     return settled
+
+
+def _names(given: Any, value: Value) -> tuple[str, ...]:
+    """The databases that are named: a comma separates them in a file or a variable, a flag is repeated instead."""
+    names = given if isinstance(given, list | tuple) else [given]
+    if not all(isinstance(name, str) for name in names):
+        raise InvalidConfiguration(
+            f"database = {given}: it should be a name, or a list of names ({value.source})",
+            hint=f"mend database in {value.source}",
+            field="database",
+        )
+    if value.strength is not FLAG:
+        names = [part for name in names for part in name.split(",")]
+    return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
 
 
 def _absolute(uri: str, value: Value) -> str:
@@ -171,6 +195,8 @@ def _validate(
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         key = str(first["loc"][0])
+        if key == "databases":
+            key, values = "database", {"database": ", ".join(values["databases"])}
         shown = "" if key == "uri" else f" = {redact(str(values[key]))}"
         raise InvalidConfiguration(
             f"{key}{shown}: {_expectation(key, first['msg'])} ({sources[key]})",

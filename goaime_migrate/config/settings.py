@@ -27,6 +27,11 @@ _LONGEST = 47
 """Of a name of records: with the longest of a database and what is put behind it, old servers take no more."""
 
 
+def is_pattern(name: str) -> bool:
+    """Whether a text stands for all databases that it matches, as file names are matched."""
+    return any(mark in name for mark in "*?[")
+
+
 def _records(name: str) -> str:
     """Refuse what cannot be, or should not be, the name of our own collections."""
     if not name or len(name) > _LONGEST:
@@ -51,7 +56,8 @@ class Settings(BaseModel):
     database: str | None = Field(
         default=None, min_length=1, max_length=63, pattern=r'^[^/\\. "$*<>:|?\x00]+$'
     )
-    """The database; one in the path of a uri that comes from a variable or a flag wins over it."""
+    """The database, or several by names and patterns (a, tenant_*); one in the path of a uri that comes from a variable
+    or a flag wins over it."""
     migrations: Path = Path("migrations")
     """The folder of the numbered migration files."""
     records: Annotated[str, AfterValidator(_records)] = "schema_versions"
@@ -78,12 +84,16 @@ class Settings(BaseModel):
     lint_after: int | None = Field(default=None, ge=0)
     """The version up to which, and including it, `lint` spares the files: what is applied everywhere is past mending."""
 
+    databases: tuple[
+        Annotated[str, Field(min_length=1, max_length=63, pattern=r'^[^/\\. "$<>:|\x00]+$')], ...
+    ] = ()
+    """The names and patterns, where several databases are meant; `database` is None then."""
     config_file: Path | None = None
     env: str | None = None
     sources: dict[str, str] = Field(default_factory=dict)
     """Where each value came from, for people: "alembic-style.ini [env:production]", "--uri", "default"."""
 
 
-_FOUND_OUT = ("config_file", "env", "sources")
-"""Fields that nobody sets: they say where the others came from."""
+_FOUND_OUT = ("databases", "config_file", "env", "sources")
+"""Fields that nobody sets: they follow from the others, or say where those came from."""
 KEYS = tuple(key for key in Settings.model_fields if key not in _FOUND_OUT)

@@ -46,12 +46,15 @@ class Migrator(Inquiry, LockHolder):
     begun to change the database, and where rules say that `up` would fail.
     """
 
-    def __init__(self, settings: Settings, listener: Listener | None = None) -> None:
+    def __init__(
+        self, settings: Settings, listener: Listener | None = None, *, common: Sources | None = None
+    ) -> None:
+        """`common`: what it shares with others, as `Databases` has it."""
         self._settings = settings
         self._listener: Listener = listener or (lambda _: None)
         self._signal: int | None = None
         self._now: Run | None = None
-        self._sources = Sources(settings, self._listener)
+        self._sources = Sources(settings, self._listener, common)
 
     def __enter__(self) -> Self:
         return self

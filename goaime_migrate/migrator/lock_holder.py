@@ -55,7 +55,7 @@ class LockHolder:
         told = None if told == Throttle() else told
         if not backend.throttle_lease(lease, told):
             raise _nothing_runs()
-        return results.ThrottleResult(told, lock_status(backend.read_lease()) or lock, self._unpaced(backend))
+        return results.ThrottleResult(told, lock_status(backend.read_lease()), self._unpaced(backend))
 
     def _unpaced(self, backend: Backend) -> tuple[str, ...]:
         """The versions whose operation that is under way has no batches."""

@@ -7,10 +7,10 @@ from dataclasses import replace
 from functools import cached_property
 
 from goaime_migrate import ledger, planner
-from goaime_migrate.backends.connect import connect
+from goaime_migrate.backends.connect import Deployment, deployment, open_database
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import Settings
-from goaime_migrate.errors import InvalidConfiguration
+from goaime_migrate.errors import InvalidConfiguration, UsageError
 from goaime_migrate.events import Listener, Notice
 from goaime_migrate.ledger import Ledger
 from goaime_migrate.loader import MigrationFiles, load
@@ -19,25 +19,41 @@ from goaime_migrate.results import RepairResult
 
 
 class Sources:
-    """What a command works from."""
+    """What a command works from. Those of several databases share the files and the server."""
 
-    def __init__(self, settings: Settings, listener: Listener) -> None:
+    def __init__(self, settings: Settings, listener: Listener, common: Sources | None = None) -> None:
         self._settings = settings
         self._listener = listener
+        self._common = common
         self._open: dict[bool, Backend] = {}
         self._told: set[str] = set()
 
     @cached_property
     def catalogue(self) -> MigrationFiles:
         """The migration files."""
+        if self._common is not None:
+            return self._common.catalogue
         settings = self._settings
         return load(settings.migrations, settings.prepend_sys_path, settings.records)
 
     def backend(self, *, write: bool) -> Backend:
         """The database, opened once for reading and once for writing. Raises MigrateError."""
+        if several := self._settings.databases:
+            raise UsageError(
+                f"this works on one database at a time, and several are named: {', '.join(several)}",
+                hint="choose one: --database NAME",
+            )
         if write not in self._open:
-            self._open[write] = connect(self._settings, write=write, notify=self._tell)
+            settings = self._settings
+            self._open[write] = open_database(self.deployment, settings.database, settings, write=write)
         return self._open[write]
+
+    @cached_property
+    def deployment(self) -> Deployment:
+        """Where the databases are, opened once. Raises UsageError."""
+        if self._common is not None:
+            return self._common.deployment
+        return deployment(self._settings, self._tell)
 
     def asked_for(self, why: str) -> Backend:
         """The database, for what could do without one for long. Raises InvalidConfiguration where none is named."""
@@ -83,7 +99,9 @@ class Sources:
         return replace(planner.repairs(facts), restored=restored), facts, history
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Let go of the database, and of the server unless others share it."""
         with ExitStack() as stack:
+            if self._common is None and (opened := vars(self).pop("deployment", None)) is not None:
+                stack.callback(opened.close)
             while self._open:
                 stack.callback(self._open.popitem()[1].close)

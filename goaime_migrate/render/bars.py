@@ -13,6 +13,7 @@ from rich.text import Text
 
 from goaime_migrate.events import (
     BatchCommitted,
+    DatabaseStarted,
     Event,
     Examined,
     LockWaiting,
@@ -20,7 +21,7 @@ from goaime_migrate.events import (
     StageFinished,
     StageStarted,
 )
-from goaime_migrate.render.progress import Meter, last_line, position, waiting
+from goaime_migrate.render.progress import Meter, last_line, position, waiting, which_database
 from goaime_migrate.render.style import clean
 from goaime_migrate.render.words import versions
 
@@ -68,8 +69,20 @@ class Bars:
             self._examine(event)
         elif isinstance(event, StageFinished):
             self._finish(event)
+        elif isinstance(event, DatabaseStarted):
+            self._begin_anew(event)
         elif isinstance(event, Notice):
             self._say(event.text)
+
+    def _begin_anew(self, event: DatabaseStarted) -> None:
+        """What was left standing is about the database before."""
+        for task, _ in self._stages.values():
+            self._progress.remove_task(task)
+        self._stages.clear()
+        if self._looking is not None:
+            self._progress.remove_task(self._looking[1])
+            self._looking = None
+        self._say(which_database(event))
 
     def _start(self, event: StageStarted) -> None:
         self._stages[event.versions] = self._bar(event)

@@ -14,6 +14,7 @@ from goaime_migrate import results
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.render.words import utc
 from goaime_migrate.results import Direction, Key, Value
+from goaime_migrate.results.databases import DatabasesResult
 
 Json = dict[str, Any]
 
@@ -52,9 +53,22 @@ class Failure:
 
 def printed(result: object, error: MigrateError | None = None) -> Any:
     """What a command prints: the keys of its result, and why it failed."""
+    if isinstance(result, DatabasesResult):
+        return _of_each(result) | {"error": _value(MigrateError, error)}
     if isinstance(result, tuple):
         return [_object(entry) for entry in result]
     return _object(result) | {"error": _value(MigrateError, error)}
+
+
+def _of_each(result: DatabasesResult[Any]) -> Json:
+    """What each database would have printed by itself."""
+    values = {
+        each.database: failed(result.command, each.error)
+        if each.result is None and each.error is not None
+        else printed(each.result, each.error)
+        for each in result.databases
+    }
+    return {"databases": values, "not_begun": list(result.not_begun)}
 
 
 def failed(command: str, error: MigrateError) -> Json:

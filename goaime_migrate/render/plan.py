@@ -10,7 +10,7 @@ from goaime_migrate.render import diff
 from goaime_migrate.render.findings import findings, summary
 from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.values import value
-from goaime_migrate.render.words import count, no_reverse, number
+from goaime_migrate.render.words import count, no_reverse, number, versions
 from goaime_migrate.results import Direction
 from goaime_migrate.units import duration, size
 
@@ -55,6 +55,20 @@ def plan(result: PlanResult, style: Style, instead: str | None = None, where: st
         lines += predicted(result.predicted)
         lines.append(style.paint(ending(result, where) if instead is None else instead, "bold"))
     return "\n".join(lines).rstrip()
+
+
+def brief(result: PlanResult) -> str:
+    """The same in one line, for one of several databases."""
+    if not result.steps:
+        return result.message
+    verb = "apply" if result.direction is Direction.UP else "take back"
+    changed = sum(operation.changed or 0 for step in result.steps for operation in step.operations)
+    parts = [f"{verb} {versions([step.version for step in result.steps])}"]
+    if changed:
+        parts.append(f"{count(changed, 'document')} change")
+    if result.findings:
+        parts.append(summary(result.findings))
+    return ", ".join(parts)
 
 
 def _step(step: StepPlan, sampled: int | None, style: Style) -> list[str]:

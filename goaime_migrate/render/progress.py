@@ -7,7 +7,15 @@ from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from goaime_migrate.events import BatchCommitted, Event, Examined, LockWaiting, StageFinished, StageStarted
+from goaime_migrate.events import (
+    BatchCommitted,
+    DatabaseStarted,
+    Event,
+    Examined,
+    LockWaiting,
+    StageFinished,
+    StageStarted,
+)
 from goaime_migrate.render.style import Style, clean, columns
 from goaime_migrate.render.words import count, number, versions
 from goaime_migrate.units import duration
@@ -80,6 +88,11 @@ def _line(head: str, text: str, tail: str, width: int | None) -> str:
     return f"{head} {text}{tail}"
 
 
+def which_database(event: DatabaseStarted) -> str:
+    """Which of several databases it is that something is done in now."""
+    return f"{clean(event.database)} ({number(event.number)} of {number(event.total)})"
+
+
 def waiting(event: LockWaiting) -> str:
     """Who holds the lock, and how long it will be waited for."""
     waited = f"{event.waited_s:.0f} of {event.timeout_s:.0f} s"
@@ -128,7 +141,12 @@ class Lines:
             return self._lock(event)
         if isinstance(event, Examined):
             return self._progress_line(event)
-        return clean(event.text)
+        return self._begin_anew(event) if isinstance(event, DatabaseStarted) else clean(event.text)
+
+    def _begin_anew(self, event: DatabaseStarted) -> str:
+        self._stages.clear()
+        self._looks.clear()
+        return which_database(event)
 
     def _batch(self, event: BatchCommitted) -> str | None:
         at = self._clock()

@@ -32,6 +32,19 @@ def run(result: RunResult, style: Style) -> str:
     return "\n".join(lines)
 
 
+def brief(result: RunResult) -> str:
+    """The same in one line, for one of several databases."""
+    more = [
+        count(number, noun)
+        for number, noun in (
+            (len(result.conflicts) + result.more_conflicts, "conflict"),
+            (sum(warning.count for warning in result.warnings), "warning"),
+        )
+        if number
+    ]
+    return ", ".join([result.message or _summary(result), *more])
+
+
 def _newcomers(result: RunResult) -> list[str]:
     notes = []
     if taken_back := result.born - result.left:

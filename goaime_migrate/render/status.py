@@ -50,6 +50,7 @@ _COLORS = {
 
 
 WATCH = "; next: goaime-migrate status --watch"
+RESUME = "; next: goaime-migrate throttle --resume"
 
 
 def status(result: StatusResult, style: Style, then: str = WATCH, told: MigrateError | None = None) -> str:
@@ -68,6 +69,18 @@ def status(result: StatusResult, style: Style, then: str = WATCH, told: MigrateE
         lines += [*lock(result.lock, style), *_waiting(result.waiting, style), ""]
     ending = bullet("", _next(result, then), style, indent=0) if told is None else []
     return "\n".join([*lines, *(style.paint(line, "bold") for line in ending)]).rstrip("\n")
+
+
+def brief(result: StatusResult) -> str:
+    """The same in one line, for one of several databases."""
+    parts = [f"at {result.current}" if result.current else "nothing applied"]
+    if result.pending:
+        parts.append(f"{number(len(result.pending))} not applied: {versions(result.pending)}")
+    if result.problems:
+        parts.append(count(len(result.problems), "problem"))
+    if result.lock:
+        parts.append("a run is active")
+    return ", ".join(parts)
 
 
 def _untold(listed: Sequence[Problem], told: MigrateError | None) -> Sequence[Problem]:
@@ -216,7 +229,8 @@ def _next(result: StatusResult, then: str) -> str:
         hint = next((found.hint for found in result.problems if found.hint), "goaime-migrate lint")
         return f"{count(len(result.problems), 'problem')}; next: {hint}"
     if result.lock and result.lock.live:
-        return f"a run is active{then}"
+        paused = result.lock.throttle is not None and result.lock.throttle.paused
+        return f"a run is paused{then and RESUME}" if paused else f"a run is active{then}"
     if not result.versions:
         return "no migrations; next: goaime-migrate new NAME"
     if unfinished := _unfinished(result):

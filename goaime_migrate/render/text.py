@@ -159,7 +159,8 @@ def throttle(result: ThrottleResult, style: Style) -> str:
     """What the run was told, which run that is, and what to type next."""
     told = throttled(result.throttle) if result.throttle else "as fast as it was started"
     lines = bullet("", f"the run is told within ten seconds: {told}", style, indent=0)
-    lines += lock(replace(result.lock, throttle=None), style)
+    if result.lock:
+        lines += lock(replace(result.lock, throttle=None), style)
     if result.unpaced:
         verb = "is" if len(result.unpaced) == 1 else "are"
         lines += bullet(

@@ -20,7 +20,8 @@ class ThrottleResult:
     """What the run that holds the lock was told, and which run that is."""
 
     throttle: Throttle | None
-    lock: LockStatus
+    lock: LockStatus | None
+    """None where the run has come to its end meanwhile."""
     unpaced: tuple[str, ...] = ()
     """Versions at work just now on what has no batches, an index build say: they go slower only when that is over."""
 

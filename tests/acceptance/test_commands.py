@@ -433,7 +433,7 @@ def test_no_migrations_at_all_is_nothing_to_do(project: Project) -> None:
 
 COMMANDS = [
     "status", "plan", "up", "down --yes", "verify", "history", "wait --timeout 0", "stamp 1 --yes",
-    "repair --yes", "unlock --force --yes",
+    "repair --yes", "unlock --force --yes", "throttle --pause",
 ]  # fmt: skip
 KEYS: dict[str, set[str]] = {
     "status": STATUS,
@@ -446,6 +446,7 @@ KEYS: dict[str, set[str]] = {
     "stamp": {"recorded", "removed", "error"},
     "repair": REPAIR,
     "unlock": {"lock", "ended", "error"},
+    "throttle": {"throttle", "lock", "unpaced", "error"},
 }
 
 

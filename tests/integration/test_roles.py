@@ -79,7 +79,7 @@ READING: dict[str, Call] = {
     "doctor": lambda m: m.doctor().error,
     "rehearse": lambda m: m.rehearse(memory=True).error,
 }
-WRITING = {"up", "down", "stamp", "repair", "unlock"}
+WRITING = {"up", "down", "stamp", "repair", "unlock", "throttle"}
 NO_DATABASE = {"init", "new", "explain"}
 
 

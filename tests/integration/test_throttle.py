@@ -84,6 +84,7 @@ def test_a_run_waits_says_so_and_goes_on(numbers: World, command: Callable[[Migr
         succeeded(command(migrator))
     paused = Throttle(paused=True)
     assert operator.answer is not None
+    assert operator.answer.lock is not None
     assert (operator.answer.throttle, operator.answer.lock.throttle) == (paused, paused)
     assert operator.waiting is not None
     assert operator.waiting.lock is not None

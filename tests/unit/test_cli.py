@@ -185,7 +185,9 @@ class TestUsage:
             ("status", "--env", "nope"),
             ("up", "--workers", "-2"),
             ("plan", "--down", "--where", "{}"),
-            ("status", "--watch"),
+            ("throttle",),
+            ("throttle", "--pause", "--resume"),
+            ("up", "--first", "a"),
         ],
     )
     def test_a_usage_error_is_2_and_json_all_the_same(self, run: Run, words: tuple[str, ...]) -> None:

@@ -96,6 +96,7 @@ def test_status() -> None:
             "acquired_at": "2025-11-23T12:00:01.239Z",
             "expires_at": None,
             "live": False,
+            "throttle": None,
         },
         "versions": [
             {

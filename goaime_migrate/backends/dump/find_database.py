@@ -19,7 +19,7 @@ def database_in(root: Path, database: str | None) -> str:
     A database may be named that an empty dump does not have yet; it has no documents. Raises FolderMissing,
     UsageError naming the choices, or DumpUnreadable.
     """
-    folders = _folders(root)
+    folders = databases(root)
     asked = database is not None
     database = database or _only(root, [name for name in folders if name not in SERVERS_OWN])
     if not is_plain(database):
@@ -56,8 +56,8 @@ def _how_to_make(root: Path) -> str:
     return f"make a dump first: mongodump --db NAME --out '{root}'"
 
 
-def _folders(root: Path) -> list[str]:
-    """All folders, links to folders too, which are refused when they are opened; and one that is to be made."""
+def databases(root: Path) -> list[str]:
+    """The names of all folders, and of one that is to be made; of links to folders too, which are not opened."""
     try:
         with Folder.at(root) as top:
             switch = generation.read_marker(top)

@@ -1,5 +1,6 @@
-"""A mongodump directory as a database: `EmbeddedBackend`."""
+"""A mongodump directory, and its databases: `Dump`, `EmbeddedBackend`."""
 
 from goaime_migrate.backends.embedded.backend import EmbeddedBackend
+from goaime_migrate.backends.embedded.dump import Dump
 
-__all__ = ["EmbeddedBackend"]
+__all__ = ["Dump", "EmbeddedBackend"]

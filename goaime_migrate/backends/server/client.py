@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from pymongo import MongoClient
 from pymongo.collection import Collection
@@ -22,6 +22,7 @@ class SharedClient(MongoClient[Document]):
     def __init__(self, *args: Any, tell: Callable[[str], None], **options: Any) -> None:
         super().__init__(*args, **options)
         self._tell = tell
+        self._users = 1
 
     def close(self) -> None:
         """Nothing: the run needs the client after the function that has closed it."""
@@ -29,9 +30,16 @@ class SharedClient(MongoClient[Document]):
             "a function has closed the client that it was given: it stays open, since the run still needs it"
         )
 
+    def shared(self) -> Self:
+        """For one more of those who use it: each lets go of it once."""
+        self._users += 1
+        return self
+
     def let_go(self) -> None:
-        """End its connections."""
-        super().close()
+        """End its connections, if nobody else uses them."""
+        self._users -= 1
+        if not self._users:
+            super().close()
 
 
 class NamedDatabase(Database[Document]):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 from pymongo.errors import InvalidName, PyMongoError, ServerSelectionTimeoutError
@@ -31,47 +33,94 @@ _BSON_TRANSACTIONS = 8
 _MONGOS = "mongos"
 
 
-def open_server(settings: Settings, *, write: bool, notify: Callable[[str], None]) -> Backend:
-    """Connect, and probe what the server can do. Raises UsageError, ServerUnreachable, MissingCapability.
+class Server:
+    """A server, and one pool of connections for all databases on it that are opened."""
 
-    Read preference, read concern, write concern and the like are ours, whatever the connection string says of them.
-    """
-    uri = followed(settings.uri)
-    for name in uri.missing:
-        notify(f"the compressor {name} of uri is not installed here: going on without it")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # an option that the driver does not know
-            client = SharedClient(uri.text, tell=notify, appname=PROGRAM, w="majority", **_defaults(uri.text))
-    except (PyMongoError, ValueError, UserWarning, OSError) as error:
-        raise refusal(error, settings.uri) from None  # the driver may quote a part of the password
-    try:
-        return _open(client, settings, write=write, notify=notify)
-    except BaseException:
-        client.let_go()
-        raise
+    def __init__(self, client: SharedClient, settings: Settings, notify: Callable[[str], None]) -> None:
+        self._client = client
+        self._settings = settings
+        self._notify = notify
 
+    @classmethod
+    def connected(cls, settings: Settings, notify: Callable[[str], None]) -> Server:
+        """By the connection string. Raises InvalidUri; whether the server answers is seen when it is asked.
 
-def _open(client: SharedClient, settings: Settings, *, write: bool, notify: Callable[[str], None]) -> Backend:
-    """The database that the settings or else the connection string names, once the server was asked what it can do."""
-    name = settings.database
-    try:
-        name = name or parse_uri(settings.uri, validate=False, warn=False)["database"]
-        if not name:
-            raise InvalidConfiguration(
-                "no database is named: there is no database key, and the uri ends without one",
-                hint="set database = NAME, or --database NAME, or name it in the uri: mongodb://host/NAME",
+        Read preference, read concern, write concern and the like are ours, whatever the connection string says of them.
+        """
+        uri = followed(settings.uri)
+        for name in uri.missing:
+            notify(f"the compressor {name} of uri is not installed here: going on without it")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)  # an option that the driver does not know
+                client = SharedClient(
+                    uri.text, tell=notify, appname=PROGRAM, w="majority", **_defaults(uri.text)
+                )
+        except (PyMongoError, ValueError, UserWarning, OSError) as error:
+            raise refusal(error, settings.uri) from None  # the driver may quote a part of the password
+        return cls(client, settings, notify)
+
+    def names(self) -> list[str]:
+        """The databases that there are, as far as this user may see them."""
+        with self._asking():
+            return self._client.list_database_names()
+
+    def database(self, name: str | None, *, write: bool) -> Backend:
+        """One of them, by default the one in the connection string.
+
+        Raises UsageError, ServerUnreachable, MissingCapability.
+        """
+        try:
+            with self._asking():
+                backend = self._opened(name or self._named(), write=write)
+        except InvalidName as error:
+            raise InvalidConfiguration(f"{name!r} cannot be the name of a database: {error}") from error
+        backend.notify = self._notify
+        return backend
+
+    def _named(self) -> str:
+        """The database in the connection string. Raises InvalidConfiguration."""
+        if name := parse_uri(self._settings.uri, validate=False, warn=False)["database"]:
+            return str(name)
+        raise InvalidConfiguration(
+            "no database is named: there is no database key, and the uri ends without one",
+            hint="set database = NAME, or --database NAME, or name it in the uri: mongodb://host/NAME",
+        )
+
+    def _opened(self, name: str, *, write: bool) -> MongoBackend:
+        capabilities, settings = self._capabilities, self._settings
+        if capabilities.product == _MONGOS and write and not settings.allow_untested_topology:
+            raise MissingCapability(
+                "the server is a mongos, and nobody has run the fault tests on a sharded cluster",
+                hint="connect to a replica set, or take the risk: --allow-untested-topology",
             )
-        allowed = settings.allow_untested_topology or not write
-        backend = _probe(client, name, settings, untested_allowed=allowed)
-    except InvalidName as error:
-        raise InvalidConfiguration(f"{name!r} cannot be the name of a database: {error}") from error
-    except ServerSelectionTimeoutError as error:
-        raise why_unreachable(error, settings.uri) from error
-    except PyMongoError as error:
-        raise translate(error) from error
-    backend.notify = notify
-    return backend
+        kind: type[MongoBackend] = (
+            TransactionalBackend if capabilities.transactions else SingleDocumentBackend
+        )
+        opened = kind(self._client, name, redact_uri(settings.uri), capabilities, settings.records)
+        self._client.shared()  # only now: a name may be refused
+        return opened
+
+    @cached_property
+    def _capabilities(self) -> Capabilities:
+        """What the server says of itself, asked once."""
+        return _capabilities(hello_of_primary(self._client))
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Says what is wrong with a server that does not answer, or not as it should."""
+        try:
+            yield
+        except ServerSelectionTimeoutError as error:
+            raise why_unreachable(error, self._settings.uri) from error
+        except InvalidName:
+            raise
+        except PyMongoError as error:
+            raise translate(error) from error
+
+    def close(self) -> None:
+        """Let go of it; the databases that are open stay so."""
+        self._client.let_go()
 
 
 def _defaults(uri: str) -> dict[str, Any]:
@@ -85,17 +134,11 @@ def _defaults(uri: str) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if f"{name.lower()}=" not in lowered}
 
 
-def _probe(client: SharedClient, name: str, settings: Settings, *, untested_allowed: bool) -> MongoBackend:
-    """Ask the server what it is. Raises MissingCapability for one that nobody has tried, InvalidUri."""
-    hello = hello_of_primary(client)
+def _capabilities(hello: Document) -> Capabilities:
+    """What a server can do, by its own answer."""
     sharded = _product(hello) == _MONGOS
-    if sharded and not untested_allowed:
-        raise MissingCapability(
-            "the server is a mongos, and nobody has run the fault tests on a sharded cluster",
-            hint="connect to a replica set, or take the risk: --allow-untested-topology",
-        )
     replicated = (sharded or "setName" in hello) and hello["maxWireVersion"] >= _BSON_TRANSACTIONS
-    capabilities = Capabilities(
+    return Capabilities(
         mode=Mode.TRANSACTIONAL if replicated else Mode.SINGLE_DOCUMENT,
         product=_product(hello),
         transactions=replicated,
@@ -105,8 +148,6 @@ def _probe(client: SharedClient, name: str, settings: Settings, *, untested_allo
         server_code=True,
         workers=replicated,
     )
-    kind: type[MongoBackend] = TransactionalBackend if replicated else SingleDocumentBackend
-    return kind(client, name, redact_uri(settings.uri), capabilities, settings.records)
 
 
 def _product(hello: Document) -> str:
