@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from goaime_migrate.config import Settings as Settings
     from goaime_migrate.errors import MigrateError as MigrateError
     from goaime_migrate.migrator import Migrator as Migrator
+    from goaime_migrate.migrator.databases import Databases as Databases
     from goaime_migrate.operations import AddField as AddField
     from goaime_migrate.operations import ConvertField as ConvertField
     from goaime_migrate.operations import CreateCollection as CreateCollection
@@ -39,6 +40,7 @@ _HOMES = {
     "ConvertField": "operations",
     "CreateCollection": "operations",
     "CreateIndex": "operations",
+    "Databases": "migrator.databases",
     "DeleteDocuments": "operations",
     "DeleteDuplicates": "operations",
     "DeriveDocuments": "operations",

@@ -77,7 +77,10 @@ class _Several:
         self._fail_fast = fail_fast
 
     def each(self, one: One) -> Outcome:
-        found = self._databases.each(one, first=self._first, fail_fast=self._fail_fast)
+        try:
+            found = self._databases.each(one, first=self._first, fail_fast=self._fail_fast)
+        except errors.MigrateError as error:  # nobody knows which databases there are
+            return Outcome(DatabasesResult((), command=self._command), lambda _: "", error)
         values = tuple(
             DatabaseResult(each.database, each.result and each.result.result, each.error)
             for each in found.databases

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from goaime_migrate.errors import MigrateError
@@ -26,9 +27,10 @@ class Row:
 
 
 def databases(rows: Sequence[Row], not_begun: Sequence[str], style: Style) -> str:
-    """A line for each, then how many there are; with --verbose all that each has to say."""
-    shown = [*_whole(rows, style)] if style.verbose else _lines(rows, style)
-    return "\n".join([*shown, "", style.paint(_sum(rows, not_begun), _color(rows), "bold")])
+    """A line for each, what has failed last, then how many there are; with --verbose all that each has to say."""
+    shown = _whole(rows, style) if style.verbose else _lines(rows, style)
+    color = "red" if any(row.error is not None for row in rows) else "green"
+    return "\n".join([*shown, "", style.paint(_sum(rows, not_begun), color, "bold")])
 
 
 def _whole(rows: Sequence[Row], style: Style) -> list[str]:
@@ -39,20 +41,24 @@ def _whole(rows: Sequence[Row], style: Style) -> list[str]:
 
 
 def _lines(rows: Sequence[Row], style: Style) -> list[str]:
-    together: dict[str, list[str]] = {}
-    for row in rows:
-        if row.error is None:
-            together.setdefault(row.brief, []).append(row.database)
-    cells = []
-    for said, names in together.items():
-        alone = names if len(names) <= _APART else [f"{names[0]} and {number(len(names) - 1)} more"]
-        cells += [[name, said] for name in alone]
-    lines = table(_COLUMNS, cells, style) if cells else []
-    for row in rows:
-        if row.error is not None:
-            text = bullet("!", f"{clean(row.database)}: {_said(row)}", style, indent=0)
-            lines += [style.paint(line, "red") for line in text]
+    told = list(_together([row for row in rows if row.error is None]))
+    lines = table(_COLUMNS, told, style) if told else []
+    for name, said in _together([row for row in rows if row.error is not None]):
+        text = bullet("!", f"{clean(name)}: {said}", style, indent=0)
+        lines += [style.paint(line, "red") for line in text]
     return lines
+
+
+def _together(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
+    """Each database with what is said of it; of many with the same, the first alone and how many there are."""
+    alike, told = Counter(map(_said, rows)), set[str]()
+    for row in rows:
+        said = _said(row)
+        if alike[said] <= _APART:
+            yield row.database, said
+        elif said not in told:
+            told.add(said)
+            yield f"{row.database} and {number(alike[said] - 1)} more", said
 
 
 def _said(row: Row) -> str:
@@ -61,13 +67,6 @@ def _said(row: Row) -> str:
 
 def _sum(rows: Sequence[Row], not_begun: Sequence[str]) -> str:
     failed = sum(row.error is not None for row in rows)
-    parts = [
-        f"{number(len(rows) - failed)} done",
-        *([f"{number(failed)} failed"] if failed else []),
-        *([f"{number(len(not_begun))} not begun"] if not_begun else []),
-    ]
-    return f"{count(len(rows) + len(not_begun), 'database')}: {', '.join(parts)}"
-
-
-def _color(rows: Sequence[Row]) -> str:
-    return "red" if any(row.error is not None for row in rows) else "green"
+    parts = [(failed, "failed"), (len(not_begun), "not begun")]
+    more = ", ".join(f"{number(of)} {what}" for of, what in parts if of)
+    return count(len(rows) + len(not_begun), "database") + (f": {more}" if more else "")

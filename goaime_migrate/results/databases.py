@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from goaime_migrate.errors import MigrateError
+from goaime_migrate.errors.hint import Hint
 
 T = TypeVar("T")
 
@@ -40,22 +42,30 @@ class DatabasesResult(Generic[T]):
         """The first error, which names its database and says how many more there are; None where all went well."""
         if not self.failed:
             return None
-        first, others = self.failed[0], len(self.failed) - 1
-        assert first.error is not None
-        total = len(self.databases) + len(self.not_begun)
-        message = f"{first.database}: {first.error.message}"
-        if total > 1:
-            message += f" ({others + 1} of {total} databases failed)"
-        if self.not_begun:
-            message += f"; not begun: {len(self.not_begun)}"
-        said = type(first.error)(
-            message,
-            hint=first.error.hint,
-            version=first.error.version,
-            id=first.error.id,
-            field=first.error.field,
-            detail=first.error.detail,
+        name, first = self.failed[0].database, self.failed[0].error
+        assert first is not None
+        said = type(first)(
+            f"{name}: {first.message} ({self._extent})",
+            hint=_about(first.hint, name),
+            version=first.version,
+            id=first.id,
+            field=first.field,
+            detail=first.detail,
         )
-        said.exit_code = first.error.exit_code
-        said.__cause__ = first.error
+        said.exit_code = first.exit_code
+        said.__cause__ = first
         return said
+
+    @property
+    def _extent(self) -> str:
+        total = len(self.databases) + len(self.not_begun)
+        left = f", {len(self.not_begun)} not begun" if self.not_begun else ""
+        return f"{len(self.failed)} of {total} {'database' if total == 1 else 'databases'}{left}"
+
+
+def _about(hint: str, database: str) -> str:
+    """The advice with commands that are about this one database."""
+    if isinstance(hint, Hint):
+        for command in dict.fromkeys(hint.commands):
+            hint = hint.instead(command, command.to("--database", shlex.quote(database)))
+    return hint
