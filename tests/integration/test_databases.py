@@ -17,8 +17,8 @@ from goaime_migrate.backends.server import connect
 from goaime_migrate.backends.server.client import SharedClient
 from goaime_migrate.events import BatchCommitted, DatabaseStarted, Event
 from goaime_migrate.results import RunResult
-from tests.conftest import Backend
-from tests.servers import ReplicaSet
+from tests.conftest import EMBEDDED, Backend
+from tests.servers import Kind, ReplicaSet
 from tests.unit.command_line import Ended
 from tests.world import World
 
@@ -33,6 +33,8 @@ DOUBLE = """
     operations = [TransformDocuments("c", double)]
 """
 NAMES = ("a", "b", "c")
+everywhere = pytest.mark.parametrize("backend", [EMBEDDED, Kind.REPLICA_SET], indirect=True, ids=str)
+on_a_dump = pytest.mark.parametrize("backend", [EMBEDDED], indirect=True, ids=str)
 Call = Callable[..., Ended]
 
 
@@ -103,6 +105,7 @@ def call(
 # --- the library ---------------------------------------------------------------------------------------------------
 
 
+@everywhere
 def test_each_has_its_turn_and_one_that_fails_stops_no_other(shops: Shops) -> None:
     shops.spoil("b")
     heard: list[Event] = []
@@ -124,6 +127,7 @@ def test_each_has_its_turn_and_one_that_fails_stops_no_other(shops: Shops) -> No
     assert (error.exit_code, error.id, error.version) == (1, "bad", "0001")
 
 
+@on_a_dump
 @pytest.mark.parametrize(
     ("choice", "states"),
     [
@@ -142,6 +146,7 @@ def test_who_is_not_begun_is_named(shops: Shops, choice: dict[str, Any], states:
     assert list(found.not_begun) == pending
 
 
+@everywhere
 def test_names_stand_for_themselves_in_their_order_and_once(shops: Shops) -> None:
     a, b, c = shops.names
     with Databases(shops.settings(c, f"{shops.prefix}[ab]", a)) as databases:
@@ -152,6 +157,7 @@ def test_names_stand_for_themselves_in_their_order_and_once(shops: Shops) -> Non
             databases.each(lambda migrator: migrator.status(), first="other")
 
 
+@everywhere
 def test_a_pattern_matches_no_database_of_the_server_s_own_and_no_copy(shops: Shops) -> None:
     a = shops.worlds["a"]
     copy = World(a.kind, a.uri, f"{a.database}_rehearsal_1", a.folder)
@@ -169,6 +175,7 @@ def test_a_pattern_matches_no_database_of_the_server_s_own_and_no_copy(shops: Sh
                 client.drop_database(copy.database)
 
 
+@everywhere
 def test_a_pattern_that_matches_nothing_is_refused_with_what_there_is(shops: Shops) -> None:
     with (
         Databases(shops.settings("nowhere_*", shops.names[0])) as databases,
@@ -178,6 +185,7 @@ def test_a_pattern_that_matches_nothing_is_refused_with_what_there_is(shops: Sho
     assert caught.value.hint.startswith("there is ")
 
 
+@everywhere
 def test_a_migrator_is_about_one(shops: Shops) -> None:
     with Migrator(shops.settings()) as migrator:
         assert migrator.lint().problems == ()
@@ -186,6 +194,7 @@ def test_a_migrator_is_about_one(shops: Shops) -> None:
                 work()
 
 
+@everywhere
 def test_an_interrupt_ends_the_run_and_begins_no_other(shops: Shops) -> None:
     for world in shops.worlds.values():
         world.insert("c", [{"_id": i, "n": i} for i in range(2, 9)])
@@ -252,6 +261,7 @@ def test_those_at_head_cost_a_look_each_over_one_pool(
 # --- the command line ------------------------------------------------------------------------------------------------
 
 
+@everywhere
 def test_one_value_with_the_value_of_each(shops: Shops, call: Call) -> None:
     shops.spoil("b")
     ended = call("up", "--json")
@@ -264,8 +274,9 @@ def test_one_value_with_the_value_of_each(shops: Shops, call: Call) -> None:
     assert value["databases"][shops.names[1]]["error"]["code"] == "GM301"
 
 
+@everywhere
 def test_all_that_take_several(shops: Shops, call: Call) -> None:
-    for command in ("status", "plan", "doctor", "up", "verify", "plan --down"):
+    for command in ("status", "plan", "up", "verify", "plan --down", "doctor"):
         value = call(*command.split(), "--json").json
         assert list(value["databases"]) == shops.names, command
         assert value["error"] is None, command
@@ -274,6 +285,7 @@ def test_all_that_take_several(shops: Shops, call: Call) -> None:
     assert call("status", "--check").status == 0
 
 
+@on_a_dump
 @pytest.mark.parametrize(
     "command",
     ["history", "wait --timeout 0", "try 1 --where {}", "rehearse", "stamp 1 --yes", "repair", "unlock",
@@ -286,6 +298,7 @@ def test_all_that_take_one_refuse_several(shops: Shops, call: Call, command: str
     assert shops.states() == ["pending"] * 3
 
 
+@on_a_dump
 def test_a_pattern_that_matches_one_still_has_databases(shops: Shops, call: Call) -> None:
     assert (
         list(call("status", "--json", "--database", f"{shops.prefix}[a]").json["databases"])
@@ -293,6 +306,7 @@ def test_a_pattern_that_matches_one_still_has_databases(shops: Shops, call: Call
     )
 
 
+@on_a_dump
 def test_one_that_matches_none_is_2_with_no_database(shops: Shops, call: Call) -> None:
     ended = call("up", "--json", "--database", "nowhere_*")
     assert (ended.status, ended.json["databases"], ended.json["error"]["code"]) == (2, {}, "GM100")
@@ -303,6 +317,7 @@ def said(ended: Ended) -> Sequence[str]:
     return ended.out.splitlines()
 
 
+@on_a_dump
 def test_a_line_for_each_and_one_for_all(shops: Shops, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     shops.spoil("c")
     lines = said(call("up"))
@@ -315,6 +330,7 @@ def test_a_line_for_each_and_one_for_all(shops: Shops, call: Call, monkeypatch: 
     assert whole.count("up to date at 0001") == 2
 
 
+@on_a_dump
 def test_the_exit_is_that_of_the_first_that_failed(shops: Shops, call: Call) -> None:
     ended = call("status", "--check", "--json")
     assert (ended.status, ended.json["error"]["code"]) == (3, "GM501")
@@ -322,6 +338,7 @@ def test_the_exit_is_that_of_the_first_that_failed(shops: Shops, call: Call) -> 
     assert ended.json["error"]["hint"] == "goaime-migrate up"
 
 
+@on_a_dump
 def test_down_asks_once_for_all(shops: Shops, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     assert call("up").status == 0
     refused = call("down")
@@ -346,6 +363,7 @@ def test_down_asks_once_for_all(shops: Shops, call: Call, monkeypatch: pytest.Mo
     assert terminal.asked == 1
 
 
+@on_a_dump
 def test_which_may_be_said_in_a_variable(shops: Shops, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOAIME_MIGRATE_DATABASE", f"{shops.names[2]}, {shops.prefix}[a]")
     assert list(call("status", "--json").json["databases"]) == [shops.names[2], shops.names[0]]
@@ -355,6 +373,7 @@ def test_which_may_be_said_in_a_variable(shops: Shops, call: Call, monkeypatch: 
     assert list(call("status", "--json", *flags).json["databases"]) == shops.names[:2]
 
 
+@on_a_dump
 def test_progress_says_which_of_how_many(shops: Shops, call: Call) -> None:
     err = call("up").err
     for number, name in enumerate(shops.names, 1):
@@ -362,6 +381,7 @@ def test_progress_says_which_of_how_many(shops: Shops, call: Call) -> None:
     assert " of 3)" not in call("up").err
 
 
+@on_a_dump
 def test_a_result_is_a_value(shops: Shops) -> None:
     with Databases(shops.settings()) as databases:
         found = databases.each(lambda migrator: migrator.up())
