@@ -29,10 +29,9 @@ _NO_TIME = Predicted(0.0, 0, 0)
 
 def forecast(backend: Backend, facts: Facts, ledger: Ledger, plan: DownPlan) -> PlanResult:
     """What taking back would find, counted over the whole journal."""
-    try:
-        require_journals(backend, plan, ledger.passes, facts.code)
-    except Refused as error:
-        return PlanResult(Direction.DOWN, plan.target, (), _NO_TIME, error)
+    unusable = without_journal(backend, facts, ledger, plan)
+    if unusable is not None:
+        return PlanResult(Direction.DOWN, plan.target, (), _NO_TIME, unusable)
     found = _Forecast(backend, facts, ledger, plan)
     refused = _refused(backend, ledger, plan)
     for group in plan.groups:
@@ -50,6 +49,15 @@ def forecast(backend: Backend, facts: Facts, ledger: Ledger, plan: DownPlan) -> 
         preview=found.preview(),
         message=plan.message,
     )
+
+
+def without_journal(backend: Backend, facts: Facts, ledger: Ledger, plan: DownPlan) -> Refused | None:
+    """Why a way down cannot begin: what it would give back is not whole, or of another database."""
+    try:
+        require_journals(backend, plan, ledger.passes, facts.code)
+    except Refused as error:
+        return error
+    return None
 
 
 def _refused(backend: Backend, ledger: Ledger, plan: DownPlan) -> MigrateError | None:

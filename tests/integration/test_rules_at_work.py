@@ -267,9 +267,8 @@ def test_a_large_collection_with_secondaries_is_to_be_walked_at_a_pace(
     said = only("unpaced", world.plan())
     assert said.evidence["secondaries"] == 2
     assert "max_lag" in said.remedy
-    for paced in ({"max_lag": 10.0}, {"max_rate": 50.0}):
-        with world.migrator(**paced) as migrator:
-            assert not of("unpaced", migrator.plan())
+    for pace in ("max_lag", "max_rate"):
+        assert not of("unpaced", replace(world, settings={pace: 10.0}).plan())
 
 
 # whoever may only read
