@@ -103,7 +103,7 @@ class Migrator(Inquiry):
         from goaime_migrate.down import forecast as down
 
         if isinstance(plan, DownPlan):
-            return down.forecast(backend, facts, ledger, plan)
+            return down.forecast(backend, facts, ledger, plan, self._settings.on_conflict)
         from goaime_migrate.up import forecast as up
 
         rest = planner.plan_rest(facts)  # what `up` finishes first: a `down` that was cut off
