@@ -62,7 +62,7 @@ def plan(
 
     def one(migrator: Migrator) -> Outcome:
         result = migrator.plan(target, direction=Direction.DOWN if down else Direction.UP, where=only)
-        return formats.plan(result, form, plan_outcome(result, where))
+        return formats.plan(result, form, plan_outcome(result, *only_where(where)))
 
     with over(run, run.settings(), progress=True, fail_fast=fail_fast) as scope:
         if scope.several and form is not Format.TEXT:
@@ -72,11 +72,16 @@ def plan(
         return scope.each(one)
 
 
-def plan_outcome(result: PlanResult, where: str | None = None) -> Outcome:
-    """A plan as the outcome of `plan` and of `--dry-run`, for the documents that match `where`, or for all."""
+def only_where(where: str | None) -> tuple[str, ...]:
+    """The words of a filter that was typed."""
+    return () if where is None else ("--where", where)
+
+
+def plan_outcome(result: PlanResult, *options: str) -> Outcome:
+    """A plan as the outcome of `plan` and of `--dry-run`, to be carried out with these options."""
     from goaime_migrate.render import plan
 
-    text = partial(plan.plan, result, where=where)
+    text = partial(plan.plan, result, options=options)
     return Outcome(result, text, result.refused, brief=plan.brief(result), read=True)
 
 

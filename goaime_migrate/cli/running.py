@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -26,7 +26,7 @@ from goaime_migrate.cli.options import (
     Yes,
 )
 from goaime_migrate.cli.outcome import Outcome
-from goaime_migrate.cli.reading import plan_outcome
+from goaime_migrate.cli.reading import only_where, plan_outcome
 from goaime_migrate.cli.scope import Running, over, results_of
 from goaime_migrate.cli.signals import graceful
 from goaime_migrate.results import Direction, OnConflict
@@ -78,7 +78,7 @@ def up(
         if dry_run:
             return scope.each(
                 lambda migrator: plan_outcome(
-                    migrator.plan(target, direction=Direction.UP, where=only), where
+                    migrator.plan(target, direction=Direction.UP, where=only), *only_where(where)
                 )
             )
         with to_its_batch(run, scope):
@@ -115,23 +115,26 @@ def down(
     )
     with over(run, settings, progress=True, first=first, fail_fast=fail_fast) as scope:
         if dry_run or not yes:
-            preview = scope.each(
-                lambda migrator: _way_back(migrator.plan(target, direction=Direction.DOWN), dry_run)
-            )
+            shown = _alone(on_conflict) if dry_run else _before_a_question
+            preview = scope.each(lambda migrator: shown(migrator.plan(target, direction=Direction.DOWN)))
             if dry_run or not _confirmed(run, preview):
                 return preview
         with to_its_batch(run, scope):
             return scope.each(lambda migrator: _ran(migrator.down(target, on_conflict=settings.on_conflict)))
 
 
-def _way_back(result: PlanResult, alone: bool) -> Outcome:
-    """The plan of a way back. Where it is not shown `alone` a question follows in place of the next command."""
+def _alone(on_conflict: OnConflict | None) -> Callable[[PlanResult], Outcome]:
+    """A plan of the way back with the command that carries it out."""
+    options = () if on_conflict is None else ("--on-conflict", on_conflict)
+    return lambda result: plan_outcome(result, *options)
+
+
+def _before_a_question(result: PlanResult) -> Outcome:
+    """The same where the question takes the place of the next command."""
     from goaime_migrate.render import plan
 
     outcome = plan_outcome(result)
-    return (
-        outcome if alone or result.refused else replace(outcome, text=partial(plan.plan, result, instead=""))
-    )
+    return outcome if result.refused else replace(outcome, text=partial(plan.plan, result, instead=""))
 
 
 def _confirmed(run: Invocation, preview: Outcome) -> bool:
