@@ -21,6 +21,7 @@ from goaime_migrate.cli.options import Argument, parameters
 from goaime_migrate.config import KEYS, PREFIX, Settings
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.render import json as printed
+from goaime_migrate.results import databases
 from goaime_migrate.rules import catalogue
 
 FOLDER = Path(__file__).parent / "reference"
@@ -147,6 +148,7 @@ def json_output() -> str:
         "",
         "With `--json` standard output is exactly one JSON value, also on failure; the message goes to standard error",
         "too. [schema.json](schema.json) is the JSON Schema, each command under `$defs`. Keys may be added, none goes.",
+        "Of several databases it is a [Databases](#databases), with what would be printed of each by its name.",
         "Durations are seconds, times ISO-8601 with Z; Extended JSON is canonical, and may be any JSON value.",
         "",
     ]
@@ -191,11 +193,28 @@ def schema() -> dict[str, Any]:
     for name, kinds in shapes().items():
         made = [reference(kind, objects, name) for kind in kinds]
         commands[name] = made[0] if len(made) == 1 else {"anyOf": made}
+    objects["Databases"] = of_several(objects)
     commands["history"] = {"type": "array", "items": commands["history"]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$defs": dict(sorted(objects.items())) | commands,
     }
+
+
+def of_several(objects: dict[str, Any]) -> dict[str, Any]:
+    """What is printed where a command works on several databases, or on all that a pattern matches."""
+    kind = databases.DatabasesResult
+    said = meanings(kind)
+    keys = {
+        "databases": {
+            "type": "object",
+            "description": "By the name of each, what the command prints of one.",
+        },
+        "not_begun": node(tuple[str, ...], objects) | said["not_begun"],
+        "error": node(MigrateError | None, objects),
+    }
+    about = " ".join(inspect.cleandoc(kind.__doc__ or "").split())
+    return {"description": about, "type": "object", "properties": keys, "required": list(keys)}
 
 
 def reference(kind: type, objects: dict[str, Any], command: str = "") -> dict[str, Any]:

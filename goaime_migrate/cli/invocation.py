@@ -65,10 +65,12 @@ class Invocation:
             need_uri=need_uri,
         )
         if common.verbose:
+            said = vars(settings) | (
+                {"database": ", ".join(settings.databases)} if settings.databases else {}
+            )
             for key, source in settings.sources.items():
-                if getattr(settings, key) in (None, ""):
-                    continue
-                self.console.message(clean(f"{key} = {getattr(settings, key)} ({source})"))
+                if said[key] not in (None, ""):
+                    self.console.message(clean(f"{key} = {said[key]} ({source})"))
         return settings
 
     @contextmanager

@@ -54,9 +54,11 @@ class Databases:
         """The databases in the order in which they are named, what a pattern matches by name.
 
         A name stands for itself, whether there is such a database or not. Raises UsageError where a pattern matches
-        none.
+        none, and where nothing is named.
         """
         named = self._settings.databases or tuple(filter(None, [self._settings.database]))
+        if not named:
+            raise UsageError("no databases are named", hint="say which: databases=('tenant_*',)")
         there = _there(self._common.deployment) if any(map(is_pattern, named)) else []
         return tuple(dict.fromkeys(name for each in named for name in _matching(each, there)))
 

@@ -14,6 +14,7 @@ from goaime_migrate import (
     ConvertField,
     CreateCollection,
     CreateIndex,
+    Databases,
     DeleteDocuments,
     DeleteDuplicates,
     DeriveDocuments,
@@ -41,9 +42,11 @@ from goaime_migrate.results import (
     RehearsalResult,
     RunResult,
     StatusResult,
+    ThrottleResult,
     TryResult,
     VerifyResult,
 )
+from goaime_migrate.results.databases import DatabasesResult
 
 
 class Order(BaseModel):
@@ -139,7 +142,12 @@ def use(folder: Path) -> None:
         assert_type(migrator.try_("0001", where={"_id": 1}), TryResult)
         assert_type(migrator.rehearse("0001", sample=None, memory=True), RehearsalResult)
         assert_type(migrator.doctor(), DoctorResult)
+        assert_type(migrator.throttle(max_rate=100), ThrottleResult)
         error: MigrateError | None = migrator.up().error
         if error is not None:
             found: tuple[str, int, str, Any] = (error.code, error.exit_code, error.hint, error.id)
             print(found)
+    with Databases(Settings(uri="dump:dump", databases=("tenant_*",), migrations=folder)) as databases:
+        found_in_each = databases.each(lambda each: each.up(), first="tenant_1", fail_fast=True)
+        assert_type(found_in_each, DatabasesResult[RunResult])
+        assert_type(found_in_each.databases[0].result, RunResult | None)

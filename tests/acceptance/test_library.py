@@ -21,5 +21,5 @@ def test_the_page_is_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     (tmp_path / "migrations" / "0001_add.py").write_text(source)
     (tmp_path / "dump" / "shop" / "c.bson").write_bytes(encode({"_id": 1}) + encode({"_id": 2}))
     blocks = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     exec(compile("\n".join(blocks), "library.md", "exec"), {})

@@ -158,6 +158,8 @@ def test_who_migrates(shop: World) -> None:
         assert migrator.verify().failures == ()
         succeeded(migrator.down("base"))
         migrator.unlock(force=True)
+        with pytest.raises(errors.NothingRuns):
+            migrator.throttle(paused=True)
         succeeded(migrator.up("1"))
     shop.write("0001_shape.py", MIGRATIONS["0001_shape.py"].replace("2 *", "3 *"))
     with shop.migrator() as migrator:

@@ -264,6 +264,59 @@ SECTIONS = "the sections are [goaime-migrate] and [env:NAME]"
 LINES = "values stand under [goaime-migrate], comments begin with # or ;"
 NO_URI = "goaime-migrate init writes a configuration; or --uri mongodb://HOST, or --uri dump:PATH"
 NO_INTEGER = "it should be a valid integer, unable to parse string as an integer"
+
+
+class TestSeveralDatabases:
+    @pytest.mark.parametrize(
+        ("written", "one", "several"),
+        [
+            ("shop", "shop", ()),
+            ("shop,", "shop", ()),
+            ("shop, shop", "shop", ()),
+            ("b, a", None, ("b", "a")),
+            ("shop, tenant_*", None, ("shop", "tenant_*")),
+            ("tenant_*", None, ("tenant_*",)),
+            ("tenant_[12]", None, ("tenant_[12]",)),
+            ("tenant_?", None, ("tenant_?",)),
+            (" , ", None, ()),
+        ],
+    )
+    @pytest.mark.parametrize("where", ["ini", "variable"])
+    def test_a_comma_separates_and_a_pattern_is_always_several(
+        self, tmp_path: Path, written: str, one: str | None, several: tuple[str, ...], where: str
+    ) -> None:
+        ini = MINIMAL + (f"database = {written}\n" if where == "ini" else "")
+        found = settings(
+            tmp_path, ini, environ={"GOAIME_MIGRATE_DATABASE": written} if where == "variable" else {}
+        )
+        assert (found.database, found.databases) == (one, several)
+
+    def test_a_flag_is_repeated_and_its_comma_is_a_part_of_the_name(self, tmp_path: Path) -> None:
+        ini = MINIMAL + "database = other_*\n"
+        found = settings(tmp_path, ini, database=["a,b", "c"])
+        assert (found.database, found.databases) == (None, ("a,b", "c"))
+        assert found.sources["database"] == "--database"
+        assert settings(tmp_path, ini, database=["a,b"]).database == "a,b"
+
+    def test_the_path_of_a_stronger_connection_string_wins_over_all_of_them(self, tmp_path: Path) -> None:
+        ini = MINIMAL + "database = a, b\n"
+        found = settings(tmp_path, ini, environ={"GOAIME_MIGRATE_URI": "mongodb://h/mine"})
+        assert (found.database, found.databases) == ("mine", ())
+
+    def test_a_list_in_the_pyproject(self, tmp_path: Path) -> None:
+        file = tmp_path / "pyproject.toml"
+        file.write_text('[tool.goaime-migrate]\nuri = "mongodb://h"\ndatabase = ["a", "b_*"]\n')
+        assert settings(tmp_path).databases == ("a", "b_*")
+        file.write_text('[tool.goaime-migrate]\nuri = "mongodb://h"\ndatabase = 5\n')
+        with pytest.raises(InvalidConfiguration, match="a name, or a list of names"):
+            settings(tmp_path)
+
+    def test_a_name_among_them_that_none_can_have(self, tmp_path: Path) -> None:
+        with pytest.raises(InvalidConfiguration, match=r"database = a, b/c: a database name has") as error:
+            settings(tmp_path, MINIMAL + "database = a, b/c\n")
+        assert error.value.hint == f"mend database in {HERE}"
+
+
 NO_NAME = 'a database name has 1 to 63 characters, and none of /\\. "$*<>:|?'
 
 REFUSED: list[tuple[str, str, str]] = [
