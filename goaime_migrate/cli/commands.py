@@ -22,6 +22,7 @@ COMMANDS = {
     "try": "trying",
     "rehearse": "rehearsing",
     "doctor": "doctor",
+    "blame": "blaming",
     "stamp": "mending",
     "repair": "mending",
     "unlock": "mending",

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from goaime_migrate.backends.ports import VERSIONS, Backend
 from goaime_migrate.backends.record_fields import reading
-from goaime_migrate.down.code import decisions, reverse_chain, steps_at_hand, undoing
+from goaime_migrate.down.code import decisions, reverse_chain, undoing
 from goaime_migrate.down.decisions import Outcome
 from goaime_migrate.down.inserted import InsertedTotals
 from goaime_migrate.down.recorder import DownRecorder
@@ -35,6 +35,7 @@ from goaime_migrate.operations import RunFunctions, revert
 from goaime_migrate.planner import DownGroup, DownPlan, Facts, ForgetSteps, LostPass, RestorePass, UndoChange
 from goaime_migrate.results import Counts, Direction, OnConflict, RunResult
 from goaime_migrate.run import created
+from goaime_migrate.run.code import steps_at_hand
 from goaime_migrate.run.origin import moved
 from goaime_migrate.run.preflight import require_down
 from goaime_migrate.run.restored import require_decided, take_over

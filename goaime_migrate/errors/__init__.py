@@ -55,6 +55,7 @@ from goaime_migrate.errors.migration import ValidatorRejected as ValidatorReject
 from goaime_migrate.errors.refused import DatabaseRestored as DatabaseRestored
 from goaime_migrate.errors.refused import Irreversible as Irreversible
 from goaime_migrate.errors.refused import JournalIncomplete as JournalIncomplete
+from goaime_migrate.errors.refused import JournalPruned as JournalPruned
 from goaime_migrate.errors.refused import MissingCapability as MissingCapability
 from goaime_migrate.errors.refused import MissingPrivilege as MissingPrivilege
 from goaime_migrate.errors.refused import NewerFormat as NewerFormat
@@ -75,5 +76,6 @@ from goaime_migrate.errors.usage import DumpUnreadable as DumpUnreadable
 from goaime_migrate.errors.usage import FolderMissing as FolderMissing
 from goaime_migrate.errors.usage import InvalidConfiguration as InvalidConfiguration
 from goaime_migrate.errors.usage import InvalidUri as InvalidUri
+from goaime_migrate.errors.usage import UnknownDocument as UnknownDocument
 from goaime_migrate.errors.usage import UnknownTarget as UnknownTarget
 from goaime_migrate.errors.usage import UsageError as UsageError

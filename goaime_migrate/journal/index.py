@@ -85,8 +85,9 @@ def any_of(reader: Reader, pass_id: str, ids: Iterable[bytes], *, after: str = "
         if segment is None:
             return found
         found.update((entry.id, entry) for entry in segment.entries if digest(entry.id) in left)
-        for identity in segment.ids:  # of a source, perhaps, and of no document that was written
-            left.pop(digest(identity), None)
+        # Some are of a source, perhaps, and of no document that was written.
+        for known in (*map(digest, segment.ids), *segment.erased):
+            left.pop(known, None)
     return found
 
 

@@ -10,7 +10,7 @@ can be, so it is cut into parts).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -24,6 +24,7 @@ from goaime_migrate.backends.ports import JOURNAL, Changes, Delete, Put, Reader,
 from goaime_migrate.backends.record_fields import (
     COUNT,
     DATA,
+    MANY,
     TEXT,
     Kinds,
     checked,
@@ -31,6 +32,7 @@ from goaime_migrate.backends.record_fields import (
     raw_id_or_none,
     reading,
 )
+from goaime_migrate.backends.record_fields import of_kind as value_of_kind
 from goaime_migrate.journal.entry import Entry, digest
 from goaime_migrate.journal.payload import decode_payload, encode_payload
 from goaime_migrate.journal.seal import seal, unseal
@@ -78,6 +80,8 @@ class Segment:
     """Of documents that were left: the version that has no `reverse=`."""
     written: int | None = None
     """How many entries it had when its batch was committed, where some may have gone since."""
+    erased: tuple[bytes, ...] = ()
+    """The hashes of the `_id`s of documents of which it has kept nothing else: they were erased from it."""
 
     @property
     def key(self) -> str:
@@ -101,8 +105,10 @@ class Segment:
         }
         if self.version is not None:
             head["version"] = self.version
-        if self.kind is not Kind.SCAN or self._inserts:
-            head["ids"] = [digest(identity) for identity in self.ids]
+        if self.erased:
+            head["erased"] = [Binary(each) for each in self.erased]
+        if self.kind is not Kind.SCAN or self._inserts or self.erased:
+            head["ids"] = [*(digest(identity) for identity in self.ids), *self.erased]
         return seal(head, encode_payload(self.entries, self.unchanged), self.key + "{:03d}")
 
     @property
@@ -111,6 +117,17 @@ class Segment:
         examined = self.unchanged if self.kind in (Kind.CANARY, Kind.LEFT) else ()
         sources = dict.fromkeys(entry.source for entry in self.entries if entry.source)
         return [*(entry.id for entry in self.entries), *sources, *examined]
+
+    def knows(self, ids: Collection[bytes]) -> set[bytes]:
+        """Those of these documents that its batch has examined."""
+        return {e.id for e in self.entries if e.id in ids}.union(i for i in self.unchanged if i in ids) | set(
+            self.has_erased(ids)
+        )
+
+    def has_erased(self, ids: Iterable[bytes]) -> list[bytes]:
+        """Those of these documents that were erased from it."""
+        hashes = frozenset(self.erased)
+        return [identity for identity in ids if digest(identity) in hashes] if hashes else []
 
     @property
     def _inserts(self) -> bool:
@@ -169,7 +186,7 @@ class Known:
     def add(self, segment: Segment, wanted: frozenset[bytes]) -> None:
         """What a segment, newer than all before it, says of the wanted ids."""
         self.entries.update((entry.id, entry) for entry in segment.entries if entry.id in wanted)
-        self.unchanged.update(wanted.intersection(segment.unchanged))
+        self.unchanged.update(wanted.intersection(segment.unchanged), segment.has_erased(wanted))
 
 
 def entries_of(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> dict[bytes, Entry]:
@@ -245,9 +262,15 @@ def assemble(records: Sequence[Document]) -> Segment:
             head["level"],
             head.get("version"),
             head.get("written", head["documents"]),
+            _hashes(head.get("erased", [])),
         )
         _require_coherent(segment, head)
         return segment
+
+
+def _hashes(found: Any) -> tuple[bytes, ...]:
+    """Raises TypeError."""
+    return tuple(bytes(value_of_kind(DATA, "erased", each)) for each in value_of_kind(MANY, "erased", found))
 
 
 def _most(head: Document) -> int:

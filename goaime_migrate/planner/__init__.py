@@ -8,7 +8,9 @@ A plan is refused, in this order,
   - on the way down: if a version has no way back, or its journal was pruned, or code is needed that is not there.
 """
 
+from goaime_migrate.planner.facts import BASE as BASE
 from goaime_migrate.planner.facts import Facts as Facts
+from goaime_migrate.planner.facts import is_function as is_function
 from goaime_migrate.planner.history import problems as problems
 from goaime_migrate.planner.history import warnings as warnings
 from goaime_migrate.planner.plan import DownGroup as DownGroup
@@ -25,9 +27,11 @@ from goaime_migrate.planner.plan import UndoChange as UndoChange
 from goaime_migrate.planner.plan import UpGroup as UpGroup
 from goaime_migrate.planner.plan import UpPlan as UpPlan
 from goaime_migrate.planner.repair import repairs as repairs
+from goaime_migrate.planner.reversible import check_code as check_code
 from goaime_migrate.planner.targets import resolve as resolve
 from goaime_migrate.planner.way_down import plan_down as plan_down
 from goaime_migrate.planner.way_down import plan_rest as plan_rest
+from goaime_migrate.planner.way_down import renaming as renaming
 from goaime_migrate.planner.way_up import fused as fused
 from goaime_migrate.planner.way_up import plan_up as plan_up
 from goaime_migrate.planner.way_up import require_canary as require_canary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -32,6 +33,7 @@ VERIFY = {
     "checked", "promises", "without_promise", "unchecked", "failures", "versions", "superseded", "error",
 }  # fmt: skip
 REPAIR = {"accepted", "dropped", "renumbered", "restored", "error"}
+BLAME = {"collection", "id", "changes", "notes", "error"}
 STEP = {"version", "name", "operations", "samples", "irreversible", "warnings", "notes"}
 ENTRY = {"at", "version", "action", "result", "error", "duration_s", "who", "host", "tool"}
 
@@ -288,6 +290,34 @@ def test_down_without_a_way_back_touches_nothing(project: Project) -> None:
     assert project.fingerprint() == before
 
 
+def test_blame_tells_who_changed_a_document_and_what_it_was(project: Project) -> None:
+    project.write(GREETING, INDEX, LETTERS)
+    project.applied()
+    before = project.fingerprint()
+
+    found = project.json("blame", "people", "1")
+    assert set(found) == BLAME
+    assert [set(change) for change in found["changes"]] == [{"version", "at", "who", "kind", "fields"}] * 2
+    first, second = found["changes"]
+    assert (first["version"], first["kind"]) == ("0001", "up")
+    assert first["fields"] == [{"field": "greeting", "after": "Hello Bob"}]
+    assert second["fields"] == [{"field": "letters", "after": {"$numberInt": "3"}}]
+    assert "+ letters  3" in project.ok("blame", "people", "1").out
+
+    then = project.json("blame", "people", "1", "--as-of", "3")
+    assert set(then) == {"collection", "id", "version", "document", "error"}
+    assert then["document"] == json.loads(project.ok("blame", "people", "1", "--as-of", "0003").out)
+    assert then["document"]["greeting"] == "Hello Bob"
+    assert "letters" not in then["document"]
+    unknown = project.run("blame", "people", "nobody", "--json")
+    assert (unknown.code, unknown.json["error"]["code"], unknown.json["error"]["id"]) == (
+        2,
+        "GM107",
+        "nobody",
+    )
+    assert project.fingerprint() == before
+
+
 def test_stamp_records_without_running(project: Project) -> None:
     project.write(GREETING, INDEX)
     before = project.world.raws("people")
@@ -433,7 +463,7 @@ def test_no_migrations_at_all_is_nothing_to_do(project: Project) -> None:
 
 COMMANDS = [
     "status", "plan", "up", "down --yes", "verify", "history", "wait --timeout 0", "stamp 1 --yes",
-    "repair --yes", "unlock --force --yes",
+    "repair --yes", "unlock --force --yes", "blame people 1",
 ]  # fmt: skip
 KEYS: dict[str, set[str]] = {
     "status": STATUS,
@@ -446,6 +476,7 @@ KEYS: dict[str, set[str]] = {
     "stamp": {"recorded", "removed", "error"},
     "repair": REPAIR,
     "unlock": {"lock", "ended", "error"},
+    "blame": BLAME,
 }
 
 

@@ -78,6 +78,7 @@ READING: dict[str, Call] = {
     "try": lambda m: m.try_("1", where={"_id": 0}).error,
     "doctor": lambda m: m.doctor().error,
     "rehearse": lambda m: m.rehearse(memory=True).error,
+    "blame": lambda m: (m.blame("c", 0), m.as_of("c", 0, "1")),
 }
 WRITING = {"up", "down", "stamp", "repair", "unlock"}
 NO_DATABASE = {"init", "new", "explain"}
