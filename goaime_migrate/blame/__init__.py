@@ -9,12 +9,12 @@ from functools import cached_property
 from goaime_migrate import ledger
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Backend
-from goaime_migrate.blame.entries import Edit, Findings, findings, forms
+from goaime_migrate.blame.entries import Edit, Findings, findings
 from goaime_migrate.blame.images import Difference, differences, images
-from goaime_migrate.blame.lineage import Lineage, Visit, lineage
 from goaime_migrate.errors import UnknownDocument
+from goaime_migrate.journal.index import equal_ids
 from goaime_migrate.ledger import Ledger
-from goaime_migrate.planner import Facts
+from goaime_migrate.planner import Facts, Lineage, Visit, lineage
 from goaime_migrate.results import (
     ABSENT,
     Absent,
@@ -60,11 +60,13 @@ class Subject:
 def subject(backend: Backend, facts: Facts, book: Ledger, collection: str, identity: Value) -> Subject:
     """A document by its collection and `_id`. Raises UnknownDocument, JournalIncomplete, DamagedRecord."""
     line = lineage(book, collection, backend.collections())
-    ids = tuple(forms(identity))
+    ids = tuple(equal_ids(identity))
     current = next(iter(backend.by_ids(line.today, ids)), None)
     ids = ids if current is None else (raw_bson.id_of(current),)
     found = tuple(
-        (visit, Findings() if visit.pruned else findings(backend, visit.record, ids)) for visit in line.visits
+        (visit, Findings() if visit.pruned else findings(backend, visit.record, ids))
+        for visit in line.visits
+        if visit.wrote
     )
     this = Subject(backend, facts, collection, ids, current, line, found)
     if current is None and not any(each.examined for _, each in found):
@@ -76,6 +78,12 @@ def _unknown(this: Subject) -> UnknownDocument:
     pruned = [visit.pruned.version for visit, _ in this.found if visit.pruned]
     rest = f" that is kept (those of {', '.join(pruned)} were pruned)" if pruned else ""
     shown = raw_bson.id_value(this.ids[0])
+    if not this.found and this.line.today not in this.backend.collections():
+        return UnknownDocument(
+            f"there is no collection {this.collection}, and no version has written one of this name",
+            hint="the name as it is today, or as it was before a migration renamed it",
+            id=shown,
+        )
     return UnknownDocument(
         f"neither the collection {this.collection} nor a journal{rest} knows a document with the _id {shown!r:.100}",
         hint=_IDS,
@@ -101,7 +109,7 @@ def _notes(this: Subject) -> Iterator[str]:
     """What there may be besides, and is not known."""
     for visit, found in this.found:
         if visit.pruned:
-            yield f"{', '.join(visit.record.versions)}: {ledger.pruned_by(visit.pruned)}; what it was before is not kept"
+            yield f"{', '.join(visit.record.versions)}: {visit.pruned.pruned_by}; what it was before is not kept"
         if found.erased:
             yield f"{', '.join(visit.record.versions)}: this document was erased from the journal"
     for version in this.line.functions:

@@ -10,7 +10,6 @@ from goaime_migrate.blame.entries import Edit
 from goaime_migrate.blame.images import images, put_back
 from goaime_migrate.errors import JournalPruned, MissingMigration
 from goaime_migrate.errors.hint import Command, Hint
-from goaime_migrate.ledger import pruned_by
 from goaime_migrate.planner import check_code
 from goaime_migrate.results import AsOfResult, ChangeKind
 
@@ -28,7 +27,7 @@ def as_of(this: Subject, version: str) -> AsOfResult:
         if not since:
             continue
         if visit.pruned or found.erased:
-            lost = f"{', '.join(since)}: {pruned_by(visit.pruned) if visit.pruned else 'it was erased from the journal'}"
+            lost = f"{', '.join(since)}: {visit.pruned.pruned_by if visit.pruned else 'it was erased from the journal'}"
             continue
         for edit in reversed(found.edits):
             if edit.kind is not ChangeKind.DOWN and any(_reaches(v, version) for v in edit.versions):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Reader
-from goaime_migrate.journal import audit, segments
+from goaime_migrate.journal import audit
 from goaime_migrate.journal.entry import Entry
-from goaime_migrate.journal.index import Locator
+from goaime_migrate.journal.index import holding
 from goaime_migrate.journal.segments import Kind, Segment
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import ChangeKind
@@ -20,9 +19,6 @@ _KINDS = {
     Kind.TAIL: ChangeKind.TAIL,
     Kind.INSERTED: ChangeKind.DOWN,
 }
-
-_EXACT = 2**53
-"""Below this a double, a long and a decimal can be the same whole number."""
 
 
 @dataclass(frozen=True)
@@ -59,22 +55,12 @@ def findings(reader: Reader, record: PassRecord, ids: Collection[bytes]) -> Find
     All of the journal is looked at once; few segments are unpacked. Raises JournalIncomplete, DamagedRecord.
     """
     audit.require_whole(reader, record)
-    found = list(_holding(reader, record, ids))
+    found = [s for s in holding(reader, record.id, ids) if s.kind is not Kind.LEFT]
     return Findings(
         tuple(edit for segment in found for edit in _edits(record, segment, ids)),
         examined=any(segment.knows(ids) for segment in found),
         erased=any(segment.has_erased(ids) for segment in found),
     )
-
-
-def _holding(reader: Reader, record: PassRecord, ids: Collection[bytes]) -> Iterator[Segment]:
-    """The segments that may have entries of the document, in the order in which they were written."""
-    locator = Locator(reader, record.id)
-    walked = (key for identity in ids if (key := locator.key(identity)) is not None)
-    for key in sorted({*walked, *segments.holders(reader, record.id, list(ids))}):
-        segment = segments.read(reader, key)
-        if segment is not None and segment.kind is not Kind.LEFT:
-            yield segment
 
 
 def _edits(record: PassRecord, segment: Segment, ids: Collection[bytes]) -> Iterator[Edit]:
@@ -83,15 +69,3 @@ def _edits(record: PassRecord, segment: Segment, ids: Collection[bytes]) -> Iter
     for entry in segment.entries:
         if entry.id in ids and (segment.level or kind is ChangeKind.DOWN):
             yield Edit(record, kind, entry, segment.level)
-
-
-def forms(value: object) -> Iterable[bytes]:
-    """The raw ``{_id: x}`` that a value may have: equal numbers of other types are the same `_id`."""
-    from bson import Decimal128, Int64
-
-    values = [value]
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _EXACT:
-        whole = int(value)
-        if whole == value:
-            values = [value, whole, Int64(whole), float(whole), Decimal128(str(whole))]
-    return dict.fromkeys(raw_bson.encode({"_id": each}) for each in values)

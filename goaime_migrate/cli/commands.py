@@ -23,6 +23,7 @@ COMMANDS = {
     "rehearse": "rehearsing",
     "doctor": "doctor",
     "blame": "blaming",
+    "prune": "pruning",
     "stamp": "mending",
     "repair": "mending",
     "unlock": "mending",

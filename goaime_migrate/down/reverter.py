@@ -56,6 +56,7 @@ def take_back(
         born=inserted.taken_back + inserted.left,
         left=inserted.left,
         without_reverse=inserted.without_reverse,
+        erased=tuple(reverter.found.erased),
     )
 
 
@@ -66,7 +67,7 @@ class Reverter:
         self._recorder = recorder
         self._run = recorder.run
         self.inserted = InsertedTotals()
-        self._found = Outcome()
+        self.found = Outcome()
 
     def revert(self, plan: DownPlan, on_conflict: OnConflict) -> None:
         """Take the versions of the plan back. Raises MigrateError with the state recorded.
@@ -165,9 +166,9 @@ class Reverter:
                 created.drop(self._run, record)
         finally:
             self._recorder.progress.documents += restore.outcome.counts()
-            self._found.add(restore.outcome)
-            self._recorder.progress.conflicts = self._found.conflicts
-            self._recorder.progress.more_conflicts = self._found.more_conflicts
+            self.found.add(restore.outcome)
+            self._recorder.progress.conflicts = self.found.conflicts
+            self._recorder.progress.more_conflicts = self.found.more_conflicts
             self.inserted.note(record.collection, restore.inserted)
         done = restore.outcome.counts()
         seconds = self._recorder.seconds

@@ -42,6 +42,7 @@ from goaime_migrate.errors.migration import DuplicateKey as DuplicateKey
 from goaime_migrate.errors.migration import FunctionFailed as FunctionFailed
 from goaime_migrate.errors.migration import IdChanged as IdChanged
 from goaime_migrate.errors.migration import InvalidResult as InvalidResult
+from goaime_migrate.errors.migration import LookupErased as LookupErased
 from goaime_migrate.errors.migration import MigrationFailed as MigrationFailed
 from goaime_migrate.errors.migration import NotPure as NotPure
 from goaime_migrate.errors.migration import OperationFailed as OperationFailed

@@ -26,5 +26,4 @@ from goaime_migrate.ledger.versions import Pruning as Pruning
 from goaime_migrate.ledger.versions import VersionRecord as VersionRecord
 from goaime_migrate.ledger.versions import delete_version as delete_version
 from goaime_migrate.ledger.versions import error_record as error_record
-from goaime_migrate.ledger.versions import pruned_by as pruned_by
 from goaime_migrate.ledger.versions import put_version as put_version

@@ -66,6 +66,15 @@ class VersionRecord:
         """The passes that its operations were part of."""
         return tuple(o.pass_id for o in self.operations if o.pass_id is not None)
 
+    @property
+    def pruned_by(self) -> str:
+        """By whom its journal was pruned and when, for people."""
+        if self.pruned is None:
+            return "its journal was lost with the records"
+        at, who, host = self.pruned
+        by = f"{who or 'somebody'} on {host or 'an unknown host'}"
+        return f"its journal was pruned by {by} at {at:%Y-%m-%d %H:%M} UTC"
+
 
 def put_version(record: VersionRecord) -> RecordChange:
     """Store a version."""
@@ -85,14 +94,6 @@ def _storable(record: VersionRecord) -> VersionRecord:
         operations=tuple(replace(o, text=storable(o.text)) for o in record.operations),
         warnings=tuple(replace(w, message=storable(w.message)) for w in record.warnings),
     )
-
-
-def pruned_by(record: VersionRecord) -> str:
-    """By whom its journal was pruned and when, for people."""
-    if record.pruned is None:
-        return "its journal was lost with the records"
-    at, who, host = record.pruned
-    return f"its journal was pruned by {who or 'somebody'} on {host or 'an unknown host'} at {at:%Y-%m-%d %H:%M} UTC"
 
 
 def delete_version(version: str) -> RecordChange:

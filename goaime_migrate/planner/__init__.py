@@ -10,9 +10,11 @@ A plan is refused, in this order,
 
 from goaime_migrate.planner.facts import BASE as BASE
 from goaime_migrate.planner.facts import Facts as Facts
-from goaime_migrate.planner.facts import is_function as is_function
 from goaime_migrate.planner.history import problems as problems
 from goaime_migrate.planner.history import warnings as warnings
+from goaime_migrate.planner.lineage import Lineage as Lineage
+from goaime_migrate.planner.lineage import Visit as Visit
+from goaime_migrate.planner.lineage import lineage as lineage
 from goaime_migrate.planner.plan import DownGroup as DownGroup
 from goaime_migrate.planner.plan import DownPlan as DownPlan
 from goaime_migrate.planner.plan import ForgetSteps as ForgetSteps
@@ -31,7 +33,6 @@ from goaime_migrate.planner.reversible import check_code as check_code
 from goaime_migrate.planner.targets import resolve as resolve
 from goaime_migrate.planner.way_down import plan_down as plan_down
 from goaime_migrate.planner.way_down import plan_rest as plan_rest
-from goaime_migrate.planner.way_down import renaming as renaming
 from goaime_migrate.planner.way_up import fused as fused
 from goaime_migrate.planner.way_up import plan_up as plan_up
 from goaime_migrate.planner.way_up import require_canary as require_canary

@@ -27,10 +27,8 @@ def check_ways_back(facts: Facts, reverting: Sequence[str]) -> None:
 def _check_way_back(facts: Facts, version: str) -> None:
     record, file = facts.versions[version], facts.code.get(version)
     if record.rollback == "pruned":
-        from goaime_migrate.ledger import pruned_by
-
         raise JournalPruned(
-            f"{version} ({record.name}) cannot be taken back: {pruned_by(record)}",
+            f"{version} ({record.name}) cannot be taken back: {record.pruned_by}",
             version=version,
             hint=Hint(
                 "go back no further than to it: {}; or write a new migration that changes the documents forward",

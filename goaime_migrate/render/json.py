@@ -34,6 +34,7 @@ RESULTS = {
     "rehearse": "RehearsalResult",
     "doctor": "DoctorResult",
     "blame": "BlameResult",
+    "prune": "PruneResult",
     "explain": "ExplainResult",
 }
 """What each command prints. `history` is a list of HistoryEntry, ``--dry-run`` prints a PlanResult, ``--as-of`` an

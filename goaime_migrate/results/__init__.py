@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from goaime_migrate.results.mending import *  # noqa: F403
     from goaime_migrate.results.plan import *  # noqa: F403
     from goaime_migrate.results.project import *  # noqa: F403
+    from goaime_migrate.results.pruning import *  # noqa: F403
     from goaime_migrate.results.reading import *  # noqa: F403
     from goaime_migrate.results.rehearsal import *  # noqa: F403
     from goaime_migrate.results.run import *  # noqa: F403
@@ -42,6 +43,7 @@ _NAMES = {
     "mending": ("Renumbering", "RepairResult", "StampResult", "UnlockResult"),
     "plan": ("DownPreview", "OperationPlan", "PlanResult", "Predicted", "Sample", "StepPlan"),
     "project": ("ErrorText", "ExplainResult", "InitResult", "NewResult", "RuleText"),
+    "pruning": ("ErasedDocument", "PruneResult"),
     "reading": (
         "HistoryEntry",
         "HistoryError",

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord, VersionRecord
-from goaime_migrate.planner import is_function, renaming
+from goaime_migrate.planner.facts import is_function
+from goaime_migrate.planner.way_down import renaming
+
+if TYPE_CHECKING:
+    from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord, VersionRecord
 
 
 @dataclass(frozen=True)
 class Visit:
-    """A pass that has written the collection. Its `versions` may be pruned: what it did is then not known any more."""
+    """A pass that has walked over the collection or written it."""
 
     record: PassRecord
     versions: tuple[VersionRecord, ...]
+    wrote: bool
+    """Whether it has written it; else it has made documents of another collection out of it."""
 
     @property
     def pruned(self) -> VersionRecord | None:
@@ -31,25 +37,29 @@ class Lineage:
     visits: tuple[Visit, ...]
     functions: tuple[str, ...]
     """The versions that are plain functions."""
+    names: frozenset[str]
+    """All that it was ever called."""
 
 
 def lineage(book: Ledger, collection: str, there: Container[str]) -> Lineage:
     """That of a collection by its name of today; or by an earlier one, if none is called so today."""
     operations = list(_operations(book))
     today = collection if collection in there else _todays_name(operations, collection)
-    name, visits, functions = today, dict[str, Visit](), dict[str, None]()
+    name, visits, functions, names = today, dict[str, Visit](), dict[str, None](), {today, collection}
     for version, operation in reversed(operations):
         moved = renaming(version, operation)
+        record = book.passes.get(operation.pass_id or "")
         if moved is not None and name == moved[0]:
             name = moved[1]
+            names.add(name)
         elif moved is not None and name == moved[1]:
             break  # another collection had the name before
         elif is_function(operation):
             functions[version] = None
-        elif (record := book.passes.get(operation.pass_id or "")) is not None and record.writes == name:
+        elif record is not None and name in (record.collection, record.writes):
             members = tuple(book.versions[v] for v in record.versions if v in book.versions)
-            visits.setdefault(record.id, Visit(record, members))
-    return Lineage(today, tuple(reversed(visits.values())), tuple(reversed(functions)))
+            visits.setdefault(record.id, Visit(record, members, record.writes == name))
+    return Lineage(today, tuple(reversed(visits.values())), tuple(reversed(functions)), frozenset(names))
 
 
 def _operations(book: Ledger) -> Iterator[tuple[str, OperationRecord]]:
