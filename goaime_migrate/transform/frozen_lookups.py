@@ -52,7 +52,7 @@ class FrozenLookups:
         began: datetime | None = None,
     ) -> None:
         self._pass = self.pass_id = pass_id
-        self._names = Names(pass_id)
+        self._names = names = Names(pass_id)
         self._freeze = self.freezes = freeze
         self._writes = writes
         self._began = None if began is None else as_read(began)
@@ -62,7 +62,7 @@ class FrozenLookups:
         """Whether the documents that are looked up for are those of a batch, which can be smaller."""
         self._tables = {lookup: table_of(lookup, self.misses) for lookup in lookups}
         self._results = {
-            lookup: self._stored_results(table)
+            lookup: StoredResults(table, names.head(lookup), names.whole(lookup), partial(names.key, lookup))
             for lookup, table in self._tables.items()
             if lookup.pipeline is not None
         }
@@ -74,12 +74,6 @@ class FrozenLookups:
 
     def __getitem__(self, lookup: Lookup) -> Table:
         return self._tables[lookup]
-
-    def _stored_results(self, table: Table) -> StoredResults:
-        lookup = table.lookup
-        return StoredResults(
-            table, self._names.head(lookup), self._names.whole(lookup), partial(self._names.key, lookup)
-        )
 
     def arguments(self, step: Step) -> dict[str, Any]:
         """What the functions of a step are given by name."""
