@@ -11,7 +11,7 @@ can be, so it is cut into parts).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -134,19 +134,6 @@ class Segment:
     def hashes(self) -> tuple[bytes, ...]:
         """Of the `_id`s of all documents that were erased from it."""
         return (*self.erased, *self.hidden)
-
-    def without(self, ids: Collection[bytes]) -> Segment:
-        """The segment with nothing left of these documents but the hashes of their `_id`s."""
-        erased = dict.fromkeys((*self.erased, *(digest(e.id) for e in self.entries if e.id in ids)))
-        hidden = dict.fromkeys((*self.hidden, *(digest(i) for i in self.unchanged if i in ids)))
-        rest = (e for e in self.entries if e.id not in ids)
-        return replace(
-            self,
-            entries=tuple(replace(e, source=None) if e.source in ids else e for e in rest),
-            unchanged=tuple(i for i in self.unchanged if i not in ids),
-            erased=tuple(erased),
-            hidden=tuple(hidden),
-        )
 
     @property
     def _inserts(self) -> bool:

@@ -16,7 +16,7 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Backend, Changes, GuardFailed, RecordChange, Write
 from goaime_migrate.errors import Refused
 from goaime_migrate.errors.hint import DOWN, UP, Hint
-from goaime_migrate.journal import audit
+from goaime_migrate.journal import audit, erasing, segments
 from goaime_migrate.journal.entry import digest
 from goaime_migrate.journal.index import equal_ids, holding
 from goaime_migrate.journal.paging import size_of
@@ -140,15 +140,34 @@ class Erasure:
         yield from self._mentions()
 
     def _segments(self, record: PassRecord) -> Iterator[Part]:
-        for segment in list(holding(self.backend, record.id, self._ids)):
-            without = segment.without(self._ids)
-            freed = 0 if without == segment else max(0, _size(segment) - _size(without))
-            hashes = self._hashes.intersection(each.hex() for each in without.erased)
-            changed = _noted(record, segment, freed, hashes)
-            if without != segment or changed != record:
-                replaced = [] if without == segment else without.replacement()
-                record = changed
-                yield Part(record.versions, freed, [*replaced, ledger.put_pass(record)])
+        for key in [segment.key for segment in holding(self.backend, record.id, self._ids)]:
+            segment = segments.read(self.backend, key)
+            if segment is not None:
+                changed, part = self._segment(record, segment)
+                if part.changes:
+                    record = changed
+                    yield part
+
+    def _segment(self, record: PassRecord, segment: Segment) -> tuple[PassRecord, Part]:
+        """The record of the pass then, and what is to be stored."""
+        left, edge = erasing.without(segment, self._ids), None
+        replaced = [] if left == segment else [left]
+        if segment.upto in self._ids:
+            edge, replaced = erasing.moved_end(self.backend, left, self._ids)
+        freed = max(0, _size(segment) - _size(left)) if replaced else 0
+        hashes = self._hashes.intersection(each.hex() for each in left.erased)
+        changed = _noted(self._with_end(record, edge), segment, freed, hashes)
+        changes = [change for each in replaced for change in each.replacement()]
+        if changed != record:
+            changes.append(ledger.put_pass(changed))
+        return changed, Part(record.versions, freed, changes)
+
+    def _with_end(self, record: PassRecord, edge: bytes | None) -> PassRecord:
+        """The record of a pass with another end in the place of the document."""
+        if edge is None:
+            return record
+        bounds = tuple(edge if bound in self._ids else bound for bound in record.bounds)
+        return replace(record, bounds=bounds, upper=edge if record.upper in self._ids else record.upper)
 
     def _aside(self, name: str) -> Iterator[Part]:
         """The document in a collection that was kept aside."""

@@ -293,6 +293,29 @@ def test_it_is_erased_from_what_was_kept_aside(shop: World) -> None:
     assert shop.documents("gone") == [{"_id": "person2", "x": 2}]
 
 
+@each_mode
+def test_no_range_ends_with_what_was_erased(shop: World) -> None:
+    for identity in ("person2", "person5", "person0", "person1"):  # batches are of three
+        done = erase(shop, "c", identity)
+        assert done.erased is not None
+        assert done.erased.versions == ("0001", "0002")
+        erase(shop, "users", identity)
+        for collection in ("d", "gone"):
+            erase(shop, collection, identity)
+        kept = everything(shop)
+        assert identity not in kept
+        assert "person7" in kept
+        assert erase(shop, "c", identity).empty
+    assert shop.status().problems == ()
+    preview = shop.plan("base", direction=Direction.DOWN).preview
+    assert preview is not None
+    assert (preview.erased, preview.born, preview.conflicts) == (4, 0, 0)
+    result = succeeded(shop.down("base"))
+    assert (len(result.erased), result.born, result.conflicts) == (4, 0, ())
+    for i in (3, 4, 6, 7):
+        assert old(i) in shop.documents("c")
+
+
 WARNS = """
     import warnings
     from goaime_migrate import *
@@ -312,6 +335,7 @@ WARNS = """
 
 @two
 def test_messages_do_not_speak_of_it_any_more(world: World) -> None:
+    world.settings["batch_size"] = 2
     world.insert("c", [old(i) for i in range(6)])
     world.write("0001_warn.py", WARNS)
     assert world.up().failed == "0001"
