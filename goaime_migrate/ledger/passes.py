@@ -271,7 +271,10 @@ def _partition(document: Document, steps: Mapping[str, int]) -> _Walked | _Taken
 
 def put_pass(record: PassRecord) -> Put:
     """Store a pass; what its partitions count is not part of it."""
-    return Put(PROGRESS, with_format(record, kind="pass"))
+    document = with_format(record, kind="pass")
+    if not record.erased:
+        del document["erased"]
+    return Put(PROGRESS, document)
 
 
 def delete_pass(pass_id: str) -> tuple[RecordChange, RecordChange]:
