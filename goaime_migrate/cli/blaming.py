@@ -63,6 +63,6 @@ def ids_of(text: str) -> list[Any]:
     try:
         extended_json.loads(text)
     except ValueError:
-        if text[:1] not in '{["':  # a word, and no JSON that was begun
+        if text[:1] not in ("{", "[", '"'):  # a word, and no JSON that was begun
             return [text]
     return [value_of(text, "ID", _IDS)]

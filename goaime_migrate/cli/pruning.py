@@ -46,12 +46,12 @@ def prune(
         )
     if (collection is None) != (id is None):
         raise UsageError("one document has a collection and an _id", hint="--collection NAME --id JSON")
-    age, identity = _age(keep), None if id is None else value_of(id, "--id", _AN_ID)
+    seconds, identity = age(keep), None if id is None else value_of(id, "--id", _AN_ID)
 
     def call(migrator: Migrator, *, dry_run: bool) -> PruneResult:
         if collection is not None:
             return migrator.erase(collection, identity, dry_run=dry_run)
-        return migrator.prune(keep=age, versions=version or (), dry_run=dry_run)
+        return migrator.prune(keep=seconds, versions=version or (), dry_run=dry_run)
 
     with run.migrator(run.settings(lock_timeout=lock_timeout), progress=True) as migrator:
         result = call(migrator, dry_run=True)
@@ -61,7 +61,7 @@ def prune(
     return Outcome(result, lambda style: text.prune(result, style, would=dry_run))
 
 
-def _age(text: str | None) -> int | None:
+def age(text: str | None) -> int | None:
     """Seconds. Raises UsageError."""
     found = None if text is None else _AGE.fullmatch(text.strip())
     if text is not None and found is None:
