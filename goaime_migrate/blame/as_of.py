@@ -31,7 +31,7 @@ def as_of(this: Subject, version: str) -> AsOfResult:
             continue
         for edit in reversed(found.edits):
             if edit.kind is not ChangeKind.DOWN and any(_reaches(v, version) for v in edit.versions):
-                lost = lost if edit.entry.partial else ""
+                lost = _lost(edit, document, lost)
                 document = _before(this, edit, document, version)
     if lost:
         raise JournalPruned(
@@ -43,6 +43,14 @@ def as_of(this: Subject, version: str) -> AsOfResult:
     notes = tuple(f"{v} is a plain function: what it has written is in no journal" for v in functions)
     shown = None if document is None else raw_bson.decode_any(document)
     return AsOfResult(this.collection, this.id, version, shown, notes)
+
+
+def _lost(edit: Edit, document: bytes | None, lost: str) -> str:
+    """Why what a document was before an edit is not known, where it is not; `lost`: why it is not known after it."""
+    if not edit.entry.partial:
+        return ""
+    fields = ", ".join(edit.entry.fields)
+    return lost or (f"of {fields} the journal has it, the rest has gone with it" if document is None else "")
 
 
 def _reaches(version: str, limit: str) -> bool:

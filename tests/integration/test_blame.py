@@ -11,6 +11,7 @@ from goaime_migrate import errors
 from goaime_migrate.backends.ports import JOURNAL
 from goaime_migrate.events import BatchCommitted, Event
 from goaime_migrate.results import ABSENT, BlamedChange, BlameResult, ChangeKind
+from goaime_migrate.transform import projection
 from tests.integration.engines import each_mode, one_server
 from tests.world import World, succeeded
 
@@ -253,3 +254,19 @@ def test_functions_are_named_since_no_journal_has_what_they_wrote(old: World) ->
     with old.migrator() as migrator:
         assert "0004 is a plain function" in str(migrator.as_of("c", 5, "2").notes)
         assert migrator.as_of("c", 5, "5").notes == ()
+
+
+@one_server
+def test_what_is_kept_of_some_fields_alone_is_no_document(
+    old: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projection, "FROM", 1)
+    old.write(
+        "0001_add.py", FUSED["0001_add.py"].replace('"users")', '"users"), fields=["n", "name", "twice"]')
+    )
+    succeeded(old.up("1"))
+    assert as_of(old, "c", 5, "1") == {"_id": 5, "n": 5, "old": "x"}
+    old.remove("c", 5)
+    assert told(blame(old, "c", 5).changes[0])[2] == {"name": (ABSENT, "u5"), "twice": (ABSENT, 10)}
+    with pytest.raises(errors.JournalPruned, match="of name, twice the journal has it"):
+        as_of(old, "c", 5, "1")

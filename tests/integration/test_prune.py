@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 
 from goaime_migrate import errors
+from goaime_migrate.backends.connect import connect
 from goaime_migrate.backends.ports import JOURNAL, LOG, VERSIONS
+from goaime_migrate.config import Settings
+from goaime_migrate.journal.paging import payloads
+from goaime_migrate.journal.seal import unseal
 from goaime_migrate.results import Direction, PruneResult
 from tests.integration.engines import each_mode, two
 from tests.world import World, succeeded
@@ -78,10 +82,6 @@ def shop(world: World) -> World:
 
 def everything(world: World) -> str:
     """All that is kept in records, as text; the journal's payloads unpacked."""
-    from goaime_migrate.journal.paging import payloads
-    from goaime_migrate.journal.seal import unseal
-    from tests.world import Settings, connect
-
     backend = connect(Settings(uri=world.uri, database=world.database), write=False)
     try:
         journals = [unseal(p, 2**26) for p in payloads(backend, "0")]
@@ -417,3 +417,29 @@ def test_lookups_with_other_keys_know_what_they_do_not_know(world: World, many: 
     assert found[4] == {"_id": 4, "who": "u1", "b": 1}
     succeeded(world.down("base"))
     assert world.documents("c") == [{"_id": i, "who": f"u{i % 3}"} for i in range(9)]
+
+
+@each_mode
+def test_verify_says_what_only_a_pruned_journal_knew(world: World) -> None:
+    world.insert("c", [{"_id": i, "n": i} for i in range(4)])
+    world.write(
+        "0001_some.py",
+        """
+        from goaime_migrate import *
+
+        def some(d):
+            d["m"] = 1
+
+        def has(d):
+            return [] if "m" in d else ["m: missing"]
+
+        operations = [TransformDocuments("c", some, check=has, where={"n": {"$gt": 1}})]
+        """,
+    )
+    succeeded(world.up())
+    assert world.verify().promises == 1
+    prune(world, keep=0)
+    found = world.verify()
+    assert (found.promises, found.failures) == (0, ())
+    assert [(each.version, each.collection) for each in found.unchecked] == [("0001", "c")]
+    assert "was pruned" in found.unchecked[0].reason
