@@ -14,7 +14,7 @@ from functools import cached_property
 from goaime_migrate import ledger
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Backend, Changes, GuardFailed, RecordChange, Write
-from goaime_migrate.errors import Refused
+from goaime_migrate.errors import Refused, UnknownDocument
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.journal import audit, erasing, segments
 from goaime_migrate.journal.entry import digest
@@ -67,10 +67,16 @@ class Erasure:
         return lineage(self.kept.book, self.collection, self.kept.there)
 
     def foresee(self) -> PruneResult:
-        """What would be erased. Raises Refused, JournalIncomplete, DamagedRecord, NewerFormat."""
+        """What would be erased. Raises Refused, UnknownDocument, JournalIncomplete, DamagedRecord, NewerFormat."""
         self._require_finished()
         self._require_whole()
         parts = list(self._parts())
+        if not (parts or self._line.visits or self.collection in self.kept.there):
+            raise UnknownDocument(
+                f"there is no collection {self.collection}, and no version has written or read one of this name",
+                hint="the name as it is today, or as it was before a migration renamed it",
+                id=self.id,
+            )
         return self._result([part.versions for part in parts], sum(part.freed for part in parts))
 
     def carry_out(self, run: Run) -> PruneResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from bson import decode
 
 from goaime_migrate import errors
 from goaime_migrate.backends.connect import connect
@@ -13,7 +14,8 @@ from goaime_migrate.config import Settings
 from goaime_migrate.journal.paging import payloads
 from goaime_migrate.journal.seal import unseal
 from goaime_migrate.results import Direction, PruneResult
-from tests.integration.engines import each_mode, two
+from goaime_migrate.run import partitions
+from tests.integration.engines import each_mode, one_server, two
 from tests.world import World, succeeded
 
 SOURCES = {
@@ -314,6 +316,33 @@ def test_no_range_ends_with_what_was_erased(shop: World) -> None:
     assert (len(result.erased), result.born, result.conflicts) == (4, 0, ())
     for i in (3, 4, 6, 7):
         assert old(i) in shop.documents("c")
+
+
+@one_server
+def test_no_partition_ends_with_what_was_erased(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partitions, "SIZE", 4)
+    monkeypatch.setattr(partitions, "WORTH", 4)
+    world.settings |= {"batch_size": 3, "workers": 1}
+    world.insert("c", [{"_id": f"person{i:02}", "n": i} for i in range(40)])
+    world.write("0002_count.py", SOURCES["0002_count.py"])
+    (world.folder / "0002_count.py").rename(world.folder / "0001_count.py")
+    succeeded(world.up())
+    (record,) = [d for d in world.documents("schema_versions_progress") if d["kind"] == "pass"]
+    ends = [decode(bound)["_id"] for bound in record["bounds"]]
+    assert len(ends) > 2
+    for identity in ends[:3]:
+        erase(world, "c", identity)
+        assert identity not in everything(world)
+    assert world.status().problems == ()
+    result = succeeded(world.down())
+    assert (len(result.erased), result.born) == (3, 0)
+
+
+@each_mode
+def test_a_collection_that_nobody_knows_is_told(shop: World) -> None:
+    with pytest.raises(errors.UnknownDocument, match="no collection nothing"):
+        erase(shop, "nothing", "person1")
+    assert erase(shop, "c", "nobody").empty
 
 
 WARNS = """
