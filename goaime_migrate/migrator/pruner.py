@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from goaime_migrate import planner, results
 from goaime_migrate.backends.ports import Backend
-from goaime_migrate.errors import UnknownTarget, UsageError
+from goaime_migrate.errors import Interrupted, UnknownTarget, UsageError
+from goaime_migrate.errors.hint import Hint
 from goaime_migrate.migrator.sources import Sources
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Pruner:
             facts, book = self._sources.facts(backend)
             return pruning.prune(run, book, select(facts, pruning.kept(backend, book)))
 
-        return self._under_the_lease(backend, work, "prune")
+        return self._go(backend, work)
 
     def erase(self, collection: str, id: Any, *, dry_run: bool = False) -> results.PruneResult:
         """Erase one document from every journal, from frozen lookups, collections kept aside, and messages.
@@ -72,7 +73,13 @@ class Pruner:
         found = erasure().foresee()
         if dry_run or found.empty:
             return found
-        return self._under_the_lease(backend, lambda run: erasure().carry_out(run), "prune")
+        return self._go(backend, lambda run: erasure().carry_out(run))
+
+    def _go(self, backend: Backend, work: Callable[[Run], results.PruneResult]) -> results.PruneResult:
+        try:
+            return self._under_the_lease(backend, work, "prune")
+        except Interrupted as error:
+            raise error.advise(Hint("the same command again does the rest")) from None
 
 
 def _history(backend: Backend) -> Sequence[results.HistoryEntry]:

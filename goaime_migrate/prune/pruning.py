@@ -47,9 +47,10 @@ def foresee(backend: Backend, book: Ledger, selection: Selection) -> PruneResult
 def prune(run: Run, book: Ledger, selection: Selection) -> PruneResult:
     """Delete it, under the lease. Whatever a run that is killed has marked, the next one deletes.
 
-    Raises what `foresee` does, LeaseLost, Interrupted.
+    Raises what `foresee` does, MissingPrivilege, LeaseLost, Interrupted.
     """
     result = foresee(run.backend, book, selection)
+    run.backend.require_actions([(name, ("dropCollection",)) for name in selection.collections])
     run.check()
     _mark(run, book, selection.versions)
     for name in selection.collections:

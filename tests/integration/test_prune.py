@@ -229,6 +229,18 @@ def test_what_was_marked_and_not_deleted_is_deleted_by_the_next(shop: World) -> 
     assert prune(shop, keep=3600).empty
 
 
+@each_mode
+def test_it_stops_for_a_signal_and_goes_on(shop: World) -> None:
+    with shop.migrator() as migrator:
+        migrator.interrupt()
+        with pytest.raises(errors.Interrupted) as caught:
+            migrator.prune(keep=0)
+        assert caught.value.hint == "the same command again does the rest"
+        with pytest.raises(errors.Interrupted):
+            migrator.erase("c", "person1")
+    assert prune(shop, keep=0).pruned == ("0001", "0002", "0003", "0004")
+
+
 # one document
 
 
