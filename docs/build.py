@@ -183,6 +183,7 @@ def shapes() -> dict[str, list[type]]:
     found = {name: [getattr(results, kind)] for name, kind in printed.RESULTS.items()}
     for name in ("up", "down"):
         found[name].append(results.PlanResult)
+    found["blame"].append(results.AsOfResult)
     return found | {"history": [results.HistoryEntry]}
 
 
@@ -230,7 +231,7 @@ def reference(kind: type, objects: dict[str, Any], command: str = "") -> dict[st
             "description": " ".join(inspect.cleandoc(kind.__doc__ or "").split()),
             "type": "object",
             "properties": {key: node(hint, objects) | told.get(key, {}) for key, hint in hints.items()},
-            "required": list(hints),
+            "required": [key for key, hint in hints.items() if not printed.marked(hint)[0].optional],
         }
     return {"$ref": f"#/$defs/{name}"}
 

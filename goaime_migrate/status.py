@@ -8,7 +8,7 @@ from datetime import datetime
 
 from goaime_migrate import planner
 from goaime_migrate.backends.ports import Backend, LeaseRecord
-from goaime_migrate.errors import DatabaseRestored, Problem
+from goaime_migrate.errors import DatabaseRestored, JournalPruned, Problem
 from goaime_migrate.errors.hint import DOWN, REPAIR, UP, Command, Hint
 from goaime_migrate.ledger import Ledger, PassRecord, StepCounts, VersionRecord
 from goaime_migrate.planner import Facts
@@ -59,6 +59,7 @@ def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
         warnings=(
             *(StatusWarning(w.code, w.message, w.hint) for w in planner.warnings(facts)),
             *_moved(backend, book),
+            *_kept_no_more(book),
         ),
         journal_bytes=sum(p.journal_bytes for p in book.passes.values() if p.id not in pruned),
     )
@@ -90,6 +91,28 @@ def _moved(backend: Backend, book: Ledger) -> Iterator[StatusWarning]:
     for text in dict.fromkeys(found.values()):
         open_ones = any(found[pass_id] == text and pass_id in unfinished for pass_id in found)
         yield StatusWarning(DatabaseRestored.code, text, _GO_ON if open_ones else _LOOK)
+
+
+def _kept_no_more(book: Ledger) -> Iterator[StatusWarning]:
+    """What `down` cannot give back any more, since somebody has said so."""
+    by: dict[str, list[str]] = {}
+    for version, record in book.versions.items():
+        if record.rollback:
+            by.setdefault(record.pruned_by, []).append(version)
+    for text, versions in by.items():
+        yield StatusWarning(
+            JournalPruned.code,
+            f"{', '.join(versions)} can be taken back no more: {text}",
+            Hint("go back no further than: {}", DOWN.to(versions[-1])),
+        )
+    for p in book.passes.values():
+        if p.erased and not any(book.versions[v].rollback for v in p.versions if v in book.versions):
+            documents = "1 document was" if len(p.erased) == 1 else f"{len(p.erased)} documents were"
+            yield StatusWarning(
+                JournalPruned.code,
+                f"{documents} erased from the journal of {', '.join(p.versions)} over {p.collection}",
+                Hint("{} leaves what was erased as it is, and counts it", DOWN),
+            )
 
 
 @dataclass(frozen=True)

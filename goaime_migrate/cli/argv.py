@@ -13,7 +13,7 @@ TAKING_A_VALUE = frozenset(
     {
         "--config", "-c", "--env", "--uri", "--database", "--migrations", "--where", "--workers",
         "--batch-size", "--max-lag", "--max-rate", "--lock-timeout", "--on-conflict", "--sample", "--timeout",
-        "--kind", "--executor", "--first", "--id", "--doc", "--collection", "--format",
+        "--kind", "--executor", "--first", "--id", "--doc", "--collection", "--format", "--as-of", "--keep", "--version",
     }
 )  # fmt: skip
 """Options whose next word is theirs, whatever it looks like."""
@@ -48,6 +48,8 @@ def steps(argv: Sequence[str]) -> list[str]:
     >>> steps(["down", "-1", "--workers", "-2"])
     ['down', '+1', '--workers', '-2']
     """
+    if argv[:1] == ["blame"]:
+        return _with_an_id(argv)
     rewritten: list[str] = []
     for at, word in enumerate(argv):
         if word == "--":
@@ -55,6 +57,23 @@ def steps(argv: Sequence[str]) -> list[str]:
         owned = at > 0 and argv[at - 1] in TAKING_A_VALUE
         rewritten.append("+" + word[1:] if re.fullmatch(r"-\d+", word) and not owned else word)
     return rewritten
+
+
+def _with_an_id(argv: Sequence[str]) -> list[str]:
+    """An `_id` below zero is no option, and no number of steps.
+
+    >>> steps(["blame", "c", "-7", "--json"])
+    ['blame', 'c', '--json', '--', '-7']
+    """
+    if "--" in argv:
+        return list(argv)
+    below = [
+        at
+        for at, word in enumerate(argv)
+        if re.fullmatch(r"-\d[\d.eE+-]*", word) and argv[at - 1] not in TAKING_A_VALUE
+    ]
+    rest = [word for at, word in enumerate(argv) if at not in below]
+    return [*rest, "--", *(argv[at] for at in below)] if below else rest
 
 
 def wants_json(argv: Sequence[str]) -> bool:

@@ -22,6 +22,8 @@ COMMANDS = {
     "try": "trying",
     "rehearse": "rehearsing",
     "doctor": "doctor",
+    "blame": "blaming",
+    "prune": "pruning",
     "stamp": "mending",
     "repair": "mending",
     "unlock": "mending",

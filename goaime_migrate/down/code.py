@@ -9,10 +9,9 @@ from goaime_migrate.down.inserted import ReverseChain
 from goaime_migrate.ledger import OperationRecord, PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.results import OnConflict
-from goaime_migrate.run.code import step_of
+from goaime_migrate.run.code import is_at_hand, steps_of
 from goaime_migrate.transform.chain import Chain
 from goaime_migrate.transform.pipeline import chain_of
-from goaime_migrate.transform.step import Step
 
 
 def decisions(
@@ -28,29 +27,21 @@ def decisions(
     """
     replay: tuple[Chain, Chain] | None = None
     if level:
-        steps = _steps(record, migrations)
+        steps = steps_of(record, migrations)
         whole = chain_of(record.id, steps, began=record.started_at)
         replay = (chain_of(record.id, steps[:level], began=record.started_at), whole)
     author = Attribution(version)
     if tells_apart(record, migrations, level):
-        chains = [chain_of(record.id, [step], began=record.started_at) for step in _steps(record, migrations)]
+        chains = [
+            chain_of(record.id, [step], began=record.started_at) for step in steps_of(record, migrations)
+        ]
         author = Attribution(version, chains, len(chains) - level)
     return Decisions(record, author, on_conflict, replay)
 
 
 def tells_apart(record: PassRecord, migrations: Mapping[str, Migration], level: int) -> bool:
     """Whether it can be found out which of several versions above a level has written a field."""
-    return len({version for version, _, _ in record.steps[level:]}) > 1 and _at_hand(record, migrations)
-
-
-def steps_at_hand(record: PassRecord, migrations: Mapping[str, Migration]) -> list[Step]:
-    """The steps of a pass; none where their code is not there as it was."""
-    return _steps(record, migrations) if _at_hand(record, migrations) else []
-
-
-def _at_hand(record: PassRecord, migrations: Mapping[str, Migration]) -> bool:
-    """Whether the code of a pass is there as it was when it was applied."""
-    return all(v in migrations and migrations[v].checksum == checksum for v, _, checksum in record.steps)
+    return len({version for version, _, _ in record.steps[level:]}) > 1 and is_at_hand(record, migrations)
 
 
 def reverse_chain(
@@ -61,15 +52,10 @@ def reverse_chain(
     has = [flag and version in migrations for (version, _, _), flag in flags]
     lacking = [position for position in range(level, len(has)) if not has[position]]
     lowest = lacking[-1] + 1 if lacking else level
-    steps = _steps(record, migrations, lowest)
+    steps = steps_of(record, migrations, lowest)
     backwards = [step.reversed() for step in reversed(steps)]
     chain = chain_of(record.id, backwards, began=record.started_at) if steps else None
     return ReverseChain(chain, record.steps[lowest - 1][0] if lacking else None, heir)
-
-
-def _steps(record: PassRecord, migrations: Mapping[str, Migration], level: int = 0) -> list[Step]:
-    """The steps of a pass above a level."""
-    return [step_of(migrations[version], index) for version, index, _ in record.steps[level:]]
 
 
 def undoing(operation: OperationRecord) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from goaime_migrate.backends import raw_bson
@@ -32,6 +32,13 @@ class Outcome:
     conflicts: list[Conflict] = field(default_factory=list)
     more_conflicts: int = 0
     """How many there were beside those that are listed."""
+    erased: dict[str, None] = field(default_factory=dict)
+    """The hashes of the `_id`s of documents that were erased from the journal: nobody can give them back."""
+
+    @classmethod
+    def without(cls, erased: Iterable[bytes]) -> Outcome:
+        """Of a segment from which these were erased."""
+        return cls(erased=dict.fromkeys(each.hex() for each in erased))
 
     @property
     def in_conflict(self) -> int:
@@ -65,6 +72,7 @@ class Outcome:
         in_conflict = self.in_conflict + other.in_conflict
         self.conflicts += other.conflicts[: _LISTED - len(self.conflicts)]
         self.more_conflicts = in_conflict - len(self.conflicts)
+        self.erased |= other.erased
 
 
 class Decisions:

@@ -142,4 +142,5 @@ class _Forecast:
             born=inserted.taken_back + inserted.left,
             left=inserted.left,
             without_reverse=inserted.without_reverse,
+            erased=len(total.erased),
         )

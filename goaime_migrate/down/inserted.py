@@ -108,7 +108,8 @@ def classify(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> Unjournaled:
     for key in segments.holders(reader, pass_id, ids):
         segment = segments.read(reader, key)
         if segment is not None:
-            for identity in segment.ids:  # the first to leave a document is what has stopped it
+            for identity in (*segment.ids, *segment.has_erased(ids)):
+                # the first to leave a document is what has stopped it
                 found[segment.kind].setdefault(identity, segment.version)
     seen = found[Kind.CANARY] | found[Kind.TAIL]
     result = Unjournaled()
@@ -136,7 +137,8 @@ def _ids_outside_the_scan(reader: Reader, record: PassRecord) -> Iterator[list[b
         upto = None if segment is None else segment.upto
         after = cursor if segment is None else segment.after  # between two segments nobody has been yet
         for ids in _ids(reader, record.collection, after, upto):
-            yield [i for i in ids if i not in known]
+            seen = known if segment is None else known.union(segment.has_erased(ids))
+            yield [i for i in ids if i not in seen]
         if upto is None:
             return
         cursor = upto

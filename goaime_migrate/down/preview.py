@@ -67,12 +67,18 @@ class PassPreview:
             elif entries:
                 found = self._found([entry.id for entry in entries], key)
                 total.add(self._decisions.decide(self._reader, found, entries, targets)[1])
+            total.add(Outcome.without(self._erased(key)))
         return total, self._inserted()
 
     @property
     def _is_as_stored(self) -> bool:
         """Whether nothing is taken back of its documents before each of its segments is."""
         return self._above is None and not self._indexed
+
+    def _erased(self, key: str) -> Sequence[bytes]:
+        """The hashes of what was erased from a segment; a pass of which nothing was erased is not asked."""
+        segment = self.segment(key) if self._record.erased else None
+        return () if segment is None or segment.level <= self._target else segment.erased
 
     # documents
 

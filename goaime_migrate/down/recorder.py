@@ -10,7 +10,8 @@ from dataclasses import replace
 from goaime_migrate import ledger
 from goaime_migrate.backends.ports import PROGRESS, Delete, RecordChange
 from goaime_migrate.errors import MigrateError, MigrationFailed
-from goaime_migrate.journal.segments import Kind, clear, drop_kind
+from goaime_migrate.journal.clearing import clear
+from goaime_migrate.journal.segments import Kind, drop_kind
 from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.planner import ForgetSteps, RestorePass, UndoChange

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from goaime_migrate.backends.ports import VERSIONS, Backend
 from goaime_migrate.backends.record_fields import reading
-from goaime_migrate.down.code import decisions, reverse_chain, steps_at_hand, undoing
+from goaime_migrate.down.code import decisions, reverse_chain, undoing
 from goaime_migrate.down.decisions import Outcome
 from goaime_migrate.down.inserted import InsertedTotals
 from goaime_migrate.down.recorder import DownRecorder
@@ -35,6 +35,7 @@ from goaime_migrate.operations import RunFunctions, revert
 from goaime_migrate.planner import DownGroup, DownPlan, Facts, ForgetSteps, LostPass, RestorePass, UndoChange
 from goaime_migrate.results import Counts, Direction, OnConflict, RunResult
 from goaime_migrate.run import created
+from goaime_migrate.run.code import steps_at_hand
 from goaime_migrate.run.origin import moved
 from goaime_migrate.run.preflight import require_down
 from goaime_migrate.run.restored import require_decided, take_over
@@ -55,6 +56,7 @@ def take_back(
         born=inserted.taken_back + inserted.left,
         left=inserted.left,
         without_reverse=inserted.without_reverse,
+        erased=tuple(reverter.found.erased),
     )
 
 
@@ -65,7 +67,7 @@ class Reverter:
         self._recorder = recorder
         self._run = recorder.run
         self.inserted = InsertedTotals()
-        self._found = Outcome()
+        self.found = Outcome()
 
     def revert(self, plan: DownPlan, on_conflict: OnConflict) -> None:
         """Take the versions of the plan back. Raises MigrateError with the state recorded.
@@ -164,9 +166,9 @@ class Reverter:
                 created.drop(self._run, record)
         finally:
             self._recorder.progress.documents += restore.outcome.counts()
-            self._found.add(restore.outcome)
-            self._recorder.progress.conflicts = self._found.conflicts
-            self._recorder.progress.more_conflicts = self._found.more_conflicts
+            self.found.add(restore.outcome)
+            self._recorder.progress.conflicts = self.found.conflicts
+            self._recorder.progress.more_conflicts = self.found.more_conflicts
             self.inserted.note(record.collection, restore.inserted)
         done = restore.outcome.counts()
         seconds = self._recorder.seconds

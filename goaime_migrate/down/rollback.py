@@ -148,6 +148,8 @@ class _Portion:
         self._ids = [entry.id for entry in entries]
         due = last_words(reader, self._key, entries, whole[start:stop])
         writes, outcome = rollback.decisions.documents(reader, *due, self._refused)
+        if not start:  # nothing of the segment is left then
+            outcome.add(Outcome.without(segment.erased))
         changes = Changes(
             collection=rollback.record.writes,
             writes=writes[::-1],

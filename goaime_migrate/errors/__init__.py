@@ -42,6 +42,7 @@ from goaime_migrate.errors.migration import DuplicateKey as DuplicateKey
 from goaime_migrate.errors.migration import FunctionFailed as FunctionFailed
 from goaime_migrate.errors.migration import IdChanged as IdChanged
 from goaime_migrate.errors.migration import InvalidResult as InvalidResult
+from goaime_migrate.errors.migration import LookupErased as LookupErased
 from goaime_migrate.errors.migration import MigrationFailed as MigrationFailed
 from goaime_migrate.errors.migration import NotPure as NotPure
 from goaime_migrate.errors.migration import OperationFailed as OperationFailed
@@ -55,6 +56,7 @@ from goaime_migrate.errors.migration import ValidatorRejected as ValidatorReject
 from goaime_migrate.errors.refused import DatabaseRestored as DatabaseRestored
 from goaime_migrate.errors.refused import Irreversible as Irreversible
 from goaime_migrate.errors.refused import JournalIncomplete as JournalIncomplete
+from goaime_migrate.errors.refused import JournalPruned as JournalPruned
 from goaime_migrate.errors.refused import MissingCapability as MissingCapability
 from goaime_migrate.errors.refused import MissingPrivilege as MissingPrivilege
 from goaime_migrate.errors.refused import NewerFormat as NewerFormat
@@ -76,5 +78,6 @@ from goaime_migrate.errors.usage import DumpUnreadable as DumpUnreadable
 from goaime_migrate.errors.usage import FolderMissing as FolderMissing
 from goaime_migrate.errors.usage import InvalidConfiguration as InvalidConfiguration
 from goaime_migrate.errors.usage import InvalidUri as InvalidUri
+from goaime_migrate.errors.usage import UnknownDocument as UnknownDocument
 from goaime_migrate.errors.usage import UnknownTarget as UnknownTarget
 from goaime_migrate.errors.usage import UsageError as UsageError

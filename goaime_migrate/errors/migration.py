@@ -237,3 +237,17 @@ class NotPure(MigrationFailed):
     """
 
     code = "GM316"
+
+
+class LookupErased(MigrationFailed):
+    """What a transform looks up was frozen with its pass, and was erased from it since.
+
+    `goaime-migrate prune --collection C --id JSON` erases a document from every journal, also where others
+    have looked it up. Whatever has to be worked out once more from it is not guessed: on the way down to the
+    middle of a pass that document is a conflict and stays as it is, and is named.
+
+    Take the whole pass back, which needs no lookup: `goaime-migrate down TARGET` with the version below its
+    first. Or mend the documents that are named, and `goaime-migrate down` goes on.
+    """
+
+    code = "GM317"

@@ -93,6 +93,21 @@ class JournalIncomplete(Refused):
     code = "GM805"
 
 
+class JournalPruned(Refused):
+    """What a version was before is not kept any more: its journal was pruned, or the document was erased from it.
+
+    `goaime-migrate prune` deletes the documents as they were before, and the collections that were kept
+    aside, because somebody has said so. The message says who and when. From then on the version cannot be
+    taken back, and nobody can be told what a document was before it. Nothing was touched, nor in the
+    versions above it.
+
+    Write a new migration that changes the documents forward: `goaime-migrate new NAME`. Or go back no
+    further than to this version: `goaime-migrate down TARGET`. A backup from before that moment has it all.
+    """
+
+    code = "GM810"
+
+
 class NewerFormat(Refused):
     """The records in the database were written by a newer release of the tool.
 

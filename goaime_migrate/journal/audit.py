@@ -7,7 +7,7 @@ cannot give the others back, and none that is missing in it is taken for one tha
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from goaime_migrate.backends.ports import JOURNAL, Reader
@@ -15,13 +15,12 @@ from goaime_migrate.backends.record_fields import COUNT, DATA, checked, optional
 from goaime_migrate.errors import JournalIncomplete
 from goaime_migrate.errors.hint import DOWN, FROM_BACKUP, Hint
 from goaime_migrate.journal import segments
+from goaime_migrate.journal.paging import payloads, size_of
 from goaime_migrate.journal.seal import intact_parts, is_sealed
 from goaime_migrate.journal.segments import Kind
 from goaime_migrate.ledger import PassRecord, Written
 from goaime_migrate.results import Document
 
-_FEWEST, _MOST, _BYTES = 8, 500, 32 * 1024 * 1024
-"""Records that are read at a time: as many as have so many bytes, if they are like those before them."""
 _PASSES = 50
 """Passes that one query asks for."""
 _ADVICE = Hint(
@@ -66,14 +65,16 @@ def _by_key(reader: Reader, records: Sequence[PassRecord]) -> defaultdict[str, _
     return found
 
 
-def require_whole(reader: Reader, record: PassRecord) -> None:
-    """Read all that a pass has journaled, once. Raises JournalIncomplete, DamagedRecord, NewerFormat.
+def require_whole(reader: Reader, record: PassRecord) -> int:
+    """Read all that a pass has journaled, once: how many bytes. Raises JournalIncomplete, DamagedRecord, NewerFormat.
 
     What a digest vouches for is not unpacked; segments of format 1 have none, and are.
     """
     there: _Partitions = defaultdict(dict)
-    for payload in _payloads(reader, record.id):
+    size = 0
+    for payload in payloads(reader, f"{record.id}/"):
         head = payload[0]
+        size += size_of(payload)
         with reading(JOURNAL, head["_id"]):
             sealed = is_sealed(head)
             if sealed:
@@ -84,26 +85,7 @@ def require_whole(reader: Reader, record: PassRecord) -> None:
             segments.assemble(payload)
     if _missing(record, there, counted=True) != (0, 0):
         raise _error(reader, record)
-
-
-def _payloads(reader: Reader, pass_id: str) -> Iterator[list[Document]]:
-    """The records of a pass's journal, those together that hold one payload; few are in memory at a time."""
-    last, limit, found = f"{pass_id}/", _FEWEST, list[Document]()
-    while True:
-        between = {"_id": {"$gt": last, "$lt": f"{pass_id}/\uffff"}}
-        batch = reader.find(JOURNAL, between, sort=[("_id", 1)], limit=limit)
-        for record in batch:
-            if found and "kind" in record:
-                yield found
-                found = []
-            found.append(record)
-        if len(batch) < limit:
-            break
-        last = batch[-1]["_id"]
-        size = sum(len(record.get("data") or b"") for record in batch) // len(batch)
-        limit = max(_FEWEST, min(_MOST, _BYTES // (size + 1)))
-    if found:
-        yield found
+    return size
 
 
 def _note(there: _Partitions, key: str, head: _Head) -> None:

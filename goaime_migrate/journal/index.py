@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
+from bson import Decimal128, Int64
+
+from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.ports import JOURNAL, Reader
 from goaime_migrate.backends.record_fields import DATA, checked, optional, reading
 from goaime_migrate.journal import segments
 from goaime_migrate.journal.entry import Entry, digest
-from goaime_migrate.journal.segments import Kind, Known
+from goaime_migrate.journal.segments import Kind, Known, Segment
 from goaime_migrate.results import Document
+
+_EXACT = 2**53
+"""Below this a double, a long and a decimal can be the same whole number."""
 
 
 class Locator:
@@ -58,6 +64,29 @@ class Locator:
         return known
 
 
+def holding(reader: Reader, pass_id: str, ids: Collection[bytes]) -> Iterator[Segment]:
+    """The segments that may hold anything of these few documents, in the order in which they were written.
+
+    The scan's are found by their ranges, the others by the hashes in their heads.
+    """
+    locator = Locator(reader, pass_id)
+    walked = (key for identity in ids if (key := locator.key(identity)) is not None)
+    for key in sorted({*walked, *segments.holders(reader, pass_id, list(ids))}):
+        segment = segments.read(reader, key)
+        if segment is not None:
+            yield segment
+
+
+def equal_ids(value: Any) -> list[bytes]:
+    """The raw ``{_id: x}`` that an `_id` may be stored as: equal numbers of other types are the same `_id`."""
+    values = [value]
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _EXACT:
+        whole = int(value)
+        if whole == value:
+            values = [value, whole, Int64(whole), float(whole), Decimal128(str(whole))]
+    return list(dict.fromkeys(raw_bson.encode({"_id": each}) for each in values))
+
+
 def superseded(reader: Reader, key: str, entries: Sequence[Entry]) -> set[bytes]:
     """Those of the entries of a segment, of documents that come or go, of which the pass has a newer one, by id.
 
@@ -85,8 +114,9 @@ def any_of(reader: Reader, pass_id: str, ids: Iterable[bytes], *, after: str = "
         if segment is None:
             return found
         found.update((entry.id, entry) for entry in segment.entries if digest(entry.id) in left)
-        for identity in segment.ids:  # of a source, perhaps, and of no document that was written
-            left.pop(digest(identity), None)
+        # Some are of a source, perhaps, and of no document that was written.
+        for known in (*map(digest, segment.ids), *segment.hashes):
+            left.pop(known, None)
     return found
 
 

@@ -10,20 +10,20 @@ can be, so it is cut into parts).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import partial
 from typing import Any
 
 from bson import Binary
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import id_key
-from goaime_migrate.backends.ports import JOURNAL, Changes, Delete, Put, Reader, RecordChange, Writer
+from goaime_migrate.backends.ports import JOURNAL, Delete, Put, Reader, RecordChange
 from goaime_migrate.backends.record_fields import (
     COUNT,
     DATA,
+    MANY,
     TEXT,
     Kinds,
     checked,
@@ -31,12 +31,12 @@ from goaime_migrate.backends.record_fields import (
     raw_id_or_none,
     reading,
 )
+from goaime_migrate.backends.record_fields import of_kind as value_of_kind
 from goaime_migrate.journal.entry import Entry, digest
 from goaime_migrate.journal.payload import decode_payload, encode_payload
 from goaime_migrate.journal.seal import seal, unseal
 from goaime_migrate.results import Document
 
-_PORTION = 500
 _PAYLOAD = 2**31 - 1
 """Bytes of the largest document of any kind, which a payload is."""
 _HEAD: dict[str, Kinds] = {
@@ -78,6 +78,10 @@ class Segment:
     """Of documents that were left: the version that has no `reverse=`."""
     written: int | None = None
     """How many entries it had when its batch was committed, where some may have gone since."""
+    erased: tuple[bytes, ...] = ()
+    """The hashes of the `_id`s of documents that were written, and of which it keeps nothing else any more;"""
+    hidden: tuple[bytes, ...] = ()
+    """and of others that were examined and left alone."""
 
     @property
     def key(self) -> str:
@@ -101,8 +105,11 @@ class Segment:
         }
         if self.version is not None:
             head["version"] = self.version
-        if self.kind is not Kind.SCAN or self._inserts:
-            head["ids"] = [digest(identity) for identity in self.ids]
+        for name, hashes in (("erased", self.erased), ("hidden", self.hidden)):
+            if hashes:
+                head[name] = [Binary(each) for each in hashes]
+        if self.kind is not Kind.SCAN or self._inserts or self.hashes:
+            head["ids"] = [*(digest(identity) for identity in self.ids), *self.hashes]
         return seal(head, encode_payload(self.entries, self.unchanged), self.key + "{:03d}")
 
     @property
@@ -111,6 +118,22 @@ class Segment:
         examined = self.unchanged if self.kind in (Kind.CANARY, Kind.LEFT) else ()
         sources = dict.fromkeys(entry.source for entry in self.entries if entry.source)
         return [*(entry.id for entry in self.entries), *sources, *examined]
+
+    def knows(self, ids: Collection[bytes]) -> set[bytes]:
+        """Those of these documents that its batch has examined."""
+        return {e.id for e in self.entries if e.id in ids}.union(i for i in self.unchanged if i in ids) | set(
+            self.has_erased(ids)
+        )
+
+    def has_erased(self, ids: Iterable[bytes]) -> list[bytes]:
+        """Those of these documents that were erased from it."""
+        hashes = frozenset(self.hashes)
+        return [identity for identity in ids if digest(identity) in hashes] if hashes else []
+
+    @property
+    def hashes(self) -> tuple[bytes, ...]:
+        """Of the `_id`s of all documents that were erased from it."""
+        return (*self.erased, *self.hidden)
 
     @property
     def _inserts(self) -> bool:
@@ -134,13 +157,13 @@ def _binary(value: bytes | None) -> Binary | None:
 
 def read(reader: Reader, key: str) -> Segment | None:
     """The segment with this key, if there is one."""
-    records = reader.find(JOURNAL, _between(key), sort=[("_id", 1)])
+    records = reader.find(JOURNAL, within(key), sort=[("_id", 1)])
     return assemble(records) if records else None
 
 
 def keys(reader: Reader, pass_id: str, kind: Kind) -> list[str]:
     """The keys of all segments of this kind, ascending; only the indexed `_id`s are read."""
-    records = reader.find(JOURNAL, _between(f"{pass_id}/{kind}/"), sort=[("_id", 1)], fields=["_id"])
+    records = reader.find(JOURNAL, within(f"{pass_id}/{kind}/"), sort=[("_id", 1)], fields=["_id"])
     return [record["_id"][:-3] for record in records if record["_id"].endswith("/000")]
 
 
@@ -169,7 +192,7 @@ class Known:
     def add(self, segment: Segment, wanted: frozenset[bytes]) -> None:
         """What a segment, newer than all before it, says of the wanted ids."""
         self.entries.update((entry.id, entry) for entry in segment.entries if entry.id in wanted)
-        self.unchanged.update(wanted.intersection(segment.unchanged))
+        self.unchanged.update(wanted.intersection(segment.unchanged), segment.has_erased(wanted))
 
 
 def entries_of(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> dict[bytes, Entry]:
@@ -194,36 +217,18 @@ def holders(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> list[str]:
     return [head["_id"][:-3] for head in heads]
 
 
-def passes(reader: Reader) -> Iterator[str]:
-    """The passes of which anything is kept; one short query each."""
-    last = ""
-    while found := reader.find(JOURNAL, {"_id": {"$gt": last}}, sort=[("_id", 1)], limit=1, fields=["_id"]):
-        pass_id = str(found[0]["_id"]).partition("/")[0]
-        yield pass_id
-        last = pass_id + "0"  # what sorts next after a slash
-
-
-def clear(backend: Writer, pass_id: str) -> None:
-    """Remove everything that was kept for a pass, lookups included, in portions that a transaction can hold."""
-    while records := backend.find(JOURNAL, _between(f"{pass_id}/"), limit=_PORTION, fields=["_id"]):
-        backend.transact(partial(_removal, [record["_id"] for record in records]))
-
-
-def _removal(ids: Sequence[str], _: Reader) -> Changes:
-    return Changes(last=[Delete(JOURNAL, {"_id": {"$in": ids}})])
-
-
 def of_kind(pass_id: str, kind: Kind) -> dict[str, Any]:
     """The filter for the records of one kind."""
-    return _between(f"{pass_id}/{kind}/")
+    return within(f"{pass_id}/{kind}/")
 
 
 def drop_kind(pass_id: str, kind: Kind) -> RecordChange:
     """The change that removes the segments of one kind."""
-    return Delete(JOURNAL, _between(f"{pass_id}/{kind}/"))
+    return Delete(JOURNAL, within(f"{pass_id}/{kind}/"))
 
 
-def _between(prefix: str) -> dict[str, Any]:
+def within(prefix: str) -> dict[str, Any]:
+    """The filter for the records whose `_id`s begin so."""
     return {"_id": {"$gte": prefix, "$lt": prefix + "\uffff"}}
 
 
@@ -245,9 +250,15 @@ def assemble(records: Sequence[Document]) -> Segment:
             head["level"],
             head.get("version"),
             head.get("written", head["documents"]),
+            *(_hashes(name, head.get(name, [])) for name in ("erased", "hidden")),
         )
         _require_coherent(segment, head)
         return segment
+
+
+def _hashes(name: str, found: Any) -> tuple[bytes, ...]:
+    """Raises TypeError."""
+    return tuple(bytes(value_of_kind(DATA, name, each)) for each in value_of_kind(MANY, name, found))
 
 
 def _most(head: Document) -> int:

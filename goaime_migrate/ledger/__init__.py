@@ -22,6 +22,7 @@ from goaime_migrate.ledger.records import FORMAT as FORMAT
 from goaime_migrate.ledger.records import TOOL as TOOL
 from goaime_migrate.ledger.records import storable as storable
 from goaime_migrate.ledger.versions import OperationRecord as OperationRecord
+from goaime_migrate.ledger.versions import Pruning as Pruning
 from goaime_migrate.ledger.versions import VersionRecord as VersionRecord
 from goaime_migrate.ledger.versions import delete_version as delete_version
 from goaime_migrate.ledger.versions import error_record as error_record

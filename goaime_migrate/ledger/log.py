@@ -29,10 +29,11 @@ def log(
     duration_s: float | None = None,
     error: MigrateError | None = None,
 ) -> RecordChange:
-    """An event for the log; with the `error` that has stopped a run."""
+    """An event for the log; with the `error` that has stopped a run, and the `_id` that it is about."""
     why = None if error is None else results.HistoryError(error.code, storable(error.message, 2_000))
     entry = results.HistoryEntry(at, version, action, result, why, duration_s, owner.who, owner.host, TOOL)
-    return Put(LOG, {"_id": ObjectId(), "format": FORMAT, **document_of(entry)})
+    about = {} if error is None or error.id is None else {"about": error.id}
+    return Put(LOG, {"_id": ObjectId(), "format": FORMAT, **document_of(entry), **about})
 
 
 def history(reader: Reader) -> tuple[results.HistoryEntry, ...]:

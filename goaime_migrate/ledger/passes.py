@@ -88,6 +88,8 @@ class PassRecord:
     """The collection that it writes, where that is not the one that it walks over,"""
     created: bool = False
     """and whether there was none before it."""
+    erased: tuple[str, ...] = ()
+    """The hashes of the `_id`s of documents that were erased from its journal, as hexadecimal digits."""
     examined: Annotated[int, NotStored] = 0
     counted: Annotated[tuple[StepCounts, ...], NotStored] = ()
     """What its partitions have counted so far, step by step; none once they are gone."""
@@ -127,6 +129,7 @@ _ABSENT: Document = {
     "restored": False,
     "target": None,
     "created": False,
+    "erased": [],
 }
 """What a pass of an earlier release does not have, and what it is taken for then."""
 
@@ -268,7 +271,10 @@ def _partition(document: Document, steps: Mapping[str, int]) -> _Walked | _Taken
 
 def put_pass(record: PassRecord) -> Put:
     """Store a pass; what its partitions count is not part of it."""
-    return Put(PROGRESS, with_format(record, kind="pass"))
+    document = with_format(record, kind="pass")
+    if not record.erased:
+        del document["erased"]
+    return Put(PROGRESS, document)
 
 
 def delete_pass(pass_id: str) -> tuple[RecordChange, RecordChange]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 from goaime_migrate.backends.ports import VERSIONS, Delete, Put, RecordChange
 from goaime_migrate.backends.record_codec import Key, record_of
@@ -21,6 +21,14 @@ class OperationRecord:
     undo: Document | None = None
     started: bool = False
     done: bool = False
+
+
+class Pruning(NamedTuple):
+    """When a journal was pruned, and who has said so."""
+
+    at: datetime
+    who: str
+    host: str
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,8 @@ class VersionRecord:
     actor: Document = field(default_factory=dict)
     helpers: tuple[Helper, ...] = ()
     """The modules beside the migrations that it imported, as they were."""
+    pruned: Pruning | None = None
+    """Where `rollback` says so, unless the records were lost in another way."""
 
     def with_operation(self, index: int, **changes: Any) -> Self:
         """The record with one of its operations changed."""
@@ -56,12 +66,23 @@ class VersionRecord:
         """The passes that its operations were part of."""
         return tuple(o.pass_id for o in self.operations if o.pass_id is not None)
 
+    @property
+    def pruned_by(self) -> str:
+        """By whom its journal was pruned and when, for people."""
+        if self.pruned is None:
+            return "its journal was lost with the records"
+        at, who, host = self.pruned
+        by = f"{who or 'somebody'} on {host or 'an unknown host'}"
+        return f"its journal was pruned by {by} at {at:%Y-%m-%d %H:%M} UTC"
+
 
 def put_version(record: VersionRecord) -> RecordChange:
     """Store a version."""
     document = with_format(_storable(record))
     if not record.helpers:
         del document["helpers"]  # as it was before there were any
+    if record.pruned is None:
+        del document["pruned"]
     return Put(VERSIONS, {**document, "tool": TOOL})
 
 
@@ -88,7 +109,7 @@ def error_record(error: MigrateError) -> VersionError:
 
 def version_record(document: Document) -> VersionRecord:
     """A version from what `put_version` stores. Raises KeyError, TypeError, ValueError."""
-    record = record_of(VersionRecord, {"helpers": [], **document})
+    record = record_of(VersionRecord, {"helpers": [], "pruned": None, **document})
     int(record.version)
     if record.state is State.PENDING:
         raise ValueError("a version that is pending has no record")

@@ -78,6 +78,31 @@ class Inquiry:
         )
         return rehearsal.give(Extent(sample, memory))
 
+    def blame(self, collection: str, id: Any) -> results.BlameResult:
+        """Which versions changed this document, when, who ran them, and how. Read-only.
+
+        Raises UnknownDocument, JournalIncomplete, DamagedRecord.
+        """
+        from goaime_migrate import blame
+
+        backend = self._sources.backend(write=False)
+        return blame.blame(blame.subject(backend, *self._sources.facts(backend), collection, id))
+
+    def as_of(self, collection: str, id: Any, version: str) -> results.AsOfResult:
+        """This document as it was before a version. Read-only.
+
+        Raises what `blame` does, UnknownTarget, and JournalPruned, MissingMigration or EditedMigration where that cannot
+        be told.
+        """
+        from goaime_migrate import blame, planner
+        from goaime_migrate.blame.as_of import as_of
+
+        backend = self._sources.backend(write=False)
+        facts, ledger = self._sources.facts(backend)
+        before = planner.resolve(version, facts, results.Direction.UP)
+        lowest = before if before != planner.BASE else "0"
+        return as_of(blame.subject(backend, facts, ledger, collection, id), lowest)
+
     def doctor(self) -> results.DoctorResult:
         """What would make a command fail later, check by check. Read-only.
 

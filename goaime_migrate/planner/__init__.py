@@ -8,9 +8,13 @@ A plan is refused, in this order,
   - on the way down: if a version has no way back, or its journal was pruned, or code is needed that is not there.
 """
 
+from goaime_migrate.planner.facts import BASE as BASE
 from goaime_migrate.planner.facts import Facts as Facts
 from goaime_migrate.planner.history import problems as problems
 from goaime_migrate.planner.history import warnings as warnings
+from goaime_migrate.planner.lineage import Lineage as Lineage
+from goaime_migrate.planner.lineage import Visit as Visit
+from goaime_migrate.planner.lineage import lineage as lineage
 from goaime_migrate.planner.plan import DownGroup as DownGroup
 from goaime_migrate.planner.plan import DownPlan as DownPlan
 from goaime_migrate.planner.plan import ForgetSteps as ForgetSteps
@@ -25,6 +29,7 @@ from goaime_migrate.planner.plan import UndoChange as UndoChange
 from goaime_migrate.planner.plan import UpGroup as UpGroup
 from goaime_migrate.planner.plan import UpPlan as UpPlan
 from goaime_migrate.planner.repair import repairs as repairs
+from goaime_migrate.planner.reversible import check_code as check_code
 from goaime_migrate.planner.targets import resolve as resolve
 from goaime_migrate.planner.way_down import plan_down as plan_down
 from goaime_migrate.planner.way_down import plan_rest as plan_rest

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from goaime_migrate.errors import EditedMigration, Irreversible, JournalIncomplete, MissingMigration
+from goaime_migrate.errors import EditedMigration, Irreversible, JournalPruned, MissingMigration
 from goaime_migrate.errors.hint import DOWN, REPAIR, Hint
 from goaime_migrate.planner.facts import Facts, is_function, starts_again
 
@@ -21,16 +21,19 @@ def check_ways_back(facts: Facts, reverting: Sequence[str]) -> None:
         _check_way_back(facts, version)
         for operation in facts.versions[version].operations:
             for needed, checksum in code.needed(version, operation):
-                _check_code(facts, needed, checksum)
+                check_code(facts, needed, checksum)
 
 
 def _check_way_back(facts: Facts, version: str) -> None:
     record, file = facts.versions[version], facts.code.get(version)
     if record.rollback == "pruned":
-        raise JournalIncomplete(
-            f"the journal of {version} ({record.name}) was pruned: it cannot be taken back",
+        raise JournalPruned(
+            f"{version} ({record.name}) cannot be taken back: {record.pruned_by}",
             version=version,
-            hint="write a new migration that changes the documents forward",
+            hint=Hint(
+                "go back no further than to it: {}; or write a new migration that changes the documents forward",
+                DOWN.to(version),
+            ),
         )
     ran = any(
         is_function(o) and o.started for o in record.operations
@@ -81,7 +84,8 @@ def _reversing(shared: PassRecord) -> frozenset[str]:
     return frozenset(version for (version, _, _), _ in takewhile(lambda step: step[1], steps))
 
 
-def _check_code(facts: Facts, version: str, checksum: str | None) -> None:
+def check_code(facts: Facts, version: str, checksum: str | None) -> None:
+    """Refuse to do without the code of a version, or with another. Raises MissingMigration, EditedMigration."""
     file = facts.code.get(version)
     if file is None:
         broken = next((p for p in facts.file_problems if p.version == version), None)

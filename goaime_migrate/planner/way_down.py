@@ -110,7 +110,7 @@ class _Way:
 
     def undo(self, ref: OperationRef) -> UndoChange:
         """A single operation, undone."""
-        renames = _renames(ref.version, _recorded(self._facts, ref))
+        renames = renaming(ref.version, _recorded(self._facts, ref))
         if renames is not None:
             old, new = renames
             self._today[new] = self._today.get(old, old)
@@ -156,7 +156,7 @@ def _heirs(facts: Facts) -> dict[str, str | None]:
                 continue
             shared = facts.passes.get(operation.pass_id or "")
             if shared is None:
-                renames = _renames(version, operation)
+                renames = renaming(version, operation)
                 if renames is not None:
                     nearest[renames[0]] = nearest.get(renames[1])
             elif shared.id not in heirs:
@@ -166,7 +166,7 @@ def _heirs(facts: Facts) -> dict[str, str | None]:
     return heirs
 
 
-def _renames(version: str, operation: OperationRecord) -> tuple[str, str] | None:
+def renaming(version: str, operation: OperationRecord) -> tuple[str, str] | None:
     """What a collection is called until an operation is undone that has renamed it, and from then on."""
     undo = operation.undo
     if undo is None or undo.get("kind") != "rename_collection":

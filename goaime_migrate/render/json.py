@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from goaime_migrate import results
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.render.words import utc
-from goaime_migrate.results import Direction, Key, Value
+from goaime_migrate.results import ABSENT, Direction, Key, Value
 from goaime_migrate.results.databases import DatabasesResult
 
 Json = dict[str, Any]
@@ -35,9 +35,12 @@ RESULTS = {
     "try": "TryResult",
     "rehearse": "RehearsalResult",
     "doctor": "DoctorResult",
+    "blame": "BlameResult",
+    "prune": "PruneResult",
     "explain": "ExplainResult",
 }
-"""What each command prints. `history` is a list of HistoryEntry, and ``--dry-run`` prints a PlanResult."""
+"""What each command prints. `history` is a list of HistoryEntry, ``--dry-run`` prints a PlanResult, ``--as-of`` an
+AsOfResult."""
 
 
 class Failure:
@@ -131,7 +134,8 @@ def _object(value: Any) -> Json:
     """A dataclass by its keys; of an error what `Failure` names."""
     kind: type = Failure if isinstance(value, MigrateError) else type(value)
     direction = str(getattr(value, "direction", ""))
-    return {key: _value(hint, getattr(value, name)) for key, (name, hint) in keys(kind, direction).items()}
+    known = {key: (hint, getattr(value, name)) for key, (name, hint) in keys(kind, direction).items()}
+    return {key: _value(hint, found) for key, (hint, found) in known.items() if found is not ABSENT}
 
 
 def _value(hint: Any, value: Any) -> Any:

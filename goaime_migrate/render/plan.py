@@ -132,6 +132,7 @@ def _preview(found: DownPreview) -> list[str]:
             found.left,
             ("it is", "they are"),
         ),
+        ("erased from the journal would stay as {}", found.erased, ("it is", "they are")),
     ]
     lines = [
         f"{count(total, 'document')} {text.format(one if total == 1 else many)}"

@@ -50,6 +50,12 @@ def _newcomers(result: RunResult) -> list[str]:
     if taken_back := result.born - result.left:
         were = "was" if taken_back == 1 else "were"
         notes.append(f"{count(taken_back, 'document')} inserted since `up` {were} taken back with reverse=")
+    if result.erased:
+        stays = "stays as it is" if len(result.erased) == 1 else "stay as they are"
+        hashes = ", ".join(result.erased[:CONFLICTS])
+        notes.append(
+            f"{count(len(result.erased), 'document')} {stays}: erased from the journal by prune (hash of _id: {hashes})"
+        )
     if result.left:
         stays = "stays as it is" if result.left == 1 else "stay as they are"
         notes.append(

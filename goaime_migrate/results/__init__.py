@@ -9,7 +9,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from goaime_migrate.results.words import ABSENT as ABSENT
 from goaime_migrate.results.words import REHEARSED as REHEARSED
+from goaime_migrate.results.words import Absent as Absent
 from goaime_migrate.results.words import Counts as Counts
 from goaime_migrate.results.words import Direction as Direction
 from goaime_migrate.results.words import Document as Document
@@ -21,11 +23,13 @@ from goaime_migrate.results.words import Value as Value
 from goaime_migrate.results.words import WarningCount as WarningCount
 
 if TYPE_CHECKING:
+    from goaime_migrate.results.blame import *  # noqa: F403
     from goaime_migrate.results.doctor import *  # noqa: F403
     from goaime_migrate.results.findings import *  # noqa: F403
     from goaime_migrate.results.mending import *  # noqa: F403
     from goaime_migrate.results.plan import *  # noqa: F403
     from goaime_migrate.results.project import *  # noqa: F403
+    from goaime_migrate.results.pruning import *  # noqa: F403
     from goaime_migrate.results.reading import *  # noqa: F403
     from goaime_migrate.results.rehearsal import *  # noqa: F403
     from goaime_migrate.results.run import *  # noqa: F403
@@ -33,11 +37,13 @@ if TYPE_CHECKING:
     from goaime_migrate.results.trying import *  # noqa: F403
 
 _NAMES = {
+    "blame": ("AsOfResult", "BlameResult", "BlamedChange", "ChangeKind", "FieldChange"),
     "doctor": ("Check", "CheckStatus", "DoctorResult"),
     "findings": ("Finding", "Severity"),
     "mending": ("Renumbering", "RepairResult", "StampResult", "ThrottleResult", "UnlockResult"),
     "plan": ("DownPreview", "OperationPlan", "PlanResult", "Predicted", "Sample", "StepPlan"),
     "project": ("ErrorText", "ExplainResult", "InitResult", "NewResult", "RuleText"),
+    "pruning": ("ErasedDocument", "PruneResult"),
     "reading": (
         "HistoryEntry",
         "HistoryError",

@@ -70,6 +70,8 @@ class DownPreview:
     """Those among them that would stay as they are."""
     without_reverse: tuple[str, ...] = ()
     """The versions whose missing `reverse=` would stop them."""
+    erased: int = 0
+    """Documents that were erased from the journal, and would stay as they are."""
 
 
 @dataclass(frozen=True)

@@ -51,5 +51,7 @@ class RunResult:
     """The versions whose missing `reverse=` has stopped them."""
     more_conflicts: int = 0
     """How many conflicts there were beside those that are listed, which are 10,000 at most."""
+    erased: tuple[str, ...] = ()
+    """The documents that were erased from the journal and stay as they are, by the hashes of their `_id`s."""
     in_all: tuple[VersionDocuments, ...] = ()
     """The versions that earlier runs had begun, with what those and this one have done together."""

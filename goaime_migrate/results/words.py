@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Annotated, Any, NamedTuple
 
 Document = dict[str, Any]
@@ -23,8 +23,17 @@ class Key(NamedTuple):
     """and in what `down` prints."""
     none: object = None
     """What is printed for None."""
+    optional: bool = False
+    """Whether the key is left out where the value is ABSENT."""
 
 
+class Absent(Enum):
+    """The value of what is not there, which is not null."""
+
+    ABSENT = "absent"
+
+
+ABSENT = Absent.ABSENT
 Value = Annotated[Any, Key(extended=True)]
 """A value of the database, decoded."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from goaime_migrate import ledger
 from goaime_migrate.backends.ports import PROGRESS, VERSIONS, RecordChange
 from goaime_migrate.events import Notice
-from goaime_migrate.journal import segments
+from goaime_migrate.journal import clearing
 from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord, VersionRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.results import Conflict, Counts, RepairResult, State, WarningCount
@@ -98,11 +98,11 @@ class Recorder:
         known = {*self.passes, *(pass_id for r in self.versions.values() for pass_id in r.passes)}
         progress = backend.find(PROGRESS, {}, fields=["kind", "pass"])
         found = {str(d["_id"] if d.get("kind") == "pass" else d["pass"]) for d in progress}
-        for pass_id in (found | set(segments.passes(backend))) - known:
+        for pass_id in (found | set(clearing.passes(backend))) - known:
             of = pass_id.partition("-")[0]
             if not ledger.has_journal(backend, pass_id) or ledger.was_reverted(backend, of):
                 self.run.record(*ledger.delete_pass(pass_id), *forget(pass_id))
-                segments.clear(backend, pass_id)
+                clearing.clear(backend, pass_id)
 
     def running(self, migration: Migration) -> VersionRecord:
         """The version as running; a new record where it was pending. Raises DamagedRecord."""

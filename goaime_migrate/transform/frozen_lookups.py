@@ -17,13 +17,13 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.field_paths import found_by
 from goaime_migrate.backends.ports import JOURNAL, Collision, Put, Reader, RecordChange
 from goaime_migrate.backends.record_fields import reading
-from goaime_migrate.errors import OperationFailed
+from goaime_migrate.errors import LookupErased, OperationFailed
 from goaime_migrate.journal.seal import PARTS, intact_parts, seal, unseal
 from goaime_migrate.results import Document
 from goaime_migrate.transform.lookup_answers import MOST_BYTES, Answer
 from goaime_migrate.transform.lookup_names import Names, part_of
 from goaime_migrate.transform.lookup_reading import KEYS, WHOLE, WHOLE_BYTES, Unwritten, all_of, find
-from goaime_migrate.transform.lookup_table import CACHE_BYTES, Table, table_of
+from goaime_migrate.transform.lookup_table import CACHE_BYTES, Table, erased, table_of
 from goaime_migrate.transform.lookups import Lookup, Now, as_read, cache_key
 from goaime_migrate.transform.stored_results import Keep, StoredResults
 
@@ -52,7 +52,7 @@ class FrozenLookups:
         began: datetime | None = None,
     ) -> None:
         self._pass = self.pass_id = pass_id
-        self._names = Names(pass_id)
+        self._names = names = Names(pass_id)
         self._freeze = self.freezes = freeze
         self._writes = writes
         self._began = None if began is None else as_read(began)
@@ -62,7 +62,7 @@ class FrozenLookups:
         """Whether the documents that are looked up for are those of a batch, which can be smaller."""
         self._tables = {lookup: table_of(lookup, self.misses) for lookup in lookups}
         self._results = {
-            lookup: self._stored_results(table)
+            lookup: StoredResults(table, names.head(lookup), names.whole(lookup), partial(names.key, lookup))
             for lookup, table in self._tables.items()
             if lookup.pipeline is not None
         }
@@ -74,11 +74,6 @@ class FrozenLookups:
 
     def __getitem__(self, lookup: Lookup) -> Table:
         return self._tables[lookup]
-
-    def _stored_results(self, table: Table) -> StoredResults:
-        lookup = table.lookup
-        head = {"pass": self._pass, "kind": "lookup", "table": lookup.label}
-        return StoredResults(table, head, self._names.whole(lookup), partial(self._names.key, lookup))
 
     def arguments(self, step: Step) -> dict[str, Any]:
         """What the functions of a step are given by name."""
@@ -172,11 +167,9 @@ class FrozenLookups:
 
     def _whole_record(self, lookup: Lookup, documents: Sequence[bytes]) -> Document:
         identity = self._names.whole(lookup)
-        (record,) = seal(self._head(identity, lookup), b"".join(documents), "")  # no more than WHOLE_BYTES
+        head = {"_id": identity, **self._names.head(lookup)}
+        (record,) = seal(head, b"".join(documents), "")  # no more than WHOLE_BYTES
         return record
-
-    def _head(self, identity: str, lookup: Lookup) -> Document:
-        return {"_id": identity, "pass": self._pass, "kind": "lookup", "table": lookup.label}
 
     def thaw_whole(self, reader: Reader) -> None:
         """Take the collections that the pass has frozen as a whole."""
@@ -198,10 +191,23 @@ class FrozenLookups:
                     continue
                 documents = unseal([record], WHOLE_BYTES + raw_bson.MAX_DOCUMENT)
                 table.store_whole(map(raw_bson.decode_any, raw_bson.split(documents)))
+                if record.get("erased"):
+                    table.forget(record["erased"])
         self._thawed = True
 
     def load(self, reader: Reader) -> list[RecordChange]:
-        """Load every key that was asked for; returns the records that freeze what was not frozen before."""
+        """Load every key that was asked for; returns the records that freeze what was not frozen before.
+
+        Raises LookupErased, and then forgets what was asked for: others may do without it.
+        """
+        try:
+            return self._load_wanted(reader)
+        except LookupErased:
+            for table in self._tables.values():
+                table.wanted.clear()
+            raise
+
+    def _load_wanted(self, reader: Reader) -> list[RecordChange]:
         self.thaw_whole(reader)
         changes: list[RecordChange] = []
         for table in self._tables.values():
@@ -254,6 +260,8 @@ class FrozenLookups:
         if self._has_earlier:
             ids += [self._names.earlier(table.lookup, key=key) for key in keys]
         for record in reader.find(JOURNAL, {"_id": {"$in": ids}}):
+            if record.get("erased"):
+                raise erased(table.lookup.collection)
             with reading(JOURNAL, record["_id"]):
                 data = unseal([record, *self._rest(reader, record)], MOST_BYTES + raw_bson.MAX_DOCUMENT)
                 key, *documents = map(raw_bson.decode, raw_bson.split(data))
@@ -270,7 +278,7 @@ class FrozenLookups:
     def _records(self, lookup: Lookup, key: Any, answer: Answer) -> list[Document]:
         """The copy of what is found, compressed: one document may be as large as a record can be, with its key larger."""
         identity = self._names.key(lookup, cache_key(key))
-        head = {**self._head(identity, lookup), "several": answer.several}
+        head = {"_id": identity, **self._names.head(lookup), "several": answer.several}
         payload = b"".join(map(raw_bson.encode, ({"key": key}, *answer.documents)))
         return seal(head, payload, part_of(identity))
 

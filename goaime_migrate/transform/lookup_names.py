@@ -7,7 +7,11 @@ from typing import Any
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import sort_key
+from goaime_migrate.results import Document
 from goaime_migrate.transform.lookups import Lookup, stable
+
+ANY_KEY = "*"
+"""Stands for the hash of every key, where it is not known by which ones a document was found."""
 
 
 class Names:
@@ -15,6 +19,11 @@ class Names:
 
     def __init__(self, pass_id: str) -> None:
         self._pass = pass_id
+
+    def head(self, lookup: Lookup) -> Document:
+        """What is in all records of a lookup; by its collection and key a document is found that is to be erased."""
+        said = {"table": lookup.label, "collection": lookup.collection, "key": lookup.key}
+        return {"pass": self._pass, "kind": "lookup", **said}
 
     def key(self, lookup: Lookup, cached: Any) -> str:
         """For what is found by a key, given by its stand-in: equal values have one record, 2 and 2.0 too."""
@@ -40,6 +49,11 @@ class Names:
 def part_of(identity: str) -> str:
     """For what does not fit into a record; the number of the part is to be put in."""
     return identity + "/{:03d}"
+
+
+def key_hash(cached: Any) -> str:
+    """For a key by which a document was found, given by its stand-in, where the key itself is not to be kept."""
+    return _hash(stable(cached))
 
 
 def _hash(text: str) -> str:

@@ -7,15 +7,18 @@ with one query, and the transform is called again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
 from bson.errors import BSONError
 
 from goaime_migrate.backends import raw_bson
+from goaime_migrate.errors import LookupErased
+from goaime_migrate.errors.hint import DOWN, Hint
 from goaime_migrate.results import Document
 from goaime_migrate.transform.lookup_answers import Answer, gather
+from goaime_migrate.transform.lookup_names import ANY_KEY, key_hash
 from goaime_migrate.transform.lookups import PLAIN, Lookup, cache_key
 
 CACHE_LIMIT = 50_000
@@ -186,6 +189,10 @@ class Table(Mapping[Any, Any]):
         self.whole = True
         self.wanted.clear()
 
+    def forget(self, hashes: Collection[str]) -> None:
+        """What is found by keys with these hashes was erased: whoever asks for it is told. Raises nothing itself."""
+        self._cache = _Erased(self._cache, hashes, self.lookup.collection)
+
     def rollback(self) -> None:
         """Forget what was read in a batch that has not been committed."""
         for cached in self.uncommitted:
@@ -203,6 +210,29 @@ class Table(Mapping[Any, Any]):
             self._cache.clear()
             self.uncommitted.clear()
             self._bytes = 0
+
+
+class _Erased(dict[Any, _Entry | None]):
+    """The answers of a table some of which were erased. So tables that have them all need not ask each time."""
+
+    def __init__(self, known: Mapping[Any, _Entry | None], hashes: Collection[str], collection: str) -> None:
+        super().__init__(known)
+        self._hashes = frozenset(hashes)
+        self._collection = collection
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """The answer. Raises LookupErased."""
+        if not self._hashes.isdisjoint({ANY_KEY, key_hash(key)}):
+            raise erased(self._collection)
+        return super().get(key, default)
+
+
+def erased(collection: str) -> LookupErased:
+    """The error for an answer that was erased."""
+    return LookupErased(
+        f"what the lookup into {collection!r} had found was erased from the journal",
+        hint=Hint("take the whole pass back: {}", DOWN),
+    )
 
 
 class ManyTable(Table):

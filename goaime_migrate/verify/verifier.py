@@ -61,6 +61,9 @@ def verify(
     )
 
 
+_PRUNED = "its journal was pruned, which alone knew which documents, or what it had looked up among them"
+
+
 class _Findings:
     """What holding promises against documents has found so far."""
 
@@ -83,6 +86,7 @@ class _Findings:
 
     def collection(self, name: str, promising: Sequence[tuple[Step, PassRecord | None]]) -> None:
         """Hold a whole collection, or a sample of it, against what some steps promise of every document."""
+        promising = [(step, known) for step, known in promising if not self._was_pruned(step)]
         auditor = promises.Auditor(
             [step for step, _ in promising], [known for _, known in promising], self._backend.now()
         )
@@ -97,13 +101,21 @@ class _Findings:
         """The same for the documents that a filter chose: those that the journal says were written."""
         for m, index, operation in _document_operations([migration]):
             step, known = step_of(m, index), _pass_of(self._book, m, index)
-            if step.where is None or known is None or not _count(step):
+            if step.where is None or known is None or not _count(step) or self._was_pruned(step):
                 continue
             auditor = promises.Auditor([step], [known], self._backend.now())
             for batch in promises.migrated(self._backend, operation.collection, known.id, self._sample):
                 auditor.batch(self._backend, batch)
             self.promises += _count(step)
             self.failures += auditor.failures
+
+    def _was_pruned(self, step: Step) -> bool:
+        """Whether only a journal that was pruned knew what the promises of a step are about; that is noted."""
+        own = any(lookup.collection == step.collection for lookup in step.looked_up.values())
+        if not self._book.versions[step.version].rollback or not (own or step.where is not None):
+            return False
+        self.unchecked.append(UncheckedPromise(step.version, step.collection, _PRUNED))
+        return True
 
     def validator(self, rule: validators.Rule) -> None:
         """Ask the database for the documents that a validator does not fit."""

@@ -35,10 +35,13 @@ from goaime_migrate import (
     UpdateDocuments,
 )
 from goaime_migrate.results import (
+    AsOfResult,
+    BlameResult,
     Direction,
     DoctorResult,
     OnConflict,
     PlanResult,
+    PruneResult,
     RehearsalResult,
     RunResult,
     StatusResult,
@@ -143,6 +146,11 @@ def use(folder: Path) -> None:
         assert_type(migrator.rehearse("0001", sample=None, memory=True), RehearsalResult)
         assert_type(migrator.doctor(), DoctorResult)
         assert_type(migrator.throttle(max_rate=100), ThrottleResult)
+        assert_type(migrator.blame("orders", 7), BlameResult)
+        assert_type(migrator.as_of("orders", 7, "0001"), AsOfResult)
+        assert_type(migrator.prune(keep=86_400, dry_run=True), PruneResult)
+        assert_type(migrator.prune(versions=["0001"]), PruneResult)
+        assert_type(migrator.erase("orders", 7), PruneResult)
         error: MigrateError | None = migrator.up().error
         if error is not None:
             found: tuple[str, int, str, Any] = (error.code, error.exit_code, error.hint, error.id)

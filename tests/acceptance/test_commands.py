@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -20,7 +21,7 @@ VERSION = {
 }  # fmt: skip
 RUN = {
     *("failed", "error", "documents", "conflicts", "warnings", "duration_s", "direction", "message"),
-    *("born", "left", "without_reverse", "in_all", "more_conflicts"),
+    *("born", "left", "without_reverse", "in_all", "more_conflicts", "erased"),
 }
 COUNTS = {"matched", "changed", "unchanged", "conflicts"}
 ERROR = {"code", "message", "hint", "version", "id", "field"}
@@ -32,6 +33,8 @@ VERIFY = {
     "checked", "promises", "without_promise", "unchecked", "failures", "versions", "superseded", "error",
 }  # fmt: skip
 REPAIR = {"accepted", "dropped", "renumbered", "restored", "error"}
+BLAME = {"collection", "id", "changes", "notes", "error"}
+PRUNE = {"pruned", "erased", "freed_bytes", "collections", "unreachable", "notes", "leftover", "error"}
 STEP = {"version", "name", "operations", "samples", "irreversible", "warnings", "notes"}
 ENTRY = {"at", "version", "action", "result", "error", "duration_s", "who", "host", "tool"}
 
@@ -256,7 +259,7 @@ def test_verify_finds_a_broken_document(project: Project) -> None:
     assert broken.json["error"]["code"] == "GM401"
 
 
-@pytest.mark.parametrize("command", ["down", "stamp head", "repair", "unlock --force"])
+@pytest.mark.parametrize("command", ["down", "stamp head", "repair", "unlock --force", "prune --keep 0d"])
 def test_what_asks_refuses_where_nobody_can_answer(project: Project, command: str) -> None:
     project.write(GREETING)
     if command != "stamp head":
@@ -286,6 +289,88 @@ def test_down_without_a_way_back_touches_nothing(project: Project) -> None:
     assert refused.json["error"]["code"] == "GM801"
     assert refused.json["error"]["version"] == "0002"
     assert project.fingerprint() == before
+
+
+def test_blame_tells_who_changed_a_document_and_what_it_was(project: Project) -> None:
+    project.write(GREETING, INDEX, LETTERS)
+    project.applied()
+    before = project.fingerprint()
+
+    found = project.json("blame", "people", "1")
+    assert set(found) == BLAME
+    assert [set(change) for change in found["changes"]] == [{"version", "at", "who", "kind", "fields"}] * 2
+    first, second = found["changes"]
+    assert (first["version"], first["kind"]) == ("0001", "up")
+    assert first["fields"] == [{"field": "greeting", "after": "Hello Bob"}]
+    assert second["fields"] == [{"field": "letters", "after": {"$numberInt": "3"}}]
+    assert "+ letters  3" in project.ok("blame", "people", "1").out
+
+    then = project.json("blame", "people", "1", "--as-of", "3")
+    assert set(then) == {"collection", "id", "version", "document", "error"}
+    assert then["document"] == json.loads(project.ok("blame", "people", "1", "--as-of", "0003").out)
+    assert then["document"]["greeting"] == "Hello Bob"
+    assert "letters" not in then["document"]
+    unknown = project.run("blame", "people", "nobody", "--json")
+    assert (unknown.code, unknown.json["error"]["code"], unknown.json["error"]["id"]) == (
+        2,
+        "GM107",
+        "nobody",
+    )
+    assert project.fingerprint() == before
+
+
+def test_prune_deletes_what_down_would_need_and_down_says_so(project: Project) -> None:
+    project.write(GREETING, INDEX, LETTERS)
+    project.applied("2")
+    project.applied()
+    assert set(project.json("prune", "--keep", "30d")) == PRUNE
+    foreseen = project.json("prune", "--keep", "0d", "--dry-run")
+    assert (foreseen["pruned"], foreseen["erased"]) == (["0001", "0003"], None)
+
+    done = project.json("prune", "--version", "1", "--yes")
+    assert (done["pruned"], done["freed_bytes"] > 0, done["error"]) == (["0001"], True, None)
+
+    assert project.json("down", "1", "--yes")["reverted"] == ["0003", "0002"]
+    refused = project.run("down", "--yes", "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (9, "GM810")
+    assert "pruned by" in refused.json["error"]["message"]
+    assert "0001 can be taken back no more" in " ".join(project.ok("status").out.split())
+    assert project.run("blame", "people", "1").out.count("its journal was pruned by") == 1
+    gone = project.run("blame", "people", "1", "--as-of", "1", "--json")
+    assert (gone.code, gone.json["error"]["code"]) == (9, "GM810")
+
+
+def test_prune_erases_one_document_and_down_counts_it(project: Project) -> None:
+    project.write(GREETING)
+    project.applied()
+    done = project.json("prune", "--collection", "people", "--id", "1", "--yes")
+    assert set(done) == PRUNE
+    assert done["erased"] == {"collection": "people", "id": {"$numberInt": "1"}, "versions": ["0001"]}
+    assert project.json("prune", "--collection", "people", "--id", "1", "--yes")["erased"]["versions"] == []
+
+    back = project.json("down", "--yes")
+    assert (len(back["erased"]), back["born"], back["documents"]["changed"]) == (1, 0, 4)
+    assert [d["_id"] for d in project.world.documents("people") if "greeting" in d] == [1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "",
+        "--keep 30",
+        "--keep 1d --version 1",
+        "--collection people",
+        "--id 1",
+        "--collection people --id {",
+        "--version 9",
+    ],
+)
+def test_prune_wants_to_know_what(embedded: Project, words: str) -> None:
+    embedded.write(GREETING)
+    embedded.applied()
+    before = embedded.fingerprint()
+    assert embedded.run("prune", *words.split(), "--yes").code == 2
+    assert embedded.fingerprint() == before
 
 
 def test_stamp_records_without_running(project: Project) -> None:
@@ -434,6 +519,8 @@ def test_no_migrations_at_all_is_nothing_to_do(project: Project) -> None:
 COMMANDS = [
     "status", "plan", "up", "down --yes", "verify", "history", "wait --timeout 0", "stamp 1 --yes",
     "repair --yes", "unlock --force --yes", "throttle --pause",
+    "repair --yes", "unlock --force --yes", "blame people 1",
+    "prune --keep 0d --yes",
 ]  # fmt: skip
 KEYS: dict[str, set[str]] = {
     "status": STATUS,
@@ -447,6 +534,8 @@ KEYS: dict[str, set[str]] = {
     "repair": REPAIR,
     "unlock": {"lock", "ended", "error"},
     "throttle": {"throttle", "lock", "unpaced", "error"},
+    "blame": BLAME,
+    "prune": PRUNE,
 }
 
 

@@ -78,8 +78,9 @@ READING: dict[str, Call] = {
     "try": lambda m: m.try_("1", where={"_id": 0}).error,
     "doctor": lambda m: m.doctor().error,
     "rehearse": lambda m: m.rehearse(memory=True).error,
+    "blame": lambda m: (m.blame("c", 0), m.as_of("c", 0, "1")),
 }
-WRITING = {"up", "down", "stamp", "repair", "unlock", "throttle"}
+WRITING = {"up", "down", "stamp", "repair", "unlock", "throttle", "prune"}
 NO_DATABASE = {"init", "new", "explain"}
 
 
@@ -165,6 +166,8 @@ def test_who_migrates(shop: World) -> None:
     with shop.migrator() as migrator:
         assert migrator.repair().accepted == ("0001",)
         assert migrator.stamp("2").recorded == ("0002",)
+        assert migrator.erase("c", 1).erased is not None
+        assert migrator.prune(keep=0).pruned == ("0001",)
 
 
 def test_what_is_seen_of_the_set(shop: World, as_roles: Callable[..., World]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from goaime_migrate.errors import (
     Interrupted,
     Irreversible,
-    JournalIncomplete,
+    JournalPruned,
     MigrateError,
     MissingMigration,
     Refused,
@@ -365,7 +365,7 @@ def test_a_pruned_journal_stops_down(four: World) -> None:
     record = four.documents("schema_versions")[3]
     four.change("schema_versions", record["_id"], rollback="pruned")
     error = refusal(four, down=True)
-    assert isinstance(error, JournalIncomplete)
+    assert isinstance(error, JournalPruned)
     assert error.exit_code == 9
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Delete, Put
 from goaime_migrate.errors import DamagedRecord
-from goaime_migrate.journal import compression, seal, segments
+from goaime_migrate.journal import compression, erasing, seal, segments
 from goaime_migrate.journal.entry import Entry, digest
 from goaime_migrate.journal.payload import decode_payload, encode_payload
 from goaime_migrate.journal.segments import Kind, Segment
@@ -205,3 +205,28 @@ def test_what_unpacks_to_far_more_than_was_packed_is_not_unpacked(head: Mapping[
 def test_what_was_never_packed_is_refused(piece: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         compression.decompress([piece], 1000, single=True)
+
+
+@given(st.sets(st.integers(-1, 6)))
+def test_of_what_is_erased_a_segment_keeps_hashes_and_nothing_else(numbers: set[int]) -> None:
+    ids = [encode({"_id": number}) for number in sorted(numbers)]
+    left = erasing.without(SEGMENT, ids)
+    records = stored(left)
+    assert segments.assemble(records) == left
+    assert records[0]["written"] == SEGMENT.written
+    assert not any(entry.id in ids for entry in left.entries)
+    assert not set(left.unchanged).intersection(ids)
+    assert [*left.erased] == [digest(entry.id) for entry in SEGMENT.entries if entry.id in ids]
+    assert left.knows(frozenset(ids)) == SEGMENT.knows(frozenset(ids))
+    assert set(left.hashes) <= {bytes(each) for each in records[0].get("ids", ())}
+    assert erasing.without(left, ids) == left
+
+
+def test_a_hash_of_what_was_erased_cannot_be_taken_out() -> None:
+    (record,) = stored(erasing.without(SEGMENT, [encode({"_id": 1})]))
+    for changed in ({**record, "erased": []}, {k: v for k, v in record.items() if k != "erased"}):
+        with pytest.raises(DamagedRecord, match="digest"):
+            segments.assemble([changed])
+    for wrong in (5, [5], "x"):
+        with pytest.raises(DamagedRecord):
+            segments.assemble([{**record, "erased": wrong}])

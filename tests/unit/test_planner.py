@@ -10,7 +10,7 @@ from goaime_migrate.errors import (
     EditedMigration,
     HistoryError,
     Irreversible,
-    JournalIncomplete,
+    JournalPruned,
     LoadFailed,
     MissingMigration,
     OutOfOrder,
@@ -392,8 +392,10 @@ def test_down_of_a_version_whose_journal_was_pruned_is_refused() -> None:
     error = refusal(
         plan_down, facts(2, 1, records=[Record("0002", "enrich_problems", rollback="pruned")]), "base"
     )
-    assert isinstance(error, JournalIncomplete)
-    assert error.message == "the journal of 0002 (enrich_problems) was pruned: it cannot be taken back"
+    assert isinstance(error, JournalPruned)
+    assert (
+        error.message == "0002 (enrich_problems) cannot be taken back: its journal was lost with the records"
+    )
     assert error.exit_code == 9
 
 

@@ -167,6 +167,7 @@ def test_run(direction: Direction, done: str, other: str) -> None:
         "left": 0,
         "without_reverse": [],
         "more_conflicts": 0,
+        "erased": [],
         "in_all": [
             {"version": "0003", "documents": {"matched": 5, "changed": 0, "unchanged": 0, "conflicts": 0}}
         ],

@@ -1,0 +1,69 @@
+"""`prune`: delete what is kept to take versions back, or all that is kept of one document."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated
+
+from goaime_migrate.cli.invocation import Invocation, value_of
+from goaime_migrate.cli.options import DryRun, LockTimeout, Option, Yes
+from goaime_migrate.cli.outcome import Outcome
+from goaime_migrate.errors import UsageError
+
+if TYPE_CHECKING:
+    from goaime_migrate.migrator import Migrator
+    from goaime_migrate.results import PruneResult
+
+_SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_AGE = re.compile(r"(\d{1,6})([dhms])")
+_AN_ID = """--id 7, --id '"s1"', --id '{"$oid": "65f0c0ffee65f0c0ffee65f0"}'"""
+
+
+def prune(
+    run: Invocation,
+    *,
+    keep: Annotated[
+        str | None, Option(metavar="AGE", help="Whatever was applied longer ago: 30d, 12h, 5m, 0d for all.")
+    ] = None,
+    version: Annotated[
+        list[str] | None, Option(metavar="VERSION", help="This version; may be given several times.")
+    ] = None,
+    collection: Annotated[
+        str | None, Option(metavar="NAME", help="Erase one document of this collection, with --id.")
+    ] = None,
+    id: Annotated[str | None, Option(metavar="JSON", help="Its _id, in Extended JSON.")] = None,
+    dry_run: DryRun = False,
+    lock_timeout: LockTimeout = None,
+    yes: Yes = False,
+) -> Outcome:
+    """Delete journals and collections kept aside; or erase one document from every journal."""
+    from goaime_migrate.render import pruning as text
+
+    if sum((keep is not None, bool(version), collection is not None or id is not None)) != 1:
+        raise UsageError(
+            "what is to be pruned?",
+            hint="say just one of --keep AGE, --version VERSION, --collection NAME --id JSON",
+        )
+    if (collection is None) != (id is None):
+        raise UsageError("one document has a collection and an _id", hint="--collection NAME --id JSON")
+    seconds, identity = age(keep), None if id is None else value_of(id, "--id", _AN_ID)
+
+    def call(migrator: Migrator, *, dry_run: bool) -> PruneResult:
+        if collection is not None:
+            return migrator.erase(collection, identity, dry_run=dry_run)
+        return migrator.prune(keep=seconds, versions=version or (), dry_run=dry_run)
+
+    with run.migrator(run.settings(lock_timeout=lock_timeout), progress=True) as migrator:
+        result = call(migrator, dry_run=True)
+        if not (dry_run or result.empty):
+            run.confirm(text.prune(result, run.console.err, would=True), "delete this for good?", yes=yes)
+            result = call(migrator, dry_run=False)
+    return Outcome(result, lambda style: text.prune(result, style, would=dry_run))
+
+
+def age(text: str | None) -> int | None:
+    """Seconds. Raises UsageError."""
+    found = None if text is None else _AGE.fullmatch(text.strip())
+    if text is not None and found is None:
+        raise UsageError(f"--keep {text} is no age", hint="--keep 30d (d, h, m or s)")
+    return None if found is None else int(found[1]) * _SECONDS[found[2]]

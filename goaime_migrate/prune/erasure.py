@@ -1,0 +1,222 @@
+"""Erasing one document from all that is kept: nothing is left of it but the hash of its `_id`.
+
+Each segment is written anew in one unit of work, with the word in the record of its pass: so an erasure that was cut
+off has erased some of it, each wholly, and the next one does the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from goaime_migrate import ledger
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.ports import Backend, Changes, GuardFailed, RecordChange, Write
+from goaime_migrate.errors import Refused, UnknownDocument
+from goaime_migrate.errors.hint import DOWN, UP, Hint
+from goaime_migrate.journal import audit, erasing, segments
+from goaime_migrate.journal.entry import digest
+from goaime_migrate.journal.index import equal_ids, holding
+from goaime_migrate.journal.paging import size_of
+from goaime_migrate.journal.segments import Segment
+from goaime_migrate.ledger import PassRecord
+from goaime_migrate.operations.collections import ASIDE
+from goaime_migrate.planner import Lineage, lineage
+from goaime_migrate.prune.lookups import erased_lookups
+from goaime_migrate.prune.mentions import Mentions
+from goaime_migrate.prune.selection import Kept
+from goaime_migrate.results import ErasedDocument, PruneResult, Value
+from goaime_migrate.run.run import Run
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something that has the document: what becomes of it, in one unit of work."""
+
+    versions: tuple[str, ...]
+    freed: int
+    """Bytes, before the server compresses them."""
+    changes: Sequence[RecordChange] = ()
+    aside: str = ""
+    """The collection that is kept aside,"""
+    document: bytes = b""
+    """and what it has of it."""
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """One document that is to be erased."""
+
+    backend: Backend
+    kept: Kept
+    collection: str
+    id: Value
+
+    @cached_property
+    def _ids(self) -> frozenset[bytes]:
+        return frozenset(equal_ids(self.id))
+
+    @cached_property
+    def _hashes(self) -> frozenset[str]:
+        return frozenset(digest(identity).hex() for identity in self._ids)
+
+    @cached_property
+    def _line(self) -> Lineage:
+        return lineage(self.kept.book, self.collection, self.kept.there)
+
+    def foresee(self) -> PruneResult:
+        """What would be erased. Raises Refused, UnknownDocument, JournalIncomplete, DamagedRecord, NewerFormat."""
+        self._require_finished()
+        self._require_whole()
+        parts = list(self._parts())
+        if not (parts or self._line.visits or self.collection in self.kept.there):
+            raise UnknownDocument(
+                f"there is no collection {self.collection}, and no version has written or read one of this name",
+                hint="the name as it is today, or as it was before a migration renamed it",
+                id=self.id,
+            )
+        return self._result([part.versions for part in parts], sum(part.freed for part in parts))
+
+    def carry_out(self, run: Run) -> PruneResult:
+        """Erase it, under the lease. Raises what `foresee` does, LeaseLost, Interrupted."""
+        self._require_finished()
+        self._require_whole()
+        found, freed = list[tuple[str, ...]](), 0
+        for part in self._parts():
+            run.check()
+            if part.aside:
+                _delete(run, part)
+            said = [] if found or part.aside else [self._event(run)]
+            run.record(*part.changes, *said)
+            found.append(part.versions)
+            freed += part.freed
+        return self._result(found, freed)
+
+    def _result(self, found: Sequence[tuple[str, ...]], freed: int) -> PruneResult:
+        versions = sorted({version for each in found for version in each}, key=int)
+        erased = ErasedDocument(self.collection, self.id, tuple(versions))
+        return PruneResult(erased=erased, freed_bytes=freed, notes=tuple(self._notes(bool(versions))))
+
+    def _notes(self, erased: bool) -> Iterator[str]:
+        before = [p for p in self.kept.book.passes.values() if not self._hashes.isdisjoint(p.erased)]
+        if not erased and before:
+            listed = sorted({version for p in before for version in p.versions}, key=int)
+            yield f"it was erased before, from what {', '.join(listed)} had kept"
+        today = self._line.today
+        if today not in self.kept.aside and self.backend.by_ids(today, list(self._ids), fields=()):
+            yield f"the document itself is in {today}: it is the application's, delete it there"
+
+    def _event(self, run: Run) -> RecordChange:
+        owner, (first, *_) = run.lease.record.owner, sorted(self._hashes)
+        result = f"erased a document of {self.collection} (hash of _id: {first})"
+        return ledger.log(run.backend.now(), owner, "prune", result, None)
+
+    def _require_finished(self) -> None:
+        for p in self.kept.book.passes.values():
+            if p.committed and (not p.finished or p.target_level is not None):
+                raise Refused(
+                    f"the pass of {', '.join(p.versions)} is unfinished: its journal is needed to go on or back",
+                    version=p.versions[-1],
+                    hint=Hint("finish it: {}, or: {}; then erase the document", UP, DOWN),
+                )
+
+    def _require_whole(self) -> None:
+        for record in self._passes():
+            audit.require_whole(self.backend, record)
+
+    # what has it
+
+    def _passes(self) -> list[PassRecord]:
+        """Those of which anything is kept."""
+        book = self.kept.book
+        pruned = {p for record in book.versions.values() if record.rollback for p in record.passes}
+        return [p for p in book.passes.values() if p.id not in pruned]
+
+    def _parts(self) -> Iterator[Part]:
+        walked = {visit.record.id for visit in self._line.visits}
+        for record in self._passes():
+            if record.id in walked:
+                yield from self._segments(record)
+            for frozen in erased_lookups(self.backend, record.id, self._line.names, self._ids):
+                yield Part(record.versions, size_of(frozen.records) - size_of(frozen.kept), frozen.changes)
+        for name in self.kept.aside:
+            yield from self._aside(name)
+        yield from self._mentions()
+
+    def _segments(self, record: PassRecord) -> Iterator[Part]:
+        for key in [segment.key for segment in holding(self.backend, record.id, self._ids)]:
+            segment = segments.read(self.backend, key)
+            if segment is not None:
+                changed, part = self._segment(record, segment)
+                if part.changes:
+                    record = changed
+                    yield part
+
+    def _segment(self, record: PassRecord, segment: Segment) -> tuple[PassRecord, Part]:
+        """The record of the pass then, and what is to be stored."""
+        left, edge = erasing.without(segment, self._ids), None
+        replaced = [] if left == segment else [left]
+        if segment.upto in self._ids:
+            edge, replaced = erasing.moved_end(self.backend, left, self._ids)
+        freed = max(0, _size(segment) - _size(left)) if replaced else 0
+        hashes = self._hashes.intersection(each.hex() for each in left.erased)
+        changed = _noted(self._with_end(record, edge), segment, freed, hashes)
+        changes = [change for each in replaced for change in each.replacement()]
+        if changed != record:
+            changes.append(ledger.put_pass(changed))
+        return changed, Part(record.versions, freed, changes)
+
+    def _with_end(self, record: PassRecord, edge: bytes | None) -> PassRecord:
+        """The record of a pass with another end in the place of the document."""
+        if edge is None:
+            return record
+        bounds = tuple(edge if bound in self._ids else bound for bound in record.bounds)
+        return replace(record, bounds=bounds, upper=edge if record.upper in self._ids else record.upper)
+
+    def _aside(self, name: str) -> Iterator[Part]:
+        """The document in a collection that was kept aside."""
+        version, _, rest = name.removeprefix(f"{ASIDE}.").partition(".")
+        if any(re.fullmatch(rf"{re.escape(known)}(\.\d+)?", rest) for known in self._line.names):
+            for document in self.backend.by_ids(name, list(self._ids)):
+                yield Part((version,), len(document), aside=name, document=document)
+
+    def _mentions(self) -> Iterator[Part]:
+        """What is said of it in records."""
+        mentions = Mentions(self.id, self._ids)
+        for version, record in self.kept.book.versions.items():
+            without = mentions.in_version(record)
+            if without != record:
+                yield Part((version,), 0, [ledger.put_version(without)])
+        for of, change in mentions.in_log(self.backend):
+            yield Part(() if of is None else (of,), 0, [change])
+
+
+def _size(segment: Segment) -> int:
+    return size_of(segment.records())
+
+
+def _noted(record: PassRecord, segment: Segment, freed: int, hashes: frozenset[str]) -> PassRecord:
+    """The record of a pass that says what was erased from its journal, and how much is left of that."""
+    erased = tuple(dict.fromkeys((*record.erased, *sorted(hashes))))
+    mine = (str(segment.kind), segment.partition)
+    written = record.written and tuple(
+        each._replace(size=max(0, each.size - freed))
+        if (each.kind, each.partition) == mine and each.size is not None
+        else each
+        for each in record.written
+    )
+    return replace(record, erased=erased, written=written)
+
+
+def _delete(run: Run, part: Part) -> None:
+    """Delete the document from a collection that is kept aside. Raises LeaseLost."""
+    run.lease.renew()
+    write = Write(raw_bson.id_of(part.document), part.document, None)
+    try:
+        run.backend.transact(
+            lambda _: Changes(collection=part.aside, writes=[write], last=(run.lease.guard(),))
+        )
+    except GuardFailed as error:
+        raise run.fenced() from error
