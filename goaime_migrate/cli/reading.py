@@ -16,7 +16,7 @@ from goaime_migrate.results import Direction
 
 if TYPE_CHECKING:
     from goaime_migrate.migrator import Migrator
-    from goaime_migrate.results import PlanResult, StatusResult
+    from goaime_migrate.results import PlanResult, StatusResult, VerifyResult
 
 WATCH_EVERY_S = 2.0
 
@@ -79,10 +79,14 @@ def verify(
 
     with run.migrator(run.settings(), progress=True) as migrator:
         result = migrator.verify(sample=sample, superseded=all)
-    error = None
+    return Outcome(result, lambda style: text.verify(result, style), _broken(result), read=True)
+
+
+def _broken(result: VerifyResult) -> errors.PromiseBroken | None:
+    """What `verify` fails with: broken promises before stragglers."""
     if result.failures:
         failed = result.failures[0]
-        error = errors.PromiseBroken(
+        return errors.PromiseBroken(
             f"{count(len(result.failures), 'failure')} in {count(result.checked, 'document')}; "
             f"the first: {failed.reason}",
             hint=f"mend the documents, or goaime-migrate down to before {failed.version}",
@@ -90,7 +94,16 @@ def verify(
             id=failed.id,
             field=failed.field,
         )
-    return Outcome(result, lambda style: text.verify(result, style), error, read=True)
+    if result.stragglers:
+        first = result.stragglers[0]
+        return errors.Stragglers(
+            f"{count(sum(each.count for each in result.stragglers), 'straggler')}: "
+            "documents in an old shape, written since or put back",
+            hint="bring them forward: goaime-migrate sweep",
+            version=first.version,
+            id=first.examples[0],
+        )
+    return None
 
 
 def history(run: Invocation) -> Outcome:

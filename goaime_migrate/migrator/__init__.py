@@ -23,6 +23,7 @@ from goaime_migrate.migrator.beforehand import nothing, refused
 from goaime_migrate.migrator.inquiry import Inquiry
 from goaime_migrate.migrator.project import init, new
 from goaime_migrate.migrator.sources import Sources
+from goaime_migrate.migrator.sweeping import Sweeping
 from goaime_migrate.planner import DownPlan, Facts, Plan, UpPlan
 from goaime_migrate.results import Direction, OnConflict, State
 from goaime_migrate.status import lock_status, standing
@@ -38,7 +39,7 @@ _Result = TypeVar("_Result")
 _Plan = TypeVar("_Plan", bound=Plan)
 
 
-class Migrator(Inquiry):
+class Migrator(Inquiry, Sweeping):
     """One project's migrations and one database. Use it as a context manager.
 
     Every method may raise a MigrateError. `up` and `down` return a RunResult with `error` set where they had already

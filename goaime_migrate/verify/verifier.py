@@ -12,11 +12,13 @@ from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import DocumentOperation
 from goaime_migrate.planner import Facts
-from goaime_migrate.results import UncheckedPromise, VerifyFailure, VerifyResult
+from goaime_migrate.results import Straggler, UncheckedPromise, VerifyFailure, VerifyResult
+from goaime_migrate.run.applied import AppliedSteps, applied_steps
 from goaime_migrate.run.code import findings, step_of
 from goaime_migrate.run.progress import ReadProgress
 from goaime_migrate.transform.step import Step
 from goaime_migrate.verify import promises, validators
+from goaime_migrate.verify.fixed_points import fixed_points
 
 
 def verify(
@@ -46,6 +48,8 @@ def verify(
         found.statement(m)
     for collection in sorted(_collections(kept)):
         found.collection(collection, _promising(kept, collection, book))
+    for each in applied_steps(applied, book):
+        found.fixed_points(each, {m.version for m in kept})
     for m in kept:
         found.filtered(m)
     for rule in validators.in_force(applied, kept):
@@ -56,8 +60,9 @@ def verify(
         tuple(m.version for m in kept),
         tuple(sorted(replaced & set(book.applied))),
         found.promises,
-        tuple(m.version for m in kept if not _promises(m)),
+        tuple(m.version for m in kept if not (_promises(m) or m.version in found.settled)),
         tuple(found.unchecked),
+        tuple(found.stragglers),
     )
 
 
@@ -74,6 +79,9 @@ class _Findings:
         """Documents by collection; those that a filter chose are not counted."""
         self.failures: list[VerifyFailure] = []
         self.unchecked: list[UncheckedPromise] = []
+        self.stragglers: list[Straggler] = []
+        self.settled: set[str] = set()
+        """The versions whose transforms have promised a fixed point."""
 
     def statement(self, m: Migration) -> None:
         """What a migration's own `verify(db)` finds."""
@@ -92,6 +100,18 @@ class _Findings:
         self.promises += sum(_count(step) for step, _ in promising)
         self.checked[name] = auditor.checked
         self.failures += auditor.failures
+
+    def fixed_points(self, applied: AppliedSteps, kept: set[str]) -> None:
+        """Hold a collection, or a sample of it, against the transforms that are in effect in it."""
+        looking = ReadProgress(self._listener, applied.versions, f"stragglers of {applied.collection}")
+        found = fixed_points(self._backend, applied, self._sample, looking)
+        promising = kept.intersection(found.versions)
+        self.settled |= promising
+        self.promises += len(promising)
+        self.stragglers += found.stragglers
+        self.unchecked += found.unchecked
+        if found.versions:
+            self.checked.setdefault(applied.collection, found.checked)
 
     def filtered(self, migration: Migration) -> None:
         """The same for the documents that a filter chose: those that the journal says were written."""
