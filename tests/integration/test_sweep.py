@@ -10,12 +10,13 @@ from bson import encode
 
 from goaime_migrate import errors
 from goaime_migrate.events import Event, Notice
-from goaime_migrate.journal.segments import Kind
+from goaime_migrate.journal import segments
 from goaime_migrate.results import SweptDocuments
 from tests.integration.engines import each_mode, one_server
+from tests.servers import Kind
 from tests.world import World, succeeded
 
-CENTS = '''
+CENTS = """
 from goaime_migrate import *
 
 def cents(order):
@@ -23,8 +24,8 @@ def cents(order):
         order["cents"] = int(order.pop("price") * 100)
 
 operations = [TransformDocuments("orders", cents)]
-'''
-NAMED = '''
+"""
+NAMED = """
 from goaime_migrate import *
 
 def name(order, people):
@@ -35,7 +36,7 @@ operations = [
     TransformDocuments("orders", name, people=Lookup("people")),
     AddField("orders", "open", True),
 ]
-'''
+"""
 
 
 def order(number: int, **more: Any) -> dict[str, Any]:
@@ -44,7 +45,14 @@ def order(number: int, **more: Any) -> dict[str, Any]:
 
 def moved(number: int, **more: Any) -> dict[str, Any]:
     """What becomes of such an order."""
-    return {"_id": number, "by": number % 3, "cents": number * 1000, "name": f"n{number % 3}", "open": True, **more}
+    return {
+        "_id": number,
+        "by": number % 3,
+        "cents": number * 1000,
+        "name": f"n{number % 3}",
+        "open": True,
+        **more,
+    }
 
 
 @pytest.fixture
@@ -128,7 +136,9 @@ def test_each_sweep_of_a_document_is_its_last_word(shop: World) -> None:
     for price in (1, 2, 3):
         shop.put("orders", encode({"_id": 2, "price": price, "by": 1}))
         assert changes(shop) == [("0001", 1), ("0002", 1)]
-    shop.put("orders", encode({"_id": 2, "by": 2, "cents": 5, "open": False}))  # of the release before the last
+    shop.put(
+        "orders", encode({"_id": 2, "by": 2, "cents": 5, "open": False})
+    )  # of the release before the last
     assert changes(shop) == [("0001", 0), ("0002", 1)]
     succeeded(shop.down())
     assert shop.documents("orders")[2] == {"_id": 2, "by": 2, "cents": 5, "open": False}
@@ -189,7 +199,7 @@ def test_a_canary_is_finished_first_and_swept_then(world: World) -> None:
     assert world.documents("orders") == [order(n) for n in range(4)]
 
 
-COUNTS = '''
+COUNTS = """
 from goaime_migrate import *
 
 def count(order):
@@ -197,7 +207,7 @@ def count(order):
     order["v"] = 2
 
 operations = [TransformDocuments("orders", count, where={"v": {"$exists": False}})]
-'''
+"""
 
 
 @each_mode
@@ -322,7 +332,8 @@ def test_what_is_done_once_is_not_done_again(world: World) -> None:
     world.put("orders", encode(order(8)))
     told: list[Event] = []
     with world.migrator(told.append) as migrator:
-        assert succeeded(migrator.sweep()).swept == (SweptDocuments("0001", "orders", 3, 1, 0),)
+        matched = 1 if world.kind == Kind.REPLICA_SET else 3  # what was written, or all
+        assert succeeded(migrator.sweep()).swept == (SweptDocuments("0001", "orders", matched, 1, 0),)
     notices = [event.text for event in told if isinstance(event, Notice)]
     assert "0002 inserts or derives documents: that is done once, and a sweep does not do it again" in notices
 
@@ -339,22 +350,23 @@ def test_a_version_that_was_only_recorded_is_refused(world: World) -> None:
 @one_server
 def test_the_change_stream_says_what_to_look_at(shop: World) -> None:
     told: list[Event] = []
-    old_writes(shop)
-    for matched in (2, 0):  # what a sweep has seen the next one does not look at again
+    for matched in (5, 2, 0):  # what the second version has written, first; then what came since
+        if matched == 2:
+            old_writes(shop)
         with shop.migrator(told.append) as migrator:
             assert {s.matched for s in succeeded(migrator.sweep()).swept} == {matched}
     notices = [event.text for event in told if isinstance(event, Notice)]
     assert all("orders: what was written since" in text for text in notices)
 
 
+@one_server
 def test_the_journal_of_sweeps_is_looked_over_too(shop: World) -> None:
     old_writes(shop)
     succeeded(shop.sweep())
-    if shop.embedded:
-        return
     with shop.client() as client:
         journal = client[shop.database].schema_versions_journal
-        assert journal.delete_one({"kind": str(Kind.SWEEP)}).deleted_count
+        assert journal.delete_one({"kind": str(segments.Kind.SWEEP)}).deleted_count
     assert [p.code for p in shop.status().problems] == ["GM805"]
-    with pytest.raises(errors.JournalIncomplete):
-        shop.down("base")
+    before = shop.raws("orders")
+    assert isinstance(shop.down("base").error, errors.JournalIncomplete)
+    assert shop.raws("orders") == before
