@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.ports import PROGRESS, TAIL, Delete, Origin, Put, Reader
 from goaime_migrate.errors import Contended, MigrationFailed
 from goaime_migrate.errors.hint import Command, Hint
-from goaime_migrate.events import BatchCommitted, Notice, StageStarted
+from goaime_migrate.events import BatchCommitted, Notice, StageFinished, StageStarted
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.run import collector, reading
 from goaime_migrate.run.checkpoint import Result, Try, Unit, adopt, commit, reread
@@ -61,7 +62,7 @@ class CollectionSweep:
         self._parts: dict[str, Partition] = {}
         self._feed: Collector | None = None
         self._since: Timestamp | None = None
-        self._seen = 0
+        self._seen, self._began = 0, time.monotonic()
         self.tally = Tally(chain)
 
     @property
@@ -157,6 +158,9 @@ class CollectionSweep:
         over = [replace(part, done=True, sessions=()) for part in self._parts.values()]
         left = Delete(TAIL, {"pass": collector.sweeping(self._last)})
         self._run.record(*(Put(PROGRESS, part.record()) for part in over), left)
+        changed = max(self.tally.changed.values(), default=0)
+        took = time.monotonic() - self._began
+        self._run.emit(StageFinished("sweep", self.tally.versions, self._name, self._seen, changed, took))
 
     # documents
 

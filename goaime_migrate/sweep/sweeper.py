@@ -10,7 +10,14 @@ from goaime_migrate import ledger
 from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.backends.ports.change_stream import CollectionGone, HistoryLost
-from goaime_migrate.errors import CannotTell, LeaseLost, MigrateError, MigrationFailed, ServerUnreachable
+from goaime_migrate.errors import (
+    CannotTell,
+    LeaseLost,
+    MigrateError,
+    MigrationFailed,
+    MissingPrivilege,
+    ServerUnreachable,
+)
 from goaime_migrate.errors.hint import UP, Command, Hint
 from goaime_migrate.events import Listener, Notice
 from goaime_migrate.ledger import Ledger
@@ -173,8 +180,8 @@ def _ids_written(backend: Backend, chain: AppliedChain) -> set[bytes] | None:
             portion = feed.read()
             found.update(portion.ids)
             since = portion.at
-    except (HistoryLost, CollectionGone):
-        return None
+    except (HistoryLost, CollectionGone, MissingPrivilege):
+        return None  # a sweep itself would say so
     finally:
         feed.close()
     return found
