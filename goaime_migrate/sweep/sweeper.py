@@ -23,6 +23,7 @@ from goaime_migrate.events import Listener, Notice
 from goaime_migrate.ledger import Ledger
 from goaime_migrate.planner import Facts
 from goaime_migrate.results import SweepResult
+from goaime_migrate.rules.privileges import needs_sweep
 from goaime_migrate.run import reading
 from goaime_migrate.run.applied import applied_steps
 from goaime_migrate.run.effects import AppliedChain
@@ -49,7 +50,7 @@ def sweep(run: Run, facts: Facts, book: Ledger, target: str | None, follow_s: fl
     `follow_s`: stay, and look at what comes, until nothing was to be brought forward for so many seconds.
     """
     plan = _Plan(run.backend, facts, book, target)
-    run.backend.require_actions(plan.needs())
+    plan.require_privileges(run.backend)
     plan.tell(run.listener)
     began = time.monotonic()
     works = [CollectionSweep(run, chain, plan.superseded) for chain in plan.chains]
@@ -102,15 +103,12 @@ class _Plan:
             except CannotTell as error:
                 self.refused = self.refused or error
 
-    def needs(self) -> Sequence[tuple[str, Sequence[str]]]:
-        """What the user has to be allowed, collection by collection."""
+    def require_privileges(self, backend: Backend) -> None:
+        """Raises MissingPrivilege."""
         steps = [step for chain in self.chains for link in chain.links for step in link.steps]
-        looked_up = {lookup.collection for step in steps for lookup in step.looked_up.values()}
-        swept = ("find", "insert", "update", "remove")
-        return [
-            *((chain.applied.collection, swept) for chain in self.chains),
-            *((name, ("find",)) for name in sorted(looked_up)),
-        ]
+        reads = sorted({lookup.collection for step in steps for lookup in step.looked_up.values()})
+        swept = [chain.applied.collection for chain in self.chains]
+        backend.require_actions(list(needs_sweep(swept, reads, follows=backend.capabilities.change_streams)))
 
     def tell(self, listener: Listener) -> None:
         """What is done only once, and what is not as it was."""

@@ -33,14 +33,7 @@ def verify(
 
     Those that a newer version supersedes are left out, unless `superseded` asks for them.
     """
-    applied = [facts.code[v] for v in book.applied if v in facts.code]
-    lost = next((v for v in book.applied if v not in facts.code), None)
-    if lost is not None:
-        raise LoadFailed(
-            f"the file of {lost} ({book.versions[lost].name}) is gone or does not load: its promises are unknown",
-            version=lost,
-            hint=Hint("{}", STATUS),
-        )
+    applied = _applied(facts, book)
     replaced = set() if superseded else {old for m in applied for old in m.supersedes}
     kept = [m for m in applied if m.version not in replaced]
     found = _Findings(backend, book, sample, listener)
@@ -64,6 +57,19 @@ def verify(
         tuple(found.unchecked),
         tuple(found.stragglers),
     )
+
+
+def _applied(facts: Facts, book: Ledger) -> list[Migration]:
+    """The files of the applied versions. Raises LoadFailed."""
+    for version in book.applied:
+        if version not in facts.code:
+            name = book.versions[version].name
+            raise LoadFailed(
+                f"the file of {version} ({name}) is gone or does not load: its promises are unknown",
+                version=version,
+                hint=Hint("{}", STATUS),
+            )
+    return [facts.code[version] for version in book.applied]
 
 
 class _Findings:
