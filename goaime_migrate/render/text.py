@@ -83,10 +83,7 @@ def _unproved(result: VerifyResult, style: Style) -> list[str]:
         lines += bullet("-", f"{promise.version} {promise.collection}: not checked: {promise.reason}", style)
     if result.without_promise:
         verb = "promises" if len(result.without_promise) == 1 else "promise"
-        said = (
-            f"{versions(result.without_promise)} {verb} nothing (no model=, check=, verify(db), nor a transform "
-            "that leaves its own results alone)"
-        )
+        said = f"{versions(result.without_promise)} {verb} nothing (no model=, check=, verify(db))"
         lines += bullet("-", said, style)
     return [style.paint(line, "yellow") for line in lines]
 
