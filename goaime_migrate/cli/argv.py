@@ -13,7 +13,7 @@ TAKING_A_VALUE = frozenset(
     {
         "--config", "-c", "--env", "--uri", "--database", "--migrations", "--where", "--workers",
         "--batch-size", "--max-lag", "--max-rate", "--lock-timeout", "--on-conflict", "--sample", "--timeout",
-        "--kind", "--executor", "--id", "--doc", "--collection", "--format",
+        "--kind", "--executor", "--id", "--doc", "--collection", "--format", "--follow",
     }
 )  # fmt: skip
 """Options whose next word is theirs, whatever it looks like."""
