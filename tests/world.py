@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
+from typing import Any, TypeVar
 
 from bson import encode
 from bson.raw_bson import RawBSONDocument
@@ -18,7 +18,14 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.connect import connect
 from goaime_migrate.config import Settings
 from goaime_migrate.events import Listener, silent
-from goaime_migrate.results import OnConflict, PlanResult, RunResult, StatusResult, VerifyResult
+from goaime_migrate.results import (
+    OnConflict,
+    PlanResult,
+    RunResult,
+    StatusResult,
+    SweepResult,
+    VerifyResult,
+)
 
 REPOSITORY = Path(__file__).parents[1]
 GOAIME = REPOSITORY / "migrations"
@@ -183,12 +190,20 @@ class World:
         with self.migrator() as migrator:
             return migrator.verify(**more)
 
+    def sweep(self, target: str | None = None, **more: Any) -> SweepResult:
+        """Run `sweep`."""
+        with self.migrator() as migrator:
+            return migrator.sweep(target, **more)
+
     def states(self) -> list[str]:
         """The states of all versions, in order."""
         return [str(version.state) for version in self.status().versions]
 
 
-def succeeded(result: RunResult) -> RunResult:
+Result = TypeVar("Result", RunResult, SweepResult)
+
+
+def succeeded(result: Result) -> Result:
     """The result, which must have no error."""
     if result.error is not None:
         raise result.error

@@ -16,6 +16,7 @@ COMMANDS = {
     "up": "running",
     "down": "running",
     "verify": "reading",
+    "sweep": "sweeping",
     "history": "reading",
     "lint": "reading",
     "wait": "reading",

@@ -102,10 +102,14 @@ def verify(
 def _verified(result: VerifyResult) -> Outcome:
     from goaime_migrate.render import text
 
-    error = None
+    return Outcome(result, lambda style: text.verify(result, style), _broken(result), read=True)
+
+
+def _broken(result: VerifyResult) -> errors.PromiseBroken | None:
+    """What `verify` fails with: broken promises before stragglers."""
     if result.failures:
         failed = result.failures[0]
-        error = errors.PromiseBroken(
+        return errors.PromiseBroken(
             f"{count(len(result.failures), 'failure')} in {count(result.checked, 'document')}; "
             f"the first: {failed.reason}",
             hint=f"mend the documents, or goaime-migrate down to before {failed.version}",
@@ -113,7 +117,16 @@ def _verified(result: VerifyResult) -> Outcome:
             id=failed.id,
             field=failed.field,
         )
-    return Outcome(result, lambda style: text.verify(result, style), error, read=True)
+    if result.stragglers:
+        first = result.stragglers[0]
+        return errors.Stragglers(
+            f"{count(sum(each.count for each in result.stragglers), 'straggler')}: "
+            "documents in an old shape, written since or put back",
+            hint="bring them forward: goaime-migrate sweep",
+            version=first.version,
+            id=first.examples[0],
+        )
+    return None
 
 
 def history(run: Invocation) -> Outcome:

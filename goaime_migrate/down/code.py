@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from goaime_migrate.down.decisions import Attribution, Decisions
 from goaime_migrate.down.inserted import ReverseChain
@@ -11,7 +11,9 @@ from goaime_migrate.migration import Migration
 from goaime_migrate.results import OnConflict
 from goaime_migrate.run.code import is_at_hand, steps_of
 from goaime_migrate.transform.chain import Chain
+from goaime_migrate.transform.lookup_table import Late
 from goaime_migrate.transform.pipeline import chain_of
+from goaime_migrate.transform.step import Step
 
 
 def decisions(
@@ -28,13 +30,10 @@ def decisions(
     replay: tuple[Chain, Chain] | None = None
     if level:
         steps = steps_of(record, migrations)
-        whole = chain_of(record.id, steps, began=record.started_at)
-        replay = (chain_of(record.id, steps[:level], began=record.started_at), whole)
+        replay = (_chain(record, steps[:level]), _chain(record, steps))
     author = Attribution(version)
     if tells_apart(record, migrations, level):
-        chains = [
-            chain_of(record.id, [step], began=record.started_at) for step in steps_of(record, migrations)
-        ]
+        chains = [_chain(record, [step]) for step in steps_of(record, migrations)]
         author = Attribution(version, chains, len(chains) - level)
     return Decisions(record, author, on_conflict, replay)
 
@@ -54,8 +53,14 @@ def reverse_chain(
     lowest = lacking[-1] + 1 if lacking else level
     steps = steps_of(record, migrations, lowest)
     backwards = [step.reversed() for step in reversed(steps)]
-    chain = chain_of(record.id, backwards, began=record.started_at) if steps else None
+    chain = _chain(record, backwards) if steps else None
     return ReverseChain(chain, record.steps[lowest - 1][0] if lacking else None, heir)
+
+
+def _chain(record: PassRecord, steps: Sequence[Step]) -> Chain:
+    """Steps with what the pass has looked up, and sweeps after it."""
+    late = Late.KEPT if record.swept else Late.NOTHING
+    return chain_of(record.id, steps, began=record.started_at, late=late)
 
 
 def undoing(operation: OperationRecord) -> str:

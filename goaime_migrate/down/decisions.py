@@ -190,7 +190,7 @@ def last_words(
     left = [
         pair
         for place, pair in enumerate(zip(entries, targets, strict=True))
-        if not pair[0].comes_or_goes or (pair[0].id not in old and last[pair[0].id] == place)
+        if pair[0].id not in old and (not pair[0].comes_or_goes or last[pair[0].id] == place)
     ]
     return [entry for entry, _ in left], [target for _, target in left]
 

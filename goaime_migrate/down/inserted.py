@@ -14,7 +14,7 @@ from goaime_migrate.ledger import PassRecord
 from goaime_migrate.transform.chain import Chain
 
 _BATCH = 500
-LISTED = (Kind.CANARY, Kind.TAIL, Kind.INSERTED, Kind.LEFT)
+LISTED = (Kind.CANARY, Kind.TAIL, Kind.INSERTED, Kind.LEFT, Kind.SWEEP)
 """Those whose segments are found by the documents in them."""
 
 
@@ -111,7 +111,7 @@ def classify(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> Unjournaled:
             for identity in (*segment.ids, *segment.has_erased(ids)):
                 # the first to leave a document is what has stopped it
                 found[segment.kind].setdefault(identity, segment.version)
-    seen = found[Kind.CANARY] | found[Kind.TAIL]
+    seen = found[Kind.CANARY] | found[Kind.TAIL] | found[Kind.SWEEP]
     result = Unjournaled()
     for identity in ids:
         version = found[Kind.LEFT].get(identity)

@@ -18,7 +18,7 @@ from goaime_migrate.journal import segments
 from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.index import Locator
 from goaime_migrate.journal.reconcile import backward, reappeared
-from goaime_migrate.journal.segments import Kind, Known
+from goaime_migrate.journal.segments import Known
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import OnConflict
 from goaime_migrate.run.checkpoint import Result, Try, Unit, commit_all
@@ -53,7 +53,7 @@ class LateWrites:
 
     def _everything(self) -> Iterator[list[bytes]]:
         """Every document of the journal, where it is not known what was written."""
-        for kind in (Kind.TAIL, Kind.SCAN, Kind.CANARY):
+        for kind in segments.WRITTEN:
             for key in segments.keys(self.run.backend, self.record.id, kind):
                 segment = segments.read(self.run.backend, key)
                 yield [] if segment is None else [entry.id for entry in segment.entries]
@@ -86,10 +86,12 @@ class LateWrites:
 
     def _changes(self, reader: Reader, ids: Sequence[bytes], known: Known) -> Changes:
         later = segments.entries_of(reader, self.record.id, ids)
+        swept = segments.swept(reader, self.record.id, ids)
         writes: list[Write] = []
         for document in reader.by_ids(self.record.writes, ids):
             identity = raw_bson.id_of(document)
-            entries = [e for e in (later.get(identity), known.entries.get(identity)) if e is not None]
+            scanned = None if identity in swept else known.entries.get(identity)
+            entries = [e for e in (later.get(identity), scanned) if e is not None]
             restored = _without_the_migration(document, entries)
             if restored != document:
                 writes.append(Write(identity, document, restored))

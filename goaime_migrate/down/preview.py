@@ -123,7 +123,7 @@ class PassPreview:
         keys: set[str | None] = set()
         if self._indexed:
             listed = segments.holders(self._reader, self._record.id, ids)
-            keys |= {each for each in listed if _kind(each) in (Kind.CANARY, Kind.SCAN, Kind.TAIL)}
+            keys |= {each for each in listed if _kind(each) in segments.WRITTEN}
         if not key or _kind(key) == Kind.CANARY:  # no document is in two segments of the scan
             keys |= set(map(self._locator.key, ids))
         return sorted((each for each in keys if each is not None and each > key), reverse=True)

@@ -95,7 +95,7 @@ class DownRecorder(Recorder):
         self.passes[pass_id] = fewer
         self.run.record(  # a pass never has a step whose version is gone
             ledger.put_pass(fewer),
-            Delete(PROGRESS, {"pass": pass_id, "kind": "partition"}),
+            Delete(PROGRESS, {"pass": pass_id, "kind": "partition", "walk": {"$ne": ledger.SWEEP}}),
             drop_kind(pass_id, Kind.INSERTED),
             *forget(pass_id),
             *changes,

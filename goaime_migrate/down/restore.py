@@ -16,14 +16,11 @@ from goaime_migrate.down.reversal import Reversal
 from goaime_migrate.down.rollback import Rollback, WayBack
 from goaime_migrate.events import BatchCommitted
 from goaime_migrate.journal import segments
-from goaime_migrate.journal.segments import Kind
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.run import collector
 from goaime_migrate.run.checkpoint import adopt
 from goaime_migrate.run.collector import Collector
 from goaime_migrate.run.run import Run
-
-_STAGES = (Kind.TAIL, Kind.SCAN, Kind.CANARY)
 
 
 def segment_keys(reader: Reader, pass_id: str) -> list[str]:
@@ -31,7 +28,7 @@ def segment_keys(reader: Reader, pass_id: str) -> list[str]:
 
     So a unique index that let every document forward lets it back again.
     """
-    return [key for kind in _STAGES for key in reversed(segments.keys(reader, pass_id, kind))]
+    return [key for kind in segments.WRITTEN for key in reversed(segments.keys(reader, pass_id, kind))]
 
 
 @dataclass
@@ -85,7 +82,7 @@ class Restore:
         )
 
     def _rollback(self, at: WayBack) -> WayBack:
-        """Take back what the tail, the scan and the canary have written."""
+        """Take back what sweeps, the tail, the scan and the canary have written."""
         total = at.position.total
 
         def tell(outcome: Outcome, documents: int) -> None:

@@ -53,6 +53,7 @@ from goaime_migrate.errors.migration import TransformFailed as TransformFailed
 from goaime_migrate.errors.migration import UndeclaredField as UndeclaredField
 from goaime_migrate.errors.migration import Unrepresentable as Unrepresentable
 from goaime_migrate.errors.migration import ValidatorRejected as ValidatorRejected
+from goaime_migrate.errors.refused import CannotTell as CannotTell
 from goaime_migrate.errors.refused import DatabaseRestored as DatabaseRestored
 from goaime_migrate.errors.refused import Irreversible as Irreversible
 from goaime_migrate.errors.refused import JournalIncomplete as JournalIncomplete
@@ -72,6 +73,7 @@ from goaime_migrate.errors.stopped import PendingMigrations as PendingMigrations
 from goaime_migrate.errors.stopped import PromiseBroken as PromiseBroken
 from goaime_migrate.errors.stopped import RehearsalFailed as RehearsalFailed
 from goaime_migrate.errors.stopped import ServerUnreachable as ServerUnreachable
+from goaime_migrate.errors.stopped import Stragglers as Stragglers
 from goaime_migrate.errors.stopped import WorkerFailed as WorkerFailed
 from goaime_migrate.errors.usage import AuthenticationFailed as AuthenticationFailed
 from goaime_migrate.errors.usage import DumpUnreadable as DumpUnreadable

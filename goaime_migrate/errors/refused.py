@@ -177,3 +177,18 @@ class DatabaseRestored(Refused):
     """
 
     code = "GM808"
+
+
+class CannotTell(Refused):
+    """`sweep` cannot tell documents in an old shape from those that were migrated, so it leaves them all.
+
+    A transform is applied once more only where that does no harm: applied to its own result it changes nothing, or
+    its `where=` leaves out what is done. One that counts something up, say, would count it twice. Nor is anything
+    known after a plain `up(db)`, or where a version was recorded without being run: then there is no journal that
+    `down` could take a document back from. The collection was left as it is; others were swept.
+
+    Change such documents in a new migration, with a `where=` that leaves out what is done: `goaime-migrate new
+    NAME`. Which documents look old is told by `goaime-migrate verify`, where that can be told.
+    """
+
+    code = "GM814"

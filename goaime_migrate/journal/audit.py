@@ -57,7 +57,7 @@ def incomplete(reader: Reader, records: Iterable[PassRecord]) -> list[JournalInc
 def _by_key(reader: Reader, records: Sequence[PassRecord]) -> defaultdict[str, _Partitions]:
     """What is there of each pass."""
     found: defaultdict[str, _Partitions] = defaultdict(lambda: defaultdict(dict))
-    ranges = [{"_id": {"$gte": f"{record.id}/{Kind.CANARY}/", "$lt": f"{record.id}/4"}} for record in records]
+    ranges = [{"_id": {"$gte": f"{record.id}/{Kind.CANARY}/", "$lt": f"{record.id}/7"}} for record in records]
     for record in reader.find(JOURNAL, {"$or": ranges}, fields=["_id"]) if ranges else []:
         pass_id, _, rest = str(record["_id"]).partition("/")
         if rest.endswith("/000"):
@@ -119,9 +119,10 @@ def _missing(record: PassRecord, there: _Partitions, *, counted: bool = False) -
 def _expected(record: PassRecord) -> Sequence[Written]:
     """What its partitions have written: of a pass that a release has finished which did not count, at least which."""
     if record.written is not None:
-        return record.written
+        return (*record.written, *record.sweeps)
     canary = [] if record.canary is None else [Written(Kind.CANARY, 0)]
-    return [*canary, *(Written(Kind.SCAN, number) for number in range(len(record.bounds) + 1))]
+    scan = [Written(Kind.SCAN, number) for number in range(len(record.bounds) + 1)]
+    return [*canary, *scan, *record.sweeps]
 
 
 def _segments(of: Written, kept: dict[int, _Head]) -> int:
@@ -152,7 +153,7 @@ def _error(reader: Reader, record: PassRecord) -> JournalIncomplete:
     """What is missing, by what the heads of the others say."""
     there: _Partitions = defaultdict(dict)
     between = {
-        "_id": {"$gte": f"{record.id}/{Kind.CANARY}/", "$lt": f"{record.id}/4"},
+        "_id": {"$gte": f"{record.id}/{Kind.CANARY}/", "$lt": f"{record.id}/7"},
         "seq": {"$exists": True},
     }
     for head in reader.find(JOURNAL, between, fields=["seq", "documents", "written", "after", "upto"]):

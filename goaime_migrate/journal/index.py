@@ -88,14 +88,16 @@ def equal_ids(value: Any) -> list[bytes]:
 
 
 def superseded(reader: Reader, key: str, entries: Sequence[Entry]) -> set[bytes]:
-    """Those of the entries of a segment, of documents that come or go, of which the pass has a newer one, by id.
+    """Those of the entries of a segment of which the pass has a newer one that is the last word, by id.
 
-    That is the last word on such a document: what an older one says is not how the pass has left it.
+    What an older one says is not how the pass has left it: so it is with documents that come or go, and with those
+    that a sweep has brought forward.
     """
     pass_id, kind, _ = key.split("/", 2)
     ids = [entry.id for entry in entries if entry.comes_or_goes]
     found = Locator(reader, pass_id).scanned(ids) if ids and kind == Kind.CANARY else Known()
-    return {*found.entries, *any_of(reader, pass_id, ids, after=key)}
+    swept = segments.swept(reader, pass_id, (entry.id for entry in entries), after=key)
+    return {*found.entries, *any_of(reader, pass_id, ids, after=key), *swept}
 
 
 def any_of(reader: Reader, pass_id: str, ids: Iterable[bytes], *, after: str = "") -> dict[bytes, Entry]:

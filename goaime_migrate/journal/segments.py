@@ -17,6 +17,7 @@ from typing import Any
 
 from bson import Binary
 
+from goaime_migrate import ledger
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.ports import JOURNAL, Delete, Put, Reader, RecordChange
@@ -58,6 +59,13 @@ class Kind(StrEnum):
     """Documents inserted since `up` that `down` took back with `reverse=`."""
     LEFT = "5-left"
     """Documents inserted since `up` that a `down` could not take back: the ids alone."""
+    SWEEP = ledger.SWEEP
+    """Documents that were written in an old shape after `up`, and brought forward by `sweep`. Each is its document's
+    last word: whatever the pass has done with it before is not taken back any more."""
+
+
+WRITTEN = (Kind.SWEEP, Kind.TAIL, Kind.SCAN, Kind.CANARY)
+"""Those that hold what the pass has written, the newest first."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,7 @@ class Segment:
     @property
     def ids(self) -> list[bytes]:
         """The documents by whose `_id`s it can be found."""
-        examined = self.unchanged if self.kind in (Kind.CANARY, Kind.LEFT) else ()
+        examined = self.unchanged if self.kind in (Kind.CANARY, Kind.LEFT, Kind.SWEEP) else ()
         sources = dict.fromkeys(entry.source for entry in self.entries if entry.source)
         return [*(entry.id for entry in self.entries), *sources, *examined]
 
@@ -175,7 +183,7 @@ def holds(reader: Reader, pass_id: str, kinds: Iterable[Kind]) -> bool:
 def count(reader: Reader, pass_id: str) -> int:
     """How many documents the journal of a pass holds."""
     total = 0
-    for kind in (Kind.CANARY, Kind.SCAN, Kind.TAIL):
+    for kind in WRITTEN:
         for record in reader.find(JOURNAL, of_kind(pass_id, kind), fields=["documents"]):
             with reading(JOURNAL, record["_id"]):
                 total += checked({"documents": 0, **record}, {"documents": COUNT})["documents"]
@@ -191,17 +199,20 @@ class Known:
 
     def add(self, segment: Segment, wanted: frozenset[bytes]) -> None:
         """What a segment, newer than all before it, says of the wanted ids."""
+        if segment.kind is Kind.SWEEP:
+            for identity in wanted.intersection(segment.unchanged):
+                self.entries.pop(identity, None)
         self.entries.update((entry.id, entry) for entry in segment.entries if entry.id in wanted)
         self.unchanged.update(wanted.intersection(segment.unchanged), segment.has_erased(wanted))
 
 
 def entries_of(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> dict[bytes, Entry]:
-    """The newest entry of each of these documents among canary and tail segments."""
+    """The newest entry of each of these documents among canary, tail and sweep segments."""
     return known(reader, pass_id, ids).entries
 
 
 def known(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> Known:
-    """What canary and tail have done with these documents."""
+    """What canary, tail and sweeps have done with these documents."""
     found, wanted = Known(), frozenset(ids)
     for key in holders(reader, pass_id, ids):
         segment = read(reader, key)
@@ -215,6 +226,18 @@ def holders(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> list[str]:
     hashes = [digest(i) for i in ids]  # an `_id` may be too long to be kept once more
     heads = reader.find(JOURNAL, {"ids": {"$in": hashes}, "pass": pass_id}, sort=[("_id", 1)], fields=["_id"])
     return [head["_id"][:-3] for head in heads]
+
+
+def swept(reader: Reader, pass_id: str, ids: Iterable[bytes], *, after: str = "") -> set[bytes]:
+    """Those of these documents that a sweep has brought forward, in a segment behind the one `after`."""
+    hashes = {digest(identity): identity for identity in ids}
+    behind = max(f"{after}\uffff" if after else "", f"{pass_id}/{Kind.SWEEP}/")
+    between = {"_id": {"$gte": behind, "$lt": f"{pass_id}/{Kind.SWEEP}/\uffff"}}
+    if not hashes or not reader.find(JOURNAL, between, limit=1, fields=["_id"]):
+        return set()
+    wanted = {"ids": {"$in": list(hashes)}, "pass": pass_id, **between}
+    heads = reader.find(JOURNAL, wanted, fields=["ids"])
+    return {hashes[each] for head in heads for each in map(bytes, head["ids"]) if each in hashes}
 
 
 def of_kind(pass_id: str, kind: Kind) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from goaime_migrate.ledger.log import actor as actor
 from goaime_migrate.ledger.log import history as history
 from goaime_migrate.ledger.log import log as log
 from goaime_migrate.ledger.log import was_reverted as was_reverted
+from goaime_migrate.ledger.partitions import SWEEP as SWEEP
+from goaime_migrate.ledger.partitions import Written as Written
 from goaime_migrate.ledger.passes import PassRecord as PassRecord
 from goaime_migrate.ledger.passes import StepCounts as StepCounts
-from goaime_migrate.ledger.passes import Written as Written
 from goaime_migrate.ledger.passes import delete_pass as delete_pass
 from goaime_migrate.ledger.passes import has_journal as has_journal
 from goaime_migrate.ledger.passes import pass_record as pass_record

@@ -1,35 +1,21 @@
 """The documents of `schema_versions_progress`: passes as they were pinned, and how far their partitions have come."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, NamedTuple, Self
 
 from bson import Timestamp
 
 from goaime_migrate.backends.ports import JOURNAL, PROGRESS, Delete, Put, Reader, RecordChange
 from goaime_migrate.backends.record_codec import Key, Keys, NotStored, record_of
+from goaime_migrate.ledger.partitions import TakenBack, Walked, Written, partition
 from goaime_migrate.ledger.records import parse, with_format
-from goaime_migrate.results import Counts, Document, WarningCount
+from goaime_migrate.results import Counts, Document
 
 Pin = Annotated[tuple[str, int, str], Keys(("version", "operation", "checksum"))]
 """A step as it was when the pass was opened: its version, the index of the operation, the checksum of the file."""
-
-
-class Written(NamedTuple):
-    """What a partition of a pass has put into the journal; None where the release that did it has not counted.
-
-    `kind` is that of its segments. `seq`: how many units of work it has done; None where that is not known any more.
-    `size`: bytes of the segments, as documents of the journal.
-    """
-
-    kind: str
-    partition: int
-    segments: int | None = None
-    documents: int | None = None
-    seq: int | None = None
-    size: int | None = None
 
 
 class StepCounts(NamedTuple):
@@ -90,6 +76,11 @@ class PassRecord:
     """and whether there was none before it."""
     erased: tuple[str, ...] = ()
     """The hashes of the `_id`s of documents that were erased from its journal, as hexadecimal digits."""
+    watched: Timestamp | None = None
+    """The cluster time up to which all that others wrote has been looked at, by its tail and by sweeps since; None where
+    nobody could watch."""
+    sweeps: Annotated[tuple[Written, ...], NotStored] = ()
+    """What sweeps have put into its journal since it was finished."""
     examined: Annotated[int, NotStored] = 0
     counted: Annotated[tuple[StepCounts, ...], NotStored] = ()
     """What its partitions have counted so far, step by step; none once they are gone."""
@@ -101,7 +92,12 @@ class PassRecord:
     @property
     def journal_bytes(self) -> int:
         """What its partitions have put into the journal, as far as the releases that did have counted it."""
-        return sum(each.size or 0 for each in self.written or ())
+        return sum(each.size or 0 for each in (*(self.written or ()), *self.sweeps))
+
+    @property
+    def swept(self) -> bool:
+        """Whether a sweep has ever written in it."""
+        return any(each.segments for each in self.sweeps)
 
     @property
     def writes(self) -> str:
@@ -125,7 +121,7 @@ class PassRecord:
 
 
 _ABSENT: Document = {
-    **dict.fromkeys(("written", "deployment", "uuid", "records")),
+    **dict.fromkeys(("written", "deployment", "uuid", "records", "watched")),
     "restored": False,
     "target": None,
     "created": False,
@@ -134,82 +130,25 @@ _ABSENT: Document = {
 """What a pass of an earlier release does not have, and what it is taken for then."""
 
 
-class _LookupCount(NamedTuple):
-    version: str
-    message: str
-    vain: int
-    examples: tuple[Any, ...]
-    found: bool
-
-
-class _Counts(NamedTuple):
-    examined: int
-    written: int
-    changed: tuple[int, ...]
-    conflicts: tuple[int, ...]
-    warnings: tuple[WarningCount, ...]
-    lookups: tuple[_LookupCount, ...]
-
-
-class _Walked(NamedTuple):
-    """The record of a partition on the way up."""
-
-    id: Annotated[str, Key("_id")]
-    pass_id: Annotated[str, Key("pass")]
-    number: int
-    fence: int
-    after: bytes | None
-    upto: bytes | None
-    lsids: tuple[Document, ...]
-    cursor: bytes | None
-    seq: int
-    done: bool
-    tally: _Counts
-    walk: str
-    segments: int | None
-    documents: int | None
-    size: int | None
-
-    @property
-    def written(self) -> Written:
-        return Written(self.walk, self.number, self.segments, self.documents, self.seq, self.size)
-
-
-class _TakenBack(NamedTuple):
-    """The record of a partition on the way down."""
-
-    id: Annotated[str, Key("_id")]
-    pass_id: Annotated[str, Key("pass")]
-    fence: int
-    lsids: tuple[Document, ...]
-    seq: int
-    done: bool
-    key: str | None
-    offset: int
-    since: Timestamp | None
-    documents: int
-    total: int | None
-
-
 def read(reader: Reader) -> list[PassRecord]:
     """All passes that are recorded, with what their partitions have counted. Raises NewerFormat, DamagedRecord."""
     progress = [parse(PROGRESS, _of_known_kind, d) for d in reader.find(PROGRESS, {})]
     passes = [parse(PROGRESS, pass_record, d) for d in progress if d["kind"] == "pass"]
     steps = {p.id: len(p.steps) for p in passes}
-    partitions: dict[str, list[_Walked | _TakenBack]] = {}
+    partitions: dict[str, list[Walked | TakenBack]] = {}
     for document in progress:
         if document["kind"] == "partition":
-            found = parse(PROGRESS, lambda d: _partition(d, steps), document)
+            found = parse(PROGRESS, lambda d: partition(d, steps), document)
             partitions.setdefault(found.pass_id, []).append(found)
     return [_with_progress(reader, p, partitions.get(p.id, ())) for p in passes]
 
 
 def _with_progress(
-    reader: Reader, record: PassRecord, partitions: Sequence[_Walked | _TakenBack]
+    reader: Reader, record: PassRecord, partitions: Sequence[Walked | TakenBack]
 ) -> PassRecord:
     """The pass with what its partitions have counted."""
-    up = [each for each in partitions if isinstance(each, _Walked)]
-    down = [each for each in partitions if isinstance(each, _TakenBack)]
+    up = [each for each in partitions if isinstance(each, Walked) and not each.sweeps]
+    down = [each for each in partitions if isinstance(each, TakenBack)]
     return replace(
         record,
         committed=record.committed or any(each.seq > 0 for each in up) or has_journal(reader, record.id),
@@ -217,11 +156,12 @@ def _with_progress(
         counted=tuple(_counted(record, up)) if up else (),
         written=record.written if record.finished else tuple(each.written for each in up),
         taken_back=sum(each.documents for each in down),
+        sweeps=tuple(each.written for each in partitions if isinstance(each, Walked) and each.sweeps),
         to_take_back=next((each.total for each in down if each.total is not None), None),
     )
 
 
-def _counted(record: PassRecord, partitions: Sequence[_Walked]) -> Iterator[StepCounts]:
+def _counted(record: PassRecord, partitions: Sequence[Walked]) -> Iterator[StepCounts]:
     """Step by step. That a lookup finds nothing is known when the pass has come to its end, and no warning before."""
     examined = sum(each.tally.examined for each in partitions)
     warned = Counter[str]()
@@ -239,8 +179,8 @@ def written(reader: Reader, record: PassRecord) -> tuple[Written, ...]:
     """What the partitions of an unfinished pass have put into the journal so far. Raises DamagedRecord."""
     steps = {record.id: len(record.steps)}
     found = reader.find(PROGRESS, {"pass": record.id, "kind": "partition"}, sort=[("_id", 1)])
-    partitions = [parse(PROGRESS, lambda d: _partition(d, steps), document) for document in found]
-    return tuple(each.written for each in partitions if isinstance(each, _Walked))
+    partitions = [parse(PROGRESS, lambda d: partition(d, steps), document) for document in found]
+    return tuple(each.written for each in partitions if isinstance(each, Walked))
 
 
 def has_journal(reader: Reader, pass_id: str) -> bool:
@@ -253,20 +193,6 @@ def _of_known_kind(document: Document) -> Document:
     if document["kind"] not in ("pass", "partition"):
         raise ValueError(f"kind is {document['kind']!r:.100}")
     return document
-
-
-def _partition(document: Document, steps: Mapping[str, int]) -> _Walked | _TakenBack:
-    """A partition; `steps` says how many there are of each pass. Raises KeyError, TypeError, ValueError."""
-    if document["walk"] == "down":
-        return record_of(_TakenBack, {"total": None, **document})  # it is said once for all partitions
-    tally = {"lookups": [], **document["tally"]}  # earlier releases counted none
-    found = record_of(
-        _Walked, {"segments": None, "documents": None, "size": None, **document, "tally": tally}
-    )
-    for counts in (found.tally.changed, found.tally.conflicts):
-        if len(counts) != steps.get(found.pass_id, len(counts)):
-            raise ValueError(f"{len(counts)} counts, {steps[found.pass_id]} steps")
-    return found
 
 
 def put_pass(record: PassRecord) -> Put:

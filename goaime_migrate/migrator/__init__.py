@@ -25,6 +25,7 @@ from goaime_migrate.migrator.lock_holder import LockHolder
 from goaime_migrate.migrator.project import init, new
 from goaime_migrate.migrator.pruner import Pruner
 from goaime_migrate.migrator.sources import Sources
+from goaime_migrate.migrator.sweeping import Sweeping
 from goaime_migrate.planner import DownPlan, Facts, Plan, UpPlan
 from goaime_migrate.results import Direction, OnConflict, State
 from goaime_migrate.status import standing
@@ -40,7 +41,7 @@ _Result = TypeVar("_Result")
 _Plan = TypeVar("_Plan", bound=Plan)
 
 
-class Migrator(Inquiry, LockHolder, Pruner):
+class Migrator(Inquiry, LockHolder, Pruner, Sweeping):
     """One project's migrations and one database. Use it as a context manager.
 
     Every method may raise a MigrateError. `up` and `down` return a RunResult with `error` set where they had already

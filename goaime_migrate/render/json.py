@@ -26,6 +26,7 @@ RESULTS = {
     "up": "RunResult",
     "down": "RunResult",
     "verify": "VerifyResult",
+    "sweep": "SweepResult",
     "lint": "LintResult",
     "wait": "StatusResult",
     "stamp": "StampResult",

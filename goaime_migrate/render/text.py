@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         RepairResult,
         RuleText,
         StampResult,
+        Straggler,
         ThrottleResult,
         UnlockResult,
         VerifyFailure,
@@ -53,12 +54,14 @@ def verify(result: VerifyResult, style: Style) -> str:
     lines = [line for failure in shown for line in _failure(failure, style)]
     if len(result.failures) > len(shown):
         lines.append(f"  {style.ellipsis} {len(result.failures) - len(shown)} more (--verbose, or --json)")
+    for each in result.stragglers:
+        lines += _stragglers(each, style)
     if result.superseded:
         lines.append(
             style.paint(f"{versions(result.superseded)}: promises replaced by newer versions", "dim")
         )
     lines += _unproved(result, style)
-    color = "red" if result.failures else "green" if result.promises else "yellow"
+    color = "red" if result.failures or result.stragglers else "green" if result.promises else "yellow"
     return "\n".join([*lines, style.paint(_verdict(result), color, "bold")])
 
 
@@ -67,10 +70,12 @@ def _verdict(result: VerifyResult) -> str:
     of = f" of {versions(result.versions)}" if result.versions else ""
     if not result.promises and not result.failures:
         return f"no promise{of} {'could be checked' if result.unchecked else 'to check: there is none'}"
+    if result.stragglers and not result.failures:
+        failed = count(sum(each.count for each in result.stragglers), "straggler")
+    else:
+        failed = count(len(result.failures), "failure") if result.failures else "every promise is kept"
     checked = f"checked {count(result.checked, 'document')} against {count(result.promises, 'promise')}{of}"
-    return (
-        f"{checked}: {count(len(result.failures), 'failure') if result.failures else 'every promise is kept'}"
-    )
+    return f"{checked}: {failed}"
 
 
 def _unproved(result: VerifyResult, style: Style) -> list[str]:
@@ -83,6 +88,16 @@ def _unproved(result: VerifyResult, style: Style) -> list[str]:
         said = f"{versions(result.without_promise)} {verb} nothing (no model=, check=, verify(db))"
         lines += bullet("-", said, style)
     return [style.paint(line, "yellow") for line in lines]
+
+
+def _stragglers(found: Straggler, style: Style) -> list[str]:
+    """How many documents are in an old shape, some of them, and the cure."""
+    some = ", ".join(value(each, style) for each in found.examples)
+    more = f", {style.ellipsis}" if found.count > len(found.examples) else ""
+    what = (
+        f"{found.version} {found.collection}: {count(found.count, 'document')} in an old shape ({some}{more})"
+    )
+    return bullet("-", f"{what}: goaime-migrate sweep", style)
 
 
 def _failure(failure: VerifyFailure, style: Style) -> list[str]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from goaime_migrate.results.rehearsal import *  # noqa: F403
     from goaime_migrate.results.run import *  # noqa: F403
     from goaime_migrate.results.status import *  # noqa: F403
+    from goaime_migrate.results.sweep import *  # noqa: F403
     from goaime_migrate.results.trying import *  # noqa: F403
 
 _NAMES = {
@@ -48,6 +49,7 @@ _NAMES = {
         "HistoryEntry",
         "HistoryError",
         "LintResult",
+        "Straggler",
         "UncheckedPromise",
         "VerifyFailure",
         "VerifyResult",
@@ -64,6 +66,7 @@ _NAMES = {
         "VersionStatus",
         "Waiting",
     ),
+    "sweep": ("SweepResult", "SweptDocuments"),
     "trying": ("TriedStep", "TryResult"),
 }
 

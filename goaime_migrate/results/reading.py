@@ -22,6 +22,16 @@ class VerifyFailure:
 
 
 @dataclass(frozen=True)
+class Straggler:
+    """Documents in an old shape: applied once more, the version would change them. `examples`: the `_id`s of a few."""
+
+    version: str
+    collection: str
+    count: int
+    examples: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
 class UncheckedPromise:
     """A promise that this database cannot be asked about."""
 
@@ -39,11 +49,13 @@ class VerifyResult:
     versions: tuple[str, ...] = ()
     superseded: tuple[str, ...] = ()
     promises: int = 0
-    """How many promises were checked: `model=`, `check=`, `verify(db)`, and validators that were set."""
+    """How many promises were checked: `model=`, `check=`, `verify(db)`, validators that were set, and fixed points."""
     without_promise: tuple[str, ...] = ()
     """The applied versions that promise nothing, so that nothing is known of them."""
     unchecked: tuple[UncheckedPromise, ...] = ()
     """Promises that could not be checked here; they are not among those that were."""
+    stragglers: tuple[Straggler, ...] = ()
+    """Documents that the applied transforms would change again, though they leave their own results alone."""
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,16 @@ def needs_up(operations: Iterable[Operation], *, follows: bool) -> Iterator[tupl
             yield operation.collection, (*_WALKED, *operation.actions)
 
 
+def needs_sweep(
+    swept: Iterable[str], reads: Iterable[str], *, follows: bool
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What it takes to sweep these collections, looking documents up in others; `follows` as of `needs_up`."""
+    for name in swept:
+        yield name, (*_WALKED, "update", *(("changeStream",) if follows else ()))
+    for name in reads:
+        yield name, _WALKED
+
+
 def needs_down(collections: Iterable[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """What it takes to take documents back in these collections."""
     for name in collections:

@@ -52,6 +52,8 @@ class Collector(threading.Thread):
         self.at = since
         """The cluster time up to which everything has been collected."""
         self.failure: Exception | None = None
+        self.caught_up: Timestamp | None = None
+        """The cluster time up to which everything has been handed out."""
 
     def run(self) -> None:
         """Collect until told that it is enough."""
@@ -88,12 +90,25 @@ class Collector(threading.Thread):
         previous: int | None = None
         while True:
             self._catch_up(run)
-            with self._lock:
-                ids, self._ids = list(self._ids), {}
+            ids = self._take()
             yield ids
             if len(ids) <= SMALL or (previous is not None and len(ids) > _SHRINKING * previous):
                 return
             previous = len(ids)
+
+    def portion(self, run: Run) -> list[bytes]:
+        """What has been collected since the last time; nothing is waited for. Raises as `rounds` does."""
+        run.check()
+        self._require_well()
+        at = self.at
+        ids = self._take()
+        self.caught_up = at
+        return ids
+
+    def _take(self) -> list[bytes]:
+        with self._lock:
+            ids, self._ids = list(self._ids), {}
+        return ids
 
     def _catch_up(self, run: Run) -> None:
         """Wait until everything up to now has been collected."""
@@ -101,6 +116,11 @@ class Collector(threading.Thread):
         while self.at < now and self.failure is None:
             run.check()
             time.sleep(0.02)
+        self._require_well()
+        self.caught_up = now
+
+    def _require_well(self) -> None:
+        """Raise what has stopped the collecting, if anything has."""
         match self.failure:
             case CollectionGone():
                 raise CollectionChanged(
@@ -140,6 +160,11 @@ def start(
     return collector
 
 
-def forget(pass_id: str) -> tuple[Delete, Delete]:
-    """The changes that remove what was collected for a pass, on its way up and down."""
-    return Delete(TAIL, {"pass": pass_id}), Delete(TAIL, {"pass": f"{pass_id}#down"})
+def forget(pass_id: str) -> tuple[Delete, ...]:
+    """The changes that remove what was collected for a pass, on its way up and down, and in sweeps."""
+    return tuple(Delete(TAIL, {"pass": walk}) for walk in (pass_id, f"{pass_id}#down", sweeping(pass_id)))
+
+
+def sweeping(pass_id: str) -> str:
+    """What is collected for the sweeps of which a pass is the last."""
+    return f"{pass_id}#sweep"

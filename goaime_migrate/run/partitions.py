@@ -104,6 +104,12 @@ def new_partition(
     return Checkpoint(partition_id(record.id, kind, number), record.id, str(kind), position)
 
 
+def sweeping_partition(record: PassRecord) -> Partition:
+    """The partition in which sweeps write after a pass, before the first of them."""
+    position = Range(0, None, None, None, PassCounts(()))
+    return Checkpoint(partition_id(record.id, Kind.SWEEP, 0), record.id, str(Kind.SWEEP), position)
+
+
 def wanted(backend: CollectionReader, collection: str) -> int:
     """How many partitions of full size a pass over the collection is to have. Reads its metadata only."""
     return _parts(backend.count(collection)) if backend.capabilities.workers else 1

@@ -23,7 +23,7 @@ from goaime_migrate.results import Document
 from goaime_migrate.transform.lookup_answers import MOST_BYTES, Answer
 from goaime_migrate.transform.lookup_names import Names, part_of
 from goaime_migrate.transform.lookup_reading import KEYS, WHOLE, WHOLE_BYTES, Unwritten, all_of, find
-from goaime_migrate.transform.lookup_table import CACHE_BYTES, Table, erased, table_of
+from goaime_migrate.transform.lookup_table import CACHE_BYTES, Late, Table, erased, table_of
 from goaime_migrate.transform.lookups import Lookup, Now, as_read, cache_key
 from goaime_migrate.transform.stored_results import Keep, StoredResults
 
@@ -50,6 +50,7 @@ class FrozenLookups:
         freeze: bool = True,
         writes: str | None = None,
         began: datetime | None = None,
+        late: Late = Late.NOTHING,
     ) -> None:
         self._pass = self.pass_id = pass_id
         self._names = names = Names(pass_id)
@@ -60,7 +61,10 @@ class FrozenLookups:
         """Keys that were asked for in vain since this list was last cleared."""
         self.bounded = False
         """Whether the documents that are looked up for are those of a batch, which can be smaller."""
+        self._late = late
         self._tables = {lookup: table_of(lookup, self.misses) for lookup in lookups}
+        for table in self._tables.values():
+            table.late = late is not Late.NOTHING
         self._results = {
             lookup: StoredResults(table, names.head(lookup), names.whole(lookup), partial(names.key, lookup))
             for lookup, table in self._tables.items()
@@ -95,6 +99,7 @@ class FrozenLookups:
             freeze=self._freeze,
             writes=self._writes,
             began=self._began,
+            late=self._late,
         )
         other._tables |= {lookup: table for lookup, table in self._tables.items() if table.whole}
         other.bounded = self.bounded
@@ -234,6 +239,10 @@ class FrozenLookups:
         if self._freeze:
             self._thaw(reader, table, keys)
             keys = [key for key in keys if cache_key(key) in table.wanted]
+        if table.whole and self._late is Late.KEPT:
+            for key in keys:
+                table.store(key, Answer(), committed=True)
+            return []
         found = find(reader, lookup, keys, self._unwritten(reader, lookup))
         changes: list[RecordChange] = []
         for key in keys:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from enum import Enum, auto
 from typing import Any
 
 from bson.errors import BSONError
@@ -20,6 +21,18 @@ from goaime_migrate.results import Document
 from goaime_migrate.transform.lookup_answers import Answer, gather
 from goaime_migrate.transform.lookup_names import ANY_KEY, key_hash
 from goaime_migrate.transform.lookups import PLAIN, Lookup, cache_key
+
+
+class Late(Enum):
+    """What becomes of a key that a collection which was frozen as a whole does not have."""
+
+    NOTHING = auto()
+    """Nothing is found: so it was when the pass began."""
+    KEPT = auto()
+    """What a sweep after the pass has looked up then;"""
+    ANEW = auto()
+    """or what is there now, where none has: it belongs to a document that has come since."""
+
 
 CACHE_LIMIT = 50_000
 """Looked-up documents that a worker keeps in memory between two batches,"""
@@ -70,6 +83,7 @@ class Table(Mapping[Any, Any]):
         "_cache",
         "_misses",
         "exists",
+        "late",
         "lookup",
         "met",
         "missed",
@@ -89,8 +103,10 @@ class Table(Mapping[Any, Any]):
         self._bytes = 0
         self.whole = False
         """Whether every document is known."""
+        self.late = False
+        """Whether there may be more all the same, looked up since;"""
         self.stored = False
-        """Whether all that can be found is stored with the pass, key by key."""
+        """whether all that can be found is stored with the pass, key by key."""
         self.exists = True
         """Whether there is such a collection, as far as is known."""
         self.forget_answers()
@@ -130,7 +146,7 @@ class Table(Mapping[Any, Any]):
             cached = cache_key(key)
             if cached not in self._cache:
                 raw_bson.encode({"": key})
-                if not self.whole:
+                if self.late or not self.whole:
                     self.wanted[cached] = key
                     self._misses.append(key)
         except (BSONError, ValueError, TypeError, OverflowError) as error:

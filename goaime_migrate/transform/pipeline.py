@@ -20,6 +20,7 @@ from goaime_migrate.transform.deduplication import Deduplication, DuplicatesStep
 from goaime_migrate.transform.deletion import DeleteStep, Deletion
 from goaime_migrate.transform.derivation import Derivation, DeriveStep
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
+from goaime_migrate.transform.lookup_table import Late
 from goaime_migrate.transform.lookups import Lookup
 from goaime_migrate.transform.step import Step, check_size
 
@@ -114,10 +115,18 @@ class Addition(Chain):
         return result
 
 
-def chain_of(pass_id: str, steps: Sequence[Step], *, began: datetime | None, freeze: bool = True) -> Chain:
+def chain_of(
+    pass_id: str,
+    steps: Sequence[Step],
+    *,
+    began: datetime | None,
+    freeze: bool = True,
+    late: Late = Late.NOTHING,
+) -> Chain:
     """The steps with their lookup tables; `began` is when the pass did."""
     lookups: list[Lookup] = [lookup for step in steps for lookup in step.looked_up.values()]
-    tables = FrozenLookups(pass_id, lookups, freeze=freeze, writes=steps[0].writes, began=began)
+    writes = steps[0].writes
+    tables = FrozenLookups(pass_id, lookups, freeze=freeze, writes=writes, began=began, late=late)
     return chain(steps, tables)
 
 

@@ -102,7 +102,8 @@ class Executor:
             raise
         self._recorder.progress.documents += done.total()
         if canary is None:
-            self._recorder.finish_pass(walking.finish(self._run.backend, record), this.counts())
+            finished = walking.finish(self._run.backend, record, this.watched)
+            self._recorder.finish_pass(finished, this.counts())
         else:
             self._recorder.finish_canary(record, this.counts())
         seconds = self._recorder.seconds

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from bson import Timestamp
+
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import (
     PROGRESS,
@@ -110,7 +112,8 @@ def _is_settled(backend: CollectionReader, steps: Sequence[Step], where: Filter 
     chain = chain_of("probe", steps, began=backend.now(), freeze=False)
     try:
         results = check_declared_fields(chain, backend, documents)
-        return not chain.run(backend, results).changed
+        again = chain.run(backend, results).changed  # by one step, perhaps, and back by the next
+        return all(changed.before == changed.after for changed in again)
     except (UndeclaredField, NotPure):
         raise
     except MigrationFailed:
@@ -147,6 +150,8 @@ class Pass:
     pool: Pool
     before: PassCounts | None = None
     """What earlier runs have done."""
+    watched: Timestamp | None = None
+    """The cluster time up to which it has seen to what others wrote, once it is at its end."""
 
     def walk(self, *, canary_only: bool) -> PassCounts:
         """Walk to the end; what this run did. Raises MigrationFailed, Interrupted, LeaseLost."""
@@ -208,6 +213,7 @@ class Pass:
             walk.alone(new_partition(self.record, Kind.SCAN))
         if not isinstance(walk.chain.steps[0], InsertStep):  # what it has walked over nobody else can change
             tail.finish()
+            self.watched = tail.watched
 
     def _scan_together(self, walk: Walk, tail: Tail) -> None:
         """Walk the partitions that are left, together with others.
@@ -234,6 +240,7 @@ class Pass:
         return total
 
 
-def finish(backend: Reader, record: PassRecord) -> PassRecord:
+def finish(backend: Reader, record: PassRecord, watched: Timestamp | None) -> PassRecord:
     """The pass after its walk, with what its partitions have put into the journal."""
-    return replace(record, finished=True, committed=True, written=passes.written(backend, record))
+    written = passes.written(backend, record)
+    return replace(record, finished=True, committed=True, written=written, watched=watched)

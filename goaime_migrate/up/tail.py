@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bson import Timestamp
+
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.ports import PROGRESS, Changes, Reader
+from goaime_migrate.backends.ports.change_stream import HistoryLost
 from goaime_migrate.errors import Conflicts, Contended
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.journal import reconcile, segments
@@ -68,6 +71,12 @@ class Tail:
         backend = self.walk.run.backend
         parts = backend.find(PROGRESS, {"pass": self._record.id, "kind": "partition"})
         return [s for part in parts for s in part["lsids"]] + self.walk.run.sessions
+
+    @property
+    def watched(self) -> Timestamp | None:
+        """The cluster time up to which everything that others wrote has been seen to; None where that is not known."""
+        lost = self.collector is None or isinstance(self.collector.failure, HistoryLost)
+        return None if lost or self.collector is None else self.collector.caught_up
 
     def stop(self) -> None:
         """Stop collecting, whatever has happened."""

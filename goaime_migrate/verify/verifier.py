@@ -12,11 +12,13 @@ from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import DocumentOperation
 from goaime_migrate.planner import Facts
-from goaime_migrate.results import UncheckedPromise, VerifyFailure, VerifyResult
+from goaime_migrate.results import Straggler, UncheckedPromise, VerifyFailure, VerifyResult
+from goaime_migrate.run.applied import AppliedSteps, applied_steps
 from goaime_migrate.run.code import findings, step_of
 from goaime_migrate.run.progress import ReadProgress
 from goaime_migrate.transform.step import Step
 from goaime_migrate.verify import promises, validators
+from goaime_migrate.verify.fixed_points import fixed_points
 
 
 def verify(
@@ -31,14 +33,7 @@ def verify(
 
     Those that a newer version supersedes are left out, unless `superseded` asks for them.
     """
-    applied = [facts.code[v] for v in book.applied if v in facts.code]
-    lost = next((v for v in book.applied if v not in facts.code), None)
-    if lost is not None:
-        raise LoadFailed(
-            f"the file of {lost} ({book.versions[lost].name}) is gone or does not load: its promises are unknown",
-            version=lost,
-            hint=Hint("{}", STATUS),
-        )
+    applied = _applied(facts, book)
     replaced = set() if superseded else {old for m in applied for old in m.supersedes}
     kept = [m for m in applied if m.version not in replaced]
     found = _Findings(backend, book, sample, listener)
@@ -46,6 +41,8 @@ def verify(
         found.statement(m)
     for collection in sorted(_collections(kept)):
         found.collection(collection, _promising(kept, collection, book))
+    for each in applied_steps(applied, book):
+        found.fixed_points(each, {m.version for m in kept})
     for m in kept:
         found.filtered(m)
     for rule in validators.in_force(applied, kept):
@@ -56,9 +53,23 @@ def verify(
         tuple(m.version for m in kept),
         tuple(sorted(replaced & set(book.applied))),
         found.promises,
-        tuple(m.version for m in kept if not _promises(m)),
+        tuple(m.version for m in kept if not (_promises(m) or m.version in found.settled)),
         tuple(found.unchecked),
+        tuple(found.stragglers),
     )
+
+
+def _applied(facts: Facts, book: Ledger) -> list[Migration]:
+    """The files of the applied versions. Raises LoadFailed."""
+    for version in book.applied:
+        if version not in facts.code:
+            name = book.versions[version].name
+            raise LoadFailed(
+                f"the file of {version} ({name}) is gone or does not load: its promises are unknown",
+                version=version,
+                hint=Hint("{}", STATUS),
+            )
+    return [facts.code[version] for version in book.applied]
 
 
 _PRUNED = "its journal was pruned, which alone knew which documents, or what it had looked up among them"
@@ -77,6 +88,9 @@ class _Findings:
         """Documents by collection; those that a filter chose are not counted."""
         self.failures: list[VerifyFailure] = []
         self.unchecked: list[UncheckedPromise] = []
+        self.stragglers: list[Straggler] = []
+        self.settled: set[str] = set()
+        """The versions whose transforms have promised a fixed point."""
 
     def statement(self, m: Migration) -> None:
         """What a migration's own `verify(db)` finds."""
@@ -96,6 +110,18 @@ class _Findings:
         self.promises += sum(_count(step) for step, _ in promising)
         self.checked[name] = auditor.checked
         self.failures += auditor.failures
+
+    def fixed_points(self, applied: AppliedSteps, kept: set[str]) -> None:
+        """Hold a collection, or a sample of it, against the transforms that are in effect in it."""
+        looking = ReadProgress(self._listener, applied.versions, f"stragglers of {applied.collection}")
+        found = fixed_points(self._backend, applied, self._sample, looking)
+        promising = kept.intersection(found.versions)
+        self.settled |= promising
+        self.promises += len(promising)
+        self.stragglers += found.stragglers
+        self.unchecked += found.unchecked
+        if found.versions:
+            self.checked.setdefault(applied.collection, found.checked)
 
     def filtered(self, migration: Migration) -> None:
         """The same for the documents that a filter chose: those that the journal says were written."""

@@ -31,7 +31,9 @@ PLAN = {
 }  # fmt: skip
 VERIFY = {
     "checked", "promises", "without_promise", "unchecked", "failures", "versions", "superseded", "error",
+    "stragglers",
 }  # fmt: skip
+SWEEP = {"swept", "remaining", "error"}
 REPAIR = {"accepted", "dropped", "renumbered", "restored", "error"}
 BLAME = {"collection", "id", "changes", "notes", "error"}
 PRUNE = {"pruned", "erased", "freed_bytes", "collections", "unreachable", "notes", "leftover", "error"}
@@ -237,6 +239,29 @@ def test_a_failure_names_the_document_and_up_goes_on_after_it_is_mended(project:
         mended = project.run("up", "--json")
     assert mended.json["applied"] == ["0003"]
     assert project.run("status", "--check").code == 0
+
+
+def test_stragglers_are_found_told_and_swept(project: Project) -> None:
+    project.write(GREETING.replace('    assert "greeting" not in person, "a document is greeted once"\n', ""))
+    project.applied()
+    project.world.insert("people", [{"_id": 9, "name": "Newton"}])
+
+    found = project.run("verify", "--json")
+    assert found.code == 5
+    assert found.json["stragglers"] == [
+        {"version": "0001", "collection": "people", "count": 1, "examples": [{"$numberInt": "9"}]}
+    ]
+    assert found.json["error"]["code"] == "GM403"
+    assert "goaime-migrate sweep" in project.run("verify").out
+
+    dry = project.json("sweep", "--dry-run")
+    assert set(dry) == SWEEP
+    assert (dry["remaining"], dry["swept"][0]["changed"]) == (1, 1)
+    swept = project.json("sweep", "--yes")
+    assert set(swept["swept"][0]) == {"version", "collection", "matched", "changed", "conflicts"}
+    assert (swept["remaining"], swept["swept"][0]["changed"]) == (0, 1)
+    assert project.run("verify").code == 0
+    assert [(e["action"], e["result"]) for e in project.json("history")][-1] == ("sweep", "swept")
 
 
 def test_verify_finds_a_broken_document(project: Project) -> None:
@@ -518,9 +543,7 @@ def test_no_migrations_at_all_is_nothing_to_do(project: Project) -> None:
 
 COMMANDS = [
     "status", "plan", "up", "down --yes", "verify", "history", "wait --timeout 0", "stamp 1 --yes",
-    "repair --yes", "unlock --force --yes", "throttle --pause",
-    "repair --yes", "unlock --force --yes", "blame people 1",
-    "prune --keep 0d --yes",
+    "repair --yes", "unlock --force --yes", "throttle --pause", "blame people 1", "prune --keep 0d --yes", "sweep",
 ]  # fmt: skip
 KEYS: dict[str, set[str]] = {
     "status": STATUS,
@@ -528,6 +551,7 @@ KEYS: dict[str, set[str]] = {
     "up": RUN | {"applied"},
     "down": RUN | {"reverted"},
     "verify": VERIFY,
+    "sweep": SWEEP,
     "history": {"error"},
     "wait": STATUS,
     "stamp": {"recorded", "removed", "error"},

@@ -164,7 +164,7 @@ class Forker:
         number = next(self._numbers)
         output = self._folder / f"run-{number:04d}.txt"
         options = ["--uri", uri or world.uri, "--database", world.database, "--migrations", str(world.folder)]
-        if argv[0] in ("up", "down") and batch_size is not None:
+        if argv[0] in ("up", "down", "sweep") and batch_size is not None:
             options += ["--batch-size", str(batch_size)]
         request: dict[str, Any] = {
             "id": number,

@@ -76,6 +76,7 @@ READING: dict[str, Call] = {
     "lint": lambda m: m.lint(),
     "wait": lambda m: m.wait(0.0),
     "try": lambda m: m.try_("1", where={"_id": 0}).error,
+    "sweep": lambda m: m.sweep(dry_run=True).error and None,
     "doctor": lambda m: m.doctor().error,
     "rehearse": lambda m: m.rehearse(memory=True).error,
     "blame": lambda m: (m.blame("c", 0), m.as_of("c", 0, "1")),

@@ -36,6 +36,7 @@ from goaime_migrate.results import (
     State,
     StatusResult,
     StepPlan,
+    Straggler,
     UnlockResult,
     VerifyFailure,
     VerifyResult,
@@ -412,6 +413,13 @@ class TestSmallerResults:
         assert shown[-2:] == [
             "  ... 5 more (--verbose, or --json)",
             "checked 100 documents against 2 promises of 0001, 0003: 25 failures",
+        ]
+        old = Straggler("0001", "sessions", 7, tuple(range(5)))
+        shown = text.verify(VerifyResult(9, (), ("0001",), promises=1, stragglers=(old,)), PIPE).splitlines()
+        assert shown == [
+            "  - 0001 sessions: 7 documents in an old shape (0, 1, 2, 3, 4, ...):",
+            "    goaime-migrate sweep",
+            "checked 9 documents against 1 promise of 0001: 7 stragglers",
         ]
         kept = VerifyResult(1, (), ("0001", "0002"), promises=2, without_promise=("0002",))
         assert text.verify(kept, PIPE).splitlines() == [

@@ -1,0 +1,121 @@
+"""Which transforms are in effect in each collection: those of its applied versions, in order, as one chain.
+
+What they make of a document that was written in an old shape since is what `sweep` writes; that they change nothing in
+any other is what `verify` holds against documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+from goaime_migrate.ledger import Ledger, PassRecord
+from goaime_migrate.migration import Migration
+from goaime_migrate.operations import DocumentOperation, DropCollection, RenameCollection, RunFunctions
+from goaime_migrate.run.code import step_of
+from goaime_migrate.transform.step import Step
+
+_PRUNED = "pruned"
+
+
+@dataclass(frozen=True)
+class Link:
+    """Steps that follow each other in one pass: they have the same `where=`, and share what was looked up."""
+
+    steps: tuple[Step, ...]
+    record: PassRecord | None
+    """The pass, None where there was none: the version was recorded without being run."""
+    kept: bool = True
+    """Whether what was looked up is kept with the pass."""
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The versions of its steps, each once."""
+        return tuple(dict.fromkeys(step.version for step in self.steps))
+
+    @property
+    def changes_its_results(self) -> bool:
+        """Whether it is known to change again what it has made, wherever it is called."""
+        known = self.record is not None and self.record.settled is False
+        return known and self.steps[0].where is None and not self.steps[0].pipeline
+
+    @property
+    def looks_up_anew(self) -> bool:
+        """Whether its functions are given what is there now, and not what they were given in the pass."""
+        return not (self.kept and self.record) and any(step.looked_up for step in self.steps)
+
+
+@dataclass(frozen=True)
+class AppliedSteps:
+    """The transforms of one collection, as it is called now."""
+
+    collection: str
+    links: tuple[Link, ...] = ()
+    left_out: tuple[Step, ...] = ()
+    """What inserts documents into it, deletes some of it, or derives others from it: that is done once."""
+    function: str | None = None
+    """The version of a plain function that ran after the first of them: nobody knows what it has done."""
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The versions of its steps, each once."""
+        return tuple(dict.fromkeys(v for link in self.links for v in link.versions))
+
+
+def applied_steps(migrations: Sequence[Migration], book: Ledger) -> list[AppliedSteps]:
+    """The transforms of these migrations, which are applied, ascending, by collection."""
+    found: dict[str, _Growing] = {}
+    for m in migrations:
+        for index, operation in enumerate(m.operations):
+            match operation:
+                case RenameCollection() if operation.old in found:
+                    found[operation.new] = found.pop(operation.old)
+                case DropCollection():
+                    found.pop(operation.name, None)
+                case RunFunctions():
+                    for each in found.values():
+                        each.ran(m.version)
+                case DocumentOperation() if index < len(book.versions[m.version].operations):
+                    step = step_of(m, index)
+                    found.setdefault(operation.collection, _Growing()).add(step, *_pass(book, step))
+    return [
+        AppliedSteps(name, tuple(each.links(name)), tuple(each.left_out), each.function)
+        for name, each in sorted(found.items())
+    ]
+
+
+@dataclass
+class _Growing:
+    """The steps of a collection so far."""
+
+    steps: list[tuple[Step, PassRecord | None, bool]] = field(default_factory=list)
+    left_out: list[Step] = field(default_factory=list)
+    function: str | None = None
+
+    def add(self, step: Step, record: PassRecord | None, kept: bool) -> None:
+        if step.inserts or step.deletes:
+            self.left_out.append(step)
+        else:
+            self.steps.append((step, record, kept))
+
+    def ran(self, version: str) -> None:
+        if self.steps and self.function is None:
+            self.function = version
+
+    def links(self, collection: str) -> Iterator[Link]:
+        def together(item: tuple[Step, PassRecord | None, bool]) -> object:
+            step, record, _ = item
+            return (step.version, step.number) if record is None else record.id
+
+        for _, group in groupby(self.steps, together):
+            steps = list(group)
+            _, record, kept = steps[0]
+            yield Link(tuple(replace(step, collection=collection) for step, *_ in steps), record, kept)
+
+
+def _pass(book: Ledger, step: Step) -> tuple[PassRecord | None, bool]:
+    """The pass in which a step was applied, and whether its journal is kept."""
+    version = book.versions[step.version]
+    record = book.passes.get(version.operations[step.number].pass_id or "")
+    return record, version.rollback != _PRUNED

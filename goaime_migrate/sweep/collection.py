@@ -1,0 +1,223 @@
+"""One collection while it is swept: what is looked at, and the units of work in which documents are brought forward."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bson import Timestamp
+
+from goaime_migrate import ledger
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.bson_order import id_key
+from goaime_migrate.backends.ports import PROGRESS, TAIL, Delete, Origin, Put, Reader
+from goaime_migrate.errors import Contended, MigrationFailed
+from goaime_migrate.errors.hint import Command, Hint
+from goaime_migrate.events import BatchCommitted, Notice, StageFinished, StageStarted
+from goaime_migrate.ledger import PassRecord
+from goaime_migrate.run import collector, reading
+from goaime_migrate.run.checkpoint import Result, Try, Unit, adopt, commit, reread
+from goaime_migrate.run.collector import Collector, HistoryGone
+from goaime_migrate.run.effects import AppliedChain
+from goaime_migrate.run.origin import moved
+from goaime_migrate.run.pacing import LARGEST, Pacing
+from goaime_migrate.run.partitions import Partition, Range, sweeping_partition
+from goaime_migrate.run.run import Run
+from goaime_migrate.sweep.deciding import Decider
+from goaime_migrate.sweep.portion import Portion, Swept
+from goaime_migrate.sweep.tally import Tally
+
+_ALL = "every document"
+_SCANS = 20
+"""How often a collection is looked at as a whole, because history was lost meanwhile, before the sweep gives up."""
+
+
+def passes_of(chain: AppliedChain) -> list[PassRecord]:
+    """The passes of a chain, in order, each once."""
+    return list({link.record.id: link.record for link in chain.links if link.record is not None}.values())
+
+
+def reaches_from(chain: AppliedChain, origin: Origin) -> Timestamp | None:
+    """The cluster time from which on what was written is to be looked at; None where all of it is.
+
+    Of a database that was restored since, the old one's time says nothing.
+    """
+    passes, name = passes_of(chain), chain.applied.collection
+    times = [None if moved(record, origin, name) else record.watched for record in passes]
+    known = [time for time in times if time is not None]
+    return min(known) if len(known) == len(times) else None
+
+
+class CollectionSweep:
+    """A collection that this run sweeps."""
+
+    def __init__(self, run: Run, chain: AppliedChain, superseded: frozenset[str]) -> None:
+        self._run = run
+        self._chain = chain
+        self._name = chain.applied.collection
+        self._passes = passes_of(chain)
+        self._last = self._passes[-1].id
+        self._decider = Decider(run.backend, chain, superseded, run.backend.now())
+        self._parts: dict[str, Partition] = {}
+        self._feed: Collector | None = None
+        self._since: Timestamp | None = None
+        self._seen, self._began = 0, time.monotonic()
+        self.tally = Tally(chain)
+
+    @property
+    def followed(self) -> bool:
+        """Whether what others write is told as it comes."""
+        return self._feed is not None
+
+    def start(self) -> None:
+        """Begin to collect what others write. Every session in which this run may write is known by then."""
+        fresh = [sweeping_partition(record) for record in self._passes]
+        self._parts = {p.pass_id: p for p in adopt(self._run, fresh, self._run.sessions)}
+        self._since = reaches_from(self._chain, self._run.backend.origin())
+        total = None if self._since else self._run.backend.count(self._name)
+        self._run.emit(StageStarted("sweep", self.tally.versions, self._name, total))
+        if self._since is not None:
+            self._collect(self._since)
+        if self._feed is None or self._since is None:
+            self._since = None
+            self._collect_from_now()
+        looks = (
+            f"what was written since {self._since.as_datetime():%Y-%m-%d %H:%M:%S} UTC"
+            if self._since
+            else _ALL
+        )
+        self._run.emit(Notice(f"{self._name}: {looks} is looked at"))
+
+    def _collect(self, since: Timestamp | None) -> None:
+        walk = collector.sweeping(self._last)
+        self._feed = collector.start(self._run, self._name, walk, since, self._run.sessions)
+
+    def _collect_from_now(self) -> None:
+        """What was collected before is looked at anyhow, with all else."""
+        self.stop()
+        self._run.record(Delete(TAIL, {"pass": collector.sweeping(self._last)}))
+        self._collect(self._run.backend.operation_time())
+
+    def stop(self) -> None:
+        """Stop collecting, whatever has happened."""
+        if self._feed is not None:
+            self._feed.stop()
+
+    def catch_up(self) -> None:
+        """Look at everything that has been written up to now. Raises Interrupted, LeaseLost, Contended."""
+        for _ in range(_SCANS):
+            try:
+                if self._since is None:
+                    self._look_at_all()
+                for ids in self._feed.rounds(self._run) if self._feed else ():
+                    self._look_at(ids)
+            except HistoryGone:
+                self._lost()
+            else:
+                return
+        raise Contended(
+            f"history of {self._name} is lost faster than it can be looked at",
+            version=self.tally.versions[-1],
+            hint=Hint("try again at a quieter moment: {}", Command(("sweep",))),
+        )
+
+    def _lost(self) -> None:
+        self._run.emit(Notice(f"{self._name}: the oplog does not reach back so far; {_ALL} is looked at"))
+        self._since = None
+        self._collect_from_now()
+
+    def follow(self) -> int:
+        """Look at what has come since the last time; how many documents were brought forward.
+
+        Without change streams everything is looked at again. Raises as `catch_up` does.
+        """
+        before = sum(self.tally.changed.values())
+        try:
+            if self._feed is None:
+                self._look_at_all()
+            else:
+                self._look_at(self._feed.portion(self._run))
+        except HistoryGone:
+            self._lost()
+            self.catch_up()
+        return sum(self.tally.changed.values()) - before
+
+    def note(self) -> None:
+        """Record how far others' writes have been seen to: the next sweep begins there. Raises LeaseLost."""
+        watched = self._feed.caught_up if self._feed else None
+        if watched is None:
+            return
+        self._passes = [replace(record, watched=watched) for record in self._passes]
+        seen = {"pass": collector.sweeping(self._last), "at": {"$lte": watched}}
+        self._run.record(*map(ledger.put_pass, self._passes), Delete(TAIL, seen))
+
+    def close(self) -> None:
+        """Record that it is over. Raises LeaseLost."""
+        self.note()
+        over = [replace(part, done=True, sessions=()) for part in self._parts.values()]
+        left = Delete(TAIL, {"pass": collector.sweeping(self._last)})
+        self._run.record(*(Put(PROGRESS, part.record()) for part in over), left)
+        changed = max(self.tally.changed.values(), default=0)
+        took = time.monotonic() - self._began
+        self._run.emit(StageFinished("sweep", self.tally.versions, self._name, self._seen, changed, took))
+
+    # documents
+
+    def _look_at_all(self) -> None:
+        for batch in reading.batches(self._run.backend, self._name):
+            self._sweep(batch)
+
+    def _look_at(self, ids: Sequence[bytes]) -> None:
+        ordered = sorted(ids, key=id_key)
+        for start in range(0, len(ordered), LARGEST):
+            self._sweep(self._run.backend.by_ids(self._name, ordered[start : start + LARGEST]))
+
+    def _sweep(self, documents: Sequence[bytes]) -> None:
+        """Bring forward those of these documents that are in an old shape."""
+        self._run.check()
+        effects = self._chain.effects(self._run.backend, documents)
+        self.tally.look(effects)
+        self._bring_forward([effect.id for effect in effects if effect.is_old])
+        self._seen += len(documents)
+        self._run.emit(BatchCommitted(self.tally.versions, self._seen, None))
+
+    def _bring_forward(self, ids: Sequence[bytes]) -> None:
+        """In units of work. What the database does not take of a document is noted, and the others go on."""
+        pace = Pacing(self._run.options.batch_size or LARGEST, LARGEST)
+        while ids:
+            try:
+                done = self._unit(ids, pace)
+            except MigrationFailed as error:
+                named = self._named(ids, error)
+                self.tally.refuse(named, error)
+                ids = [identity for identity in ids if identity != named]
+            else:
+                self.tally.decide(done.found.decided)
+                ids = ids[done.documents :]
+                self._run.after_batch(done.documents)
+
+    def _unit(self, ids: Sequence[bytes], pace: Pacing) -> Result[Range, Swept]:
+        at = self._parts[self._last]
+        below = {name: part for name, part in self._parts.items() if name != self._last}
+        portion = Portion(self._chain, self._decider, below)
+
+        def plan(reader: Reader, this: Try) -> Unit[Range, Swept]:
+            return portion.plan(reader, at, ids[: this.size], this)
+
+        done = commit(self._run, at, plan, pace, self.tally.versions[-1])
+        self._parts |= {**done.found.partitions, self._last: done.next}
+        if done.replied:
+            self._chain.commit()
+        else:
+            self._chain.rollback()
+            self._parts = {name: reread(self._run, part) for name, part in self._parts.items()}
+        return done
+
+    def _named(self, ids: Sequence[bytes], error: MigrationFailed) -> bytes:
+        """The document that an error is about. Raises the error where it is about none of these."""
+        wanted = raw_bson.encode({"_id": error.id})
+        for identity in ids:
+            if error.id is not None and raw_bson.encode({"_id": raw_bson.id_value(identity)}) == wanted:
+                return identity
+        raise error
