@@ -37,7 +37,7 @@ class Part:
 
     versions: tuple[str, ...]
     freed: int
-    """Bytes, before the server compresses them."""
+    """Bytes of what was kept of it, as a document."""
     changes: Sequence[RecordChange] = ()
     aside: str = ""
     """The collection that is kept aside,"""
@@ -140,7 +140,8 @@ class Erasure:
             if record.id in walked:
                 yield from self._segments(record)
             for frozen in erased_lookups(self.backend, record.id, self._line.names, self._ids):
-                yield Part(record.versions, size_of(frozen.records) - size_of(frozen.kept), frozen.changes)
+                freed = max(0, size_of(frozen.records) - size_of(frozen.kept))
+                yield Part(record.versions, freed, frozen.changes)
         for name in self.kept.aside:
             yield from self._aside(name)
         yield from self._mentions()
@@ -160,9 +161,10 @@ class Erasure:
         replaced = [] if left == segment else [left]
         if segment.upto in self._ids:
             edge, replaced = erasing.moved_end(self.backend, left, self._ids)
-        freed = max(0, _size(segment) - _size(left)) if replaced else 0
+        grown = _size(left) - _size(segment) if replaced else 0
+        freed = sum(len(entry.before or b"") for entry in segment.entries if entry.id in self._ids)
         hashes = self._hashes.intersection(each.hex() for each in left.erased)
-        changed = _noted(self._with_end(record, edge), segment, freed, hashes)
+        changed = _noted(self._with_end(record, edge), segment, grown, hashes)
         changes = [change for each in replaced for change in each.replacement()]
         if changed != record:
             changes.append(ledger.put_pass(changed))
@@ -197,12 +199,12 @@ def _size(segment: Segment) -> int:
     return size_of(segment.records())
 
 
-def _noted(record: PassRecord, segment: Segment, freed: int, hashes: frozenset[str]) -> PassRecord:
+def _noted(record: PassRecord, segment: Segment, grown: int, hashes: frozenset[str]) -> PassRecord:
     """The record of a pass that says what was erased from its journal, and how much is left of that."""
     erased = tuple(dict.fromkeys((*record.erased, *sorted(hashes))))
     mine = (str(segment.kind), segment.partition)
     written = record.written and tuple(
-        each._replace(size=max(0, each.size - freed))
+        each._replace(size=max(0, each.size + grown))
         if (each.kind, each.partition) == mine and each.size is not None
         else each
         for each in record.written

@@ -24,7 +24,7 @@ class PruneResult:
     """The versions that can be taken back no more."""
     erased: ErasedDocument | None = None
     freed_bytes: int = 0
-    """What was deleted, before the server compresses it."""
+    """What was deleted, before it is compressed: records of the journal, or of an erased document its old forms."""
     collections: tuple[str, ...] = ()
     """The collections that were kept aside and are gone."""
     unreachable: tuple[str, ...] = ()

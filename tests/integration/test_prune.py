@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from bson import decode
+from bson import decode, encode
 
 from goaime_migrate import errors
 from goaime_migrate.backends.connect import connect
@@ -256,6 +256,9 @@ def test_nothing_is_left_of_a_document_that_was_erased(shop: World) -> None:
     assert done.erased == foreseen.erased
     assert done.erased is not None
     assert done.erased.versions == ("0001", "0002")
+    assert done.freed_bytes == len(encode(old(1)))
+    kept_bytes = sum(len(encode(d)) for d in shop.documents(JOURNAL) if "2-scan" in d["_id"])
+    assert shop.status().journal_bytes == kept_bytes
     erase(shop, "users", "person1")
     erase(shop, "d", "person1")
     erase(shop, "gone", "person1")
