@@ -297,7 +297,7 @@ def no_writes_to(node: Mongod, world: World, collection: str, times: int | None 
     """Let updates of one collection fail."""
     assert collection in RECORDS
     data: dict[str, Any] = {
-        "failCommands": ["update"],
+        "failCommands": ["update", "findAndModify"],
         "errorCode": 11601,
         "namespace": f"{world.database}.{collection}",
         "appName": "goaime-migrate",
