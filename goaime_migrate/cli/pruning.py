@@ -6,8 +6,9 @@ import re
 from typing import TYPE_CHECKING, Annotated
 
 from goaime_migrate.cli.invocation import Invocation, value_of
-from goaime_migrate.cli.options import DryRun, LockTimeout, Option, Yes
+from goaime_migrate.cli.options import DryRun, FailFast, First, LockTimeout, Option, Yes
 from goaime_migrate.cli.outcome import Outcome
+from goaime_migrate.cli.scope import over, results_of
 from goaime_migrate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def prune(
     id: Annotated[str | None, Option(metavar="JSON", help="Its _id, in Extended JSON.")] = None,
     dry_run: DryRun = False,
     lock_timeout: LockTimeout = None,
+    first: First = None,
+    fail_fast: FailFast = False,
     yes: Yes = False,
 ) -> Outcome:
     """Delete journals and collections kept aside; or erase one document from every journal."""
@@ -53,12 +56,17 @@ def prune(
             return migrator.erase(collection, identity, dry_run=dry_run)
         return migrator.prune(keep=seconds, versions=version or (), dry_run=dry_run)
 
-    with run.migrator(run.settings(lock_timeout=lock_timeout), progress=True) as migrator:
-        result = call(migrator, dry_run=True)
-        if not (dry_run or result.empty):
-            run.confirm(text.prune(result, run.console.err, would=True), "delete this for good?", yes=yes)
-            result = call(migrator, dry_run=False)
-    return Outcome(result, lambda style: text.prune(result, style, would=dry_run))
+    def outcome(migrator: Migrator, *, would: bool) -> Outcome:
+        result = call(migrator, dry_run=would)
+        return Outcome(result, lambda style: text.prune(result, style, would=would))
+
+    settings = run.settings(lock_timeout=lock_timeout)
+    with over(run, settings, progress=True, first=first, fail_fast=fail_fast) as scope:
+        preview = scope.each(lambda migrator: outcome(migrator, would=True))
+        if dry_run or all(result.empty for result in results_of(preview)):
+            return preview
+        run.confirm(preview.text(run.console.err), "delete this for good?", yes=yes)
+        return scope.each(lambda migrator: outcome(migrator, would=False))
 
 
 def age(text: str | None) -> int | None:

@@ -5,9 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from goaime_migrate.cli.invocation import Invocation
-from goaime_migrate.cli.options import BatchSize, DryRun, LockTimeout, MaxLag, MaxRate, Option, Target
+from goaime_migrate.cli.options import (
+    BatchSize,
+    DryRun,
+    FailFast,
+    First,
+    LockTimeout,
+    MaxLag,
+    MaxRate,
+    Option,
+    Target,
+)
 from goaime_migrate.cli.outcome import Outcome
 from goaime_migrate.cli.running import to_its_batch
+from goaime_migrate.cli.scope import over
 from goaime_migrate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +43,8 @@ def sweep(
     max_lag: MaxLag = None,
     max_rate: MaxRate = None,
     lock_timeout: LockTimeout = None,
+    first: First = None,
+    fail_fast: FailFast = False,
     yes: Annotated[  # noqa: ARG001 (accepted for scripts that give it to every command)
         bool, Option("--yes", "-y", help="Accepted, though `sweep` never asks.")
     ] = False,
@@ -42,11 +55,11 @@ def sweep(
     settings = run.settings(
         batch_size=batch_size, max_lag=max_lag, max_rate=max_rate, lock_timeout=lock_timeout
     )
-    with run.migrator(settings, progress=True) as migrator:
+    with over(run, settings, progress=True, first=first, fail_fast=fail_fast) as scope:
         if dry_run:
-            return _swept(migrator.sweep(target, dry_run=True))
-        with to_its_batch(run, migrator):
-            return _swept(migrator.sweep(target, follow=follow))
+            return scope.each(lambda migrator: _swept(migrator.sweep(target, dry_run=True)))
+        with to_its_batch(run, scope):
+            return scope.each(lambda migrator: _swept(migrator.sweep(target, follow=follow)))
 
 
 def _swept(result: SweepResult) -> Outcome:

@@ -276,7 +276,7 @@ def test_one_value_with_the_value_of_each(shops: Shops, call: Call) -> None:
 
 @everywhere
 def test_all_that_take_several(shops: Shops, call: Call) -> None:
-    for command in ("status", "plan", "up", "verify", "plan --down", "doctor"):
+    for command in ("status", "plan", "up", "verify", "sweep", "prune --keep 30d", "plan --down", "doctor"):
         value = call(*command.split(), "--json").json
         assert list(value["databases"]) == shops.names, command
         assert value["error"] is None, command
@@ -285,10 +285,21 @@ def test_all_that_take_several(shops: Shops, call: Call) -> None:
     assert call("status", "--check").status == 0
 
 
+@everywhere
+def test_prune_shows_all_and_asks_once(shops: Shops, call: Call) -> None:
+    call("up")
+    asked = call("prune", "--keep", "0d")
+    assert asked.status == 9, "nobody is there to answer"
+    assert asked.err.count("delete this for good?") <= 1
+    value = call("prune", "--keep", "0d", "--yes", "--json").json
+    assert [each["pruned"] for each in value["databases"].values()] == [["0001"]] * 3
+    assert call("down", "--yes").status == 9
+
+
 @on_a_dump
 @pytest.mark.parametrize(
     "command",
-    ["history", "wait --timeout 0", "try 1 --where {}", "rehearse", "stamp 1 --yes", "repair", "unlock",
+    ["history", "blame c 1", "wait --timeout 0", "try 1 --where {}", "rehearse", "stamp 1 --yes", "repair", "unlock",
      "throttle --pause", "status --watch", "plan --format markdown"],
 )  # fmt: skip
 def test_all_that_take_one_refuse_several(shops: Shops, call: Call, command: str) -> None:
