@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from goaime_migrate.backends.index_identity import made
 from goaime_migrate.backends.ports import EqualKey, EqualKeys
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.operations import CreateIndex
@@ -33,8 +34,7 @@ def unique_duplicates(turn: Turn) -> Iterator[Said]:
     if creating is None or shape is None or turn.begun or not creating.index.get("unique"):
         return
     if all(there["name"] != creating.name for there in shape.indexes):
-        inherited = {"collation": shape.options["collation"]} if shape.options.get("collation") else {}
-        yield from _in_new_index(turn, shape, {**inherited, **creating.index})
+        yield from _in_new_index(turn, shape, made(creating.index, shape.options))
 
 
 def _in_new_index(turn: Turn, shape: Shape, index: Document) -> Iterator[Said]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from goaime_migrate.backends.index_identity import differences, is_text, made, same
 from goaime_migrate.operations import CreateIndex, DropIndex
 from goaime_migrate.results import Document, Severity
 from goaime_migrate.rules.catalogue import TURNS, Said
@@ -15,10 +16,6 @@ _MOST = 64
 _BYTES_A_SECOND = 50_000_000
 _DOCUMENTS_A_SECOND = 100_000
 """What a build reads in a second, roughly: on slow disks it is less."""
-_TELLING = ("unique", "sparse", "partialFilterExpression", "expireAfterSeconds")
-"""Options by which two indexes differ for the server, whether they are said or not."""
-_BESIDE = ("collation", "partialFilterExpression", "unique", "sparse")
-"""Options by which indexes on the same keys may stand side by side."""
 
 
 @TURNS.rule("index-conflict", Severity.ERROR, early=True)
@@ -27,20 +24,31 @@ def index_conflict(turn: Turn) -> Iterator[Said]:
     creating, shape = turn.only(CreateIndex), turn.shape
     if creating is None or shape is None or turn.begun:
         return
-    wanted = creating.index
+    wanted = made(creating.index, shape.options)
     for there in shape.indexes:
-        if there["name"] == creating.replaces or _is_text(wanted):
+        if there["name"] == creating.replaces:
             continue
-        same_name, same = there["name"] == wanted["name"], _differences(there, wanted)
-        if (same_name and same) or (not same_name and _in_the_way(there, wanted)):
-            what = "has this name" if same_name else "is on the same keys"
+        if what := _in_the_way(there, wanted):
             yield Said(
-                f"an index {there['name']!r} of {turn.collection} {what}, and differs from {wanted['name']!r}"
-                + (f" in {', '.join(same)}" if same else " in its name alone"),
+                f"an index {there['name']!r} of {turn.collection} {what}",
                 f"CreateIndex(…, name='{wanted['name']}_2', replaces={there['name']!r}) puts the new one in its place; "
                 f"or DropIndex({turn.collection!r}, {there['name']!r}) before it",
                 {"there": _shown(there), "wanted": _shown(wanted)},
             )
+
+
+def _in_the_way(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Why the server would not have an index beside this one, or would not take it for that; empty where it would."""
+    same_name = there["name"] == wanted["name"]
+    if is_text(there) or is_text(wanted):  # which the server lists in words of its own
+        second = is_text(there) and is_text(wanted) and not same_name
+        return f"is a text index as {wanted['name']!r} is, and a collection has only one" if second else ""
+    differing = differences(there, wanted)
+    if not (differing if same_name else same(there, wanted)):
+        return ""
+    what = "has this name" if same_name else "is on the same keys"
+    how = f"in {', '.join(differing)}" if differing else "in its name alone"
+    return f"{what}, and differs from {wanted['name']!r} {how}"
 
 
 @TURNS.rule("index-limit", Severity.ERROR, early=True)
@@ -50,6 +58,11 @@ def index_limit(turn: Turn) -> Iterator[Said]:
     if creating is None or shape is None or turn.begun:
         return
     names = {index["name"] for index in shape.indexes} | {"_id_"}
+    beside = {index["name"] for index in shape.indexes if index["name"] == creating.replaces}
+    if any(
+        same(index, made(creating.index, shape.options)) for index in shape.indexes if index["name"] in beside
+    ):
+        return  # the old one has to go first
     if creating.name not in names and len(names) >= _MOST:
         yield Said(
             f"{turn.collection} has {len(names)} indexes, and can have no more than {_MOST}",
@@ -124,28 +137,6 @@ def index_build(turn: Turn) -> Iterator[Said]:
     )
 
 
-def _differences(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """What the server takes for a difference between two indexes of one name."""
-    found = [] if list(there["key"].items()) == list(wanted["key"].items()) else ["its keys"]
-    for option in dict.fromkeys([*_TELLING, *wanted]):
-        if option in ("key", "name", "v", "background"):
-            continue
-        old, new = there.get(option), wanted.get(option)
-        if option == "collation" and isinstance(new, Mapping) and isinstance(old, Mapping):
-            old = {name: old.get(name) for name in new}  # the server says it whole
-        if (old or None) != (new or None):
-            found.append(option)
-    return found
-
-
-def _in_the_way(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Whether two indexes of different names cannot stand side by side."""
-    same_keys = list(there["key"].items()) == list(wanted["key"].items())
-    return same_keys and not any(
-        option in _BESIDE for option in _differences({**there, "name": wanted["name"]}, wanted)
-    )
-
-
 def _is_prefix(shorter: Mapping[str, Any], longer: Mapping[str, Any]) -> bool:
     """Whether an index does nothing that a longer one would not do as well."""
     keys, others = list(shorter["key"].items()), list(longer["key"].items())
@@ -154,11 +145,6 @@ def _is_prefix(shorter: Mapping[str, Any], longer: Mapping[str, Any]) -> bool:
     )
     needed = shorter.get("unique") or shorter.get("expireAfterSeconds") is not None
     return plain and not needed and len(keys) < len(others) and others[: len(keys)] == keys
-
-
-def _is_text(index: Mapping[str, Any]) -> bool:
-    """A server lists a text index in words of its own."""
-    return "text" in index["key"].values()
 
 
 def _shown(index: Mapping[str, Any]) -> Document:

@@ -6,6 +6,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 
+from goaime_migrate.backends.index_identity import made
 from goaime_migrate.backends.ports import Catalogue
 from goaime_migrate.migration import Operation
 from goaime_migrate.operations import (
@@ -88,7 +89,8 @@ class Outline:
             case CreateIndex():
                 shape = self.obtain(operation.collection)
                 gone = (operation.name, operation.replaces)
-                shape.indexes = [*(i for i in shape.indexes if i["name"] not in gone), operation.index]
+                kept = [index for index in shape.indexes if index["name"] not in gone]
+                shape.indexes = [*kept, made(operation.index, shape.options)]
             case DropIndex() if there := self.get(operation.collection):
                 there.indexes = [i for i in there.indexes if not dropped(i, operation.name)]
             case SetValidator():

@@ -8,13 +8,13 @@ from typing import Any
 from goaime_migrate.backends.dump.metadata import ID_INDEX, TIMESERIES
 from goaime_migrate.backends.embedded.collection import Collection
 from goaime_migrate.backends.embedded.store import Store
+from goaime_migrate.backends.index_identity import differences, made, same
 from goaime_migrate.backends.ports import CollectionInfo, IndexInTheWay
 from goaime_migrate.errors import MissingCapability, OperationFailed
 from goaime_migrate.results import Document
 
 _SYSTEM = "system."
 _BUCKETS = "system.buckets."
-_NO_MEANING = ("v", "ns", "name", "key", "background")
 
 
 def collections(store: Store) -> dict[str, CollectionInfo]:
@@ -41,12 +41,13 @@ def create_index(store: Store, name: str, keys: Sequence[tuple[str, Any]], optio
     """Nothing happens if there is the very same index. Raises IndexInTheWay, or DuplicateKey."""
     spec = index_spec(keys, options)
     collection = store.obtain(name)
+    wanted = made(spec, collection.metadata.options)
     for other in collection.metadata.indexes:
-        if _meaning(other) == _meaning(spec) and other["name"] == spec["name"]:
+        if other["name"] == spec["name"] and not differences(other, wanted):
             return
-        if other["name"] == spec["name"] or _same_keys(other, spec):
+        if other["name"] == spec["name"] or same(other, wanted):
             raise IndexInTheWay(f"the index {other['name']!r} is there already, and differs")
-    collection.add_index(spec)
+    collection.add_index(wanted)
 
 
 def drop_index(store: Store, name: str, index: str) -> None:
@@ -112,22 +113,6 @@ def _existing(store: Store, name: str) -> Collection:
 def _check_name(name: str) -> None:
     if not name or name.startswith((".", _SYSTEM)) or name.endswith(".") or "$" in name or "\0" in name:
         raise OperationFailed(f"{name!r} cannot be the name of a collection")
-
-
-def _meaning(spec: Document) -> Any:
-    """An index without its version and name; an option that says no is as good as none."""
-    rest = {
-        option: value for option, value in spec.items() if option not in _NO_MEANING and value is not False
-    }
-    return list(spec["key"].items()), rest
-
-
-def _same_keys(one: Document, other: Document) -> bool:
-    """Two indexes on the same keys are the same index, unless their collation or filter differs."""
-    distinct = ("collation", "partialFilterExpression", "unique", "sparse")
-    return list(one["key"].items()) == list(other["key"].items()) and all(
-        (one.get(option) or None) == (other.get(option) or None) for option in distinct
-    )
 
 
 def _without_empty(options: Document) -> Document:

@@ -1,0 +1,135 @@
+"""What `plan` refuses `up` refuses too, before its first write; and what `plan` lets pass goes through."""
+
+from __future__ import annotations
+
+import pytest
+
+from goaime_migrate import errors
+from goaime_migrate.results import Finding, Severity
+from tests.integration.engines import each_mode, one_server, servers
+from tests.world import World, succeeded
+
+HEAD = "from goaime_migrate import *\n"
+FIRST = "AddField('d', 'x', 1)"
+
+
+def operations(*listed: str, code: str = "") -> str:
+    return f"{HEAD}{code}\noperations = [{', '.join(listed)}]\n"
+
+
+def wrong(world: World) -> list[Finding]:
+    """The errors that `plan` finds."""
+    return [finding for finding in world.plan().findings if finding.severity is Severity.ERROR]
+
+
+def refused(world: World, *rules: str) -> Finding:
+    """The error that `plan` says of the second of two versions, and by which `up` does nothing at all."""
+    found = wrong(world)
+    assert [finding.rule for finding in found] == list(rules)
+    before = world.everything()
+    plan, up = world.plan(), world.up()
+    assert isinstance(plan.refused, errors.Refused)
+    assert type(up.error) is type(plan.refused)
+    assert up.versions == ()
+    assert world.everything() == before, "nothing is written, no record, no entry of the log"
+    return found[0]
+
+
+# one index or two
+
+EN, EN2 = "{'locale': 'en'}", "{'locale': 'en', 'strength': 2}"
+X = "CreateIndex('c', 'x'"
+WILD = "CreateIndex('c', '$**'"
+TEXT = "CreateIndex('c', [('x', 'text')]"
+
+
+@each_mode
+@pytest.mark.parametrize(
+    ("there", "wanted", "fits"),
+    [
+        (f"{X}, collation={EN2})", f"{X}, name='other')", True),
+        (f"{X}, collation={EN2})", f"{X}, name='other', collation={EN})", True),
+        (f"{X}, collation={EN2})", f"{X}, collation={EN})", False),
+        (f"{X}, collation={EN})", f"{X}, collation={{'locale': 'en', 'strength': 3}})", True),
+        (f"{X}, collation={{'locale': 'fr_CA'}})", f"{X}, collation={{'locale': 'fr_CA'}})", True),
+        (f"{X}, collation={{'locale': 'simple'}})", f"{X})", True),
+        (f"{X}, collation={{'locale': 'simple'}})", f"{X}, name='other')", False),
+        (f"{X}, sparse=False)", f"{X})", True),
+        (f"{X}, hidden=True)", f"{X})", True),
+        (f"{X}, expireAfterSeconds=9999999)", f"{X})", False),
+        (f"{X}, unique=True)", f"{X}, name='other')", True),
+        (f"{X})", "CreateIndex('c', [('x', 1.0)], name='x_1')", True),
+        (
+            f"{X}, partialFilterExpression={{'x': 1}})",
+            f"{X}, name='o', partialFilterExpression={{'x': 2}})",
+            True,
+        ),
+        (
+            f"{X}, partialFilterExpression={{'x': 1}})",
+            f"{X}, name='other', partialFilterExpression={{'x': {{'$eq': 1}}}})",
+            False,
+        ),
+        (f"{WILD}, wildcardProjection={{'x': 1}})", f"{WILD}, name='w')", True),
+        (f"{WILD}, wildcardProjection={{'x': 1}})", f"{WILD})", False),
+        (
+            f"{WILD}, wildcardProjection={{'x': {{'y': 1}}, 'z': True}})",
+            f"{WILD}, name='w', wildcardProjection={{'z': 1, 'x.y': 1}})",
+            False,
+        ),
+        (f"{TEXT}, name='t')", f"{TEXT}, name='t')", True),
+    ],
+)
+def test_two_indexes_are_told_apart_as_the_server_does(
+    world: World, there: str, wanted: str, fits: bool
+) -> None:
+    world.insert("c", [{"_id": 1, "x": 1}])
+    world.write("0001_there.py", operations(there))
+    succeeded(world.up())
+    world.write("0002_first.py", operations(FIRST))
+    world.write("0003_index.py", operations(wanted))
+    if not fits:
+        refused(world, "index-conflict")
+        return
+    assert not wrong(world)
+    succeeded(world.up())
+
+
+@each_mode
+@pytest.mark.parametrize(
+    ("wanted", "fits"),
+    [
+        (f"{X}, name='other')", False),
+        (f"{X}, collation={EN2})", True),
+        (f"{X}, name='o', collation={EN})", True),
+    ],
+)
+def test_an_index_inherits_the_collation_of_its_collection(world: World, wanted: str, fits: bool) -> None:
+    world.write("0001_there.py", operations(f"CreateCollection('c', collation={EN2})", f"{X})"))
+    succeeded(world.up())
+    world.write("0002_index.py", operations(wanted))
+    assert [finding.rule for finding in wrong(world)] == ([] if fits else ["index-conflict"])
+    assert (world.up().error is None) == fits
+
+
+@servers
+def test_a_collection_has_one_text_index(world: World) -> None:
+    world.write("0001_there.py", operations(f"{TEXT}, name='t')"))
+    succeeded(world.up())
+    world.write("0002_first.py", operations(FIRST))
+    world.write("0003_index.py", operations("CreateIndex('c', [('y', 'text')])"))
+    assert "only one" in refused(world, "index-conflict").message
+    world.write("0003_index.py", operations("CreateIndex('c', [('y', 'text')], replaces='t')"))
+    succeeded(world.up())
+
+
+@one_server
+def test_an_index_takes_the_place_of_one_on_the_same_keys_where_there_are_as_many_as_may_be(
+    world: World,
+) -> None:
+    world.write("0001_many.py", operations("*[CreateIndex('c', f'f{n}') for n in range(63)]"))
+    succeeded(world.up())
+    world.write("0002_beside.py", operations("CreateIndex('c', [('f1', -1)], replaces='f1_1')"))
+    refused(world, "index-limit")
+    world.write("0002_beside.py", operations("CreateIndex('c', 'f1', name='other', replaces='f1_1')"))
+    assert not wrong(world)
+    succeeded(world.up())
