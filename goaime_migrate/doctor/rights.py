@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from goaime_migrate.backends.ports import RECORDS, name_of
+from goaime_migrate.backends.ports import RECORDS, Need, name_of
 from goaime_migrate.doctor.patient import Patient, Said, fault, warn
 from goaime_migrate.operations import DocumentOperation
 from goaime_migrate.rules.privileges import needs_down, needs_up, reads_only
 
-Needs = list[tuple[str, tuple[str, ...]]]
+Needs = list[Need]
 _MOST = 6
 """Actions that are listed."""
 _KEEPING = ("find", "insert", "update", "remove", "createCollection", "createIndex")
@@ -38,7 +38,10 @@ def privileges(patient: Patient) -> Said | None:
 
 def _reading(patient: Patient) -> Needs:
     named = {name for operation in patient.pending for name in _named(operation.collection, operation.reads)}
-    return [("", ("listCollections",)), *((name, ("find",)) for name in (*_records(patient), *sorted(named)))]
+    return [
+        Need("", ("listCollections",)),
+        *(Need(name, ("find",)) for name in (*_records(patient), *sorted(named))),
+    ]
 
 
 def _writing(patient: Patient) -> Needs:
@@ -49,10 +52,10 @@ def _writing(patient: Patient) -> Needs:
     applied = {record.collection for record in patient.ledger.passes.values()}
     written = {o.writes for o in patient.pending if isinstance(o, DocumentOperation)} | applied
     return [
-        *((name, _KEEPING) for name in _records(patient)),
+        *(Need(name, _KEEPING) for name in _records(patient)),
         *needs_down(sorted(written)),
         *needs_up(patient.pending, follows=follows),
-        *((name, ("bypassDocumentValidation",)) for name in sorted(validated & written)),
+        *(Need(name, ("bypassDocumentValidation",)) for name in sorted(validated & written)),
     ]
 
 

@@ -8,7 +8,14 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import RECORDS_NAME, Catalogue, CollectionReader, UserDatabase, is_ours
+from goaime_migrate.backends.ports import (
+    RECORDS_NAME,
+    Catalogue,
+    CollectionReader,
+    Need,
+    UserDatabase,
+    is_ours,
+)
 from goaime_migrate.errors import InvalidMigration
 from goaime_migrate.results import Document
 from goaime_migrate.transform.step import UNENCODABLE, Step
@@ -42,6 +49,11 @@ class DocumentOperation(ABC):
     def writes(self) -> str:
         """The collection that it writes."""
         return self.collection
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What it takes to be allowed to write."""
+        return (Need(self.writes, self.actions),)
 
     @property
     def names(self) -> frozenset[str]:
@@ -78,6 +90,11 @@ class StateOperation(ABC):
         """The collections that it names."""
         return frozenset() if self.collection is None else frozenset({self.collection})
 
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What it takes to be allowed to do it."""
+        return () if self.collection is None else (Need(self.collection, self.actions),)
+
     @abstractmethod
     def describe(self) -> str:
         """One line for people."""
@@ -100,17 +117,21 @@ class StateOperation(ABC):
 
 
 Undo = Callable[[StateDatabase, Document], None]
-_UNDO: dict[str, tuple[Undo, Undo | None, tuple[str, ...]]] = {}
+Needed = Callable[[Document], tuple[Need, ...]]
+_UNDO: dict[str, tuple[Undo, Undo | None, Needed]] = {}
 
 
-def undoes(kind: str, *, unless: Undo | None = None, actions: tuple[str, ...] = ()) -> Callable[[Undo], Undo]:
+def undoes(
+    kind: str, *, unless: Undo | None = None, actions: tuple[str, ...] = (), needs: Needed | None = None
+) -> Callable[[Undo], Undo]:
     """Register the function that undoes what was recorded as `kind`.
 
-    `unless` raises Refused where that cannot be done; `actions` are what it takes to be allowed, as of an operation.
+    `unless` raises Refused where that cannot be done; `actions` are what it takes to be allowed on its collection,
+    `needs` says so of a record where that is not all.
     """
 
     def register(function: Undo) -> Undo:
-        _UNDO[kind] = function, unless, actions
+        _UNDO[kind] = function, unless, needs or (lambda undo: (Need(str(undo.get("collection")), actions),))
         return function
 
     return register
@@ -134,10 +155,10 @@ def require_undoing(backend: StateDatabase, undo: Document) -> None:
         refuse(backend, undo)
 
 
-def actions_of(undo: Document) -> tuple[str, ...]:
-    """What it takes to be allowed to undo it, in the server's words."""
-    _, _, actions = _UNDO.get(undo.get("kind", ""), (None, None, ()))
-    return actions
+def needs_of(undo: Document) -> tuple[Need, ...]:
+    """What it takes to be allowed to undo it."""
+    known = _UNDO.get(undo.get("kind", ""))
+    return () if known is None else known[2](undo)
 
 
 def require(condition: object, message: str, hint: str = "") -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from bson import Binary
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import Catalogue
+from goaime_migrate.backends.ports import Catalogue, Need
 from goaime_migrate.errors import MissingCapability, OperationFailed
 from goaime_migrate.operations import index_specs
 from goaime_migrate.operations.base import (
@@ -30,19 +30,26 @@ from goaime_migrate.results import Document
 ASIDE = "schema_versions_aside"
 """Dropped collections are renamed to this and the version, and can be had back until they are pruned."""
 _VIEW = "view"
+_RENAME = "renameCollectionSameDB"
 _NOUNS = {_VIEW: "view", "timeseries": "time-series collection"}
 
 
 class CreateCollection(StateOperation):
     """Create a collection (or a view) with the server's own options. One that is there already is left as it is."""
 
-    actions = ("createCollection",)
-
     def __init__(self, name: str, **options: Any) -> None:
         require_collection(name)
         self.collection = name
         self.name = name
         self.options = options
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """A collection may be created by whoever may insert, a view may not; one that is capped takes more."""
+        wanted = ("createCollection", *(("convertToCapped",) if self.options.get("capped") else ()))
+        if "viewOn" in self.options:
+            return (Need(self.name, wanted), Need(str(self.options["viewOn"]), ("find",)))
+        return (Need(self.name, wanted, (Need(self.name, ("insert", *wanted[1:])),)),)
 
     def describe(self) -> str:
         """By its name."""
@@ -77,6 +84,11 @@ class RenameCollection(StateOperation):
         """Both."""
         return frozenset({self.old, self.new})
 
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What `renaming` says."""
+        return renaming(self.old, self.new)
+
     def describe(self) -> str:
         """By both names."""
         return f"rename collection {self.old} to {self.new}"
@@ -107,6 +119,11 @@ class DropCollection(StateOperation):
         require_collection(name)
         self.collection = name
         self.name = name
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """It is renamed, and kept aside."""
+        return renaming(self.name, ASIDE)
 
     def describe(self) -> str:
         """By its name."""
@@ -142,7 +159,13 @@ class DropCollection(StateOperation):
             _rename(backend, self.name, undo["old"])
 
 
-@undoes("rename_collection")
+def renaming(old: str, new: str) -> tuple[Need, ...]:
+    """What a server asks of whoever renames a collection: one right in the whole database, or four on the two."""
+    apart = (Need(old, ("find", "dropCollection")), Need(new, ("insert", "createIndex")))
+    return (Need(old, ("find",)), Need("", (_RENAME,), apart))
+
+
+@undoes("rename_collection", needs=lambda undo: renaming(undo["old"], undo["new"]))
 def _undo_rename(backend: Catalogue, undo: Document) -> None:
     _rename(backend, undo["old"], undo["new"])
 
@@ -167,7 +190,7 @@ def _undo_create(backend: StateDatabase, undo: Document) -> None:
         backend.drop_collection(undo["name"])
 
 
-@undoes("create_view")
+@undoes("create_view", needs=lambda undo: (Need(undo["name"], ("createCollection",)),))
 def _undo_drop(backend: Catalogue, undo: Document) -> None:
     """Make it again. Earlier releases have recorded views alone, which have no indexes."""
     if undo["name"] in backend.collections():

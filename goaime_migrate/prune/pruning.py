@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from goaime_migrate import ledger
-from goaime_migrate.backends.ports import JOURNAL, Backend, name_of
+from goaime_migrate.backends.ports import JOURNAL, Backend, Need, name_of
 from goaime_migrate.journal import audit, clearing
 from goaime_migrate.journal.paging import payloads, size_of
 from goaime_migrate.ledger import Ledger, Pruning
@@ -50,7 +50,7 @@ def prune(run: Run, book: Ledger, selection: Selection) -> PruneResult:
     Raises what `foresee` does, MissingPrivilege, LeaseLost, Interrupted.
     """
     result = foresee(run.backend, book, selection)
-    run.backend.require_actions([(name, ("dropCollection",)) for name in selection.collections])
+    run.backend.require_actions([Need(name, ("dropCollection",)) for name in selection.collections])
     run.check()
     _mark(run, book, selection.versions)
     for name in selection.collections:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from goaime_migrate.backends.connect import connect
-from goaime_migrate.backends.ports import LOCK, VERSIONS, Backend, Changes, Put
+from goaime_migrate.backends.ports import LOCK, VERSIONS, Backend, Changes, Need, Put
 from goaime_migrate.config import DUMP, Settings
 from goaime_migrate.config.copies import place_names
 from goaime_migrate.errors import LockHeld, MissingPrivilege, Refused
@@ -136,7 +136,7 @@ def _places(of: str, settings: Settings, stack: ExitStack, validators: bool) -> 
         chosen = settings.model_copy(update={"database": name})
         backend = stack.enter_context(closing(connect(chosen, write=True)))
         try:
-            backend.require_actions([("", actions)])
+            backend.require_actions([Need("", actions)])
             if not _is_foreign(backend, of):
                 found.append(backend)
         except MissingPrivilege as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from goaime_migrate.backends.ports import VERSIONS, Database
+from goaime_migrate.backends.ports import VERSIONS, Database, Need
 from goaime_migrate.errors import MissingPrivilege
 from goaime_migrate.migration import Operation
 from goaime_migrate.operations import DocumentOperation, StateOperation
@@ -13,7 +13,6 @@ from goaime_migrate.rules.catalogue import OUTLOOKS, Said
 from goaime_migrate.rules.outlook import Outlook
 from goaime_migrate.rules.turn import Turn
 
-Needs = Sequence[tuple[str, Sequence[str]]]
 _WALKED, _WRITTEN = ("find",), ("find", "insert", "update", "remove")
 """What a pass does to documents, on its way up or down."""
 
@@ -36,13 +35,14 @@ def privilege(outlook: Outlook) -> Iterator[Said]:
         )
         return
     for turn in outlook.turns:
-        for collection, actions in _needs(turn):
-            if (error := _lack(database, [(collection, actions)])) is not None:
-                evidence = {"collection": collection, "actions": list(actions)}
-                yield Said(error.message, str(error.hint), evidence, ref=turn.refs[-1], collection=collection)
+        for need in _needs(turn):
+            if (error := _lack(database, [need])) is not None:
+                evidence = {"collection": need.collection or None, "actions": list(need.actions)}
+                named = need.collection or turn.collection
+                yield Said(error.message, str(error.hint), evidence, ref=turn.refs[-1], collection=named)
 
 
-def _lack(database: Database, wanted: Needs) -> MissingPrivilege | None:
+def _lack(database: Database, wanted: Sequence[Need]) -> MissingPrivilege | None:
     try:
         database.require_actions(wanted)
     except MissingPrivilege as error:
@@ -50,41 +50,41 @@ def _lack(database: Database, wanted: Needs) -> MissingPrivilege | None:
     return None
 
 
-def _needs(turn: Turn) -> Needs:
+def _needs(turn: Turn) -> list[Need]:
     return list(needs_up(turn.operations, follows=turn.database.capabilities.change_streams))
 
 
-def needs_up(operations: Iterable[Operation], *, follows: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
+def needs_up(operations: Iterable[Operation], *, follows: bool) -> Iterator[Need]:
     """What it takes to be allowed, collection by collection, to apply these operations, and to take them back.
 
     `follows`: changes of others are followed through a change stream meanwhile.
     """
     for operation in operations:
         for name in sorted(operation.reads):
-            yield name, _WALKED
+            yield Need(name, _WALKED)
         if isinstance(operation, DocumentOperation):
-            yield operation.collection, (*_WALKED, *(("changeStream",) if follows else ()))
-            yield operation.writes, (*_WALKED, *operation.actions)
-        elif isinstance(operation, StateOperation) and operation.collection is not None:
-            yield operation.collection, (*_WALKED, *operation.actions)
+            yield Need(operation.collection, (*_WALKED, *(("changeStream",) if follows else ())))
+            yield Need(operation.writes, (*_WALKED, *operation.actions))
+        elif isinstance(operation, StateOperation):
+            if operation.collection is not None:
+                yield Need(operation.collection, _WALKED)
+            yield from operation.needs
 
 
-def needs_sweep(
-    swept: Iterable[str], reads: Iterable[str], *, follows: bool
-) -> Iterator[tuple[str, tuple[str, ...]]]:
+def needs_sweep(swept: Iterable[str], reads: Iterable[str], *, follows: bool) -> Iterator[Need]:
     """What it takes to sweep these collections, looking documents up in others; `follows` as of `needs_up`."""
     for name in swept:
-        yield name, (*_WALKED, "update", *(("changeStream",) if follows else ()))
+        yield Need(name, (*_WALKED, "update", *(("changeStream",) if follows else ())))
     for name in reads:
-        yield name, _WALKED
+        yield Need(name, _WALKED)
 
 
-def needs_down(collections: Iterable[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def needs_down(collections: Iterable[str]) -> Iterator[Need]:
     """What it takes to take documents back in these collections."""
     for name in collections:
-        yield name, _WRITTEN
+        yield Need(name, _WRITTEN)
 
 
 def reads_only(database: Database) -> bool:
     """Whether this user may write nothing: then what another may do, who will run the plan, is not known."""
-    return _lack(database, [(str(VERSIONS), ("insert",))]) is not None
+    return _lack(database, [Need(str(VERSIONS), ("insert",))]) is not None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from goaime_migrate.backends.ports import VERSIONS, Backend
+from goaime_migrate.backends.ports import VERSIONS, Backend, Need
 from goaime_migrate.backends.record_fields import reading
 from goaime_migrate.ledger import VersionRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import DocumentOperation, RunFunctions, StateOperation
-from goaime_migrate.operations.base import actions_of, require_undoing
+from goaime_migrate.operations.base import needs_of, require_undoing
 from goaime_migrate.operations.validators import UNDOES as VALIDATORS
 from goaime_migrate.planner import DownPlan, RestorePass, UndoChange, UpPlan
 
@@ -26,8 +26,7 @@ def require_up(
     operations = [
         (ref, each) for ref, each in declared if isinstance(each, DocumentOperation | StateOperation)
     ]
-    written = [(_written(each), each.actions) for _, each in operations]
-    backend.require_actions([(name, actions) for name, actions in written if name])
+    backend.require_actions([need for _, each in operations for need in each.needs])
     changed: frozenset[str] = frozenset()
     for ref, each in operations:
         if isinstance(each, RunFunctions):
@@ -42,10 +41,6 @@ def _begun(record: VersionRecord | None, number: int) -> bool:
     return record is not None and any(o.undo is not None for o in record.operations[number : number + 1])
 
 
-def _written(operation: DocumentOperation | StateOperation) -> str | None:
-    return operation.writes if isinstance(operation, DocumentOperation) else operation.collection
-
-
 def require_down(backend: Backend, plan: DownPlan, versions: Mapping[str, VersionRecord]) -> None:
     """The same for what is to be undone. Raises DamagedRecord too."""
     refs = [ref for group in plan.groups if isinstance(group, UndoChange) for ref in group.operations]
@@ -54,7 +49,7 @@ def require_down(backend: Backend, plan: DownPlan, versions: Mapping[str, Versio
     backend.require_actions(
         [
             *_restoring(backend, plan, versions),
-            *((str(undo.get("collection")), actions_of(undo)) for _, undo in undos),
+            *(need for _, undo in undos for need in needs_of(undo)),
         ]
     )
     for version, undo in undos:
@@ -64,9 +59,7 @@ def require_down(backend: Backend, plan: DownPlan, versions: Mapping[str, Versio
             require_undoing(backend, undo)
 
 
-def _restoring(
-    backend: Backend, plan: DownPlan, versions: Mapping[str, VersionRecord]
-) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _restoring(backend: Backend, plan: DownPlan, versions: Mapping[str, VersionRecord]) -> Iterator[Need]:
     """What it takes to restore documents that a validator of today may not like: they were there before it.
 
     Where the plan takes the validator back first, nobody is asked to pass it over.
@@ -81,4 +74,4 @@ def _restoring(
             }
         elif isinstance(group, RestorePass) and group.today in known.keys() - undone:
             validated = known[group.today].options.get("validator")
-            yield group.today, ("bypassDocumentValidation",) if validated else ()
+            yield Need(group.today, ("bypassDocumentValidation",) if validated else ())

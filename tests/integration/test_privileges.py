@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
 from goaime_migrate import errors
@@ -82,7 +85,7 @@ def test_a_validator_that_may_not_be_passed_over_is_found_before_anything_is_res
 @pytest.mark.parametrize(
     ("granted", "wanted", "said"),
     [
-        ("read", "readWrite", "findAndModify on {}.schema_versions_lock"),
+        ("read", "readWrite", "update on {}.schema_versions_lock"),
         ("dbAdmin", "read", "find on {}.schema_versions"),
     ],
 )
@@ -130,32 +133,81 @@ def test_what_may_not_be_done_to_documents_is_found_before_anything_is_applied(
     allowed: list[str],
 ) -> None:
     """Who may write the tool's own records, and not do all that is asked for to the documents."""
-    records = [
-        {"resource": {"db": database_name, "collection": name}, "actions": actions}
-        for name, actions in (
-            ("c", allowed),
-            *(
-                (
-                    f"schema_versions{end}",
-                    ["find", "insert", "update", "remove", "createCollection", "createIndex"],
-                )
-                for end in ("", "_lock", "_progress", "_journal", "_tail", "_log")
-            ),
-        )
-    ]
-    every = {
-        "resource": {"db": database_name, "collection": ""},
-        "actions": ["listCollections", "listIndexes"],
-    }
-    admin = secured_replica_set.client[database_name]
-    admin.command("createRole", "changes_only", privileges=[*records, every], roles=[])
-    try:
+    with allowing(secured_replica_set, database_name, {"c": allowed}):
         world = as_user([role("changes_only", database_name)])
         world.write("0002_it.py", f"from goaime_migrate import *\noperations = [{operation}]\n")
         for each in (world.plan().refused, world.up().error):
             assert isinstance(each, errors.MissingPrivilege)
             assert f"{lacking} on {database_name}.c" in each.message
         assert world.documents("c") == [{"_id": 1}]
+
+
+CHANGED = ["find", "update", "changeStream"]
+RENAMED, MADE = [*CHANGED, "dropCollection"], ["find", "insert", "createIndex"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "allowed", "lacking"),
+    [
+        ('RenameCollection("c", "e")', {"c": CHANGED}, "renameCollectionSameDB on {}"),
+        ('RenameCollection("c", "e")', {"c": RENAMED}, "renameCollectionSameDB on {}"),
+        ('RenameCollection("c", "e")', {"c": CHANGED, "": ["renameCollectionSameDB"]}, ""),
+        ('RenameCollection("c", "e")', {"c": RENAMED, "e": MADE}, ""),
+        ('DropCollection("c")', {"c": RENAMED}, "renameCollectionSameDB on {}"),
+        ('DropCollection("c")', {"c": CHANGED, "": ["renameCollectionSameDB"]}, ""),
+        ('CreateCollection("e")', {"c": CHANGED, "e": ["find"]}, "createCollection on {}.e"),
+        ('CreateCollection("e")', {"c": CHANGED, "e": ["find", "insert"]}, ""),
+        ('CreateCollection("e")', {"c": CHANGED, "e": ["find", "createCollection"]}, ""),
+        (
+            'CreateCollection("e", capped=True, size=4096)',
+            {"c": CHANGED, "e": ["find", "createCollection"]},
+            "convertToCapped on {}.e",
+        ),
+        (
+            'CreateCollection("e", viewOn="c", pipeline=[])',
+            {"c": CHANGED, "e": ["find", "insert"]},
+            "createCollection on {}.e",
+        ),
+    ],
+)
+def test_what_may_not_be_done_to_collections_is_found_before_anything_is_applied(
+    as_user: AsUser,
+    secured_replica_set: ReplicaSet,
+    database_name: str,
+    operation: str,
+    allowed: dict[str, list[str]],
+    lacking: str,
+) -> None:
+    with allowing(secured_replica_set, database_name, allowed):
+        world = as_user([role("changes_only", database_name)])
+        world.write("0002_it.py", f"from goaime_migrate import *\noperations = [{operation}]\n")
+        plan, result = world.plan(), world.up()
+        if not lacking:
+            assert plan.refused is None
+            succeeded(result)
+            return
+        for each in (plan.refused, result.error):
+            assert isinstance(each, errors.MissingPrivilege)
+            assert each.message.endswith(f"may not do this: {lacking.format(database_name)}")
+        assert world.documents("c") == [{"_id": 1}]
+
+
+@contextmanager
+def allowing(server: ReplicaSet, database: str, allowed: dict[str, list[str]]) -> Iterator[None]:
+    """A role `changes_only` that writes the tool's own records, and may do these things besides."""
+    keeping = ["find", "insert", "update", "remove", "createCollection", "createIndex"]
+    records = {
+        f"schema_versions{end}": keeping for end in ("", "_lock", "_progress", "_journal", "_tail", "_log")
+    }
+    everywhere = ["listCollections", "listIndexes", *allowed.get("", ())]
+    privileges = [
+        {"resource": {"db": database, "collection": name}, "actions": actions}
+        for name, actions in {**allowed, **records, "": everywhere}.items()
+    ]
+    admin = server.client[database]
+    admin.command("createRole", "changes_only", privileges=privileges, roles=[])
+    try:
+        yield
     finally:
         admin.command("dropRole", "changes_only")
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from goaime_migrate import errors
-from goaime_migrate.backends.ports import Capabilities, Mode, Room
+from goaime_migrate.backends.ports import Capabilities, Mode, Need, Room
 from goaime_migrate.backends.ports.checkup import Lacking, Member, Oplog
 from goaime_migrate.config import Settings
 from goaime_migrate.doctor import configured, documents, server
@@ -50,7 +50,7 @@ class FakeServer:
     def cache_bytes(self) -> int | None:
         return self.cached
 
-    def lacking(self, needs: Sequence[tuple[str, Sequence[str]]]) -> Lacking | None:
+    def lacking(self, needs: Sequence[Need]) -> Lacking | None:
         return None
 
 

@@ -21,6 +21,7 @@ from goaime_migrate.backends.ports import (
     Committed,
     LeaseRecord,
     Mode,
+    Need,
     Reader,
     require_own,
 )
@@ -90,7 +91,7 @@ class EmbeddedBackend(DumpSurvey, LeasedDump):
         """There are no transactions."""
         return []
 
-    def require_actions(self, needs: Sequence[tuple[str, Sequence[str]]]) -> None:
+    def require_actions(self, needs: Sequence[Need]) -> None:
         """Whoever may write the directory may do all."""
 
     def replication_lag(self) -> None:

@@ -18,6 +18,7 @@ from goaime_migrate.backends.ports.changes import freeing_first as freeing_first
 from goaime_migrate.backends.ports.forwarding import ForwardingReader as ForwardingReader
 from goaime_migrate.backends.ports.leasing import Database as Database
 from goaime_migrate.backends.ports.leasing import LeaseStore as LeaseStore
+from goaime_migrate.backends.ports.leasing import Need as Need
 from goaime_migrate.backends.ports.records import JOURNAL as JOURNAL
 from goaime_migrate.backends.ports.records import LOCK as LOCK
 from goaime_migrate.backends.ports.records import LOG as LOG

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from goaime_migrate.backends.ports.leasing import Need
+
 
 @dataclass(frozen=True)
 class Member:
@@ -59,5 +61,5 @@ class Checkup(Protocol):
     def cache_bytes(self) -> int | None:
         """How large the cache of the storage engine may become; None for one that has none."""
 
-    def lacking(self, needs: Sequence[tuple[str, Sequence[str]]]) -> Lacking | None:
-        """Of these actions on collections those that this user may not do; None where there are none."""
+    def lacking(self, needs: Sequence[Need]) -> Lacking | None:
+        """Of these actions those that this user may not do; None where there are none."""

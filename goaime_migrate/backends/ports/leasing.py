@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from goaime_migrate.backends.ports.values import Capabilities, LeaseRecord, Owner
 
 if TYPE_CHECKING:
     from goaime_migrate.results import Throttle
+
+
+class Need(NamedTuple):
+    """What it takes to be allowed, in the server's words."""
+
+    collection: str
+    """Where; the database as a whole where it is empty."""
+    actions: Sequence[str]
+    instead: tuple[Need, ...] = ()
+    """What, all of it, will do as well."""
 
 
 class Database(Protocol):
@@ -40,8 +50,8 @@ class Database(Protocol):
         Raises MissingPrivilege, MissingCapability where it cannot be seen.
         """
 
-    def require_actions(self, needs: Sequence[tuple[str, Sequence[str]]]) -> None:
-        """Refuse what this user may not do: on each of these collections, these actions. Raises MissingPrivilege."""
+    def require_actions(self, needs: Sequence[Need]) -> None:
+        """Refuse what this user may not do. Raises MissingPrivilege."""
 
 
 class LeaseStore(Database, Protocol):

@@ -10,6 +10,7 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from goaime_migrate.backends.ports import Need
 from goaime_migrate.backends.ports.checkup import Lacking, Member, Oplog
 from goaime_migrate.backends.server import privileges
 from goaime_migrate.backends.server.driver_errors import translate
@@ -54,7 +55,7 @@ class ServerCheckup:
         size = cache.get("maximum bytes configured")
         return None if size is None else int(size)
 
-    def lacking(self, needs: Sequence[tuple[str, Sequence[str]]]) -> Lacking | None:
+    def lacking(self, needs: Sequence[Need]) -> Lacking | None:
         """By connectionStatus; where no passwords are asked for everybody may do everything."""
         answer = self._ask({"connectionStatus": 1, "showPrivileges": True})
         denied = list(privileges.denials(self._database, needs, answer))

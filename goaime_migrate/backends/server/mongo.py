@@ -25,6 +25,7 @@ from goaime_migrate.backends.ports import (
     Filter,
     GuardFailed,
     Move,
+    Need,
     Put,
     Reader,
     RecordChange,
@@ -76,9 +77,9 @@ class MongoBackend(ServerSurvey, ABC):
         """None: without a replica set there are no replicas."""
         return None
 
-    def require_actions(self, needs: Sequence[tuple[str, Sequence[str]]]) -> None:
+    def require_actions(self, needs: Sequence[Need]) -> None:
         """By `connectionStatus`; where no passwords are asked for everybody may do everything."""
-        if not any(actions for _, actions in needs):
+        if not any(need.actions for need in needs):
             return
         with self._guard():
             answer = self._client.admin.command("connectionStatus", showPrivileges=True)

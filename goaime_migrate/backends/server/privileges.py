@@ -10,20 +10,29 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from goaime_migrate.backends.ports import Need
 from goaime_migrate.errors import MissingPrivilege
 
 _COMMAND = re.compile(r"not authorized on (\S+) to execute command \{ (\w+): (?:\"([^\"]*)\")?")
 _BYPASS = re.compile(r"bypassDocumentValidation: true")
+_STAGE = re.compile(r"\{ \$(changeStream|collStats):")
+_ACTIONS = {
+    **dict.fromkeys(("aggregate", "count", "distinct", "getMore"), "find"),
+    "findAndModify": "update",
+    "delete": "remove",
+    "create": "createCollection",
+    "drop": "dropCollection",
+    "createIndexes": "createIndex",
+    "dropIndexes": "dropIndex",
+    "renameCollection": "renameCollectionSameDB",
+}
+"""What is granted, where it is called otherwise than the command."""
 _ACTION = re.compile(r"not allowed to do action \[(\w+)\] on \[([^.\]]+)\.?([^\]]*)\]")
 _READING = frozenset(
     [
-        "aggregate",
-        "count",
         "find",
-        "getMore",
         "listCollections",
         "listIndexes",
-        "distinct",
         "changeStream",
         "collStats",
     ]
@@ -48,13 +57,21 @@ def denied(message: str) -> Denied | None:
     """What a server says that a user may not do, if it says it in words that are known."""
     found = _COMMAND.search(message)
     if found is not None:
-        action = "bypassDocumentValidation" if _BYPASS.search(message) else found[2]
+        action = _action(found[2], message)
         database, _, inner = (found[3] or "").partition(".")
-        if found[1] == "admin" and inner:  # a rename names both whole
-            return Denied(action, database, inner)
+        if found[1] == "admin" and inner:  # a rename names both whole, and is granted for the database
+            return Denied(action, database)
         return Denied(action, found[1], found[3] or "")
     found = _ACTION.search(message)
     return None if found is None else Denied(found[1], found[2], found[3])
+
+
+def _action(command: str, message: str) -> str:
+    """What has to be granted for a command that was refused."""
+    if _BYPASS.search(message):
+        return "bypassDocumentValidation"
+    stage = _STAGE.search(message) if command == "aggregate" else None
+    return stage[1] if stage else _ACTIONS.get(command, command)
 
 
 def missing(
@@ -80,19 +97,17 @@ def grant(lacking: Sequence[Denied], client: MongoClient[Any] | None) -> str:
     return f"db.getSiblingDB({of!r}).grantRolesToUser({user!r}, [{roles}])"
 
 
-def denials(
-    database: str, needs: Iterable[tuple[str, Sequence[str]]], answer: Mapping[str, Any]
-) -> Iterator[Denied]:
-    """Those of these actions on collections that `connectionStatus` does not list; none where nobody is asked."""
+def denials(database: str, needs: Iterable[Need], answer: Mapping[str, Any]) -> Iterator[Denied]:
+    """Those of these actions that `connectionStatus` does not list; none where nobody is asked."""
     info = answer["authInfo"]
     if not info["authenticatedUsers"]:
         return
     privileges = info["authenticatedUserPrivileges"]
-    for collection, actions in needs:
+    for collection, actions, instead in needs:
         may = {a for p in privileges if _covers(p["resource"], database, collection) for a in p["actions"]}
-        for action in actions:
-            if action not in may and "anyAction" not in may:
-                yield Denied(action, database, collection)
+        lacking = [action for action in actions if not may & {action, "anyAction"}]
+        if lacking and (not instead or any(denials(database, instead, answer))):
+            yield from (Denied(action, database, collection) for action in lacking)
 
 
 def _covers(resource: Mapping[str, Any], database: str, collection: str) -> bool:
