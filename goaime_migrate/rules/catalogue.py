@@ -26,6 +26,7 @@ _HOMES = (
     "duplicates",
     "functions",
     "indexes",
+    "kinds",
     "lookups",
     "privileges",
     "promises",

@@ -20,6 +20,8 @@ from goaime_migrate.operations import (
 from goaime_migrate.results import Document
 
 ALL = "*"
+_KINDS = {"view": "viewOn", "timeseries": "timeseries"}
+"""The options by which collections of other kinds are created."""
 
 
 @dataclass
@@ -76,7 +78,7 @@ class Outline:
         """What an operation that walks over no documents makes of it."""
         match operation:
             case CreateCollection():
-                kind = "view" if "viewOn" in operation.options else "collection"
+                kind = next((k for k, option in _KINDS.items() if option in operation.options), "collection")
                 self.shapes.setdefault(
                     operation.name, Shape(operation.name, kind=kind, options=dict(operation.options))
                 )

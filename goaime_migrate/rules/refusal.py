@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from goaime_migrate.errors import MissingPrivilege, Refused, WouldFail
+from goaime_migrate.errors import MissingCapability, MissingPrivilege, Refused, WouldFail
 from goaime_migrate.errors.hint import PLAN, Hint
 from goaime_migrate.results import Finding, Severity
+
+_OF_THEIR_OWN: dict[str, type[Refused]] = {
+    "privilege": MissingPrivilege,
+    "collection-kind": MissingCapability,
+}
+"""Rules whose errors are those that a run would give."""
 
 
 def refusal(findings: Sequence[Finding]) -> Refused | None:
@@ -15,8 +21,8 @@ def refusal(findings: Sequence[Finding]) -> Refused | None:
     if not wrong:
         return None
     first = wrong[0]
-    if first.rule == "privilege":
-        return MissingPrivilege(first.message, hint=first.remedy, version=first.version)
+    if first.rule in _OF_THEIR_OWN:
+        return _OF_THEIR_OWN[first.rule](first.message, hint=first.remedy, version=first.version)
     more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
     return WouldFail(
         f"{first.rule}: {first.message}{more}",

@@ -9,27 +9,14 @@ from goaime_migrate.errors import MissingCapability
 from goaime_migrate.transform.lookups import joined
 from goaime_migrate.transform.step import Step
 
-_KINDS = {
-    "view": "a view has no documents of its own",
-    "timeseries": "time-series documents cannot be replaced",
-}
+_INSTEAD = "migrate the collection behind it, or copy it to an ordinary one in a plain up(db)"
 
 
 def require_capable(backend: Catalogue, collection: str) -> None:
     """Refuse a collection whose documents cannot be replaced one by one. Raises MissingCapability."""
     info = backend.collections().get(collection)
-    if info is None:
-        return
-    reason = _KINDS.get(info.kind)
-    if info.options.get("capped"):
-        reason = "documents of a capped collection cannot grow, and its oldest ones go"
-    if info.options.get("collation", {}).get("locale", "simple") != "simple":
-        reason = "its collation orders _ids in a way of its own"
-    if reason:
-        raise MissingCapability(
-            f"{collection} cannot be migrated: {reason}",
-            hint="migrate the collection behind it, or copy it to an ordinary one in a plain up(db)",
-        )
+    if info is not None and info.unwalkable:
+        raise MissingCapability(f"{collection} cannot be migrated: {info.unwalkable}", hint=_INSTEAD)
 
 
 def require_lookups(backend: Catalogue, steps: Sequence[Step]) -> None:

@@ -133,3 +133,48 @@ def test_an_index_takes_the_place_of_one_on_the_same_keys_where_there_are_as_man
     world.write("0002_beside.py", operations("CreateIndex('c', 'f1', name='other', replaces='f1_1')"))
     assert not wrong(world)
     succeeded(world.up())
+
+
+# views, and collections of other kinds
+
+VIEW = "CreateCollection('v', viewOn='c', pipeline=[])"
+CAPPED = "CreateCollection('v', capped=True, size=4096)"
+SORTED = f"CreateCollection('v', collation={EN2})"
+OF = "def of(d):\n    return [{'_id': d['_id']}]\n"
+DERIVE = "DeriveDocuments('c', 'v', of)"
+
+
+@each_mode
+@pytest.mark.parametrize("made_by", ["an earlier run", "the same"])
+@pytest.mark.parametrize(
+    ("there", "operation"),
+    [
+        (VIEW, "AddField('v', 'n', 1)"),
+        (VIEW, "CreateIndex('v', 'n')"),
+        (VIEW, "DropIndex('v', 'n_1')"),
+        (VIEW, "SetValidator('v', {'required': ['n']})"),
+        (VIEW, "RenameCollection('v', 'w')"),
+        (CAPPED, "DeleteDocuments('v', where={'n': 1})"),
+        (CAPPED, DERIVE),
+        (SORTED, "AddField('v', 'n', 1)"),
+        (SORTED, "InsertDocuments('v', [{'_id': 1}])"),
+    ],
+)
+def test_what_a_collection_does_not_allow(world: World, there: str, operation: str, made_by: str) -> None:
+    world.insert("c", [{"_id": 1}])
+    world.write("0001_there.py", operations(there))
+    if made_by == "an earlier run":
+        succeeded(world.up())
+    world.write("0002_first.py", operations(FIRST))
+    world.write("0003_it.py", operations(operation, code=OF))
+    assert refused(world, "collection-kind").version == "0003"
+
+
+@each_mode
+def test_a_view_that_goes_first_is_in_nobodys_way(world: World) -> None:
+    world.insert("c", [{"_id": 1}])
+    world.write("0001_view.py", operations(VIEW))
+    succeeded(world.up())
+    world.write("0002_it.py", operations("DropCollection('v')", "InsertDocuments('v', [{'_id': 1}])"))
+    assert not wrong(world)
+    succeeded(world.up())

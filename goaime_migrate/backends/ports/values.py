@@ -71,6 +71,12 @@ class LeaseRecord:
     """What its owner was told by others: to go slower, or to wait."""
 
 
+_UNWALKABLE = {
+    "view": "a view has no documents of its own",
+    "timeseries": "time-series documents cannot be replaced",
+}
+
+
 @dataclass(frozen=True)
 class CollectionInfo:
     """A collection as the catalogue has it: `kind` is collection, view or timeseries."""
@@ -80,6 +86,17 @@ class CollectionInfo:
     options: Document = field(default_factory=dict)
     uuid: bytes | None = None
     """What the server tells it by from another of the same name."""
+
+    @property
+    def unwalkable(self) -> str:
+        """Why its documents cannot be replaced one by one; empty where they can."""
+        if self.kind in _UNWALKABLE:
+            return _UNWALKABLE[self.kind]
+        if self.options.get("capped"):
+            return "documents of a capped collection cannot grow, and its oldest ones go"
+        if (self.options.get("collation") or {}).get("locale", "simple") != "simple":
+            return "its collation orders _ids in a way of its own"
+        return ""
 
 
 @dataclass(frozen=True)
