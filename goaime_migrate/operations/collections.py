@@ -25,6 +25,8 @@ from goaime_migrate.operations.base import (
     require_not_ours,
     undoes,
 )
+from goaime_migrate.operations.collection_options import require_new_name, require_options
+from goaime_migrate.operations.validators import require_valid
 from goaime_migrate.results import Document
 
 ASIDE = "schema_versions_aside"
@@ -41,7 +43,10 @@ class CreateCollection(StateOperation):
         require_collection(name)
         self.collection = name
         self.name = name
-        self.options = options
+        self.options = {option: getattr(value, "document", value) for option, value in options.items()}
+        require_options(name, self.options)
+        require_new_name(name)
+        require_valid(self.options.get("validator") or {})
 
     @property
     def needs(self) -> tuple[Need, ...]:
@@ -76,6 +81,7 @@ class RenameCollection(StateOperation):
         require(old != new, f"{old!r} is already called that")
         require_not_ours(old)
         require_not_ours(new)
+        require_new_name(new)
         self.old = old
         self.new = new
 

@@ -18,6 +18,7 @@ from goaime_migrate.operations.base import (
     require_name,
     undoes,
 )
+from goaime_migrate.operations.index_options import require_index
 from goaime_migrate.results import Document
 
 _KINDS = ("2d", "2dsphere", "hashed", "text")
@@ -58,6 +59,7 @@ class CreateIndex(StateOperation):
         only = {"unique": True} if unique else {}
         self.index: Document = {"key": dict(listed), "name": self.name, **only, **given}
         require_encodable(self.index, f"the index {self.name!r}")
+        require_index(self.index)
         self.replaces = replaces
         if replaces is not None:
             _require_replaceable(self.name, replaces)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -16,6 +16,7 @@ from goaime_migrate.operations.base import (
     require_encodable,
     undoes,
 )
+from goaime_migrate.operations.collection_options import ACTIONS, LEVELS
 from goaime_migrate.results import Document
 
 _TYPES = {
@@ -66,6 +67,11 @@ _KEYWORDS = frozenset(_KEPT) | {
 UNDOES = frozenset({"set_options", "remove_validated"})
 """The kinds of records by which a validator is taken back."""
 _DEFAULTS = {"validationLevel": "strict", "validationAction": "error"}
+_LOGICAL = ("$and", "$or", "$nor")
+_NOT_AT_ALL = frozenset({"$where", "$text", "$sampleRate"})
+_NOT_OF_FIELDS = frozenset({"$near", "$nearSphere"})
+_NOT_IN_EXPRESSIONS = frozenset({"$function", "$accumulator", "$rand"})
+"""What a server does not take into a validator."""
 _LISTS = ("anyOf", "allOf", "oneOf")
 _FORMATS = {"date-time": ["date"], "binary": ["binData"]}
 _EXCLUSIVE = (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum"))
@@ -89,10 +95,8 @@ class SetValidator(StateOperation):
         action: str = "error",
     ) -> None:
         require_collection(collection)
-        require(
-            level in ("off", "strict", "moderate"), f"level must be off, strict or moderate, not {level!r}"
-        )
-        require(action in ("error", "warn"), f"action must be error or warn, not {action!r}")
+        require(level in LEVELS, f"level must be off, strict or moderate, not {level!r}")
+        require(action in ACTIONS, f"action must be error or warn, not {action!r}")
         self.collection: str = collection
         self.options: Document = {
             "validator": validator(schema),
@@ -100,6 +104,7 @@ class SetValidator(StateOperation):
             "validationAction": action,
         }
         require_encodable(self.options["validator"], "the validator")
+        require_valid(self.options["validator"])
         self._text = _name_of(schema)
 
     def describe(self) -> str:
@@ -155,6 +160,36 @@ def validator(schema: type[BaseModel] | Document) -> Document:
         return {"$jsonSchema": _bson_schema(whole, whole.get("$defs", {}), ())}
     require(isinstance(schema, Mapping), f"the schema must be a pydantic model or a dict, not {schema!r}")
     return {"$jsonSchema": dict(schema)} if _is_schema(schema) else dict(schema)
+
+
+def require_valid(validator: Mapping[str, Any]) -> None:
+    """Refuse what a query may have and a validator may not. Raises InvalidMigration."""
+    for operator in _barred(validator):
+        require(
+            False, f"no validator may have {operator}", "write it as a $jsonSchema, or with other operators"
+        )
+
+
+def _barred(where: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in where.items():
+        if name in _LOGICAL and isinstance(value, list):
+            yield from (operator for each in value if isinstance(each, Mapping) for operator in _barred(each))
+        elif name == "$expr":
+            yield from (each for each in _names(value) if each in _NOT_IN_EXPRESSIONS)
+        elif name in _NOT_AT_ALL:
+            yield name
+        elif not name.startswith("$") and isinstance(value, Mapping):
+            yield from (each for each in value if each in _NOT_OF_FIELDS)
+
+
+def _names(expression: object) -> Iterator[str]:
+    """All names in an expression, but for those in literals."""
+    if isinstance(expression, Mapping):
+        for name, value in expression.items():
+            yield name
+            yield from () if name == "$literal" else _names(value)
+    elif isinstance(expression, list):
+        yield from (name for each in expression for name in _names(each))
 
 
 def _is_schema(schema: Mapping[str, Any]) -> bool:

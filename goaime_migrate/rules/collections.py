@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from goaime_migrate.operations import CreateCollection, DropCollection, InsertDocuments, RenameCollection
+from goaime_migrate.operations import (
+    CreateCollection,
+    CreateIndex,
+    DeriveDocuments,
+    DropCollection,
+    InsertDocuments,
+    RenameCollection,
+    SetValidator,
+)
+from goaime_migrate.operations.collections import ASIDE
 from goaime_migrate.results import Severity
 from goaime_migrate.rules.catalogue import TURNS, Said
 from goaime_migrate.rules.turn import Turn
+
+_LONGEST = 255
+"""Bytes of the name of a collection with its database."""
 
 
 @TURNS.rule("collection-exists", Severity.ERROR, early=True)
@@ -54,6 +66,38 @@ def collection_missing(turn: Turn) -> Iterator[Said]:
             f"correct the name; there are: {there}",
             {"collections": sorted(turn.before.shapes)[:20]},
             severity=Severity.WARNING,
+        )
+
+
+@TURNS.rule("name-too-long", Severity.ERROR, early=True)
+def name_too_long(turn: Turn) -> Iterator[Said]:
+    """A collection would get a name that no server takes: with the database before it, of more than 255 bytes.
+
+    One that is dropped is kept aside, under a name that is longer than its own.
+    """
+    if turn.begun:
+        return
+    operation: object = turn.operations[0]
+    match operation:
+        case RenameCollection():
+            name = operation.new
+        case DropCollection() if turn.shape is not None and turn.shape.kind == "collection":
+            name = f"{ASIDE}.{turn.refs[0].version}.{operation.name}"
+        case CreateIndex() | CreateCollection() | SetValidator() | InsertDocuments() | DeriveDocuments() if (
+            turn.shape is None
+        ):
+            name = turn.written or ""
+        case _:
+            return
+    length = len(f"{turn.database.database_name}.{name}".encode())
+    if length > _LONGEST:
+        yield Said(
+            f"{turn.database.database_name}.{name} has {length} bytes, and the name of a collection at most {_LONGEST}",
+            "choose a shorter one"
+            if not isinstance(operation, DropCollection)
+            else "give it a shorter name before it goes: RenameCollection",
+            {"bytes": length},
+            collection=name,
         )
 
 

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from goaime_migrate.backends.ports import Filter
-from goaime_migrate.errors import MigrateError
-from goaime_migrate.operations import SetValidator
+from goaime_migrate.errors import MigrateError, OperationFailed, UsageError
+from goaime_migrate.operations import CreateCollection, SetValidator
 from goaime_migrate.results import Document, Severity
 from goaime_migrate.rules.catalogue import TURNS, Said
 from goaime_migrate.rules.misfits import misfits
 from goaime_migrate.rules.questions import Misfits
 from goaime_migrate.rules.turn import Turn
+from goaime_migrate.transform.probe import evaluate
 
 
 @TURNS.rule("validator-refuses", Severity.ERROR)
@@ -38,6 +39,24 @@ def validator_refuses(turn: Turn) -> Iterator[Said]:
                 "the one for the new shape after it; or correct the transform",
                 _evidence(found, turn.shape.options),
                 severity=Severity.ERROR if held else Severity.WARNING,
+            )
+
+
+@TURNS.rule("validator-invalid", Severity.ERROR, early=True)
+def validator_invalid(turn: Turn) -> Iterator[Said]:
+    """The server does not know what a validator that is to be set asks: a keyword, a type, an operator."""
+    operation: object = turn.operations[0]
+    if turn.begun or not turn.database.capabilities.validators:
+        return
+    if isinstance(operation, SetValidator | CreateCollection):
+        wanted = operation.options.get("validator") or {}
+        try:
+            evaluate(turn.database, turn.stored or turn.collection or "", wanted)
+        except (OperationFailed, UsageError) as error:
+            yield Said(
+                f"the server refuses the validator of {turn.collection}: {error.message}",
+                "correct it; what a $jsonSchema of MongoDB may have is in its manual",
+                {"validator": wanted},
             )
 
 

@@ -163,7 +163,7 @@ def require_filters(backend: CollectionReader, steps: Sequence[Step], canary: Fi
         for name, lookup in step.looked_up.items():
             _require_filter(backend, step, lookup.collection, lookup.where, f"where= of the lookup {name}=")
     try:
-        _evaluate(backend, steps[0].collection, canary)
+        evaluate(backend, steps[0].collection, canary)
     except OperationFailed as error:
         raise UsageError(
             f"--where is no filter: {error.message}", hint="""--where '{"username": "goAmy"}'"""
@@ -175,7 +175,7 @@ def _require_filter(
 ) -> None:
     """Refuse a filter that is written in a file. Raises OperationFailed, MissingCapability."""
     try:
-        _evaluate(backend, collection, where)
+        evaluate(backend, collection, where)
     except MissingCapability as error:
         raise error.at(step.version) from None
     except (OperationFailed, UsageError) as error:
@@ -186,7 +186,7 @@ def _require_filter(
         ) from error
 
 
-def _evaluate(backend: CollectionReader, collection: str, where: Filter | None) -> None:
+def evaluate(backend: CollectionReader, collection: str, where: Filter | None) -> None:
     """Let the database read a filter and, on a server, no document: it looks at the whole filter first."""
     if not where:
         return

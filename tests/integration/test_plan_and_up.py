@@ -178,3 +178,62 @@ def test_a_view_that_goes_first_is_in_nobodys_way(world: World) -> None:
     world.write("0002_it.py", operations("DropCollection('v')", "InsertDocuments('v', [{'_id': 1}])"))
     assert not wrong(world)
     succeeded(world.up())
+
+
+# what only the server knows
+
+
+@one_server
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize(
+    "validator",
+    [
+        {"$foo": 1},
+        {"a": {"$foo": 1}},
+        {"a": {"$type": "foo"}},
+        {"a": {"$regex": "["}},
+        {"$jsonSchema": {"foo": 1}},
+        {"$jsonSchema": {"properties": {"a": {"bsonType": "integer"}}}},
+        {"$expr": {"$foo": 1}},
+    ],
+    ids=str,
+)
+def test_a_validator_that_the_server_does_not_know(world: World, validator: object, there: bool) -> None:
+    if there:
+        world.insert("c", [{"_id": 1}])
+    world.write("0001_first.py", operations(FIRST))
+    world.write("0002_it.py", operations(f"SetValidator('c', {validator!r})"))
+    refused(world, "validator-invalid")
+    world.write("0002_it.py", operations(f"CreateCollection('e', validator={validator!r})"))
+    refused(world, "validator-invalid")
+
+
+@each_mode
+@pytest.mark.parametrize(
+    "operation",
+    [
+        "CreateCollection(LONG)",
+        "RenameCollection('c', LONG)",
+        "CreateIndex(LONG, 'x')",
+        "InsertDocuments(LONG, [{'_id': 1}])",
+    ],
+)
+def test_a_name_that_is_too_long(world: World, operation: str) -> None:
+    world.insert("c", [{"_id": 1}])
+    world.write("0001_first.py", operations(FIRST))
+    longest = 255 - len(world.database) - 1
+    world.write("0002_it.py", operations(operation, code=f"LONG = 'x' * {longest + 1}"))
+    refused(world, "name-too-long")
+    if not world.embedded:  # whose files have names of their own
+        world.write("0002_it.py", operations(operation, code=f"LONG = 'x' * {longest}"))
+        assert not wrong(world)
+        succeeded(world.up())
+
+
+@servers
+def test_a_name_that_is_too_long_to_be_kept_aside(world: World) -> None:
+    world.insert("c", [{"_id": 1}])
+    world.write("0001_first.py", operations("RenameCollection('c', 'x' * 225)"))
+    succeeded(world.up())
+    world.write("0002_it.py", operations("DropCollection('x' * 225)"))
+    refused(world, "name-too-long")
