@@ -64,6 +64,8 @@ def _why_not(path: Path, name: str) -> tuple[str, str] | None:
             f"it is a link to {path.readlink()}, which is not there",
             "restore that file, or remove the link",
         )
+    if python and path.exists() and not path.is_file():
+        return "it is no ordinary file", "a migration is a file that can be read again and again"
     return _why_not_by_name(name) if python else None
 
 

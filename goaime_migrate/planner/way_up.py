@@ -37,6 +37,11 @@ def plan_up(facts: Facts, target: str | None = None) -> UpPlan:
 
 def require_canary(plan: UpPlan, files: Mapping[str, Migration]) -> None:
     """Refuse a plan of which some documents alone cannot be tried. Raises Refused."""
+    if any(isinstance(group, PinnedPass) for group in plan.groups):
+        raise Refused(
+            "an unfinished pass is in the way of a canary",
+            hint=Hint("finish it: {}; or take it back: {}", UP, DOWN),
+        )
     for version, number in (ref for group in plan.groups for ref in group.operations):
         operation = files[version].operations[number]
         if operation.walks and not operation.selective:

@@ -10,7 +10,11 @@ from goaime_migrate.operations import CreateIndex
 from goaime_migrate.results import Severity
 from goaime_migrate.rules.catalogue import TURNS, Said
 from goaime_migrate.rules.questions import Expiries, Sizes, Types
+from goaime_migrate.rules.seen import Result
 from goaime_migrate.rules.turn import Turn
+
+_SAMPLE = 2_000
+"""Documents whose types are looked at before an index is made on them."""
 
 
 @TURNS.rule("result-size", Severity.WARNING)
@@ -36,7 +40,7 @@ def mixed_types(turn: Turn) -> Iterator[Said]:
 
     A sort, a range and a unique index keep them apart. Numbers are one type, and null goes with every other.
     """
-    for types in turn.answers(Types):
+    for types in [*turn.answers(Types), *_stored_types(turn)]:
         for name in sorted(types.after):
             families = types.after[name]
             indexed = name in types.paths
@@ -44,7 +48,7 @@ def mixed_types(turn: Turn) -> Iterator[Said]:
                 continue
             counts = ", ".join(f"{count:,} {family}" for family, count in families.most_common())
             yield Said(
-                f"{name} of {turn.collection} has several types afterwards: {counts}",
+                f"{name} of {turn.collection} has several types{'' if turn.untouched else ' afterwards'}: {counts}",
                 f"convert those that are rare: ConvertField({turn.collection!r}, {name!r}, TYPE), or a transform that "
                 "leaves no document with the other type",
                 {
@@ -52,6 +56,17 @@ def mixed_types(turn: Turn) -> Iterator[Said]:
                     "examples": [{"type": each, "id": types.examples.get((name, each))} for each in families],
                 },
             )
+
+
+def _stored_types(turn: Turn) -> Iterator[Types]:
+    """Those of a sample of what is there, where an index is made on documents that nothing changes before."""
+    creating = turn.only(CreateIndex)
+    if creating is None or turn.begun or turn.stored is None or not turn.untouched:
+        return
+    types = Types(list(creating.index["key"]))
+    documents = turn.database.sample(turn.stored, _SAMPLE)
+    types.look([Result(document, document, changed=False) for document in documents])
+    yield types
 
 
 def _is_new(types: Types, name: str) -> bool:

@@ -10,7 +10,6 @@ from goaime_migrate.errors import MigrateError
 from goaime_migrate.operations import CreateIndex
 from goaime_migrate.results import Document, Severity
 from goaime_migrate.rules.catalogue import TURNS, Said
-from goaime_migrate.rules.outline import Shape
 from goaime_migrate.rules.questions import EXAMPLES, Keys
 from goaime_migrate.rules.turn import GROUPS, LARGE, PATIENCE_S, Turn
 
@@ -34,19 +33,27 @@ def unique_duplicates(turn: Turn) -> Iterator[Said]:
     if creating is None or shape is None or turn.begun or not creating.index.get("unique"):
         return
     if all(there["name"] != creating.name for there in shape.indexes):
-        yield from _in_new_index(turn, shape, made(creating.index, shape.options))
+        yield from _in_new_index(turn, made(creating.index, shape.options))
 
 
-def _in_new_index(turn: Turn, shape: Shape, index: Document) -> Iterator[Said]:
+def _in_new_index(turn: Turn, index: Document) -> Iterator[Said]:
     if turn.untouched or _keeps_keys(turn):
         yield from _there_already(turn, index)
         return
     for keys in turn.answers(Keys):
         whole = turn.seen is not None and not turn.seen.sampled
         yield from _found(turn, index, EqualKeys(tuple(keys.groups), complete=whole))
-    failed = turn.seen is not None and turn.seen.error is not None
-    if turn.unknown or shape.unknown or failed or not any(turn.answers(Keys)):
-        yield _unforeseen(turn, index, turn.unknown or shape.unknown)
+    if turn.unseen:
+        yield _unforeseen(index, turn.unseen)
+    elif not any(turn.answers(Keys)):
+        yield _unforeseen(index, _why_unasked(index))
+
+
+def _why_unasked(index: Document) -> str:
+    """Why the keys of an index cannot be told from documents that are stored nowhere."""
+    if index.get("collation"):
+        return "it has a collation, by which only the server compares"
+    return "only the server makes its keys"
 
 
 def _keeps_keys(turn: Turn) -> bool:
@@ -64,10 +71,10 @@ def _there_already(turn: Turn, index: Document) -> Iterator[Said]:
     try:
         found = turn.database.equal_keys(turn.stored, index, limit=GROUPS, seconds=PATIENCE_S)
     except MigrateError as error:
-        yield _unforeseen(turn, index, error.message)
+        yield _unforeseen(index, error.message)
         return
     if not found.groups and not found.complete:
-        yield _unforeseen(turn, index, f"the server could not tell within {PATIENCE_S:.0f} s")
+        yield _unforeseen(index, f"the server could not tell within {PATIENCE_S:.0f} s")
     yield from _found(turn, index, found)
 
 
@@ -129,12 +136,9 @@ def _remedy(turn: Turn, index: Document, groups: Sequence[EqualKey]) -> str:
     return f"{leave_out}. For the others {delete}" if any(absent) else delete
 
 
-def _unforeseen(turn: Turn, index: Document, why: str = "") -> Said:
-    reason = why or (
-        "a document stops the pass before it" if turn.seen else "only a server can judge its keys"
-    )
+def _unforeseen(index: Document, why: str) -> Said:
     return Said(
-        f"whether the unique index {index['name']!r} can be built cannot be foreseen: {reason}",
+        f"whether the unique index {index['name']!r} can be built cannot be foreseen: {why}",
         "apply what comes before it first, on a copy of the database, and plan again",
         severity=Severity.NOTE,
     )

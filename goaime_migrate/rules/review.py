@@ -43,8 +43,9 @@ class Review:
         self._database = database
         self._settings = settings
         self.turns = list(_turns(database, facts, plan, settings, canary))
-        for turn in self.turns:
+        for place, turn in enumerate(self.turns):
             turn.tell = lambda text: listener(Notice(text))
+            turn.later = [operation for each in self.turns[place + 1 :] for operation in each.operations]
 
     def watch(self, place: int) -> Seen:
         """What is to be seen of the pass that is the plan's group at this place."""

@@ -60,6 +60,8 @@ class Turn:
     """What the last pass over its collection, up to and including itself, was seen to make of the documents."""
     unknown: str = ""
     """Why that could not be seen."""
+    later: Sequence[Operation] = ()
+    """The operations of the plan that come after it."""
     walks: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,6 +103,15 @@ class Turn:
         """Whether its documents are then as they are now."""
         shape = self.shape
         return shape is None or not (shape.passes or shape.unknown or self.walks)
+
+    @property
+    def unseen(self) -> str:
+        """Why it is not known what documents will be by then, or not of all that were to be seen; empty where it is."""
+        if self.unknown or (self.shape is not None and self.shape.unknown):
+            return self.unknown or (self.shape.unknown if self.shape else "")
+        if self.seen is None:
+            return "what comes before it would be refused"
+        return "a document stops the pass before it" if self.seen.error is not None else ""
 
     def only(self, kind: type[Kind]) -> Kind | None:
         """Its one operation, if it is of this kind."""

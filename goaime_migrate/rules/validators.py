@@ -7,7 +7,7 @@ from typing import Any
 
 from goaime_migrate.backends.ports import Filter
 from goaime_migrate.errors import MigrateError, OperationFailed, UsageError
-from goaime_migrate.operations import CreateCollection, SetValidator
+from goaime_migrate.operations import CreateCollection, DeleteDocuments, SetValidator
 from goaime_migrate.results import Document, Severity
 from goaime_migrate.rules.catalogue import TURNS, Said
 from goaime_migrate.rules.misfits import misfits
@@ -64,20 +64,36 @@ def validator_invalid(turn: Turn) -> Iterator[Said]:
 def validator_misfits(turn: Turn) -> Iterator[Said]:
     """Documents do not meet a validator that is to be set, as they will be by then.
 
-    It stops nothing: they stay as they are, and the application's next write to one of them fails.
+    It stops nothing: they stay as they are, and the application's next write to one of them fails. A note where that
+    does not, since the level is moderate or the action a warning.
     """
     setting, shape = turn.only(SetValidator), turn.shape
     if setting is None or shape is None or not _refuses(setting.options):
         return
     wanted: Filter = setting.options["validator"]
+    gone = list(_deleted_later(turn))
     if turn.untouched:
-        yield from _stored_misfits(turn, wanted, None)
+        yield from _stored_misfits(turn, wanted, {"$nor": gone} if gone else None)
         return
     yield from _made_misfits(turn, setting.options)
     if turn.seen is not None and turn.seen.where and not turn.seen.sampled:
-        yield from _stored_misfits(turn, wanted, {"$nor": [turn.seen.where]})
-    if not turn.asked or turn.unknown:
-        yield _untold(turn, turn.unknown or shape.unknown or "a document stops the pass before it")
+        yield from _stored_misfits(turn, wanted, {"$nor": [turn.seen.where, *gone]})
+    if turn.unseen:
+        yield _untold(turn, turn.unseen)
+
+
+def _deleted_later(turn: Turn) -> Iterator[Filter]:
+    """What pending versions delete of the documents as they are then: those stay for nobody to write."""
+    for operation in turn.later:
+        if turn.collection not in operation.names:
+            continue
+        if (
+            not isinstance(operation, DeleteDocuments)
+            or operation.when is not None
+            or operation.where is None
+        ):
+            return
+        yield operation.where
 
 
 def _refuses(options: Document) -> bool:
@@ -110,14 +126,25 @@ def _stored_misfits(turn: Turn, wanted: Filter, only: Filter | None) -> Iterator
 def _misfits(turn: Turn, count: int, evidence: Document) -> Said:
     setting = turn.only(SetValidator)
     assert setting is not None
+    options = setting.options
+    advice = f"mend them in a migration before this one, TransformDocuments({turn.collection!r}, …)"
+    if _refuses_writes(options):
+        advice += (
+            "; or set it with level='moderate', which lets documents that do not meet it be written as before"
+        )
     about, do = "about " if evidence.get("estimated") else "", "does" if count == 1 else "do"
     return Said(
         f"{about}{_documents(count)} of {turn.collection} {do} not meet the validator: "
-        f"{_consequence(setting.options)}",
-        f"mend them in a migration before this one, TransformDocuments({turn.collection!r}, …); or set it with "
-        "level='moderate', which lets documents that do not meet it be written as before",
+        f"{_consequence(options)}",
+        advice,
         evidence,
+        severity=Severity.WARNING if _refuses_writes(options) else Severity.NOTE,
     )
+
+
+def _refuses_writes(options: Document) -> bool:
+    """Whether documents that are there already are held to it, so that a write to one of them fails."""
+    return bool(options["validationLevel"] == "strict" and options["validationAction"] == "error")
 
 
 def _consequence(options: Document) -> str:

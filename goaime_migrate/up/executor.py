@@ -126,11 +126,6 @@ class Executor:
     def _open(self, group: NewPass | PinnedPass, steps: Sequence[Step], canary: Filter | None) -> PassRecord:
         """The unfinished pass of this group, or a new one, its versions recorded as running."""
         if isinstance(group, PinnedPass):
-            if canary is not None:
-                raise Refused(
-                    "an unfinished pass is in the way of a canary",
-                    hint=Hint("finish it: {}; or take it back: {}", UP, DOWN),
-                )
             known = self._recorder.passes[group.pass_id]
             audit.require_whole(self._run.backend, known)
             self._recorder.passes[group.pass_id] = restored.take_over(self._run, known, steps)

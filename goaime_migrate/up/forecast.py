@@ -8,7 +8,7 @@ from typing import Any
 
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import Settings
-from goaime_migrate.errors import MigrateError, MissingPrivilege, WouldFail
+from goaime_migrate.errors import MigrateError, MissingPrivilege, ResultTooLarge, WouldFail
 from goaime_migrate.errors.hint import PLAN, UP, Hint
 from goaime_migrate.events import Listener, Notice
 from goaime_migrate.journal import audit
@@ -79,7 +79,7 @@ def forecast(
         target=plan.target,
         steps=tuple(_step(facts.files[v], left[v], found.seen, warnings) for v in plan.versions),
         predicted=predicted,
-        refused=found.error or _refused(findings),
+        refused=_refused(found.error, findings),
         unforeseen=tuple(dict.fromkeys(found.unforeseen)),
         sampled=max(sampled, default=None),
         message=plan.message,
@@ -87,9 +87,14 @@ def forecast(
     )
 
 
-def _refused(findings: Sequence[Finding]) -> MigrateError | None:
-    """The error for these findings, which are told with it: what to do is said there."""
-    error = refusal(findings)
+def _refused(stopped: MigrateError | None, findings: Sequence[Finding]) -> MigrateError | None:
+    """What stops the run at a document; else the error for these findings, where what to do is said.
+
+    What a rule says of a document goes first: a result that is too large is no fault of the migration's code.
+    """
+    if stopped is not None and not isinstance(stopped, ResultTooLarge):
+        return stopped
+    error = refusal(findings) or stopped
     return error.advise(_FOUND) if isinstance(error, WouldFail) else error
 
 

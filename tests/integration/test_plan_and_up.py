@@ -237,3 +237,111 @@ def test_a_name_that_is_too_long_to_be_kept_aside(world: World) -> None:
     succeeded(world.up())
     world.write("0002_it.py", operations("DropCollection('x' * 225)"))
     refused(world, "name-too-long")
+
+
+# a canary
+
+
+@each_mode
+def test_a_canary_beside_an_unfinished_one_is_refused_by_both(world: World) -> None:
+    world.insert("c", [{"_id": n, "n": n % 2} for n in range(4)])
+    world.write("0001_first.py", operations("AddField('c', 'x', 1)"))
+    succeeded(world.up(where={"n": 0}))
+    for where in ({"n": 1}, {"n": 0}):
+        plan, up = world.plan(where=where), world.up(where=where)
+        for error in (plan.refused, up.error):
+            assert isinstance(error, errors.Refused)
+            assert "an unfinished pass is in the way of a canary" in error.message
+    succeeded(world.up())
+
+
+# what is said is true
+
+
+def said(world: World, rule: str) -> Finding:
+    (found,) = [finding for finding in world.plan().findings if finding.rule == rule]
+    return found
+
+
+LOWER = "def lower(d):\n    d['email'] = d['email'].lower()\n"
+FAILS = "def fails(d):\n    d['n'] = 1 / d['n']\n"
+
+
+@each_mode
+@pytest.mark.parametrize(
+    ("options", "code", "why"),
+    [
+        (f"collation={EN2}", LOWER, "a collation, by which only the server compares"),
+        ("", FAILS, "a document stops the pass before it"),
+    ],
+)
+def test_why_a_unique_index_cannot_be_foreseen(world: World, options: str, code: str, why: str) -> None:
+    world.insert("c", [{"_id": n, "email": f"a{n}", "n": n} for n in range(3)])
+    index = f"CreateIndex('c', 'email', unique=True, {options})"
+    function = code[4 : code.index("(")]
+    world.write("0001_it.py", operations(f"TransformDocuments('c', {function})", index, code=code))
+    found = said(world, "unique-duplicates")
+    assert found.severity is Severity.NOTE
+    assert found.message.endswith(why)
+
+
+@one_server
+def test_what_was_refused_before_leaves_the_rest_unseen(world: World) -> None:
+    for name in ("c", "d"):
+        world.insert(name, [{"_id": n, "n": n} for n in range(3)])
+    world.write("0001_fails.py", operations("TransformDocuments('d', fails)", code=FAILS))
+    world.write("0002_add.py", operations("AddField('c', 'x', 1)", "SetValidator('c', {'required': ['x']})"))
+    assert said(world, "validator-misfits").message.endswith("what comes before it would be refused")
+
+
+@each_mode
+@pytest.mark.parametrize(
+    ("level", "action", "severity", "advice"),
+    [
+        ("strict", "error", Severity.WARNING, True),
+        ("moderate", "error", Severity.NOTE, False),
+        ("strict", "warn", Severity.NOTE, False),
+    ],
+)
+def test_a_validator_that_is_moderate_already_is_not_advised_to_be(
+    world: World, level: str, action: str, severity: Severity, advice: bool
+) -> None:
+    world.insert("c", [{"_id": n, "n": n} for n in range(4)])
+    setting = f"SetValidator('c', {{'$and': [{{'n': {{'$lt': 2}}}}]}}, level={level!r}, action={action!r})"
+    world.write("0001_it.py", operations(setting))
+    found = said(world, "validator-misfits")
+    assert (found.severity, found.evidence["documents"]) == (severity, 2)
+    assert ("moderate" in found.remedy) == advice
+
+
+@each_mode
+def test_documents_that_are_deleted_afterwards_are_no_misfits(world: World) -> None:
+    world.insert("c", [{"_id": n, "n": n} for n in range(4)])
+    setting = "SetValidator('c', {'$and': [{'n': {'$lt': 2}}]})"
+    world.write("0001_it.py", operations(setting, "DeleteDocuments('c', where={'n': 3})"))
+    assert said(world, "validator-misfits").evidence["ids"] == [2]
+    world.write("0001_it.py", operations("DeleteDocuments('c', where={'n': 3})", setting))
+    assert said(world, "validator-misfits").evidence["ids"] == [2]
+
+
+@each_mode
+def test_an_index_on_values_of_two_types_is_told_though_nothing_changes_them(world: World) -> None:
+    world.insert(
+        "c", [{"_id": 1, "n": 1}, {"_id": 2, "n": "a"}, {"_id": 3, "n": 2}, {"_id": 4, "m": [1, 2.0]}]
+    )
+    world.write("0001_it.py", operations("CreateIndex('c', 'n')", "CreateIndex('c', 'm')"))
+    found = said(world, "mixed-types")
+    assert found.message == "n of c has several types: 2 number, 1 string"
+    assert found.evidence["types"] == {"number": 2, "string": 1}
+
+
+@each_mode
+def test_a_result_that_no_server_stores_is_a_finding(world: World) -> None:
+    world.insert("c", [{"_id": 1}])
+    world.write(
+        "0001_grow.py",
+        operations("TransformDocuments('c', grow)", code="def grow(d):\n    d['x'] = 'x' * 17_000_000\n"),
+    )
+    plan = world.plan()
+    assert isinstance(plan.refused, errors.WouldFail)
+    assert [finding.rule for finding in wrong(world)] == ["result-size"]

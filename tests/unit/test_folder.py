@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from pathlib import Path
 
@@ -53,6 +54,11 @@ def test_another_spelling_of_py_is_named(folder: Path, name: str) -> None:
 def test_a_folder_is_named(folder: Path, name: str) -> None:
     (folder / name).mkdir()
     assert "it is a folder" in warning(folder).message
+
+
+def test_a_pipe_is_named(folder: Path) -> None:
+    os.mkfifo(folder / "0002_two.py")
+    assert warning(folder).message == "0002_two.py is not taken for a migration: it is no ordinary file"
 
 
 @pytest.mark.parametrize("digits", [10, 14])
