@@ -71,6 +71,7 @@ COLLECTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "an unknown level": ("c", {"validationLevel": "x"}),
     "an unknown action": ("c", {"validationAction": "x"}),
     "a pipeline of nothing": ("c", {"pipeline": []}),
+    "a view that writes": ("c", {"viewOn": "x", "pipeline": [{"$out": "y"}]}),
     "expiring documents": ("c", {"expireAfterSeconds": 5}),
     "measurements at no time": ("c", {"timeseries": {"metaField": "m"}}),
     "a dollar": ("a$b", {}),

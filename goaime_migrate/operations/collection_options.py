@@ -53,6 +53,9 @@ def require_options(name: str, options: Mapping[str, Any]) -> None:
         options.get("validationAction", "error") in ACTIONS,
         f"{what}: validationAction must be {', '.join(ACTIONS)}, not {options.get('validationAction')!r}",
     )
+    for stage in options.get("pipeline", ()):
+        writes = isinstance(stage, Mapping) and stage.keys() & {"$out", "$merge"}
+        require(not writes, f"{what}: the pipeline of a view writes nothing", "leave $out and $merge out")
     require("pipeline" not in options or "viewOn" in options, f"{what}: pipeline goes with viewOn")
     series = options.get("timeseries")
     require(

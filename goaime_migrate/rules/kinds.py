@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from goaime_migrate.backends.ports import CollectionInfo
-from goaime_migrate.operations import CreateIndex, DropIndex, RenameCollection, SetValidator
+from goaime_migrate.errors import OperationFailed
+from goaime_migrate.operations import CreateCollection, CreateIndex, DropIndex, RenameCollection, SetValidator
 from goaime_migrate.results import Severity
 from goaime_migrate.rules.catalogue import TURNS, Said
 from goaime_migrate.rules.outline import Shape
 from goaime_migrate.rules.turn import Turn
+from goaime_migrate.transform.probe import evaluate_stages
 
 _NOUNS = {"view": "view", "timeseries": "time-series collection"}
 
@@ -26,6 +28,24 @@ def collection_kind(turn: Turn) -> Iterator[Said]:
             yield from _unwalkable(shape)
     elif not turn.begun:
         yield from _unchangeable(turn)
+
+
+@TURNS.rule("view-invalid", Severity.ERROR, early=True)
+def view_invalid(turn: Turn) -> Iterator[Said]:
+    """The server does not know what the pipeline of a view that is to be created asks."""
+    creating = turn.only(CreateCollection)
+    if creating is None or turn.begun or not turn.database.capabilities.validators:
+        return
+    try:
+        evaluate_stages(
+            turn.database, str(creating.options.get("viewOn")), creating.options.get("pipeline", ())
+        )
+    except OperationFailed as error:
+        yield Said(
+            f"the server refuses the view {creating.name}: {error.message}",
+            "correct its pipeline",
+            {"pipeline": list(creating.options["pipeline"])},
+        )
 
 
 def _each(*shapes: Shape | None) -> Iterator[Shape]:

@@ -151,6 +151,7 @@ def _undeclared(step: Step, identity: Any, name: str | None, reason: str) -> Und
 
 
 _NOTHING: Filter = {"_id": {"$in": []}}
+_FIRST = frozenset({"$collStats", "$geoNear", "$indexStats", "$search", "$searchMeta", "$vectorSearch"})
 
 
 def require_filters(backend: CollectionReader, steps: Sequence[Step], canary: Filter | None) -> None:
@@ -198,6 +199,13 @@ def evaluate(backend: CollectionReader, collection: str, where: Filter | None) -
         ) from error
     wanted = {"$and": [where, _NOTHING]} if backend.capabilities.server_code else where
     backend.count(collection, wanted, limit=1)
+
+
+def evaluate_stages(backend: CollectionReader, collection: str, stages: Sequence[Document]) -> None:
+    """Let a server read a pipeline, and no document. Raises OperationFailed. Some stages have to be the first."""
+    if stages and not stages[0].keys() & _FIRST:
+        for _ in backend.aggregate(collection, [{"$match": _NOTHING}, *stages, {"$limit": 1}]):
+            pass
 
 
 def combined(first: Filter | None, second: Filter | None) -> Filter | None:

@@ -208,6 +208,21 @@ def test_a_validator_that_the_server_does_not_know(world: World, validator: obje
     refused(world, "validator-invalid")
 
 
+@one_server
+@pytest.mark.parametrize(
+    "stage", [{"$foo": 1}, {"$project": {"a": {"$foo": 1}}}, {"$match": {"$foo": 1}}], ids=str
+)
+def test_a_view_that_the_server_does_not_know(world: World, stage: object) -> None:
+    world.insert("c", [{"_id": 1}])
+    world.write("0001_first.py", operations(FIRST))
+    world.write("0002_it.py", operations(f"CreateCollection('v', viewOn='c', pipeline=[{stage!r}])"))
+    refused(world, "view-invalid")
+    group = {"$group": {"_id": None, "n": {"$sum": 1}}}
+    world.write("0002_it.py", operations(f"CreateCollection('v', viewOn='c', pipeline=[{group!r}])"))
+    assert not wrong(world)
+    succeeded(world.up())
+
+
 @each_mode
 @pytest.mark.parametrize(
     "operation",
