@@ -58,7 +58,9 @@ def _unwalkable(shape: Shape) -> Iterator[Said]:
     if reason:
         yield Said(
             f"{shape.name} cannot be migrated: {reason}",
-            "migrate the collection behind it, or copy it to an ordinary one in a plain up(db)",
+            f"migrate the collection behind it, {shape.options['viewOn']!r}"
+            if shape.kind == "view"
+            else "copy it to an ordinary collection in a plain up(db), and migrate that",
             {"kind": shape.kind, "options": shape.options},
             collection=shape.name,
         )
