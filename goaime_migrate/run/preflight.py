@@ -12,6 +12,7 @@ from goaime_migrate.operations import DocumentOperation, RunFunctions, StateOper
 from goaime_migrate.operations.base import needs_of, require_undoing
 from goaime_migrate.operations.validators import UNDOES as VALIDATORS
 from goaime_migrate.planner import DownPlan, RestorePass, UndoChange, UpPlan
+from goaime_migrate.results import Document
 
 
 def require_up(
@@ -49,7 +50,7 @@ def require_down(backend: Backend, plan: DownPlan, versions: Mapping[str, Versio
     backend.require_actions(
         [
             *_restoring(backend, plan, versions),
-            *(need for _, undo in undos for need in needs_of(undo)),
+            *(need for version, undo in undos for need in _undoing(version, undo)),
         ]
     )
     for version, undo in undos:
@@ -57,6 +58,11 @@ def require_down(backend: Backend, plan: DownPlan, versions: Mapping[str, Versio
             return
         with reading(VERSIONS, version):
             require_undoing(backend, undo)
+
+
+def _undoing(version: str, undo: Document) -> tuple[Need, ...]:
+    with reading(VERSIONS, version):
+        return needs_of(undo)
 
 
 def _restoring(backend: Backend, plan: DownPlan, versions: Mapping[str, VersionRecord]) -> Iterator[Need]:
