@@ -14,6 +14,7 @@ TAKING_A_VALUE = frozenset(
         "--config", "-c", "--env", "--uri", "--database", "--migrations", "--where", "--workers",
         "--batch-size", "--max-lag", "--max-rate", "--lock-timeout", "--on-conflict", "--sample", "--timeout",
         "--kind", "--executor", "--id", "--doc", "--collection", "--format",
+        "--html",
     }
 )  # fmt: skip
 """Options whose next word is theirs, whatever it looks like."""

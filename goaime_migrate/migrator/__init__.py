@@ -123,6 +123,13 @@ class Migrator(Inquiry):
         """The log, oldest first. Read-only."""
         return read_history(self._sources.backend(write=False))
 
+    def report(self) -> results.ReportResult:
+        """How the database stands, its whole log, and a few documents of each pass before and after. Read-only."""
+        from goaime_migrate.report import report
+
+        backend = self._sources.backend(write=False)
+        return report(backend, *self._sources.facts(backend))
+
     def wait(self, timeout_s: float) -> results.StatusResult:
         """Wait until nothing is pending, or the time is over; how it stands then. Read-only."""
         deadline = time.monotonic() + timeout_s

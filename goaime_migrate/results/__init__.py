@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from goaime_migrate.results.project import *  # noqa: F403
     from goaime_migrate.results.reading import *  # noqa: F403
     from goaime_migrate.results.rehearsal import *  # noqa: F403
+    from goaime_migrate.results.report import *  # noqa: F403
     from goaime_migrate.results.run import *  # noqa: F403
     from goaime_migrate.results.status import *  # noqa: F403
     from goaime_migrate.results.trying import *  # noqa: F403
@@ -42,11 +43,14 @@ _NAMES = {
         "HistoryEntry",
         "HistoryError",
         "LintResult",
+        "PaceMark",
         "UncheckedPromise",
         "VerifyFailure",
         "VerifyResult",
+        "Work",
     ),
     "rehearsal": ("RehearsalCheck", "RehearsalResult"),
+    "report": ("ChangeKind", "JournaledChange", "PassReport", "ReportResult", "VersionReport"),
     "run": ("Conflict", "RunResult", "VersionDocuments"),
     "status": (
         "LockStatus",

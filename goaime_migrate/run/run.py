@@ -16,6 +16,7 @@ from goaime_migrate.events import Event, Listener, StageFinished, StageStarted
 from goaime_migrate.memory import without_collection
 from goaime_migrate.results import Document
 from goaime_migrate.run.lock import TAKEN, Lease
+from goaime_migrate.run.odometer import Odometer
 from goaime_migrate.run.pacing import Throttle
 
 _BATCH = "its batch"
@@ -58,6 +59,7 @@ class Run:
         self.function = ""
         """The user's function that is running, which cannot be stopped between two batches."""
         self._unit = _BATCH
+        self.odometer = Odometer()
 
     def _pace(self, options: Options) -> Throttle:
         return Throttle(self.backend, self.listener, self.lease.waits, options.max_rate, options.max_lag)
@@ -82,6 +84,7 @@ class Run:
             self.function, self._unit = event.function, event.function or _BATCH
         elif isinstance(event, StageFinished):
             self.function = ""
+        self.odometer.hear(event)
         self.listener(event)
 
     def check(self) -> None:

@@ -91,9 +91,7 @@ class UpRecorder(Recorder):
         """Some documents are migrated: the versions are partial."""
         now = self.run.backend.now()
         tried = [self._timed(with_state(self.versions[v], State.PARTIAL)) for v in record.versions]
-        self.put(
-            tried, *(ledger.log(now, self.owner, "up", "canary", v.version, v.duration_s) for v in tried)
-        )
+        self.put(tried, *(self.event(now, "up", "canary", v.version, v.duration_s) for v in tried))
         self.progress.warnings += tally.warning_counts()
 
     # versions
@@ -106,7 +104,10 @@ class UpRecorder(Recorder):
         """All operations of a version are done, if by an earlier run, and its `verify` holds."""
         now = self.run.backend.now()
         applied = with_state(with_state(record, State.RUNNING), State.APPLIED)
-        entry = ledger.log(now, self.owner, "up", "applied", record.version, record.duration_s)
+        warnings = sum(found.count for found in record.warnings)
+        entry = self.event(
+            now, "up", "applied", record.version, record.duration_s, None, record.documents, warnings
+        )
         self.put([replace(applied, applied_at=now, error=None)], entry)
         self.progress.versions.append(record.version)
         self.note_in_all(record.version, record.documents)
@@ -140,7 +141,9 @@ class UpRecorder(Recorder):
         result = "failed" if failed else "interrupted"
         took = next((r.duration_s for r in changed if r.version == at), round(self.seconds, 3))
         with suppress(Exception):  # whatever its record meets, the error itself matters more
-            entry = ledger.log(self.run.backend.now(), self.owner, "up", result, at, took, error)
+            entry = self.event(
+                self.run.backend.now(), "up", result, at, took, error, self.progress.in_all.get(at)
+            )
             self.put(changed, *(ledger.delete_version(r.version) for r in untouched), entry)
 
     def _stopped(self, record: VersionRecord, error: MigrateError, at: str) -> VersionRecord:
