@@ -94,8 +94,8 @@ class PackageMissing(UsageError):
     Pages and traces are made with packages that most installations do without. Each is an extra of this
     one, so that its versions fit. Nothing was read or changed.
 
-    Install it as the last line of the message has it, `pip install 'goaime-migrate[report]'` say, into the
-    environment that `goaime-migrate` runs in.
+    Install it as the last line of the message has it, into the environment that the command runs in. Without
+    it the same is there as text: `goaime-migrate history`.
     """
 
     code = "GM107"
