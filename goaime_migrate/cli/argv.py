@@ -58,9 +58,9 @@ def steps(argv: Sequence[str]) -> list[str]:
     return rewritten
 
 
-def wants_json(argv: Sequence[str]) -> bool:
-    """Whether --json is there, even where the rest makes no sense."""
-    return "--json" in (argv[: argv.index("--")] if "--" in argv else argv)
+def wants(option: str, argv: Sequence[str]) -> bool:
+    """Whether an option is there, --json say, even where the rest makes no sense."""
+    return option in (argv[: argv.index("--")] if "--" in argv else argv)
 
 
 def check(argv: Sequence[str], commands: Collection[str]) -> str | None:

@@ -14,6 +14,7 @@ from goaime_migrate.cli.argv import PROGRAM
 from goaime_migrate.cli.console import Console
 from goaime_migrate.cli.signals import no_answer
 from goaime_migrate.errors import NotConfirmed, UsageError
+from goaime_migrate.events import CommandFinished, CommandStarted
 from goaime_migrate.redaction import redact
 from goaime_migrate.render.style import clean
 
@@ -33,6 +34,7 @@ class Common:
     database: str | None = None
     migrations: str | None = None
     json: bool = False
+    log_json: bool = False
     quiet: bool = False
     verbose: bool = False
 
@@ -72,7 +74,9 @@ class Invocation:
         from goaime_migrate.migrator import Migrator
 
         shown: AbstractContextManager[Listener | None] = nullcontext(None)
-        if progress and not self.console.quiet:
+        if self.console.log and not self.console.quiet:
+            shown = nullcontext(self.console.listen)
+        elif progress and not self.console.quiet:
             shown = self._listener()
         with shown as listener, Migrator(settings, listener) as migrator:
             yield migrator
@@ -82,7 +86,7 @@ class Invocation:
         if yes:
             return
         self.console.urgent(shown)
-        if not _somebody_there():
+        if self.console.log or not _somebody_there():
             raise NotConfirmed(
                 f"`{self.command}` asks before it acts, and stdin is no terminal; nothing was changed",
                 hint=f"the same command with --yes, or {PROGRAM} {self.command} at a terminal",
@@ -107,6 +111,8 @@ class Invocation:
         with ExitStack() as stack:
 
             def listen(event: Event) -> None:
+                if isinstance(event, CommandStarted | CommandFinished):
+                    return
                 with guard:
                     if not made:
                         made.append(self._bars(stack) if self.console.live else _lines(self.console))

@@ -14,7 +14,7 @@ from goaime_migrate.journal.segments import Kind, clear, drop_kind
 from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.planner import ForgetSteps, RestorePass, UndoChange
-from goaime_migrate.results import Counts, State
+from goaime_migrate.results import Counts, Direction, State
 from goaime_migrate.run.collector import forget
 from goaime_migrate.run.recorder import Recorder
 from goaime_migrate.run.run import Run
@@ -45,6 +45,7 @@ class DownRecorder(Recorder):
         with suppress(Exception):
             entry = self.event(self.run.backend.now(), "down", result, culprit, took, error)
             self.put([replace(record, error=ledger.error_record(error)) for record in known], entry)
+        self.tell(Direction.DOWN, culprit, result, took, error.code)
 
     def start_pass(self, record: PassRecord, level: int) -> None:
         """Record that a pass is being taken back to its first `level` steps."""
@@ -73,6 +74,11 @@ class DownRecorder(Recorder):
                 self._lower(group.pass_id, None, changes)
             case UndoChange():
                 self.run.record(*changes)
+        self._tell_of(version for version in group.versions if version not in self.versions)
+
+    def _tell_of(self, versions: Iterable[str]) -> None:
+        for version in versions:
+            self.tell(Direction.DOWN, version, "reverted", round(self._spent[version], 3))
 
     def _left(self, version: str) -> list[RecordChange]:
         """The changes for a version: what is left of it, or that it is pending again."""
@@ -112,3 +118,4 @@ class DownRecorder(Recorder):
         for version in versions:
             self.versions[version] = with_state(self.versions[version], State.REVERTING)
             self.run.record(*self._left(version))
+            self._tell_of([version])

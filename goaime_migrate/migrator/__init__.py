@@ -18,11 +18,12 @@ from goaime_migrate.config import Settings
 from goaime_migrate.errors import MigrateError, Refused
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.ledger import Ledger
-from goaime_migrate.ledger import history as read_history
 from goaime_migrate.migrator.beforehand import nothing, refused
 from goaime_migrate.migrator.inquiry import Inquiry
+from goaime_migrate.migrator.past import Past
 from goaime_migrate.migrator.project import init, new
 from goaime_migrate.migrator.sources import Sources
+from goaime_migrate.migrator.told import Teller, command
 from goaime_migrate.planner import DownPlan, Facts, Plan, UpPlan
 from goaime_migrate.results import Direction, OnConflict, State
 from goaime_migrate.status import lock_status, standing
@@ -38,16 +39,17 @@ _Result = TypeVar("_Result")
 _Plan = TypeVar("_Plan", bound=Plan)
 
 
-class Migrator(Inquiry):
+class Migrator(Inquiry, Past):
     """One project's migrations and one database. Use it as a context manager.
 
     Every method may raise a MigrateError. `up` and `down` return a RunResult with `error` set where they had already
-    begun to change the database, and where rules say that `up` would fail.
+    begun to change the database, and where rules say that `up` would fail. `on_event` is told what they do while they
+    do it, from several threads; it must not raise.
     """
 
-    def __init__(self, settings: Settings, listener: Listener | None = None) -> None:
+    def __init__(self, settings: Settings, on_event: Listener | None = None) -> None:
         self._settings = settings
-        self._listener: Listener = listener or (lambda _: None)
+        self._listener: Listener = Teller(on_event)
         self._signal: int | None = None
         self._now: Run | None = None
         self._sources = Sources(settings, self._listener)
@@ -79,12 +81,17 @@ class Migrator(Inquiry):
 
     # reading ---------------------------------------------------------------------------------------------------
 
+    @command
     def status(self) -> results.StatusResult:
         """Every version with its state. Read-only."""
+        return self._standing()
+
+    def _standing(self) -> results.StatusResult:
         backend = self._sources.backend(write=False)
         facts, ledger = self._sources.facts(backend)
         return standing(backend, facts, ledger)
 
+    @command
     def plan(
         self,
         target: str | None = None,
@@ -108,6 +115,7 @@ class Migrator(Inquiry):
 
         return down.forecast(backend, facts, ledger, plan)
 
+    @command
     def verify(self, *, sample: int | None = None, superseded: bool = False) -> results.VerifyResult:
         """Every promise of the applied versions, over every document or a sample. Read-only.
 
@@ -119,26 +127,17 @@ class Migrator(Inquiry):
         facts, ledger = self._sources.facts(backend)
         return verifier.verify(backend, facts, ledger, sample, superseded, self._listener)
 
-    def history(self) -> tuple[results.HistoryEntry, ...]:
-        """The log, oldest first. Read-only."""
-        return read_history(self._sources.backend(write=False))
-
-    def report(self) -> results.ReportResult:
-        """How the database stands, its whole log, and a few documents of each pass before and after. Read-only."""
-        from goaime_migrate.report import report
-
-        backend = self._sources.backend(write=False)
-        return report(backend, *self._sources.facts(backend))
-
+    @command
     def wait(self, timeout_s: float) -> results.StatusResult:
         """Wait until nothing is pending, or the time is over; how it stands then. Read-only."""
         deadline = time.monotonic() + timeout_s
         while True:
-            status = self.status()
+            status = self._standing()
             if not (status.pending or status.problems) or time.monotonic() >= deadline:
                 return status
             time.sleep(min(_POLL_S, max(0.0, deadline - time.monotonic())))
 
+    @command
     def lint(self) -> results.LintResult:
         """Problems in the files alone; no database is opened."""
         from goaime_migrate.rules.files import lint, problems
@@ -150,6 +149,7 @@ class Migrator(Inquiry):
 
     # writing ---------------------------------------------------------------------------------------------------
 
+    @command
     def up(self, target: str | None = None, *, where: Mapping[str, Any] | None = None) -> results.RunResult:
         """Apply all pending versions, or up to and including the target."""
 
@@ -168,6 +168,7 @@ class Migrator(Inquiry):
 
         return self._run("up", lambda facts: planner.plan_up(facts, target), carry_out, refuses)
 
+    @command
     def down(
         self, target: str | None = None, *, on_conflict: OnConflict = OnConflict.KEEP
     ) -> results.RunResult:
@@ -180,7 +181,7 @@ class Migrator(Inquiry):
 
     def _run(
         self,
-        command: str,
+        name: str,
         plan_of: Callable[[Facts], _Plan],
         carry_out: Callable[[Run, Facts, Ledger, _Plan], results.RunResult],
         refuses: Callable[[Backend, Facts, _Plan], results.RunResult | None] = lambda *_: None,
@@ -207,7 +208,7 @@ class Migrator(Inquiry):
             found = refuses(backend, facts, plan) if busy else None
             return found or carry_out(run, facts, ledger, plan)
 
-        return self._under_the_lease(backend, work, command)
+        return self._under_the_lease(backend, work, name)
 
     def _apply(
         self, run: Run, facts: Facts, ledger: Ledger, plan: UpPlan, where: Mapping[str, Any] | None
@@ -225,6 +226,7 @@ class Migrator(Inquiry):
 
         return reverter.take_back(run, facts, ledger, plan, on_conflict)
 
+    @command
     def unlock(self, *, force: bool = False) -> results.UnlockResult:
         """Show the lease; with `force`, end it and shut its holder out."""
         backend = self._sources.backend(write=force)
@@ -233,6 +235,7 @@ class Migrator(Inquiry):
             backend.break_lease()
         return results.UnlockResult(lock_status(record), force and record is not None)
 
+    @command
     def stamp(self, target: str, *, dry_run: bool = False) -> results.StampResult:
         """Record versions as applied without running them."""
         from goaime_migrate.run.recorder import Recorder
@@ -253,6 +256,7 @@ class Migrator(Inquiry):
 
         return self._under_the_lease(backend, work)
 
+    @command
     def repair(self, *, dry_run: bool = False) -> results.RepairResult:
         """Accept edited files, drop the records of removed ones, and let those of renumbered ones follow them."""
         from goaime_migrate.run.recorder import Recorder
@@ -271,9 +275,7 @@ class Migrator(Inquiry):
 
         return self._under_the_lease(backend, work)
 
-    def _under_the_lease(
-        self, backend: Backend, work: Callable[[Run], _Result], command: str = "up"
-    ) -> _Result:
+    def _under_the_lease(self, backend: Backend, work: Callable[[Run], _Result], name: str = "up") -> _Result:
         from goaime_migrate.run import lock
         from goaime_migrate.run.run import Options, Run
 
@@ -283,5 +285,5 @@ class Migrator(Inquiry):
             backend.replication_lag()  # refused now, where it cannot be seen
         with lock.held(backend, settings.lock_timeout, self._listener) as lease:
             backend.prepare()
-            self._now = Run(backend, lease, self._listener, options, lambda: self._signal, command)
+            self._now = Run(backend, lease, self._listener, options, lambda: self._signal, name)
             return work(self._now)

@@ -39,6 +39,11 @@ class Sources:
             self._open[write] = connect(self._settings, write=write, notify=self._tell)
         return self._open[write]
 
+    @property
+    def database(self) -> str:
+        """The name of the database; empty before it is open."""
+        return next((backend.database_name for backend in self._open.values()), "")
+
     def asked_for(self, why: str) -> Backend:
         """The database, for what could do without one for long. Raises InvalidConfiguration where none is named."""
         if not self._settings.uri:

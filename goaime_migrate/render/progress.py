@@ -7,7 +7,15 @@ from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from goaime_migrate.events import BatchCommitted, Event, Examined, LockWaiting, StageFinished, StageStarted
+from goaime_migrate.events import (
+    BatchCommitted,
+    Event,
+    Examined,
+    LockWaiting,
+    Notice,
+    StageFinished,
+    StageStarted,
+)
 from goaime_migrate.render.style import Style, clean, columns
 from goaime_migrate.render.words import count, number, versions
 from goaime_migrate.units import duration
@@ -128,7 +136,7 @@ class Lines:
             return self._lock(event)
         if isinstance(event, Examined):
             return self._progress_line(event)
-        return clean(event.text)
+        return clean(event.text) if isinstance(event, Notice) else None
 
     def _batch(self, event: BatchCommitted) -> str | None:
         at = self._clock()

@@ -14,11 +14,11 @@ from datetime import datetime
 from goaime_migrate import ledger
 from goaime_migrate.backends.ports import PROGRESS, VERSIONS, RecordChange
 from goaime_migrate.errors import MigrateError
-from goaime_migrate.events import Notice
+from goaime_migrate.events import Notice, VersionFinished
 from goaime_migrate.journal import segments
 from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord, VersionRecord
 from goaime_migrate.migration import Migration
-from goaime_migrate.results import Conflict, Counts, RepairResult, State, WarningCount, Work
+from goaime_migrate.results import Conflict, Counts, Direction, RepairResult, State, WarningCount, Work
 from goaime_migrate.run.collector import forget
 from goaime_migrate.run.run import Run
 from goaime_migrate.run.states import require_arrow, with_state
@@ -157,6 +157,12 @@ class Recorder:
         """An event for the log, with what this run has done for the version."""
         work = Work(self.owner.run, documents, warnings, self.run.odometer.pace(version))
         return ledger.log(at, self.owner, action, result, version, took, error, work)
+
+    def tell(
+        self, direction: Direction, version: str, result: str, took: float, error: str | None = None
+    ) -> None:
+        """Tell that the run is done with a version, once that is recorded."""
+        self.run.emit(VersionFinished(direction, version, result, error, took))
 
     def stamp(self, versions: Sequence[str]) -> None:
         """Record versions as applied without running them."""
