@@ -18,7 +18,7 @@ from goaime_migrate.config import Settings
 from goaime_migrate.errors import MigrateError, Refused
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.ledger import Ledger
-from goaime_migrate.migrator.beforehand import nothing, refused
+from goaime_migrate.migrator.beforehand import nothing, refused, stopped_waiting
 from goaime_migrate.migrator.inquiry import Inquiry
 from goaime_migrate.migrator.past import Past
 from goaime_migrate.migrator.project import init, new
@@ -70,7 +70,7 @@ class Migrator(Inquiry, Past):
         """Ask a run to stop after its batch, or when the user's function that is running has come to its end.
 
         May be called from a signal handler, or from any thread. `up` and `down` then return a result whose error is
-        `Interrupted`; the next `up` (or `down`) goes on from there.
+        `Interrupted`; the next `up` (or `down`) goes on from there. `wait` raises it.
         """
         self._signal = signum
 
@@ -129,9 +129,14 @@ class Migrator(Inquiry, Past):
 
     @command
     def wait(self, timeout_s: float) -> results.StatusResult:
-        """Wait until nothing is pending, or the time is over; how it stands then. Read-only."""
+        """Wait until nothing is pending, or the time is over; how it stands then. Read-only.
+
+        Raises Interrupted within a second after `interrupt`.
+        """
         deadline = time.monotonic() + timeout_s
         while True:
+            if self._signal is not None:
+                raise stopped_waiting(self._signal)
             status = self._standing()
             if not (status.pending or status.problems) or time.monotonic() >= deadline:
                 return status
