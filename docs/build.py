@@ -48,13 +48,19 @@ def commands() -> str:
     lines = [MADE, "# Commands", ""]
     for name, function in functions.items():
         own = [p for p in parameters(function) if p.name not in shared]
-        places = [said(p).metavar for p in own if isinstance(said(p), Argument)]
+        places = [place(p) for p in own if isinstance(said(p), Argument)]
         lines += [f"## {name}", "", f"`goaime-migrate {' '.join([name, *places, '[OPTIONS]'])}`", ""]
         lines += [inspect.cleandoc(function.__doc__ or ""), ""]
         lines += [*options(own), ""] if own else []
     lines += ["## All commands", ""]
     lines += options([p for p in parameters(functions["status"]) if p.name in shared])
     return "\n".join(lines) + "\n"
+
+
+def place(argument: inspect.Parameter) -> str:
+    """An argument as a usage line has it, in brackets where it may be left out."""
+    word = str(said(argument).metavar)
+    return word if argument.default is inspect.Parameter.empty else f"[{word}]"
 
 
 def said(parameter: inspect.Parameter) -> Any:

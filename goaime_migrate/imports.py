@@ -41,9 +41,10 @@ def make_importable(folder: Path, prepend: Sequence[Path]) -> None:
 
 def _forget_modules() -> None:
     """Modules from beside migrations are imported anew: they may be another project's, or have been edited."""
+    within = tuple(f"{folder}/" for folder in _folders)
     for name, module in list(sys.modules.items()):
         places = [getattr(module, "__file__", None), *_package_path(module)]
-        if any(place and _is_within(str(place)) for place in places):
+        if any(place and f"{place}/".startswith(within) for place in places):
             del sys.modules[name]
 
 
@@ -52,10 +53,6 @@ def _package_path(module: object) -> list[str]:
         return [str(entry) for entry in getattr(module, "__path__", ())]
     except Exception:  # noqa: BLE001 (other people's modules may be anything)
         return []
-
-
-def _is_within(place: str) -> bool:
-    return any(place == folder or place.startswith(folder + "/") for folder in _folders)
 
 
 class Helpers:

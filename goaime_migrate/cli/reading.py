@@ -58,14 +58,19 @@ def plan(
     only = filter_of(where)
     with run.migrator(run.settings(), progress=True) as migrator:
         result = migrator.plan(target, direction=Direction.DOWN if down else Direction.UP, where=only)
-    return formats.plan(result, form, plan_outcome(result, where))
+    return formats.plan(result, form, plan_outcome(result, *only_where(where)))
 
 
-def plan_outcome(result: PlanResult, where: str | None = None) -> Outcome:
-    """A plan as the outcome of `plan` and of `--dry-run`, for the documents that match `where`, or for all."""
+def only_where(where: str | None) -> tuple[str, ...]:
+    """The words of a filter that was typed."""
+    return () if where is None else ("--where", where)
+
+
+def plan_outcome(result: PlanResult, *options: str) -> Outcome:
+    """A plan as the outcome of `plan` and of `--dry-run`, to be carried out with these options."""
     from goaime_migrate.render import plan
 
-    return Outcome(result, lambda style: plan.plan(result, style, where=where), result.refused, read=True)
+    return Outcome(result, lambda style: plan.plan(result, style, options=options), result.refused, read=True)
 
 
 def verify(

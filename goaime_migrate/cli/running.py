@@ -22,7 +22,7 @@ from goaime_migrate.cli.options import (
     Yes,
 )
 from goaime_migrate.cli.outcome import Outcome
-from goaime_migrate.cli.reading import plan_outcome
+from goaime_migrate.cli.reading import only_where, plan_outcome
 from goaime_migrate.cli.signals import graceful
 from goaime_migrate.results import Direction, OnConflict
 
@@ -61,7 +61,7 @@ def up(
     )
     with run.migrator(settings, progress=True) as migrator:
         if dry_run:
-            return plan_outcome(migrator.plan(target, direction=Direction.UP, where=only), where)
+            return plan_outcome(migrator.plan(target, direction=Direction.UP, where=only), *only_where(where))
         with to_its_batch(run, migrator):
             return _ran(migrator.up(target, where=only))
 
@@ -102,7 +102,7 @@ def down(
         if dry_run or not yes:
             preview = migrator.plan(target, direction=Direction.DOWN)
             if dry_run or preview.refused is not None:
-                return plan_outcome(preview)
+                return plan_outcome(preview, *(() if on_conflict is None else ("--on-conflict", on_conflict)))
             _confirm(run, preview)
         with to_its_batch(run, migrator):
             return _ran(migrator.down(target, on_conflict=settings.on_conflict))

@@ -32,7 +32,11 @@ FirstMatch = Annotated[
 ]
 Doc = Annotated[
     Path | None,
-    Option("--doc", metavar="FILE", help="The document in this file, in Extended JSON; needs no database."),
+    Option(
+        "--doc",
+        metavar="FILE",
+        help="The document in this file, in Extended JSON; a database is needed only by lookups.",
+    ),
 ]
 
 

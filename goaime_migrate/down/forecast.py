@@ -8,7 +8,7 @@ from goaime_migrate.down.decisions import Outcome
 from goaime_migrate.down.inserted import InsertedTotals
 from goaime_migrate.down.preview import DownPass, PassPreview
 from goaime_migrate.down.reverter import require_journals
-from goaime_migrate.errors import MigrateError, MissingPrivilege, Refused
+from goaime_migrate.errors import Conflicts, MigrateError, MissingPrivilege, Refused
 from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord
 from goaime_migrate.planner import DownGroup, DownPlan, Facts, ForgetSteps, OperationRef, RestorePass
 from goaime_migrate.results import (
@@ -27,16 +27,20 @@ from goaime_migrate.run.preflight import require_down
 _NO_TIME = Predicted(0.0, 0, 0)
 
 
-def forecast(backend: Backend, facts: Facts, ledger: Ledger, plan: DownPlan) -> PlanResult:
-    """What taking back would find, counted over the whole journal."""
-    try:
-        require_journals(backend, plan, ledger.passes, facts.code)
-    except Refused as error:
-        return PlanResult(Direction.DOWN, plan.target, (), _NO_TIME, error)
-    found = _Forecast(backend, facts, ledger, plan)
+def forecast(
+    backend: Backend, facts: Facts, ledger: Ledger, plan: DownPlan, on_conflict: OnConflict
+) -> PlanResult:
+    """What taking back would find, counted over the whole journal, or as far as the first conflict that stops it."""
+    unusable = without_journal(backend, facts, ledger, plan)
+    if unusable is not None:
+        return PlanResult(Direction.DOWN, plan.target, (), _NO_TIME, unusable)
+    found = _Forecast(backend, facts, ledger, plan, on_conflict)
     refused = _refused(backend, ledger, plan)
-    for group in plan.groups:
-        found.group(group)
+    try:
+        for group in plan.groups:
+            found.group(group)
+    except Conflicts as error:
+        refused = refused or error
     steps = tuple(
         StepPlan(v, ledger.versions[v].name, tuple(found.counted[v]), (), irreversible=False, warnings=())
         for v in plan.versions
@@ -52,6 +56,15 @@ def forecast(backend: Backend, facts: Facts, ledger: Ledger, plan: DownPlan) -> 
     )
 
 
+def without_journal(backend: Backend, facts: Facts, ledger: Ledger, plan: DownPlan) -> Refused | None:
+    """Why a way down cannot begin: what it would give back is not whole, or of another database."""
+    try:
+        require_journals(backend, plan, ledger.passes, facts.code)
+    except Refused as error:
+        return error
+    return None
+
+
 def _refused(backend: Backend, ledger: Ledger, plan: DownPlan) -> MigrateError | None:
     """What `down` would refuse beforehand."""
     try:
@@ -64,8 +77,11 @@ def _refused(backend: Backend, ledger: Ledger, plan: DownPlan) -> MigrateError |
 class _Forecast:
     """The passes of a plan, each seen through those that are taken back before it."""
 
-    def __init__(self, backend: Backend, facts: Facts, ledger: Ledger, plan: DownPlan) -> None:
+    def __init__(
+        self, backend: Backend, facts: Facts, ledger: Ledger, plan: DownPlan, on_conflict: OnConflict
+    ) -> None:
         self._backend = backend
+        self._on_conflict = on_conflict
         self._files = facts.code
         self._ledger = ledger
         self._left: dict[str, PassRecord] = {}
@@ -102,7 +118,7 @@ class _Forecast:
         down = DownPass(
             record,
             group.level,
-            decisions(record, self._files, group.level, group.versions[0], OnConflict.KEEP),
+            decisions(record, self._files, group.level, group.versions[0], self._on_conflict),
             reverse_chain(record, self._files, group.level, None),
             any(record.reverses),
         )

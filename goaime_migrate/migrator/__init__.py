@@ -107,13 +107,17 @@ class Migrator(Inquiry, Past):
             plan: UpPlan | DownPlan = plan_of(facts, target)
         except MigrateError as error:
             return results.PlanResult(direction, target, (), results.Predicted(0.0, 0, 0), error)
-        if isinstance(plan, UpPlan):
-            from goaime_migrate.up import forecast as up
-
-            return up.forecast(backend, facts, plan, where, self._settings, self._listener)
         from goaime_migrate.down import forecast as down
 
-        return down.forecast(backend, facts, ledger, plan)
+        if isinstance(plan, DownPlan):
+            return down.forecast(backend, facts, ledger, plan, self._settings.on_conflict)
+        from goaime_migrate.up import forecast as up
+
+        rest = planner.plan_rest(facts)  # what `up` finishes first: a `down` that was cut off
+        unusable = None if rest is None else down.without_journal(backend, facts, ledger, rest)
+        if unusable is not None:
+            return results.PlanResult(direction, plan.target, (), results.Predicted(0.0, 0, 0), unusable)
+        return up.forecast(backend, facts, plan, where, self._settings, self._listener)
 
     @command
     def verify(self, *, sample: int | None = None, superseded: bool = False) -> results.VerifyResult:

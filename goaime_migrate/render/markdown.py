@@ -38,7 +38,7 @@ def plan(result: PlanResult) -> str:
     lines += [line for step in result.steps for line in _sample(step)]
     lines += [_text(line) for line in predicted(result.predicted)]
     if result.steps:
-        lines += ["", f"_{_text(ending(result, None))}_"]
+        lines += ["", f"_{_text(ending(result, ()))}_"]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -29,8 +29,8 @@ DIFF_LINES = 12
 EXAMPLES = 3
 
 
-def plan(result: PlanResult, style: Style, instead: str | None = None, where: str | None = None) -> str:
-    """The steps in their order, for the documents that match `where` (as it was typed), or for all.
+def plan(result: PlanResult, style: Style, instead: str | None = None, options: Sequence[str] = ()) -> str:
+    """The steps in their order. `options`: the words that the command to carry it out has as well.
 
     `instead` replaces the last line where a question follows.
     """
@@ -53,7 +53,7 @@ def plan(result: PlanResult, style: Style, instead: str | None = None, where: st
         ]
     if result.steps:
         lines += predicted(result.predicted)
-        lines.append(style.paint(ending(result, where) if instead is None else instead, "bold"))
+        lines.append(style.paint(ending(result, options) if instead is None else instead, "bold"))
     return "\n".join(lines).rstrip()
 
 
@@ -142,7 +142,7 @@ def predicted(found: Predicted) -> list[str]:
     return ["predicted: " + ", ".join(parts), *basis]
 
 
-def ending(result: PlanResult, where: str | None) -> str:
+def ending(result: PlanResult, options: Sequence[str]) -> str:
     """That nothing was written, and what to type next."""
     if result.refused:
         return "nothing was written"
@@ -152,5 +152,5 @@ def ending(result: PlanResult, where: str | None) -> str:
         return (
             f"nothing was written; {clean(unknown)}: try it on a copy: goaime-migrate rehearse{clean(target)}"
         )
-    only = "" if where is None else f" --where {shlex.quote(where)}"
-    return f"nothing was written; next: {clean(f'goaime-migrate {result.direction.value}{target}{only}')}"
+    more = "".join(f" {shlex.quote(word)}" for word in options)
+    return f"nothing was written; next: {clean(f'goaime-migrate {result.direction.value}{target}{more}')}"

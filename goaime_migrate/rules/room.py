@@ -8,6 +8,7 @@ from goaime_migrate.results import Severity
 from goaime_migrate.rules.catalogue import OUTLOOKS, TURNS, Said
 from goaime_migrate.rules.outlook import Outlook
 from goaime_migrate.rules.turn import LARGE, LARGE_BYTES, Turn
+from goaime_migrate.units import size
 
 _AMPLE = 0.5
 """The part of what is free, or of the oplog, that a migration may take before it is told."""
@@ -20,7 +21,7 @@ def disk_space(outlook: Outlook) -> Iterator[Said]:
     needed = 2 * outlook.predicted.journal_bytes
     if free is not None and needed and needed > free * _AMPLE:
         yield Said(
-            f"the journal takes about {_size(needed // 2)}, `down` as much again, and {_size(free)} are free on the disk",
+            f"the journal takes about {size(needed // 2)}, `down` as much again, and {size(free)} are free on the disk",
             "make room first; or migrate in parts, `up TARGET` and `prune` what need not be taken back any more",
             {"needed_bytes": needed, "free_bytes": free},
         )
@@ -35,7 +36,7 @@ def oplog_window(outlook: Outlook) -> Iterator[Said]:
     held, written = outlook.room.oplog, outlook.predicted.oplog_bytes
     if held is not None and written > held * _AMPLE:
         yield Said(
-            f"about {_size(written)} go through an oplog of {_size(held)}: members and change streams that lag fall off",
+            f"about {size(written)} go through an oplog of {size(held)}: members and change streams that lag fall off",
             f"enlarge it, db.adminCommand({{replSetResizeOplog: 1, size: {max(990, 2 * written // 1_000_000)}}}); or go "
             "slowly, up --max-rate N",
             {"written_bytes": written, "oplog_bytes": held},
@@ -48,23 +49,14 @@ def unpaced(turn: Turn) -> Iterator[Said]:
     settings, shape = turn.settings, turn.walked
     if not turn.walks or shape is None or shape.stored is None or settings.max_lag or settings.max_rate:
         return
-    size = turn.database.size(shape.stored)
-    if size.documents < LARGE and size.size < LARGE_BYTES:
+    held = turn.database.size(shape.stored)
+    if held.documents < LARGE and held.size < LARGE_BYTES:
         return
     secondaries = turn.database.room().secondaries
     if secondaries:
         yield Said(
-            f"{size.documents:,} documents are walked over, and nothing keeps the run from leaving "
+            f"{held.documents:,} documents are walked over, and nothing keeps the run from leaving "
             f"{secondaries} {'secondary' if secondaries == 1 else 'secondaries'} behind",
             "up --max-lag 10, or max_lag = 10 in the configuration; it needs clusterMonitor",
-            {"documents": size.documents, "bytes": size.size, "secondaries": secondaries},
+            {"documents": held.documents, "bytes": held.size, "secondaries": secondaries},
         )
-
-
-def _size(octets: int) -> str:
-    value = float(octets)
-    for unit in ("B", "kB", "MB"):
-        if value < 1_000:
-            return f"{value:.0f} {unit}"
-        value /= 1_000
-    return f"{value:,.1f} GB"

@@ -11,10 +11,9 @@ from goaime_migrate.config import Settings
 from goaime_migrate.errors import MigrateError, MissingPrivilege, WouldFail
 from goaime_migrate.errors.hint import PLAN, UP, Hint
 from goaime_migrate.events import Listener, Notice
+from goaime_migrate.journal import audit
 from goaime_migrate.migration import Migration, Operation
-from goaime_migrate.operations import (
-    RunFunctions,
-)
+from goaime_migrate.operations import RunFunctions
 from goaime_migrate.planner import (
     Facts,
     NewPass,
@@ -39,6 +38,7 @@ from goaime_migrate.rules.review import Review
 from goaime_migrate.run import partitions
 from goaime_migrate.run.code import step_of
 from goaime_migrate.run.preflight import require_up
+from goaime_migrate.run.restored import require_decided
 from goaime_migrate.run.work import sharing
 from goaime_migrate.transform.derivation import DeriveStep
 from goaime_migrate.transform.insertion import InsertStep
@@ -164,6 +164,7 @@ class _Forecast:
     def _foresee(self, place: int, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
         collection = steps[0].collection
         try:
+            self._require_resumable(group, steps)
             found = self._preview(place, group, steps)
         except MigrateError as caught:
             self.review.failed(place, caught)
@@ -183,6 +184,13 @@ class _Forecast:
                 found.samples[position],
                 [*found.notes[position], *self._notes(collection)],
             )
+
+    def _require_resumable(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
+        """Raises JournalIncomplete, DamagedRecord, DatabaseRestored for an unfinished pass that `up` refuses."""
+        if isinstance(group, PinnedPass):
+            record = self._passes[group.pass_id]
+            audit.require_whole(self._backend, record)
+            require_decided(self._backend, record, steps, UP)
 
     def _preview(self, place: int, group: NewPass | PinnedPass, steps: Sequence[Step]) -> Preview:
         """What it would do to real documents, with the rules looking on. Raises MigrateError."""

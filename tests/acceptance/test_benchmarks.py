@@ -74,12 +74,14 @@ def measured(folder: Path, *options: str) -> dict[str, dict[str, Any]]:
     return {row["key"]: row for row in rows}
 
 
+@pytest.mark.soak
 def test_every_contender_and_every_safety_is_measured(tmp_path: Path) -> None:
     rows = measured(tmp_path, "--profile")
     assert set(rows) >= GOAIME | SMALL | CONSTANTS | PATHS | COMING | SAFETIES | PROFILE
     assert all(value > 0 for row in rows.values() for value in row["values"])
 
 
+@pytest.mark.soak
 def test_two_sizes_of_a_database_are_compared(tmp_path: Path) -> None:
     rows = measured(tmp_path, "--only", "growth")
     figures = {f"{size} {key}" for size in ("few", "many") for key in growth.FIGURES}

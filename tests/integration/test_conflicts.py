@@ -8,7 +8,7 @@ from goaime_migrate import errors
 from goaime_migrate.events import Event, StageFinished, StageStarted
 from goaime_migrate.render import run, status
 from goaime_migrate.render.style import Style
-from goaime_migrate.results import Conflict, OnConflict, Progress
+from goaime_migrate.results import Conflict, Direction, OnConflict, Progress
 from tests.integration.engines import each_mode, two
 from tests.world import World, succeeded
 
@@ -130,6 +130,17 @@ def test_a_stop_before_anything_says_so(fused: World) -> None:
     result = fused.down("base", OnConflict.STOP)
     assert run.run(result, PLAIN) == "no version was taken back"
     assert "no document was taken back before" in str(result.error)
+
+
+@two
+def test_plan_foretells_that_it_stops(fused: World) -> None:
+    fused.change("c", 6, n="theirs")
+    fused.settings["on_conflict"] = OnConflict.STOP
+    planned = fused.plan("base", direction=Direction.DOWN)
+    assert isinstance(planned.refused, errors.Conflicts)
+    assert (planned.refused.id, planned.refused.field) == (6, "n")
+    fused.settings["on_conflict"] = OnConflict.RESTORE
+    assert fused.plan("base", direction=Direction.DOWN).refused is None
 
 
 # --- what is told on the way -----------------------------------------------------------------------------------

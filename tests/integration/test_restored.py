@@ -100,6 +100,8 @@ def refused(world: World, *commands: str) -> errors.DatabaseRestored:
     found: list[errors.DatabaseRestored] = []
     for command in commands:
         error = getattr(world, command)().error
+        planned = world.plan(direction=Direction(command)).refused
+        assert isinstance(planned, errors.DatabaseRestored), f"plan of {command}"
         assert isinstance(error, errors.DatabaseRestored), command
         assert (error.code, error.exit_code, error.version) == ("GM808", 9, "0001")
         assert state(world) == before

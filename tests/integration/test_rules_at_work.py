@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from goaime_migrate import errors
+from goaime_migrate.backends.server.survey import ServerSurvey
 from goaime_migrate.results import Finding, PlanResult, Severity
 from goaime_migrate.rules import indexes, lookups, room
 from tests.integration.engines import each_mode, one_server, servers
@@ -248,6 +251,24 @@ def test_what_there_is_to_fill_is_compared(world: World, monkeypatch: pytest.Mon
     assert only("disk-space", plan).evidence["free_bytes"] > 1_000_000
     assert only("oplog-window", plan).evidence["oplog_bytes"] > 1_000_000
     assert "replSetResizeOplog" in only("oplog-window", plan).remedy
+
+
+@one_server
+def test_a_large_collection_with_secondaries_is_to_be_walked_at_a_pace(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.insert("c", TWINS)
+    world.write("0001_add.py", operations("AddField('c', 'x', 1)"))
+    monkeypatch.setattr(room, "LARGE", 2)
+    assert not of("unpaced", world.plan()), "there is no secondary"
+
+    asked = ServerSurvey.room
+    monkeypatch.setattr(ServerSurvey, "room", lambda self: replace(asked(self), secondaries=2))
+    said = only("unpaced", world.plan())
+    assert said.evidence["secondaries"] == 2
+    assert "max_lag" in said.remedy
+    for pace in ("max_lag", "max_rate"):
+        assert not of("unpaced", replace(world, settings={pace: 10.0}).plan())
 
 
 # whoever may only read

@@ -284,7 +284,7 @@ class TestPlan:
         ]
 
     def test_the_command_of_a_canary_keeps_its_filter(self) -> None:
-        last = plan.plan(PLAN, PIPE, where='{"name": "ann"}').splitlines()[-1]
+        last = plan.plan(PLAN, PIPE, options=["--where", '{"name": "ann"}']).splitlines()[-1]
         assert last == """nothing was written; next: goaime-migrate up 0001 --where '{"name": "ann"}'"""
 
     def test_nothing_to_do_is_one_sentence(self) -> None:
