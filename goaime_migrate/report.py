@@ -73,8 +73,8 @@ def _pass(backend: Backend, passes: Sequence[PassRecord], at: int, sampled: bool
         later = [each for each in passes[at + 1 :] if each.writes == record.writes]
         try:
             samples = tuple(_Samples(backend, record, later).changes())
-        except MigrateError as error:
-            unread = error.message
+        except (MigrateError, BSONError) as error:
+            unread = str(error)
     documents = sum(each.documents or 0 for each in record.written or ())
     return PassReport(record.versions, record.writes, documents, record.journal_bytes, samples, unread)
 
@@ -109,19 +109,21 @@ class _Samples:
         return []
 
     def _come_or_gone(self, entry: Entry) -> JournaledChange:
-        identity = _decoded(entry.id)["_id"]
+        identity = raw_bson.decode_any(entry.id)["_id"]
         if entry.before is not None:
-            return JournaledChange(identity, ChangeKind.DELETED, _decoded(entry.before), None)
+            return JournaledChange(identity, ChangeKind.DELETED, raw_bson.decode_any(entry.before), None)
         written = next((raw for raw in self._versions_of(entry.id) if digest(raw) == entry.after_hash), None)
-        after = None if written is None else _decoded(written)
+        after = None if written is None else raw_bson.decode_any(written)
         return JournaledChange(identity, ChangeKind.INSERTED, None, after, known=after is not None)
 
     def _changed(self, entry: Entry, before: bytes) -> JournaledChange:
-        identity = _decoded(entry.id)["_id"]
+        identity = raw_bson.decode_any(entry.id)["_id"]
         found = list(self._versions_of(entry.id))
         for raw in found:
             if digest(raw) == entry.after_hash:
-                return JournaledChange(identity, ChangeKind.CHANGED, _decoded(before), _decoded(raw))
+                return JournaledChange(
+                    identity, ChangeKind.CHANGED, raw_bson.decode_any(before), raw_bson.decode_any(raw)
+                )
         old, changed = _only(before, entry), [raw for raw in found if _as_written(entry, raw)]
         new = _only(changed[0], entry) if changed else None
         return JournaledChange(identity, ChangeKind.CHANGED, old, new, known=bool(changed), whole=False)
@@ -155,12 +157,4 @@ def _as_written(entry: Entry, raw: bytes) -> bool:
 
 def _only(raw: bytes, entry: Entry) -> Document:
     """The fields that were changed, in the order in which they stand."""
-    return {name: value for name, value in _decoded(raw).items() if name in entry.fields}
-
-
-def _decoded(raw: bytes) -> Document:
-    """A document for people to look at: whatever its bytes are, it is shown, and nothing is made of it."""
-    try:
-        return raw_bson.decode_any(raw)
-    except (BSONError, ValueError, OverflowError):
-        return {}
+    return {name: value for name, value in raw_bson.decode_any(raw).items() if name in entry.fields}

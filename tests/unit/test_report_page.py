@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from goaime_migrate import redaction
 from goaime_migrate.errors import PackageMissing, Problem
@@ -81,6 +85,33 @@ def test_whatever_it_is_made_of_it_is_text() -> None:
     assert made.count("&lt;script&gt;") > 20
     assert "{{ 7*7 }}" in made
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", made)
+
+
+class Tags(HTMLParser):
+    """The tags of a page, with the names of their attributes."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: Counter[tuple[str, ...]] = Counter()
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found[(tag, *(name for name, _ in attrs))] += 1
+
+
+def said(text: str) -> str:
+    """A page in which this text is wherever somebody else's may be."""
+    failed = entry(1, result="failed", who=text, error=HistoryError("GM301", text))
+    writer = replace(WRITTEN, operations=(text,), warnings=(WarningCount("0001", text, 3, (text,)),))
+    return page(report(failed, changes=(changed({"a": 1}, {"a": text, text: 1}),), versions=(writer,)))
+
+
+@settings(max_examples=30)
+@given(st.text(st.characters(exclude_categories=()), min_size=1, max_size=30))
+def test_no_text_makes_a_tag_or_an_attribute(text: str) -> None:
+    made = said("_" + text.replace("\n", " ").replace("\r", " "))
+    assert Tags(made).found == Tags(said("_plain")).found
+    made.encode()
 
 
 def test_it_needs_nothing_from_elsewhere_and_runs_nothing() -> None:
