@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from goaime_migrate.backends.ports import RECORDS, name_of
 from goaime_migrate.doctor.patient import Patient, Said, fault, warn
 from goaime_migrate.operations import DocumentOperation
-from goaime_migrate.rules.privileges import reads_only
-from goaime_migrate.run.preflight import needs_down, needs_up
+from goaime_migrate.rules.privileges import needs_down, needs_up, reads_only
 
 Needs = list[tuple[str, tuple[str, ...]]]
 _MOST = 6
@@ -51,7 +50,7 @@ def _writing(patient: Patient) -> Needs:
     written = {o.writes for o in patient.pending if isinstance(o, DocumentOperation)} | applied
     return [
         *((name, _KEEPING) for name in _records(patient)),
-        *needs_down(sorted(applied)),
+        *needs_down(sorted(written)),
         *needs_up(patient.pending, follows=follows),
         *((name, ("bypassDocumentValidation",)) for name in sorted(validated & written)),
     ]

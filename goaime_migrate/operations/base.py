@@ -21,8 +21,8 @@ class DocumentOperation(ABC):
     walks = True
     selective = True
     reversible = True
-    actions: tuple[str, ...] = ()
-    """What it takes beyond changing documents to be allowed on the collection that it writes, in the server's words."""
+    actions: tuple[str, ...] = ("update",)
+    """What it takes beyond reading to be allowed on the collection that it writes, in the server's words."""
 
     @property
     @abstractmethod

@@ -22,7 +22,7 @@ class DeriveDocuments(DocumentOperation):
     """
 
     fusion = None
-    actions = ("insert",)
+    actions = ("insert", "update", "remove")  # what is made follows its sources while the pass runs
 
     def __init__(
         self,

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from goaime_migrate.backends.ports import VERSIONS, Database
 from goaime_migrate.errors import MissingPrivilege
-from goaime_migrate.operations import DocumentOperation, RenameCollection, StateOperation
+from goaime_migrate.migration import Operation
+from goaime_migrate.operations import DocumentOperation, StateOperation
 from goaime_migrate.results import Severity
 from goaime_migrate.rules.catalogue import OUTLOOKS, Said
 from goaime_migrate.rules.outlook import Outlook
 from goaime_migrate.rules.turn import Turn
 
 Needs = Sequence[tuple[str, Sequence[str]]]
-_READS = ("find",)
+_WALKED, _WRITTEN = ("find",), ("find", "insert", "update", "remove")
+"""What a pass does to documents, on its way up or down."""
 
 
 @OUTLOOKS.rule("privilege", Severity.ERROR, early=True)
@@ -23,7 +25,7 @@ def privilege(outlook: Outlook) -> Iterator[Said]:
     A note where the user may only read: then plan it as the one who will run `up`.
     """
     database = outlook.database
-    if _lack(database, [need for turn in outlook.turns for need in needs(turn)]) is None:
+    if _lack(database, [need for turn in outlook.turns for need in _needs(turn)]) is None:
         return
     if reads_only(database):
         yield Said(
@@ -34,7 +36,7 @@ def privilege(outlook: Outlook) -> Iterator[Said]:
         )
         return
     for turn in outlook.turns:
-        for collection, actions in needs(turn):
+        for collection, actions in _needs(turn):
             if (error := _lack(database, [(collection, actions)])) is not None:
                 evidence = {"collection": collection, "actions": list(actions)}
                 yield Said(error.message, str(error.hint), evidence, ref=turn.refs[-1], collection=collection)
@@ -48,18 +50,29 @@ def _lack(database: Database, wanted: Needs) -> MissingPrivilege | None:
     return None
 
 
-def needs(turn: Turn) -> Needs:
-    """What the operations of a turn need to be allowed, in the server's words, by collection."""
-    operation = turn.operations[0]
-    if isinstance(operation, DocumentOperation):
-        reads = {name for each in turn.operations for name in each.reads} | {operation.collection}
-        changes = (*_READS, *operation.actions)
-        return [(operation.writes, changes), *((name, _READS) for name in sorted(reads - {operation.writes}))]
-    if isinstance(operation, RenameCollection):
-        return [(operation.old, ("find",))]
-    if isinstance(operation, StateOperation) and operation.collection:
-        return [(operation.collection, operation.actions)]
-    return []
+def _needs(turn: Turn) -> Needs:
+    return list(needs_up(turn.operations, follows=turn.database.capabilities.change_streams))
+
+
+def needs_up(operations: Iterable[Operation], *, follows: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What it takes to be allowed, collection by collection, to apply these operations, and to take them back.
+
+    `follows`: changes of others are followed through a change stream meanwhile.
+    """
+    for operation in operations:
+        for name in sorted(operation.reads):
+            yield name, _WALKED
+        if isinstance(operation, DocumentOperation):
+            yield operation.collection, (*_WALKED, *(("changeStream",) if follows else ()))
+            yield operation.writes, (*_WALKED, *operation.actions)
+        elif isinstance(operation, StateOperation) and operation.collection is not None:
+            yield operation.collection, (*_WALKED, *operation.actions)
+
+
+def needs_down(collections: Iterable[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What it takes to take documents back in these collections."""
+    for name in collections:
+        yield name, _WRITTEN
 
 
 def reads_only(database: Database) -> bool:

@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from goaime_migrate.backends.ports import VERSIONS, Backend
 from goaime_migrate.backends.record_fields import reading
 from goaime_migrate.ledger import VersionRecord
-from goaime_migrate.migration import Migration, Operation
+from goaime_migrate.migration import Migration
 from goaime_migrate.operations import DocumentOperation, RunFunctions, StateOperation
 from goaime_migrate.operations.base import actions_of, require_undoing
 from goaime_migrate.operations.validators import UNDOES as VALIDATORS
 from goaime_migrate.planner import DownPlan, RestorePass, UndoChange, UpPlan
-
-_WALKED, _WRITTEN = ("find",), ("find", "insert", "update", "remove")
-"""What a pass does to documents, on its way up or down."""
-
-
-def needs_up(operations: Iterable[Operation], *, follows: bool) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What it takes to be allowed, collection by collection, to apply these operations, and to take them back.
-
-    `follows`: changes of others are followed through a change stream meanwhile.
-    """
-    for operation in operations:
-        for name in sorted(operation.reads):
-            yield name, _WALKED
-        if isinstance(operation, DocumentOperation):
-            yield operation.collection, (*_WALKED, *(("changeStream",) if follows else ()))
-            yield operation.writes, (*_WRITTEN, *operation.actions)
-        elif isinstance(operation, StateOperation) and operation.collection is not None:
-            yield operation.collection, (*_WALKED, *operation.actions)
-
-
-def needs_down(collections: Iterable[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What it takes to take documents back in these collections."""
-    for name in collections:
-        yield name, _WRITTEN
 
 
 def require_up(

@@ -113,14 +113,27 @@ def test_who_may_only_read_and_write_knows_a_replica_set_by_its_name(
     assert [warning.code for warning in world.status().warnings] == ["GM808"]
 
 
-def test_documents_that_may_not_be_deleted_are_found_before_anything_is_applied(
-    as_user: AsUser, secured_replica_set: ReplicaSet, database_name: str
+@pytest.mark.parametrize(
+    ("operation", "lacking", "allowed"),
+    [
+        ('DeleteDocuments("c", where={"old": True})', "remove", ["find", "update", "changeStream"]),
+        ('AddField("c", "x", 1)', "update", ["find", "changeStream"]),
+        ('AddField("c", "x", 1)', "changeStream", ["find", "update"]),
+    ],
+)
+def test_what_may_not_be_done_to_documents_is_found_before_anything_is_applied(
+    as_user: AsUser,
+    secured_replica_set: ReplicaSet,
+    database_name: str,
+    operation: str,
+    lacking: str,
+    allowed: list[str],
 ) -> None:
-    """Who may read and write his own records, and change the documents of others."""
+    """Who may write the tool's own records, and not do all that is asked for to the documents."""
     records = [
         {"resource": {"db": database_name, "collection": name}, "actions": actions}
         for name, actions in (
-            ("c", ["find", "update", "changeStream"]),
+            ("c", allowed),
             *(
                 (
                     f"schema_versions{end}",
@@ -138,13 +151,10 @@ def test_documents_that_may_not_be_deleted_are_found_before_anything_is_applied(
     admin.command("createRole", "changes_only", privileges=[*records, every], roles=[])
     try:
         world = as_user([role("changes_only", database_name)])
-        world.write(
-            "0002_old.py",
-            'from goaime_migrate import *\noperations = [DeleteDocuments("c", where={"old": True})]\n',
-        )
+        world.write("0002_it.py", f"from goaime_migrate import *\noperations = [{operation}]\n")
         for each in (world.plan().refused, world.up().error):
             assert isinstance(each, errors.MissingPrivilege)
-            assert f"remove on {database_name}.c" in each.message
+            assert f"{lacking} on {database_name}.c" in each.message
         assert world.documents("c") == [{"_id": 1}]
     finally:
         admin.command("dropRole", "changes_only")
