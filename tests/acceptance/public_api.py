@@ -33,12 +33,15 @@ from goaime_migrate import (
     TransformDocuments,
     UpdateDocuments,
 )
+from goaime_migrate.events import Event, VersionFinished
 from goaime_migrate.results import (
     Direction,
     DoctorResult,
+    HistoryEntry,
     OnConflict,
     PlanResult,
     RehearsalResult,
+    ReportResult,
     RunResult,
     StatusResult,
     TryResult,
@@ -127,9 +130,15 @@ operations = [
 ]
 
 
+def hear(event: Event) -> None:
+    """What a run tells."""
+    if isinstance(event, VersionFinished):
+        print(event.version, event.result, event.error)
+
+
 def use(folder: Path) -> None:
     """The library."""
-    with Migrator(Settings(uri="dump:dump", migrations=folder)) as migrator:
+    with Migrator(Settings(uri="dump:dump", migrations=folder), on_event=hear) as migrator:
         assert_type(migrator.status(), StatusResult)
         assert_type(migrator.plan("0001", direction=Direction.DOWN), PlanResult)
         assert_type(migrator.up("head", where={"a": 1}), RunResult)
@@ -139,6 +148,8 @@ def use(folder: Path) -> None:
         assert_type(migrator.try_("0001", where={"_id": 1}), TryResult)
         assert_type(migrator.rehearse("0001", sample=None, memory=True), RehearsalResult)
         assert_type(migrator.doctor(), DoctorResult)
+        assert_type(migrator.history(), tuple[HistoryEntry, ...])
+        assert_type(migrator.report(), ReportResult)
         error: MigrateError | None = migrator.up().error
         if error is not None:
             found: tuple[str, int, str, Any] = (error.code, error.exit_code, error.hint, error.id)
