@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
-from goaime_migrate.errors import MigrateError
+from goaime_migrate.errors import Interrupted, MigrateError
 from goaime_migrate.events import CommandFinished, CommandStarted, Event, Listener, silent
 from goaime_migrate.migrator.sources import Sources
 
@@ -61,7 +61,7 @@ def command(
             error = _error_of(result)
             return result
         except BaseException as caught:
-            error = caught.code if isinstance(caught, MigrateError) else MigrateError.code
+            error = _code_of(caught)
             raise
         finally:
             took = round(time.monotonic() - began, 3)
@@ -74,3 +74,10 @@ def _error_of(result: object) -> str | None:
     """The code of the error that a result comes with."""
     found = getattr(result, "error", None) or getattr(result, "refused", None)
     return found.code if isinstance(found, MigrateError) else None
+
+
+def _code_of(raised: BaseException) -> str:
+    """The code of what a command raises; what nobody foresaw has that of all errors."""
+    if isinstance(raised, KeyboardInterrupt):
+        return Interrupted.code
+    return raised.code if isinstance(raised, MigrateError) else MigrateError.code
