@@ -98,7 +98,7 @@ class PackageMissing(UsageError):
     it the same is there as text: `goaime-migrate history`.
     """
 
-    code = "GM107"
+    code = "GM108"
 
 
 class UnknownTarget(UsageError):
