@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from goaime_migrate.config import SERVERS_OWN, Settings, is_pattern
 from goaime_migrate.config.copies import place_names
 from goaime_migrate.errors import Interrupted, MigrateError, ServerUnreachable, UsageError
-from goaime_migrate.events import DatabaseStarted, Event, Listener, silent
+from goaime_migrate.events import CommandFinished, CommandStarted, DatabaseStarted, Event, Listener, silent
 from goaime_migrate.migrator import Migrator
 from goaime_migrate.migrator.sources import Sources
 from goaime_migrate.results.databases import DatabaseResult, DatabasesResult
@@ -110,7 +110,7 @@ class Databases:
 
         def listen(event: Event) -> None:
             nonlocal begun
-            if not begun:
+            if not (begun or isinstance(event, CommandStarted | CommandFinished)):
                 begun = True
                 self._listener(DatabaseStarted(name, number, total))
             self._listener(event)
