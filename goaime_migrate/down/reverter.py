@@ -18,7 +18,6 @@ from goaime_migrate.down.restore import Restore
 from goaime_migrate.errors import (
     CollectionChanged,
     Conflicts,
-    DamagedRecord,
     DuplicateKey,
     Interrupted,
     LeaseLost,
@@ -26,13 +25,13 @@ from goaime_migrate.errors import (
     MigrationFailed,
     ServerUnreachable,
 )
-from goaime_migrate.errors.hint import DOWN, FROM_BACKUP, UP, Hint
+from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.events import Notice, StageFinished, StageStarted
 from goaime_migrate.journal import audit, segments
 from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import RunFunctions, revert
-from goaime_migrate.planner import DownGroup, DownPlan, Facts, ForgetSteps, LostPass, RestorePass, UndoChange
+from goaime_migrate.planner import DownGroup, DownPlan, Facts, ForgetSteps, RestorePass, UndoChange
 from goaime_migrate.results import Counts, Direction, OnConflict, RunResult
 from goaime_migrate.run import created
 from goaime_migrate.run.code import steps_at_hand
@@ -90,7 +89,6 @@ class Reverter:
                         error.at(group.versions[0])
                     self._recorder.stop(group.versions, error)
                 raise _with_what_is_done(error, self._recorder.progress.documents) from error.__cause__
-            assert not isinstance(group, LostPass)
             self._recorder.finish_group(group)
         self._recorder.forget_versions(plan.unstarted)
 
@@ -116,8 +114,6 @@ class Reverter:
                 self._restore(group, on_conflict)
             case UndoChange():
                 self._undo(group)
-            case LostPass():
-                raise _lost(group)
             case ForgetSteps():
                 pass  # an earlier `down` has done it
 
@@ -215,15 +211,6 @@ def _require_collection(backend: Backend, record: PassRecord) -> None:
                 "bring the collection back (empty, if its documents are gone for good), then: {}", DOWN
             ),
         )
-
-
-def _lost(group: LostPass) -> DamagedRecord:
-    version = group.versions[0]
-    return DamagedRecord(
-        f"the record of the pass {group.pass_id!r}, in which {version} was applied, is gone",
-        version=version,
-        hint=FROM_BACKUP,
-    )
 
 
 def _with_what_is_done(error: MigrateError, done: Counts) -> MigrateError:

@@ -60,6 +60,12 @@ def was_reverted(reader: Reader, version: str) -> bool:
     return bool(reader.find(LOG, event, limit=1, fields=["_id"]))
 
 
+def was_dropped(reader: Reader, version: str) -> bool:
+    """Whether the last that the log has of a version is that `repair` has dropped its record."""
+    last = reader.find(LOG, {"version": version}, sort=[("at", -1), ("_id", -1)], limit=1)
+    return any(event.get("action") == "repair" and event.get("result") == "dropped" for event in last)
+
+
 def actor(owner: Owner) -> Document:
     """Who applies a version, from where and from what code."""
     env = os.environ

@@ -171,9 +171,9 @@ class Recorder:
             )
             changes.append(ledger.log(now, self.owner, "repair", "accepted", version))
             changes += [ledger.put_pass(p) for p in self._repinned(version, file.checksum)]
-        for version in found.dropped:
-            changes.append(ledger.delete_version(version))
+        for version in found.dropped:  # said before: a record that is gone without a word counts as lost
             changes.append(ledger.log(now, self.owner, "repair", "dropped", version))
+            changes.append(ledger.delete_version(version))
         self.run.record(*changes)
 
     def _renumbered(self, numbers: Mapping[str, str]) -> list[RecordChange]:
