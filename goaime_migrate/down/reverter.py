@@ -16,7 +16,6 @@ from goaime_migrate.down.inserted import InsertedTotals
 from goaime_migrate.down.recorder import DownRecorder
 from goaime_migrate.down.restore import Restore
 from goaime_migrate.errors import (
-    CollectionChanged,
     Conflicts,
     DuplicateKey,
     Interrupted,
@@ -27,7 +26,7 @@ from goaime_migrate.errors import (
 )
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.events import Notice, StageFinished, StageStarted
-from goaime_migrate.journal import audit, segments
+from goaime_migrate.journal import audit
 from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import RunFunctions, revert
@@ -35,6 +34,7 @@ from goaime_migrate.planner import DownGroup, DownPlan, Facts, ForgetSteps, Rest
 from goaime_migrate.results import Counts, Direction, OnConflict, RunResult
 from goaime_migrate.run import created
 from goaime_migrate.run.code import steps_at_hand
+from goaime_migrate.run.ground import require_collection
 from goaime_migrate.run.origin import moved
 from goaime_migrate.run.preflight import require_down
 from goaime_migrate.run.restored import require_decided, take_over
@@ -73,10 +73,11 @@ class Reverter:
 
         Before anything is written all that is to be given back is looked at.
         """
-        require_journals(self._run.backend, plan, self._recorder.passes, self._recorder.migrations)
+        recorder = self._recorder
+        require_journals(self._run.backend, plan, recorder.passes, recorder.migrations)
+        require_down(self._run.backend, plan, recorder.versions, recorder.passes)
         self._take_over(plan)
-        self._recorder.forget_left_over()
-        require_down(self._run.backend, plan, self._recorder.versions)
+        recorder.forget_left_over()
         for group in plan.groups:
             self._run.check()
             self._recorder.start_group()
@@ -144,7 +145,7 @@ class Reverter:
 
     def _restore(self, group: RestorePass, on_conflict: OnConflict) -> None:
         record, migrations = self._recorder.passes[group.pass_id], self._recorder.migrations
-        _require_collection(self._run.backend, record)
+        require_collection(self._run.backend, record)
         title = self._title(group)
         self._run.emit(StageStarted("down", group.versions, title, None))
         self._recorder.start_pass(record, group.level)
@@ -194,23 +195,6 @@ def require_journals(
         audit.require_whole(backend, record)
         if not record.finished or record.target_level is not None:
             require_decided(backend, record, steps_at_hand(record, migrations), DOWN)
-
-
-def _require_collection(backend: Backend, record: PassRecord) -> None:
-    """Refuse to take back into nothing: documents that are not there would count as deleted. Raises CollectionChanged."""
-    may_be_gone = record.target is not None or record.created
-    if (
-        not may_be_gone
-        and record.collection not in backend.collections()
-        and segments.count(backend, record.id)
-    ):
-        raise CollectionChanged(
-            f"there is no collection {record.collection}, and the journal has documents for it",
-            version=record.versions[-1],
-            hint=Hint(
-                "bring the collection back (empty, if its documents are gone for good), then: {}", DOWN
-            ),
-        )
 
 
 def _with_what_is_done(error: MigrateError, done: Counts) -> MigrateError:
