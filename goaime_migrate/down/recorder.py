@@ -15,7 +15,7 @@ from goaime_migrate.journal.segments import Kind, drop_kind
 from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.planner import ForgetSteps, RestorePass, UndoChange
-from goaime_migrate.results import State
+from goaime_migrate.results import Counts, State
 from goaime_migrate.run.collector import forget
 from goaime_migrate.run.recorder import Recorder
 from goaime_migrate.run.run import Run
@@ -29,6 +29,27 @@ class DownRecorder(Recorder):
         super().__init__(run, migrations, read)
         self._spent: defaultdict[str, float] = defaultdict(float)
         """Seconds that the groups of each version have taken so far."""
+        self._begun = frozenset(v for v, record in read.versions.items() if record.state is State.REVERTING)
+        self._of_group = Counts()
+        """What all runs have taken back of the present group."""
+
+    def start_group(self) -> None:
+        """The next group of the plan begins now."""
+        super().start_group()
+        self._of_group = Counts()
+
+    def count(self, versions: Iterable[str], counts: Counts, before: Counts | None) -> None:
+        """What this run has taken back of the present group, and what earlier ones had `before`.
+
+        Where those had begun with a version, what it comes to in all is to be told from what this run did.
+        """
+        self.progress.documents += counts
+        self._of_group = counts + (before or Counts())
+        for version in self._begun.intersection(versions):
+            self.progress.in_all[version] = self._in_all(version)
+
+    def _in_all(self, version: str) -> Counts:
+        return (self.versions[version].taken_back or Counts()) + self._of_group
 
     def start_versions(self, versions: Iterable[str]) -> None:
         """Record that these versions are being taken back."""
@@ -55,6 +76,7 @@ class DownRecorder(Recorder):
         """Record that these operations are not in effect any more; versions without any are pending again."""
         for version in group.versions:
             self._spent[version] += self.seconds
+            self.versions[version] = replace(self.versions[version], taken_back=self._in_all(version))
         for version, index in group.operations:
             self.versions[version] = self.versions[version].with_operation(
                 index, pass_id=None, undo=None, started=False, done=False

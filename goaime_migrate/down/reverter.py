@@ -162,7 +162,7 @@ class Reverter:
             if group.level == 0:
                 created.drop(self._run, record)
         finally:
-            self._recorder.progress.documents += restore.outcome.counts()
+            self._recorder.count(group.versions, restore.outcome.counts(), restore.before)
             self.found.add(restore.outcome)
             self._recorder.progress.conflicts = self.found.conflicts
             self._recorder.progress.more_conflicts = self.found.more_conflicts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -156,7 +157,7 @@ def test_passes_without_a_record_are_told_before_anything_is_taken_back(
     assert [(p.code, p.version) for p in problems] == [("GM805", v) for v in ("0001", "0002", "0003")]
     for target in (None, "base"):
         planned = migrated.plan(target, direction=Direction.DOWN).refused
-        error = refused(lambda target=target: migrated.down(target))
+        error = refused(partial(migrated.down, target))
         assert planned is not None
         assert (error.code, error.exit_code, error.message) == ("GM805", 9, planned.message)
         assert "the record of the pass 000" in error.message
