@@ -100,9 +100,9 @@ class DownRecorder(Recorder):
         self.progress.versions.append(version)
         seconds = round(self._spent[version], 3)
         now = self.run.backend.now()
-        return [
-            ledger.delete_version(version),
+        return [  # a record that is gone without a word counts as lost
             ledger.log(now, self.owner, "down", "reverted", version, seconds),
+            ledger.delete_version(version),
         ]
 
     def _lower(self, pass_id: str, level: int | None, changes: Sequence[RecordChange]) -> None:

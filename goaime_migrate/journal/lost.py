@@ -19,10 +19,12 @@ def lost_versions(reader: Reader, book: Ledger) -> Mapping[str, str]:
 
     What `repair` has dropped is not among them, nor what was taken back: the log says so.
     """
-    found = dict(_named_by_passes(book))
+    told = ledger.told(reader)
+    found = dict.fromkeys(filter(str.isdecimal, told.applied), "the log has it as applied")
     if not book.versions and not book.passes:
-        found = dict(_named_by_journals(reader))
-    gone = (version for version in found if not ledger.was_dropped(reader, version))
+        found |= dict(_named_by_journals(reader))
+    found |= dict(_named_by_passes(book))
+    gone = found.keys() - book.versions.keys() - told.dropped
     return {version: found[version] for version in sorted(gone, key=int)}
 
 

@@ -22,6 +22,13 @@ COUNT = """
 
     operations = [TransformDocuments("c", count)]
     """
+FUNCTION = """
+    def up(db):
+        db.c.update_many({}, {"$inc": {"n": 1}})
+
+    def down(db):
+        db.c.update_many({}, {"$inc": {"n": -1}})
+    """
 OTHER = """
     from goaime_migrate import AddField
     operations = [AddField("other", "k", 1)]
@@ -115,6 +122,15 @@ def test_nor_are_those_of_which_only_a_journal_is_left(migrated: World) -> None:
         lose(migrated, collection)
     error = refuses_all(migrated, "0001", "0002", "0003")
     assert "the journal of its pass 0001-0002-" in error.message
+
+
+@two
+def test_nor_is_one_that_only_the_log_knows(migrated: World) -> None:
+    migrated.write("0004_function.py", FUNCTION)
+    succeeded(migrated.up())
+    lose(migrated, VERSIONS, "0004")
+    error = refuses_all(migrated, "0004")
+    assert error.message == "0004 has run here, and its record is gone: the log has it as applied"
 
 
 @two
