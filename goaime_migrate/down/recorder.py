@@ -15,7 +15,7 @@ from goaime_migrate.journal.segments import Kind, drop_kind
 from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.planner import ForgetSteps, RestorePass, UndoChange
-from goaime_migrate.results import Counts, State
+from goaime_migrate.results import Counts, Direction, State
 from goaime_migrate.run.collector import forget
 from goaime_migrate.run.recorder import Recorder
 from goaime_migrate.run.run import Run
@@ -28,7 +28,9 @@ class DownRecorder(Recorder):
     def __init__(self, run: Run, migrations: Mapping[str, Migration], read: Ledger) -> None:
         super().__init__(run, migrations, read)
         self._spent: defaultdict[str, float] = defaultdict(float)
-        """Seconds that the groups of each version have taken so far."""
+        """Seconds that the groups of each version have taken so far,"""
+        self._restored: dict[str, Counts] = {}
+        """and the documents that they have seen to."""
         self._begun = frozenset(v for v, record in read.versions.items() if record.state is State.REVERTING)
         self._of_group = Counts()
         """What all runs have taken back of the present group."""
@@ -45,8 +47,10 @@ class DownRecorder(Recorder):
         """
         self.progress.documents += counts
         self._of_group = counts + (before or Counts())
-        for version in self._begun.intersection(versions):
-            self.progress.in_all[version] = self._in_all(version)
+        for version in versions:
+            self._restored[version] = self._restored.get(version, Counts()) + counts
+            if version in self._begun:
+                self.progress.in_all[version] = self._in_all(version)
 
     def _in_all(self, version: str) -> Counts:
         return (self.versions[version].taken_back or Counts()) + self._of_group
@@ -63,8 +67,9 @@ class DownRecorder(Recorder):
         took = round(self._spent[culprit] + self.seconds, 3)
         known = [self.versions[culprit]] if failed else []
         with suppress(Exception):
-            entry = ledger.log(self.run.backend.now(), self.owner, "down", result, culprit, took, error)
+            entry = self.event(self.run.backend.now(), "down", result, culprit, took, error)
             self.put([replace(record, error=ledger.error_record(error)) for record in known], entry)
+        self.tell(Direction.DOWN, culprit, result, took, error.code)
 
     def start_pass(self, record: PassRecord, level: int) -> None:
         """Record that a pass is being taken back to its first `level` steps."""
@@ -89,6 +94,11 @@ class DownRecorder(Recorder):
                 self._lower(group.pass_id, None, changes)
             case UndoChange():
                 self.run.record(*changes)
+        self._tell_of(version for version in group.versions if version not in self.versions)
+
+    def _tell_of(self, versions: Iterable[str]) -> None:
+        for version in versions:
+            self.tell(Direction.DOWN, version, "reverted", round(self._spent[version], 3))
 
     def _left(self, version: str) -> list[RecordChange]:
         """The changes for a version: what is left of it, or that it is pending again."""
@@ -101,7 +111,7 @@ class DownRecorder(Recorder):
         seconds = round(self._spent[version], 3)
         now = self.run.backend.now()
         return [  # a record that is gone without a word counts as lost
-            ledger.log(now, self.owner, "down", "reverted", version, seconds),
+            self.event(now, "down", "reverted", version, seconds, None, self._restored.get(version)),
             ledger.delete_version(version),
         ]
 
@@ -128,3 +138,4 @@ class DownRecorder(Recorder):
         for version in versions:
             self.versions[version] = with_state(self.versions[version], State.REVERTING)
             self.run.record(*self._left(version))
+            self._tell_of([version])

@@ -147,7 +147,9 @@ class Reverter:
         record, migrations = self._recorder.passes[group.pass_id], self._recorder.migrations
         require_collection(self._run.backend, record)
         title = self._title(group)
-        self._run.emit(StageStarted("down", group.versions, title, None))
+        self._run.emit(
+            StageStarted("down", group.versions, title, None, record.taken_back, collection=record.collection)
+        )
         self._recorder.start_pass(record, group.level)
         restore = Restore(
             self._run,
