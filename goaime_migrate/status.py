@@ -52,7 +52,10 @@ def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
         current=facts.current,
         head=facts.head,
         pending=tuple(v.version for v in versions if v.state is not State.APPLIED),
-        problems=(*(p.problem() for p in planner.problems(facts)), *_gaps(backend, book, pruned, lease)),
+        problems=(
+            *(p.problem() for p in planner.problems(facts)),
+            *_gaps(backend, facts, book, pruned, lease),
+        ),
         lock=lock if live else None,
         versions=versions,
         waiting=lease.waiting if lease is not None and live else None,
@@ -65,14 +68,18 @@ def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
     )
 
 
-def _gaps(backend: Backend, book: Ledger, pruned: Set[str], lease: LeaseRecord | None) -> list[Problem]:
+def _gaps(
+    backend: Backend, facts: Facts, book: Ledger, pruned: Set[str], lease: LeaseRecord | None
+) -> list[Problem]:
     """What is missing of the journals. While a run is at work records and journals are not of one moment."""
     kept = [record for record in book.passes.values() if record.id not in pruned]
-    if not kept or (lease is not None and lease.live):
+    if not book.versions or (lease is not None and lease.live):
         return []
-    from goaime_migrate.journal import audit
+    found = list(planner.lost_passes(facts))
+    if kept:
+        from goaime_migrate.journal import audit
 
-    found = audit.incomplete(backend, kept)
+        found += audit.incomplete(backend, kept)
     if found and backend.read_lease() != lease:  # a run has begun, or come to its end
         return []
     return [Problem(error.code, error.version, error.message, error.hint) for error in found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from goaime_migrate import planner
 from goaime_migrate.doctor.patient import Patient, Said, fault, warn
 from goaime_migrate.errors import DatabaseRestored, MigrateError
 from goaime_migrate.events import Examined
@@ -43,6 +44,8 @@ def records(patient: Patient) -> Said:
     kept = _kept(patient)
     if patient.status.lock is not None:
         return warn("not looked at: a run is at work", "ask again when it has come to its end")
+    for lost in (*planner.lost_records(patient.facts), *planner.lost_passes(patient.facts)):
+        return fault(lost.message, str(lost.hint))
     for number, record in enumerate(kept):
         patient.listener(Examined(record.versions, "reading journals", number, len(kept)))
         try:

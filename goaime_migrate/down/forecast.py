@@ -39,7 +39,9 @@ def forecast(
     try:
         for group in plan.groups:
             found.group(group)
-    except Conflicts as error:
+    except MigrateError as error:  # where it is refused anyway it counts as far as that can be seen
+        if refused is None and not isinstance(error, Conflicts):
+            raise
         refused = refused or error
     steps = tuple(
         StepPlan(v, ledger.versions[v].name, tuple(found.counted[v]), (), irreversible=False, warnings=())
@@ -68,7 +70,7 @@ def without_journal(backend: Backend, facts: Facts, ledger: Ledger, plan: DownPl
 def _refused(backend: Backend, ledger: Ledger, plan: DownPlan) -> MigrateError | None:
     """What `down` would refuse beforehand."""
     try:
-        require_down(backend, plan, ledger.versions)
+        require_down(backend, plan, ledger.versions, ledger.passes)
     except MigrateError as error:
         return None if isinstance(error, MissingPrivilege) and reads_only(backend) else error
     return None

@@ -31,6 +31,29 @@ class DownRecorder(Recorder):
         """Seconds that the groups of each version have taken so far,"""
         self._restored: dict[str, Counts] = {}
         """and the documents that they have seen to."""
+        self._begun = frozenset(v for v, record in read.versions.items() if record.state is State.REVERTING)
+        self._of_group = Counts()
+        """What all runs have taken back of the present group."""
+
+    def start_group(self) -> None:
+        """The next group of the plan begins now."""
+        super().start_group()
+        self._of_group = Counts()
+
+    def count(self, versions: Iterable[str], counts: Counts, before: Counts | None) -> None:
+        """What this run has taken back of the present group, and what earlier ones had `before`.
+
+        Where those had begun with a version, what it comes to in all is to be told from what this run did.
+        """
+        self.progress.documents += counts
+        self._of_group = counts + (before or Counts())
+        for version in versions:
+            self._restored[version] = self._restored.get(version, Counts()) + counts
+            if version in self._begun:
+                self.progress.in_all[version] = self._in_all(version)
+
+    def _in_all(self, version: str) -> Counts:
+        return (self.versions[version].taken_back or Counts()) + self._of_group
 
     def start_versions(self, versions: Iterable[str]) -> None:
         """Record that these versions are being taken back."""
@@ -54,15 +77,11 @@ class DownRecorder(Recorder):
         begun = replace(record, target_level=level, run_at=now, run_from=record.taken_back)
         self.run.record(ledger.put_pass(begun))
 
-    def count(self, versions: Iterable[str], documents: Counts) -> None:
-        """So many documents were taken back for these versions."""
-        for version in versions:
-            self._restored[version] = self._restored.get(version, Counts()) + documents
-
     def finish_group(self, group: RestorePass | ForgetSteps | UndoChange) -> None:
         """Record that these operations are not in effect any more; versions without any are pending again."""
         for version in group.versions:
             self._spent[version] += self.seconds
+            self.versions[version] = replace(self.versions[version], taken_back=self._in_all(version))
         for version, index in group.operations:
             self.versions[version] = self.versions[version].with_operation(
                 index, pass_id=None, undo=None, started=False, done=False
@@ -91,9 +110,9 @@ class DownRecorder(Recorder):
         self.progress.versions.append(version)
         seconds = round(self._spent[version], 3)
         now = self.run.backend.now()
-        return [
-            ledger.delete_version(version),
+        return [  # a record that is gone without a word counts as lost
             self.event(now, "down", "reverted", version, seconds, None, self._restored.get(version)),
+            ledger.delete_version(version),
         ]
 
     def _lower(self, pass_id: str, level: int | None, changes: Sequence[RecordChange]) -> None:

@@ -17,6 +17,7 @@ from goaime_migrate.down.rollback import Rollback, WayBack
 from goaime_migrate.events import BatchCommitted
 from goaime_migrate.journal import segments
 from goaime_migrate.ledger import PassRecord
+from goaime_migrate.results import Counts
 from goaime_migrate.run import collector
 from goaime_migrate.run.checkpoint import adopt
 from goaime_migrate.run.collector import Collector
@@ -47,6 +48,8 @@ class Restore:
         """What this run has done so far; an error leaves it as it stands."""
         self.inserted: Inserted | None = None
         """What was inserted since `up`, once that is known."""
+        self.before: Counts | None = None
+        """What earlier runs have done, as far as that was counted."""
         self._done = 0
 
     def take_back(self) -> None:
@@ -68,6 +71,7 @@ class Restore:
         self._done = rollback.documents_seen(backend, pass_id)
         fresh = rollback.way_back(pass_id, backend.operation_time(), segments.count(backend, pass_id))
         (at,) = adopt(self.run, [fresh], self.run.sessions)
+        self.before = at.position.counts
         return at
 
     def _watch(self, at: WayBack) -> Collector | None:

@@ -16,9 +16,7 @@ from goaime_migrate.down.inserted import InsertedTotals
 from goaime_migrate.down.recorder import DownRecorder
 from goaime_migrate.down.restore import Restore
 from goaime_migrate.errors import (
-    CollectionChanged,
     Conflicts,
-    DamagedRecord,
     DuplicateKey,
     Interrupted,
     LeaseLost,
@@ -26,16 +24,17 @@ from goaime_migrate.errors import (
     MigrationFailed,
     ServerUnreachable,
 )
-from goaime_migrate.errors.hint import DOWN, FROM_BACKUP, UP, Hint
+from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.events import Notice, StageFinished, StageStarted
-from goaime_migrate.journal import audit, segments
+from goaime_migrate.journal import audit
 from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import RunFunctions, revert
-from goaime_migrate.planner import DownGroup, DownPlan, Facts, ForgetSteps, LostPass, RestorePass, UndoChange
+from goaime_migrate.planner import DownGroup, DownPlan, Facts, ForgetSteps, RestorePass, UndoChange
 from goaime_migrate.results import Counts, Direction, OnConflict, RunResult
 from goaime_migrate.run import created
 from goaime_migrate.run.code import steps_at_hand
+from goaime_migrate.run.ground import require_collection
 from goaime_migrate.run.origin import moved
 from goaime_migrate.run.preflight import require_down
 from goaime_migrate.run.restored import require_decided, take_over
@@ -74,10 +73,11 @@ class Reverter:
 
         Before anything is written all that is to be given back is looked at.
         """
-        require_journals(self._run.backend, plan, self._recorder.passes, self._recorder.migrations)
+        recorder = self._recorder
+        require_journals(self._run.backend, plan, recorder.passes, recorder.migrations)
+        require_down(self._run.backend, plan, recorder.versions, recorder.passes)
         self._take_over(plan)
-        self._recorder.forget_left_over()
-        require_down(self._run.backend, plan, self._recorder.versions)
+        recorder.forget_left_over()
         for group in plan.groups:
             self._run.check()
             self._recorder.start_group()
@@ -90,7 +90,6 @@ class Reverter:
                         error.at(group.versions[0])
                     self._recorder.stop(group.versions, error)
                 raise _with_what_is_done(error, self._recorder.progress.documents) from error.__cause__
-            assert not isinstance(group, LostPass)
             self._recorder.finish_group(group)
         self._recorder.forget_versions(plan.unstarted)
 
@@ -116,8 +115,6 @@ class Reverter:
                 self._restore(group, on_conflict)
             case UndoChange():
                 self._undo(group)
-            case LostPass():
-                raise _lost(group)
             case ForgetSteps():
                 pass  # an earlier `down` has done it
 
@@ -148,7 +145,7 @@ class Reverter:
 
     def _restore(self, group: RestorePass, on_conflict: OnConflict) -> None:
         record, migrations = self._recorder.passes[group.pass_id], self._recorder.migrations
-        _require_collection(self._run.backend, record)
+        require_collection(self._run.backend, record)
         title = self._title(group)
         self._run.emit(
             StageStarted("down", group.versions, title, None, record.taken_back, collection=record.collection)
@@ -167,13 +164,12 @@ class Reverter:
             if group.level == 0:
                 created.drop(self._run, record)
         finally:
-            self._recorder.progress.documents += restore.outcome.counts()
+            self._recorder.count(group.versions, restore.outcome.counts(), restore.before)
             self.found.add(restore.outcome)
             self._recorder.progress.conflicts = self.found.conflicts
             self._recorder.progress.more_conflicts = self.found.more_conflicts
             self.inserted.note(record.collection, restore.inserted)
         done = restore.outcome.counts()
-        self._recorder.count(group.versions, done)
         seconds = self._recorder.seconds
         self._run.emit(StageFinished("down", group.versions, title, done.matched, done.changed, seconds))
 
@@ -201,32 +197,6 @@ def require_journals(
         audit.require_whole(backend, record)
         if not record.finished or record.target_level is not None:
             require_decided(backend, record, steps_at_hand(record, migrations), DOWN)
-
-
-def _require_collection(backend: Backend, record: PassRecord) -> None:
-    """Refuse to take back into nothing: documents that are not there would count as deleted. Raises CollectionChanged."""
-    may_be_gone = record.target is not None or record.created
-    if (
-        not may_be_gone
-        and record.collection not in backend.collections()
-        and segments.count(backend, record.id)
-    ):
-        raise CollectionChanged(
-            f"there is no collection {record.collection}, and the journal has documents for it",
-            version=record.versions[-1],
-            hint=Hint(
-                "bring the collection back (empty, if its documents are gone for good), then: {}", DOWN
-            ),
-        )
-
-
-def _lost(group: LostPass) -> DamagedRecord:
-    version = group.versions[0]
-    return DamagedRecord(
-        f"the record of the pass {group.pass_id!r}, in which {version} was applied, is gone",
-        version=version,
-        hint=FROM_BACKUP,
-    )
 
 
 def _with_what_is_done(error: MigrateError, done: Counts) -> MigrateError:

@@ -13,13 +13,14 @@ from typing import Any
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import PROGRESS, Changes, Reader
+from goaime_migrate.backends.record_codec import document_of, record_of
 from goaime_migrate.backends.record_fields import COUNT, TEXT, checked, optional, reading
 from goaime_migrate.down.decisions import Decisions, Outcome, last_words, lower
 from goaime_migrate.errors import DuplicateKey
 from goaime_migrate.journal import segments
 from goaime_migrate.journal.entry import Entry
 from goaime_migrate.ledger import PassRecord
-from goaime_migrate.results import Document
+from goaime_migrate.results import Counts, Document
 from goaime_migrate.run.checkpoint import DOWN, Checkpoint, Result, Try, Unit, commit
 from goaime_migrate.run.pacing import WHOLE, Pacing
 from goaime_migrate.run.run import Run
@@ -39,10 +40,12 @@ class JournalPosition:
     offset: int = 0
     last: Document | None = None
     """What the last unit of work has done: whoever had no answer finds it there."""
+    counts: Counts | None = field(default_factory=Counts)
+    """What all runs have done to them; None where an earlier release has begun, which did not count it."""
 
     def record(self) -> Document:
         """As it is stored."""
-        return dict(vars(self))
+        return {**vars(self), "counts": None if self.counts is None else document_of(self.counts)}
 
     def read(self, record: Document) -> JournalPosition:
         """From what is stored."""
@@ -53,6 +56,7 @@ class JournalPosition:
             key=record["key"],
             offset=record["offset"],
             last=record.get("last"),
+            counts=None if record.get("counts") is None else record_of(Counts, record["counts"]),
         )
 
 
@@ -174,6 +178,7 @@ class _Portion:
                 key=None if offset is None else self._key,
                 offset=offset or 0,
                 documents=position.documents + documents,
+                counts=None if position.counts is None else position.counts + outcome.counts(),
                 last={"seq": self._at.seq + 1, "documents": documents, "outcome": outcome.record()},
             )
         )

@@ -148,11 +148,12 @@ class LintProblems(HistoryError):
 
 
 class DamagedRecord(HistoryError):
-    """A record in the `schema_versions` collections is not one that this tool has written.
+    """A record in the `schema_versions` collections is not one that this tool has written, or is gone.
 
     Somebody has changed or removed it by hand, or a restore has brought back only some of these
-    collections. The tool does not guess what it may have been: with a wrong record a document could be
-    migrated twice. Your documents were not touched.
+    collections. A version whose record is gone, while its pass or its journal is still there, is not
+    pending: it has run. The tool does not guess what it may have been: with a wrong record a document could
+    be migrated twice. Your documents were not touched.
 
     Restore all collections schema_versions and schema_versions_* from one and the same backup, then look
     with `goaime-migrate status`.

@@ -170,7 +170,7 @@ class Contended(MigrationFailed):
 
 
 class CollectionChanged(MigrationFailed):
-    """The collection was dropped, renamed or replaced while it was worked on.
+    """The collection was dropped, renamed or replaced while it was worked on, or since.
 
     The tool knows a collection by more than its name, and does not go on in another one: documents that are
     gone would count as deleted, and new ones as migrated. What was committed, and the journal, are kept.

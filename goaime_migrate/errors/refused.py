@@ -79,8 +79,9 @@ class MissingCapability(Refused):
 class JournalIncomplete(Refused):
     """The journal of a version is gone, or is not all there: it can no longer be taken back exactly.
 
-    Documents as they were before are not kept any more, because the journal is gone, or because records
-    of schema_versions_journal were removed or are older than the others. What is missing cannot be told from
+    Documents as they were before are not kept any more, because the journal is gone or the record of the pass
+    in schema_versions_progress, or because records of schema_versions_journal were removed or are older than
+    the others. What is missing cannot be told from
     what was inserted since, so that taking back would be guessing. All of the journal is looked at before
     anything is touched, also that of the versions above it; the message says how much is missing.
 

@@ -10,6 +10,7 @@ from goaime_migrate.ledger.log import RENUMBERED as RENUMBERED
 from goaime_migrate.ledger.log import actor as actor
 from goaime_migrate.ledger.log import history as history
 from goaime_migrate.ledger.log import log as log
+from goaime_migrate.ledger.log import told as told
 from goaime_migrate.ledger.log import was_reverted as was_reverted
 from goaime_migrate.ledger.partitions import SWEEP as SWEEP
 from goaime_migrate.ledger.partitions import Written as Written

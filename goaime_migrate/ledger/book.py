@@ -27,6 +27,17 @@ class Ledger:
         return tuple(v for v, r in self.versions.items() if r.state is State.APPLIED)
 
     @property
+    def torn(self) -> frozenset[tuple[str, str]]:
+        """Versions and passes that name each other, of which one has no record."""
+        named = {(v, pass_id) for v, record in self.versions.items() for pass_id in record.passes}
+        naming = {(v, p.id) for p in self.passes.values() for v in p.versions}
+        return frozenset(
+            (v, pass_id)
+            for v, pass_id in named | naming
+            if v not in self.versions or pass_id not in self.passes
+        )
+
+    @property
     def unfinished(self) -> tuple[VersionRecord, ...]:
         """Versions in any state between pending and applied, ascending."""
         return tuple(r for r in self.versions.values() if r.state is not State.APPLIED)
@@ -42,8 +53,25 @@ class Ledger:
         )
 
 
+_READS = 5
+"""While runs come and go; what is torn for good is so the second time."""
+
+
 def read(reader: Reader) -> Ledger:
-    """The ledger as it is now. Raises NewerFormat, DamagedRecord."""
+    """The ledger as it is now. Raises NewerFormat, DamagedRecord.
+
+    Versions and passes are read one after the other. Where some name others that are not there, a run may have written
+    in between: then it is read again.
+    """
+    book = _read(reader)
+    for _ in range(_READS):
+        if not book.torn or (again := _read(reader)).torn == book.torn:
+            return book
+        book = again
+    return book
+
+
+def _read(reader: Reader) -> Ledger:
     versions = [parse(VERSIONS, version_record, d) for d in reader.find(VERSIONS, {}, sort=[("_id", 1)])]
     named = {pass_id for record in versions for pass_id in record.passes}
     # Others have been taken back, and are to be forgotten.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from datetime import datetime
 from functools import cache
+from typing import NamedTuple
 
 from bson import ObjectId
 
@@ -64,6 +66,30 @@ def was_reverted(reader: Reader, version: str) -> bool:
         version = next((event["version"] for event in reader.find(LOG, renumbered, limit=1)), version)
     event = {"version": version, "action": "down", "result": "reverted"}
     return bool(reader.find(LOG, event, limit=1, fields=["_id"]))
+
+
+class Told(NamedTuple):
+    """What the log tells of versions, whether they have a record or not."""
+
+    applied: frozenset[str]
+    """Those that were applied more often than they were let go of. Clocks differ: no event is trusted to be the last."""
+    dropped: frozenset[str]
+    """Those that `repair` has dropped, and that were not applied again."""
+
+
+def told(reader: Reader) -> Told:
+    """What became of versions; nothing is said to be applied of what `repair` has ever given another number."""
+    events = {"$or": [{"result": {"$in": ["applied", "reverted", "dropped"]}}, {"action": "repair"}]}
+    balance, dropped, renumbered = Counter[str](), set[str](), set[str]()
+    for event in reader.find(LOG, events, fields=["version", "result"]):
+        version, result = str(event.get("version")), str(event.get("result"))
+        if result.startswith(RENUMBERED):
+            renumbered |= {version, result.removeprefix(RENUMBERED)}
+        elif result != "accepted":
+            balance[version] += 1 if result == "applied" else -1
+            dropped |= {version} if result == "dropped" else set()
+    applied = frozenset(version for version, times in balance.items() if times > 0)
+    return Told(applied - renumbered, frozenset(dropped - applied))
 
 
 def actor(owner: Owner) -> Document:

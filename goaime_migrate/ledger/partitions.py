@@ -6,7 +6,7 @@ from typing import Annotated, Any, NamedTuple
 from bson import Timestamp
 
 from goaime_migrate.backends.record_codec import Key, record_of
-from goaime_migrate.results import Document, WarningCount
+from goaime_migrate.results import Counts, Document, WarningCount
 
 SWEEP = "6-sweep"
 """The walk of the partition in which sweeps write after the pass; it stays with the pass, and counts no steps."""
@@ -88,12 +88,15 @@ class TakenBack(NamedTuple):
     since: Timestamp | None
     documents: int
     total: int | None
+    counts: Counts | None
 
 
 def partition(document: Document, steps: Mapping[str, int]) -> Walked | TakenBack:
     """A partition; `steps` says how many there are of each pass. Raises KeyError, TypeError, ValueError."""
     if document["walk"] == "down":
-        return record_of(TakenBack, {"total": None, **document})  # it is said once for all partitions
+        return record_of(
+            TakenBack, {"total": None, "counts": None, **document}
+        )  # it is said once for all partitions
     tally = {"lookups": [], **document["tally"]}  # earlier releases counted none
     found = record_of(Walked, {"segments": None, "documents": None, "size": None, **document, "tally": tally})
     for counts in (found.tally.changed, found.tally.conflicts):

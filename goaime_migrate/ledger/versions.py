@@ -54,6 +54,8 @@ class VersionRecord:
     """The modules beside the migrations that it imported, as they were."""
     pruned: Pruning | None = None
     """Where `rollback` says so, unless the records were lost in another way."""
+    taken_back: Counts | None = None
+    """What has been taken back of it, pass by pass, by runs of `down` that were cut off."""
 
     def with_operation(self, index: int, **changes: Any) -> Self:
         """The record with one of its operations changed."""
@@ -81,8 +83,9 @@ def put_version(record: VersionRecord) -> RecordChange:
     document = with_format(_storable(record))
     if not record.helpers:
         del document["helpers"]  # as it was before there were any
-    if record.pruned is None:
-        del document["pruned"]
+    for absent in ("pruned", "taken_back"):
+        if document[absent] is None:
+            del document[absent]
     return Put(VERSIONS, {**document, "tool": TOOL})
 
 
@@ -109,7 +112,7 @@ def error_record(error: MigrateError) -> VersionError:
 
 def version_record(document: Document) -> VersionRecord:
     """A version from what `put_version` stores. Raises KeyError, TypeError, ValueError."""
-    record = record_of(VersionRecord, {"helpers": [], "pruned": None, **document})
+    record = record_of(VersionRecord, {"helpers": [], "pruned": None, "taken_back": None, **document})
     int(record.version)
     if record.state is State.PENDING:
         raise ValueError("a version that is pending has no record")

@@ -12,6 +12,7 @@ from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import Settings
 from goaime_migrate.errors import InvalidConfiguration, UsageError
 from goaime_migrate.events import Listener, Notice
+from goaime_migrate.journal.lost import lost_versions
 from goaime_migrate.ledger import Ledger
 from goaime_migrate.loader import MigrationFiles, load
 from goaime_migrate.planner import Facts
@@ -86,6 +87,7 @@ class Sources:
             frozenset(v for v in history.versions if history.committed(v)),
             files.unloaded,
             files.warnings,
+            lost_versions(backend, history),
         )
         return facts, history
 

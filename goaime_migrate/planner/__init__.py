@@ -1,11 +1,13 @@
 """What to do, decided from three values: the files, the ledger and the target. Pure: nothing is read or written.
 
 A plan is refused, in this order,
+  - if records that others name are gone;
   - if the files are at odds with themselves or with the history: a file that does not load, two with one number, a
     gap, one that was edited, removed or added below the current version;
   - if the target names no version, or several;
   - if it lies inside an unfinished pass, or a member of that pass was edited after documents had been migrated;
-  - on the way down: if a version has no way back, or its journal was pruned, or code is needed that is not there.
+  - on the way down: if a version has no way back, or its journal was pruned or is gone, or code is needed that is
+    not there.
 """
 
 from goaime_migrate.planner.facts import BASE as BASE
@@ -15,10 +17,11 @@ from goaime_migrate.planner.history import warnings as warnings
 from goaime_migrate.planner.lineage import Lineage as Lineage
 from goaime_migrate.planner.lineage import Visit as Visit
 from goaime_migrate.planner.lineage import lineage as lineage
+from goaime_migrate.planner.lost import lost_passes as lost_passes
+from goaime_migrate.planner.lost import lost_records as lost_records
 from goaime_migrate.planner.plan import DownGroup as DownGroup
 from goaime_migrate.planner.plan import DownPlan as DownPlan
 from goaime_migrate.planner.plan import ForgetSteps as ForgetSteps
-from goaime_migrate.planner.plan import LostPass as LostPass
 from goaime_migrate.planner.plan import NewPass as NewPass
 from goaime_migrate.planner.plan import OperationRef as OperationRef
 from goaime_migrate.planner.plan import PinnedPass as PinnedPass

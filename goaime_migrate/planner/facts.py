@@ -32,6 +32,8 @@ class Facts:
     """The versions whose file does not load, with the name that it has."""
     file_warnings: Sequence[HistoryError] = ()
     """What the folder has that looks like a migration and is none."""
+    lost: Mapping[str, str] = field(default_factory=dict)
+    """Versions that have run here and have no record any more, ascending, each with what is left of it."""
 
     @cached_property
     def files(self) -> Mapping[str, Migration]:

@@ -16,6 +16,7 @@ from goaime_migrate.errors import (
 from goaime_migrate.errors.hint import DOWN, REPAIR, Hint
 from goaime_migrate.migration import EMPTY
 from goaime_migrate.planner.facts import BASE, Facts
+from goaime_migrate.planner.lost import lost_records
 from goaime_migrate.planner.renumbered import renumbered_problems, takes_any_code
 from goaime_migrate.results import State
 
@@ -23,6 +24,7 @@ from goaime_migrate.results import State
 def problems(facts: Facts) -> list[HistoryError]:
     """Every way in which files and history differ."""
     return [
+        *lost_records(facts),
         *_of_files(facts),
         *renumbered_problems(facts),
         *edited_problems(facts),

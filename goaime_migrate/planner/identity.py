@@ -1,7 +1,8 @@
-"""Which file is which recorded version: known by the number and the name, or by the code under any number.
+"""Which file is which recorded version: known by the code under any number, or by the number and the name.
 
 A record whose name and code both differ from the file of its number is not that file: somebody has given the number
-to another migration, as a merge of two branches does, or the record is another project's.
+to another migration, as a merge of two branches does, or the record is another project's. Nor is it where only the
+name is the same, and another file has the code.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Identity:
 
 def identify(files: Mapping[str, Migration], records: Mapping[str, Recorded]) -> Identity:
     """Find the file of every recorded version; linear in their numbers. Each file is one version's at most."""
-    home = {v: files[v] for v, r in records.items() if v in files and _is_at_home(files[v], r)}
+    home = {v: files[v] for v, r in records.items() if v in files and files[v].checksum == r.checksum}
     free = [m for v, m in files.items() if v not in home]
     by_code: dict[str, list[Migration]] = {}
     by_name: dict[str, list[Migration]] = {}
@@ -63,6 +64,12 @@ def identify(files: Mapping[str, Migration], records: Mapping[str, Recorded]) ->
         if len(named) == 1 and named[0].version not in taken:
             moved[v] = named[0]
             taken.add(named[0].version)
+    edited = {
+        v: files[v] for v, r in away.items() if v not in {*moved, *taken} and _is_edited(files.get(v), r)
+    }
+    home |= edited
+    away = {v: r for v, r in away.items() if v not in home}
+    taken |= edited.keys()
     namesakes = {}
     for v, r in away.items():
         alike = [m for m in by_name.get(r.name, ()) if m.version not in taken]
@@ -72,6 +79,6 @@ def identify(files: Mapping[str, Migration], records: Mapping[str, Recorded]) ->
     return Identity({**home, **moved}, moved, namesakes, strangers)
 
 
-def _is_at_home(file: Migration, record: Recorded) -> bool:
-    """Whether the file of a number is what is recorded under it: renamed perhaps, or edited, but not both."""
-    return file.name == record.name or file.checksum == record.checksum
+def _is_edited(file: Migration | None, record: Recorded) -> bool:
+    """Whether the file of a number is what is recorded under it, with other code: it has kept its name at least."""
+    return file is not None and file.name == record.name

@@ -79,13 +79,6 @@ class ForgetSteps(Group):
 
 
 @dataclass(frozen=True)
-class LostPass(Group):
-    """Steps of a pass whose record is gone: they cannot be taken back, what is above them can."""
-
-    pass_id: str
-
-
-@dataclass(frozen=True)
 class UndoChange(Group):
     """A single operation that was no step of a pass, undone."""
 
@@ -93,7 +86,7 @@ class UndoChange(Group):
     """For one that has renamed a collection: what that is called until then, and from then on."""
 
 
-DownGroup = RestorePass | ForgetSteps | LostPass | UndoChange
+DownGroup = RestorePass | ForgetSteps | UndoChange
 
 
 @dataclass(frozen=True)

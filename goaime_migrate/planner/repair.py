@@ -11,6 +11,7 @@ from goaime_migrate.errors.hint import DOWN, Hint
 from goaime_migrate.migration import Operation
 from goaime_migrate.planner.facts import Facts
 from goaime_migrate.planner.history import edited_problems, missing_problems
+from goaime_migrate.planner.lost import lost_records
 from goaime_migrate.planner.renumbered import new_numbers, renumbered_problems
 from goaime_migrate.redaction import redact
 from goaime_migrate.results import State
@@ -23,8 +24,10 @@ def repairs(facts: Facts) -> results.RepairResult:
     """What `repair` would do: versions whose edited file it accepts, whose record it drops, or gives another number.
 
     Raises Refused where an unfinished version could not go on from where it stopped, and where a record would have
-    to be given to a file that is another migration.
+    to be given to a file that is another migration. Raises DamagedRecord where records are gone.
     """
+    for lost in lost_records(facts):
+        raise lost
     for problem in renumbered_problems(facts):
         if new_numbers(facts) is None:
             raise Refused(problem.message, version=problem.version, hint=Hint("{}", problem.hint))

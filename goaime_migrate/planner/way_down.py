@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from goaime_migrate.errors import DamagedRecord
 from goaime_migrate.errors.hint import FROM_BACKUP
 from goaime_migrate.planner.facts import BASE, Facts
+from goaime_migrate.planner.lost import lost_pass, lost_passes, lost_records
 from goaime_migrate.planner.plan import (
     DownGroup,
     DownPlan,
     ForgetSteps,
-    LostPass,
     OperationRef,
     RestorePass,
     UndoChange,
@@ -33,6 +33,8 @@ def plan_down(facts: Facts, target: str | None = None) -> DownPlan:
 
     What is thereby proved: every one of them can be taken back, and all code that this needs is there as it was.
     """
+    for lost in lost_records(facts):
+        raise lost
     if not facts.versions:
         if target is not None:
             resolve(target, facts, Direction.DOWN)
@@ -46,6 +48,9 @@ def plan_down(facts: Facts, target: str | None = None) -> DownPlan:
         ahead = f"; to go forward: up {goal}" if limit > int(current) else ""
         return DownPlan(goal, (), f"already at {current}{ahead}")
     check_ways_back(facts, versions)
+    for gone in lost_passes(facts):
+        if gone.version in versions:
+            raise gone
     unstarted = tuple(v for v in versions if not any(o.started for o in facts.versions[v].operations))
     return DownPlan(goal, versions, groups=tuple(_groups(facts, versions)), unstarted=unstarted)
 
@@ -81,7 +86,7 @@ def _groups(facts: Facts, versions: Sequence[str]) -> Iterator[DownGroup]:
         elif pass_id in facts.passes:
             yield from way.parts(facts.passes[pass_id], list(operations))
         else:
-            yield LostPass(tuple(operations), pass_id)
+            raise lost_pass(next(operations).version, pass_id)
 
 
 def _started(facts: Facts, versions: Sequence[str]) -> Iterator[OperationRef]:
@@ -130,7 +135,7 @@ class _Way:
     def _part(self, record: PassRecord, part: tuple[OperationRef, ...]) -> DownGroup:
         steps = record.steps[: self._lowered.get(record.id)]
         if not steps:  # taken back whole before its last operation comes
-            return LostPass(part, record.id)
+            raise lost_pass(part[0].version, record.id)
         taken = set(part)
         level = next((n for n, (v, i, _) in enumerate(steps) if (v, i) in taken), None)
         if level is None:

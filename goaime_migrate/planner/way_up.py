@@ -10,6 +10,7 @@ from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.planner.facts import BASE, HEAD, Facts
 from goaime_migrate.planner.history import problems
+from goaime_migrate.planner.lost import lost_passes
 from goaime_migrate.planner.plan import NewPass, OperationRef, PinnedPass, StateChange, UpGroup, UpPlan
 from goaime_migrate.planner.targets import resolve, unapplied
 from goaime_migrate.results import Direction
@@ -25,6 +26,9 @@ def plan_up(facts: Facts, target: str | None = None) -> UpPlan:
     """
     for problem in problems(facts):
         raise problem
+    for gone in lost_passes(facts):
+        if gone.version in unapplied(facts):
+            raise gone
     goal = resolve(HEAD if target is None else target, facts, Direction.UP)
     limit = 0 if goal == BASE else int(goal)
     versions = tuple(v for v in unapplied(facts) if int(v) <= limit)

@@ -126,7 +126,7 @@ def _preview(found: DownPreview) -> list[str]:
         ("would come back exactly as {} before", found.exact, ("it was", "they were")),
         ("would come back and keep what the application has changed since", found.merged, ("", "")),
         ("would conflict: changed since in the same fields (see --on-conflict)", found.conflicts, ("", "")),
-        ("inserted since `up` would be taken back with reverse=", found.born - found.left, ("", "")),
+        ("inserted since `up` would be given to reverse=", found.born - found.left, ("", "")),
         (
             f"inserted since `up` would stay as {{}}: {no_reverse(found.without_reverse)}",
             found.left,

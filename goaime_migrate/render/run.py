@@ -49,7 +49,7 @@ def _newcomers(result: RunResult) -> list[str]:
     notes = []
     if taken_back := result.born - result.left:
         were = "was" if taken_back == 1 else "were"
-        notes.append(f"{count(taken_back, 'document')} inserted since `up` {were} taken back with reverse=")
+        notes.append(f"{count(taken_back, 'document')} inserted since `up` {were} given to reverse=")
     if result.erased:
         stays = "stays as it is" if len(result.erased) == 1 else "stay as they are"
         hashes = ", ".join(result.erased[:CONFLICTS])

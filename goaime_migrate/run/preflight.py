@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 
 from goaime_migrate.backends.ports import VERSIONS, Backend, Need
 from goaime_migrate.backends.record_fields import reading
-from goaime_migrate.ledger import VersionRecord
+from goaime_migrate.ledger import PassRecord, VersionRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import DocumentOperation, RunFunctions, StateOperation
 from goaime_migrate.operations.base import needs_of, require_undoing
 from goaime_migrate.operations.validators import UNDOES as VALIDATORS
 from goaime_migrate.planner import DownPlan, RestorePass, UndoChange, UpPlan
 from goaime_migrate.results import Document
+from goaime_migrate.run.ground import require_ground
 
 
 def require_up(
@@ -42,8 +43,14 @@ def _begun(record: VersionRecord | None, number: int) -> bool:
     return record is not None and any(o.undo is not None for o in record.operations[number : number + 1])
 
 
-def require_down(backend: Backend, plan: DownPlan, versions: Mapping[str, VersionRecord]) -> None:
-    """The same for what is to be undone. Raises DamagedRecord too."""
+def require_down(
+    backend: Backend,
+    plan: DownPlan,
+    versions: Mapping[str, VersionRecord],
+    passes: Mapping[str, PassRecord],
+) -> None:
+    """The same for what is to be given back and undone. Raises CollectionChanged and DamagedRecord too."""
+    require_ground(backend, plan, versions, passes)
     refs = [ref for group in plan.groups if isinstance(group, UndoChange) for ref in group.operations]
     recorded = [(version, versions[version].operations[number].undo) for version, number in refs]
     undos = [(version, undo) for version, undo in recorded if undo is not None]

@@ -180,11 +180,11 @@ class Recorder:
     def repair(self, found: RepairResult) -> None:
         """Accept edited files, drop the records of removed ones, and let those of renumbered ones follow them."""
         now = self.run.backend.now()
-        changes: list[RecordChange] = self._renumbered({each.before: each.now for each in found.renumbered})
-        changes += [
+        changes: list[RecordChange] = [  # said before: a record that is gone without a word counts as lost
             self.event(now, "repair", f"{ledger.RENUMBERED}{each.before}", each.now)
             for each in found.renumbered
         ]
+        changes += self._renumbered({each.before: each.now for each in found.renumbered})
         for version in found.accepted:
             file = self.migrations[version]
             changes.append(
@@ -195,8 +195,8 @@ class Recorder:
             changes.append(self.event(now, "repair", "accepted", version))
             changes += [ledger.put_pass(p) for p in self._repinned(version, file.checksum)]
         for version in found.dropped:
-            changes.append(ledger.delete_version(version))
             changes.append(self.event(now, "repair", "dropped", version))
+            changes.append(ledger.delete_version(version))
         self.run.record(*changes)
 
     def _renumbered(self, numbers: Mapping[str, str]) -> list[RecordChange]:

@@ -29,15 +29,18 @@ class UpRecorder(Recorder):
     # passes
 
     def forget_passes(self, pass_ids: Sequence[str]) -> None:
-        """Forget passes of which no batch was committed: their operations have not started."""
+        """Forget passes of which no batch was committed: their operations have not started.
+
+        A version never names a pass that is gone.
+        """
         changes: list[RecordChange] = []
         for pass_id in pass_ids:
-            changes += ledger.delete_pass(pass_id)
             for version, index, _ in self.passes.pop(pass_id).steps:
                 if version in self.versions:
                     record = self.versions[version].with_operation(index, pass_id=None, started=False)
                     self.versions[version] = record
                     changes.append(ledger.put_version(record))
+        changes += [change for pass_id in pass_ids for change in ledger.delete_pass(pass_id)]
         if changes:
             self.run.record(*changes)
 

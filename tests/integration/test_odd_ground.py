@@ -83,21 +83,6 @@ def test_a_collection_that_is_renamed_during_up_is_not_recorded_as_applied(world
     assert world.states() != ["applied"]
 
 
-def test_a_version_whose_pass_is_gone_is_not_said_to_be_taken_back(world: World) -> None:
-    world.insert("things", [{"_id": 1, "n": 0}])
-    world.write("0001_count.py", COUNT)
-    succeeded(world.up())
-    if world.embedded:
-        (world.dump / "schema_versions_progress.bson").write_bytes(b"")
-    else:
-        with world.client() as client:
-            client[world.database]["schema_versions_progress"].delete_many({})
-
-    with_error = world.down()
-
-    assert isinstance(with_error.error, errors.DamagedRecord)
-
-
 @ONE_NODE
 @pytest.mark.parametrize(
     ("key", "expression"),

@@ -360,3 +360,49 @@ def test_what_was_applied_has_a_way_back_whatever_its_file_is_now(world: World) 
     (world.folder / "0001_left.py").write_text("def up(db):\n    pass\n")
     assert reverted(world).versions == ("0001",)
     assert world.documents("things") == things(world)
+
+
+def renamed_and_replaced(world: World) -> None:
+    """0001_base and 0002_fix were applied; another 0002_fix came, and the one that has run was renumbered."""
+    start(world, "base", "fix")
+    move(world, ("0002_fix.py", "0003_fix.py"))
+    world.write("0002_fix.py", counting("right"))
+
+
+@each_mode
+def test_a_file_of_the_same_name_is_not_what_has_run_where_another_has_its_code(world: World) -> None:
+    renamed_and_replaced(world)
+    error = refused(world)
+    assert isinstance(error, Renumbered)
+    assert error.message == (
+        "0002 was applied here as 0002_fix, which is 0003_fix.py now; "
+        "0002_fix.py is another migration, which has never run here"
+    )
+    assert error.hint == (
+        "let what has run keep its number: rename 0003_fix.py to 0002_fix.py, 0002_fix.py to 0003_fix.py; "
+        "or take back what has run: goaime-migrate down, after which all is applied in its new order"
+    )
+    with pytest.raises(Refused), world.migrator() as migrator:
+        migrator.repair()
+    assert world.documents("things") == things(world, base=1, fix=1)
+    assert reverted(world).versions == ("0002",)
+    assert succeeded(world.up()).versions == ("0002", "0003")
+    assert world.documents("things") == things(world, base=1, right=1, fix=1)
+
+
+@two
+def test_two_of_one_name_that_have_changed_places_are_told(world: World) -> None:
+    start(world, "fix", "more")
+    move(world, ("0001_fix.py", "0002_fix.py"), ("0002_more.py", "0001_fix.py"))
+    assert [(p.code, p.version) for p in world.status().problems] == [("GM211", "0001"), ("GM211", "0002")]
+    assert isinstance(refused(world), Renumbered)
+
+
+@two
+def test_the_records_follow_where_only_the_name_had_stayed(world: World) -> None:
+    start(world, "fix")
+    move(world, ("0001_fix.py", "0002_fix.py"))
+    world.write("0001_fix.py", NOTHING)
+    assert repaired(world) == (("0001", "0002"),)
+    assert succeeded(world.up()).versions == ("0001",)
+    assert world.documents("things") == things(world, fix=1)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from bson import decode, encode
 
-from goaime_migrate.results import Counts, State, VersionError
+from goaime_migrate import errors
+from goaime_migrate.events import BatchCommitted, Event
+from goaime_migrate.results import Counts, RunResult, State, VersionError
 from tests.integration.engines import dump, each_mode, one_server, servers, two
 from tests.world import World, succeeded
 
@@ -79,6 +81,54 @@ def test_one_run_has_nothing_to_tell_apart(world: World) -> None:
     world.insert("c", [{"_id": 1, "n": 1}])
     world.write("0001_count.py", STOPS)
     assert succeeded(world.up()).in_all == ()
+
+
+TWO_PASSES = """
+    from goaime_migrate import AddField, RenameField
+    operations = [AddField("c", "k", 1), AddField("d", "k", 1)]
+    """
+
+
+@each_mode
+def test_after_a_way_back_that_was_cut_off_this_run_and_the_whole_are_told_apart(world: World) -> None:
+    world.settings["batch_size"] = 2
+    world.insert("c", [{"_id": i} for i in range(10)])
+    world.insert("d", [{"_id": i} for i in range(3)])
+    world.write("0001_two.py", TWO_PASSES)
+    succeeded(world.up())
+    world.change("c", 9, k=9)
+    runs = [interrupted_way_back(world, batches) for batches in (1, 4)]
+    assert runs[0].in_all == ()
+    last = succeeded(world.down())
+    together = Counts()
+    for run in (*runs, last):
+        together += run.documents
+    assert together == Counts(13, 12, 0, 1)
+    assert 0 < last.documents.matched < 13
+    assert [(each.version, each.documents) for each in last.in_all] == [("0001", together)]
+
+
+@two
+def test_one_way_back_has_nothing_to_tell_apart(world: World) -> None:
+    world.insert("c", [{"_id": 1}])
+    world.write("0001_two.py", TWO_PASSES)
+    succeeded(world.up())
+    assert succeeded(world.down()).in_all == ()
+
+
+def interrupted_way_back(world: World, batches: int) -> RunResult:
+    """A `down` that is asked to stop after so many batches."""
+    seen: list[Event] = []
+
+    def stop(event: Event) -> None:
+        seen.extend([event] if isinstance(event, BatchCommitted) else [])
+        if len(seen) == batches:
+            migrator.interrupt()
+
+    with world.migrator(stop) as migrator:
+        result = migrator.down()
+    assert isinstance(result.error, errors.Interrupted)
+    return result
 
 
 @each_mode

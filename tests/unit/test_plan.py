@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,6 @@ from goaime_migrate.planner import (
     DownPlan,
     Facts,
     ForgetSteps,
-    LostPass,
     NewPass,
     OperationRef,
     PinnedPass,
@@ -27,6 +27,7 @@ from goaime_migrate.planner import (
     plan_rest,
     plan_up,
     problems,
+    repairs,
     require_canary,
 )
 from goaime_migrate.results import Direction, State
@@ -350,12 +351,6 @@ FUSED = [walked(v) for v in ALL]
             id="what is no step any more has been taken back and is forgotten",
         ),
         pytest.param(
-            facts(2, records=[walked("0001", "gone"), changed("0002")]),
-            "base",
-            [undo("0002"), LostPass(refs("0001"), "gone")],
-            id="a pass whose record is gone",
-        ),
-        pytest.param(
             facts(2, records=[walked("0001", "p"), walked("0002", "p")], passes=[Pass("p", ["0002"])]),
             "base",
             [ForgetSteps(refs("0001"), "p"), restore("p", 0, "0002")],
@@ -474,6 +469,28 @@ def test_versions_of_which_nothing_was_started_are_forgotten_afterwards() -> Non
     assert plan_down(given, "base") == DownPlan(
         "base", ("0003", "0002", "0001"), groups=(undo("0001"),), unstarted=("0003", "0002")
     )
+
+
+def test_a_pass_whose_record_is_gone_is_refused_with_all_that_is_above_it() -> None:
+    given = facts(2, records=[walked("0001", "gone"), changed("0002")])
+    error = refusal(plan_down, given, "base")
+    assert (error.code, error.version) == ("GM805", "0001")
+    assert error.message.startswith("the record of the pass gone is gone, in which 0001 was applied")
+    assert plan_down(given).groups == (undo("0002"),)
+    assert plan_up(given).versions == ()
+
+
+def test_an_unfinished_pass_whose_record_is_gone_is_not_begun_anew() -> None:
+    given = facts(1, records=[walked("0001", "gone", state=State.PARTIAL)])
+    assert refusal(plan_up, given).code == "GM805"
+
+
+def test_versions_that_have_run_and_have_no_record_are_neither_applied_nor_taken_back() -> None:
+    given = replace(facts(2, records=[changed("0002")]), lost={"0001": "its pass p is still recorded"})
+    for call in (plan_up, plan_down, repairs):
+        error = refusal(call, given)
+        assert isinstance(error, DamagedRecord)
+        assert (error.version, "its pass p is still recorded" in error.message) == ("0001", True)
 
 
 @pytest.mark.parametrize(

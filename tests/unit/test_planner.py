@@ -154,7 +154,7 @@ FAILED = LoadFailed("0002_x.py, line 1: no", version="0002")
             facts(1, broken=[FAILED]), LoadFailed, "0002_x.py, line 1: no", id="a file that does not load"
         ),
         pytest.param(
-            facts([file("0001", "other"), file("0002")], 1),
+            facts([file("0001", "other"), file("0002", "new")], 1),
             EditedMigration,
             "0001_link_users.py was edited after it had been applied (applied same, now other)",
             id="edited",
@@ -427,7 +427,7 @@ NEEDS_CODE = [
 def test_an_edited_file_stops_down_where_its_code_is_needed(
     records: list[Record], passes: list[Pass], target: str | None
 ) -> None:
-    given = facts([file("0001", "other"), file("0002")], records=records, passes=passes)
+    given = facts([file("0001", "other"), file("0002", "new")], records=records, passes=passes)
     error = refusal(plan_down, given, target)
     assert isinstance(error, EditedMigration)
     assert error.version == "0001"

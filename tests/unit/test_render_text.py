@@ -313,7 +313,7 @@ class TestPlan:
         shown = plan.plan(
             PlanResult(Direction.DOWN, None, (STEP,), Predicted(1, 0, 0), None, found), PIPE
         ).splitlines()
-        assert "2 documents inserted since `up` would be taken back with reverse=" in shown
+        assert "2 documents inserted since `up` would be given to reverse=" in shown
         assert "1 document inserted since `up` would stay as it is: 0002 has no reverse=" in shown
 
     def test_the_irreversible_is_said(self) -> None:
@@ -366,20 +366,20 @@ class TestRun:
         assert '  - 0001 sessions 0: score, "a.b"' in shown
         assert "12 conflicts" in shown
         assert "... 2 more" in shown
-        assert "3 documents inserted since `up` were taken back with reverse=" in shown
+        assert "3 documents inserted since `up` were given to reverse=" in shown
 
     @pytest.mark.parametrize(
         ("born", "left", "versions", "notes"),
         [
             (0, 0, (), []),
-            (1, 0, (), ["note: 1 document inserted since `up` was taken back with reverse="]),
+            (1, 0, (), ["note: 1 document inserted since `up` was given to reverse="]),
             (1, 1, ("0002",), ["note: 1 document inserted since `up` stays as it is: 0002 has no reverse="]),
             (
                 5,
                 2,
                 ("0003", "0001"),
                 [
-                    "note: 3 documents inserted since `up` were taken back with reverse=",
+                    "note: 3 documents inserted since `up` were given to reverse=",
                     "note: 2 documents inserted since `up` stay as they are: 0003, 0001 have no reverse=",
                 ],
             ),

@@ -1,0 +1,46 @@
+"""Versions that have run here, and whose records are gone: what else is recorded of them tells.
+
+Somebody has removed them by hand, or a restore has brought back only some of the collections. Nothing is taken for
+pending then: it would be done to the documents a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from goaime_migrate import ledger
+from goaime_migrate.backends.ports import Reader
+from goaime_migrate.journal import clearing
+from goaime_migrate.ledger import Ledger
+
+
+def lost_versions(reader: Reader, book: Ledger) -> Mapping[str, str]:
+    """Versions without a record, ascending, each with what is left of it. Reads only.
+
+    What `repair` has dropped is not among them, nor what was taken back: the log says so.
+    """
+    told = ledger.told(reader)
+    found = dict.fromkeys(filter(str.isdecimal, told.applied), "the log has it as applied")
+    if not book.versions and not book.passes:
+        found |= dict(_named_by_journals(reader))
+    found |= dict(_named_by_passes(book))
+    gone = found.keys() - book.versions.keys() - told.dropped
+    return {version: found[version] for version in sorted(gone, key=int)}
+
+
+def _named_by_passes(book: Ledger) -> Iterator[tuple[str, str]]:
+    """A pass that has changed documents has versions that know it."""
+    for record in book.passes.values():
+        if record.committed or record.finished:
+            for version in record.versions:
+                if version not in book.versions:
+                    yield version, f"its pass {record.id} over {record.collection} is still recorded"
+
+
+def _named_by_journals(reader: Reader) -> Iterator[tuple[str, str]]:
+    """Where no version and no pass is recorded: one that was killed while it removed a journal had said so before."""
+    for pass_id in clearing.passes(reader):
+        first, last, *_ = f"{pass_id}--".split("-")
+        for version in dict.fromkeys((first, last)):
+            if version.isdecimal() and not ledger.was_reverted(reader, version):
+                yield version, f"the journal of its pass {pass_id} is still there"
