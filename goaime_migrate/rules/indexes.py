@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from goaime_migrate.operations import CreateIndex, DropIndex
@@ -17,6 +18,16 @@ _DOCUMENTS_A_SECOND = 100_000
 """What a build reads in a second, roughly: on slow disks it is less."""
 _TELLING = ("unique", "sparse", "partialFilterExpression", "expireAfterSeconds")
 """Options by which two indexes differ for the server, whether they are said or not."""
+_KNOWN = frozenset(
+    (
+        *("key", "name", "v", "background", "unique", "sparse", "hidden", "collation", "storageEngine"),
+        *("expireAfterSeconds", "partialFilterExpression", "wildcardProjection", "columnstoreProjection"),
+        *("weights", "default_language", "language_override", "textIndexVersion", "2dsphereIndexVersion"),
+        *("bits", "min", "max", "bucketSize", "finestIndexedLevel", "coarsestIndexedLevel", "prepareUnique"),
+        *("clustered", "dropDups", "ns"),
+    )
+)
+"""What an index may say, of all versions of the server."""
 _BESIDE = ("collation", "partialFilterExpression", "unique", "sparse")
 """Options by which indexes on the same keys may stand side by side."""
 
@@ -41,6 +52,20 @@ def index_conflict(turn: Turn) -> Iterator[Said]:
                 f"or DropIndex({turn.collection!r}, {there['name']!r}) before it",
                 {"there": _shown(there), "wanted": _shown(wanted)},
             )
+
+
+@TURNS.rule("index-option", Severity.ERROR, early=True)
+def index_option(turn: Turn) -> Iterator[Said]:
+    """An index has an option that no server knows: all of them refuse it, once it is the index's turn."""
+    creating = turn.only(CreateIndex)
+    unknown = sorted(creating.index.keys() - _KNOWN) if creating is not None else []
+    if unknown:
+        alike = get_close_matches(unknown[0], _KNOWN, n=1)
+        yield Said(
+            f"no index has the option {unknown[0]!r}",
+            f"say {alike[0]}=" if alike else "leave it out",
+            {"options": unknown},
+        )
 
 
 @TURNS.rule("index-limit", Severity.ERROR, early=True)

@@ -56,6 +56,19 @@ STRICT = "SetValidator('c', {'$or': [{'n': {'$lt': 3}}, {'n': {'$gte': 'a'}}]})"
 ERROR, WARNING, NOTE = Severity
 
 CASES = {
+    "an option that no index has": Case(
+        "index-option",
+        ERROR,
+        operations("AddField('c', 'k', 1)", "CreateIndex('c', 'n', uniqe=True)"),
+        people("a"),
+        check=lambda f: f.evidence == {"options": ["uniqe"]} and f.remedy == "say unique=",
+    ),
+    "options that indexes have": Case(
+        "index-option",
+        None,
+        operations("CreateIndex('c', 'n', sparse=True, hidden=True, background=True)"),
+        people("a"),
+    ),
     "duplicates that are there": Case(
         "unique-duplicates",
         ERROR,
