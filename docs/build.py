@@ -1,4 +1,4 @@
-"""Writes docs/reference from the code: commands, configuration, JSON, error codes, rules. A test finds what is stale."""
+"""Writes docs/reference from the code: commands, configuration, JSON, errors, events, rules. A test finds it stale."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from goaime_migrate.cli.commands import COMMANDS, function_of
 from goaime_migrate.cli.options import Argument, parameters
 from goaime_migrate.config import KEYS, PREFIX, Settings
 from goaime_migrate.errors import MigrateError
+from goaime_migrate.events import EVENTS, name_of
 from goaime_migrate.render import json as printed
 from goaime_migrate.results import databases
 from goaime_migrate.rules import catalogue
@@ -34,6 +35,7 @@ def pages() -> dict[str, str]:
         "commands.md": commands(),
         "configuration.md": configuration(),
         "errors.md": error_codes(),
+        "events.md": events(),
         "json.md": json_output(),
         "rules.md": rules(),
         "schema.json": json.dumps(schema(), indent=2) + "\n",
@@ -112,6 +114,47 @@ def error_codes() -> str:
     for code, found in sorted(errors.by_code().items()):
         lines += [f"## {code} {found.__name__} (exit {found.exit_code})", "", errors.explanation(found), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def events() -> str:
+    """Every event with its fields, as the library hands them on and `--log-json` prints them; and the spans."""
+    lines = [
+        MADE,
+        "# Events",
+        "",
+        "What a command tells while it works: values of `goaime_migrate.events` for `Migrator(settings, on_event)`.",
+        "With `--log-json` each is a line of JSON on standard error, and nothing else is there: `at` (ISO-8601 with Z),",
+        "`event`, and the fields below. Events may be added, and fields; none goes.",
+        "",
+        "The command line itself adds `message` (`text`: for people), `output` (`text`: a line that a migration, or a",
+        "program that it starts, has printed) and, where it fails, `error`, with the keys of",
+        "[Failure](json.md#failure).",
+    ]
+    for kind in EVENTS:
+        lines += [
+            "",
+            f"## {name_of(kind)}",
+            "",
+            f"`{kind.__name__}`. " + " ".join((kind.__doc__ or "").split()),
+            "",
+        ]
+        lines += ["| field | value | |", "|---|---|---|"]
+        said_of = meanings(kind)
+        for name, hint in typing.get_type_hints(kind).items():
+            lines.append(
+                f"| `{name}` | {SHOWN[hint]} | {cell(said_of.get(name, {}).get('description', ''))} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+SHOWN: dict[Any, str] = {
+    str: "text",
+    int: "integer",
+    float: "seconds",
+    tuple[str, ...]: "list of text",
+    int | None: "integer or null",
+    str | None: "text or null",
+}
 
 
 def rules() -> str:

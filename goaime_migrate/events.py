@@ -1,9 +1,33 @@
-"""What a run tells while it works: values, for whoever listens (a progress bar, a log, a test)."""
+"""What a command tells while it works: values, for whoever listens (a progress bar, a log, a tracer, a test).
+
+In a log their names are those of the classes in small letters, ``stage_started``; the fields are the keys.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import get_args
+
+
+@dataclass(frozen=True)
+class CommandStarted:
+    """A command begins: a method of `Migrator`."""
+
+    command: str
+
+
+@dataclass(frozen=True)
+class CommandFinished:
+    """It has come to its end, whichever that is."""
+
+    command: str
+    database: str
+    """The database, where it was opened; else empty."""
+    error: str | None
+    """The code of the error, where there is one."""
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -27,6 +51,8 @@ class StageStarted:
     """Documents that an earlier, interrupted run has already seen to."""
     function: str = ""
     """The user's function that it is, which works without batches: "up(db)"."""
+    collection: str = ""
+    """The collection that it is about, where it is one."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +73,22 @@ class StageFinished:
     text: str
     documents: int
     changed: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class VersionFinished:
+    """A run is done with a version, and it is recorded so.
+
+    `result` is applied, canary, reverted, failed or interrupted, as in the log. `seconds` is what all runs have taken for
+    it, if it was applied; else what this one has.
+    """
+
+    direction: str
+    version: str
+    result: str
+    error: str | None
+    """The code of the error that has stopped it."""
     seconds: float
 
 
@@ -76,8 +118,29 @@ class Notice:
     text: str
 
 
-Event = LockWaiting | StageStarted | BatchCommitted | StageFinished | Examined | DatabaseStarted | Notice
+Event = (
+    CommandStarted
+    | CommandFinished
+    | LockWaiting
+    | StageStarted
+    | BatchCommitted
+    | StageFinished
+    | VersionFinished
+    | Examined
+    | DatabaseStarted
+    | Notice
+)
+EVENTS: tuple[type[Event], ...] = get_args(Event)
 Listener = Callable[[Event], None]
+
+
+def name_of(kind: type) -> str:
+    """What an event is called in a log.
+
+    >>> name_of(StageStarted)
+    'stage_started'
+    """
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower()
 
 
 def silent(_: Event) -> None:

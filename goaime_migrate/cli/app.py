@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from goaime_migrate.cli import argv as words
-from goaime_migrate.cli import plain
+from goaime_migrate.cli import plain, streams
 from goaime_migrate.cli.commands import COMMANDS
-from goaime_migrate.cli.console import masked, open_console
+from goaime_migrate.cli.console import masked, open_console, shape_of
 from goaime_migrate.cli.ending import fail, finish
 from goaime_migrate.cli.invocation import Invocation
 from goaime_migrate.cli.signals import immediate, interruption
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 def run(argv: Sequence[str]) -> int:
     """Do what the command line says and return the exit status. Raises nothing that a user can cause."""
-    lines = words.watches(argv)
-    console = open_console(os.environ, verbose="--verbose" in argv or "-v" in argv, lines=lines)
-    asked = words.wants_json(argv)
+    log, lines = words.wants("--log-json", argv), words.wants("--watch", argv)
+    console = open_console(os.environ, verbose="--verbose" in argv or "-v" in argv, lines=lines, log=log)
+    streams.shape(shape_of(console))
+    asked = words.wants("--json", argv)
     command = ""
     try:
         with immediate():
@@ -32,7 +33,9 @@ def run(argv: Sequence[str]) -> int:
                 return request
             command, common = request.command, request.common
             asked = common.json
-            console = open_console(os.environ, quiet=common.quiet, verbose=common.verbose, lines=lines)
+            console = open_console(
+                os.environ, quiet=common.quiet, verbose=common.verbose, lines=lines, log=common.log_json
+            )
             with masked(console):
                 outcome = request.call(Invocation(command, common, console))
         return finish(console, outcome, json=asked)

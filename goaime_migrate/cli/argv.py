@@ -14,7 +14,7 @@ TAKING_A_VALUE = frozenset(
         "--config", "-c", "--env", "--uri", "--database", "--migrations", "--where", "--workers",
         "--batch-size", "--max-lag", "--max-rate", "--lock-timeout", "--on-conflict", "--sample", "--timeout",
         "--kind", "--executor", "--first", "--id", "--doc", "--collection", "--format", "--as-of", "--keep", "--version",
-        "--follow",
+        "--follow", "--html",
     }
 )  # fmt: skip
 """Options whose next word is theirs, whatever it looks like."""
@@ -77,18 +77,9 @@ def _with_an_id(argv: Sequence[str]) -> list[str]:
     return [*rest, "--", *(argv[at] for at in below)] if below else rest
 
 
-def wants_json(argv: Sequence[str]) -> bool:
-    """Whether --json is there, even where the rest makes no sense."""
-    return "--json" in _options(argv)
-
-
-def watches(argv: Sequence[str]) -> bool:
-    """Whether --watch is there, so that there are several results."""
-    return "--watch" in _options(argv)
-
-
-def _options(argv: Sequence[str]) -> Sequence[str]:
-    return argv[: argv.index("--")] if "--" in argv else argv
+def wants(option: str, argv: Sequence[str]) -> bool:
+    """Whether an option is there, --json say, even where the rest makes no sense."""
+    return option in (argv[: argv.index("--")] if "--" in argv else argv)
 
 
 def check(argv: Sequence[str], commands: Collection[str]) -> str | None:

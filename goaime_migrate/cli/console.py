@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TextIO, cast
+from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 from goaime_migrate.redaction import redact
 from goaime_migrate.render.style import Style
+
+if TYPE_CHECKING:
+    from goaime_migrate.events import Event
 
 _LINE_COMMAND = re.compile(r"^(\s*)::", re.MULTILINE)
 
@@ -34,6 +37,8 @@ class Console:
     """Whether the command prints several values, each a line of its own."""
     actions: bool = False
     """Whether a runner of GitHub Actions reads along, and takes some lines for commands to itself."""
+    log: bool = False
+    """Whether stderr is for a program: every line of it is an event, as JSON."""
 
     def result(self, text: str, *, redacted: bool = False, end: str = "\n") -> None:
         """Print the result. A reader that has gone, as with ``| head``, is no failure of the command.
@@ -57,9 +62,28 @@ class Console:
             self.urgent(text)
 
     def urgent(self, text: str) -> None:
-        """The same, also with --quiet: errors, and questions. A closed stderr is nobody's loss."""
+        """The same, also with --quiet: errors, and questions."""
+        if self.log:
+            self.event("message", text=text.strip())
+        else:
+            self._write(self._shown(text))
+
+    def event(self, name: str, **fields: Any) -> None:
+        """A line of the log."""
+        from goaime_migrate.render import log
+
+        self._write(log.line(name, **fields))
+
+    def listen(self, event: Event) -> None:
+        """The line of what a run has told."""
+        from goaime_migrate.render import log
+
+        self._write(log.event(event))
+
+    def _write(self, line: str) -> None:
+        """A closed stderr is nobody's loss."""
         try:
-            self.stderr.write(self._shown(text) + "\n")
+            self.stderr.write(line + "\n")
             self.stderr.flush()
         except (OSError, ValueError):
             pass
@@ -76,15 +100,17 @@ class Masked:
     A line is masked as a whole, so it is kept until it ends, or until somebody wants to see it.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, shape: Callable[[str], str] = redact) -> None:
         self._stream = stream
         self._begun = ""
+        self.shape = shape
+        """What whole lines become."""
 
     def write(self, text: str) -> int:
         """Write the lines that are whole, and keep the rest."""
         lines, self._begun = _whole_lines(self._begun + text)
         if lines:
-            self._stream.write(redact(lines))
+            self._stream.write(self.shape(lines))
         return len(text)
 
     def writelines(self, lines: Any) -> None:
@@ -95,7 +121,7 @@ class Masked:
     def flush(self) -> None:
         """Show also what is no whole line."""
         begun, self._begun = self._begun, ""
-        self._stream.write(redact(begun))
+        self._stream.write(self.shape(begun))
         self._stream.flush()
 
     def __getattr__(self, name: str) -> Any:
@@ -111,7 +137,7 @@ def _whole_lines(text: str) -> tuple[str, str]:
 @contextmanager
 def masked(console: Console) -> Iterator[None]:
     """All that code prints which is not ours goes to stderr, without secrets: it must not spoil the result."""
-    stream = cast("IO[str]", Masked(console.stderr))
+    stream = cast("IO[str]", Masked(console.stderr, shape_of(console)))
     with redirect_stdout(stream), redirect_stderr(stream):
         try:
             yield
@@ -120,8 +146,22 @@ def masked(console: Console) -> Iterator[None]:
                 stream.flush()
 
 
+def shape_of(console: Console) -> Callable[[str], str]:
+    """What becomes of lines that are not the command's own."""
+    if not console.log:
+        return redact
+    from goaime_migrate.render.log import output
+
+    return output
+
+
 def open_console(
-    environ: Mapping[str, str], *, quiet: bool = False, verbose: bool = False, lines: bool = False
+    environ: Mapping[str, str],
+    *,
+    quiet: bool = False,
+    verbose: bool = False,
+    lines: bool = False,
+    log: bool = False,
 ) -> Console:
     """Find out what the streams can do: NO_COLOR, TERM=dumb and pipes are respected."""
     out, err = _open(sys.stdout), _open(sys.stderr)
@@ -136,11 +176,12 @@ def open_console(
         err,
         styles[0],
         styles[1],
-        live=moving and not quiet,
+        live=moving and not quiet and not log,
         quiet=quiet,
         redraws=redraws,
         lines=lines,
         actions=bool(environ.get("GITHUB_ACTIONS")),
+        log=log,
     )
 
 

@@ -54,7 +54,12 @@ def report(console: Console, error: MigrateError) -> None:
     """The error on stderr."""
     from goaime_migrate.render import errors
 
-    console.urgent(errors.error(error, console.err))
+    if console.log:
+        from goaime_migrate.render.json import failure
+
+        console.event("error", **failure(error))
+    else:
+        console.urgent(errors.error(error, console.err))
     # Only what nobody foresaw needs one: every other error has said its cause, and its evidence.
     if console.err.verbose and error.code == MigrateError.code and error.__traceback__ is not None:
         console.urgent("\n".join(clean_lines("".join(traceback.format_exception(error)).rstrip())))

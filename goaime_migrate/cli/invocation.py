@@ -14,6 +14,7 @@ from goaime_migrate.cli.argv import PROGRAM
 from goaime_migrate.cli.console import Console
 from goaime_migrate.cli.signals import no_answer
 from goaime_migrate.errors import NotConfirmed, UsageError
+from goaime_migrate.events import CommandFinished, CommandStarted
 from goaime_migrate.redaction import redact
 from goaime_migrate.render.style import clean
 
@@ -33,6 +34,7 @@ class Common:
     database: list[str] | None = None
     migrations: str | None = None
     json: bool = False
+    log_json: bool = False
     quiet: bool = False
     verbose: bool = False
 
@@ -83,14 +85,18 @@ class Invocation:
 
     def listener(self, progress: bool) -> AbstractContextManager[Listener | None]:
         """Whatever shows events on stderr; None where nobody wants to see them."""
-        return self._listener() if progress and not self.console.quiet else nullcontext(None)
+        if self.console.quiet:
+            return nullcontext(None)
+        if self.console.log:
+            return nullcontext(self.console.listen)
+        return self._listener() if progress else nullcontext(None)
 
     def confirm(self, shown: str, question: str, *, yes: bool) -> None:
         """Show what would be done and ask. NotConfirmed where the answer is not yes, or nobody is there."""
         if yes:
             return
         self.console.urgent(shown)
-        if not _somebody_there():
+        if self.console.log or not _somebody_there():
             raise NotConfirmed(
                 f"`{self.command}` asks before it acts, and stdin is no terminal; nothing was changed",
                 hint=f"the same command with --yes, or {PROGRAM} {self.command} at a terminal",
@@ -115,6 +121,8 @@ class Invocation:
         with ExitStack() as stack:
 
             def listen(event: Event) -> None:
+                if isinstance(event, CommandStarted | CommandFinished):
+                    return
                 with guard:
                     if not made:
                         made.append(self._bars(stack) if self.console.live else _lines(self.console))

@@ -106,6 +106,7 @@ _COMMON: dict[str, Any] = {
     ],
     "migrations": Annotated[str | None, Option(metavar="PATH", help="The folder of the migrations.")],
     "json": Annotated[bool, Option("--json", help="Print one JSON value.")],
+    "log_json": Annotated[bool, Option("--log-json", help="Tell events as lines of JSON on stderr.")],
     "quiet": Annotated[bool, Option("--quiet", "-q", help="Print errors only.")],
     "verbose": Annotated[bool, Option("--verbose", "-v", help="Print more, and tracebacks.")],
 }
@@ -146,7 +147,7 @@ def parameters(function: Callable[..., Outcome]) -> list[inspect.Parameter]:
             inspect.Parameter(
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
-                default=False if name in ("json", "quiet", "verbose") else None,
+                default=False if name in ("json", "log_json", "quiet", "verbose") else None,
                 annotation=annotation,
             )
             for name, annotation in _COMMON.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from goaime_migrate.cli.invocation import Invocation, value_of
@@ -42,22 +43,10 @@ def prune(
     """Delete journals and collections kept aside; or erase one document from every journal."""
     from goaime_migrate.render import pruning as text
 
-    if sum((keep is not None, bool(version), collection is not None or id is not None)) != 1:
-        raise UsageError(
-            "what is to be pruned?",
-            hint="say just one of --keep AGE, --version VERSION, --collection NAME --id JSON",
-        )
-    if (collection is None) != (id is None):
-        raise UsageError("one document has a collection and an _id", hint="--collection NAME --id JSON")
-    seconds, identity = age(keep), None if id is None else value_of(id, "--id", _AN_ID)
-
-    def call(migrator: Migrator, *, dry_run: bool) -> PruneResult:
-        if collection is not None:
-            return migrator.erase(collection, identity, dry_run=dry_run)
-        return migrator.prune(keep=seconds, versions=version or (), dry_run=dry_run)
+    call = _call(keep, version or (), collection, id)
 
     def outcome(migrator: Migrator, *, would: bool) -> Outcome:
-        result = call(migrator, dry_run=would)
+        result = call(migrator, would)
         return Outcome(result, lambda style: text.prune(result, style, would=would))
 
     settings = run.settings(lock_timeout=lock_timeout)
@@ -67,6 +56,24 @@ def prune(
             return preview
         run.confirm(preview.text(run.console.err), "delete this for good?", yes=yes)
         return scope.each(lambda migrator: outcome(migrator, would=False))
+
+
+def _call(
+    keep: str | None, versions: Sequence[str], collection: str | None, id: str | None
+) -> Callable[[Migrator, bool], PruneResult]:
+    """What is asked for, or in a dry run only looked for. Raises UsageError."""
+    if sum((keep is not None, bool(versions), collection is not None or id is not None)) != 1:
+        raise UsageError(
+            "what is to be pruned?",
+            hint="say just one of --keep AGE, --version VERSION, --collection NAME --id JSON",
+        )
+    if id is not None and collection is not None:
+        identity = value_of(id, "--id", _AN_ID)
+        return lambda migrator, dry: migrator.erase(collection, identity, dry_run=dry)
+    if id is not None or collection is not None:
+        raise UsageError("one document has a collection and an _id", hint="--collection NAME --id JSON")
+    seconds = age(keep)
+    return lambda migrator, dry: migrator.prune(keep=seconds, versions=versions, dry_run=dry)
 
 
 def age(text: str | None) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from goaime_migrate import errors
@@ -12,6 +13,7 @@ from goaime_migrate.cli.options import As, FailFast, Format, Option, Target, Whe
 from goaime_migrate.cli.outcome import Outcome
 from goaime_migrate.cli.scope import over
 from goaime_migrate.render import status as status_text
+from goaime_migrate.render.style import clean
 from goaime_migrate.render.words import count
 from goaime_migrate.results import Direction
 
@@ -129,13 +131,42 @@ def _broken(result: VerifyResult) -> errors.PromiseBroken | None:
     return None
 
 
-def history(run: Invocation) -> Outcome:
+def history(
+    run: Invocation,
+    *,
+    html: Annotated[
+        Path | None,
+        Option("--html", metavar="FILE", help="Write a page of it, with samples of what was changed."),
+    ] = None,
+    masked: Annotated[
+        bool, Option("--masked", help="On that page show values of documents by their types alone.")
+    ] = False,
+) -> Outcome:
     """Show who did what and when, with what result."""
     from goaime_migrate.render import text
 
+    if html is not None:
+        return _page(run, html, masked=masked)
+    if masked:
+        raise errors.UsageError(
+            "--masked is about a page", hint="goaime-migrate history --html FILE --masked"
+        )
     with run.migrator(run.settings()) as migrator:
         entries = migrator.history()
     return Outcome(entries, lambda style: text.history(entries, style), read=True)
+
+
+def _page(run: Invocation, path: Path, *, masked: bool) -> Outcome:
+    """The same as a file for a browser."""
+    from goaime_migrate.cli import page
+    from goaime_migrate.render import report
+
+    report.require_jinja()
+    page.require_place(path)
+    with run.migrator(run.settings()) as migrator:
+        found = migrator.report()
+    page.write(path, report.page(found, masked=masked))
+    return Outcome(found.history, lambda _: f"wrote {clean(str(path))}")
 
 
 def lint(run: Invocation, *, form: As = Format.TEXT) -> Outcome:

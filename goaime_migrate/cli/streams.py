@@ -10,6 +10,7 @@ import atexit
 import os
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TextIO, cast
 
@@ -18,6 +19,8 @@ from goaime_migrate.cli.console import Masked
 _CHUNK, _LONGEST_LINE = 64 * 1024, 1024 * 1024
 _own: list[TextIO] = []
 """The command's own stdout and stderr, once they are separate."""
+_users: list[Masked] = []
+"""What users' code writes goes through this."""
 _LAST_WORDS_S = 0.5
 """How long a program that a migration has left behind may keep the end of the process waiting."""
 
@@ -34,15 +37,22 @@ def separate() -> None:
     os.close(writing)
     sys.stdout, sys.stderr = result, messages
     _own.extend((result, messages))
-    reader = threading.Thread(target=_pass_on, args=(reading, Masked(messages)), daemon=True)
+    _users.append(Masked(messages))
+    reader = threading.Thread(target=_pass_on, args=(reading, _users[0]), daemon=True)
     reader.start()
     atexit.register(_end, reader)
+
+
+def shape(lines: Callable[[str], str]) -> None:
+    """What becomes of lines that users' code writes, instead of being masked."""
+    for stream in _users:
+        stream.shape = lines
 
 
 def leave() -> None:
     """The command has said all: what is printed from now on is not its own."""
     if _own:
-        sys.stdout = sys.stderr = cast("TextIO", Masked(_own[1]))
+        sys.stdout = sys.stderr = cast("TextIO", Masked(_own[1], _users[0].shape))
 
 
 def _occupy() -> None:

@@ -16,7 +16,7 @@ from goaime_migrate.down.rollback import JournalPosition, WayBack
 from goaime_migrate.errors import DuplicateKey
 from goaime_migrate.journal import segments
 from goaime_migrate.journal.entry import Entry
-from goaime_migrate.journal.index import Locator
+from goaime_migrate.journal.index import Locator, swept
 from goaime_migrate.journal.reconcile import backward, reappeared
 from goaime_migrate.journal.segments import Known
 from goaime_migrate.ledger import PassRecord
@@ -86,11 +86,11 @@ class LateWrites:
 
     def _changes(self, reader: Reader, ids: Sequence[bytes], known: Known) -> Changes:
         later = segments.entries_of(reader, self.record.id, ids)
-        swept = segments.swept(reader, self.record.id, ids)
+        forward = swept(reader, self.record.id, ids)
         writes: list[Write] = []
         for document in reader.by_ids(self.record.writes, ids):
             identity = raw_bson.id_of(document)
-            scanned = None if identity in swept else known.entries.get(identity)
+            scanned = None if identity in forward else known.entries.get(identity)
             entries = [e for e in (later.get(identity), scanned) if e is not None]
             restored = _without_the_migration(document, entries)
             if restored != document:

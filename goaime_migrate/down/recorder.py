@@ -15,7 +15,7 @@ from goaime_migrate.journal.segments import Kind, drop_kind
 from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.planner import ForgetSteps, RestorePass, UndoChange
-from goaime_migrate.results import State
+from goaime_migrate.results import Counts, Direction, State
 from goaime_migrate.run.collector import forget
 from goaime_migrate.run.recorder import Recorder
 from goaime_migrate.run.run import Run
@@ -28,7 +28,9 @@ class DownRecorder(Recorder):
     def __init__(self, run: Run, migrations: Mapping[str, Migration], read: Ledger) -> None:
         super().__init__(run, migrations, read)
         self._spent: defaultdict[str, float] = defaultdict(float)
-        """Seconds that the groups of each version have taken so far."""
+        """Seconds that the groups of each version have taken so far,"""
+        self._restored: dict[str, Counts] = {}
+        """and the documents that they have seen to."""
 
     def start_versions(self, versions: Iterable[str]) -> None:
         """Record that these versions are being taken back."""
@@ -42,14 +44,20 @@ class DownRecorder(Recorder):
         took = round(self._spent[culprit] + self.seconds, 3)
         known = [self.versions[culprit]] if failed else []
         with suppress(Exception):
-            entry = ledger.log(self.run.backend.now(), self.owner, "down", result, culprit, took, error)
+            entry = self.event(self.run.backend.now(), "down", result, culprit, took, error)
             self.put([replace(record, error=ledger.error_record(error)) for record in known], entry)
+        self.tell(Direction.DOWN, culprit, result, took, error.code)
 
     def start_pass(self, record: PassRecord, level: int) -> None:
         """Record that a pass is being taken back to its first `level` steps."""
         now = self.run.backend.now()
         begun = replace(record, target_level=level, run_at=now, run_from=record.taken_back)
         self.run.record(ledger.put_pass(begun))
+
+    def count(self, versions: Iterable[str], documents: Counts) -> None:
+        """So many documents were taken back for these versions."""
+        for version in versions:
+            self._restored[version] = self._restored.get(version, Counts()) + documents
 
     def finish_group(self, group: RestorePass | ForgetSteps | UndoChange) -> None:
         """Record that these operations are not in effect any more; versions without any are pending again."""
@@ -67,6 +75,11 @@ class DownRecorder(Recorder):
                 self._lower(group.pass_id, None, changes)
             case UndoChange():
                 self.run.record(*changes)
+        self._tell_of(version for version in group.versions if version not in self.versions)
+
+    def _tell_of(self, versions: Iterable[str]) -> None:
+        for version in versions:
+            self.tell(Direction.DOWN, version, "reverted", round(self._spent[version], 3))
 
     def _left(self, version: str) -> list[RecordChange]:
         """The changes for a version: what is left of it, or that it is pending again."""
@@ -80,7 +93,7 @@ class DownRecorder(Recorder):
         now = self.run.backend.now()
         return [
             ledger.delete_version(version),
-            ledger.log(now, self.owner, "down", "reverted", version, seconds),
+            self.event(now, "down", "reverted", version, seconds, None, self._restored.get(version)),
         ]
 
     def _lower(self, pass_id: str, level: int | None, changes: Sequence[RecordChange]) -> None:
@@ -106,3 +119,4 @@ class DownRecorder(Recorder):
         for version in versions:
             self.versions[version] = with_state(self.versions[version], State.REVERTING)
             self.run.record(*self._left(version))
+            self._tell_of([version])

@@ -150,7 +150,9 @@ class Reverter:
         record, migrations = self._recorder.passes[group.pass_id], self._recorder.migrations
         _require_collection(self._run.backend, record)
         title = self._title(group)
-        self._run.emit(StageStarted("down", group.versions, title, None))
+        self._run.emit(
+            StageStarted("down", group.versions, title, None, record.taken_back, collection=record.collection)
+        )
         self._recorder.start_pass(record, group.level)
         restore = Restore(
             self._run,
@@ -171,6 +173,7 @@ class Reverter:
             self._recorder.progress.more_conflicts = self.found.more_conflicts
             self.inserted.note(record.collection, restore.inserted)
         done = restore.outcome.counts()
+        self._recorder.count(group.versions, done)
         seconds = self._recorder.seconds
         self._run.emit(StageFinished("down", group.versions, title, done.matched, done.changed, seconds))
 

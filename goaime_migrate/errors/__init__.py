@@ -80,6 +80,7 @@ from goaime_migrate.errors.usage import DumpUnreadable as DumpUnreadable
 from goaime_migrate.errors.usage import FolderMissing as FolderMissing
 from goaime_migrate.errors.usage import InvalidConfiguration as InvalidConfiguration
 from goaime_migrate.errors.usage import InvalidUri as InvalidUri
+from goaime_migrate.errors.usage import PackageMissing as PackageMissing
 from goaime_migrate.errors.usage import UnknownDocument as UnknownDocument
 from goaime_migrate.errors.usage import UnknownTarget as UnknownTarget
 from goaime_migrate.errors.usage import UsageError as UsageError

@@ -88,6 +88,19 @@ class DumpUnreadable(UsageError):
     code = "GM105"
 
 
+class PackageMissing(UsageError):
+    """What was asked for needs a package that is not installed.
+
+    Pages and traces are made with packages that most installations do without. Each is an extra of this
+    one, so that its versions fit. Nothing was read or changed.
+
+    Install it as the last line of the message has it, into the environment that the command runs in. Without
+    it the same is there as text: `goaime-migrate history`.
+    """
+
+    code = "GM108"
+
+
 class UnknownTarget(UsageError):
     """The target names no version, or more than one.
 

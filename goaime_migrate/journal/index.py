@@ -96,8 +96,20 @@ def superseded(reader: Reader, key: str, entries: Sequence[Entry]) -> set[bytes]
     pass_id, kind, _ = key.split("/", 2)
     ids = [entry.id for entry in entries if entry.comes_or_goes]
     found = Locator(reader, pass_id).scanned(ids) if ids and kind == Kind.CANARY else Known()
-    swept = segments.swept(reader, pass_id, (entry.id for entry in entries), after=key)
-    return {*found.entries, *any_of(reader, pass_id, ids, after=key), *swept}
+    forward = swept(reader, pass_id, (entry.id for entry in entries), after=key)
+    return {*found.entries, *any_of(reader, pass_id, ids, after=key), *forward}
+
+
+def swept(reader: Reader, pass_id: str, ids: Iterable[bytes], *, after: str = "") -> set[bytes]:
+    """Those of these documents that a sweep has brought forward, in a segment behind the one `after`."""
+    hashes = {digest(identity): identity for identity in ids}
+    behind = max(f"{after}\uffff" if after else "", f"{pass_id}/{Kind.SWEEP}/")
+    between = {"_id": {"$gte": behind, "$lt": f"{pass_id}/{Kind.SWEEP}/\uffff"}}
+    if not hashes or not reader.find(JOURNAL, between, limit=1, fields=["_id"]):
+        return set()
+    wanted = {"ids": {"$in": list(hashes)}, "pass": pass_id, **between}
+    heads = reader.find(JOURNAL, wanted, fields=["ids"])
+    return {hashes[each] for head in heads for each in map(bytes, head["ids"]) if each in hashes}
 
 
 def any_of(reader: Reader, pass_id: str, ids: Iterable[bytes], *, after: str = "") -> dict[bytes, Entry]:

@@ -228,18 +228,6 @@ def holders(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> list[str]:
     return [head["_id"][:-3] for head in heads]
 
 
-def swept(reader: Reader, pass_id: str, ids: Iterable[bytes], *, after: str = "") -> set[bytes]:
-    """Those of these documents that a sweep has brought forward, in a segment behind the one `after`."""
-    hashes = {digest(identity): identity for identity in ids}
-    behind = max(f"{after}\uffff" if after else "", f"{pass_id}/{Kind.SWEEP}/")
-    between = {"_id": {"$gte": behind, "$lt": f"{pass_id}/{Kind.SWEEP}/\uffff"}}
-    if not hashes or not reader.find(JOURNAL, between, limit=1, fields=["_id"]):
-        return set()
-    wanted = {"ids": {"$in": list(hashes)}, "pass": pass_id, **between}
-    heads = reader.find(JOURNAL, wanted, fields=["ids"])
-    return {hashes[each] for head in heads for each in map(bytes, head["ids"]) if each in hashes}
-
-
 def of_kind(pass_id: str, kind: Kind) -> dict[str, Any]:
     """The filter for the records of one kind."""
     return within(f"{pass_id}/{kind}/")

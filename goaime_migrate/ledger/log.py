@@ -15,7 +15,10 @@ from goaime_migrate.errors import MigrateError
 from goaime_migrate.ledger.records import FORMAT, TOOL, parse, storable
 from goaime_migrate.results import Document
 
-_ABSENT: Document = {"version": None, "error": None, "duration_s": None, "who": "", "host": "", "tool": ""}
+_ABSENT: Document = {
+    **dict.fromkeys(("version", "error", "duration_s", "work")),
+    **dict.fromkeys(("who", "host", "tool"), ""),
+}
 """What an event need not have, and what it is taken for then."""
 _CI_URLS = ("CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL")
 
@@ -28,10 +31,13 @@ def log(
     version: str | None,
     duration_s: float | None = None,
     error: MigrateError | None = None,
+    work: results.Work | None = None,
 ) -> RecordChange:
-    """An event for the log; with the `error` that has stopped a run, and the `_id` that it is about."""
+    """An event for the log; with the `error` that has stopped a run, the `_id` that it is about, and the `work` done."""
     why = None if error is None else results.HistoryError(error.code, storable(error.message, 2_000))
-    entry = results.HistoryEntry(at, version, action, result, why, duration_s, owner.who, owner.host, TOOL)
+    entry = results.HistoryEntry(
+        at, version, action, result, why, duration_s, owner.who, owner.host, TOOL, work
+    )
     about = {} if error is None or error.id is None else {"about": error.id}
     return Put(LOG, {"_id": ObjectId(), "format": FORMAT, **document_of(entry), **about})
 

@@ -200,6 +200,8 @@ def put_pass(record: PassRecord) -> Put:
     document = with_format(record, kind="pass")
     if not record.erased:
         del document["erased"]
+    if record.watched is None:
+        del document["watched"]
     return Put(PROGRESS, document)
 
 

@@ -18,14 +18,15 @@ from goaime_migrate.config import Settings
 from goaime_migrate.errors import MigrateError, Refused
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.ledger import Ledger
-from goaime_migrate.ledger import history as read_history
-from goaime_migrate.migrator.beforehand import nothing, refused
+from goaime_migrate.migrator.beforehand import nothing, refused, stopped_waiting
 from goaime_migrate.migrator.inquiry import Inquiry
 from goaime_migrate.migrator.lock_holder import LockHolder
+from goaime_migrate.migrator.past import Past
 from goaime_migrate.migrator.project import init, new
 from goaime_migrate.migrator.pruner import Pruner
 from goaime_migrate.migrator.sources import Sources
 from goaime_migrate.migrator.sweeping import Sweeping
+from goaime_migrate.migrator.told import Teller, command
 from goaime_migrate.planner import DownPlan, Facts, Plan, UpPlan
 from goaime_migrate.results import Direction, OnConflict, State
 from goaime_migrate.status import standing
@@ -41,19 +42,20 @@ _Result = TypeVar("_Result")
 _Plan = TypeVar("_Plan", bound=Plan)
 
 
-class Migrator(Inquiry, LockHolder, Pruner, Sweeping):
+class Migrator(Inquiry, LockHolder, Past, Pruner, Sweeping):
     """One project's migrations and one database. Use it as a context manager.
 
     Every method may raise a MigrateError. `up` and `down` return a RunResult with `error` set where they had already
-    begun to change the database, and where rules say that `up` would fail.
+    begun to change the database, and where rules say that `up` would fail. `on_event` is told what they do while they
+    do it, from several threads; it must not raise.
     """
 
     def __init__(
-        self, settings: Settings, listener: Listener | None = None, *, common: Sources | None = None
+        self, settings: Settings, on_event: Listener | None = None, *, common: Sources | None = None
     ) -> None:
         """`common`: what it shares with others, as `Databases` has it."""
         self._settings = settings
-        self._listener: Listener = listener or (lambda _: None)
+        self._listener: Listener = Teller(on_event)
         self._signal: int | None = None
         self._now: Run | None = None
         self._sources = Sources(settings, self._listener, common)
@@ -74,7 +76,7 @@ class Migrator(Inquiry, LockHolder, Pruner, Sweeping):
         """Ask a run to stop after its batch, or when the user's function that is running has come to its end.
 
         May be called from a signal handler, or from any thread. `up` and `down` then return a result whose error is
-        `Interrupted`; the next `up` (or `down`) goes on from there.
+        `Interrupted`; the next `up` (or `down`) goes on from there. `wait` raises it.
         """
         self._signal = signum
 
@@ -85,12 +87,17 @@ class Migrator(Inquiry, LockHolder, Pruner, Sweeping):
 
     # reading ---------------------------------------------------------------------------------------------------
 
+    @command
     def status(self) -> results.StatusResult:
         """Every version with its state. Read-only."""
+        return self._standing()
+
+    def _standing(self) -> results.StatusResult:
         backend = self._sources.backend(write=False)
         facts, ledger = self._sources.facts(backend)
         return standing(backend, facts, ledger)
 
+    @command
     def plan(
         self,
         target: str | None = None,
@@ -118,6 +125,7 @@ class Migrator(Inquiry, LockHolder, Pruner, Sweeping):
             return results.PlanResult(direction, plan.target, (), results.Predicted(0.0, 0, 0), unusable)
         return up.forecast(backend, facts, plan, where, self._settings, self._listener)
 
+    @command
     def verify(self, *, sample: int | None = None, superseded: bool = False) -> results.VerifyResult:
         """Every promise of the applied versions, over every document or a sample. Read-only.
 
@@ -129,19 +137,22 @@ class Migrator(Inquiry, LockHolder, Pruner, Sweeping):
         facts, ledger = self._sources.facts(backend)
         return verifier.verify(backend, facts, ledger, sample, superseded, self._listener)
 
-    def history(self) -> tuple[results.HistoryEntry, ...]:
-        """The log, oldest first. Read-only."""
-        return read_history(self._sources.backend(write=False))
-
+    @command
     def wait(self, timeout_s: float) -> results.StatusResult:
-        """Wait until nothing is pending, or the time is over; how it stands then. Read-only."""
+        """Wait until nothing is pending, or the time is over; how it stands then. Read-only.
+
+        Raises Interrupted within a second after `interrupt`.
+        """
         deadline = time.monotonic() + timeout_s
         while True:
-            status = self.status()
+            if self._signal is not None:
+                raise stopped_waiting(self._signal)
+            status = self._standing()
             if not (status.pending or status.problems) or time.monotonic() >= deadline:
                 return status
             time.sleep(min(_POLL_S, max(0.0, deadline - time.monotonic())))
 
+    @command
     def lint(self) -> results.LintResult:
         """Problems in the files alone; no database is opened."""
         from goaime_migrate.rules.files import lint, problems
@@ -153,6 +164,7 @@ class Migrator(Inquiry, LockHolder, Pruner, Sweeping):
 
     # writing ---------------------------------------------------------------------------------------------------
 
+    @command
     def up(self, target: str | None = None, *, where: Mapping[str, Any] | None = None) -> results.RunResult:
         """Apply all pending versions, or up to and including the target."""
 
@@ -171,6 +183,7 @@ class Migrator(Inquiry, LockHolder, Pruner, Sweeping):
 
         return self._run("up", lambda facts: planner.plan_up(facts, target), carry_out, refuses)
 
+    @command
     def down(
         self, target: str | None = None, *, on_conflict: OnConflict = OnConflict.KEEP
     ) -> results.RunResult:
@@ -183,7 +196,7 @@ class Migrator(Inquiry, LockHolder, Pruner, Sweeping):
 
     def _run(
         self,
-        command: str,
+        name: str,
         plan_of: Callable[[Facts], _Plan],
         carry_out: Callable[[Run, Facts, Ledger, _Plan], results.RunResult],
         refuses: Callable[[Backend, Facts, _Plan], results.RunResult | None] = lambda *_: None,
@@ -210,7 +223,7 @@ class Migrator(Inquiry, LockHolder, Pruner, Sweeping):
             found = refuses(backend, facts, plan) if busy else None
             return found or carry_out(run, facts, ledger, plan)
 
-        return self._under_the_lease(backend, work, command)
+        return self._under_the_lease(backend, work, name)
 
     def _apply(
         self, run: Run, facts: Facts, ledger: Ledger, plan: UpPlan, where: Mapping[str, Any] | None
@@ -228,6 +241,7 @@ class Migrator(Inquiry, LockHolder, Pruner, Sweeping):
 
         return reverter.take_back(run, facts, ledger, plan, on_conflict)
 
+    @command
     def stamp(self, target: str, *, dry_run: bool = False) -> results.StampResult:
         """Record versions as applied without running them."""
         from goaime_migrate.run.recorder import Recorder
@@ -248,6 +262,7 @@ class Migrator(Inquiry, LockHolder, Pruner, Sweeping):
 
         return self._under_the_lease(backend, work)
 
+    @command
     def repair(self, *, dry_run: bool = False) -> results.RepairResult:
         """Accept edited files, drop the records of removed ones, and let those of renumbered ones follow them."""
         from goaime_migrate.run.recorder import Recorder
@@ -266,9 +281,7 @@ class Migrator(Inquiry, LockHolder, Pruner, Sweeping):
 
         return self._under_the_lease(backend, work)
 
-    def _under_the_lease(
-        self, backend: Backend, work: Callable[[Run], _Result], command: str = "up"
-    ) -> _Result:
+    def _under_the_lease(self, backend: Backend, work: Callable[[Run], _Result], name: str = "up") -> _Result:
         from goaime_migrate.run import lock
         from goaime_migrate.run.brake import Options
         from goaime_migrate.run.run import Run
@@ -279,5 +292,5 @@ class Migrator(Inquiry, LockHolder, Pruner, Sweeping):
             backend.replication_lag()  # refused now, where it cannot be seen
         with lock.held(backend, settings.lock_timeout, self._listener) as lease:
             backend.prepare()
-            self._now = Run(backend, lease, self._listener, options, lambda: self._signal, command)
+            self._now = Run(backend, lease, self._listener, options, lambda: self._signal, name)
             return work(self._now)

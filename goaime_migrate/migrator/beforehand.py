@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from typing import Any
 
 from goaime_migrate import planner
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import Settings
+from goaime_migrate.errors import Interrupted
+from goaime_migrate.errors.hint import Command, Hint
 from goaime_migrate.events import Listener
 from goaime_migrate.planner import Facts, Plan, UpPlan
 from goaime_migrate.results import Counts, Direction, RunResult
@@ -16,6 +19,16 @@ from goaime_migrate.results import Counts, Direction, RunResult
 def nothing(plan: Plan) -> RunResult:
     """The result of a run that had nothing to do."""
     return RunResult(plan.direction, (), None, None, Counts(), (), (), 0.0, plan.message)
+
+
+def stopped_waiting(signum: int) -> Interrupted:
+    """The error of a `wait` that was asked to stop."""
+    error = Interrupted(
+        f"stopped by {signal.Signals(signum).name} while waiting; nothing was changed",
+        hint=Hint("{}", Command(("wait",))),
+    )
+    error.exit_code = 128 + signum
+    return error
 
 
 def refused(

@@ -10,8 +10,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from goaime_migrate.config import SERVERS_OWN, Settings, is_pattern
+from goaime_migrate.config.copies import place_names
 from goaime_migrate.errors import Interrupted, MigrateError, ServerUnreachable, UsageError
-from goaime_migrate.events import DatabaseStarted, Event, Listener, silent
+from goaime_migrate.events import CommandFinished, CommandStarted, DatabaseStarted, Event, Listener, silent
 from goaime_migrate.migrator import Migrator
 from goaime_migrate.migrator.sources import Sources
 from goaime_migrate.results.databases import DatabaseResult, DatabasesResult
@@ -109,7 +110,7 @@ class Databases:
 
         def listen(event: Event) -> None:
             nonlocal begun
-            if not begun:
+            if not (begun or isinstance(event, CommandStarted | CommandFinished)):
                 begun = True
                 self._listener(DatabaseStarted(name, number, total))
             self._listener(event)
@@ -140,8 +141,6 @@ def _error_of(result: Any) -> MigrateError | None:
 
 def _there(place: Deployment) -> list[str]:
     """All databases by name, but the server's own, and the copies of others that `rehearse` works on."""
-    from goaime_migrate.rehearse.scratch import place_names
-
     names = place.names()
     copies = {copy for name in names for copy in place_names(name)}
     return sorted(set(names) - copies - set(SERVERS_OWN))

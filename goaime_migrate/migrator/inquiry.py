@@ -10,6 +10,7 @@ from goaime_migrate.config import Settings
 from goaime_migrate.errors import MigrateError, UsageError
 from goaime_migrate.events import Listener
 from goaime_migrate.migrator.sources import Sources
+from goaime_migrate.migrator.told import command
 
 
 class Inquiry:
@@ -20,6 +21,7 @@ class Inquiry:
     _listener: Listener
     _signal: int | None
 
+    @command
     def try_(
         self,
         version: str,
@@ -52,6 +54,7 @@ class Inquiry:
         facts, _ = self._sources.facts(backend)
         return trial.try_stored(backend, facts, version, where or {}, collection)
 
+    @command
     def rehearse(
         self, target: str | None = None, *, sample: int | None = results.REHEARSED, memory: bool = False
     ) -> results.RehearsalResult:
@@ -78,6 +81,7 @@ class Inquiry:
         )
         return rehearsal.give(Extent(sample, memory))
 
+    @command
     def blame(self, collection: str, id: Any) -> results.BlameResult:
         """Which versions changed this document, when, who ran them, and how. Read-only.
 
@@ -88,6 +92,7 @@ class Inquiry:
         backend = self._sources.backend(write=False)
         return blame.blame(blame.subject(backend, *self._sources.facts(backend), collection, id))
 
+    @command
     def as_of(self, collection: str, id: Any, version: str) -> results.AsOfResult:
         """This document as it was before a version. Read-only.
 
@@ -103,6 +108,7 @@ class Inquiry:
         lowest = before if before != planner.BASE else "0"
         return as_of(blame.subject(backend, facts, ledger, collection, id), lowest)
 
+    @command
     def doctor(self) -> results.DoctorResult:
         """What would make a command fail later, check by check. Read-only.
 

@@ -8,8 +8,10 @@ from goaime_migrate import results
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.errors import NothingRuns, UsageError
 from goaime_migrate.errors.hint import STATUS, UP, Hint
+from goaime_migrate.events import Listener
 from goaime_migrate.ledger import read as read_ledger
 from goaime_migrate.migrator.sources import Sources
+from goaime_migrate.migrator.told import command
 from goaime_migrate.results import State, Throttle
 from goaime_migrate.status import lock_status
 
@@ -18,7 +20,9 @@ class LockHolder:
     """The methods of the facade that are about a run of somebody else."""
 
     _sources: Sources
+    _listener: Listener
 
+    @command
     def unlock(self, *, force: bool = False) -> results.UnlockResult:
         """Show the lease; with `force`, end it and shut its holder out."""
         backend = self._sources.backend(write=force)
@@ -27,6 +31,7 @@ class LockHolder:
             backend.break_lease()
         return results.UnlockResult(lock_status(record), force and record is not None)
 
+    @command
     def throttle(
         self, *, paused: bool | None = None, max_rate: float | None = None
     ) -> results.ThrottleResult:

@@ -9,7 +9,9 @@ from goaime_migrate import planner, results
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.errors import Interrupted, UnknownTarget, UsageError
 from goaime_migrate.errors.hint import Hint
+from goaime_migrate.events import Listener
 from goaime_migrate.migrator.sources import Sources
+from goaime_migrate.migrator.told import command
 
 if TYPE_CHECKING:
     from goaime_migrate.planner import Facts
@@ -23,10 +25,12 @@ class Pruner:
     """The methods of the facade that delete what is kept. With `dry_run` they only say what it would be."""
 
     _sources: Sources
+    _listener: Listener
 
-    def _under_the_lease(self, backend: Backend, work: Callable[[Run], _Result], command: str) -> _Result:
+    def _under_the_lease(self, backend: Backend, work: Callable[[Run], _Result], name: str) -> _Result:
         raise NotImplementedError
 
+    @command
     def prune(
         self, *, keep: float | None = None, versions: Sequence[str] = (), dry_run: bool = False
     ) -> results.PruneResult:
@@ -56,6 +60,7 @@ class Pruner:
 
         return self._go(backend, work)
 
+    @command
     def erase(self, collection: str, id: Any, *, dry_run: bool = False) -> results.PruneResult:
         """Erase one document from every journal, from frozen lookups, collections kept aside, and messages.
 

@@ -55,6 +55,11 @@ class Sources:
             return self._common.deployment
         return deployment(self._settings, self._tell)
 
+    @property
+    def database(self) -> str:
+        """The name of the database; empty before it is open."""
+        return next((backend.database_name for backend in self._open.values()), "")
+
     def asked_for(self, why: str) -> Backend:
         """The database, for what could do without one for long. Raises InvalidConfiguration where none is named."""
         if not self._settings.uri:

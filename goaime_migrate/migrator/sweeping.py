@@ -10,6 +10,7 @@ from goaime_migrate import results
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.events import Listener
 from goaime_migrate.migrator.sources import Sources
+from goaime_migrate.migrator.told import command
 
 if TYPE_CHECKING:
     from goaime_migrate.run.run import Run
@@ -23,6 +24,7 @@ class Sweeping(ABC):
     _sources: Sources
     _listener: Listener
 
+    @command
     def sweep(
         self, target: str | None = None, *, dry_run: bool = False, follow: float | None = None
     ) -> results.SweepResult:
@@ -47,5 +49,5 @@ class Sweeping(ABC):
         return self._under_the_lease(backend, work, "sweep")
 
     @abstractmethod
-    def _under_the_lease(self, backend: Backend, work: Callable[[Run], _Result], command: str) -> _Result:
+    def _under_the_lease(self, backend: Backend, work: Callable[[Run], _Result], name: str) -> _Result:
         """Do this work while nobody else may write."""

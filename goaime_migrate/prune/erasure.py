@@ -66,12 +66,19 @@ class Erasure:
     def _line(self) -> Lineage:
         return lineage(self.kept.book, self.collection, self.kept.there)
 
+    @cached_property
+    def _dropped(self) -> list[str]:
+        """The collections kept aside that were called so."""
+        called = "|".join(map(re.escape, sorted(self._line.names)))
+        was = re.compile(rf"{re.escape(ASIDE)}\.[^.]+\.(?:{called})(?:\.\d+)?")
+        return [name for name in self.kept.aside if was.fullmatch(name)]
+
     def foresee(self) -> PruneResult:
         """What would be erased. Raises Refused, UnknownDocument, JournalIncomplete, DamagedRecord, NewerFormat."""
         self._require_finished()
         self._require_whole()
         parts = list(self._parts())
-        if not (parts or self._line.visits or self.collection in self.kept.there):
+        if not (parts or self._line.visits or self._dropped or self.collection in self.kept.there):
             raise UnknownDocument(
                 f"there is no collection {self.collection}, and no version has written or read one of this name",
                 hint="the name as it is today, or as it was before a migration renamed it",
@@ -142,7 +149,7 @@ class Erasure:
             for frozen in erased_lookups(self.backend, record.id, self._line.names, self._ids):
                 freed = max(0, size_of(frozen.records) - size_of(frozen.kept))
                 yield Part(record.versions, freed, frozen.changes)
-        for name in self.kept.aside:
+        for name in self._dropped:
             yield from self._aside(name)
         yield from self._mentions()
 
@@ -179,10 +186,9 @@ class Erasure:
 
     def _aside(self, name: str) -> Iterator[Part]:
         """The document in a collection that was kept aside."""
-        version, _, rest = name.removeprefix(f"{ASIDE}.").partition(".")
-        if any(re.fullmatch(rf"{re.escape(known)}(\.\d+)?", rest) for known in self._line.names):
-            for document in self.backend.by_ids(name, list(self._ids)):
-                yield Part((version,), len(document), aside=name, document=document)
+        version = name.removeprefix(f"{ASIDE}.").partition(".")[0]
+        for document in self.backend.by_ids(name, list(self._ids)):
+            yield Part((version,), len(document), aside=name, document=document)
 
     def _mentions(self) -> Iterator[Part]:
         """What is said of it in records."""

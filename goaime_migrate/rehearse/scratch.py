@@ -7,7 +7,6 @@ or a lock that is held, says that another rehearsal is still at work there.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 from goaime_migrate.backends.connect import connect
 from goaime_migrate.backends.ports import LOCK, VERSIONS, Backend, Changes, Put
 from goaime_migrate.config import DUMP, Settings
+from goaime_migrate.config.copies import place_names
 from goaime_migrate.errors import LockHeld, MissingPrivilege, Refused
 from goaime_migrate.errors.hint import PROGRAM, Command, Hint
 from goaime_migrate.events import Listener, Notice
@@ -27,11 +27,7 @@ from goaime_migrate.run.brake import Options
 from goaime_migrate.run.lock import Lease, held
 from goaime_migrate.run.run import Run
 
-PLACES = 3
-"""Databases that may be copies of one at a time; their names are known beforehand, so that roles can name them."""
 MARK = "rehearsal"
-_LONGEST = 63
-"""Bytes of the name of a database."""
 _FOLDER = f"{PROGRAM}-rehearsal-"
 _OWNER = "owner"
 IN_MEMORY = Command(("rehearse", "--memory"))
@@ -130,15 +126,6 @@ def on_server(
         backend.transact(lambda _: Changes(last=[lease.guard(), Put(LOCK, mark)]))
         chosen = settings.model_copy(update={"database": backend.database_name})
         yield Scratch(backend, lease, chosen, f"in the database {backend.database_name}")
-
-
-def place_names(database: str) -> list[str]:
-    """What the databases are called in which one may be rehearsed."""
-    ending = "_rehearsal_{}"
-    if len(database.encode()) + len(ending.format(PLACES)) > _LONGEST:
-        short = database.encode()[:34].decode(errors="ignore")
-        database = f"{short}_{hashlib.sha256(database.encode()).hexdigest()[:8]}"
-    return [f"{database}{ending.format(number)}" for number in range(1, PLACES + 1)]
 
 
 def _places(of: str, settings: Settings, stack: ExitStack, validators: bool) -> list[Backend]:

@@ -121,22 +121,24 @@ def _elements(path: str, old: Sequence[Any], new: Sequence[Any], style: Style) -
 
 
 def _order(path: str, old: Sequence[str], after: Sequence[str]) -> Iterator[Change]:
-    """The fewest fields that must have moved for the rest to have kept its order."""
-    present = set(old)
-    new = [name for name in after if name in present]
-    if new == old:
+    found = moved(old, after)
+    if len(found) > 3:
+        yield Change(">", path or "order", f"{len(found)} moved, now: {', '.join(map(key, after))}")
         return
-    rank = {name: at for at, name in enumerate(old)}
-    stayed = _longest_rising([rank[name] for name in new])
-    moved = [name for name in new if rank[name] not in stayed]
-    if len(moved) > 3:
-        yield Change(">", path or "order", f"{len(moved)} moved, now: {', '.join(map(key, after))}")
-        return
-    for name in moved:
+    for name in found:
         at = after.index(name)
         yield Change(
             ">", _join(path, name), f"moved {'behind ' + key(after[at - 1]) if at else 'to the front'}"
         )
+
+
+def moved(old: Sequence[str], after: Sequence[str]) -> list[str]:
+    """The fewest fields that must have moved for the rest to have kept its order; those that came or went are none."""
+    kept = set(after)
+    rank = {name: at for at, name in enumerate(name for name in old if name in kept)}
+    new = [name for name in after if name in rank]
+    stayed = _longest_rising([rank[name] for name in new])
+    return [name for name in new if rank[name] not in stayed]
 
 
 def _longest_rising(numbers: Sequence[int]) -> set[int]:

@@ -82,6 +82,11 @@ def failed(command: str, error: MigrateError) -> Json:
     return nothing | {"error": _value(MigrateError, error)}
 
 
+def failure(error: MigrateError) -> Json:
+    """An error as it stands in what a command prints."""
+    return _object(error)
+
+
 def dumps(value: Any, redact: Callable[[str], str] = str, *, indent: int | None = 2) -> str:
     """The text of a JSON value; `redact` sees every string of it, one by one. Without `indent` it is one line."""
     return json.dumps(_strings(value, redact), indent=indent, allow_nan=False)

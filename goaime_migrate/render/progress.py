@@ -13,6 +13,7 @@ from goaime_migrate.events import (
     Event,
     Examined,
     LockWaiting,
+    Notice,
     StageFinished,
     StageStarted,
 )
@@ -137,11 +138,11 @@ class Lines:
         if isinstance(event, StageFinished):
             self._stages.pop(event.versions, None)
             return last_line(event, self._width)
-        if isinstance(event, LockWaiting):
-            return self._lock(event)
-        if isinstance(event, Examined):
-            return self._progress_line(event)
-        return self._begin_anew(event) if isinstance(event, DatabaseStarted) else clean(event.text)
+        if isinstance(event, LockWaiting | Examined):
+            return self._lock(event) if isinstance(event, LockWaiting) else self._progress_line(event)
+        if isinstance(event, DatabaseStarted):
+            return self._begin_anew(event)
+        return clean(event.text) if isinstance(event, Notice) else None
 
     def _begin_anew(self, event: DatabaseStarted) -> str:
         self._stages.clear()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from goaime_migrate.results.pruning import *  # noqa: F403
     from goaime_migrate.results.reading import *  # noqa: F403
     from goaime_migrate.results.rehearsal import *  # noqa: F403
+    from goaime_migrate.results.report import *  # noqa: F403
     from goaime_migrate.results.run import *  # noqa: F403
     from goaime_migrate.results.status import *  # noqa: F403
     from goaime_migrate.results.sweep import *  # noqa: F403
@@ -49,12 +50,15 @@ _NAMES = {
         "HistoryEntry",
         "HistoryError",
         "LintResult",
+        "PaceMark",
         "Straggler",
         "UncheckedPromise",
         "VerifyFailure",
         "VerifyResult",
+        "Work",
     ),
     "rehearsal": ("RehearsalCheck", "RehearsalResult"),
+    "report": ("Effect", "JournaledChange", "PassReport", "ReportResult", "VersionReport"),
     "run": ("Conflict", "RunResult", "VersionDocuments"),
     "status": (
         "LockStatus",

@@ -10,6 +10,8 @@ from goaime_migrate.errors import MigrateError
 from goaime_migrate.errors.hint import Hint
 
 T = TypeVar("T")
+_OF_FILES = ("init", "new", "lint", "explain")
+"""Commands that are about no database."""
 
 
 @dataclass(frozen=True)
@@ -67,5 +69,7 @@ def _about(hint: str, database: str) -> str:
     """The advice with commands that are about this one database."""
     if isinstance(hint, Hint):
         for command in dict.fromkeys(hint.commands):
+            if command.words[0] in _OF_FILES:
+                continue
             hint = hint.instead(command, command.to("--database", shlex.quote(database)))
     return hint

@@ -181,12 +181,12 @@ def commit(run: Run, at: Checkpoint[P], plan: Plan[P, F], pace: Pacing, version:
     """
     tries: list[Result[P, F]] = []
     missed: Sequence[bytes] = ()
-    started, misses, collection, holdup = 0.0, 0, "", Holdup(run)
+    started, misses, most, collection, holdup = 0.0, 0, 0, "", Holdup(run)
 
     def work(reader: Reader) -> Changes:
-        nonlocal started, collection
-        started = time.monotonic()
-        unit = plan(reader, Try(run.batch_of(pace.size), frozenset(missed)))
+        nonlocal started, collection, most
+        started, most = time.monotonic(), run.batch_of(pace.size)
+        unit = plan(reader, Try(most, frozenset(missed)))
         tries.append(unit.result)
         collection = unit.changes.collection
         return replace(unit.changes, last=(*unit.changes.last, at.move(unit.result.next)))
@@ -207,7 +207,7 @@ def commit(run: Run, at: Checkpoint[P], plan: Plan[P, F], pace: Pacing, version:
             raise error.cause or _contended(at, version, name, error, holdup) from error
         if not missed:
             holdup.over()
-            pace.took(time.monotonic() - started, tries[-1].documents)
+            pace.took(time.monotonic() - started, tries[-1].documents, most)
             run.after_batch(tries[-1].documents)
             return tries[-1]
         misses += 1

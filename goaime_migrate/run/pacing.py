@@ -32,9 +32,9 @@ class Pacing:
         self._fewest = min(FEWEST, self.largest)
         self._collisions = 0
 
-    def took(self, seconds: float, documents: int) -> None:
-        """A batch was committed."""
-        if documents >= self.size:
+    def took(self, seconds: float, documents: int, most: int = 0) -> None:
+        """A batch was committed that could have had so many documents (0: as many as a full one)."""
+        if documents >= (most or self.size):
             factor = min(_GROWTH, max(0.5, AIM_S / max(seconds, 0.001)))
             self.size = min(self.largest, max(self._fewest, math.ceil(self.size * factor)))
         self._collisions = 0

@@ -9,14 +9,16 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from goaime_migrate import ledger
 from goaime_migrate.backends.ports import PROGRESS, VERSIONS, RecordChange
-from goaime_migrate.events import Notice
+from goaime_migrate.errors import MigrateError
+from goaime_migrate.events import Notice, VersionFinished
 from goaime_migrate.journal import clearing
 from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord, VersionRecord
 from goaime_migrate.migration import Migration
-from goaime_migrate.results import Conflict, Counts, RepairResult, State, WarningCount
+from goaime_migrate.results import Conflict, Counts, Direction, RepairResult, State, WarningCount, Work
 from goaime_migrate.run.collector import forget
 from goaime_migrate.run.run import Run
 from goaime_migrate.run.states import require_arrow, with_state
@@ -77,7 +79,7 @@ class Recorder:
         self.run.record(
             *(ledger.put_version(each) for each in self.versions.values()),
             *(ledger.put_pass(each) for each in self.passes.values()),
-            ledger.log(backend.now(), self.owner, function, "records written anew", version),
+            self.event(backend.now(), function, "records written anew", version),
         )
         self.run.emit(
             Notice(
@@ -141,6 +143,27 @@ class Recorder:
         self.versions |= {record.version: record for record in listed}
         self.run.record(*(ledger.put_version(record) for record in listed), *more)
 
+    def event(
+        self,
+        at: datetime,
+        action: str,
+        result: str,
+        version: str,
+        took: float | None = None,
+        error: MigrateError | None = None,
+        documents: Counts | None = None,
+        warnings: int = 0,
+    ) -> RecordChange:
+        """An event for the log, with what this run has done for the version."""
+        work = Work(self.owner.run, documents, warnings, self.run.odometer.pace(version))
+        return ledger.log(at, self.owner, action, result, version, took, error, work)
+
+    def tell(
+        self, direction: Direction, version: str, result: str, took: float, error: str | None = None
+    ) -> None:
+        """Tell that the run is done with a version, once that is recorded."""
+        self.run.emit(VersionFinished(direction, version, result, error, took))
+
     def stamp(self, versions: Sequence[str]) -> None:
         """Record versions as applied without running them."""
         now = self.run.backend.now()
@@ -150,7 +173,7 @@ class Recorder:
             done = tuple(replace(o, done=True) for o in record.operations)
             changes += [
                 ledger.put_version(replace(record, applied_at=now, operations=done)),
-                ledger.log(now, self.owner, "stamp", "applied", version),
+                self.event(now, "stamp", "applied", version),
             ]
         self.run.record(*changes)
 
@@ -159,7 +182,7 @@ class Recorder:
         now = self.run.backend.now()
         changes: list[RecordChange] = self._renumbered({each.before: each.now for each in found.renumbered})
         changes += [
-            ledger.log(now, self.owner, "repair", f"{ledger.RENUMBERED}{each.before}", each.now)
+            self.event(now, "repair", f"{ledger.RENUMBERED}{each.before}", each.now)
             for each in found.renumbered
         ]
         for version in found.accepted:
@@ -169,11 +192,11 @@ class Recorder:
                     replace(self.versions[version], checksum=file.checksum, helpers=file.helpers)
                 )
             )
-            changes.append(ledger.log(now, self.owner, "repair", "accepted", version))
+            changes.append(self.event(now, "repair", "accepted", version))
             changes += [ledger.put_pass(p) for p in self._repinned(version, file.checksum)]
         for version in found.dropped:
             changes.append(ledger.delete_version(version))
-            changes.append(ledger.log(now, self.owner, "repair", "dropped", version))
+            changes.append(self.event(now, "repair", "dropped", version))
         self.run.record(*changes)
 
     def _renumbered(self, numbers: Mapping[str, str]) -> list[RecordChange]:

@@ -17,6 +17,7 @@ from goaime_migrate.memory import without_collection
 from goaime_migrate.results import Document
 from goaime_migrate.run.brake import Brake, Options
 from goaime_migrate.run.lock import TAKEN, Lease
+from goaime_migrate.run.odometer import Odometer
 
 _BATCH = "its batch"
 
@@ -42,6 +43,7 @@ class Run:
         self.function = ""
         """The user's function that is running, which cannot be stopped between two batches."""
         self._unit = _BATCH
+        self.odometer = Odometer()
 
     def _brake_of(self, options: Options) -> Brake:
         return Brake(self.backend, self.lease, self.listener, options)
@@ -74,6 +76,7 @@ class Run:
             self.function, self._unit = event.function, event.function or _BATCH
         elif isinstance(event, StageFinished):
             self.function = ""
+        self.odometer.hear(event)
         self.listener(event)
 
     def check(self) -> None:

@@ -90,8 +90,9 @@ class CollectionSweep:
         self._run.emit(Notice(f"{self._name}: {looks} is looked at"))
 
     def _collect(self, since: Timestamp | None) -> None:
-        walk = collector.sweeping(self._last)
-        self._feed = collector.start(self._run, self._name, walk, since, self._run.sessions)
+        """What this sweep writes, or the one before it has written, is nothing to look at."""
+        walk, sessions = collector.sweeping(self._last), list(self._parts[self._last].sessions)
+        self._feed = collector.start(self._run, self._name, walk, since, sessions)
 
     def _collect_from_now(self) -> None:
         """What was collected before is looked at anyhow, with all else."""
@@ -155,7 +156,8 @@ class CollectionSweep:
     def close(self) -> None:
         """Record that it is over. Raises LeaseLost."""
         self.note()
-        over = [replace(part, done=True, sessions=()) for part in self._parts.values()]
+        mine = tuple(self._run.sessions)
+        over = [replace(part, done=True, sessions=mine) for part in self._parts.values()]
         left = Delete(TAIL, {"pass": collector.sweeping(self._last)})
         self._run.record(*(Put(PROGRESS, part.record()) for part in over), left)
         changed = max(self.tally.changed.values(), default=0)

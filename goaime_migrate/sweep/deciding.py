@@ -12,7 +12,7 @@ from goaime_migrate.backends.ports import Reader
 from goaime_migrate.errors import MigrateError, ResultBreaksPromise
 from goaime_migrate.journal import reconcile, segments
 from goaime_migrate.journal.entry import Entry
-from goaime_migrate.journal.index import Locator
+from goaime_migrate.journal.index import Locator, swept
 from goaime_migrate.journal.reconcile import Forward
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.run.applied import Link
@@ -84,8 +84,8 @@ class Decider:
     ) -> Mapping[bytes, Entry]:
         """The newest of each of these documents in the journal of a link."""
         scanned = self._journals[number].scanned(ids).entries
-        swept = segments.swept(reader, record.id, ids)
-        older = {identity: entry for identity, entry in scanned.items() if identity not in swept}
+        forward = swept(reader, record.id, ids)
+        older = {identity: entry for identity, entry in scanned.items() if identity not in forward}
         return {**older, **segments.entries_of(reader, record.id, ids)}
 
     def _broken(self, reader: Reader, effects: Sequence[Effect]) -> dict[bytes, MigrateError]:

@@ -22,7 +22,7 @@ from goaime_migrate.journal.seal import PARTS, intact_parts, seal, unseal
 from goaime_migrate.results import Document
 from goaime_migrate.transform.lookup_answers import MOST_BYTES, Answer
 from goaime_migrate.transform.lookup_names import Names, part_of
-from goaime_migrate.transform.lookup_reading import KEYS, WHOLE, WHOLE_BYTES, Unwritten, all_of, find
+from goaime_migrate.transform.lookup_reading import KEYS, WHOLE, WHOLE_BYTES, Unwritten, all_of, find, part
 from goaime_migrate.transform.lookup_table import CACHE_BYTES, Late, Table, erased, table_of
 from goaime_migrate.transform.lookups import Lookup, Now, as_read, cache_key
 from goaime_migrate.transform.stored_results import Keep, StoredResults
@@ -161,7 +161,7 @@ class FrozenLookups:
             return []
         for lookup in self._own:
             for document in documents:
-                for value in found_by(_part(document, lookup.key), lookup.key):
+                for value in found_by(part(document, lookup.key), lookup.key):
                     if not isinstance(value, Regex):
                         self._tables[lookup].want(value)
         by_id = all(lookup.key == "_id" for lookup in self._own)
@@ -295,11 +295,3 @@ class FrozenLookups:
 def _all(documents: Sequence[Document]) -> Sequence[Document]:
     """What is not written by the pass is there as it was."""
     return documents
-
-
-def _part(document: bytes, path: str) -> Document:
-    """As much of a document as a path leads into."""
-    wanted = path.partition(".")[0].encode()
-    return raw_bson.decode_any(
-        raw_bson.join(element for name, element in raw_bson.elements(document) if name == wanted)
-    )

@@ -76,3 +76,11 @@ def all_of(reader: Reader, lookup: Lookup, most: int) -> list[bytes] | None:
         fields=None if fields is None else tuple(dict.fromkeys((lookup.key, *fields))),
     )
     return found if len(found) <= most and sum(map(len, found)) < WHOLE_BYTES else None
+
+
+def part(document: bytes, path: str) -> Document:
+    """As much of a document as a path leads into."""
+    wanted = path.partition(".")[0].encode()
+    return raw_bson.decode_any(
+        raw_bson.join(element for name, element in raw_bson.elements(document) if name == wanted)
+    )

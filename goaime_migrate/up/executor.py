@@ -91,7 +91,9 @@ class Executor:
             return
         record = self._open(group, steps, canary)
         title, examined = self._title(group), record.examined if record.committed else 0
-        self._run.emit(StageStarted("up", record.versions, title, record.total, examined))
+        self._run.emit(
+            StageStarted("up", record.versions, title, record.total, examined, collection=record.collection)
+        )
         if record.upper is None and record.collection not in self._run.backend.collections():
             self._run.emit(Notice(f"there is no collection {record.collection!r}: nothing to change"))
         this = walking.Pass(self._run, record, steps, self._pool)
@@ -162,7 +164,8 @@ class Executor:
         operation = migration.operations[index]
         assert isinstance(operation, StateOperation)
         function = "up(db)" if isinstance(operation, RunFunctions) else ""
-        self._run.emit(StageStarted("up", (version,), operation.describe(), None, function=function))
+        text, collection = operation.describe(), operation.collection or ""
+        self._run.emit(StageStarted("up", (version,), text, None, function=function, collection=collection))
         record = self._recorder.running(migration)
         undo = record.operations[index].undo
         try:
@@ -179,7 +182,7 @@ class Executor:
             self._stop((version,), error.at(version))
             raise
         self._recorder.finish_operation(version, index)
-        self._run.emit(StageFinished("up", (version,), operation.describe(), 0, 0, self._recorder.seconds))
+        self._run.emit(StageFinished("up", (version,), text, 0, 0, self._recorder.seconds))
 
     def _left_traces(self, operation: StateOperation, version: str, undo: Document | None) -> bool:
         """Whether an operation that failed may have changed something: it would be undone in another way now.

@@ -11,7 +11,7 @@ from goaime_migrate.backends.ports import PROGRESS, Delete, RecordChange
 from goaime_migrate.errors import Conflicts, Interrupted, MigrateError, MigrationFailed
 from goaime_migrate.ledger import Ledger, PassRecord, VersionRecord
 from goaime_migrate.migration import Migration
-from goaime_migrate.results import Counts, State
+from goaime_migrate.results import Counts, Direction, State
 from goaime_migrate.run.collector import forget
 from goaime_migrate.run.recorder import Recorder
 from goaime_migrate.run.run import Run
@@ -91,10 +91,10 @@ class UpRecorder(Recorder):
         """Some documents are migrated: the versions are partial."""
         now = self.run.backend.now()
         tried = [self._timed(with_state(self.versions[v], State.PARTIAL)) for v in record.versions]
-        self.put(
-            tried, *(ledger.log(now, self.owner, "up", "canary", v.version, v.duration_s) for v in tried)
-        )
+        self.put(tried, *(self.event(now, "up", "canary", v.version, v.duration_s) for v in tried))
         self.progress.warnings += tally.warning_counts()
+        for each in tried:
+            self.tell(Direction.UP, each.version, "canary", each.duration_s)
 
     # versions
 
@@ -106,9 +106,13 @@ class UpRecorder(Recorder):
         """All operations of a version are done, if by an earlier run, and its `verify` holds."""
         now = self.run.backend.now()
         applied = with_state(with_state(record, State.RUNNING), State.APPLIED)
-        entry = ledger.log(now, self.owner, "up", "applied", record.version, record.duration_s)
+        warnings = sum(found.count for found in record.warnings)
+        entry = self.event(
+            now, "up", "applied", record.version, record.duration_s, None, record.documents, warnings
+        )
         self.put([replace(applied, applied_at=now, error=None)], entry)
         self.progress.versions.append(record.version)
+        self.tell(Direction.UP, record.version, "applied", record.duration_s)
         self.note_in_all(record.version, record.documents)
 
     def note_in_all(self, version: str, documents: Counts | None) -> None:
@@ -140,8 +144,11 @@ class UpRecorder(Recorder):
         result = "failed" if failed else "interrupted"
         took = next((r.duration_s for r in changed if r.version == at), round(self.seconds, 3))
         with suppress(Exception):  # whatever its record meets, the error itself matters more
-            entry = ledger.log(self.run.backend.now(), self.owner, "up", result, at, took, error)
+            entry = self.event(
+                self.run.backend.now(), "up", result, at, took, error, self.progress.in_all.get(at)
+            )
             self.put(changed, *(ledger.delete_version(r.version) for r in untouched), entry)
+        self.tell(Direction.UP, at, result, took, error.code)
 
     def _stopped(self, record: VersionRecord, error: MigrateError, at: str) -> VersionRecord:
         # A conflict is the application's doing: the migration itself has not failed.

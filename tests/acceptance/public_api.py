@@ -34,15 +34,18 @@ from goaime_migrate import (
     TransformDocuments,
     UpdateDocuments,
 )
+from goaime_migrate.events import Event, VersionFinished
 from goaime_migrate.results import (
     AsOfResult,
     BlameResult,
     Direction,
     DoctorResult,
+    HistoryEntry,
     OnConflict,
     PlanResult,
     PruneResult,
     RehearsalResult,
+    ReportResult,
     RunResult,
     StatusResult,
     ThrottleResult,
@@ -133,9 +136,15 @@ operations = [
 ]
 
 
+def hear(event: Event) -> None:
+    """What a run tells."""
+    if isinstance(event, VersionFinished):
+        print(event.version, event.result, event.error)
+
+
 def use(folder: Path) -> None:
     """The library."""
-    with Migrator(Settings(uri="dump:dump", migrations=folder)) as migrator:
+    with Migrator(Settings(uri="dump:dump", migrations=folder), on_event=hear) as migrator:
         assert_type(migrator.status(), StatusResult)
         assert_type(migrator.plan("0001", direction=Direction.DOWN), PlanResult)
         assert_type(migrator.up("head", where={"a": 1}), RunResult)
@@ -151,6 +160,8 @@ def use(folder: Path) -> None:
         assert_type(migrator.prune(keep=86_400, dry_run=True), PruneResult)
         assert_type(migrator.prune(versions=["0001"]), PruneResult)
         assert_type(migrator.erase("orders", 7), PruneResult)
+        assert_type(migrator.history(), tuple[HistoryEntry, ...])
+        assert_type(migrator.report(), ReportResult)
         error: MigrateError | None = migrator.up().error
         if error is not None:
             found: tuple[str, int, str, Any] = (error.code, error.exit_code, error.hint, error.id)

@@ -481,9 +481,9 @@ def test_verify_says_what_only_a_pruned_journal_knew(world: World) -> None:
         """,
     )
     succeeded(world.up())
-    assert world.verify().promises == 1
+    before = world.verify().promises
     prune(world, keep=0)
     found = world.verify()
-    assert (found.promises, found.failures) == (0, ())
+    assert (found.promises, found.failures) == (before - 1, ()), "the fixed point is asked of all that match"
     assert [(each.version, each.collection) for each in found.unchecked] == [("0001", "c")]
     assert "was pruned" in found.unchecked[0].reason

@@ -72,7 +72,7 @@ READING: dict[str, Call] = {
     "status": lambda m: m.status(),
     "plan": lambda m: (m.plan().refused, m.plan(direction=Direction.DOWN).refused),
     "verify": lambda m: m.verify(),
-    "history": lambda m: m.history(),
+    "history": lambda m: (m.history(), m.report()),
     "lint": lambda m: m.lint(),
     "wait": lambda m: m.wait(0.0),
     "try": lambda m: m.try_("1", where={"_id": 0}).error,

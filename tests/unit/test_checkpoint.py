@@ -82,6 +82,7 @@ def run_over(database: Database) -> Run:
     """A run that holds the lease."""
     lease = SimpleNamespace(fence=FENCE, lost=LeaseLost)
     run = SimpleNamespace(backend=database, lease=lease, check=lambda: None, transact=database.transact)
+    run.before_batch, run.batch_of, run.after_batch = lambda: None, lambda size: size, lambda _: None
     run.fenced = lambda: LeaseLost("fenced off")
     run.record = lambda *changes: database.transact(lambda _: Changes(last=changes))
     return cast(Run, run)

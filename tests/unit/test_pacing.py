@@ -55,3 +55,11 @@ def test_a_committed_batch_restores_patience() -> None:
         assert pace.collided()
     pace.took(0.01, 1)
     assert pace.collided()
+
+
+def test_a_batch_that_a_rate_kept_small_tells_as_much_as_a_full_one() -> None:
+    pace = Pacing(first=LARGEST)
+    pace.took(AIM_S * 10, 50, most=50)
+    assert pace.size == LARGEST // 2
+    pace.took(AIM_S * 10, 49, most=50)
+    assert pace.size == LARGEST // 2

@@ -292,7 +292,7 @@ def test_an_event_is_stored_with_its_keys_in_order() -> None:
     identity = put.document.pop("_id")
     expected = {
         "format": 2, "at": NOW, "version": "0003", "action": "up", "result": "applied", "error": None, "duration_s": 2.5,
-        "who": "amy", "host": "h", "tool": TOOL,
+        "who": "amy", "host": "h", "tool": TOOL, "work": None,
     }  # fmt: skip
     assert encode(put.document) == encode(expected)
     assert identity.generation_time.tzinfo is not None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from goaime_migrate.config import copies
 from goaime_migrate.events import Event, Notice
 from goaime_migrate.rehearse import scratch
 
@@ -46,7 +47,7 @@ def test_what_a_dead_one_has_left_is_removed_and_what_is_used_stays(temporary: P
 
 @pytest.mark.parametrize("name", ["shop", "ü" * 31, "x" * 63])
 def test_names_that_a_server_takes(name: str) -> None:
-    names = scratch.place_names(name)
-    assert len(set(names)) == scratch.PLACES
+    names = copies.place_names(name)
+    assert len(set(names)) == copies.PLACES
     assert all(len(each.encode()) <= 63 for each in names)
-    assert set(names).isdisjoint(scratch.place_names(name[:-1] + "y"))
+    assert set(names).isdisjoint(copies.place_names(name[:-1] + "y"))

@@ -30,7 +30,7 @@ status = main(json.loads(sys.argv[1]))
 print(json.dumps([status, sorted(sys.modules)]), file=sys.stderr)
 """
 NOBODY = "mongodb://127.0.0.1:1/goaime?serverSelectionTimeoutMS=1"
-HEAVY = ("dask", "mongomock", "multiprocessing", "rich", "typer", "zstandard")
+HEAVY = ("dask", "jinja2", "mongomock", "multiprocessing", "opentelemetry", "rich", "typer", "zstandard")
 OWN = (
     "down.forecast",
     "down.reverter",
@@ -134,6 +134,7 @@ def read(words: list[str]) -> Request | None:
     [
         "status",
         "status --json -q",
+        "up --log-json",
         "status --check --uri mongodb://h/x?a=b",
         "status --uri=mongodb://h/x?a=b --database app",
         "wait --timeout 30 --env production",
