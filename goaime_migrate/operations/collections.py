@@ -31,9 +31,10 @@ from goaime_migrate.results import Document
 
 ASIDE = "schema_versions_aside"
 """Dropped collections are renamed to this and the version, and can be had back until they are pruned."""
-_VIEW = "view"
 _RENAME = "renameCollectionSameDB"
-_NOUNS = {_VIEW: "view", "timeseries": "time-series collection"}
+VIEW, TIME_SERIES = "view", "timeseries"
+NOUNS = {VIEW: "view", TIME_SERIES: "time-series collection"}
+"""What is no collection like others, for people, by its kind."""
 
 
 class CreateCollection(StateOperation):
@@ -108,7 +109,7 @@ class RenameCollection(StateOperation):
             )
         if there[self.old].kind != "collection":
             raise OperationFailed(
-                f"cannot rename {self.old} to {self.new}: no server renames a {_NOUNS[there[self.old].kind]}",
+                f"cannot rename {self.old} to {self.new}: no server renames a {NOUNS[there[self.old].kind]}",
                 hint="drop it and create it again under the other name",
             )
         return {"kind": "rename_collection", "old": self.new, "new": self.old}
@@ -146,7 +147,7 @@ class DropCollection(StateOperation):
             return {"kind": "nothing"}
         if info.kind != "collection":
             self.require(backend)
-            indexes = [] if info.kind == _VIEW else backend.indexes(self.name)
+            indexes = [] if info.kind == VIEW else backend.indexes(self.name)
             return {
                 "kind": "create_view",
                 "name": self.name,
@@ -209,10 +210,10 @@ def _undo_drop(backend: Catalogue, undo: Document) -> None:
 def _require_no_loss(backend: StateDatabase, name: str, hint: str) -> None:
     """Refuse to drop what has documents and cannot be kept aside. Raises MissingCapability."""
     info = backend.collections().get(name)
-    if info is None or info.kind in ("collection", _VIEW) or not backend.count(name, {}, limit=1):
+    if info is None or info.kind in ("collection", VIEW) or not backend.count(name, {}, limit=1):
         return
     raise MissingCapability(
-        f"{name} is a {_NOUNS[info.kind]} and has documents: no server renames one, so they could not be kept aside",
+        f"{name} is a {NOUNS[info.kind]} and has documents: no server renames one, so they could not be kept aside",
         hint=hint,
     )
 

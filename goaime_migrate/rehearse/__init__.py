@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import DUMP, Settings
 from goaime_migrate.errors import MigrateError, Refused
-from goaime_migrate.errors.hint import DOWN, UP, Command, Hint
+from goaime_migrate.errors.hint import DOWN, PLAN, REHEARSE, UP, Hint
 from goaime_migrate.events import Listener, Notice
 from goaime_migrate.ledger import Ledger
 from goaime_migrate.operations import SetValidator
@@ -18,10 +18,12 @@ from goaime_migrate.rehearse.copying import copy
 from goaime_migrate.rehearse.performance import FactsOf, Performance
 from goaime_migrate.rehearse.sampling import Sampling
 from goaime_migrate.rehearse.scratch import Scratch, in_memory, on_server
-from goaime_migrate.results import REHEARSED, Predicted, RehearsalResult
+from goaime_migrate.results import REHEARSED, Predicted, RehearsalCheck, RehearsalResult
 from goaime_migrate.run.run import Run
 from goaime_migrate.up.forecast import forecast
 from goaime_migrate.workers.pool import open_pool
+
+_NOTHING = Predicted(0.0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,11 @@ class Rehearsal:
     def give(self, extent: Extent) -> RehearsalResult:
         """Copy, carry out, compare, remove the copy. Raises MigrateError where it cannot be begun."""
         if not self.plan.versions:
-            return RehearsalResult((), 0, (), Predicted(0.0, 0, 0), message=self.plan.message)
+            return RehearsalResult((), 0, (), _NOTHING, message=self.plan.message)
         self._require_finished()
+        foreseen = forecast(self.source, self.facts, self.plan, None, self.settings, self.listener)
+        if foreseen.refused is not None:
+            return self._refused(foreseen.refused)
         with self._scratch(extent) as scratch:
             run = scratch.run(self.listener, self.interrupted)
             sampling = Sampling(self.source, self.facts, self.plan, self.listener)
@@ -60,29 +65,38 @@ class Rehearsal:
                 sampling.take(extent.sample)
             copied = copy(self.source, self.ledger, sampling, run)
             self.listener(Notice(f"rehearsing {', '.join(self.plan.versions)} {scratch.where}"))
-            return self._perform(scratch, run, sampling, copied)
+            return self._perform(scratch, run, sampling, copied, foreseen.predicted)
 
-    def _perform(self, scratch: Scratch, run: Run, sampling: Sampling, copied: int) -> RehearsalResult:
+    def _refused(self, error: MigrateError) -> RehearsalResult:
+        """What `up` would refuse, by what the database itself says: a copy need not be refused the same."""
+        return RehearsalResult(
+            versions=self.plan.versions,
+            documents=0,
+            checks=(RehearsalCheck("up", False, error.message),),
+            predicted=_NOTHING,
+            error=error.advise(error.hint.instead(PLAN, REHEARSE)),
+            where="beforehand, without a copy",
+        )
+
+    def _perform(
+        self, scratch: Scratch, run: Run, sampling: Sampling, copied: int, predicted: Predicted
+    ) -> RehearsalResult:
         error: MigrateError | None = None
         with open_pool(scratch.settings, self.listener) as pool:
             performance = Performance(run, self.plan, pool, self.facts_of)
             try:
                 performance.give()
             except MigrateError as stopped:
-                error = stopped.advise(stopped.hint.instead(UP, Command(("rehearse",))))
+                error = stopped.advise(stopped.hint.instead(UP, REHEARSE))
         return RehearsalResult(
             versions=self.plan.versions,
             documents=copied,
             checks=tuple(performance.checks),
-            predicted=Predicted(0.0, 0, 0) if error else self._predicted(),
+            predicted=_NOTHING if error else predicted,
             error=error or performance.failure(),
             where=scratch.where,
             notes=tuple(sampling.notes),
         )
-
-    def _predicted(self) -> Predicted:
-        """Of the whole database, which is what will be migrated."""
-        return forecast(self.source, self.facts, self.plan, None, self.settings, self.listener).predicted
 
     def _require_finished(self) -> None:
         """Documents of which some are migrated and some are not are no place to begin at. Raises Refused."""

@@ -2,37 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import islice
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import VERSIONS, Backend, Changes, Put, Reader, Write
+from goaime_migrate.backends.ports import VERSIONS, Backend, Changes, CollectionInfo, Put, Reader, Write
+from goaime_migrate.errors import MissingCapability, Refused
+from goaime_migrate.errors.hint import REHEARSE, Hint
 from goaime_migrate.ledger import Ledger
 from goaime_migrate.operations import index_specs
+from goaime_migrate.operations.collections import NOUNS, TIME_SERIES, VIEW
 from goaime_migrate.rehearse.sampling import Sampling
+from goaime_migrate.rehearse.wanted import PORTION
 from goaime_migrate.run.progress import ReadProgress
 from goaime_migrate.run.run import Run
 
-VIEW, TIME_SERIES = "view", "timeseries"
-
 
 def copy(source: Backend, ledger: Ledger, sampling: Sampling, run: Run) -> int:
-    """All of it into an empty database; how many documents. The collections that views show come before these."""
+    """All of it into an empty database; how many documents. The collections that views show come before these.
+
+    Raises Refused where a declared operation needs a collection that cannot be copied.
+    """
     there = source.collections()
     chosen = {name: there[name] for name in sampling.collections if name in there}
-    for name, info in sorted(chosen.items(), key=lambda item: item[1].kind == VIEW):
-        if info.kind == TIME_SERIES:
-            sampling.notes.append(f"{name} is not copied: it is a time-series collection")
-        else:
-            run.backend.create_collection(name, info.options)
-            for index in [] if info.kind == VIEW else index_specs.listed(source, name):
-                index_specs.build(run.backend, name, index)
+    made = [
+        info
+        for name, info in sorted(chosen.items(), key=lambda item: item[1].kind == VIEW)
+        if _made(source, info, sampling, run)
+    ]
     _copy_versions(source, ledger, run)
-    return sum(
-        _copy_documents(source, name, sampling, run)
-        for name, info in chosen.items()
-        if info.kind == "collection"
-    )
+    return sum(_copy_documents(source, info, sampling, run) for info in made if info.kind != VIEW)
+
+
+def _made(source: Backend, info: CollectionInfo, sampling: Sampling, run: Run) -> bool:
+    """Whether there is such an empty collection now, with its indexes. Raises Refused."""
+    name = info.name
+    try:
+        run.backend.create_collection(name, info.options)
+    except MissingCapability as error:
+        why = f"it is a {NOUNS.get(info.kind, info.kind)}"
+        if name not in sampling.declared:
+            sampling.notes.append(f"{name} is not copied: {why}")
+            return False
+        raise Refused(
+            f"{name} cannot be copied: {why}, and {error.message}",
+            hint=Hint("rehearse it on the server: {}", REHEARSE),
+        ) from error
+    for index in [] if info.kind == VIEW else index_specs.listed(source, name):
+        index_specs.build(run.backend, name, index)
+    return True
 
 
 def _copy_versions(source: Backend, ledger: Ledger, run: Run) -> None:
@@ -42,17 +61,33 @@ def _copy_versions(source: Backend, ledger: Ledger, run: Run) -> None:
         run.record(*records)
 
 
-def _copy_documents(source: Backend, name: str, sampling: Sampling, run: Run) -> int:
+def _copy_documents(source: Backend, info: CollectionInfo, sampling: Sampling, run: Run) -> int:
+    """Whose order or measurements no transaction may write is loaded."""
+    name, is_plain = info.name, info.kind == "collection" and not info.options.get("capped")
     progress = ReadProgress(run.listener, (), f"copy {name}")
     progress.total = sampling.wanted.count(source, name)
     copied = 0
-    for documents in sampling.wanted.documents(source, name):
+    for documents in _documents(source, info, sampling):
         run.check()
-        if documents:
+        if documents and is_plain:
             run.transact(partial(_insertion, name, documents))
+        elif documents:
+            run.backend.load(name, documents)
         progress.seen(len(documents))
         copied += len(documents)
     return copied
+
+
+def _documents(source: Backend, info: CollectionInfo, sampling: Sampling) -> Iterator[list[bytes]]:
+    """What is wanted of a collection. Measurements have no index on `_id` to be read by: all of them, or none."""
+    if info.kind != TIME_SERIES:
+        yield from sampling.wanted.documents(source, info.name)
+    elif sampling.wanted.is_whole(info.name):
+        found = source.aggregate(info.name, [])
+        while portion := list(islice(found, PORTION)):
+            yield portion
+    elif source.count(info.name, limit=1):
+        sampling.notes.append(f"{info.name} is copied without its documents: it is a time-series collection")
 
 
 def _insertion(name: str, documents: Sequence[bytes], _: Reader) -> Changes:

@@ -12,6 +12,7 @@ from goaime_migrate.errors import MigrationFailed
 from goaime_migrate.events import Listener
 from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.operations import RenameCollection, RunFunctions
+from goaime_migrate.operations.collections import TIME_SERIES
 from goaime_migrate.planner import Facts, UpPlan
 from goaime_migrate.rehearse.wanted import Wanted, Watched, by_ids
 from goaime_migrate.run.code import step_of
@@ -44,11 +45,16 @@ class Sampling:
         self.collections = [name for name in self._there if name in self._named()]
         """Those that the plan is about; all of them where a function may touch any."""
 
+    @property
+    def declared(self) -> set[str]:
+        """The collections that declared operations name: without them nothing is proved."""
+        return {name for m in self._files for o in m.operations for name in o.names}
+
     def _named(self) -> set[str]:
         operations = [o for m in self._files for o in m.operations]
         if any(isinstance(o, RunFunctions) for o in operations) or any(m.verify for m in self._files):
             return set(self._there)
-        return {name for o in operations for name in o.names}
+        return self.declared
 
     def _find_passes(self, facts: Facts) -> None:
         today: dict[str, str] = {}
@@ -98,6 +104,8 @@ class Sampling:
         """
         looked_up = {name for m in self._files for o in m.operations for name in o.reads}
         for name in self.collections:
+            if self._there[name].kind == TIME_SERIES and name in looked_up:
+                self._add_whole(name, "its measurements are looked up, and come in no order")
             if self._there[name].kind != "collection":
                 continue
             if name not in looked_up or name in self._passes or self._is_changed(name):

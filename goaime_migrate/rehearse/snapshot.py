@@ -12,6 +12,7 @@ from typing import IO, Any
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Backend, CollectionInfo
 from goaime_migrate.operations import index_specs
+from goaime_migrate.operations.collections import VIEW
 from goaime_migrate.results import Document
 from goaime_migrate.run.reading import batches
 
@@ -101,7 +102,7 @@ class Snapshot:
 
 def _indexes(backend: Backend, info: CollectionInfo) -> dict[str, bytes]:
     """By name, in bytes: the order of keys and every type count."""
-    listed = [] if info.kind != "collection" else index_specs.listed(backend, info.name)
+    listed = [] if info.kind == VIEW else index_specs.listed(backend, info.name)
     return {index["name"]: raw_bson.encode({**index, "ns": None}) for index in listed}
 
 

@@ -9,7 +9,7 @@ from goaime_migrate.operations import RunFunctions
 from goaime_migrate.results import Severity
 from goaime_migrate.rules.catalogue import FILES, Said
 from goaime_migrate.rules.source import File
-from goaime_migrate.rules.syntax import calls
+from goaime_migrate.rules.syntax import argument, calls, dotted_name
 
 _AT_ONCE = ("update_many", "delete_many")
 _WRITING_STAGES = ("$out", "$merge")
@@ -42,7 +42,7 @@ def unbounded_function(file: File) -> Iterator[Said]:
         if not isinstance(call.func, ast.Attribute):
             continue
         collection = _collection(call.func.value)
-        if (call.func.attr in _AT_ONCE and _is_empty(call.args[:1])) or (
+        if (call.func.attr in _AT_ONCE and _is_empty(argument(call, 0, "filter"))) or (
             call.func.attr == "aggregate" and _writes(call)
         ):
             yield Said(
@@ -55,7 +55,12 @@ def unbounded_function(file: File) -> Iterator[Said]:
 
 
 def _collection(node: ast.AST) -> str | None:
-    """The collection that ``db.c`` or ``db["c"]`` names."""
+    """The collection that ``db.c``, ``db["c"]`` or ``db.get_collection("c")`` names."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        if node.func.attr == "with_options":
+            return _collection(node.func.value)
+        name = argument(node, 0, "name")
+        return str(name.value) if isinstance(name, ast.Constant) else None
     if isinstance(node, ast.Attribute):
         return node.attr
     if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
@@ -63,8 +68,10 @@ def _collection(node: ast.AST) -> str | None:
     return None
 
 
-def _is_empty(first: list[ast.expr]) -> bool:
-    return bool(first) and isinstance(first[0], ast.Dict) and not first[0].keys
+def _is_empty(condition: ast.expr | None) -> bool:
+    if isinstance(condition, ast.Call):
+        return dotted_name(condition.func) == "dict" and not (condition.args or condition.keywords)
+    return isinstance(condition, ast.Dict) and not condition.keys
 
 
 def _writes(call: ast.Call) -> bool:
@@ -78,7 +85,7 @@ def _instead(method: str, collection: str | None, call: ast.Call) -> str:
         return f"operations = [DropCollection({name})], which is kept aside until it is pruned"
     if method == "aggregate":
         return f"operations = [TransformDocuments({name}, …)], or UpdateDocuments({name}, [stages])"
-    change = call.args[1] if len(call.args) > 1 else None
+    change = argument(call, 1, "update")
     stages = change if isinstance(change, ast.List) else ast.List([change]) if change else None
     shown = ast.unparse(stages) if stages is not None else "[{'$set': …}]"
     return f"operations = [UpdateDocuments({name}, {shown})]"

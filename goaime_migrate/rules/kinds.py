@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from goaime_migrate.backends.ports import CollectionInfo
 from goaime_migrate.errors import OperationFailed
 from goaime_migrate.operations import CreateCollection, CreateIndex, DropIndex, RenameCollection, SetValidator
+from goaime_migrate.operations.collections import NOUNS
 from goaime_migrate.results import Severity
 from goaime_migrate.rules.catalogue import TURNS, Said
 from goaime_migrate.rules.outline import Shape
 from goaime_migrate.rules.turn import Turn
 from goaime_migrate.transform.probe import evaluate_stages
-
-_NOUNS = {"view": "view", "timeseries": "time-series collection"}
 
 
 @TURNS.rule("collection-kind", Severity.ERROR, early=True)
@@ -71,9 +70,9 @@ def _unchangeable(turn: Turn) -> Iterator[Said]:
     operation: object = turn.operations[0]
     name = operation.old if isinstance(operation, RenameCollection) else turn.collection
     shape = turn.before.get(name)
-    if shape is None or shape.kind not in _NOUNS:
+    if shape is None or shape.kind not in NOUNS:
         return
-    what = _NOUNS[shape.kind]
+    what = NOUNS[shape.kind]
     behind = (
         f"name the collection behind it, {shape.options['viewOn']!r}"
         if shape.kind == "view"

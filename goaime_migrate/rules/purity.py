@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from goaime_migrate.results import Severity
 from goaime_migrate.rules.catalogue import FILES, Said
 from goaime_migrate.rules.source import File
-from goaime_migrate.rules.syntax import dotted_name
+from goaime_migrate.rules.syntax import dotted_name, imported, names, own_nodes
 
 _CLOCK, _RANDOM, _ENVIRONMENT, _NEW = (
     "reads the clock",
@@ -24,14 +24,19 @@ _IMPURE = {
     "time.time": _CLOCK,
     "time.time_ns": _CLOCK,
     "time.monotonic": _CLOCK,
+    "time.localtime": _CLOCK,
+    "time.gmtime": _CLOCK,
     "os.getenv": _ENVIRONMENT,
-    "os.environ": _ENVIRONMENT,
+    "os.urandom": _RANDOM,
     "uuid.uuid1": _RANDOM,
     "uuid.uuid4": _RANDOM,
     "uuid4": _RANDOM,
     "ObjectId": _NEW,
 }
+_VARIABLES = "os.environ"
 _AS_MODULES = ("random", "secrets")
+_PURE_WITH_ARGUMENTS = ("ObjectId", "time.localtime", "time.gmtime", "random.Random")
+"""What gives the same for the same arguments."""
 _REMEDIES = {
     _CLOCK: "declare the time of the pass, now=Now(), and let the transform take it as the parameter now",
     _RANDOM: "derive it from the document, from a hash of its _id for example",
@@ -49,28 +54,68 @@ def impure(file: File) -> Iterator[Said]:
     """
     if file.is_plain:
         return
-    for function in (node for node in ast.walk(file.tree) if isinstance(node, ast.FunctionDef)):
-        if function.name == "verify":
-            continue
-        for node in ast.walk(function):
-            reason = _reason(node)
-            if reason:
-                yield Said(
-                    f"{function.name} {reason}",
-                    f"a transform must give the same result for the same document: {_REMEDIES[reason]}",
-                    {"function": function.name, "code": ast.unparse(node)},
-                    line=getattr(node, "lineno", None),
-                )
+    known = imported(file.tree)
+    for name, node in _transforming(file.tree):
+        reason = _reason(node, known)
+        if reason:
+            yield Said(
+                f"{name} {reason}",
+                f"a transform must give the same result for the same document: {_REMEDIES[reason]}",
+                {"function": name, "code": ast.unparse(node)},
+                line=getattr(node, "lineno", None),
+            )
 
 
-def _reason(node: ast.AST) -> str | None:
-    if isinstance(node, ast.Call):
-        name = dotted_name(node.func)
-        if name == "ObjectId" and node.args:
-            return None
-        if name.split(".")[0] in _AS_MODULES:
-            return _RANDOM
-        return next((why for what, why in _IMPURE.items() if name == what or name.endswith(f".{what}")), None)
-    if isinstance(node, ast.Subscript) and dotted_name(node.value) == "os.environ":
-        return _ENVIRONMENT
-    return None
+def _transforming(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
+    """What a transform may come to, with the name of the function: not `verify`, and what it alone calls."""
+    spared = _for_verify(tree)
+    for function in _functions(tree):
+        if function.name not in spared:
+            yield from ((function.name, node) for node in own_nodes(function))
+    for node in own_nodes(tree):
+        if isinstance(node, ast.Lambda):
+            yield from (("a lambda", inner) for inner in ast.walk(node.body))
+
+
+def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+
+
+def _for_verify(tree: ast.Module) -> set[str]:
+    """`verify`, and the functions that only it comes to."""
+    uses = {function.name: names(own_nodes(function)) for function in _functions(tree)}
+    of_verify = _reached(uses.get("verify", set()), uses)
+    others = uses.keys() - of_verify - {"verify"}
+    return (of_verify | {"verify"}) - _reached(others | names(own_nodes(tree)), uses)
+
+
+def _reached(start: Collection[str], uses: Mapping[str, Collection[str]]) -> set[str]:
+    """The functions among these names, and those that they use in turn."""
+    found: set[str] = set()
+    waiting = set(start) & uses.keys()
+    while waiting:
+        found |= waiting
+        waiting = {name for each in waiting for name in uses[each]} & uses.keys() - found
+    return found
+
+
+def _reason(node: ast.AST, known: Mapping[str, str]) -> str | None:
+    """What is impure about this node by itself, the names of imports being `known`."""
+    if not isinstance(node, ast.Call):
+        return _ENVIRONMENT if _full_name(node, known) == _VARIABLES else None
+    name = _full_name(node.func, known)
+    if node.args and any(_is(name, what) for what in _PURE_WITH_ARGUMENTS):
+        return None
+    if dotted_name(node.func).split(".")[0] in known and name.split(".")[0] in _AS_MODULES:
+        return _RANDOM
+    return next((why for what, why in _IMPURE.items() if _is(name, what)), None)
+
+
+def _full_name(node: ast.AST, known: Mapping[str, str]) -> str:
+    """A dotted name by what its first part was imported as."""
+    first, *rest = dotted_name(node).split(".")
+    return ".".join((known.get(first, first), *rest))
+
+
+def _is(name: str, what: str) -> bool:
+    return name == what or name.endswith(f".{what}")

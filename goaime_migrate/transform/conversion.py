@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -22,13 +23,21 @@ class Unconvertible(ValueError):
 _INT = (-(2**31), 2**31 - 1)
 _LONG = (-(2**63), 2**63 - 1)
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 (the driver's dates are naive, and UTC)
+_MILLISECOND, _MINUTE_MS = timedelta(milliseconds=1), 60_000
+_ERA = 400
+"""Years after which the calendar repeats,"""
+_ERA_MS = 146_097 * 24 * 60 * _MINUTE_MS
+"""and how long they are. A server's years begin with 0, Python's with 1: dates are reckoned in the era of 2000."""
+_YEAR, _YEAR_MS = 2000, (datetime(2000, 1, 1) - _EPOCH) // _MILLISECOND  # noqa: DTZ001
+_SECONDS = struct.Struct(">i")
+"""The time of an ObjectId, as a server reads it: signed."""
 _WHOLE = re.compile(r"[+-]?\d{1,40}", re.ASCII)
 _DECIMAL = re.compile(
     r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,5})?|inf|infinity|nan)", re.ASCII | re.IGNORECASE
 )
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
 _DATE = re.compile(
-    r"(?P<day>\d{4}-\d\d-\d\d)"
+    r"(?P<year>\d{4})(?P<day>-\d\d-\d\d)"
     r"(?:T(?P<time>\d\d:\d\d)(?::(?P<second>\d\d)(?:\.(?P<fraction>\d+))?)?"
     r"(?:Z|(?P<sign>[+-])(?P<hours>\d\d)(?::?(?P<minutes>\d\d))?))?",
     re.ASCII,
@@ -74,7 +83,7 @@ def _number(value: Any, kind: str, to: str) -> Decimal:
     if kind == "decimal":
         return Decimal(value.to_decimal())
     if kind == "date":
-        return Decimal(int(DatetimeMS(value)) if isinstance(value, datetime) else int(value))
+        return Decimal(_milliseconds(value))
     if kind != "string":
         raise _no(kind, to)
     if not _DECIMAL.fullmatch(value):
@@ -147,12 +156,23 @@ def _string(value: Any, kind: str) -> str:
     if kind == "double":
         return _double_text(value)
     if kind == "date":
-        if not isinstance(value, datetime):
-            raise Unconvertible("its year has more than four digits")
-        return f"{value.isoformat(timespec='milliseconds')}Z"
+        return _date_text(_milliseconds(value))
     if kind not in ("int", "long", "decimal", "objectId"):
         raise _no(kind, "string")
     return str(value)
+
+
+def _milliseconds(date: datetime | DatetimeMS) -> int:
+    return int(DatetimeMS(date)) if isinstance(date, datetime) else int(date)
+
+
+def _date_text(milliseconds: int) -> str:
+    eras, rest = divmod(milliseconds - _YEAR_MS, _ERA_MS)
+    date = _EPOCH + timedelta(milliseconds=_YEAR_MS + rest)
+    year = date.year + eras * _ERA
+    if not 0 <= year <= 9999:
+        raise Unconvertible("its year is not one of 0 to 9999")
+    return f"{year:04}{date:-%m-%dT%H:%M:%S}.{date.microsecond // 1000:03}Z"
 
 
 def _double_text(value: float) -> str:
@@ -173,7 +193,7 @@ def _date(value: Any, kind: str) -> datetime | DatetimeMS:
     if kind == "string":
         return _parsed(value)
     if kind == "objectId":
-        return _after(int(value.generation_time.timestamp()) * 1000)
+        return _after(_SECONDS.unpack_from(value.binary)[0] * 1000)
     if kind == "timestamp":
         return _after(value.time * 1000)
     if kind not in ("long", "double", "decimal"):
@@ -189,7 +209,7 @@ def _after(milliseconds: int) -> datetime | DatetimeMS:
         return DatetimeMS(milliseconds)
 
 
-def _parsed(text: str) -> datetime:
+def _parsed(text: str) -> datetime | DatetimeMS:
     """An ISO 8601 date: a day alone (UTC), or a time with Z or its offset."""
     found = _DATE.fullmatch(text)
     if not found:
@@ -197,13 +217,21 @@ def _parsed(text: str) -> datetime:
     fraction = found["fraction"] or ""
     if fraction[3:].strip("0"):
         raise Unconvertible("it is finer than milliseconds")
-    offset = timedelta(hours=int(found["hours"] or 0), minutes=int(found["minutes"] or 0))
+    eras, year = divmod(int(found["year"]) - _YEAR, _ERA)
     clock = f"{found['time'] or '00:00'}:{found['second'] or '00'}.{fraction[:3]:0<3}"
     try:
-        local = datetime.fromisoformat(f"{found['day']}T{clock}")
-        return local + offset if found["sign"] == "-" else local - offset
-    except (ValueError, OverflowError) as error:
+        local = datetime.fromisoformat(f"{_YEAR + year}{found['day']}T{clock}")
+    except ValueError as error:
         raise Unconvertible(f"there is no such date ({error})") from error
+    ahead = _offset(found["sign"] or "+", int(found["hours"] or 0), int(found["minutes"] or 0))
+    return _after((local - _EPOCH) // _MILLISECOND + eras * _ERA_MS - ahead * _MINUTE_MS)
+
+
+def _offset(sign: str, hours: int, minutes: int) -> int:
+    """Minutes that a clock is ahead of UTC."""
+    if hours > 23 or minutes > 59:
+        raise Unconvertible(f"there is no offset of {hours:02}:{minutes:02}")
+    return int(f"{sign}{60 * hours + minutes}")
 
 
 TARGETS: dict[str, Callable[[Any, str], Any]] = {

@@ -8,6 +8,7 @@ both see the same documents. Where it would not give the same twice, its results
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -131,13 +132,15 @@ def chain_of(
 
 
 def replay(chain: Chain, reader: Reader, documents: Sequence[bytes]) -> list[bytes | None]:
-    """The documents after the chain; None for one that it refuses today."""
+    """The documents after the chain; None for one that it refuses today.
+
+    Halves are tried once the error is done with: while it is handled, all others would hang on to it, frames and all.
+    """
     if not chain.steps:
         return list(documents)
-    try:
+    with suppress(MigrationFailed):
         return [*chain.run(reader, documents).applied_to(documents)]
-    except MigrationFailed:
-        if len(documents) == 1:
-            return [None]
-        half = len(documents) // 2
-        return [*replay(chain, reader, documents[:half]), *replay(chain, reader, documents[half:])]
+    if len(documents) == 1:
+        return [None]
+    half = len(documents) // 2
+    return [*replay(chain, reader, documents[:half]), *replay(chain, reader, documents[half:])]

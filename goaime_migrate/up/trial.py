@@ -13,7 +13,7 @@ from goaime_migrate.backends.ports import Backend, Filter
 from goaime_migrate.errors import MigrateError, PromiseBroken, UnknownTarget, UsageError
 from goaime_migrate.errors.hint import PLAN, STATUS, UP, Command, Hint
 from goaime_migrate.migration import Migration, Operation
-from goaime_migrate.operations import DocumentOperation, RenameCollection, RunFunctions
+from goaime_migrate.operations import DeleteDuplicates, DocumentOperation, RenameCollection, RunFunctions
 from goaime_migrate.planner import Facts, NewPass, OperationRef, UpGroup, fused, resolve
 from goaime_migrate.planner.targets import unapplied
 from goaime_migrate.results import Direction, Document, TriedStep, TryResult
@@ -54,11 +54,13 @@ def try_given(
         raise UsageError(
             "the document has no _id, and every document has one", hint="add one: any value does"
         )
-    today, passes = _way(fused([migration], {}), facts, names[0])
+    groups = fused([migration], {})
+    today, passes = _way(groups, facts, names[0])
     chosen = Chosen(_encoded(document), today, passes)
     trial = _Trial(facts, migration, chosen, open, given=True)
     if any(_step(facts, p.operations[0], today).where for p in passes):
         trial.notes.append(_NOT_ASKED)
+    trial.notes += _seen_too_early(facts, groups, passes)
     return trial.run()
 
 
@@ -191,13 +193,26 @@ def _seen_too_early(facts: Facts, groups: Sequence[UpGroup], passes: Sequence[Ne
     for group in groups:
         for ref in group.operations:
             operation = _operation(facts, ref)
-            for name in sorted(operation.reads & changed.keys()) if group in passes else ():
-                yield f"{ref.version} looks into {name} as it is now, before {changed[name]} has changed it"
+            if group in passes:
+                yield from _looks_too_early(ref.version, operation, changed)
             if isinstance(operation, RunFunctions):
                 yield f"up(db) of {ref.version} runs before, and may change what is shown here"
+            if isinstance(operation, RenameCollection) and operation.old in changed:
+                changed[operation.new] = changed.pop(operation.old)
             written = operation.writes if isinstance(operation, DocumentOperation) else operation.collection
             if written is not None:
                 changed[written] = ref.version
+
+
+def _looks_too_early(version: str, operation: Operation, changed: Mapping[str, str]) -> Iterator[str]:
+    """What an operation sees of collections that are yet to be changed, by the versions that change them."""
+    for name in sorted(operation.reads & changed.keys()):
+        yield f"{version} looks into {name} as it is now, before {changed[name]} has changed it"
+    if isinstance(operation, DeleteDuplicates) and (name := operation.collection) in changed:
+        yield (
+            f"{version} looks for what is like it in {name} as that is now, before {changed[name]} has changed it: "
+            "whether it stays cannot be told"
+        )
 
 
 @dataclass

@@ -7,7 +7,10 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from bson import Binary, Code, Decimal128, Int64, MinKey, ObjectId, Regex, Timestamp
+from bson import Binary, Code, DatetimeMS, Decimal128, Int64, MinKey, ObjectId, Regex, Timestamp
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pymongo.collection import Collection
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.transform.conversion import TARGETS, Unconvertible, convert
@@ -167,7 +170,12 @@ LOST = {
     "double": ["it has more digits than a double holds", "it is out of the range of double"],
     "decimal": ["it has more than the 15 digits", "it has more digits than a decimal holds"],
     "bool": ["only 'true' and 'false' do", "no "],
-    "date": ["it has a fraction", "it is no ISO 8601 date", "it is finer than milliseconds"],
+    "date": [
+        "it has a fraction",
+        "it is no ISO 8601 date",
+        "it is finer than milliseconds",
+        "there is no offset of",
+    ],
     "string": [],
     "objectId": [],
 }
@@ -179,13 +187,55 @@ FAILED = "failed"
 def test_a_value_converts_as_on_the_server_unless_it_would_lose_something(
     to: str, replica_set: Server, database_name: str
 ) -> None:
-    collection = replica_set.client[database_name].c
-    collection.insert_many([{"_id": i, "v": value} for i, value in enumerate(VALUES)])
+    compare(VALUES, to, replica_set.client[database_name].c)
+
+
+SIGNS, SIXTY = st.sampled_from("+-"), st.integers(0, 59) | st.sampled_from([60, 99])
+SECONDS = st.sampled_from(["", ":59", ":60", ":00.1", ":05.999", ":00.000000", ":30.0004"])
+OFFSETS = st.one_of(
+    st.just("Z"),
+    st.builds("{}{:02}{}{:02}".format, SIGNS, st.integers(0, 30), st.sampled_from(["", ":"]), SIXTY),
+    st.builds("{}{:02}".format, SIGNS, st.integers(0, 99)),
+)
+DAYS = st.builds(
+    "{:04}-{:02}-{:02}".format,
+    st.sampled_from([0, 1, 4, 100, 399, 400, 1582, 1900, 1969, 1970, 2000, 2020, 9999])
+    | st.integers(0, 9999),
+    st.sampled_from([1, 2, 12]) | st.integers(0, 13),
+    st.sampled_from([1, 28, 29, 30, 31]) | st.integers(0, 32),
+)
+CLOCKS = st.builds("{:02}:{:02}".format, st.integers(0, 24), SIXTY)
+TIMES = st.builds("{}T{}{}{}".format, DAYS, CLOCKS, SECONDS, OFFSETS)
+OBJECT_IDS = st.binary(min_size=12, max_size=12).map(ObjectId)
+TIMESTAMPS = st.builds(Timestamp, st.integers(0, 2**32 - 1), st.just(1))
+DATES = st.builds(DatetimeMS, st.integers(-62_167_219_200_000, 253_402_300_799_999))
+"""Those that have a text: at others the server stops, whatever `onError` says."""
+FEW = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@FEW
+@given(values=st.lists(DAYS | TIMES | OBJECT_IDS | TIMESTAMPS, min_size=40, max_size=80))
+def test_any_date_is_that_of_the_server(values: list[Any], replica_set: Server, database_name: str) -> None:
+    compare(values, "date", replica_set.client[database_name].c)
+
+
+@FEW
+@given(dates=st.lists(DATES, min_size=40, max_size=80))
+def test_any_date_is_written_as_by_the_server(
+    dates: list[DatetimeMS], replica_set: Server, database_name: str
+) -> None:
+    compare(dates, "string", replica_set.client[database_name].c)
+
+
+def compare(values: list[Any], to: str, collection: Collection[Any]) -> None:
+    """What comes of values here and on the server is the same, but for what would be lost."""
+    collection.drop()
+    collection.insert_many([{"_id": i, "v": value} for i, value in enumerate(values)])
     expression = {"$convert": {"input": "$v", "to": to, "onError": {FAILED: 1}}}
     results = raw_bson.split_all(collection.aggregate_raw_batches([{"$project": {"v": expression}}]))
     server = {raw_bson.decode(raw)["_id"]: raw_bson.fields(raw)[b"v"] for raw in results}
     refused = raw_bson.fields(raw_bson.encode({"v": {FAILED: 1}}))[b"v"]
-    for i, value in enumerate(VALUES):
+    for i, value in enumerate(values):
         found, reason = converted(value, to)
         if reason is None:
             assert found == server[i] or (to, value) == ("bool", "false"), value

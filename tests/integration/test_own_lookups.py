@@ -321,3 +321,90 @@ def test_of_many_with_one_key_the_smallest_id_is_given(tree: World, monkeypatch:
     first = [1 << 40, 1 << 40 | 1, 1 << 40 | 2, "s3", "s0"]
     assert [d["first"] for d in tree.documents("node")] == [first] * (NODES + 50)
     assert warning.count == NODES + 50
+
+
+REGROUP = """
+    from goaime_migrate import Lookup, TransformDocuments
+
+    def regroup(d, group, below, made):
+        d["seen"] = [[other["_id"], other["code"]] for other in group[d["_id"] % 7]]
+        d["left"] = [other["_id"] for other in below.get(d["code"], [])]
+        assert d["above"] not in made
+        d["new"] = d.pop("above")
+        d["group"], d["rank"] = d["_id"] % 5, -d["rank"]
+        d["code"] = "changed"
+
+    operations = [
+        TransformDocuments(
+            "node", regroup,
+            group=Lookup("node", key="group", many=True, sort=[("rank", -1)]),
+            below=Lookup("node", key="above", many=True, sort=[("_id", 1)]),
+            made=Lookup("node", key="new"),
+        )
+    ]
+    """
+
+
+@each_mode
+def test_many_in_order_by_keys_that_the_pass_changes_removes_and_makes(world: World) -> None:
+    world.settings["batch_size"] = 10
+    nodes = [{**node(i), "group": i % 7, "rank": i * 37 % NODES} for i in range(NODES)]
+    world.insert("node", nodes)
+    before = world.raws("node")
+    world.write("0001_regroup.py", REGROUP)
+
+    succeeded(world.up())
+
+    ranked = sorted(nodes, key=lambda d: -d["rank"])
+    for d in world.documents("node"):
+        assert d["seen"] == [[o["_id"], o["code"]] for o in ranked if o["group"] == d["_id"] % 7]
+        assert d["left"] == ([d["_id"] + 1] if d["_id"] + 1 < NODES else [])
+    succeeded(world.down())
+    assert world.raws("node") == before
+
+
+@each_mode
+@pytest.mark.parametrize("lookup", ["'node'", "'node', key='code'", "'node', key='code', many=True"])
+def test_what_is_deleted_was_there_before(tree: World, lookup: str) -> None:
+    before = tree.raws("node")
+    tree.write(
+        "0001_delete.py",
+        f"""
+        from goaime_migrate import DeleteDocuments, Lookup
+
+        def has_parent(d, by):
+            return bool(by.get(d["above" if "code" in {lookup!r} else "parent"]))
+
+        operations = [DeleteDocuments("node", when=has_parent, by=Lookup({lookup}))]
+        """,
+    )
+
+    succeeded(tree.up())
+
+    assert [d["_id"] for d in tree.documents("node")] == [0]
+    succeeded(tree.down())
+    assert tree.raws("node") == before
+
+
+@each_mode
+@pytest.mark.parametrize("many", [True, False])
+def test_what_is_derived_was_not_there_before(tree: World, many: bool) -> None:
+    tree.insert("lines", [{"_id": "old", "k": "c0"}, {"_id": "older", "k": "c0"}][: 1 + many])
+    before = tree.raws("lines")
+    tree.write(
+        "0001_derive.py",
+        f"""
+        from goaime_migrate import DeriveDocuments, Lookup
+
+        def lines(d, known):
+            yield {{"_id": d["_id"], "k": d["code"], "found": d["above"] in known}}
+
+        operations = [DeriveDocuments("node", "lines", lines, known=Lookup("lines", key="k", many={many}))]
+        """,
+    )
+
+    succeeded(tree.up())
+
+    assert {d["_id"] for d in tree.documents("lines") if d.get("found")} == {1}
+    succeeded(tree.down())
+    assert tree.raws("lines") == before

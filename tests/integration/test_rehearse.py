@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -292,7 +293,8 @@ def test_documents_that_come_and_go(world: World) -> None:
 
 
 @two
-def test_all_and_what_is_no_plain_collection(world: World) -> None:
+@pytest.mark.parametrize("sample", [None, 5])
+def test_all_and_what_is_no_plain_collection(world: World, sample: int | None) -> None:
     world.insert("c", [{"_id": n} for n in range(30)])
     if not world.embedded:
         with world.client() as client:
@@ -305,8 +307,125 @@ def test_all_and_what_is_no_plain_collection(world: World) -> None:
         "def up(db):\n    db.c.update_many({}, {'$set': {'a': 1}})\n\n\n"
         "def down(db):\n    db.c.update_many({}, {'$unset': {'a': 1}})\n",
     )
-    result = rehearse(world, sample=None)
+    result = rehearse(world, sample=sample)
     assert failed(result) == {}
-    assert result.documents == 30
-    assert world.embedded or result.notes == ("times is not copied: it is a time-series collection",)
+    assert result.documents == (sample or 30)
+    assert result.notes == ()
     assert databases(world) == [world.database]
+
+
+@pytest.fixture
+def odd(world: World) -> World:
+    """A capped collection with a validator that its document breaks, and measurements."""
+    world.insert("c", [{"_id": 1, "k": 7}])
+    with world.client() as client:
+        database = client[world.database]
+        database.create_collection("log", capped=True, size=4096)
+        database.log.insert_many([{"_id": n, "large": "x" * 20} for n in range(20, 0, -1)])
+        database.command("collMod", "log", validator={"_id": {"$gt": 100}})
+        database.create_collection("ts", timeseries={"timeField": "at", "metaField": "of"})
+        database.ts.insert_many(
+            [{"_id": n, "at": datetime(2020, 1, n), "of": n, "v": 7} for n in range(1, 8)]
+        )
+    return world
+
+
+def operations(world: World, text: str) -> None:
+    world.write("0001_odd.py", f"from goaime_migrate import *\n\n\n{text}\n")
+
+
+@servers
+@pytest.mark.parametrize("memory", [False, True])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "operations = [RenameCollection('log', 'log_2')]",
+        "operations = [DropCollection('log')]",
+        "operations = [CreateIndex('log', 'large')]",
+        "def up(db):\n    db.log.insert_one({'_id': 500})\n\n\ndef down(db):\n    db.log.drop()\n",
+    ],
+)
+def test_a_capped_collection_is_copied(odd: World, text: str, memory: bool) -> None:
+    operations(odd, text)
+    result = rehearse(odd, memory=memory)
+    wrong = {"documents", "collections", "indexes", "validators"} if "up(db)" in text else set()
+    assert failed(result).keys() - wrong == set()
+    assert result.documents >= 20
+    succeeded(odd.up())
+
+
+@servers
+@pytest.mark.parametrize("sample", [2, None])
+def test_measurements_are_copied(odd: World, sample: int | None) -> None:
+    operations(
+        odd,
+        """
+def look(document, seen):
+    document["of"] = seen[7]["of"]
+
+
+operations = [
+    CreateIndex("ts", "of", name="by_of"),
+    TransformDocuments("c", look, seen=Lookup("ts", key="v", sort=[("of", -1)])),
+]
+""",
+    )
+    result = rehearse(odd, sample=sample)
+    assert (result.error, failed(result), result.documents) == (None, {}, 8)
+    succeeded(odd.up())
+
+
+@servers
+def test_measurements_that_nothing_looks_up_are_left_where_they_are(odd: World) -> None:
+    operations(odd, "operations = [CreateIndex('ts', 'of', name='by_of')]")
+    result = rehearse(odd)
+    assert (result.error, failed(result), result.documents) == (None, {}, 0)
+    assert result.notes == ("ts is copied without its documents: it is a time-series collection",)
+
+
+@servers
+@pytest.mark.parametrize("memory", [False, True])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "operations = [AddField('ts', 'new', 1)]",
+        "operations = [DropCollection('ts')]",
+        "operations = [AddField('log', 'new', 1)]",
+        "operations = [RenameCollection('nowhere', 'here')]",
+        "operations = [UpdateDocuments('c', [{'$set': {'z': {'$divide': ['$k', 0]}}}])]",
+    ],
+)
+def test_what_up_would_refuse_is_not_called_proved(odd: World, text: str, memory: bool) -> None:
+    operations(odd, text)
+    result = rehearse(odd, memory=memory)
+    planned, applied = odd.plan().refused, odd.up().error
+    assert result.error is not None
+    assert planned is not None
+    assert applied is not None
+    assert result.error.code == planned.code
+    assert list(failed(result)) == ["up"]
+    assert "goaime-migrate plan" not in str(result.error.hint)
+
+
+@servers
+def test_what_only_the_server_refuses_is_refused_on_the_copy(odd: World) -> None:
+    operations(odd, "operations = [RenameCollection('ts', 'ts2')]")
+    result, applied = rehearse(odd), odd.up().error
+    assert applied is not None
+    assert failed(result) == {"up": applied.message}
+
+
+@servers
+def test_in_memory_what_cannot_be_copied_is_not_called_proved(odd: World) -> None:
+    operations(odd, "operations = [CreateIndex('ts', 'of')]")
+    with pytest.raises(errors.Refused, match=r"ts cannot be copied: .* time-series") as caught:
+        rehearse(odd, memory=True)
+    assert str(caught.value.hint) == "rehearse it on the server: goaime-migrate rehearse"
+
+
+@servers
+def test_in_memory_a_function_goes_without_what_cannot_be_copied(odd: World) -> None:
+    operations(odd, "def up(db):\n    pass\n\n\ndef down(db):\n    pass\n")
+    result = rehearse(odd, memory=True)
+    assert failed(result) == {}
+    assert result.notes == ("ts is not copied: it is a time-series collection",)

@@ -281,6 +281,62 @@ def test_documents_that_come_and_go(shop: World) -> None:
     assert (shop.catalogue(), shop.raws("orders")) == before
 
 
+ALIKE = """
+    from goaime_migrate import DeleteDuplicates, TransformDocuments
+
+
+    def alike(order):
+        order["item"] = "c"
+
+
+    operations = [{}]
+"""
+CHANGES, ONCE = 'TransformDocuments("orders", alike)', 'DeleteDuplicates("orders", "item", sort="n")'
+UNTOLD = (
+    "0003 looks for what is like it in orders as that is now, before {} has changed it: "
+    "whether it stays cannot be told"
+)
+
+
+@each_mode
+@pytest.mark.parametrize(
+    ("second", "third", "by"),
+    [
+        (CHANGES, ONCE, "0002"),
+        ("", f"{CHANGES}, {ONCE}", "0003"),
+        (f"{CHANGES}, DeleteDuplicates('orders', 'n')", "DeleteDuplicates('orders', 'item')", "0002"),
+        ("", ONCE, None),
+    ],
+)
+def test_duplicates_that_are_yet_to_be_made_cannot_be_told(
+    shop: World, second: str, third: str, by: str | None
+) -> None:
+    shop.write("0001_total.py", ALIKE.format(""))
+    shop.write("0002_half.py", ALIKE.format(second))
+    shop.write("0003_once.py", ALIKE.format(third))
+    result = tried(shop, "3", where={"_id": 1})
+    assert [note for note in result.notes if note.startswith("0003")] == ([UNTOLD.format(by)] if by else [])
+
+
+@each_mode
+def test_what_is_yet_to_be_changed_is_followed_under_its_new_name(shop: World) -> None:
+    shop.write("0001_total.py", ALIKE.format(CHANGES))
+    shop.write(
+        "0002_half.py",
+        "from goaime_migrate import *\noperations = [RenameCollection('orders', 'sales')]\n",
+    )
+    shop.write("0003_once.py", ALIKE.format(ONCE.replace("orders", "sales")))
+    result = tried(shop, "3", where={"_id": 1})
+    assert result.notes == (UNTOLD.format("0001").replace("orders", "sales"),)
+
+
+@each_mode
+def test_a_document_that_is_handed_over_is_told_the_same(shop: World) -> None:
+    shop.write("0003_once.py", ALIKE.format(f"{CHANGES}, {ONCE}"))
+    result = tried(shop, "3", {"_id": 9, "item": "z", "n": 5})
+    assert result.notes == (UNTOLD.format("0003"),)
+
+
 @each_mode
 def test_what_a_function_says_goes(shop: World) -> None:
     shop.write("0002_half.py", COMING_AND_GOING)

@@ -32,6 +32,7 @@ from goaime_migrate.transform.chain import BatchResult, Chain
 from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
 from goaime_migrate.transform.lookups import Lookup
+from goaime_migrate.transform.pipeline import replay
 from goaime_migrate.transform.probe import check_declared_fields
 from goaime_migrate.transform.step import Step
 from tests.unit.fakes import FakeReader
@@ -601,3 +602,18 @@ def test_a_promise_about_other_fields_is_no_undeclared_use() -> None:
         return [] if d["name"] else ["name: is empty"]
 
     declared(grow, "n", model=Named, check=named)
+
+
+def test_what_a_chain_refuses_is_left_out_and_no_error_hangs_on_to_another() -> None:
+    handled: list[BaseException | None] = []
+
+    def odd(d: Document) -> None:
+        handled.append(sys.exc_info()[1])
+        if d["_id"] % 2:
+            raise ValueError
+
+    images = [encode({"_id": n}) for n in range(8)]
+    assert replay(chain(odd), FakeReader(), images) == [
+        d if n % 2 == 0 else None for n, d in enumerate(images)
+    ]
+    assert set(handled) == {None}

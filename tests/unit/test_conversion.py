@@ -12,6 +12,8 @@ from goaime_migrate.transform.conversion import TARGETS, Unconvertible, convert
 
 OID = ObjectId("507f1f77bcf86cd799439011")
 NEW_YEAR = datetime(2020, 1, 1)
+YEAR_0, YEAR_10000 = -62_167_219_200_000, 253_402_300_800_000
+"""Milliseconds from 1970 to the beginning of the first year that a server writes, and of the first that it does not."""
 
 
 @pytest.mark.parametrize("to", TARGETS)
@@ -72,6 +74,14 @@ def test_what_is_of_the_type_stays(value: Any, to: str) -> None:
         (Int64(-1), "date", datetime(1969, 12, 31, 23, 59, 59, 999000)),
         (Int64(2**60), "date", DatetimeMS(2**60)),
         (Timestamp(1577836800, 5), "date", NEW_YEAR),
+        ("0000-01-01", "date", DatetimeMS(YEAR_0)),
+        ("0001-01-01T00:00:00+01:00", "date", DatetimeMS(-62135600400000)),
+        ("9999-12-31T23:59:59-01:00", "date", DatetimeMS(YEAR_10000 + 3599000)),
+        ("2020-01-01T23:59:00+23:59", "date", NEW_YEAR),
+        (DatetimeMS(YEAR_0), "string", "0000-01-01T00:00:00.000Z"),
+        (datetime(1, 1, 1), "string", "0001-01-01T00:00:00.000Z"),
+        (datetime(9999, 12, 31, 23, 59, 59, 999000), "string", "9999-12-31T23:59:59.999Z"),
+        (ObjectId("80000000" + 16 * "0"), "date", datetime(1901, 12, 13, 20, 45, 52)),
         (datetime(2020, 1, 1, 1, tzinfo=timezone(timedelta(hours=1))), "long", Int64(1577836800000)),
         (datetime(2020, 1, 1, tzinfo=UTC), "string", "2020-01-01T00:00:00.000Z"),
     ],
@@ -104,13 +114,20 @@ def test_a_value_converts(value: Any, to: str, expected: Any) -> None:
         (5, "date", "no int converts to date"),
         (0.5, "date", "it has a fraction"),
         (NEW_YEAR, "int", "no date converts to int"),
-        (DatetimeMS(2**60), "string", "its year has more than four digits"),
+        (DatetimeMS(2**60), "string", "its year is not one of 0 to 9999"),
+        (DatetimeMS(YEAR_0 - 1), "string", "its year is not one of 0 to 9999"),
+        (DatetimeMS(YEAR_10000), "string", "its year is not one of 0 to 9999"),
         ("2020-01-01T00:00:00", "date", "it is no ISO 8601 date with Z"),
         ("2020-01-01 00:00:00Z", "date", "it is no ISO 8601 date with Z"),
         ("01.02.2020", "date", "it is no ISO 8601 date with Z"),
         ("2020-02-30", "date", "there is no such date"),
         ("2020-01-01T00:00:00.0001Z", "date", "it is finer than milliseconds"),
-        ("0001-01-01T00:00:00+01:00", "date", "there is no such date"),
+        ("0000-02-30", "date", "there is no such date"),
+        ("2020-01-01T24:00:00Z", "date", "there is no such date"),
+        ("2020-01-01T00:00:00+99:99", "date", "there is no offset of 99:99"),
+        ("2020-01-01T00:00:00+23:60", "date", "there is no offset of 23:60"),
+        ("2020-01-01T00:00:00-2400", "date", "there is no offset of 24:00"),
+        ("2020-01-01T00:00:00+99", "date", "there is no offset of 99:00"),
         ([], "string", "no array converts to string"),
         ({}, "int", "no document converts to int"),
         (b"x", "string", "no bytes converts to string"),

@@ -62,11 +62,93 @@ def operation(text: str) -> str:
     return f"operations = [{text}]"
 
 
+AT_RANDOM = """
+def some(db):
+    return [each for each in db.c.find() if random.random() < 0.1]
+def verify(db):
+    return [each["_id"] for each in some(db)]
+"""
+"""What only `verify` calls."""
+LOOKING = "operations = [TransformDocuments('c', f, secrets=Lookup('secrets'))]\n"
 CASES = [
     ("impure", WARNING, transform("d['at'] = datetime.now()"), "reads the clock"),
     ("impure", WARNING, transform("d['x'] = random.random()"), "draws at random"),
     ("impure", None, transform("d['at'] = datetime(2020, 1, 1)"), ""),
     ("impure", None, "def up(db):\n    db.c.insert_one({'x': random.random()})\ndef down(db): pass\n", ""),
+    (
+        "impure",
+        WARNING,
+        "operations = [TransformDocuments('c', lambda d: d.update(z=random.random()))]\n",
+        "a lambda",
+    ),
+    (
+        "impure",
+        WARNING,
+        "from random import randint\n" + transform("d['x'] = randint(1, 6)"),
+        "draws at random",
+    ),
+    (
+        "impure",
+        WARNING,
+        "from random import randint as dice\n" + transform("d['x'] = dice(1, 6)"),
+        "draws at random",
+    ),
+    ("impure", WARNING, "import random as r\n" + transform("d['x'] = r.choice('ab')"), "draws at random"),
+    (
+        "impure",
+        WARNING,
+        "from secrets import token_hex\n" + transform("d['x'] = token_hex()"),
+        "draws at random",
+    ),
+    ("impure", WARNING, "from time import time as T\n" + transform("d['x'] = T()"), "reads the clock"),
+    (
+        "impure",
+        WARNING,
+        "import datetime as dt\n" + transform("d['x'] = dt.datetime.now()"),
+        "reads the clock",
+    ),
+    ("impure", WARNING, "from uuid import uuid4\n" + transform("d['x'] = uuid4()"), "draws at random"),
+    ("impure", WARNING, "from bson import ObjectId as Id\n" + transform("d['x'] = Id()"), "makes a new id"),
+    ("impure", None, "from bson import ObjectId as Id\n" + transform("d['x'] = Id('0' * 24)"), ""),
+    ("impure", WARNING, "import os\n" + transform("d['x'] = os.environ['X']"), "reads the environment"),
+    ("impure", WARNING, "import os\n" + transform("d['x'] = os.environ.get('X')"), "reads the environment"),
+    ("impure", WARNING, "import os\n" + transform("d['x'] = os.getenv('X')"), "reads the environment"),
+    (
+        "impure",
+        WARNING,
+        "from os import getenv\n" + transform("d['x'] = getenv('X')"),
+        "reads the environment",
+    ),
+    (
+        "impure",
+        WARNING,
+        "from os import environ\n" + transform("d['x'] = environ['X']"),
+        "reads the environment",
+    ),
+    (
+        "impure",
+        WARNING,
+        "def g():\n    return random.random()\n" + transform("d['x'] = g()"),
+        "g draws at random",
+    ),
+    (
+        "impure",
+        WARNING,
+        "class C:\n    def g(self):\n        return random.random()\n" + transform("d['x'] = C().g()"),
+        "g draws",
+    ),
+    ("impure", WARNING, "g = lambda: random.random()\n" + transform("d['x'] = g()"), "draws at random"),
+    (
+        "impure",
+        WARNING,
+        transform("d['x'] = random.random()") + "def verify(db):\n    f({})\n    return []\n",
+        "f draws",
+    ),
+    ("impure", None, transform("d['x'] = 1") + AT_RANDOM, ""),
+    ("impure", None, "SEED = random.random()\n" + transform("d['x'] = 1"), ""),
+    ("impure", None, transform("d['x'] = d['random'].random()"), ""),
+    ("impure", None, transform("d['x'] = random.Random(d['_id']).random()"), ""),
+    ("impure", None, "def f(d, secrets):\n    d['x'] = secrets.get(d['_id'])\n" + LOOKING, ""),
     ("irreversible", WARNING, "def up(db):\n    pass\n", "no way back"),
     ("irreversible", None, "def up(db):\n    pass\ndef down(db):\n    pass\n", ""),
     ("placeholder", ERROR, operation("AddField('collection_name', 'x', 1)"), "only a placeholder"),
@@ -80,6 +162,25 @@ CASES = [
     ),
     ("unbounded-function", WARNING, "def up(db):\n    db['users'].delete_many({})\n", "at once"),
     ("unbounded-function", WARNING, "def up(db):\n    db.a.aggregate([{'$out': 'b'}])\n", "aggregate"),
+    (
+        "unbounded-function",
+        WARNING,
+        "def up(db):\n    db.get_collection('a').delete_many(filter={})\n",
+        "all documents of a at",
+    ),
+    ("unbounded-function", WARNING, "def up(db):\n    a = db.a\n    a.delete_many(dict())\n", "at once"),
+    (
+        "unbounded-function",
+        WARNING,
+        "def up(db):\n    db.a.update_many(update={'$set': {'a': 1}}, filter={})\n",
+        "at once",
+    ),
+    (
+        "unbounded-function",
+        None,
+        "def up(db):\n    db.get_collection('a').delete_many(filter={'x': 1})\n",
+        "",
+    ),
     (
         "unbounded-function",
         None,
@@ -137,6 +238,15 @@ def test_what_an_update_of_all_is_written_as_instead_is_spelt_out(tmp_path: Path
     (found,) = (f for f in findings(tmp_path, source) if f.rule == "unbounded-function")
     assert found.remedy == "write instead: operations = [UpdateDocuments('users', [{'$set': {'a': 1}}])]"
     assert (found.collection, found.line) == ("users", 5)
+
+
+def test_what_is_updated_by_keywords_is_spelt_out_too(tmp_path: Path) -> None:
+    source = (
+        "def up(db):\n    db.get_collection(name='users').update_many(update={'$set': {'a': 1}}, filter={})\n"
+    )
+    (found,) = (f for f in findings(tmp_path, source) if f.rule == "unbounded-function")
+    assert found.remedy == "write instead: operations = [UpdateDocuments('users', [{'$set': {'a': 1}}])]"
+    assert found.collection == "users"
 
 
 def test_code_of_the_application_is_told_from_what_is_installed_and_from_what_is_beside(

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.dump import find_database
 from goaime_migrate.backends.embedded import catalogue
 from goaime_migrate.backends.embedded.batch import Batch
@@ -23,6 +24,7 @@ from goaime_migrate.backends.ports import (
     Mode,
     Need,
     Reader,
+    Write,
     require_own,
 )
 from goaime_migrate.config import DUMP
@@ -130,6 +132,11 @@ class EmbeddedBackend(DumpSurvey, LeasedDump):
         batch.add(work(self))
         batch.commit()
         return Committed()
+
+    def load(self, collection: str, documents: Sequence[bytes]) -> None:
+        """As any batch."""
+        writes = [Write(raw_bson.id_of(document), None, document) for document in documents]
+        self.transact(lambda _: Changes(collection=collection, writes=writes))
 
     @contextmanager
     def functions(self, *, write: bool) -> Iterator[Any]:

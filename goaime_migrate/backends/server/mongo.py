@@ -29,8 +29,9 @@ from goaime_migrate.backends.ports import (
     Put,
     Reader,
     RecordChange,
+    Write,
 )
-from goaime_migrate.backends.server import privileges
+from goaime_migrate.backends.server import privileges, writes
 from goaime_migrate.backends.server.checkup import ServerCheckup
 from goaime_migrate.backends.server.client import SharedClient
 from goaime_migrate.backends.server.driver_errors import without_operations
@@ -65,6 +66,17 @@ class MongoBackend(ServerSurvey, ABC):
     @abstractmethod
     def transact(self, work: Callable[[Reader], Changes]) -> Committed:
         """One unit of work, as `Writer` says."""
+
+    def load(self, collection: str, documents: Sequence[bytes]) -> None:
+        """By insertions outside of a session."""
+        loaded = Changes(
+            collection=collection,
+            writes=[Write(raw_bson.id_of(d), None, d) for d in documents],
+            bypass_validation=True,
+        )
+        with self._guard():
+            bypass = self._bypasses_validation(loaded)
+            writes.write(writes.Target(self._db, collection, None, bypass), loaded.writes)
 
     def beside(self, notify: Callable[[str], None]) -> Self:
         """The same connections, in a session of its own."""
