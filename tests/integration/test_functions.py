@@ -340,5 +340,5 @@ def test_what_is_gone_with_the_records_is_not_said_to_come_back(numbers: World) 
     numbers.write("0002_wipe.py", WIPING.format(drop=DROPS["every collection"]))
     succeeded(numbers.up())
     succeeded(numbers.down())
-    with pytest.raises(errors.JournalIncomplete):
+    with pytest.raises(errors.JournalPruned, match="its journal was lost with the records"):
         numbers.down()
