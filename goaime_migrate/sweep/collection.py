@@ -197,7 +197,6 @@ class CollectionSweep:
             else:
                 self.tally.decide(done.found.decided)
                 ids = ids[done.documents :]
-                self._run.after_batch(done.documents)
 
     def _unit(self, ids: Sequence[bytes], pace: Pacing) -> Result[Range, Swept]:
         at = self._parts[self._last]

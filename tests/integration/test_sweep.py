@@ -12,6 +12,7 @@ from goaime_migrate import errors
 from goaime_migrate.events import Event, Notice
 from goaime_migrate.journal import segments
 from goaime_migrate.results import SweptDocuments
+from goaime_migrate.run.brake import Brake
 from tests.integration.engines import each_mode, one_server
 from tests.servers import Kind
 from tests.world import World, succeeded
@@ -77,6 +78,16 @@ def old_writes(world: World) -> Mapping[bytes, bytes]:
 
 def changes(world: World, **more: Any) -> list[tuple[str, int]]:
     return [(each.version, each.changed) for each in succeeded(world.sweep(**more)).swept]
+
+
+@one_server
+def test_each_document_counts_once_for_the_pace(shop: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+    monkeypatch.setattr(Brake, "done", lambda _, documents: counted.append(documents))
+    for number in range(20, 25):
+        shop.put("orders", encode(order(number)))
+    assert changes(shop) == [("0001", 5), ("0002", 5)]
+    assert sum(counted) == 5
 
 
 @each_mode
