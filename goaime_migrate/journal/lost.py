@@ -19,7 +19,7 @@ def lost_versions(reader: Reader, book: Ledger) -> Mapping[str, str]:
 
     What `repair` has dropped is not among them, nor what was taken back: the log says so.
     """
-    told = ledger.told(reader)
+    told = ledger.told(reader, book.versions)
     found = dict.fromkeys(filter(str.isdecimal, told.applied), "the log has it as applied")
     if not book.versions and not book.passes:
         found |= dict(_named_by_journals(reader))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Collection
 from datetime import datetime
 from functools import cache
 from typing import NamedTuple
@@ -69,7 +70,7 @@ def was_reverted(reader: Reader, version: str) -> bool:
 
 
 class Told(NamedTuple):
-    """What the log tells of versions, whether they have a record or not."""
+    """What the log tells of versions that have no record."""
 
     applied: frozenset[str]
     """Those that were applied more often than they were let go of. Clocks differ: no event is trusted to be the last."""
@@ -77,9 +78,13 @@ class Told(NamedTuple):
     """Those that `repair` has dropped, and that were not applied again."""
 
 
-def told(reader: Reader) -> Told:
-    """What became of versions; nothing is said to be applied of what `repair` has ever given another number."""
-    events = {"$or": [{"result": {"$in": ["applied", "reverted", "dropped"]}}, {"action": "repair"}]}
+def told(reader: Reader, recorded: Collection[str]) -> Told:
+    """What became of versions; nothing is said to be applied of what `repair` has ever given another number.
+
+    Of those that are `recorded` it is not asked: every command asks this, and as a rule there are no others.
+    """
+    ended = {"result": {"$in": ["applied", "reverted", "dropped"]}, "version": {"$nin": list(recorded)}}
+    events = {"$or": [ended, {"action": "repair"}]}
     balance, dropped, renumbered = Counter[str](), set[str](), set[str]()
     for event in reader.find(LOG, events, fields=["version", "result"]):
         version, result = str(event.get("version")), str(event.get("result"))
