@@ -37,8 +37,7 @@ _WALKS = (Kind.SCAN, Kind.CANARY, Kind.TAIL)
 def report(backend: Backend, facts: Facts, book: Ledger) -> ReportResult:
     """What the page of `history --html` is made of. Raises DamagedRecord, NewerFormat of records, not of journals."""
     passes = sorted(book.passes.values(), key=lambda record: (int(record.versions[0]), record.id))
-    pruned = {p for record in book.versions.values() if record.rollback for p in record.passes}
-    sampled = {record.id for record in passes[-_SAMPLED:]} - pruned
+    sampled = {record.id for record in passes[-_SAMPLED:]} & {record.id for record in book.journaled}
     return ReportResult(
         backend.now(),
         standing(backend, facts, book),

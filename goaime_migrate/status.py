@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -44,7 +44,6 @@ def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
     if lease is not None and live and any(record.state in _WORKING for record in book.versions.values()):
         run = _Run(backend.now(), lease.acquired_at)
     versions = tuple(_version(v, facts, book, live, run) for v in facts.known)
-    pruned = {p for record in book.versions.values() if record.rollback for p in record.passes}
     return StatusResult(
         database=backend.database_name,
         server=backend.server,
@@ -54,7 +53,7 @@ def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
         pending=tuple(v.version for v in versions if v.state is not State.APPLIED),
         problems=(
             *(p.problem() for p in planner.problems(facts)),
-            *_gaps(backend, facts, book, pruned, lease),
+            *_gaps(backend, facts, book, lease),
         ),
         lock=lock if live else None,
         versions=versions,
@@ -64,15 +63,13 @@ def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
             *_moved(backend, book),
             *_kept_no_more(book),
         ),
-        journal_bytes=sum(p.journal_bytes for p in book.passes.values() if p.id not in pruned),
+        journal_bytes=sum(record.journal_bytes for record in book.journaled),
     )
 
 
-def _gaps(
-    backend: Backend, facts: Facts, book: Ledger, pruned: Set[str], lease: LeaseRecord | None
-) -> list[Problem]:
+def _gaps(backend: Backend, facts: Facts, book: Ledger, lease: LeaseRecord | None) -> list[Problem]:
     """What is missing of the journals. While a run is at work records and journals are not of one moment."""
-    kept = [record for record in book.passes.values() if record.id not in pruned]
+    kept = book.journaled
     if not book.versions or (lease is not None and lease.live):
         return []
     found = list(planner.lost_passes(facts))

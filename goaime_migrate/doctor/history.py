@@ -7,7 +7,6 @@ from goaime_migrate.doctor.patient import Patient, Said, fault, warn
 from goaime_migrate.errors import DatabaseRestored, MigrateError
 from goaime_migrate.events import Examined
 from goaime_migrate.journal.audit import require_whole
-from goaime_migrate.ledger import PassRecord
 
 
 def history(patient: Patient) -> Said:
@@ -41,7 +40,7 @@ def records(patient: Patient) -> Said:
     Reads all of them. While a run is at work they are not of one moment.
     """
     patient.backend.require_own_records()
-    kept = _kept(patient)
+    kept = patient.ledger.journaled
     if patient.status.lock is not None:
         return warn("not looked at: a run is at work", "ask again when it has come to its end")
     for lost in (*planner.lost_records(patient.facts), *planner.lost_passes(patient.facts)):
@@ -56,13 +55,6 @@ def records(patient: Patient) -> Said:
     return Said(
         f"{count} {'journal is' if count == 1 else 'journals are'} whole" if count else "no journal is kept"
     )
-
-
-def _kept(patient: Patient) -> list[PassRecord]:
-    """The passes that can be taken back."""
-    book = patient.ledger
-    pruned = {p for record in book.versions.values() if record.rollback for p in record.passes}
-    return [record for record in book.passes.values() if record.id not in pruned]
 
 
 def origin(patient: Patient) -> Said:

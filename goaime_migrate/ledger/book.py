@@ -42,6 +42,12 @@ class Ledger:
         """Versions in any state between pending and applied, ascending."""
         return tuple(r for r in self.versions.values() if r.state is not State.APPLIED)
 
+    @property
+    def journaled(self) -> tuple[PassRecord, ...]:
+        """The passes whose journal is kept: that of all others was pruned."""
+        pruned = {p for record in self.versions.values() if record.rollback for p in record.passes}
+        return tuple(record for record in self.passes.values() if record.id not in pruned)
+
     def committed(self, version: str) -> bool:
         """Whether anything of this version may be in effect in the database."""
         record = self.versions[version]

@@ -26,7 +26,7 @@ def check_ways_back(facts: Facts, reverting: Sequence[str]) -> None:
 
 def _check_way_back(facts: Facts, version: str) -> None:
     record, file = facts.versions[version], facts.code.get(version)
-    if record.rollback == "pruned":
+    if record.rollback:
         raise JournalPruned(
             f"{version} ({record.name}) cannot be taken back: {record.pruned_by}",
             version=version,

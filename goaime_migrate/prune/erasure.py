@@ -130,20 +130,14 @@ class Erasure:
                 )
 
     def _require_whole(self) -> None:
-        for record in self._passes():
+        for record in self.kept.book.journaled:
             audit.require_whole(self.backend, record)
 
     # what has it
 
-    def _passes(self) -> list[PassRecord]:
-        """Those of which anything is kept."""
-        book = self.kept.book
-        pruned = {p for record in book.versions.values() if record.rollback for p in record.passes}
-        return [p for p in book.passes.values() if p.id not in pruned]
-
     def _parts(self) -> Iterator[Part]:
         walked = {visit.record.id for visit in self._line.visits}
-        for record in self._passes():
+        for record in self.kept.book.journaled:
             if record.id in walked:
                 yield from self._segments(record)
             for frozen in erased_lookups(self.backend, record.id, self._line.names, self._ids):

@@ -16,8 +16,6 @@ from goaime_migrate.operations import DocumentOperation, DropCollection, RenameC
 from goaime_migrate.run.code import step_of
 from goaime_migrate.transform.step import Step
 
-_PRUNED = "pruned"
-
 
 @dataclass(frozen=True)
 class Link:
@@ -118,4 +116,4 @@ def _pass(book: Ledger, step: Step) -> tuple[PassRecord | None, bool]:
     """The pass in which a step was applied, and whether its journal is kept."""
     version = book.versions[step.version]
     record = book.passes.get(version.operations[step.number].pass_id or "")
-    return record, version.rollback != _PRUNED
+    return record, not version.rollback

@@ -14,10 +14,11 @@ from goaime_migrate.errors import CollectionChanged, MigrateError, MissingCapabi
 from goaime_migrate.errors.hint import DOWN, Hint
 from goaime_migrate.journal import segments
 from goaime_migrate.ledger import PassRecord, VersionRecord
+from goaime_migrate.operations.collections import NOUNS, VIEW
 from goaime_migrate.planner import DownPlan, RestorePass, UndoChange
 from goaime_migrate.results import Document, Mode
 
-_KINDS = {"view": "a view", "timeseries": "a time-series collection"}
+_KINDS = {kind: f"a {noun}" for kind, noun in NOUNS.items()}
 
 
 def require_ground(
@@ -91,7 +92,7 @@ class _Ground:
     def _change(self, version: str, undo: Document) -> None:
         """Indexes and validators; a collection may have been made for their sake."""
         info = self._there.get(str(undo.get("collection")))
-        if info is not None and info.kind == "view":
+        if info is not None and info.kind == VIEW:
             raise self._another(info.name, _KINDS[info.kind], version)
         if undo.get("made") or undo.get("kind") == "remove_validated":
             self._unsure.add(str(undo.get("collection")))
@@ -154,7 +155,7 @@ class _Ground:
 
     def _another(self, name: str, what: str, version: str) -> MigrateError:
         kept = self._free(f"{name}_2")
-        if what == _KINDS["view"]:
+        if what == _KINDS[VIEW]:
             away = self._by_hand(f"db.getCollection({name!r}).drop()", f"remove the view {name}")
             way = Hint("drop the view ({}), bring the collection back under its name", away)
         else:
