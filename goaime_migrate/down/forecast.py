@@ -33,7 +33,7 @@ def forecast(
     """What taking back would find, counted over the whole journal, or as far as the first conflict that stops it."""
     unusable = without_journal(backend, facts, ledger, plan)
     if unusable is not None:
-        return PlanResult(Direction.DOWN, plan.target, (), _NO_TIME, unusable)
+        return PlanResult.unmade(Direction.DOWN, plan.target, unusable)
     found = _Forecast(backend, facts, ledger, plan, on_conflict)
     refused = _refused(backend, ledger, plan)
     try:

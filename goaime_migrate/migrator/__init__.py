@@ -18,7 +18,7 @@ from goaime_migrate.config import Settings
 from goaime_migrate.errors import MigrateError, Refused
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.ledger import Ledger
-from goaime_migrate.migrator.beforehand import nothing, refused, stopped_waiting
+from goaime_migrate.migrator.beforehand import nothing, refused, stopped_waiting, without_way_back
 from goaime_migrate.migrator.inquiry import Inquiry
 from goaime_migrate.migrator.lock_holder import LockHolder
 from goaime_migrate.migrator.past import Past
@@ -112,17 +112,16 @@ class Migrator(Inquiry, LockHolder, Past, Pruner, Sweeping):
             plan_of = planner.plan_up if direction is Direction.UP else planner.plan_down
             plan: UpPlan | DownPlan = plan_of(facts, target)
         except MigrateError as error:
-            return results.PlanResult(direction, target, (), results.Predicted(0.0, 0, 0), error)
-        from goaime_migrate.down import forecast as down
-
+            return results.PlanResult.unmade(direction, target, error)
         if isinstance(plan, DownPlan):
+            from goaime_migrate.down import forecast as down
+
             return down.forecast(backend, facts, ledger, plan, self._settings.on_conflict)
+        cut_off = without_way_back(backend, facts, ledger)
+        if cut_off is not None:
+            return results.PlanResult.unmade(direction, plan.target, cut_off)
         from goaime_migrate.up import forecast as up
 
-        rest = planner.plan_rest(facts)  # what `up` finishes first: a `down` that was cut off
-        unusable = None if rest is None else down.without_journal(backend, facts, ledger, rest)
-        if unusable is not None:
-            return results.PlanResult(direction, plan.target, (), results.Predicted(0.0, 0, 0), unusable)
         return up.forecast(backend, facts, plan, where, self._settings, self._listener)
 
     @command

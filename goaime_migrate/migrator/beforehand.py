@@ -9,9 +9,10 @@ from typing import Any
 from goaime_migrate import planner
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import Settings
-from goaime_migrate.errors import Interrupted
+from goaime_migrate.errors import Interrupted, Refused
 from goaime_migrate.errors.hint import Command, Hint
 from goaime_migrate.events import Listener
+from goaime_migrate.ledger import Ledger
 from goaime_migrate.planner import Facts, Plan, UpPlan
 from goaime_migrate.results import Counts, Direction, RunResult
 
@@ -50,3 +51,13 @@ def refused(
         return None
     error = refusal(Review(backend, facts, plan, settings, where, listener).early())
     return None if error is None else RunResult(Direction.UP, (), error.version, error, Counts(), (), (), 0.0)
+
+
+def without_way_back(backend: Backend, facts: Facts, ledger: Ledger) -> Refused | None:
+    """Why a `down` that was cut off cannot be finished, which `up` does first; None where it can, or there is none."""
+    rest = planner.plan_rest(facts)
+    if rest is None:
+        return None
+    from goaime_migrate.down.forecast import without_journal
+
+    return without_journal(backend, facts, ledger, rest)

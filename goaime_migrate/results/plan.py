@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Self
 
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.results.findings import Finding
@@ -91,3 +91,8 @@ class PlanResult:
     message: str = ""
     findings: tuple[Finding, ...] = ()
     """What rules say of it, the worst first."""
+
+    @classmethod
+    def unmade(cls, direction: Direction, target: str | None, refused: MigrateError) -> Self:
+        """Where there is nothing to show but why it is refused."""
+        return cls(direction, target, (), Predicted(0.0, 0, 0), refused)
