@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from goaime_migrate import planner, results
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.errors import Interrupted, UnknownTarget, UsageError
 from goaime_migrate.errors.hint import Hint
-from goaime_migrate.events import Listener
-from goaime_migrate.migrator.sources import Sources
 from goaime_migrate.migrator.told import command
+from goaime_migrate.migrator.under_lease import UnderLease
 
 if TYPE_CHECKING:
     from goaime_migrate.planner import Facts
     from goaime_migrate.prune.selection import Kept, Selection
     from goaime_migrate.run.run import Run
 
-_Result = TypeVar("_Result")
 
-
-class Pruner:
+class Pruner(UnderLease):
     """The methods of the facade that delete what is kept. With `dry_run` they only say what it would be."""
-
-    _sources: Sources
-    _listener: Listener
-
-    def _under_the_lease(self, backend: Backend, work: Callable[[Run], _Result], name: str) -> _Result:
-        raise NotImplementedError
 
     @command
     def prune(

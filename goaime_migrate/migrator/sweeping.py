@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from goaime_migrate import results
-from goaime_migrate.backends.ports import Backend
-from goaime_migrate.events import Listener
-from goaime_migrate.migrator.sources import Sources
 from goaime_migrate.migrator.told import command
+from goaime_migrate.migrator.under_lease import UnderLease
 
 if TYPE_CHECKING:
     from goaime_migrate.run.run import Run
 
-_Result = TypeVar("_Result")
 
-
-class Sweeping(ABC):
+class Sweeping(UnderLease):
     """The method of the facade that sweeps."""
-
-    _sources: Sources
-    _listener: Listener
 
     @command
     def sweep(
@@ -47,7 +38,3 @@ class Sweeping(ABC):
             return sweeper.sweep(run, facts, ledger, target, follow)
 
         return self._under_the_lease(backend, work, "sweep")
-
-    @abstractmethod
-    def _under_the_lease(self, backend: Backend, work: Callable[[Run], _Result], name: str) -> _Result:
-        """Do this work while nobody else may write."""

@@ -10,6 +10,7 @@ from bson import Binary
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import sort_key
+from goaime_migrate.backends.index_identity import is_text
 from goaime_migrate.backends.ports import Catalogue, IndexInTheWay
 from goaime_migrate.errors import MigrationFailed, OperationFailed, Refused
 from goaime_migrate.results import Document
@@ -82,16 +83,11 @@ def _build_instead(backend: Catalogue, collection: str, old: Document, new: Docu
 
 def _exclude_each_other(one: Document, other: Document) -> bool:
     """Whether it may be either of them that is in the other's way; else it is a third, and neither has to go."""
-    return _keys(one) == _keys(other) or (_is_text(one) and _is_text(other))
+    return _keys(one) == _keys(other) or (is_text(one) and is_text(other))
 
 
 def _keys(index: Document) -> list[object]:
     return [(field, sort_key(direction)) for field, direction in index["key"].items()]
-
-
-def _is_text(index: Document) -> bool:
-    """A collection has no more than one."""
-    return "text" in index["key"].values()
 
 
 def _put_back(backend: Catalogue, collection: str, old: Document, error: MigrationFailed | Refused) -> None:

@@ -54,6 +54,11 @@ def _needs(turn: Turn) -> list[Need]:
     return list(needs_up(turn.operations, follows=turn.database.capabilities.change_streams))
 
 
+def _followed(follows: bool) -> tuple[str, ...]:
+    """To walk over a collection, and to be told what others write meanwhile."""
+    return (*_WALKED, "changeStream") if follows else _WALKED
+
+
 def needs_up(operations: Iterable[Operation], *, follows: bool) -> Iterator[Need]:
     """What it takes to be allowed, collection by collection, to apply these operations, and to take them back.
 
@@ -63,7 +68,7 @@ def needs_up(operations: Iterable[Operation], *, follows: bool) -> Iterator[Need
         for name in sorted(operation.reads):
             yield Need(name, _WALKED)
         if isinstance(operation, DocumentOperation):
-            yield Need(operation.collection, (*_WALKED, *(("changeStream",) if follows else ())))
+            yield Need(operation.collection, _followed(follows))
             yield Need(operation.writes, (*_WALKED, *operation.actions))
         elif isinstance(operation, StateOperation):
             if operation.collection is not None:
@@ -74,7 +79,7 @@ def needs_up(operations: Iterable[Operation], *, follows: bool) -> Iterator[Need
 def needs_sweep(swept: Iterable[str], reads: Iterable[str], *, follows: bool) -> Iterator[Need]:
     """What it takes to sweep these collections, looking documents up in others; `follows` as of `needs_up`."""
     for name in swept:
-        yield Need(name, (*_WALKED, "update", *(("changeStream",) if follows else ())))
+        yield Need(name, (*_followed(follows), "update"))
     for name in reads:
         yield Need(name, _WALKED)
 
