@@ -14,16 +14,20 @@ from goaime_migrate.journal import clearing
 from goaime_migrate.ledger import Ledger
 
 
-def lost_versions(reader: Reader, book: Ledger) -> Mapping[str, str]:
+def lost_versions(reader: Reader, book: Ledger, *, pending: bool) -> Mapping[str, str]:
     """Versions without a record, ascending, each with what is left of it. Reads only.
 
-    What `repair` has dropped is not among them, nor what was taken back: the log says so.
+    What `repair` has dropped is not among them, nor what was taken back: the log says so. It is read only where there
+    is anything to ask it: where a file is `pending`, which may have run, or a pass names a version without a record.
     """
+    passes = dict(_named_by_passes(book))
+    if book.versions and not (pending or passes):
+        return {}
     told = ledger.told(reader, book.versions)
     found = dict.fromkeys(filter(str.isdecimal, told.applied), "the log has it as applied")
     if not book.versions and not book.passes:
         found |= dict(_named_by_journals(reader))
-    found |= dict(_named_by_passes(book))
+    found |= passes
     gone = found.keys() - book.versions.keys() - told.dropped
     return {version: found[version] for version in sorted(gone, key=int)}
 

@@ -79,6 +79,7 @@ class Sources:
     def facts(self, backend: Backend) -> tuple[Facts, Ledger]:
         """Files and history, side by side; and the history as it was read now. Raises NewerFormat, DamagedRecord."""
         files, history = self.catalogue, ledger.read(backend)
+        pending = any(m.version not in history.versions for m in files.migrations)
         facts = Facts(
             files.migrations,
             files.problems,
@@ -87,7 +88,7 @@ class Sources:
             frozenset(v for v in history.versions if history.committed(v)),
             files.unloaded,
             files.warnings,
-            lost_versions(backend, history),
+            lost_versions(backend, history, pending=pending),
         )
         return facts, history
 
