@@ -81,7 +81,7 @@ def up(
                     migrator.plan(target, direction=Direction.UP, where=only), *only_where(where)
                 )
             )
-        with to_its_batch(run, scope):
+        with to_its_batch(run, scope.at_work):
             return scope.each(lambda migrator: _ran(migrator.up(target, where=only)))
 
 
@@ -119,7 +119,7 @@ def down(
             preview = scope.each(lambda migrator: shown(migrator.plan(target, direction=Direction.DOWN)))
             if dry_run or not _confirmed(run, preview):
                 return preview
-        with to_its_batch(run, scope):
+        with to_its_batch(run, scope.at_work):
             return scope.each(lambda migrator: _ran(migrator.down(target, on_conflict=settings.on_conflict)))
 
 

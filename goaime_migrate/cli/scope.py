@@ -37,10 +37,12 @@ class Running(Protocol):
         """The user's function that is running, if one is."""
 
 
-class Scope(Running, Protocol):
+class Scope(Protocol):
     """The database, or databases, of a command."""
 
     several: bool
+    at_work: Running
+    """What a signal is to stop."""
 
     def each(self, one: One) -> Outcome:
         """Do this with every one of them."""
@@ -53,16 +55,10 @@ class _Single:
 
     def __init__(self, migrator: Migrator) -> None:
         self._migrator = migrator
+        self.at_work: Running = migrator
 
     def each(self, one: One) -> Outcome:
         return one(self._migrator)
-
-    def interrupt(self, signum: int) -> None:
-        self._migrator.interrupt(signum)
-
-    @property
-    def function(self) -> str:
-        return self._migrator.function
 
 
 class _Several:
@@ -73,6 +69,7 @@ class _Several:
     def __init__(self, command: str, databases: Databases, first: str | None, fail_fast: bool) -> None:
         self._command = command
         self._databases = databases
+        self.at_work: Running = databases
         self._first = first
         self._fail_fast = fail_fast
 
@@ -91,13 +88,6 @@ class _Several:
             found.error,
             read=any(each.result is not None and each.result.read for each in found.databases),
         )
-
-    def interrupt(self, signum: int) -> None:
-        self._databases.interrupt(signum)
-
-    @property
-    def function(self) -> str:
-        return self._databases.function
 
 
 def _text(found: tuple[DatabaseResult[Outcome], ...], not_begun: tuple[str, ...], style: Style) -> str:

@@ -58,7 +58,7 @@ def sweep(
     with over(run, settings, progress=True, first=first, fail_fast=fail_fast) as scope:
         if dry_run:
             return scope.each(lambda migrator: _swept(migrator.sweep(target, dry_run=True)))
-        with to_its_batch(run, scope):
+        with to_its_batch(run, scope.at_work):
             return scope.each(lambda migrator: _swept(migrator.sweep(target, follow=follow)))
 
 
