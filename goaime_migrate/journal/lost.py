@@ -6,7 +6,7 @@ pending then: it would be done to the documents a second time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from goaime_migrate import ledger
 from goaime_migrate.backends.ports import Reader
@@ -20,24 +20,27 @@ def lost_versions(reader: Reader, book: Ledger, *, pending: bool) -> Mapping[str
     What `repair` has dropped is not among them, nor what was taken back: the log says so. It is read only where there
     is anything to ask it: where a file is `pending`, which may have run, or a pass names a version without a record.
     """
-    passes = dict(_named_by_passes(book))
-    if book.versions and not (pending or passes):
+    if book.versions and not pending and not dict(_named_by_passes(book, frozenset())):
         return {}
     told = ledger.told(reader, book.versions)
     found = dict.fromkeys(filter(str.isdecimal, told.applied), "the log has it as applied")
     if not book.versions and not book.passes:
         found |= dict(_named_by_journals(reader))
-    found |= passes
+    found |= dict(_named_by_passes(book, told.reverted))
     gone = found.keys() - book.versions.keys() - told.dropped
     return {version: found[version] for version in sorted(gone, key=int)}
 
 
-def _named_by_passes(book: Ledger) -> Iterator[tuple[str, str]]:
-    """A pass that has changed documents has versions that know it."""
+def _named_by_passes(book: Ledger, reverted: Collection[str]) -> Iterator[tuple[str, str]]:
+    """A pass that has changed documents has versions that know it; it goes last where nothing is written together.
+
+    One that is being taken back may therefore name what the log has as `reverted`.
+    """
     for record in book.passes.values():
         if record.committed or record.finished:
+            let_go = reverted if record.target_level is not None else ()
             for version in record.versions:
-                if version not in book.versions:
+                if version not in book.versions and version not in let_go:
                     yield version, f"its pass {record.id} over {record.collection} is still recorded"
 
 

@@ -75,7 +75,9 @@ class Told(NamedTuple):
     applied: frozenset[str]
     """Those that were applied more often than they were let go of. Clocks differ: no event is trusted to be the last."""
     dropped: frozenset[str]
-    """Those that `repair` has dropped, and that were not applied again."""
+    """Those that `repair` has dropped, and that were not applied again,"""
+    reverted: frozenset[str]
+    """and those that were taken back as often as they were applied."""
 
 
 def told(reader: Reader, recorded: Collection[str]) -> Told:
@@ -85,16 +87,18 @@ def told(reader: Reader, recorded: Collection[str]) -> Told:
     """
     ended = {"result": {"$in": ["applied", "reverted", "dropped"]}, "version": {"$nin": list(recorded)}}
     events = {"$or": [ended, {"action": "repair"}]}
-    balance, dropped, renumbered = Counter[str](), set[str](), set[str]()
+    balance, gone, renumbered = Counter[str](), {"dropped": set[str](), "reverted": set[str]()}, set[str]()
     for event in reader.find(LOG, events, fields=["version", "result"]):
         version, result = str(event.get("version")), str(event.get("result"))
         if result.startswith(RENUMBERED):
             renumbered |= {version, result.removeprefix(RENUMBERED)}
         elif result != "accepted":
             balance[version] += 1 if result == "applied" else -1
-            dropped |= {version} if result == "dropped" else set()
+            gone.get(result, set()).add(version)
     applied = frozenset(version for version, times in balance.items() if times > 0)
-    return Told(applied - renumbered, frozenset(dropped - applied))
+    return Told(
+        applied - renumbered, *(frozenset(gone[result] - applied) for result in ("dropped", "reverted"))
+    )
 
 
 def actor(owner: Owner) -> Document:

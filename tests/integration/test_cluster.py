@@ -14,7 +14,7 @@ import pytest
 
 from goaime_migrate.backends.ports import JOURNAL
 from goaime_migrate.errors import InvalidConfiguration, TransformFailed
-from goaime_migrate.events import Event, Notice
+from goaime_migrate.events import BatchCommitted, Event, Notice
 from goaime_migrate.run import partitions
 from goaime_migrate.workers import pool
 from tests.servers import ReplicaSet
@@ -142,7 +142,8 @@ def test_an_error_in_a_worker_of_the_cluster_is_the_same_error_here(world: World
 
 def test_a_signal_stops_the_cluster_after_its_batches_and_another_pool_goes_on(world: World) -> None:
     def stop(event: Event) -> None:
-        migrator.interrupt(signal.SIGINT)
+        if isinstance(event, BatchCommitted):
+            migrator.interrupt(signal.SIGINT)
 
     with world.migrator(stop, max_rate=2_000) as migrator:
         stopped = migrator.up()
