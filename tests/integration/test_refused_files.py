@@ -78,6 +78,8 @@ def test_a_file_added_below_the_current_version_is_refused(numbers: World) -> No
     with numbers.migrator() as migrator:
         migrator.stamp("2")
     numbers.remove("schema_versions", "0001")
+    for event in numbers.documents("schema_versions_log"):  # with it the record would count as lost
+        numbers.remove("schema_versions_log", event["_id"])
     error = file_problem(numbers, errors.OutOfOrder, "GM205")
     assert error.version == "0001"
 
