@@ -24,6 +24,7 @@ _HOMES = (
     "compatibility",
     "documents",
     "duplicates",
+    "filters",
     "functions",
     "indexes",
     "kinds",

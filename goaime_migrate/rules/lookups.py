@@ -43,7 +43,7 @@ def unindexed_where(turn: Turn) -> Iterator[Said]:
 @TURNS.rule("unindexed-lookup", Severity.WARNING)
 def unindexed_lookup(turn: Turn) -> Iterator[Said]:
     """A lookup has no index on its key, in a collection of 10,000 documents or more: each batch scans that collection."""
-    for ref, name, lookup in _lookups(turn):
+    for ref, name, lookup in lookups_of(turn):
         shape = turn.before.get(lookup.collection)
         key = getattr(lookup, "key", "_id")
         if shape is None or shape.stored is None or key == "_id" or getattr(lookup, "pipeline", None):
@@ -66,7 +66,7 @@ def unindexed_lookup(turn: Turn) -> Iterator[Said]:
 @TURNS.rule("lookup-missing", Severity.WARNING)
 def lookup_missing(turn: Turn) -> Iterator[Said]:
     """A lookup finds nothing at all: its collection is not there, or no document has a key that is asked for."""
-    for ref, name, lookup in _lookups(turn):
+    for ref, name, lookup in lookups_of(turn):
         if turn.before.get(lookup.collection) is None:
             yield Said(
                 f"there is no collection {lookup.collection!r}: the lookup {name}= finds nothing",
@@ -89,7 +89,7 @@ def lookup_missing(turn: Turn) -> Iterator[Said]:
 @TURNS.rule("lookup-several", Severity.WARNING)
 def lookup_several(turn: Turn) -> Iterator[Said]:
     """Several documents have the key that a lookup asks for, and it gives one of them."""
-    for ref, name, lookup in _lookups(turn):
+    for ref, name, lookup in lookups_of(turn):
         advice = (
             f"say which: {name}=Lookup({lookup.collection!r}, …, sort=…), or all of them with many=True; or "
             "DeleteDuplicates before it"
@@ -111,7 +111,7 @@ def _told(turn: Turn, ref: OperationRef, name: str, lookup: Lookup, what: str, a
             )
 
 
-def _lookups(turn: Turn) -> Iterator[Asked]:
+def lookups_of(turn: Turn) -> Iterator[Asked]:
     """The lookups of its operations, with the names that their functions know them by."""
     for ref, operation in zip(turn.refs, turn.operations, strict=True):
         declared: Mapping[str, Any] = getattr(operation, "lookups", {})

@@ -8,7 +8,7 @@ from typing import Any
 
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import Settings
-from goaime_migrate.errors import MigrateError, MissingPrivilege, ResultTooLarge, WouldFail
+from goaime_migrate.errors import MigrateError, MissingPrivilege, OperationFailed, ResultTooLarge, WouldFail
 from goaime_migrate.errors.hint import PLAN, UP, Hint
 from goaime_migrate.events import Listener, Notice
 from goaime_migrate.journal import audit
@@ -90,9 +90,10 @@ def forecast(
 def _refused(stopped: MigrateError | None, findings: Sequence[Finding]) -> MigrateError | None:
     """What stops the run at a document; else the error for these findings, where what to do is said.
 
-    What a rule says of a document goes first: a result that is too large is no fault of the migration's code.
+    What a rule says goes first where it is no document that stops it: a query that the server does not know, or a
+    result that is too large, which is no fault of the migration's code.
     """
-    if stopped is not None and not isinstance(stopped, ResultTooLarge):
+    if stopped is not None and not isinstance(stopped, OperationFailed | ResultTooLarge):
         return stopped
     error = refusal(findings) or stopped
     return error.advise(_FOUND) if isinstance(error, WouldFail) else error

@@ -209,6 +209,27 @@ def test_a_validator_that_the_server_does_not_know(world: World, validator: obje
 
 
 @one_server
+@pytest.mark.parametrize("there", [True, False], ids=["there", "not there"])
+@pytest.mark.parametrize(
+    "operation",
+    [
+        "AddField('c', 'y', 1, where={'$foo': 1})",
+        "TransformDocuments('c', keep, where={'a': {'$foo': 1}})",
+        "DeleteDocuments('c', where={'a': {'$type': 'foo'}})",
+        "UpdateDocuments('c', [{'$set': {'q': {'$foo': 1}}}])",
+        "TransformDocuments('c', keep, found=Lookup('c', key='a', where={'$expr': {'$foo': 1}}))",
+        "TransformDocuments('c', keep, found=Lookup('c', key='a', pipeline=[{'$foo': 1}]))",
+    ],
+)
+def test_a_query_that_the_server_does_not_know(world: World, operation: str, there: bool) -> None:
+    if there:
+        world.insert("c", [{"_id": 1}])
+    world.write("0001_first.py", operations(FIRST if there else "CreateCollection('c')"))
+    world.write("0002_it.py", operations(operation, code="def keep(d, **_): pass"))
+    assert refused(world, "query-invalid").remedy == "correct it"
+
+
+@one_server
 @pytest.mark.parametrize(
     "stage", [{"$foo": 1}, {"$project": {"a": {"$foo": 1}}}, {"$match": {"$foo": 1}}], ids=str
 )
