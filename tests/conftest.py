@@ -18,6 +18,7 @@ import pytest
 from hypothesis import settings
 
 from goaime_migrate import redaction
+from tests import selection
 from tests.servers import (
     ExternalServer,
     Kind,
@@ -44,12 +45,25 @@ EMBEDDED = "embedded"
 StartServer = Callable[..., LocalServer]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Unit tests are quick because they have no server: say so before one gets it unnoticed."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--short`, for what is tried before every merge."""
+    parser.addoption("--short", action="store_true", help="some tests of every kind: see tests/selection.py")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what a short run does without.
+
+    Unit tests are quick because they have no server: say so before one gets it unnoticed.
+    """
     for item in items:
         wants_server = "start_server" in getattr(item, "fixturenames", ())
         if wants_server and item.path.is_relative_to(UNIT_TESTS):
             raise pytest.UsageError(f"{item.nodeid} is a unit test and asks for a server")
+    if config.getoption("short"):
+        chosen = selection.short(items)
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+        items[:] = chosen
 
 
 @pytest.fixture(autouse=True)

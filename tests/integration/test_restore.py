@@ -16,6 +16,7 @@ from goaime_migrate.backends.server.transactional import TransactionalBackend
 from goaime_migrate.down import recorder
 from goaime_migrate.events import BatchCommitted, Event
 from goaime_migrate.results import Conflict, Direction, OnConflict
+from goaime_migrate.run import pacing
 from tests.conftest import EMBEDDED
 from tests.integration.engines import dump, each_mode, one_server, servers, two
 from tests.world import World, succeeded
@@ -503,6 +504,7 @@ def test_a_document_that_collides_for_ever_ends_a_reversal_and_is_named(
 
     with monkeypatch.context() as colliding:
         colliding.setattr(TransactionalBackend, "transact", collide)
+        colliding.setattr(pacing, "PATIENCE", 3)
         error = numbers.down().error
     assert isinstance(error, errors.Contended)
     assert (error.id, error.version) == (101, "0001")
