@@ -21,7 +21,7 @@ from goaime_migrate.results import (
     VersionStatus,
     Waiting,
 )
-from goaime_migrate.units import duration
+from goaime_migrate.units import duration, size
 
 _COLUMNS = (
     Column("VERSION"),
@@ -175,7 +175,13 @@ def progress(found: Progress) -> str:
 
 
 def _header(result: StatusResult, style: Style) -> list[str]:
-    rows = [("database", result.database), ("server", result.server), ("mode", result.mode)]
+    journal = size(result.journal_bytes) if result.journal_bytes else ""
+    rows = [
+        ("database", result.database),
+        ("server", result.server),
+        ("mode", result.mode),
+        ("journal", journal),
+    ]
     return [f"{style.paint(name, 'dim')}{' ' * (9 - len(name))} {clean(text)}" for name, text in rows if text]
 
 

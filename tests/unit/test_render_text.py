@@ -101,10 +101,12 @@ class TestStatus:
         assert "fence 12 waiting since 2025-11-23 12:00 UTC: a replica lags 30 s behind" in below
 
     def test_as_a_whole(self) -> None:
-        assert status.status(standing(APPLIED, PARTIAL, version(3, State.PENDING)), PIPE).splitlines() == [
+        whole = standing(APPLIED, PARTIAL, version(3, State.PENDING), journal_bytes=2_100_000)
+        assert status.status(whole, PIPE).splitlines() == [
             "database  goaime",
             "server    mongodb://app:***@db1:27017",
             "mode      transactional",
+            "journal   2.1 MB",
             "",
             "VERSION  NAME    STATE    APPLIED (UTC)     DOCUMENTS   TIME",
             "0001     step_1  applied  2025-11-23 12:00    300,000  1m43s",
