@@ -31,7 +31,7 @@ SAMPLES = 3
 """Documents of one pass."""
 _SAMPLED = 50
 """Passes, the newest, of which documents are looked at: a segment of the journal is read for each."""
-_WALKS = (Kind.SCAN, Kind.CANARY, Kind.TAIL)
+_WALKS = (Kind.SCAN, Kind.CANARY, Kind.TAIL, Kind.SWEEP)
 
 
 def report(backend: Backend, facts: Facts, book: Ledger) -> ReportResult:
