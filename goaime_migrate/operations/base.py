@@ -198,6 +198,15 @@ def require_encodable(value: Document, what: str) -> None:
         ) from error
 
 
+def is_model(kind: object) -> bool:
+    """Whether it is a pydantic model. Whoever has a class to ask about has waited for that library already."""
+    if not isinstance(kind, type):
+        return False
+    from pydantic import BaseModel
+
+    return issubclass(kind, BaseModel)
+
+
 def require_plain(function: Callable[..., Any], what: str, *, lists: bool = False) -> None:
     """Refuse a function that does nothing when it is called: an async one, and a generator unless it `lists` findings.
 

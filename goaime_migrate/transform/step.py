@@ -7,10 +7,9 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bson import Regex
-from pydantic import BaseModel, ValidationError
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Filter
@@ -18,6 +17,9 @@ from goaime_migrate.errors import InvalidResult, ResultBreaksPromise, ResultTooL
 from goaime_migrate.errors.hint import DOWN, REPAIR, UP, Hint
 from goaime_migrate.results import Document
 from goaime_migrate.transform.lookups import Lookup, Now
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 _AGAIN = Hint("{}", UP)
 _CORRECT = Hint("correct the document or the migration, then: {}", UP)
@@ -226,6 +228,8 @@ def _culprit(document: Document) -> tuple[str | None, Any]:
 def keeps_promises(step: Step, document: Document, arguments: Mapping[str, Any]) -> bool:
     """Whether a document is what `model=` and `check=` say. Fields that these set are set in a copy."""
     if step.model is not None:
+        from pydantic import ValidationError
+
         try:
             step.model.model_validate(document.copy())
         except ValidationError:
@@ -252,6 +256,8 @@ def broken_promises(
 ) -> Iterator[tuple[str | None, str]]:
     """Each way in which a document breaks `model=` and `check=`, as (field, reason)."""
     if step.model is not None:
+        from pydantic import ValidationError
+
         try:
             step.model.model_validate(document.copy())
         except ValidationError as error:

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bson import encode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from goaime_migrate import Migrator, Settings
 from goaime_migrate.cli import plain, process
 from goaime_migrate.cli.commands import COMMANDS
 from goaime_migrate.cli.options import Request
@@ -30,7 +32,22 @@ status = main(json.loads(sys.argv[1]))
 print(json.dumps([status, sorted(sys.modules)]), file=sys.stderr)
 """
 NOBODY = "mongodb://127.0.0.1:1/goaime?serverSelectionTimeoutMS=1"
-HEAVY = ("dask", "jinja2", "mongomock", "multiprocessing", "opentelemetry", "rich", "typer", "zstandard")
+HEAVY = (
+    "dask",
+    "jinja2",
+    "mongomock",
+    "multiprocessing",
+    "opentelemetry",
+    "pydantic",
+    "rich",
+    "typer",
+    "zstandard",
+)
+MIGRATION = """
+from goaime_migrate import AddField, CreateIndex
+
+operations = [AddField("users", "active", True), CreateIndex("users", "email")]
+"""
 OWN = (
     "down.forecast",
     "down.reverter",
@@ -54,8 +71,11 @@ def project(tmp_path: Path) -> Path:
     dump, files = tmp_path / "dump" / "app", tmp_path / "migrations"
     dump.mkdir(parents=True)
     files.mkdir()
-    (dump / "users.bson").write_bytes(b"")
+    (dump / "users.bson").write_bytes(encode({"_id": 1}))
+    (files / "0001_active.py").write_text(MIGRATION)
     (tmp_path / "alembic-style.ini").write_text("[goaime-migrate]\nuri = dump:dump\n")
+    with Migrator(Settings(uri=f"dump:{dump.parent}", migrations=files)) as migrator:
+        assert migrator.up().error is None
     return tmp_path
 
 
