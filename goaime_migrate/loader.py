@@ -23,7 +23,6 @@ from goaime_migrate.errors.hint import INIT, Hint
 from goaime_migrate.folder import composed, look
 from goaime_migrate.imports import Helpers, make_importable
 from goaime_migrate.migration import FILE_NAME, Migration, Operation, version_of
-from goaime_migrate.misdeclared import misdeclared
 from goaime_migrate.operations import DocumentOperation, RunFunctions, StateOperation
 from goaime_migrate.operations.base import require, require_plain
 from goaime_migrate.redaction import redact
@@ -161,6 +160,8 @@ def _import(path: Path, version: str, source: str) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
+        from goaime_migrate.misdeclared import misdeclared
+
         line = _line(error, path)
         found = misdeclared(error, source)
         if found is not None:

@@ -26,10 +26,11 @@ from goaime_migrate.operations.signatures import (
 )
 from goaime_migrate.results import Document
 from goaime_migrate.transform.lookups import Lookup, Now
-from goaime_migrate.transform.step import Step, never
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from goaime_migrate.transform.step import Step
 
 
 class TransformDocuments(DocumentOperation):
@@ -100,6 +101,8 @@ class TransformDocuments(DocumentOperation):
 
     def step(self, version: str, source: str) -> Step:
         """A step that calls the functions with the lookups that they name."""
+        from goaime_migrate.transform.step import Step
+
         return Step(
             version=version,
             collection=self.collection,
@@ -158,6 +161,8 @@ class UpdateDocuments(DocumentOperation):
 
     def step(self, version: str, source: str) -> Step:
         """A step that the database computes."""
+        from goaime_migrate.transform.step import Step, never
+
         return Step(
             version=version,
             collection=self.collection,

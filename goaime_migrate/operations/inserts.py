@@ -13,7 +13,7 @@ from goaime_migrate.errors import InvalidMigration
 from goaime_migrate.operations.base import DocumentOperation, require, require_collection, require_name
 from goaime_migrate.results import Document
 from goaime_migrate.transform.insertion import InsertStep, key_of
-from goaime_migrate.transform.step import UNENCODABLE, is_id, never
+from goaime_migrate.transform.step import is_id, never
 
 
 class InsertDocuments(DocumentOperation):
@@ -97,7 +97,7 @@ def _encoded(place: int, document: object) -> bytes:
     ordered = {"_id": document["_id"], **document} if "_id" in document else dict(document)
     try:
         raw = raw_bson.encode(ordered)
-    except UNENCODABLE as error:
+    except raw_bson.UNENCODABLE as error:
         raise InvalidMigration(
             f"document {place} of the list cannot be encoded as BSON: {error}",
             hint="write it with values that BSON knows",

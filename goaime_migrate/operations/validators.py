@@ -13,9 +13,9 @@ from goaime_migrate.operations.base import (
     require,
     require_collection,
     require_encodable,
-    undoes,
 )
 from goaime_migrate.operations.collection_options import ACTIONS, LEVELS
+from goaime_migrate.operations.undoing import undoes
 from goaime_migrate.results import Document
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ imported with the first of its names that is used: to make all these classes tak
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from goaime_migrate.on_demand import finder
 from goaime_migrate.results.words import ABSENT as ABSENT
 from goaime_migrate.results.words import REHEARSED as REHEARSED
 from goaime_migrate.results.words import Absent as Absent
@@ -75,8 +75,4 @@ _NAMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    home = next((home for home, names in _NAMES.items() if name in names), None)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{home}"), name)
+__getattr__ = finder(__name__, {name: home for home, names in _NAMES.items() for name in names})
