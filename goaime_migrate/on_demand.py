@@ -8,7 +8,10 @@ from typing import Any
 
 
 def finder(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """The `__getattr__` of a package; `homes` says in which of its modules each of these names lives."""
+    """The `__getattr__` of a package; `homes` says in which of its modules each of these names lives.
+
+    None of them is called as a module: that would take its place in the package once it is imported.
+    """
 
     def find(name: str) -> Any:
         if name not in homes:

@@ -27,7 +27,7 @@ from goaime_migrate.cli.options import (
 )
 from goaime_migrate.cli.outcome import Outcome
 from goaime_migrate.cli.reading import only_where, plan_outcome
-from goaime_migrate.cli.scope import Running, over, results_of
+from goaime_migrate.cli.scope import Running, over
 from goaime_migrate.cli.signals import graceful
 from goaime_migrate.results import Direction, OnConflict
 
@@ -142,6 +142,8 @@ def _confirmed(run: Invocation, preview: Outcome) -> bool:
 
     Raises NotConfirmed.
     """
+    from goaime_migrate.cli.several import results_of
+
     plans = [plan for plan in results_of(preview) if plan.refused is None]
     back = [len(plan.steps) for plan in plans if plan.steps]
     if back:

@@ -14,7 +14,7 @@ from goaime_migrate.journal.clearing import clear
 from goaime_migrate.journal.segments import Kind, drop_kind
 from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
-from goaime_migrate.planner import ForgetSteps, RestorePass, UndoChange
+from goaime_migrate.planner.groups import ForgetSteps, RestorePass, UndoChange
 from goaime_migrate.results import Counts, Direction, State
 from goaime_migrate.run.collector import forget
 from goaime_migrate.run.recorder import Recorder

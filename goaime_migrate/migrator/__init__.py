@@ -55,7 +55,7 @@ class Migrator(Inquiry, LockHolder, Past, Pruner, Sweeping):
     ) -> None:
         """`common`: what it shares with others, as `Databases` has it."""
         self._settings = settings
-        self._listener: Listener = Teller(on_event)
+        self._listener = Teller(on_event)
         self._signal: int | None = None
         self._now: Run | None = None
         self._sources = Sources(settings, self._listener, common)

@@ -8,10 +8,9 @@ from goaime_migrate import results
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.errors import NothingRuns, UsageError
 from goaime_migrate.errors.hint import STATUS, UP, Hint
-from goaime_migrate.events import Listener
 from goaime_migrate.ledger import read as read_ledger
 from goaime_migrate.migrator.sources import Sources
-from goaime_migrate.migrator.told import command
+from goaime_migrate.migrator.told import Teller, command
 from goaime_migrate.results import State, Throttle
 from goaime_migrate.status import lock_status
 
@@ -20,7 +19,7 @@ class LockHolder:
     """The methods of the facade that are about a run of somebody else."""
 
     _sources: Sources
-    _listener: Listener
+    _listener: Teller
 
     @command
     def unlock(self, *, force: bool = False) -> results.UnlockResult:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from goaime_migrate.planner.facts import is_function
-from goaime_migrate.planner.way_down import renaming
+from goaime_migrate.planner.taking_back import renaming
 
 if TYPE_CHECKING:
     from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord, VersionRecord

@@ -23,7 +23,7 @@ from goaime_migrate.journal.paging import size_of
 from goaime_migrate.journal.segments import Segment
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.operations.collections import ASIDE
-from goaime_migrate.planner import Lineage, lineage
+from goaime_migrate.planner.lineage import Lineage, lineage
 from goaime_migrate.prune.lookups import erased_lookups
 from goaime_migrate.prune.mentions import Mentions
 from goaime_migrate.prune.selection import Kept

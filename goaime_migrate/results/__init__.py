@@ -20,6 +20,7 @@ from goaime_migrate.results.words import Mode as Mode
 from goaime_migrate.results.words import OnConflict as OnConflict
 from goaime_migrate.results.words import State as State
 from goaime_migrate.results.words import Value as Value
+from goaime_migrate.results.words import VersionError as VersionError
 from goaime_migrate.results.words import WarningCount as WarningCount
 
 if TYPE_CHECKING:
@@ -66,7 +67,6 @@ _NAMES = {
         "StatusResult",
         "StatusWarning",
         "Throttle",
-        "VersionError",
         "VersionStatus",
         "Waiting",
     ),

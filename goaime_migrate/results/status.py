@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated
 
 from goaime_migrate.errors import Problem
-from goaime_migrate.results.words import Counts, Key, Mode, State, Value
+from goaime_migrate.results.words import Counts, Key, Mode, State, VersionError
 
 
 @dataclass(frozen=True)
@@ -19,16 +19,6 @@ class Progress:
     rate: float | None
     """Documents a second."""
     eta_s: float | None
-
-
-@dataclass(frozen=True)
-class VersionError:
-    """Why a version has stopped: the document and the field, where they are known."""
-
-    code: str
-    message: str
-    id: Value = None
-    field: str | None = None
 
 
 @dataclass(frozen=True)

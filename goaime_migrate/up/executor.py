@@ -24,7 +24,9 @@ from goaime_migrate.journal import audit
 from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import RunFunctions, StateOperation
-from goaime_migrate.planner import Facts, NewPass, PinnedPass, StateChange, UpPlan, require_canary
+from goaime_migrate.planner import Facts, UpPlan
+from goaime_migrate.planner.fusion import require_canary
+from goaime_migrate.planner.groups import NewPass, PinnedPass, StateChange
 from goaime_migrate.results import Direction, Document, RunResult, State
 from goaime_migrate.run import created, partitions, restored
 from goaime_migrate.run.code import findings, source_file, step_of
