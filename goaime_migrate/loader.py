@@ -10,11 +10,10 @@ import sys
 import tokenize
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import MappingProxyType, ModuleType
+from typing import Any, NamedTuple
 
 from goaime_migrate import migration as model
 from goaime_migrate.backends.ports import RECORDS_NAME, is_ours
@@ -28,15 +27,14 @@ from goaime_migrate.operations.base import require, require_plain
 from goaime_migrate.redaction import redact
 
 
-@dataclass(frozen=True)
-class MigrationFiles:
+class MigrationFiles(NamedTuple):
     """The files that load, in order, and what is wrong with the others."""
 
     migrations: tuple[Migration, ...]
     problems: tuple[HistoryError, ...]
     files: int = 0
     """How many files were looked at, whether they load or not."""
-    unloaded: Mapping[str, str] = field(default_factory=dict)
+    unloaded: Mapping[str, str] = MappingProxyType({})
     """The versions whose file does not load, with the name that it has."""
     warnings: tuple[HistoryError, ...] = ()
     """What looks like a migration and is not taken."""

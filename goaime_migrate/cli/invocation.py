@@ -6,9 +6,8 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from goaime_migrate.cli.argv import PROGRAM
 from goaime_migrate.cli.console import Console
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
     from goaime_migrate.migrator import Migrator
 
 
-@dataclass(frozen=True)
-class Common:
+class Common(NamedTuple):
     """The options that every command takes."""
 
     config: Path | None = None
@@ -39,8 +37,7 @@ class Common:
     verbose: bool = False
 
 
-@dataclass(frozen=True)
-class Invocation:
+class Invocation(NamedTuple):
     """What a command has to work with."""
 
     command: str

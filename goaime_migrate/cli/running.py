@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -134,7 +133,7 @@ def _before_a_question(result: PlanResult) -> Outcome:
     from goaime_migrate.render import plan
 
     outcome = plan_outcome(result)
-    return outcome if result.refused else replace(outcome, text=partial(plan.plan, result, instead=""))
+    return outcome if result.refused else outcome._replace(text=partial(plan.plan, result, instead=""))
 
 
 def _confirmed(run: Invocation, preview: Outcome) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 from unicodedata import combining, east_asian_width
 
 GLUE = "\N{NO-BREAK SPACE}"
@@ -10,8 +10,7 @@ GLUE = "\N{NO-BREAK SPACE}"
 _CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36}
 
 
-@dataclass(frozen=True)
-class Style:
+class Style(NamedTuple):
     """The default is a pipe: plain ASCII marks, no colours, nothing cut."""
 
     color: bool = False

@@ -401,7 +401,7 @@ class TestRun:
             left=left,
             without_reverse=versions,
         )
-        lines = run.run(result, replace(PIPE, width=200)).splitlines()
+        lines = run.run(result, PIPE._replace(width=200)).splitlines()
         assert [line.strip() for line in lines[:-1]] == notes
 
 

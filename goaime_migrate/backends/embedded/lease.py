@@ -9,7 +9,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
 from pathlib import Path
 
 from goaime_migrate.backends.dump import find_database, generation, snapshot, throttle
@@ -75,9 +74,9 @@ class LeasedDump(DumpReader):
         """The lease with what its owner was told; one that is paused waits for nothing else."""
         told = throttle.read(self._root)
         if told is None:
-            return replace(lease, throttle=None)
+            return lease._replace(throttle=None)
         waiting = Waiting(PAUSED, told.at) if told.throttle.paused else None
-        return replace(lease, throttle=told.throttle, waiting=waiting)
+        return lease._replace(throttle=told.throttle, waiting=waiting)
 
     def read_lease(self) -> LeaseRecord | None:
         """Never locks, so it works on a read-only directory."""
@@ -252,7 +251,7 @@ class LeasedDump(DumpReader):
 
 def _record(lease: LeaseRecord) -> Document:
     """The lease as records are guarded by it. It is never saved: the lock ends with the process."""
-    owner = asdict(lease.owner)
+    owner = lease.owner._asdict()
     return {"_id": "lock", **owner, "fence": lease.fence, "acquired_at": lease.acquired_at, "format": 1}
 
 

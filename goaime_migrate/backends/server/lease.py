@@ -187,7 +187,7 @@ class LeasedDatabase(MongoReader):
             renewed = lock.find_one_and_update(while_held(lease), [{"$set": later}], return_document=True)
             if renewed is not None or lock.find_one({"_id": LOCK_ID}) is not None:
                 return None if renewed is None else lease_of(renewed)
-            owner = {name: {"$literal": value} for name, value in vars(lease.owner).items()}
+            owner = {name: {"$literal": value} for name, value in lease.owner._asdict().items()}
             mine = {
                 **owner,
                 "lsid": {"$literal": self.session_id()},
