@@ -8,12 +8,11 @@ import io
 import re
 import sys
 import tokenize
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from goaime_migrate import migration as model
 from goaime_migrate.backends.ports import RECORDS_NAME, is_ours
@@ -25,6 +24,9 @@ from goaime_migrate.migration import FILE_NAME, Migration, Operation, version_of
 from goaime_migrate.operations import DocumentOperation, RunFunctions, StateOperation
 from goaime_migrate.operations.base import require, require_plain
 from goaime_migrate.redaction import redact
+
+if TYPE_CHECKING:
+    from traceback import FrameSummary
 
 
 class MigrationFiles(NamedTuple):
@@ -180,7 +182,9 @@ def _import(path: Path, version: str, source: str) -> ModuleType:
     return module
 
 
-def _frames(error: BaseException, path: Path) -> list[traceback.FrameSummary]:
+def _frames(error: BaseException, path: Path) -> list[FrameSummary]:
+    import traceback
+
     return [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
 
 
@@ -190,6 +194,8 @@ def _line(error: BaseException, path: Path) -> int | str:
 
 
 def _own_lines(error: BaseException, path: Path) -> str:
+    import traceback
+
     return "".join(traceback.format_list(_frames(error, path))).rstrip()
 
 

@@ -13,7 +13,6 @@ from goaime_migrate.cli.argv import PROGRAM
 from goaime_migrate.cli.console import Console
 from goaime_migrate.cli.signals import no_answer
 from goaime_migrate.errors import NotConfirmed, UsageError
-from goaime_migrate.events import CommandFinished, CommandStarted
 from goaime_migrate.redaction import redact
 from goaime_migrate.render.style import clean
 
@@ -112,6 +111,8 @@ class Invocation(NamedTuple):
     def _listener(self) -> Iterator[Listener]:
         """Whatever shows the events is made with the first of them: most runs find nothing to do."""
         from threading import Lock
+
+        from goaime_migrate.events import CommandFinished, CommandStarted
 
         guard = Lock()
         made: list[Listener] = []

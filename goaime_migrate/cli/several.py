@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from goaime_migrate import errors
 from goaime_migrate.cli.outcome import Outcome
 from goaime_migrate.cli.scope import One, Running
-from goaime_migrate.migrator.databases import Databases
 from goaime_migrate.render.databases import Row, databases
 from goaime_migrate.render.style import Style
 from goaime_migrate.results.databases import DatabaseResult, DatabasesResult
+
+if TYPE_CHECKING:
+    from goaime_migrate.migrator.databases import Databases
 
 _UNWRAPPED = Style(width=1_000)
 

@@ -11,7 +11,8 @@ from goaime_migrate import ledger
 from goaime_migrate.backends.ports import PROGRESS, Delete, RecordChange
 from goaime_migrate.errors import MigrateError, MigrationFailed
 from goaime_migrate.journal.clearing import clear
-from goaime_migrate.journal.segments import Kind, drop_kind
+from goaime_migrate.journal.kinds import Kind
+from goaime_migrate.journal.segments import drop_kind
 from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.planner.groups import ForgetSteps, RestorePass, UndoChange

@@ -5,8 +5,7 @@ Whoever carries a plan out, or shows it, walks its groups from the first to the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from goaime_migrate.results import Direction
 
@@ -14,32 +13,37 @@ if TYPE_CHECKING:
     from goaime_migrate.planner.groups import DownGroup, UpGroup
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a command will do. `versions` in the order in which they are worked on."""
+class UpPlan(NamedTuple):
+    """What `up` will do. `versions` in the order in which they are worked on."""
 
-    direction: ClassVar[Direction]
     target: str
     versions: tuple[str, ...]
     message: str = ""
     """Why there is nothing to do, where there is nothing."""
-
-
-@dataclass(frozen=True)
-class UpPlan(Plan):
-    """What `up` will do."""
-
-    direction = Direction.UP
     groups: tuple[UpGroup, ...] = ()
     empty: tuple[str, ...] = ()
     """The passes that are forgotten before: no batch of them was committed, so that they pin nothing."""
 
+    @property
+    def direction(self) -> Direction:
+        """Which way it goes."""
+        return Direction.UP
 
-@dataclass(frozen=True)
-class DownPlan(Plan):
-    """What `down` will do."""
 
-    direction = Direction.DOWN
+class DownPlan(NamedTuple):
+    """What `down` will do. `versions` in the order in which they are worked on."""
+
+    target: str
+    versions: tuple[str, ...]
+    message: str = ""
     groups: tuple[DownGroup, ...] = ()
     unstarted: tuple[str, ...] = ()
     """The versions among them of which nothing was ever started: they are forgotten afterwards."""
+
+    @property
+    def direction(self) -> Direction:
+        """Which way it goes."""
+        return Direction.DOWN
+
+
+Plan = UpPlan | DownPlan

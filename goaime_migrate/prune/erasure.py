@@ -17,7 +17,7 @@ from goaime_migrate.backends.ports import Backend, Changes, GuardFailed, RecordC
 from goaime_migrate.errors import Refused, UnknownDocument
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.journal import audit, erasing, segments
-from goaime_migrate.journal.entry import digest
+from goaime_migrate.journal.digest import digest
 from goaime_migrate.journal.index import equal_ids, holding
 from goaime_migrate.journal.paging import size_of
 from goaime_migrate.journal.segments import Segment

@@ -85,11 +85,12 @@ def _escape(code: int) -> str:
 
 def bullet(mark: str, text: str, style: Style, indent: int = 2, under: int | None = None) -> list[str]:
     """A text behind a mark, wrapped between words, with its further lines under its first, or `under` columns in."""
+    text = GLUE.join(map(clean, text.split(GLUE)))
+    lead = " " * indent + mark + " " if mark else " " * indent
+    if len(lead + text) <= style.wrap:
+        return [(lead + text).rstrip(" ")]
     import textwrap
 
-    text = GLUE.join(map(clean, text.split(GLUE)))
-
-    lead = " " * indent + mark + " " if mark else " " * indent
     further = " " * (columns(lead) if under is None else under)
     return textwrap.wrap(
         text, style.wrap, initial_indent=lead, subsequent_indent=further, break_long_words=False,

@@ -17,6 +17,7 @@ from goaime_migrate.errors import InvalidResult, ResultBreaksPromise, ResultTooL
 from goaime_migrate.errors.hint import DOWN, REPAIR, UP, Hint
 from goaime_migrate.results import Document
 from goaime_migrate.transform.lookups import Lookup, Now
+from goaime_migrate.transform.paths import CannotChange
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -92,14 +93,6 @@ class Step:
     def name(self) -> str:
         """The transform's own name."""
         return getattr(self.transform, "__name__", repr(self.transform))
-
-
-class CannotChange(ValueError):
-    """A document that an operation cannot change as it should: in which field, and why."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field = field
 
 
 def never(_: Document) -> None:

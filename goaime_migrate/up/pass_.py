@@ -24,7 +24,7 @@ from goaime_migrate.errors import (
     UndeclaredField,
 )
 from goaime_migrate.errors.hint import DOWN, UP, Hint
-from goaime_migrate.journal.segments import Kind
+from goaime_migrate.journal.kinds import Kind
 from goaime_migrate.ledger import PassRecord, passes
 from goaime_migrate.run import created, partitions
 from goaime_migrate.run.checkpoint import adopt

@@ -6,10 +6,10 @@ versions is where a newer one is looked for: whoever looks at a database begins 
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from goaime_migrate.backends.dump import find_database, generation, snapshot, throttle
 from goaime_migrate.backends.dump.lock import DirectoryLock, user_of
@@ -31,7 +31,10 @@ from goaime_migrate.backends.ports import (
 )
 from goaime_migrate.errors import LeaseLost, Refused, SaveFailed
 from goaime_migrate.errors.hint import UP, Hint
-from goaime_migrate.results import Document, Throttle, Waiting
+from goaime_migrate.results import Document
+
+if TYPE_CHECKING:
+    from goaime_migrate.results import Throttle
 
 FENCE = 1
 """No writer can outlive its lock, so nothing has to be fenced off."""
@@ -75,6 +78,8 @@ class LeasedDump(DumpReader):
         told = throttle.read(self._root)
         if told is None:
             return lease._replace(throttle=None)
+        from goaime_migrate.results import Waiting
+
         waiting = Waiting(PAUSED, told.at) if told.throttle.paused else None
         return lease._replace(throttle=told.throttle, waiting=waiting)
 
@@ -261,5 +266,7 @@ def lease_of(pid: int) -> LeaseRecord:
     Neither boot nor start time are given: nobody has to find out whether the process is gone, as its lock
     would be.
     """
+    import socket
+
     owner = Owner(run="", who=user_of(pid), host=socket.gethostname(), pid=pid, boot="", started="")
     return LeaseRecord(owner, FENCE, acquired_at=None, expires_at=None, live=True)
