@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from goaime_migrate.results.blame import *  # noqa: F403
     from goaime_migrate.results.doctor import *  # noqa: F403
     from goaime_migrate.results.findings import *  # noqa: F403
+    from goaime_migrate.results.history import *  # noqa: F403
+    from goaime_migrate.results.holdup import *  # noqa: F403
     from goaime_migrate.results.mending import *  # noqa: F403
     from goaime_migrate.results.plan import *  # noqa: F403
+    from goaime_migrate.results.predicted import *  # noqa: F403
     from goaime_migrate.results.project import *  # noqa: F403
     from goaime_migrate.results.pruning import *  # noqa: F403
     from goaime_migrate.results.reading import *  # noqa: F403
@@ -44,32 +47,17 @@ _NAMES = {
     "doctor": ("Check", "CheckStatus", "DoctorResult"),
     "findings": ("Finding", "Severity"),
     "mending": ("Renumbering", "RepairResult", "StampResult", "ThrottleResult", "UnlockResult"),
-    "plan": ("DownPreview", "OperationPlan", "PlanResult", "Predicted", "Sample", "StepPlan"),
+    "plan": ("DownPreview", "OperationPlan", "PlanResult", "Sample", "StepPlan"),
+    "predicted": ("Predicted",),
     "project": ("ErrorText", "ExplainResult", "InitResult", "NewResult", "RuleText"),
     "pruning": ("ErasedDocument", "PruneResult"),
-    "reading": (
-        "HistoryEntry",
-        "HistoryError",
-        "LintResult",
-        "PaceMark",
-        "Straggler",
-        "UncheckedPromise",
-        "VerifyFailure",
-        "VerifyResult",
-        "Work",
-    ),
+    "history": ("HistoryEntry", "HistoryError", "PaceMark", "Work"),
+    "reading": ("LintResult", "Straggler", "UncheckedPromise", "VerifyFailure", "VerifyResult"),
     "rehearsal": ("RehearsalCheck", "RehearsalResult"),
     "report": ("Effect", "JournaledChange", "PassReport", "ReportResult", "VersionReport"),
     "run": ("Conflict", "RunResult", "VersionDocuments"),
-    "status": (
-        "LockStatus",
-        "Progress",
-        "StatusResult",
-        "StatusWarning",
-        "Throttle",
-        "VersionStatus",
-        "Waiting",
-    ),
+    "holdup": ("Throttle", "Waiting"),
+    "status": ("LockStatus", "Progress", "StatusResult", "StatusWarning", "VersionStatus"),
     "sweep": ("SweepResult", "SweptDocuments"),
     "trying": ("TriedStep", "TryResult"),
 }

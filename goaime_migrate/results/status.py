@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Annotated
 
 from goaime_migrate.errors import Problem
+from goaime_migrate.results.holdup import Throttle, Waiting
 from goaime_migrate.results.words import Counts, Key, Mode, State, VersionError
 
 
@@ -41,15 +42,6 @@ class VersionStatus:
 
 
 @dataclass(frozen=True)
-class Throttle:
-    """What slows a run down that is at work, as it was told from another terminal."""
-
-    paused: bool = False
-    max_rate: float | None = None
-    """Documents a second, in place of what the run was started with."""
-
-
-@dataclass(frozen=True)
 class LockStatus:
     """Who holds the lease."""
 
@@ -66,14 +58,6 @@ class LockStatus:
     """Its holder was a process of this very host that is no more; the next run takes the lease over at once."""
     throttle: Throttle | None = None
     """What its holder was told by `throttle`; it ends with the run."""
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """What a run that is at work waits for."""
-
-    reason: str
-    since: datetime
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import socket
 import threading
 import time
 import uuid
@@ -40,7 +39,7 @@ def this_process() -> Owner:
     return Owner(
         run=uuid.uuid4().hex,
         who=_user(),
-        host=socket.gethostname(),
+        host=os.uname().nodename,
         pid=os.getpid(),
         boot=_boot(),
         started=_started(os.getpid()),
@@ -228,7 +227,7 @@ def describe(record: LeaseRecord) -> str:
 def is_gone(record: LeaseRecord) -> bool:
     """Whether the holder was a process of this very host and boot, and is provably no more."""
     owner, boot = record.owner, _boot()
-    if not boot or (owner.host, owner.boot) != (socket.gethostname(), boot):
+    if not boot or (owner.host, owner.boot) != (os.uname().nodename, boot):
         return False
     started = _started(owner.pid)
     return bool(owner.started) and started != owner.started

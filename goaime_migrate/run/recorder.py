@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from goaime_migrate import ledger
 from goaime_migrate.backends.ports import PROGRESS, VERSIONS, RecordChange
@@ -18,10 +19,13 @@ from goaime_migrate.events import Notice, VersionFinished
 from goaime_migrate.journal import clearing
 from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord, VersionRecord
 from goaime_migrate.migration import Migration
-from goaime_migrate.results import Conflict, Counts, Direction, RepairResult, State, WarningCount, Work
+from goaime_migrate.results import Conflict, Counts, Direction, State, WarningCount, Work
 from goaime_migrate.run.collector import forget
 from goaime_migrate.run.run import Run
 from goaime_migrate.run.states import require_arrow, with_state
+
+if TYPE_CHECKING:
+    from goaime_migrate.results import RepairResult
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -100,6 +99,11 @@ def never(_: Document) -> None:
     raise AssertionError("this step has no transform")
 
 
+def always(_: Document) -> bool:
+    """Says that any document goes."""
+    return True
+
+
 def call(
     step: Step,
     function: Callable[..., Any],
@@ -169,6 +173,8 @@ def transform_failed(step: Step, error: BaseException, identity: bytes) -> Trans
 
 def own_lines(error: BaseException, source: str) -> str:
     """The traceback, cut down to the lines of the migration's own file."""
+    import traceback
+
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == source]
     lines = traceback.format_list(frames) + traceback.format_exception_only(error)
     return "".join(lines).rstrip()

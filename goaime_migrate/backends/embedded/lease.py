@@ -6,6 +6,7 @@ versions is where a newer one is looked for: whoever looks at a database begins 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -266,7 +267,5 @@ def lease_of(pid: int) -> LeaseRecord:
     Neither boot nor start time are given: nobody has to find out whether the process is gone, as its lock
     would be.
     """
-    import socket
-
-    owner = Owner(run="", who=user_of(pid), host=socket.gethostname(), pid=pid, boot="", started="")
+    owner = Owner(run="", who=user_of(pid), host=os.uname().nodename, pid=pid, boot="", started="")
     return LeaseRecord(owner, FENCE, acquired_at=None, expires_at=None, live=True)
