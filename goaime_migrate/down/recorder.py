@@ -120,7 +120,7 @@ class DownRecorder(Recorder):
         """Record that a pass has so many steps left, or as many as it had, together with the changes for versions."""
         record = self.passes.pop(pass_id)
         if level == 0:  # a version never names a pass that is gone
-            self.run.record(*changes, *ledger.delete_pass(pass_id), *forget(pass_id))
+            self.run.record(*changes, *ledger.delete_pass(pass_id), forget(pass_id))
             clear(self.run.backend, pass_id)
             return
         steps = len(record.steps) if level is None else level
@@ -130,7 +130,7 @@ class DownRecorder(Recorder):
             ledger.put_pass(fewer),
             Delete(PROGRESS, {"pass": pass_id, "kind": "partition", "walk": {"$ne": ledger.SWEEP}}),
             drop_kind(pass_id, Kind.INSERTED),
-            *forget(pass_id),
+            forget(pass_id),
             *changes,
         )
 

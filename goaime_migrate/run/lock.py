@@ -17,6 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bson import ObjectId
+
 from goaime_migrate.backends.ports import LOCK, LeaseRecord, LeaseStore, Move, Owner
 from goaime_migrate.errors import LeaseLost, LockHeld, MigrateError
 from goaime_migrate.errors.hint import STATUS, UNLOCK, UP, Hint
@@ -94,10 +96,14 @@ class Lease:
             self._backend.note_waiting(self.record, reason)
 
     def guard(self) -> Move:
-        """The change that makes a unit of work fail unless the lease is still this one."""
+        """The change that makes a unit of work fail unless the lease is still this one.
+
+        What it sets is another value each time: a server passes over a write that changes nothing, and a transaction
+        that has merely read the lease would be committed though somebody else has taken it.
+        """
         owner = self.record.owner
         mine = {"_id": "lock", "run": owner.run, "fence": self.record.fence}
-        return Move(LOCK, mine, {"touched_at": self._backend.now()})
+        return Move(LOCK, mine, {"touched": ObjectId()})
 
     def _renew(self) -> None:
         requested = time.monotonic()

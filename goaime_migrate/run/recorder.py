@@ -107,11 +107,11 @@ class Recorder:
         for pass_id in (found | set(clearing.passes(backend))) - known:
             of = pass_id.partition("-")[0]
             if not ledger.has_journal(backend, pass_id) or ledger.was_reverted(backend, of):
-                self.run.record(*ledger.delete_pass(pass_id), *forget(pass_id))
+                self.run.record(*ledger.delete_pass(pass_id), forget(pass_id))
                 clearing.clear(backend, pass_id)
 
-    def running(self, migration: Migration) -> VersionRecord:
-        """The version as running; a new record where it was pending. Raises DamagedRecord."""
+    def running(self, migration: Migration, since: datetime | None = None) -> VersionRecord:
+        """The version as running, a new record where it was pending: since then, or now. Raises DamagedRecord."""
         known = self.versions.get(migration.version)
         if known is not None:
             texts = tuple(
@@ -136,7 +136,7 @@ class Recorder:
             state=State.RUNNING,
             checksum=migration.checksum,
             operations=tuple(OperationRecord(of.describe()) for of in migration.operations),
-            started_at=self.run.backend.now(),
+            started_at=since or self.run.backend.now(),
             actor=ledger.actor(self.owner),
             helpers=migration.helpers,
         )

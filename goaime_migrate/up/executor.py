@@ -100,16 +100,17 @@ class Executor:
             self._run.emit(Notice(f"there is no collection {record.collection!r}: nothing to change"))
         this = walking.Pass(self._run, record, steps, self._pool)
         try:
-            done = this.walk(canary_only=canary is not None)
+            total = this.walk(canary_only=canary is not None)
         except MigrateError as error:
             self._stop(record.versions, error, this)
             raise
+        done = this.by_this_run(total)
         self._recorder.progress.documents += done.total()
         if canary is None:
             finished = walking.finish(self._run.backend, record, this.watched)
-            self._recorder.finish_pass(finished, this.counts())
+            self._recorder.finish_pass(finished, total)
         else:
-            self._recorder.finish_canary(record, this.counts())
+            self._recorder.finish_canary(record, total)
         seconds = self._recorder.seconds
         self._run.emit(
             StageFinished("up", record.versions, title, done.examined, done.total().changed, seconds)
