@@ -10,7 +10,7 @@ import functools
 import importlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from goaime_migrate.backends.ports import PROGRESS, Changes, Move, RecordChange
@@ -104,7 +104,7 @@ def _at_the_end(change: RecordChange) -> RecordChange | None:
         return change
     if not change.set.get("done"):
         return None
-    return replace(change, filter={"_id": change.filter["_id"]})
+    return change._replace(filter={"_id": change.filter["_id"]})
 
 
 def _cursor_stands_still(original: Any) -> Any:

@@ -100,8 +100,9 @@ def configuration() -> str:
         "|---|---|---|---|",
     ]
     said_of = meanings(Settings)
+    defaults = {each.name: each.default for each in fields(Settings)}
     for key in KEYS:
-        default = Settings.model_fields[key].default
+        default = defaults[key]
         shown_default = "" if default in (None, "", ()) else f"`{default}`"
         meaning = cell(said_of[key]["description"])
         lines.append(f"| `{key}` | `{PREFIX}{key.upper()}` | {shown_default} | {meaning} |")

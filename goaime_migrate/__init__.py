@@ -5,10 +5,10 @@ The public API. Names are imported when they are first used, so that a short com
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from goaime_migrate._version import __version__ as __version__
+from goaime_migrate.on_demand import finder
 
 if TYPE_CHECKING:
     from goaime_migrate.config import Settings as Settings
@@ -64,10 +64,7 @@ _HOMES = {
 __all__ = sorted(_HOMES)  # noqa: PLE0605 (one list of names, not two)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = finder(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

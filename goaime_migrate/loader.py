@@ -8,13 +8,11 @@ import io
 import re
 import sys
 import tokenize
-import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import MappingProxyType, ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from goaime_migrate import migration as model
 from goaime_migrate.backends.ports import RECORDS_NAME, is_ours
@@ -23,21 +21,22 @@ from goaime_migrate.errors.hint import INIT, Hint
 from goaime_migrate.folder import composed, look
 from goaime_migrate.imports import Helpers, make_importable
 from goaime_migrate.migration import FILE_NAME, Migration, Operation, version_of
-from goaime_migrate.misdeclared import misdeclared
 from goaime_migrate.operations import DocumentOperation, RunFunctions, StateOperation
 from goaime_migrate.operations.base import require, require_plain
 from goaime_migrate.redaction import redact
 
+if TYPE_CHECKING:
+    from traceback import FrameSummary
 
-@dataclass(frozen=True)
-class MigrationFiles:
+
+class MigrationFiles(NamedTuple):
     """The files that load, in order, and what is wrong with the others."""
 
     migrations: tuple[Migration, ...]
     problems: tuple[HistoryError, ...]
     files: int = 0
     """How many files were looked at, whether they load or not."""
-    unloaded: Mapping[str, str] = field(default_factory=dict)
+    unloaded: Mapping[str, str] = MappingProxyType({})
     """The versions whose file does not load, with the name that it has."""
     warnings: tuple[HistoryError, ...] = ()
     """What looks like a migration and is not taken."""
@@ -161,6 +160,8 @@ def _import(path: Path, version: str, source: str) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
+        from goaime_migrate.misdeclared import misdeclared
+
         line = _line(error, path)
         found = misdeclared(error, source)
         if found is not None:
@@ -181,7 +182,9 @@ def _import(path: Path, version: str, source: str) -> ModuleType:
     return module
 
 
-def _frames(error: BaseException, path: Path) -> list[traceback.FrameSummary]:
+def _frames(error: BaseException, path: Path) -> list[FrameSummary]:
+    import traceback
+
     return [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
 
 
@@ -191,6 +194,8 @@ def _line(error: BaseException, path: Path) -> int | str:
 
 
 def _own_lines(error: BaseException, path: Path) -> str:
+    import traceback
+
     return "".join(traceback.format_list(_frames(error, path))).rstrip()
 
 

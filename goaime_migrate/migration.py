@@ -6,7 +6,6 @@ import ast
 import hashlib
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -59,8 +58,7 @@ class Helper(NamedTuple):
     checksum: str
 
 
-@dataclass(frozen=True)
-class Migration:
+class Migration(NamedTuple):
     """One file of the migrations folder, loaded."""
 
     version: str

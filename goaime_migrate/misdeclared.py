@@ -14,14 +14,13 @@ from goaime_migrate.errors.hint import PROGRAM
 from goaime_migrate.transform.lookups import Lookup, Now
 
 _PACKAGE = PROGRAM.replace("-", "_")
-_OURS = ("DocumentOperation", "StateOperation", "RunFunctions")
 _CALL = re.compile(r"(?:(?P<cls>\w+)\.__init__|(?P<function>\w+))\(\) (?P<why>.*)", re.DOTALL)
 _KEYWORD = re.compile(r"got (?:an unexpected|some positional-only) keyword arguments? '(?P<name>\w+)'")
 
 
 def misdeclared(error: BaseException, source: str) -> InvalidMigration | None:
     """The error in the words of who declares operations; None where it has another cause."""
-    known = {n: v for n, v in vars(operations).items() if n[:1].isupper() and n not in _OURS}
+    known = {name: getattr(operations, name) for name in operations.DECLARED}
     declared: dict[str, object] = {**known, "Lookup": Lookup, "Now": Now}
     if isinstance(error, TypeError):
         return _argument(str(error), declared)

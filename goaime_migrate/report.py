@@ -12,9 +12,10 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import JOURNAL, Backend
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.journal import segments
-from goaime_migrate.journal.entry import Entry, digest, name_text
+from goaime_migrate.journal.digest import digest
+from goaime_migrate.journal.entry import Entry, name_text
 from goaime_migrate.journal.index import Locator
-from goaime_migrate.journal.segments import Kind
+from goaime_migrate.journal.kinds import Kind
 from goaime_migrate.ledger import Ledger, PassRecord, VersionRecord
 from goaime_migrate.planner import Facts
 from goaime_migrate.results import (

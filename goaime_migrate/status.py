@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from goaime_migrate import planner
 from goaime_migrate.backends.ports import Backend, LeaseRecord
@@ -119,8 +119,7 @@ def _kept_no_more(book: Ledger) -> Iterator[StatusWarning]:
             )
 
 
-@dataclass(frozen=True)
-class _Run:
+class _Run(NamedTuple):
     """A run that is at work, by the server's clock."""
 
     now: datetime

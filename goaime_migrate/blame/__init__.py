@@ -14,7 +14,8 @@ from goaime_migrate.blame.images import Difference, differences, images
 from goaime_migrate.errors import UnknownDocument
 from goaime_migrate.journal.index import equal_ids
 from goaime_migrate.ledger import Ledger
-from goaime_migrate.planner import Facts, Lineage, Visit, lineage
+from goaime_migrate.planner import Facts
+from goaime_migrate.planner.lineage import Lineage, Visit, lineage
 from goaime_migrate.results import (
     ABSENT,
     Absent,

@@ -9,7 +9,8 @@ from goaime_migrate.backends.ports import Reader
 from goaime_migrate.journal import audit
 from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.index import holding
-from goaime_migrate.journal.segments import Kind, Segment
+from goaime_migrate.journal.kinds import Kind
+from goaime_migrate.journal.segments import Segment
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import ChangeKind
 

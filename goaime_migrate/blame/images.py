@@ -14,7 +14,8 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Reader
 from goaime_migrate.blame.entries import Edit
 from goaime_migrate.errors import MigrationFailed
-from goaime_migrate.journal.entry import Entry, digest
+from goaime_migrate.journal.digest import digest
+from goaime_migrate.journal.entry import Entry
 from goaime_migrate.migration import Migration
 from goaime_migrate.results import ChangeKind
 from goaime_migrate.run.code import steps_at_hand

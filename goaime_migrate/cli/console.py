@@ -7,9 +7,8 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TextIO, cast
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TextIO, cast
 
 from goaime_migrate.redaction import redact
 from goaime_migrate.render.style import Style
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 _LINE_COMMAND = re.compile(r"^(\s*)::", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Console:
+class Console(NamedTuple):
     """The two streams and what each can show."""
 
     stdout: TextIO

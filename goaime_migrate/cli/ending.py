@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import traceback
 from typing import Any
 
 from goaime_migrate.cli.console import Console
@@ -62,4 +61,6 @@ def report(console: Console, error: MigrateError) -> None:
         console.urgent(errors.error(error, console.err))
     # Only what nobody foresaw needs one: every other error has said its cause, and its evidence.
     if console.err.verbose and error.code == MigrateError.code and error.__traceback__ is not None:
+        import traceback
+
         console.urgent("\n".join(clean_lines("".join(traceback.format_exception(error)).rstrip())))

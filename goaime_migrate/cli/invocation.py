@@ -6,15 +6,13 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from goaime_migrate.cli.argv import PROGRAM
 from goaime_migrate.cli.console import Console
 from goaime_migrate.cli.signals import no_answer
 from goaime_migrate.errors import NotConfirmed, UsageError
-from goaime_migrate.events import CommandFinished, CommandStarted
 from goaime_migrate.redaction import redact
 from goaime_migrate.render.style import clean
 
@@ -24,8 +22,7 @@ if TYPE_CHECKING:
     from goaime_migrate.migrator import Migrator
 
 
-@dataclass(frozen=True)
-class Common:
+class Common(NamedTuple):
     """The options that every command takes."""
 
     config: Path | None = None
@@ -39,8 +36,7 @@ class Common:
     verbose: bool = False
 
 
-@dataclass(frozen=True)
-class Invocation:
+class Invocation(NamedTuple):
     """What a command has to work with."""
 
     command: str
@@ -115,6 +111,8 @@ class Invocation:
     def _listener(self) -> Iterator[Listener]:
         """Whatever shows the events is made with the first of them: most runs find nothing to do."""
         from threading import Lock
+
+        from goaime_migrate.events import CommandFinished, CommandStarted
 
         guard = Lock()
         made: list[Listener] = []

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from goaime_migrate.cli.invocation import Common, Invocation
 from goaime_migrate.cli.outcome import Outcome
@@ -112,8 +111,7 @@ _COMMON: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """A command line that has been understood, not yet acted on."""
 
     command: str
@@ -125,7 +123,7 @@ class Request:
     @classmethod
     def of(cls, command: str, function: Callable[..., Outcome], given: dict[str, Any]) -> Request:
         """The request for a command, from the values of all its parameters."""
-        shared = {field.name for field in fields(Common)}
+        shared = set(Common._fields)
         return cls(
             command,
             Common(**{name: value for name, value in given.items() if name in shared}),

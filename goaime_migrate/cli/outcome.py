@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.render.style import Style
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """A result, how it reads, and the error that decides the exit status."""
 
     result: object

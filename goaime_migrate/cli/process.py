@@ -8,9 +8,9 @@ import sys
 
 from goaime_migrate.cli import streams
 
-GARBAGE_AFTER = 50_000
-"""How many new containers there are before the collector looks. With the 700 of the interpreter it looks through all
-that is imported, again and again, before a command has begun."""
+GARBAGE_AFTER = 100_000
+"""How many new containers there are before the collector looks: more than are imported, which an `up` on a server does
+most of. With the 700 of the interpreter it looks through all that, again and again, before a command has begun."""
 
 
 def begin() -> None:

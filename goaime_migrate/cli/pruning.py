@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 from goaime_migrate.cli.invocation import Invocation, value_of
 from goaime_migrate.cli.options import DryRun, FailFast, First, LockTimeout, Option, Yes
 from goaime_migrate.cli.outcome import Outcome
-from goaime_migrate.cli.scope import over, results_of
+from goaime_migrate.cli.scope import over
+from goaime_migrate.cli.several import results_of
 from goaime_migrate.errors import UsageError
 
 if TYPE_CHECKING:

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from goaime_migrate import errors
-from goaime_migrate.cli import formats, watching
 from goaime_migrate.cli.invocation import Invocation, filter_of
 from goaime_migrate.cli.options import As, FailFast, Format, Option, Target, Where
 from goaime_migrate.cli.outcome import Outcome
 from goaime_migrate.cli.scope import over
-from goaime_migrate.render import status as status_text
 from goaime_migrate.render.style import clean
 from goaime_migrate.render.words import count
 from goaime_migrate.results import Direction
@@ -36,13 +34,19 @@ def status(
     """Show every version with its state."""
 
     def one(migrator: Migrator) -> Outcome:
-        result = watching.watch(run, migrator.status) if watch else migrator.status()
+        result = _watched(run, migrator) if watch else migrator.status()
         return _status(result, problem_of(result) if check else None)
 
     with over(run, run.settings(), fail_fast=fail_fast) as scope:
         if watch and scope.several:
             raise errors.UsageError("one run is watched at a time", hint="choose one: --database NAME")
         return scope.each(one)
+
+
+def _watched(run: Invocation, migrator: Migrator) -> StatusResult:
+    from goaime_migrate.cli import watching
+
+    return watching.watch(run, migrator.status)
 
 
 def plan(
@@ -55,6 +59,8 @@ def plan(
     fail_fast: FailFast = False,
 ) -> Outcome:
     """Show what `up` would do to real documents, and write nothing."""
+    from goaime_migrate.cli import formats
+
     formats.require_one(run, form)
     if down and where is not None:
         raise errors.UsageError(
@@ -171,10 +177,10 @@ def _page(run: Invocation, path: Path, *, masked: bool) -> Outcome:
 
 def lint(run: Invocation, *, form: As = Format.TEXT) -> Outcome:
     """Look for problems in the migration files; no database is needed."""
+    from goaime_migrate.cli import formats
     from goaime_migrate.render import text
 
     formats.require_one(run, form)
-
     settings = run.settings(need_uri=False)
     with run.migrator(settings) as migrator:
         result = migrator.lint()
@@ -222,9 +228,9 @@ def problem_of(result: StatusResult) -> errors.MigrateError | None:
         more = f" (and {count(others, 'more problem')})" if others else ""
         return cls(first.message + more, hint=first.hint or "goaime-migrate status", version=first.version)
     if result.pending:
-        return errors.PendingMigrations(
-            _not_applied(result), hint=status_text.way_on(result), version=result.pending[0]
-        )
+        from goaime_migrate.render.status import way_on
+
+        return errors.PendingMigrations(_not_applied(result), hint=way_on(result), version=result.pending[0])
     return None
 
 
@@ -234,5 +240,7 @@ def _not_applied(result: StatusResult) -> str:
 
 
 def _status(result: StatusResult, error: errors.MigrateError | None) -> Outcome:
+    from goaime_migrate.render import status as status_text
+
     text = partial(status_text.status, result, told=error)
     return Outcome(result, text, error, brief=status_text.brief(result), read=True)

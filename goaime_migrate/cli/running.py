@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,7 +26,7 @@ from goaime_migrate.cli.options import (
 )
 from goaime_migrate.cli.outcome import Outcome
 from goaime_migrate.cli.reading import only_where, plan_outcome
-from goaime_migrate.cli.scope import Running, over, results_of
+from goaime_migrate.cli.scope import Running, over
 from goaime_migrate.cli.signals import graceful
 from goaime_migrate.results import Direction, OnConflict
 
@@ -134,7 +133,7 @@ def _before_a_question(result: PlanResult) -> Outcome:
     from goaime_migrate.render import plan
 
     outcome = plan_outcome(result)
-    return outcome if result.refused else replace(outcome, text=partial(plan.plan, result, instead=""))
+    return outcome if result.refused else outcome._replace(text=partial(plan.plan, result, instead=""))
 
 
 def _confirmed(run: Invocation, preview: Outcome) -> bool:
@@ -142,6 +141,8 @@ def _confirmed(run: Invocation, preview: Outcome) -> bool:
 
     Raises NotConfirmed.
     """
+    from goaime_migrate.cli.several import results_of
+
     plans = [plan for plan in results_of(preview) if plan.refused is None]
     back = [len(plan.steps) for plan in plans if plan.steps]
     if back:

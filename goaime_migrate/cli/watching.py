@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from goaime_migrate.cli.ending import show_value
 from goaime_migrate.cli.invocation import Invocation
 from goaime_migrate.render import status as status_text
-from goaime_migrate.results import StatusResult
+
+if TYPE_CHECKING:
+    from goaime_migrate.results import StatusResult
 
 WATCH_EVERY_S = 2.0
 
@@ -36,5 +38,7 @@ def _fitting(text: str, screen: bool) -> str:
     """What fits on a screen, where it is one that is drawn anew: the last of it, where the run is told of."""
     if not screen:
         return text
+    import shutil
+
     lines = text.split("\n")
     return "\n".join(lines[-(shutil.get_terminal_size((80, 24)).lines - 2) :])

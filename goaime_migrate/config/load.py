@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus
 
-from pydantic import ValidationError
-
 from goaime_migrate.config.expansion import expand
 from goaime_migrate.config.files import (
     FLAG,
@@ -21,7 +19,17 @@ from goaime_migrate.config.files import (
     impossible,
     values_of,
 )
-from goaime_migrate.config.settings import DUMP, INI, KEYS, PREFIX, SCHEMES, SERVERS_OWN, Settings, is_pattern
+from goaime_migrate.config.settings import (
+    DUMP,
+    INI,
+    KEYS,
+    PREFIX,
+    SCHEMES,
+    SERVERS_OWN,
+    Settings,
+    Unfit,
+    is_pattern,
+)
 from goaime_migrate.errors import InvalidConfiguration, InvalidUri
 from goaime_migrate.errors.hint import INIT, Hint
 from goaime_migrate.redaction import hide, redact, redact_uri
@@ -191,24 +199,12 @@ def _validate(
     values: Mapping[str, Any], sources: dict[str, str], file: Path | None, env: str | None
 ) -> Settings:
     try:
-        return Settings.model_validate({**values, "sources": sources, "config_file": file, "env": env})
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        key = str(first["loc"][0])
+        return Settings(**values, sources=sources, config_file=file, env=env)
+    except Unfit as error:
+        key = error.key
         if key == "databases":
             key, values = "database", {"database": ", ".join(values["databases"])}
         shown = "" if key == "uri" else f" = {redact(str(values[key]))}"
         raise InvalidConfiguration(
-            f"{key}{shown}: {_expectation(key, first['msg'])} ({sources[key]})",
-            hint=f"mend {key} in {sources[key]}",
-            field=key,
+            f"{key}{shown}: {error.reason} ({sources[key]})", hint=f"mend {key} in {sources[key]}", field=key
         ) from None
-
-
-def _expectation(key: str, message: str) -> str:
-    """What a value should be, for people: patterns are not theirs to read."""
-    if key == "database":
-        return 'a database name has 1 to 63 characters, and none of /\\. "$*<>:|?'
-    if key == "executor":
-        return "it should be processes, or dask:tcp://HOST:PORT"
-    return message.removeprefix("Value error, ").replace("Input should be", "it should be")

@@ -9,7 +9,8 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Reader, Write
 from goaime_migrate.errors import Conflicts, MigrationFailed
 from goaime_migrate.errors.hint import DOWN, UP, Hint
-from goaime_migrate.journal.entry import Entry, changed_fields, digest
+from goaime_migrate.journal.digest import digest
+from goaime_migrate.journal.entry import Entry, changed_fields
 from goaime_migrate.journal.index import superseded
 from goaime_migrate.journal.reconcile import Found, Restored, backward
 from goaime_migrate.journal.segments import Segment

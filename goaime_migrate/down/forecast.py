@@ -10,7 +10,8 @@ from goaime_migrate.down.preview import DownPass, PassPreview
 from goaime_migrate.down.reverter import require_journals
 from goaime_migrate.errors import Conflicts, MigrateError, MissingPrivilege, Refused
 from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord
-from goaime_migrate.planner import DownGroup, DownPlan, Facts, ForgetSteps, OperationRef, RestorePass
+from goaime_migrate.planner import DownPlan, Facts
+from goaime_migrate.planner.groups import DownGroup, ForgetSteps, OperationRef, RestorePass
 from goaime_migrate.results import (
     Counts,
     Direction,

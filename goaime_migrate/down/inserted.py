@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Reader
 from goaime_migrate.journal import segments
-from goaime_migrate.journal.segments import Kind
+from goaime_migrate.journal.kinds import Kind
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.transform.chain import Chain
 

@@ -17,6 +17,7 @@ from goaime_migrate.errors import DuplicateKey
 from goaime_migrate.journal import segments
 from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.index import Locator, swept
+from goaime_migrate.journal.kinds import WRITTEN
 from goaime_migrate.journal.reconcile import backward, reappeared
 from goaime_migrate.journal.segments import Known
 from goaime_migrate.ledger import PassRecord
@@ -53,7 +54,7 @@ class LateWrites:
 
     def _everything(self) -> Iterator[list[bytes]]:
         """Every document of the journal, where it is not known what was written."""
-        for kind in segments.WRITTEN:
+        for kind in WRITTEN:
             for key in segments.keys(self.run.backend, self.record.id, kind):
                 segment = segments.read(self.run.backend, key)
                 yield [] if segment is None else [entry.id for entry in segment.entries]

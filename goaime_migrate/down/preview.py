@@ -21,7 +21,8 @@ from goaime_migrate.errors import MigrationFailed
 from goaime_migrate.journal import segments
 from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.index import Locator
-from goaime_migrate.journal.segments import Kind, Segment
+from goaime_migrate.journal.kinds import WRITTEN, Kind
+from goaime_migrate.journal.segments import Segment
 from goaime_migrate.ledger import PassRecord
 
 _SEGMENTS = 8
@@ -123,7 +124,7 @@ class PassPreview:
         keys: set[str | None] = set()
         if self._indexed:
             listed = segments.holders(self._reader, self._record.id, ids)
-            keys |= {each for each in listed if _kind(each) in segments.WRITTEN}
+            keys |= {each for each in listed if _kind(each) in WRITTEN}
         if not key or _kind(key) == Kind.CANARY:  # no document is in two segments of the scan
             keys |= set(map(self._locator.key, ids))
         return sorted((each for each in keys if each is not None and each > key), reverse=True)

@@ -11,10 +11,11 @@ from goaime_migrate import ledger
 from goaime_migrate.backends.ports import PROGRESS, Delete, RecordChange
 from goaime_migrate.errors import MigrateError, MigrationFailed
 from goaime_migrate.journal.clearing import clear
-from goaime_migrate.journal.segments import Kind, drop_kind
+from goaime_migrate.journal.kinds import Kind
+from goaime_migrate.journal.segments import drop_kind
 from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
-from goaime_migrate.planner import ForgetSteps, RestorePass, UndoChange
+from goaime_migrate.planner.groups import ForgetSteps, RestorePass, UndoChange
 from goaime_migrate.results import Counts, Direction, State
 from goaime_migrate.run.collector import forget
 from goaime_migrate.run.recorder import Recorder
@@ -119,7 +120,7 @@ class DownRecorder(Recorder):
         """Record that a pass has so many steps left, or as many as it had, together with the changes for versions."""
         record = self.passes.pop(pass_id)
         if level == 0:  # a version never names a pass that is gone
-            self.run.record(*changes, *ledger.delete_pass(pass_id), *forget(pass_id))
+            self.run.record(*changes, *ledger.delete_pass(pass_id), forget(pass_id))
             clear(self.run.backend, pass_id)
             return
         steps = len(record.steps) if level is None else level
@@ -129,7 +130,7 @@ class DownRecorder(Recorder):
             ledger.put_pass(fewer),
             Delete(PROGRESS, {"pass": pass_id, "kind": "partition", "walk": {"$ne": ledger.SWEEP}}),
             drop_kind(pass_id, Kind.INSERTED),
-            *forget(pass_id),
+            forget(pass_id),
             *changes,
         )
 

@@ -16,6 +16,7 @@ from goaime_migrate.down.reversal import Reversal
 from goaime_migrate.down.rollback import Rollback, WayBack
 from goaime_migrate.events import BatchCommitted
 from goaime_migrate.journal import segments
+from goaime_migrate.journal.kinds import WRITTEN
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import Counts
 from goaime_migrate.run import collector
@@ -29,7 +30,7 @@ def segment_keys(reader: Reader, pass_id: str) -> list[str]:
 
     So a unique index that let every document forward lets it back again.
     """
-    return [key for kind in segments.WRITTEN for key in reversed(segments.keys(reader, pass_id, kind))]
+    return [key for kind in WRITTEN for key in reversed(segments.keys(reader, pass_id, kind))]
 
 
 @dataclass

@@ -16,8 +16,9 @@ from goaime_migrate.down.inserted import Inserted, ReverseChain, inserted_since
 from goaime_migrate.down.rollback import JournalPosition, WayBack
 from goaime_migrate.journal import reconcile, segments
 from goaime_migrate.journal.entry import Entry
+from goaime_migrate.journal.kinds import Kind
 from goaime_migrate.journal.reconcile import Forward
-from goaime_migrate.journal.segments import Kind, Segment
+from goaime_migrate.journal.segments import Segment
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.run.checkpoint import Result, Try, Unit, commit_all
 from goaime_migrate.run.pacing import LARGEST, Pacing

@@ -29,8 +29,10 @@ from goaime_migrate.events import Notice, StageFinished, StageStarted
 from goaime_migrate.journal import audit
 from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
-from goaime_migrate.operations import RunFunctions, revert
-from goaime_migrate.planner import DownGroup, DownPlan, Facts, ForgetSteps, RestorePass, UndoChange
+from goaime_migrate.operations import RunFunctions
+from goaime_migrate.operations.undoing import revert
+from goaime_migrate.planner import DownPlan, Facts
+from goaime_migrate.planner.groups import DownGroup, ForgetSteps, RestorePass, UndoChange
 from goaime_migrate.results import Counts, Direction, OnConflict, RunResult
 from goaime_migrate.run import created
 from goaime_migrate.run.code import steps_at_hand

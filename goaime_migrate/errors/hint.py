@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 PROGRAM = "goaime-migrate"
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """A command line without the program's name."""
 
     words: tuple[str, ...]

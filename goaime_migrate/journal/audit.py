@@ -14,10 +14,9 @@ from goaime_migrate.backends.ports import JOURNAL, Reader
 from goaime_migrate.backends.record_fields import COUNT, DATA, checked, optional, raw_id_or_none, reading
 from goaime_migrate.errors import JournalIncomplete
 from goaime_migrate.errors.hint import DOWN, FROM_BACKUP, Hint
-from goaime_migrate.journal import segments
+from goaime_migrate.journal.kinds import Kind
 from goaime_migrate.journal.paging import payloads, size_of
 from goaime_migrate.journal.seal import intact_parts, is_sealed
-from goaime_migrate.journal.segments import Kind
 from goaime_migrate.ledger import PassRecord, Written
 from goaime_migrate.results import Document
 
@@ -82,6 +81,8 @@ def require_whole(reader: Reader, record: PassRecord) -> int:
             if "seq" in head:
                 _note(there, head["_id"].partition("/")[2], _read(head))
         if "seq" in head and not sealed:
+            from goaime_migrate.journal import segments
+
             segments.assemble(payload)
     if _missing(record, there, counted=True) != (0, 0):
         raise _error(reader, record)

@@ -9,7 +9,8 @@ from goaime_migrate.backends.ports import Reader
 from goaime_migrate.journal import segments
 from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.index import Locator, any_of
-from goaime_migrate.journal.segments import Kind, Segment
+from goaime_migrate.journal.kinds import Kind
+from goaime_migrate.journal.segments import Segment
 
 
 def made(reader: Reader, pass_id: str, ids: Iterable[bytes]) -> dict[bytes, Entry]:

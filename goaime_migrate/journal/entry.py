@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Elements
-
-HASH = 16
-"""Bytes of a hash."""
-
-
-def digest(data: bytes) -> bytes:
-    """A 16-byte hash: SHA-256 cut off, for which processors have instructions."""
-    return hashlib.sha256(data).digest()[:HASH]
+from goaime_migrate.journal.digest import digest
 
 
 @dataclass(frozen=True)

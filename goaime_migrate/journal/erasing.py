@@ -15,7 +15,7 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.ports import JOURNAL, Reader
 from goaime_migrate.journal import segments
-from goaime_migrate.journal.entry import digest
+from goaime_migrate.journal.digest import digest
 from goaime_migrate.journal.segments import Segment
 
 _LOWEST = raw_bson.encode({"_id": MinKey()})

@@ -13,8 +13,10 @@ from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.ports import JOURNAL, Reader
 from goaime_migrate.backends.record_fields import DATA, checked, optional, reading
 from goaime_migrate.journal import segments
-from goaime_migrate.journal.entry import Entry, digest
-from goaime_migrate.journal.segments import Kind, Known, Segment
+from goaime_migrate.journal.digest import digest
+from goaime_migrate.journal.entry import Entry
+from goaime_migrate.journal.kinds import Kind
+from goaime_migrate.journal.segments import Known, Segment
 from goaime_migrate.results import Document
 
 _EXACT = 2**53

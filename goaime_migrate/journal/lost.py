@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterator, Mapping
 
 from goaime_migrate import ledger
 from goaime_migrate.backends.ports import Reader
-from goaime_migrate.journal import clearing
 from goaime_migrate.ledger import Ledger
 
 
@@ -46,6 +45,8 @@ def _named_by_passes(book: Ledger, reverted: Collection[str]) -> Iterator[tuple[
 
 def _named_by_journals(reader: Reader) -> Iterator[tuple[str, str]]:
     """Where no version and no pass is recorded: one that was killed while it removed a journal had said so before."""
+    from goaime_migrate.journal import clearing
+
     for pass_id in clearing.passes(reader):
         first, last, *_ = f"{pass_id}--".split("-")
         for version in dict.fromkeys((first, last)):

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.journal.entry import HASH, Entry, name_text
+from goaime_migrate.journal.digest import HASH
+from goaime_migrate.journal.entry import Entry, name_text
 from goaime_migrate.results import Document
 
 _INSERTED, _GONE = 1, 2

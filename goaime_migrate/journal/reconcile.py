@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.journal.entry import Entry, digest
+from goaime_migrate.journal.digest import digest
+from goaime_migrate.journal.entry import Entry
 from goaime_migrate.results import OnConflict
 
 

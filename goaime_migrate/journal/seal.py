@@ -18,7 +18,7 @@ from goaime_migrate.backends.record_fields import COUNT, DATA, checked
 from goaime_migrate.errors import NewerFormat
 from goaime_migrate.errors.hint import UPGRADE
 from goaime_migrate.journal.compression import compress, decompress
-from goaime_migrate.journal.entry import HASH
+from goaime_migrate.journal.digest import HASH
 from goaime_migrate.ledger import FORMAT
 from goaime_migrate.results import Document
 

@@ -12,12 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from bson import Binary
 
-from goaime_migrate import ledger
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.ports import JOURNAL, Delete, Put, Reader, RecordChange
@@ -33,7 +31,9 @@ from goaime_migrate.backends.record_fields import (
     reading,
 )
 from goaime_migrate.backends.record_fields import of_kind as value_of_kind
-from goaime_migrate.journal.entry import Entry, digest
+from goaime_migrate.journal.digest import digest
+from goaime_migrate.journal.entry import Entry
+from goaime_migrate.journal.kinds import WRITTEN, Kind
 from goaime_migrate.journal.payload import decode_payload, encode_payload
 from goaime_migrate.journal.seal import seal, unseal
 from goaime_migrate.results import Document
@@ -47,25 +47,6 @@ _HEAD: dict[str, Kinds] = {
     **dict.fromkeys(("partition", "seq", "level", "documents", "parts"), COUNT),
     **dict.fromkeys(("after", "upto"), optional(DATA)),
 }
-
-
-class Kind(StrEnum):
-    """Which walk a segment belongs to; `down` goes through them in the reverse of the order they were written."""
-
-    CANARY = "1-canary"
-    SCAN = "2-scan"
-    TAIL = "3-tail"
-    INSERTED = "4-born"
-    """Documents inserted since `up` that `down` took back with `reverse=`."""
-    LEFT = "5-left"
-    """Documents inserted since `up` that a `down` could not take back: the ids alone."""
-    SWEEP = ledger.SWEEP
-    """Documents that were written in an old shape after `up`, and brought forward by `sweep`. Each is its document's
-    last word: whatever the pass has done with it before is not taken back any more."""
-
-
-WRITTEN = (Kind.SWEEP, Kind.TAIL, Kind.SCAN, Kind.CANARY)
-"""Those that hold what the pass has written, the newest first."""
 
 
 @dataclass(frozen=True)

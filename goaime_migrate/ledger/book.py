@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from goaime_migrate.backends.ports import PROGRESS, VERSIONS, Reader
 from goaime_migrate.backends.record_fields import reading
@@ -14,8 +14,7 @@ from goaime_migrate.ledger.versions import VersionRecord, version_record
 from goaime_migrate.results import State
 
 
-@dataclass(frozen=True)
-class Ledger:
+class Ledger(NamedTuple):
     """Everything recorded, read at one moment."""
 
     versions: Mapping[str, VersionRecord]

@@ -29,7 +29,6 @@ from goaime_migrate.migrator.sweeping import Sweeping
 from goaime_migrate.migrator.told import Teller, command
 from goaime_migrate.planner import DownPlan, Facts, Plan, UpPlan
 from goaime_migrate.results import Direction, OnConflict, State
-from goaime_migrate.status import standing
 
 if TYPE_CHECKING:
     from goaime_migrate.events import Listener
@@ -55,7 +54,7 @@ class Migrator(Inquiry, LockHolder, Past, Pruner, Sweeping):
     ) -> None:
         """`common`: what it shares with others, as `Databases` has it."""
         self._settings = settings
-        self._listener: Listener = Teller(on_event)
+        self._listener = Teller(on_event)
         self._signal: int | None = None
         self._now: Run | None = None
         self._sources = Sources(settings, self._listener, common)
@@ -95,6 +94,8 @@ class Migrator(Inquiry, LockHolder, Past, Pruner, Sweeping):
     def _standing(self) -> results.StatusResult:
         backend = self._sources.backend(write=False)
         facts, ledger = self._sources.facts(backend)
+        from goaime_migrate.status import standing
+
         return standing(backend, facts, ledger)
 
     @command

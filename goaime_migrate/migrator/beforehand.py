@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from goaime_migrate import planner
-from goaime_migrate.backends.ports import Backend
-from goaime_migrate.config import Settings
-from goaime_migrate.errors import Interrupted, Refused
+from goaime_migrate import planner, results
+from goaime_migrate.errors import Interrupted
 from goaime_migrate.errors.hint import Command, Hint
-from goaime_migrate.events import Listener
-from goaime_migrate.ledger import Ledger
-from goaime_migrate.planner import Facts, Plan, UpPlan
-from goaime_migrate.results import Counts, Direction, RunResult
+from goaime_migrate.results import Counts, Direction
+
+if TYPE_CHECKING:
+    from goaime_migrate.backends.ports import Backend
+    from goaime_migrate.config import Settings
+    from goaime_migrate.errors import Refused
+    from goaime_migrate.events import Listener
+    from goaime_migrate.ledger import Ledger
+    from goaime_migrate.planner import Facts, Plan, UpPlan
+    from goaime_migrate.results import RunResult
 
 
 def nothing(plan: Plan) -> RunResult:
     """The result of a run that had nothing to do."""
-    return RunResult(plan.direction, (), None, None, Counts(), (), (), 0.0, plan.message)
+    return results.RunResult(plan.direction, (), None, None, Counts(), (), (), 0.0, plan.message)
 
 
 def stopped_waiting(signum: int) -> Interrupted:
@@ -50,7 +54,11 @@ def refused(
     if planner.plan_rest(facts) is not None:
         return None
     error = refusal(Review(backend, facts, plan, settings, where, listener).early())
-    return None if error is None else RunResult(Direction.UP, (), error.version, error, Counts(), (), (), 0.0)
+    return (
+        None
+        if error is None
+        else results.RunResult(Direction.UP, (), error.version, error, Counts(), (), (), 0.0)
+    )
 
 
 def without_way_back(backend: Backend, facts: Facts, ledger: Ledger) -> Refused | None:

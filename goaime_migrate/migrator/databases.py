@@ -105,7 +105,7 @@ class Databases:
     def _in_one(self, name: str, number: int, total: int, work: Callable[[Migrator], T]) -> DatabaseResult[T]:
         if self._signal is not None:
             return DatabaseResult(name, None, _not_begun(self._signal))
-        settings = self._settings.model_copy(update={"database": name, "databases": ()})
+        settings = self._settings.at(database=name, databases=())
         begun = False
 
         def listen(event: Event) -> None:

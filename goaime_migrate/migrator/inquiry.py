@@ -8,9 +8,8 @@ from typing import Any
 from goaime_migrate import results
 from goaime_migrate.config import Settings
 from goaime_migrate.errors import MigrateError, UsageError
-from goaime_migrate.events import Listener
 from goaime_migrate.migrator.sources import Sources
-from goaime_migrate.migrator.told import command
+from goaime_migrate.migrator.told import Teller, command
 
 
 class Inquiry:
@@ -18,7 +17,7 @@ class Inquiry:
 
     _sources: Sources
     _settings: Settings
-    _listener: Listener
+    _listener: Teller
     _signal: int | None
 
     @command

@@ -8,23 +8,23 @@ from goaime_migrate import results
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.errors import NothingRuns, UsageError
 from goaime_migrate.errors.hint import STATUS, UP, Hint
-from goaime_migrate.events import Listener
 from goaime_migrate.ledger import read as read_ledger
 from goaime_migrate.migrator.sources import Sources
-from goaime_migrate.migrator.told import command
-from goaime_migrate.results import State, Throttle
-from goaime_migrate.status import lock_status
+from goaime_migrate.migrator.told import Teller, command
+from goaime_migrate.results import State
 
 
 class LockHolder:
     """The methods of the facade that are about a run of somebody else."""
 
     _sources: Sources
-    _listener: Listener
+    _listener: Teller
 
     @command
     def unlock(self, *, force: bool = False) -> results.UnlockResult:
         """Show the lease; with `force`, end it and shut its holder out."""
+        from goaime_migrate.status import lock_status
+
         backend = self._sources.backend(write=force)
         record = backend.read_lease()
         if force:
@@ -41,6 +41,8 @@ class LockHolder:
         on. What is not given stays as it is; where neither is given, the run goes as fast as it was started. Raises
         NothingRuns.
         """
+        from goaime_migrate.status import lock_status
+
         if max_rate is not None and not (math.isfinite(max_rate) and max_rate > 0):
             raise UsageError(
                 f"{max_rate:g} is no rate: it has to be more than 0",
@@ -53,11 +55,11 @@ class LockHolder:
             raise _nothing_runs()
         told = None
         if paused is not None or max_rate is not None:
-            before = lease.throttle or Throttle()
-            told = Throttle(
+            before = lease.throttle or results.Throttle()
+            told = results.Throttle(
                 before.paused if paused is None else paused, before.max_rate if max_rate is None else max_rate
             )
-        told = None if told == Throttle() else told
+        told = None if told == results.Throttle() else told
         if not backend.throttle_lease(lease, told):
             raise _nothing_runs()
         return results.ThrottleResult(told, lock_status(backend.read_lease()), self._unpaced(backend))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from goaime_migrate import ledger, results
-from goaime_migrate.events import Listener
 from goaime_migrate.migrator.sources import Sources
-from goaime_migrate.migrator.told import command
+from goaime_migrate.migrator.told import Teller, command
 
 
 class Past:
     """The methods of the facade that tell afterwards. They read, and take no lock."""
 
     _sources: Sources
-    _listener: Listener
+    _listener: Teller
 
     @command
     def history(self) -> tuple[results.HistoryEntry, ...]:

@@ -5,18 +5,21 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from goaime_migrate import ledger, planner
 from goaime_migrate.backends.connect import Deployment, deployment, open_database
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import Settings
 from goaime_migrate.errors import InvalidConfiguration, UsageError
-from goaime_migrate.events import Listener, Notice
 from goaime_migrate.journal.lost import lost_versions
 from goaime_migrate.ledger import Ledger
 from goaime_migrate.loader import MigrationFiles, load
 from goaime_migrate.planner import Facts
-from goaime_migrate.results import RepairResult
+
+if TYPE_CHECKING:
+    from goaime_migrate.events import Listener
+    from goaime_migrate.results import RepairResult
 
 
 class Sources:
@@ -72,6 +75,8 @@ class Sources:
 
     def _tell(self, text: str) -> None:
         """Tell it once, however often the database is opened."""
+        from goaime_migrate.events import Notice
+
         if text not in self._told:
             self._told.add(text)
             self._listener(Notice(text))

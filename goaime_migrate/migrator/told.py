@@ -6,11 +6,13 @@ import sys
 import time
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 from goaime_migrate.errors import Interrupted, MigrateError
-from goaime_migrate.events import CommandFinished, CommandStarted, Event, Listener, silent
-from goaime_migrate.migrator.sources import Sources
+
+if TYPE_CHECKING:
+    from goaime_migrate.events import Event, Listener
+    from goaime_migrate.migrator.sources import Sources
 
 TRACER = "opentelemetry.trace"
 """Whoever wants traces has imported it by the time a command begins; nobody else waits for it."""
@@ -22,25 +24,30 @@ class Teller:
     """Hands events on. Called from any thread."""
 
     def __init__(self, on_event: Listener | None) -> None:
-        self._hook = on_event or silent
+        self._hook = on_event
         self._spans: Listener | None = None
 
-    def __call__(self, event: Event) -> None:
-        """First the tracer hears it, so that what the hook does belongs to the span."""
-        if isinstance(event, CommandStarted) and TRACER in sys.modules:
+    def begin(self) -> bool:
+        """A command begins; whether anybody listens to it, for else nothing need be told."""
+        if TRACER in sys.modules:
             from goaime_migrate.tracing import Spans
 
             self._spans = Spans()
+        return self._hook is not None or self._spans is not None
+
+    def __call__(self, event: Event) -> None:
+        """First the tracer hears it, so that what the hook does belongs to the span."""
         if self._spans is not None:
             self._spans(event)
-        self._hook(event)
+        if self._hook is not None:
+            self._hook(event)
 
 
 class _Facade(Protocol):
     """What has commands."""
 
     _sources: Sources
-    _listener: Listener
+    _listener: Teller
 
 
 _Self = TypeVar("_Self", bound=_Facade)
@@ -54,6 +61,10 @@ def command(
 
     @wraps(method)
     def told(self: _Self, /, *args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
+        if not self._listener.begin():
+            return method(self, *args, **kwargs)
+        from goaime_migrate.events import CommandFinished, CommandStarted
+
         began, error = time.monotonic(), None
         self._listener(CommandStarted(name))
         try:

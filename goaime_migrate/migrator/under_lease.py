@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from goaime_migrate.backends.ports import Backend
-from goaime_migrate.events import Listener
 from goaime_migrate.migrator.sources import Sources
+from goaime_migrate.migrator.told import Teller
 
 if TYPE_CHECKING:
     from goaime_migrate.run.run import Run
@@ -20,7 +20,7 @@ class UnderLease(ABC):
     """A part of the facade whose work nobody else may disturb."""
 
     _sources: Sources
-    _listener: Listener
+    _listener: Teller
 
     @abstractmethod
     def _under_the_lease(self, backend: Backend, work: Callable[[Run], _Result], name: str) -> _Result:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import (
@@ -18,7 +18,9 @@ from goaime_migrate.backends.ports import (
 )
 from goaime_migrate.errors import InvalidMigration
 from goaime_migrate.results import Document
-from goaime_migrate.transform.step import UNENCODABLE, Step
+
+if TYPE_CHECKING:
+    from goaime_migrate.transform.step import Step
 
 
 class DocumentOperation(ABC):
@@ -116,51 +118,6 @@ class StateOperation(ABC):
         """Make the change, unless it is there already."""
 
 
-Undo = Callable[[StateDatabase, Document], None]
-Needed = Callable[[Document], tuple[Need, ...]]
-_UNDO: dict[str, tuple[Undo, Undo | None, Needed]] = {}
-
-
-def undoes(
-    kind: str, *, unless: Undo | None = None, actions: tuple[str, ...] = (), needs: Needed | None = None
-) -> Callable[[Undo], Undo]:
-    """Register the function that undoes what was recorded as `kind`.
-
-    `unless` raises Refused where that cannot be done; `actions` are what it takes to be allowed on its collection,
-    `needs` says so of a record where that is not all.
-    """
-
-    def register(function: Undo) -> Undo:
-        _UNDO[kind] = function, unless, needs or (lambda undo: (Need(str(undo.get("collection")), actions),))
-        return function
-
-    return register
-
-
-@undoes("nothing")
-def _nothing(_: StateDatabase, __: Document) -> None:
-    """The database was already as the operation wanted it."""
-
-
-def revert(backend: StateDatabase, undo: Document) -> None:
-    """Undo a state operation from its record alone; the migration's file is not needed."""
-    require_undoing(backend, undo)
-    _UNDO[undo["kind"]][0](backend, undo)
-
-
-def require_undoing(backend: StateDatabase, undo: Document) -> None:
-    """Refuse to undo what cannot be undone as the database is now. Reads only. Raises Refused."""
-    _, refuse, _ = _UNDO[undo["kind"]]
-    if refuse is not None:
-        refuse(backend, undo)
-
-
-def needs_of(undo: Document) -> tuple[Need, ...]:
-    """What it takes to be allowed to undo it."""
-    known = _UNDO.get(undo.get("kind", ""))
-    return () if known is None else known[2](undo)
-
-
 def require(condition: object, message: str, hint: str = "") -> None:
     """Refuse a declaration. Raises InvalidMigration, to which the loader adds the file."""
     if not condition:
@@ -192,10 +149,19 @@ def require_encodable(value: Document, what: str) -> None:
     """Refuse what no database could hold."""
     try:
         raw_bson.encode(value)
-    except UNENCODABLE as error:
+    except raw_bson.UNENCODABLE as error:
         raise InvalidMigration(
             f"{what} cannot be encoded as BSON: {error}", hint="write it with values that BSON knows"
         ) from error
+
+
+def is_model(kind: object) -> bool:
+    """Whether it is a pydantic model. Whoever has a class to ask about has waited for that library already."""
+    if not isinstance(kind, type):
+        return False
+    from pydantic import BaseModel
+
+    return issubclass(kind, BaseModel)
 
 
 def require_plain(function: Callable[..., Any], what: str, *, lists: bool = False) -> None:

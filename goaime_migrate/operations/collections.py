@@ -23,9 +23,9 @@ from goaime_migrate.operations.base import (
     require_collection,
     require_name,
     require_not_ours,
-    undoes,
 )
 from goaime_migrate.operations.collection_options import require_new_name, require_options
+from goaime_migrate.operations.undoing import undoes
 from goaime_migrate.operations.validators import require_valid
 from goaime_migrate.results import Document
 

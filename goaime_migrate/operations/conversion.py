@@ -10,8 +10,7 @@ from goaime_migrate.operations.base import require
 from goaime_migrate.operations.fields import FieldOperation, walked
 from goaime_migrate.results import Document
 from goaime_migrate.transform.conversion import TARGETS, Unconvertible, convert
-from goaime_migrate.transform.paths import EACH, parse
-from goaime_migrate.transform.step import CannotChange
+from goaime_migrate.transform.paths import EACH, CannotChange, parse
 
 _ON_ERROR = {
     "stop": "",

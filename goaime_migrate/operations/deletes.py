@@ -14,11 +14,8 @@ from goaime_migrate.operations.base import (
 )
 from goaime_migrate.operations.documents import require_filter
 from goaime_migrate.operations.signatures import collections_of, name_of, require_lookups, require_parameters
-from goaime_migrate.transform.deduplication import DuplicatesStep
-from goaime_migrate.transform.deletion import DeleteStep, always
-from goaime_migrate.transform.duplicates import Likeness
 from goaime_migrate.transform.lookups import Lookup, Now
-from goaime_migrate.transform.step import Step, never
+from goaime_migrate.transform.step import Step, always, never
 
 _OPTIONS = ("where", "when")
 
@@ -72,6 +69,8 @@ class DeleteDocuments(DocumentOperation):
 
     def step(self, version: str, source: str) -> Step:
         """A step that asks the function for each document that matches."""
+        from goaime_migrate.transform.deletion import DeleteStep
+
         return DeleteStep(
             version=version,
             collection=self.collection,
@@ -108,25 +107,29 @@ class DeleteDuplicates(DocumentOperation):
         paths = _paths(key)
         require_filter(where)
         self.collection = collection
-        self.like = Likeness(paths, _order(sort))
+        self.key = paths
+        self.sort = _order(sort)
         self.where = dict(where) if where else None
 
     def describe(self) -> str:
         """By its key and what stays."""
         where = "" if self.where is None else f" where {self.where}"
-        key, order = ", ".join(self.like.paths), self.like.sort or (("_id", 1),)
+        key, order = ", ".join(self.key), self.sort or (("_id", 1),)
         first = ", ".join(path if way > 0 else f"{path} descending" for path, way in order)
         return f"delete duplicates in {self.collection}{where} by {key}, all but the first by {first}"
 
     def step(self, version: str, source: str) -> Step:
         """A step that knows which documents are alike."""
+        from goaime_migrate.transform.deduplication import DuplicatesStep
+        from goaime_migrate.transform.duplicates import Likeness
+
         return DuplicatesStep(
             version=version,
             collection=self.collection,
             source=source,
             transform=never,
             where=self.where,
-            like=self.like,
+            like=Likeness(self.key, self.sort),
         )
 
 

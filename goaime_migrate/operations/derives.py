@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from goaime_migrate.backends.ports import Filter
 from goaime_migrate.operations.base import DocumentOperation, require, require_collection, require_plain
 from goaime_migrate.operations.documents import require_filter
 from goaime_migrate.operations.signatures import collections_of, name_of, require_lookups, require_parameters
 from goaime_migrate.results import Document
-from goaime_migrate.transform.derivation import DeriveStep
 from goaime_migrate.transform.lookups import Lookup, Now
 from goaime_migrate.transform.step import never
+
+if TYPE_CHECKING:
+    from goaime_migrate.transform.derivation import DeriveStep
 
 
 class DeriveDocuments(DocumentOperation):
@@ -63,6 +66,8 @@ class DeriveDocuments(DocumentOperation):
 
     def step(self, version: str, source: str) -> DeriveStep:
         """A step that makes documents for the target."""
+        from goaime_migrate.transform.derivation import DeriveStep
+
         return DeriveStep(
             version=version,
             collection=self.collection,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Filter
 from goaime_migrate.operations.base import (
     DocumentOperation,
+    is_model,
     require,
     require_collection,
     require_encodable,
@@ -27,7 +26,11 @@ from goaime_migrate.operations.signatures import (
 )
 from goaime_migrate.results import Document
 from goaime_migrate.transform.lookups import Lookup, Now
-from goaime_migrate.transform.step import Step, never
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from goaime_migrate.transform.step import Step
 
 
 class TransformDocuments(DocumentOperation):
@@ -57,7 +60,7 @@ class TransformDocuments(DocumentOperation):
         require_filter(where)
         _require_fields(fields)
         require(
-            model is None or _is_model(model),
+            model is None or is_model(model),
             f"model= must be a pydantic model, not {model!r}",
         )
         for option, function in (("reverse", reverse), ("check", check)):
@@ -98,6 +101,8 @@ class TransformDocuments(DocumentOperation):
 
     def step(self, version: str, source: str) -> Step:
         """A step that calls the functions with the lookups that they name."""
+        from goaime_migrate.transform.step import Step
+
         return Step(
             version=version,
             collection=self.collection,
@@ -111,10 +116,6 @@ class TransformDocuments(DocumentOperation):
             check=with_named_lookups(self.check, self.lookups),
             reverse_lookups=lookup_names(self.reverse, self.lookups),
         )
-
-
-def _is_model(model: object) -> bool:
-    return isinstance(model, type) and issubclass(model, BaseModel)
 
 
 def _require_fields(fields: Sequence[str] | None) -> None:
@@ -160,6 +161,8 @@ class UpdateDocuments(DocumentOperation):
 
     def step(self, version: str, source: str) -> Step:
         """A step that the database computes."""
+        from goaime_migrate.transform.step import Step, never
+
         return Step(
             version=version,
             collection=self.collection,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Filter
@@ -13,8 +13,10 @@ from goaime_migrate.operations.base import require, require_encodable
 from goaime_migrate.operations.documents import TransformDocuments
 from goaime_migrate.results import Document
 from goaime_migrate.transform import path_stages
-from goaime_migrate.transform.paths import EACH, Path, Place, Walker, parse
-from goaime_migrate.transform.step import CannotChange, Step
+from goaime_migrate.transform.paths import EACH, CannotChange, Path, Place, Walker, parse
+
+if TYPE_CHECKING:
+    from goaime_migrate.transform.step import Step
 
 
 class FieldOperation(TransformDocuments):

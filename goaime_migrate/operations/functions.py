@@ -11,7 +11,6 @@ from goaime_migrate.errors import FunctionFailed, MigrateError
 from goaime_migrate.errors.hint import Command, Hint
 from goaime_migrate.operations.base import StateOperation
 from goaime_migrate.results import Document
-from goaime_migrate.transform.step import own_lines
 
 
 def _done(result: object) -> None:
@@ -57,6 +56,8 @@ class RunFunctions(StateOperation):
         except (MigrateError, KeyboardInterrupt):
             raise
         except BaseException as error:
+            from goaime_migrate.transform.step import own_lines
+
             kept = (
                 "what it wrote before stays written"
                 if backend.capabilities.server_code

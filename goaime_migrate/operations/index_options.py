@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from bson.regex import Regex
@@ -86,6 +85,8 @@ def require_index(index: Document) -> None:
 def require_known(options: Any, known: frozenset[str], what: str) -> None:
     """Refuse an option that there is none of, naming the one that was meant. Raises InvalidMigration."""
     for option in sorted(options - known):
+        from difflib import get_close_matches
+
         near = get_close_matches(option, known, 1)
         require(
             False, f"{what} has no option {option!r}", f"did you mean {near[0]}=?" if near else "leave it out"

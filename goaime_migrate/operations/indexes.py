@@ -16,9 +16,9 @@ from goaime_migrate.operations.base import (
     require_collection,
     require_encodable,
     require_name,
-    undoes,
 )
 from goaime_migrate.operations.index_options import require_index
+from goaime_migrate.operations.undoing import undoes
 from goaime_migrate.results import Document
 
 _KINDS = ("2d", "2dsphere", "hashed", "text")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bson import Regex
 
@@ -12,8 +12,10 @@ from goaime_migrate.backends.field_paths import descend
 from goaime_migrate.errors import InvalidMigration
 from goaime_migrate.operations.base import DocumentOperation, require, require_collection, require_name
 from goaime_migrate.results import Document
-from goaime_migrate.transform.insertion import InsertStep, key_of
-from goaime_migrate.transform.step import UNENCODABLE, is_id, never
+from goaime_migrate.transform.step import is_id, never
+
+if TYPE_CHECKING:
+    from goaime_migrate.transform.insertion import InsertStep
 
 
 class InsertDocuments(DocumentOperation):
@@ -43,6 +45,8 @@ class InsertDocuments(DocumentOperation):
 
     def _require_distinct(self, documents: Sequence[Document]) -> None:
         """Refuse two documents that would be the same one."""
+        from goaime_migrate.transform.insertion import key_of
+
         seen: dict[Any, int] = {}
         for paths in dict.fromkeys((("_id",), self.key)):
             seen.clear()
@@ -66,6 +70,8 @@ class InsertDocuments(DocumentOperation):
 
     def step(self, version: str, source: str) -> InsertStep:
         """A step that reads no collection."""
+        from goaime_migrate.transform.insertion import InsertStep
+
         return InsertStep(
             version=version,
             collection=self.collection,
@@ -97,7 +103,7 @@ def _encoded(place: int, document: object) -> bytes:
     ordered = {"_id": document["_id"], **document} if "_id" in document else dict(document)
     try:
         raw = raw_bson.encode(ordered)
-    except UNENCODABLE as error:
+    except raw_bson.UNENCODABLE as error:
         raise InvalidMigration(
             f"document {place} of the list cannot be encoded as BSON: {error}",
             hint="write it with values that BSON knows",

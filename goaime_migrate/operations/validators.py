@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any
 
 from goaime_migrate.backends.ports import Catalogue
 from goaime_migrate.operations.base import (
     StateDatabase,
     StateOperation,
+    is_model,
     require,
     require_collection,
     require_encodable,
-    undoes,
 )
 from goaime_migrate.operations.collection_options import ACTIONS, LEVELS
+from goaime_migrate.operations.undoing import undoes
 from goaime_migrate.results import Document
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 _TYPES = {
     "string": ["string"],
@@ -155,10 +157,12 @@ def _remove_validated(backend: StateDatabase, undo: Document) -> None:
 
 def validator(schema: type[BaseModel] | Document) -> Document:
     """The server's validator for a model, a schema, or a dict that is one already. Raises InvalidMigration."""
-    if isinstance(schema, type) and issubclass(schema, BaseModel):
+    required = f"the schema must be a pydantic model or a dict, not {schema!r}"
+    if isinstance(schema, type):
+        require(is_model(schema), required)
         whole = schema.model_json_schema(by_alias=True)
         return {"$jsonSchema": _bson_schema(whole, whole.get("$defs", {}), ())}
-    require(isinstance(schema, Mapping), f"the schema must be a pydantic model or a dict, not {schema!r}")
+    require(isinstance(schema, Mapping), required)
     return {"$jsonSchema": dict(schema)} if _is_schema(schema) else dict(schema)
 
 

@@ -8,8 +8,7 @@ name is the same, and another file has the code.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from goaime_migrate.migration import Migration
 
@@ -26,8 +25,7 @@ class Recorded(Protocol):
         """Of its code."""
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(NamedTuple):
     """The files of recorded versions, each by the version that is recorded."""
 
     code: Mapping[str, Migration]

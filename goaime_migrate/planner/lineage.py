@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from goaime_migrate.planner.facts import is_function
-from goaime_migrate.planner.way_down import renaming
+from goaime_migrate.planner.taking_back import renaming
 
 if TYPE_CHECKING:
     from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord, VersionRecord
 
 
-@dataclass(frozen=True)
-class Visit:
+class Visit(NamedTuple):
     """A pass that has walked over the collection or written it."""
 
     record: PassRecord
@@ -28,8 +26,7 @@ class Visit:
         return next((version for version in self.versions if version.rollback), None)
 
 
-@dataclass(frozen=True)
-class Lineage:
+class Lineage(NamedTuple):
     """The passes over a collection, the oldest first, and the functions that may have written it as well."""
 
     today: str

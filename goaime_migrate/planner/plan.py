@@ -5,116 +5,45 @@ Whoever carries a plan out, or shows it, walks its groups from the first to the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from goaime_migrate.results import Direction
 
-
-class OperationRef(NamedTuple):
-    """One operation: its version, and its number among the operations of that, from 0."""
-
-    version: str
-    number: int
+if TYPE_CHECKING:
+    from goaime_migrate.planner.groups import DownGroup, UpGroup
 
 
-@dataclass(frozen=True)
-class Group:
-    """Operations that are done together, in the order of the plan."""
+class UpPlan(NamedTuple):
+    """What `up` will do. `versions` in the order in which they are worked on."""
 
-    operations: tuple[OperationRef, ...]
-
-    @property
-    def versions(self) -> tuple[str, ...]:
-        """The versions of its operations, each once."""
-        return tuple(dict.fromkeys(version for version, _ in self.operations))
-
-
-# the way up
-
-
-@dataclass(frozen=True)
-class NewPass(Group):
-    """Operations that walk over one collection together. No document has been migrated yet."""
-
-
-@dataclass(frozen=True)
-class PinnedPass(Group):
-    """An unfinished pass, gone on with exactly as it was pinned."""
-
-    pass_id: str
-
-
-@dataclass(frozen=True)
-class StateChange(Group):
-    """A single operation that walks over no documents: an index, a validator, a collection, a function."""
-
-
-UpGroup = NewPass | PinnedPass | StateChange
-
-
-# the way down
-
-
-@dataclass(frozen=True)
-class RestorePass(Group):
-    """Steps of one pass that are taken back together, from its journal; the last first."""
-
-    pass_id: str
-    level: int
-    """How many of its steps stay in effect."""
-    collection: str
-    """What its collection is called when it is taken back; passes above may have renamed it since,"""
-    today: str
-    """and what it is called today."""
-    heir: str | None
-    """The pass with a `reverse=` that is taken back next over the same documents: itself, if steps of it stay."""
-
-
-@dataclass(frozen=True)
-class ForgetSteps(Group):
-    """Steps that a `down` has taken back before it was cut off; their versions do not say so yet."""
-
-    pass_id: str
-
-
-@dataclass(frozen=True)
-class UndoChange(Group):
-    """A single operation that was no step of a pass, undone."""
-
-    renames: tuple[str, str] | None = None
-    """For one that has renamed a collection: what that is called until then, and from then on."""
-
-
-DownGroup = RestorePass | ForgetSteps | UndoChange
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a command will do. `versions` in the order in which they are worked on."""
-
-    direction: ClassVar[Direction]
     target: str
     versions: tuple[str, ...]
     message: str = ""
     """Why there is nothing to do, where there is nothing."""
-
-
-@dataclass(frozen=True)
-class UpPlan(Plan):
-    """What `up` will do."""
-
-    direction = Direction.UP
     groups: tuple[UpGroup, ...] = ()
     empty: tuple[str, ...] = ()
     """The passes that are forgotten before: no batch of them was committed, so that they pin nothing."""
 
+    @property
+    def direction(self) -> Direction:
+        """Which way it goes."""
+        return Direction.UP
 
-@dataclass(frozen=True)
-class DownPlan(Plan):
-    """What `down` will do."""
 
-    direction = Direction.DOWN
+class DownPlan(NamedTuple):
+    """What `down` will do. `versions` in the order in which they are worked on."""
+
+    target: str
+    versions: tuple[str, ...]
+    message: str = ""
     groups: tuple[DownGroup, ...] = ()
     unstarted: tuple[str, ...] = ()
     """The versions among them of which nothing was ever started: they are forgotten afterwards."""
+
+    @property
+    def direction(self) -> Direction:
+        """Which way it goes."""
+        return Direction.DOWN
+
+
+Plan = UpPlan | DownPlan

@@ -1,22 +1,15 @@
-"""The way up: what to apply, and which operations run as one pass."""
+"""The way up: what to apply."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
-
 from goaime_migrate.errors import Refused
 from goaime_migrate.errors.hint import DOWN, UP, Hint
-from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.planner.facts import BASE, HEAD, Facts
 from goaime_migrate.planner.history import problems
 from goaime_migrate.planner.lost import lost_passes
-from goaime_migrate.planner.plan import NewPass, OperationRef, PinnedPass, StateChange, UpGroup, UpPlan
+from goaime_migrate.planner.plan import UpPlan
 from goaime_migrate.planner.targets import resolve, unapplied
 from goaime_migrate.results import Direction
-
-if TYPE_CHECKING:
-    from goaime_migrate.ledger import PassRecord
 
 
 def plan_up(facts: Facts, target: str | None = None) -> UpPlan:
@@ -35,32 +28,10 @@ def plan_up(facts: Facts, target: str | None = None) -> UpPlan:
     _refuse_splitting(facts, limit)
     if not versions:
         return UpPlan(goal, (), _nothing_up(facts, limit, goal))
+    from goaime_migrate.planner.fusion import up_groups
+
     empty = tuple(p.id for p in facts.passes.values() if not p.finished and not p.committed)
-    return UpPlan(goal, versions, groups=_groups(facts, versions), empty=empty)
-
-
-def require_canary(plan: UpPlan, files: Mapping[str, Migration]) -> None:
-    """Refuse a plan of which some documents alone cannot be tried. Raises Refused."""
-    if any(isinstance(group, PinnedPass) for group in plan.groups):
-        raise Refused(
-            "an unfinished pass is in the way of a canary",
-            hint=Hint("finish it: {}; or take it back: {}", UP, DOWN),
-        )
-    for version, number in (ref for group in plan.groups for ref in group.operations):
-        operation = files[version].operations[number]
-        if operation.walks and not operation.selective:
-            raise Refused(
-                f"--where chooses documents of a collection, and {operation.describe()} walks over none",
-                hint=Hint("apply it as a whole: {}", UP.to(version)),
-            )
-    if len(plan.groups) != 1 or isinstance(plan.groups[0], StateChange):
-        raise Refused(
-            "--where works on one pass over one collection; this plan has more than that",
-            hint=Hint(
-                "apply what comes before the canary; then name its last version: {}",
-                UP.to("TARGET", "--where", "…"),
-            ),
-        )
+    return UpPlan(goal, versions, groups=up_groups(facts, versions), empty=empty)
 
 
 def _nothing_up(facts: Facts, limit: int, goal: str) -> str:
@@ -82,50 +53,3 @@ def _refuse_splitting(facts: Facts, limit: int) -> None:
                 "whose documents are migrated together",
                 hint=Hint("finish it: {}; or take it back: {}", UP.to(p.versions[-1]), DOWN),
             )
-
-
-def _groups(facts: Facts, versions: Sequence[str]) -> tuple[UpGroup, ...]:
-    """What is left to do of these versions: first an unfinished pass exactly as it was pinned, then the rest."""
-    done = {v: sum(o.done for o in facts.versions[v].operations) for v in versions if v in facts.versions}
-    pinned: list[UpGroup] = []
-    wanted = set(versions)
-    for p in facts.passes.values():
-        if _goes_on(p) and not wanted.isdisjoint(p.versions):
-            operations = tuple(OperationRef(version, index) for version, index, _ in p.steps)
-            pinned.append(PinnedPass(operations, p.id))
-            done |= {version: index + 1 for version, index in operations}
-    return (*pinned, *fused([facts.files[v] for v in versions], done))
-
-
-def _goes_on(record: PassRecord) -> bool:
-    """Whether `up` goes on with a pass: some of its documents are migrated, and `down` has not begun with it."""
-    return not record.finished and record.committed and record.target_level is None
-
-
-def fused(migrations: Sequence[Migration], done: Mapping[str, int]) -> list[UpGroup]:
-    """The operations of these migrations in order; those that walk over the same documents together.
-
-    `done` says for a version how many of its operations are done already. Fused are consecutive document operations
-    on one collection with the same filter, whose lookups read no collection that the group writes.
-    """
-    groups: list[tuple[type[NewPass | StateChange], list[OperationRef]]] = []
-    last: Operation | None = None
-    for m in migrations:
-        start = done.get(m.version, 0)
-        for index, operation in enumerate(m.operations[start:], start):
-            ref = OperationRef(m.version, index)
-            if last is not None and _fuses(last, operation):
-                groups[-1][1].append(ref)
-            else:
-                groups.append((NewPass if operation.walks else StateChange, [ref]))
-            last = operation
-    return [kind(tuple(operations)) for kind, operations in groups]
-
-
-def _fuses(last: Operation, operation: Operation) -> bool:
-    return (
-        operation.fusion is not None
-        and last.fusion == operation.fusion
-        and last.collection == operation.collection
-        and operation.collection not in operation.reads | last.reads
-    )

@@ -17,13 +17,13 @@ from goaime_migrate.backends.ports import Backend, Changes, GuardFailed, RecordC
 from goaime_migrate.errors import Refused, UnknownDocument
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.journal import audit, erasing, segments
-from goaime_migrate.journal.entry import digest
+from goaime_migrate.journal.digest import digest
 from goaime_migrate.journal.index import equal_ids, holding
 from goaime_migrate.journal.paging import size_of
 from goaime_migrate.journal.segments import Segment
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.operations.collections import ASIDE
-from goaime_migrate.planner import Lineage, lineage
+from goaime_migrate.planner.lineage import Lineage, lineage
 from goaime_migrate.prune.lookups import erased_lookups
 from goaime_migrate.prune.mentions import Mentions
 from goaime_migrate.prune.selection import Kept

@@ -68,9 +68,7 @@ class Scratch:
 def in_memory(source: Backend, settings: Settings, listener: Listener) -> Iterator[Scratch]:
     """A dump directory of its own, which the embedded engine works on; gone afterwards."""
     with _folder(listener) as folder:
-        chosen = settings.model_copy(
-            update={"uri": f"{DUMP}{folder}", "database": source.database_name, "executor": None}
-        )
+        chosen = settings.at(uri=f"{DUMP}{folder}", database=source.database_name, executor=None)
         with (
             closing(connect(chosen, write=True)) as backend,
             held(backend, settings.lock_timeout, listener) as lease,
@@ -124,7 +122,7 @@ def on_server(
         backend.prepare()
         mark = {"_id": MARK, "format": FORMAT, "fence": 0, "of": of, "tool": TOOL}
         backend.transact(lambda _: Changes(last=[lease.guard(), Put(LOCK, mark)]))
-        chosen = settings.model_copy(update={"database": backend.database_name})
+        chosen = settings.at(database=backend.database_name)
         yield Scratch(backend, lease, chosen, f"in the database {backend.database_name}")
 
 
@@ -133,7 +131,7 @@ def _places(of: str, settings: Settings, stack: ExitStack, validators: bool) -> 
     found: list[Backend] = []
     actions = NEEDED + (NEEDED_FOR_VALIDATORS if validators else ())
     for number, name in enumerate(place_names(of)):
-        chosen = settings.model_copy(update={"database": name})
+        chosen = settings.at(database=name)
         backend = stack.enter_context(closing(connect(chosen, write=True)))
         try:
             backend.require_actions([Need("", actions)])

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.journal import segments
-from goaime_migrate.journal.entry import Entry, digest
-from goaime_migrate.journal.segments import Kind
+from goaime_migrate.journal.digest import digest
+from goaime_migrate.journal.entry import Entry
+from goaime_migrate.journal.kinds import Kind
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.rehearse.snapshot import Difference, changed_fields

@@ -10,6 +10,7 @@ from goaime_migrate.render import diff
 from goaime_migrate.render.findings import findings, summary
 from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.values import value
+from goaime_migrate.render.warned import warnings
 from goaime_migrate.render.words import count, no_reverse, number, versions
 from goaime_migrate.results import Direction
 from goaime_migrate.units import duration, size
@@ -22,11 +23,9 @@ if TYPE_CHECKING:
         Predicted,
         Sample,
         StepPlan,
-        WarningCount,
     )
 
 DIFF_LINES = 12
-EXAMPLES = 3
 
 
 def plan(result: PlanResult, style: Style, instead: str | None = None, options: Sequence[str] = ()) -> str:
@@ -107,18 +106,6 @@ def _sample(sample: Sample, style: Style) -> list[str]:
     what = " comes" if sample.before is None else " goes" if sample.after is None else ""
     head = f"  document {value(sample.id, style)}{what}"
     return [style.paint(head, "dim"), *diff.lines(sample.before or {}, sample.after or {}, style, limit)]
-
-
-def warnings(found: Sequence[WarningCount], style: Style, show_version: bool = True) -> list[str]:
-    """Warnings by text, the most frequent first, with a few `_id`s."""
-    lines: list[str] = []
-    for warning in sorted(found, key=lambda item: -item.count):
-        version = f"{warning.version} " if show_version else ""
-        shown = ", ".join(value(example, style, 40) for example in warning.examples[:EXAMPLES])
-        examples = f" (for example {shown})" if shown else ""
-        text = f"{version}{warning.message}: {count(warning.count, 'time')}{examples}"
-        lines += [style.paint(line, "yellow") for line in bullet("warning:", text, style)]
-    return lines
 
 
 def _preview(found: DownPreview) -> list[str]:

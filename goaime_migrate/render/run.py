@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from goaime_migrate.render.plan import warnings
 from goaime_migrate.render.style import Style, bullet
 from goaime_migrate.render.values import key, value
+from goaime_migrate.render.warned import warnings
 from goaime_migrate.render.words import count, documents, no_reverse, number, versions
 from goaime_migrate.results import Direction
 from goaime_migrate.units import duration

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 from unicodedata import combining, east_asian_width
 
 GLUE = "\N{NO-BREAK SPACE}"
@@ -10,8 +10,7 @@ GLUE = "\N{NO-BREAK SPACE}"
 _CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36}
 
 
-@dataclass(frozen=True)
-class Style:
+class Style(NamedTuple):
     """The default is a pipe: plain ASCII marks, no colours, nothing cut."""
 
     color: bool = False
@@ -86,11 +85,12 @@ def _escape(code: int) -> str:
 
 def bullet(mark: str, text: str, style: Style, indent: int = 2, under: int | None = None) -> list[str]:
     """A text behind a mark, wrapped between words, with its further lines under its first, or `under` columns in."""
+    text = GLUE.join(map(clean, text.split(GLUE)))
+    lead = " " * indent + mark + " " if mark else " " * indent
+    if len(lead + text) <= style.wrap:
+        return [(lead + text).rstrip(" ")]
     import textwrap
 
-    text = GLUE.join(map(clean, text.split(GLUE)))
-
-    lead = " " * indent + mark + " " if mark else " " * indent
     further = " " * (columns(lead) if under is None else under)
     return textwrap.wrap(
         text, style.wrap, initial_indent=lead, subsequent_indent=further, break_long_words=False,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from goaime_migrate.render.style import Style, clean, columns
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """A heading. `elastic` columns are cut first, `right` ones hold numbers."""
 
     title: str

@@ -6,9 +6,9 @@ imported with the first of its names that is used: to make all these classes tak
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from goaime_migrate.on_demand import finder
 from goaime_migrate.results.words import ABSENT as ABSENT
 from goaime_migrate.results.words import REHEARSED as REHEARSED
 from goaime_migrate.results.words import Absent as Absent
@@ -20,14 +20,18 @@ from goaime_migrate.results.words import Mode as Mode
 from goaime_migrate.results.words import OnConflict as OnConflict
 from goaime_migrate.results.words import State as State
 from goaime_migrate.results.words import Value as Value
+from goaime_migrate.results.words import VersionError as VersionError
 from goaime_migrate.results.words import WarningCount as WarningCount
 
 if TYPE_CHECKING:
     from goaime_migrate.results.blame import *  # noqa: F403
     from goaime_migrate.results.doctor import *  # noqa: F403
     from goaime_migrate.results.findings import *  # noqa: F403
+    from goaime_migrate.results.history import *  # noqa: F403
+    from goaime_migrate.results.holdup import *  # noqa: F403
     from goaime_migrate.results.mending import *  # noqa: F403
     from goaime_migrate.results.plan import *  # noqa: F403
+    from goaime_migrate.results.predicted import *  # noqa: F403
     from goaime_migrate.results.project import *  # noqa: F403
     from goaime_migrate.results.pruning import *  # noqa: F403
     from goaime_migrate.results.reading import *  # noqa: F403
@@ -43,40 +47,20 @@ _NAMES = {
     "doctor": ("Check", "CheckStatus", "DoctorResult"),
     "findings": ("Finding", "Severity"),
     "mending": ("Renumbering", "RepairResult", "StampResult", "ThrottleResult", "UnlockResult"),
-    "plan": ("DownPreview", "OperationPlan", "PlanResult", "Predicted", "Sample", "StepPlan"),
+    "plan": ("DownPreview", "OperationPlan", "PlanResult", "Sample", "StepPlan"),
+    "predicted": ("Predicted",),
     "project": ("ErrorText", "ExplainResult", "InitResult", "NewResult", "RuleText"),
     "pruning": ("ErasedDocument", "PruneResult"),
-    "reading": (
-        "HistoryEntry",
-        "HistoryError",
-        "LintResult",
-        "PaceMark",
-        "Straggler",
-        "UncheckedPromise",
-        "VerifyFailure",
-        "VerifyResult",
-        "Work",
-    ),
+    "history": ("HistoryEntry", "HistoryError", "PaceMark", "Work"),
+    "reading": ("LintResult", "Straggler", "UncheckedPromise", "VerifyFailure", "VerifyResult"),
     "rehearsal": ("RehearsalCheck", "RehearsalResult"),
     "report": ("Effect", "JournaledChange", "PassReport", "ReportResult", "VersionReport"),
     "run": ("Conflict", "RunResult", "VersionDocuments"),
-    "status": (
-        "LockStatus",
-        "Progress",
-        "StatusResult",
-        "StatusWarning",
-        "Throttle",
-        "VersionError",
-        "VersionStatus",
-        "Waiting",
-    ),
+    "holdup": ("Throttle", "Waiting"),
+    "status": ("LockStatus", "Progress", "StatusResult", "StatusWarning", "VersionStatus"),
     "sweep": ("SweepResult", "SweptDocuments"),
     "trying": ("TriedStep", "TryResult"),
 }
 
 
-def __getattr__(name: str) -> Any:
-    home = next((home for home, names in _NAMES.items() if name in names), None)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{home}"), name)
+__getattr__ = finder(__name__, {name: home for home, names in _NAMES.items() for name in names})

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from goaime_migrate.results.status import LockStatus, Throttle
+from goaime_migrate.results.holdup import Throttle
+from goaime_migrate.results.status import LockStatus
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.results.findings import Finding
+from goaime_migrate.results.predicted import Predicted
 from goaime_migrate.results.words import Direction, Document, Key, Value, WarningCount
 
 
@@ -42,19 +43,6 @@ class StepPlan:
     warnings: tuple[WarningCount, ...]
     notes: tuple[str, ...] = ()
     """Advice for people, for example that a sample shows no change at all."""
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """From a timed sample. Bytes are those of the documents, before the server compresses them."""
-
-    seconds: float
-    journal_bytes: int
-    oplog_bytes: int
-    room_bytes: int = 0
-    """By how much the database grows: its documents, and the journal, which may be pruned later."""
-    basis: str = ""
-    """How that was estimated: from how many documents, and what is not in it."""
 
 
 @dataclass(frozen=True)

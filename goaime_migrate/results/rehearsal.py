@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from goaime_migrate.errors import MigrateError
-from goaime_migrate.results.plan import Predicted
+from goaime_migrate.results.predicted import Predicted
 
 
 @dataclass(frozen=True)

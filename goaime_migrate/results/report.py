@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from goaime_migrate.results.reading import HistoryEntry
+from goaime_migrate.results.history import HistoryEntry
 from goaime_migrate.results.status import StatusResult
 from goaime_migrate.results.words import Document, Value, WarningCount
 

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Annotated
 
 from goaime_migrate.errors import Problem
-from goaime_migrate.results.words import Counts, Key, Mode, State, Value
+from goaime_migrate.results.holdup import Throttle, Waiting
+from goaime_migrate.results.words import Counts, Key, Mode, State, VersionError
 
 
 @dataclass(frozen=True)
@@ -19,16 +20,6 @@ class Progress:
     rate: float | None
     """Documents a second."""
     eta_s: float | None
-
-
-@dataclass(frozen=True)
-class VersionError:
-    """Why a version has stopped: the document and the field, where they are known."""
-
-    code: str
-    message: str
-    id: Value = None
-    field: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,15 +42,6 @@ class VersionStatus:
 
 
 @dataclass(frozen=True)
-class Throttle:
-    """What slows a run down that is at work, as it was told from another terminal."""
-
-    paused: bool = False
-    max_rate: float | None = None
-    """Documents a second, in place of what the run was started with."""
-
-
-@dataclass(frozen=True)
 class LockStatus:
     """Who holds the lease."""
 
@@ -76,14 +58,6 @@ class LockStatus:
     """Its holder was a process of this very host that is no more; the next run takes the lease over at once."""
     throttle: Throttle | None = None
     """What its holder was told by `throttle`; it ends with the run."""
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """What a run that is at work waits for."""
-
-    reason: str
-    since: datetime
 
 
 @dataclass(frozen=True)

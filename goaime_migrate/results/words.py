@@ -91,6 +91,16 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class VersionError:
+    """Why a version has stopped: the document and the field, where they are known."""
+
+    code: str
+    message: str
+    id: Value = None
+    field: str | None = None
+
+
+@dataclass(frozen=True)
 class WarningCount:
     """A text that a version's transforms warned with, how often, and the `_id`s of a few documents."""
 

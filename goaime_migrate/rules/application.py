@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import sys
-import sysconfig
 from collections.abc import Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,7 +13,13 @@ from goaime_migrate.results import Severity
 from goaime_migrate.rules.catalogue import FILES, Said
 from goaime_migrate.rules.source import File
 
-_INSTALLED = tuple({Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib")})
+
+@cache
+def _installed() -> frozenset[Path]:
+    """Where what is installed is."""
+    import sysconfig
+
+    return frozenset(Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib"))
 
 
 @FILES.rule("application-import", Severity.WARNING)
@@ -56,7 +62,7 @@ def _home(module: str) -> Path | None:
     if not places or not Path(places[0]).exists():
         return None
     path = Path(places[0]).resolve()
-    installed = any(path.is_relative_to(each) for each in _INSTALLED) or "site-packages" in path.parts
+    installed = any(path.is_relative_to(each) for each in _installed()) or "site-packages" in path.parts
     return None if installed else path
 
 

@@ -12,7 +12,7 @@ from goaime_migrate import errors
 from goaime_migrate.results import Document, Severity
 
 if TYPE_CHECKING:
-    from goaime_migrate.planner import OperationRef
+    from goaime_migrate.planner.groups import OperationRef
     from goaime_migrate.rules.outlook import Outlook
     from goaime_migrate.rules.source import File
     from goaime_migrate.rules.turn import Turn

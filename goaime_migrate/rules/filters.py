@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from goaime_migrate.backends.ports import Filter
 from goaime_migrate.errors import MissingCapability, OperationFailed, UsageError
 from goaime_migrate.operations import UpdateDocuments
-from goaime_migrate.planner import OperationRef
+from goaime_migrate.planner.groups import OperationRef
 from goaime_migrate.results import Document, Severity
 from goaime_migrate.rules.catalogue import TURNS, Said
 from goaime_migrate.rules.lookups import lookups_of

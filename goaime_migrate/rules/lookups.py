@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from goaime_migrate.planner import OperationRef
+from goaime_migrate.planner.groups import OperationRef
 from goaime_migrate.results import Document, Severity
 from goaime_migrate.rules.catalogue import TURNS, Said
 from goaime_migrate.rules.turn import SCANNED, Turn

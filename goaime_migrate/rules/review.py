@@ -13,7 +13,8 @@ from goaime_migrate.errors import MigrateError
 from goaime_migrate.events import Listener, Notice, silent
 from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.operations import RunFunctions
-from goaime_migrate.planner import Facts, OperationRef, PinnedPass, UpPlan
+from goaime_migrate.planner import Facts, UpPlan
+from goaime_migrate.planner.groups import OperationRef, PinnedPass
 from goaime_migrate.results import Finding, Predicted, Severity, WarningCount
 from goaime_migrate.rules.asking import questions_of
 from goaime_migrate.rules.catalogue import OUTLOOKS, TURNS

@@ -10,7 +10,7 @@ from goaime_migrate.backends.ports import Backend, Filter
 from goaime_migrate.config import Settings
 from goaime_migrate.migration import Operation
 from goaime_migrate.operations import DeriveDocuments, DocumentOperation, InsertDocuments, RunFunctions
-from goaime_migrate.planner import OperationRef
+from goaime_migrate.planner.groups import OperationRef
 from goaime_migrate.rules.catalogue import Said
 from goaime_migrate.rules.findings import Place
 from goaime_migrate.rules.outline import Outline, Shape

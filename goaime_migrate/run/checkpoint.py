@@ -189,7 +189,7 @@ def commit(run: Run, at: Checkpoint[P], plan: Plan[P, F], pace: Pacing, version:
         unit = plan(reader, Try(most, frozenset(missed)))
         tries.append(unit.result)
         collection = unit.changes.collection
-        return replace(unit.changes, last=(*unit.changes.last, at.move(unit.result.next)))
+        return unit.changes._replace(last=(*unit.changes.last, at.move(unit.result.next)))
 
     run.before_batch()
     while True:

@@ -160,9 +160,9 @@ def start(
     return collector
 
 
-def forget(pass_id: str) -> tuple[Delete, ...]:
-    """The changes that remove what was collected for a pass, on its way up and down, and in sweeps."""
-    return tuple(Delete(TAIL, {"pass": walk}) for walk in (pass_id, f"{pass_id}#down", sweeping(pass_id)))
+def forget(pass_id: str) -> Delete:
+    """The change that removes what was collected for a pass, on its way up and down, and in sweeps."""
+    return Delete(TAIL, {"pass": {"$in": [pass_id, f"{pass_id}#down", sweeping(pass_id)]}})
 
 
 def sweeping(pass_id: str) -> str:

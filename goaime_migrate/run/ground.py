@@ -15,7 +15,8 @@ from goaime_migrate.errors.hint import DOWN, Hint
 from goaime_migrate.journal import segments
 from goaime_migrate.ledger import PassRecord, VersionRecord
 from goaime_migrate.operations.collections import NOUNS, VIEW
-from goaime_migrate.planner import DownPlan, RestorePass, UndoChange
+from goaime_migrate.planner import DownPlan
+from goaime_migrate.planner.groups import RestorePass, UndoChange
 from goaime_migrate.results import Document, Mode
 
 _KINDS = {kind: f"a {noun}" for kind, noun in NOUNS.items()}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import socket
 import threading
 import time
 import uuid
@@ -17,6 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from bson import ObjectId
 
 from goaime_migrate.backends.ports import LOCK, LeaseRecord, LeaseStore, Move, Owner
 from goaime_migrate.errors import LeaseLost, LockHeld, MigrateError
@@ -40,7 +41,7 @@ def this_process() -> Owner:
     return Owner(
         run=uuid.uuid4().hex,
         who=_user(),
-        host=socket.gethostname(),
+        host=os.uname().nodename,
         pid=os.getpid(),
         boot=_boot(),
         started=_started(os.getpid()),
@@ -95,10 +96,14 @@ class Lease:
             self._backend.note_waiting(self.record, reason)
 
     def guard(self) -> Move:
-        """The change that makes a unit of work fail unless the lease is still this one."""
+        """The change that makes a unit of work fail unless the lease is still this one.
+
+        What it sets is another value each time: a server passes over a write that changes nothing, and a transaction
+        that has merely read the lease would be committed though somebody else has taken it.
+        """
         owner = self.record.owner
         mine = {"_id": "lock", "run": owner.run, "fence": self.record.fence}
-        return Move(LOCK, mine, {"touched_at": self._backend.now()})
+        return Move(LOCK, mine, {"touched": ObjectId()})
 
     def _renew(self) -> None:
         requested = time.monotonic()
@@ -228,7 +233,7 @@ def describe(record: LeaseRecord) -> str:
 def is_gone(record: LeaseRecord) -> bool:
     """Whether the holder was a process of this very host and boot, and is provably no more."""
     owner, boot = record.owner, _boot()
-    if not boot or (owner.host, owner.boot) != (socket.gethostname(), boot):
+    if not boot or (owner.host, owner.boot) != (os.uname().nodename, boot):
         return False
     started = _started(owner.pid)
     return bool(owner.started) and started != owner.started

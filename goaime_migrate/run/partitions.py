@@ -9,7 +9,7 @@ from itertools import pairwise
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import PROGRESS, CollectionReader, Put, Reader
 from goaime_migrate.backends.record_fields import raw_id_or_none
-from goaime_migrate.journal.segments import Kind
+from goaime_migrate.journal.kinds import Kind
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import Document
 from goaime_migrate.run.checkpoint import Checkpoint

@@ -9,9 +9,10 @@ from goaime_migrate.backends.record_fields import reading
 from goaime_migrate.ledger import PassRecord, VersionRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import DocumentOperation, RunFunctions, StateOperation
-from goaime_migrate.operations.base import needs_of, require_undoing
+from goaime_migrate.operations.undoing import needs_of, require_undoing
 from goaime_migrate.operations.validators import UNDOES as VALIDATORS
-from goaime_migrate.planner import DownPlan, RestorePass, UndoChange, UpPlan
+from goaime_migrate.planner import DownPlan, UpPlan
+from goaime_migrate.planner.groups import RestorePass, UndoChange
 from goaime_migrate.results import Document
 from goaime_migrate.run.ground import require_ground
 

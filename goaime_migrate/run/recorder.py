@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from goaime_migrate import ledger
 from goaime_migrate.backends.ports import PROGRESS, VERSIONS, RecordChange
@@ -18,10 +19,13 @@ from goaime_migrate.events import Notice, VersionFinished
 from goaime_migrate.journal import clearing
 from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord, VersionRecord
 from goaime_migrate.migration import Migration
-from goaime_migrate.results import Conflict, Counts, Direction, RepairResult, State, WarningCount, Work
+from goaime_migrate.results import Conflict, Counts, Direction, State, WarningCount, Work
 from goaime_migrate.run.collector import forget
 from goaime_migrate.run.run import Run
 from goaime_migrate.run.states import require_arrow, with_state
+
+if TYPE_CHECKING:
+    from goaime_migrate.results import RepairResult
 
 
 @dataclass
@@ -103,11 +107,11 @@ class Recorder:
         for pass_id in (found | set(clearing.passes(backend))) - known:
             of = pass_id.partition("-")[0]
             if not ledger.has_journal(backend, pass_id) or ledger.was_reverted(backend, of):
-                self.run.record(*ledger.delete_pass(pass_id), *forget(pass_id))
+                self.run.record(*ledger.delete_pass(pass_id), forget(pass_id))
                 clearing.clear(backend, pass_id)
 
-    def running(self, migration: Migration) -> VersionRecord:
-        """The version as running; a new record where it was pending. Raises DamagedRecord."""
+    def running(self, migration: Migration, since: datetime | None = None) -> VersionRecord:
+        """The version as running, a new record where it was pending: since then, or now. Raises DamagedRecord."""
         known = self.versions.get(migration.version)
         if known is not None:
             texts = tuple(
@@ -132,7 +136,7 @@ class Recorder:
             state=State.RUNNING,
             checksum=migration.checksum,
             operations=tuple(OperationRecord(of.describe()) for of in migration.operations),
-            started_at=self.run.backend.now(),
+            started_at=since or self.run.backend.now(),
             actor=ledger.actor(self.owner),
             helpers=migration.helpers,
         )

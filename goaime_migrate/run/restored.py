@@ -76,7 +76,7 @@ def _bind(run: Run, record: PassRecord, origin: Origin) -> PassRecord:
         bound = replace(bound, since=since, restored=True)
     ways_back = run.backend.find(PROGRESS, {"_id": f"{record.id}#down"})
     again = [Put(PROGRESS, {**each, "since": since}) for each in ways_back]
-    run.record(ledger.put_pass(bound), *again, *forget(record.id))
+    run.record(ledger.put_pass(bound), *again, forget(record.id))
     return bound
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from goaime_migrate.backends.ports import Changes, Reader, RecordChange, Write
 from goaime_migrate.journal import segments
 from goaime_migrate.journal.entry import Entry
-from goaime_migrate.journal.segments import Kind, Segment
+from goaime_migrate.journal.kinds import Kind
+from goaime_migrate.journal.segments import Segment
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.run.checkpoint import Result, Try, Unit
 from goaime_migrate.run.effects import AppliedChain, Effect

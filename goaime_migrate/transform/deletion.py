@@ -10,14 +10,8 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Reader
 from goaime_migrate.errors import InvalidResult
 from goaime_migrate.errors.hint import Hint
-from goaime_migrate.results import Document
 from goaime_migrate.transform.chain import BatchResult, Chain, Changed
-from goaime_migrate.transform.step import Step, call
-
-
-def always(_: Document) -> bool:
-    """Says that any document goes."""
-    return True
+from goaime_migrate.transform.step import Step, always, call
 
 
 @dataclass(frozen=True)

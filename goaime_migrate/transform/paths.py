@@ -10,7 +10,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from goaime_migrate.errors import InvalidMigration
 
@@ -25,8 +25,15 @@ Place = tuple[Any, Any]
 """What holds a value, and its key there: a document and a name that it may lack, or an array and an index."""
 
 
-@dataclass(frozen=True)
-class Path:
+class CannotChange(ValueError):
+    """A document that an operation cannot change as it should: in which field, and why."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+
+
+class Path(NamedTuple):
     """A path, taken apart."""
 
     parts: tuple[str, ...]

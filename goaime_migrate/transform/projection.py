@@ -9,14 +9,16 @@ moves them does need the whole document; it is then read as a whole.
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Capabilities
 from goaime_migrate.errors import UndeclaredField
 from goaime_migrate.transform.chain import Changed
 from goaime_migrate.transform.step import Step
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 FROM = 1_000
 """From so many documents on it pays."""
@@ -60,6 +62,8 @@ def _plain(name: str) -> bool:
 
 def looked_at(model: type[BaseModel]) -> frozenset[str] | None:
     """The fields that a model looks at: it says the same of a document that has no others. None if it may see all."""
+    from pydantic import BaseModel
+
     validators, config = model.__pydantic_decorators__, model.model_config
     if validators.model_validators or validators.root_validators or config.get("extra", "ignore") != "ignore":
         return None

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bson import Regex
-from pydantic import BaseModel, ValidationError
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Filter
@@ -18,6 +16,10 @@ from goaime_migrate.errors import InvalidResult, ResultBreaksPromise, ResultTooL
 from goaime_migrate.errors.hint import DOWN, REPAIR, UP, Hint
 from goaime_migrate.results import Document
 from goaime_migrate.transform.lookups import Lookup, Now
+from goaime_migrate.transform.paths import CannotChange
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 _AGAIN = Hint("{}", UP)
 _CORRECT = Hint("correct the document or the migration, then: {}", UP)
@@ -92,17 +94,14 @@ class Step:
         return getattr(self.transform, "__name__", repr(self.transform))
 
 
-class CannotChange(ValueError):
-    """A document that an operation cannot change as it should: in which field, and why."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field = field
-
-
 def never(_: Document) -> None:
     """The transform of a step that changes no document."""
     raise AssertionError("this step has no transform")
+
+
+def always(_: Document) -> bool:
+    """Says that any document goes."""
+    return True
 
 
 def call(
@@ -174,6 +173,8 @@ def transform_failed(step: Step, error: BaseException, identity: bytes) -> Trans
 
 def own_lines(error: BaseException, source: str) -> str:
     """The traceback, cut down to the lines of the migration's own file."""
+    import traceback
+
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == source]
     lines = traceback.format_list(frames) + traceback.format_exception_only(error)
     return "".join(lines).rstrip()
@@ -226,6 +227,8 @@ def _culprit(document: Document) -> tuple[str | None, Any]:
 def keeps_promises(step: Step, document: Document, arguments: Mapping[str, Any]) -> bool:
     """Whether a document is what `model=` and `check=` say. Fields that these set are set in a copy."""
     if step.model is not None:
+        from pydantic import ValidationError
+
         try:
             step.model.model_validate(document.copy())
         except ValidationError:
@@ -252,6 +255,8 @@ def broken_promises(
 ) -> Iterator[tuple[str | None, str]]:
     """Each way in which a document breaks `model=` and `check=`, as (field, reason)."""
     if step.model is not None:
+        from pydantic import ValidationError
+
         try:
             step.model.model_validate(document.copy())
         except ValidationError as error:

@@ -11,7 +11,8 @@ from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.ports import Write
 from goaime_migrate.errors import DuplicateKey
 from goaime_migrate.errors.hint import UP, Hint
-from goaime_migrate.journal.entry import Entry, digest
+from goaime_migrate.journal.digest import digest
+from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.segments import Segment
 from goaime_migrate.transform.derivation import DeriveStep, Made
 from goaime_migrate.transform.insertion import InsertStep, key_of

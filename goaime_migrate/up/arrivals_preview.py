@@ -9,8 +9,10 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Backend, Filter
 from goaime_migrate.events import Listener
 from goaime_migrate.journal import claims
-from goaime_migrate.journal.entry import Entry, digest
-from goaime_migrate.journal.segments import Kind, Segment
+from goaime_migrate.journal.digest import digest
+from goaime_migrate.journal.entry import Entry
+from goaime_migrate.journal.kinds import Kind
+from goaime_migrate.journal.segments import Segment
 from goaime_migrate.results import Counts, Sample
 from goaime_migrate.rules.seen import Seen
 from goaime_migrate.run.pacing import LARGEST, Pacing

@@ -9,7 +9,8 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Changes, Reader, Sweep
 from goaime_migrate.journal import reconcile, segments
 from goaime_migrate.journal.entry import Entry
-from goaime_migrate.journal.segments import Kind, Known, Segment
+from goaime_migrate.journal.kinds import Kind
+from goaime_migrate.journal.segments import Known, Segment
 from goaime_migrate.run.checkpoint import Result, Try, Unit
 from goaime_migrate.run.partitions import Range
 from goaime_migrate.transform import projection

@@ -18,7 +18,8 @@ from goaime_migrate.errors import Conflicts
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.journal import claims, segments
 from goaime_migrate.journal.claims import Claims
-from goaime_migrate.journal.segments import Kind, Segment
+from goaime_migrate.journal.kinds import Kind
+from goaime_migrate.journal.segments import Segment
 from goaime_migrate.run.checkpoint import Result, Try, Unit
 from goaime_migrate.run.partitions import Partition, Range
 from goaime_migrate.transform.counts import PassCounts

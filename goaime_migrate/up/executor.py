@@ -24,7 +24,9 @@ from goaime_migrate.journal import audit
 from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import RunFunctions, StateOperation
-from goaime_migrate.planner import Facts, NewPass, PinnedPass, StateChange, UpPlan, require_canary
+from goaime_migrate.planner import Facts, UpPlan
+from goaime_migrate.planner.fusion import require_canary
+from goaime_migrate.planner.groups import NewPass, PinnedPass, StateChange
 from goaime_migrate.results import Direction, Document, RunResult, State
 from goaime_migrate.run import created, partitions, restored
 from goaime_migrate.run.code import findings, source_file, step_of
@@ -98,16 +100,17 @@ class Executor:
             self._run.emit(Notice(f"there is no collection {record.collection!r}: nothing to change"))
         this = walking.Pass(self._run, record, steps, self._pool)
         try:
-            done = this.walk(canary_only=canary is not None)
+            total = this.walk(canary_only=canary is not None)
         except MigrateError as error:
             self._stop(record.versions, error, this)
             raise
+        done = this.by_this_run(total)
         self._recorder.progress.documents += done.total()
         if canary is None:
             finished = walking.finish(self._run.backend, record, this.watched)
-            self._recorder.finish_pass(finished, this.counts())
+            self._recorder.finish_pass(finished, total)
         else:
-            self._recorder.finish_canary(record, this.counts())
+            self._recorder.finish_canary(record, total)
         seconds = self._recorder.seconds
         self._run.emit(
             StageFinished("up", record.versions, title, done.examined, done.total().changed, seconds)

@@ -14,15 +14,9 @@ from goaime_migrate.events import Listener, Notice
 from goaime_migrate.journal import audit
 from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.operations import RunFunctions
-from goaime_migrate.planner import (
-    Facts,
-    NewPass,
-    OperationRef,
-    PinnedPass,
-    StateChange,
-    UpPlan,
-    require_canary,
-)
+from goaime_migrate.planner import Facts, UpPlan
+from goaime_migrate.planner.fusion import require_canary
+from goaime_migrate.planner.groups import NewPass, OperationRef, PinnedPass, StateChange
 from goaime_migrate.results import (
     Direction,
     Finding,

@@ -10,7 +10,8 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Reader
 from goaime_migrate.journal import segments
 from goaime_migrate.journal.entry import Entry
-from goaime_migrate.journal.segments import Kind, Segment
+from goaime_migrate.journal.kinds import Kind
+from goaime_migrate.journal.segments import Segment
 from goaime_migrate.run.checkpoint import Try, Unit
 from goaime_migrate.run.pacing import BATCH_BYTES
 from goaime_migrate.run.partitions import Partition, Range

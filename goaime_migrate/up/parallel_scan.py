@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from goaime_migrate.journal.segments import Kind
+from goaime_migrate.journal.kinds import Kind
 from goaime_migrate.ledger import PassRecord, put_pass
 from goaime_migrate.results import Document
 from goaime_migrate.run import partitions

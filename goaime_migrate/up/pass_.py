@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from bson import Timestamp
 
@@ -24,7 +25,7 @@ from goaime_migrate.errors import (
     UndeclaredField,
 )
 from goaime_migrate.errors.hint import DOWN, UP, Hint
-from goaime_migrate.journal.segments import Kind
+from goaime_migrate.journal.kinds import Kind
 from goaime_migrate.ledger import PassRecord, passes
 from goaime_migrate.run import created, partitions
 from goaime_migrate.run.checkpoint import adopt
@@ -69,6 +70,7 @@ def open_pass(
     require_lookups(backend, steps)
     require_filters(backend, steps, canary)
     listed = steps[0].documents if isinstance(steps[0], InsertStep) else None
+    now = backend.now()
     identity = f"{pins[0][0]}-{pins[-1][0]}-{uuid.uuid4().hex[:8]}"
     record = PassRecord(
         id=identity,
@@ -76,14 +78,14 @@ def open_pass(
         steps=tuple(pins),
         level=len(pins),
         finished=False,
-        settled=_is_settled(backend, steps, combined(where, canary)),
+        settled=_is_settled(backend, steps, combined(where, canary), now),
         total=backend.count(collection, where) if listed is None else len(listed),
         upper=backend.last_id(collection) if listed is None else place_id(len(listed) - 1),
         canary=None if canary is None else raw_bson.encode(dict(canary)),
         filtered=where is not None,
         reverses=(reverses := tuple(step.reverse is not None for step in steps)),
         complete=any(reverses) or not (where or steps[0].deletes or steps[0].inserts),
-        started_at=(now := backend.now()),
+        started_at=now,
         run_at=now,
         since=backend.operation_time() if listed is None else None,
         bounds=partitions.bounds(backend, collection, run.check) if listed is None else (),
@@ -101,7 +103,9 @@ def matches(backend: CollectionReader, steps: Sequence[Step], canary: Filter) ->
     return True
 
 
-def _is_settled(backend: CollectionReader, steps: Sequence[Step], where: Filter | None) -> bool:
+def _is_settled(
+    backend: CollectionReader, steps: Sequence[Step], where: Filter | None, began: datetime
+) -> bool:
     """Whether applying the chain to its own results changes nothing, on the first documents of the collection.
 
     On the way, steps that declare `fields` are held to it. Documents that cannot be migrated are left to the walk.
@@ -109,7 +113,7 @@ def _is_settled(backend: CollectionReader, steps: Sequence[Step], where: Filter 
     if any(step.pipeline or step.deletes or step.inserts for step in steps):
         return False
     documents = backend.documents(steps[0].collection, where=where, limit=FIRST, max_bytes=BATCH_BYTES)
-    chain = chain_of("probe", steps, began=backend.now(), freeze=False)
+    chain = chain_of("probe", steps, began=began, freeze=False)
     try:
         results = check_declared_fields(chain, backend, documents)
         again = chain.run(backend, results).changed  # by one step, perhaps, and back by the next
@@ -154,7 +158,7 @@ class Pass:
     """The cluster time up to which it has seen to what others wrote, once it is at its end."""
 
     def walk(self, *, canary_only: bool) -> PassCounts:
-        """Walk to the end; what this run did. Raises MigrationFailed, Interrupted, LeaseLost."""
+        """Walk to the end; what all runs together have done. Raises MigrationFailed, Interrupted, LeaseLost."""
         created.create(self.run, self.record)
         identity, self.before = self._identity(), self.counts()
         walk = walk_of(self.run, self.record, self.steps)
@@ -174,7 +178,7 @@ class Pass:
                 version=self.record.versions[-1],
                 hint=Hint("bring the collection back, then: {}; or: {}", UP, DOWN),
             )
-        return self.by_this_run(self.counts())
+        return self.counts()
 
     def _prepare(self, chain: Chain) -> None:
         """What has to be known before the walk: worked out and kept with a new pass, of another what is kept."""

@@ -13,7 +13,8 @@ from goaime_migrate.backends.record_fields import raw_id_or_none
 from goaime_migrate.errors import MigrationFailed
 from goaime_migrate.events import Listener, silent
 from goaime_migrate.journal.entry import Entry
-from goaime_migrate.journal.segments import Kind, Segment, entries_of
+from goaime_migrate.journal.kinds import Kind
+from goaime_migrate.journal.segments import Segment, entries_of
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import Counts, Document, Sample, WarningCount
 from goaime_migrate.rules.seen import Seen

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from goaime_migrate.backends.ports import Reader, Write
 from goaime_migrate.journal import claims
 from goaime_migrate.journal.claims import Claims
-from goaime_migrate.journal.entry import Entry, digest
+from goaime_migrate.journal.digest import digest
+from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.segments import Segment
 from goaime_migrate.transform.derivation import DeriveStep, Made
 from goaime_migrate.up.arrivals import taken

@@ -47,7 +47,7 @@ class UpRecorder(Recorder):
     def open_pass(self, record: PassRecord) -> None:
         """Record a new pass, its versions as running."""
         for version, index, _ in record.steps:
-            running = self.running(self.migrations[version])
+            running = self.running(self.migrations[version], record.started_at)
             self.versions[version] = running.with_operation(index, pass_id=record.id, started=True)
         self.passes[record.id] = record
         self.run.record(
@@ -87,7 +87,7 @@ class UpRecorder(Recorder):
             *(ledger.put_version(self._timed(self.versions[v])) for v in record.versions),
             ledger.put_pass(record),
             Delete(PROGRESS, {"pass": record.id, "kind": "partition"}),
-            *forget(record.id),
+            forget(record.id),
         )
 
     def finish_canary(self, record: PassRecord, tally: PassCounts) -> None:

@@ -21,7 +21,8 @@ from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.journal import reconcile, segments
 from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.index import Locator
-from goaime_migrate.journal.segments import Kind, Known, Segment
+from goaime_migrate.journal.kinds import Kind
+from goaime_migrate.journal.segments import Known, Segment
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.run import collector, reading
 from goaime_migrate.run.checkpoint import Result, Try, Unit, adopt, close, commit_all

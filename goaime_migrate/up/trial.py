@@ -14,7 +14,9 @@ from goaime_migrate.errors import MigrateError, PromiseBroken, UnknownTarget, Us
 from goaime_migrate.errors.hint import PLAN, STATUS, UP, Command, Hint
 from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.operations import DeleteDuplicates, DocumentOperation, RenameCollection, RunFunctions
-from goaime_migrate.planner import Facts, NewPass, OperationRef, UpGroup, fused, resolve
+from goaime_migrate.planner import Facts, resolve
+from goaime_migrate.planner.fusion import fused
+from goaime_migrate.planner.groups import NewPass, OperationRef, UpGroup
 from goaime_migrate.planner.targets import unapplied
 from goaime_migrate.results import Direction, Document, TriedStep, TryResult
 from goaime_migrate.run.code import step_of

@@ -16,6 +16,7 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import CollectionReader, Reader
 from goaime_migrate.events import silent
 from goaime_migrate.journal import segments
+from goaime_migrate.journal.kinds import WRITTEN
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.memory import without_collection
 from goaime_migrate.results import VerifyFailure
@@ -43,7 +44,7 @@ def migrated(
     backend: CollectionReader, collection: str, pass_id: str, sample: int | None
 ) -> Iterator[list[bytes]]:
     """The documents that a pass with a filter has written: its promises are about no others."""
-    for kind in reversed(segments.WRITTEN):
+    for kind in reversed(WRITTEN):
         for key in segments.keys(backend, pass_id, kind):
             segment = segments.read(backend, key)
             if segment is not None and (sample is None or sample > 0):

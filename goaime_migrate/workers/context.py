@@ -37,7 +37,7 @@ def spec(work: Work, files: Iterable[SourceFile], threads: int) -> Document:
     return {
         "work": work.spec(),
         "files": [file_record(file) for file in files],
-        "owner": asdict(run.lease.record.owner),
+        "owner": run.lease.record.owner._asdict(),
         "fence": run.lease.fence,
         "threads": threads,
         "options": asdict(replace(run.options, workers=threads)),

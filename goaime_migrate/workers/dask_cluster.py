@@ -104,7 +104,7 @@ class DaskWorker:
         self.end = "has left the cluster"
         self.said = ""
         listed = [file_record(file) for file in files]
-        self.tell(do="begin", settings=settings.model_dump(mode="json"), files=listed, threads=1)
+        self.tell(do="begin", settings=settings.record(), files=listed, threads=1)
 
     @property
     def name(self) -> str:

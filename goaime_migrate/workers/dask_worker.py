@@ -66,7 +66,7 @@ class _Inbox:
                 if message == END:
                     return
                 found = raw_bson.decode(message)
-                settings = settings or Settings.model_validate(found["settings"])
+                settings = settings or Settings(**found["settings"])
                 yield found
                 continue
             if settings is None:

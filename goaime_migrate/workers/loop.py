@@ -45,7 +45,7 @@ class WorkerLoop:
         begin = self._messages.get()
         if begin is None:
             return
-        settings = Settings.model_validate(begin["settings"])
+        settings = Settings(**begin["settings"])
         context = WorkerContext(
             settings,
             self._check,

@@ -60,7 +60,7 @@ class ProcessWorker:
         self._threads[0].start()
         self.tell(
             do="begin",
-            settings=settings.model_dump(mode="json"),
+            settings=settings.record(),
             files=[file_record(file) for file in files],
             threads=threads,
         )

@@ -10,7 +10,7 @@ from bson import encode
 
 from goaime_migrate import errors
 from goaime_migrate.backends.ports import PROGRESS
-from goaime_migrate.journal import segments
+from goaime_migrate.journal.kinds import Kind
 from goaime_migrate.results import Direction, RunResult
 from tests.integration.engines import each_mode, one_server, two
 from tests.world import World, succeeded
@@ -208,6 +208,6 @@ def test_what_was_left_is_noted_under_the_pass_that_is_taken_back_next(three: Wo
     succeeded(three.down())
     (record,) = three.documents(PROGRESS)
     kinds = {d["kind"] for d in three.documents("schema_versions_journal") if d["pass"] == record["_id"]}
-    assert kinds == {str(segments.Kind.SCAN), str(segments.Kind.LEFT)}
+    assert kinds == {str(Kind.SCAN), str(Kind.LEFT)}
     succeeded(three.down())
     assert three.documents("schema_versions_journal") == []

@@ -263,7 +263,7 @@ def test_a_large_collection_with_secondaries_is_to_be_walked_at_a_pace(
     assert not of("unpaced", world.plan()), "there is no secondary"
 
     asked = ServerSurvey.room
-    monkeypatch.setattr(ServerSurvey, "room", lambda self: replace(asked(self), secondaries=2))
+    monkeypatch.setattr(ServerSurvey, "room", lambda self: asked(self)._replace(secondaries=2))
     said = only("unpaced", world.plan())
     assert said.evidence["secondaries"] == 2
     assert "max_lag" in said.remedy

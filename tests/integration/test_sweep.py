@@ -10,7 +10,7 @@ from bson import encode
 
 from goaime_migrate import errors
 from goaime_migrate.events import Event, Notice
-from goaime_migrate.journal import segments
+from goaime_migrate.journal.kinds import Kind as SegmentKind
 from goaime_migrate.results import SweptDocuments
 from goaime_migrate.run.brake import Brake
 from tests.integration.engines import each_mode, one_server
@@ -376,7 +376,7 @@ def test_the_journal_of_sweeps_is_looked_over_too(shop: World) -> None:
     succeeded(shop.sweep())
     with shop.client() as client:
         journal = client[shop.database].schema_versions_journal
-        assert journal.delete_one({"kind": str(segments.Kind.SWEEP)}).deleted_count
+        assert journal.delete_one({"kind": str(SegmentKind.SWEEP)}).deleted_count
     assert [p.code for p in shop.status().problems] == ["GM805"]
     before = shop.raws("orders")
     assert isinstance(shop.down("base").error, errors.JournalIncomplete)

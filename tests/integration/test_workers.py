@@ -34,7 +34,7 @@ from goaime_migrate.errors import (
 )
 from goaime_migrate.events import BatchCommitted, Event
 from goaime_migrate.journal import segments
-from goaime_migrate.journal.segments import Kind
+from goaime_migrate.journal.kinds import Kind
 from goaime_migrate.results import Direction
 from goaime_migrate.run import partitions
 from goaime_migrate.transform import frozen_lookups, projection

@@ -9,8 +9,10 @@ from bson import decode, encode
 
 from goaime_migrate import DeriveDocuments, InsertDocuments
 from goaime_migrate.errors import DuplicateKey
-from goaime_migrate.journal.entry import Entry, digest
-from goaime_migrate.journal.segments import Kind, Segment
+from goaime_migrate.journal.digest import digest
+from goaime_migrate.journal.entry import Entry
+from goaime_migrate.journal.kinds import Kind
+from goaime_migrate.journal.segments import Segment
 from goaime_migrate.transform.derivation import Made
 from goaime_migrate.transform.insertion import key_of
 from goaime_migrate.up.arrivals import Arrivals, Found, Resumed, settle, settle_listed

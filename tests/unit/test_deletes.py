@@ -74,7 +74,7 @@ def test_duplicates_say_by_what_they_are_known_and_which_stays() -> None:
     assert operation.names == {"users"}
     assert not operation.reads
     assert operation.fusion is None
-    assert DeleteDuplicates("users", "email", sort="at").like.sort == (("at", 1),)
+    assert DeleteDuplicates("users", "email", sort="at").sort == (("at", 1),)
 
 
 @pytest.mark.parametrize(

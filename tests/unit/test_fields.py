@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from goaime_migrate.errors import InvalidMigration
 from goaime_migrate.operations import AddField, ConvertField, RemoveField, RenameField, TransformDocuments
 from goaime_migrate.results import Document
-from goaime_migrate.transform.step import CannotChange
+from goaime_migrate.transform.paths import CannotChange
 
 
 def after(operation: TransformDocuments, document: Document) -> Document:

@@ -31,7 +31,7 @@ class Catalogue:
         """Whether one of them was there all the time."""
 
     def collections(self) -> dict[str, CollectionInfo]:
-        return {"c": CollectionInfo("c", "collection")}
+        return {"c": CollectionInfo("c", "collection", {})}
 
     def indexes(self, collection: str) -> list[Index]:
         return [{"key": {"_id": 1}, "name": "_id_"}, *self.there.values()]

@@ -17,9 +17,11 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Delete, Put
 from goaime_migrate.errors import DamagedRecord
 from goaime_migrate.journal import compression, erasing, seal, segments
-from goaime_migrate.journal.entry import Entry, digest
+from goaime_migrate.journal.digest import digest
+from goaime_migrate.journal.entry import Entry
+from goaime_migrate.journal.kinds import Kind
 from goaime_migrate.journal.payload import decode_payload, encode_payload
-from goaime_migrate.journal.segments import Kind, Segment
+from goaime_migrate.journal.segments import Segment
 from tests.unit.values import FIELDS
 
 BEFORE = [encode({"_id": i, "n": i}) for i in range(3)]

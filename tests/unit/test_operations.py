@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
@@ -345,3 +347,16 @@ def test_dates_and_bytes_are_those_of_bson() -> None:
 )
 def test_a_dict_is_a_schema_where_all_its_keys_are_keywords(written: Document, meant: Document) -> None:
     assert validator(written) == meant
+
+
+UNDONE = """
+import sys
+from goaime_migrate.operations.undoing import needs_of
+assert not {name for name in sys.modules if name.startswith("goaime_migrate.operations.ind")}
+print(*(need.actions[0] for need in needs_of({"kind": "create_index", "collection": "c"})))
+"""
+
+
+def test_what_was_recorded_is_undone_whatever_files_of_today_declare() -> None:
+    done = subprocess.run([sys.executable, "-c", UNDONE], capture_output=True, text=True, check=True)
+    assert done.stdout == "createIndex\n"

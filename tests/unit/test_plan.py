@@ -10,10 +10,10 @@ import pytest
 
 from goaime_migrate.errors import DamagedRecord, Refused
 from goaime_migrate.migration import Migration
-from goaime_migrate.planner import (
+from goaime_migrate.planner import DownPlan, Facts, UpPlan, plan_down, plan_rest, plan_up, problems, repairs
+from goaime_migrate.planner.fusion import require_canary
+from goaime_migrate.planner.groups import (
     DownGroup,
-    DownPlan,
-    Facts,
     ForgetSteps,
     NewPass,
     OperationRef,
@@ -22,13 +22,6 @@ from goaime_migrate.planner import (
     StateChange,
     UndoChange,
     UpGroup,
-    UpPlan,
-    plan_down,
-    plan_rest,
-    plan_up,
-    problems,
-    repairs,
-    require_canary,
 )
 from goaime_migrate.results import Direction, State
 from tests.unit.histories import DoneOp, Op, Pass, Record, facts, file, refusal

@@ -79,7 +79,7 @@ def test_a_field_that_a_model_takes_by_two_names_has_to_be_declared_by_both() ->
         model_config = ConfigDict(populate_by_name=True)
         n: int = Field(alias="number")
 
-    able = replace(CAPABILITIES, deltas=True)
+    able = CAPABILITIES._replace(deltas=True)
     step = Step("0001", "c", "0001_c.py", lambda _: None, model=Model, fields=("number",))
     assert carried([step], able, FROM) is None
     both = replace(step, fields=("number", "n"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import re
+import textwrap
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from goaime_migrate import errors
 from goaime_migrate.errors import Problem, TransformFailed
 from goaime_migrate.render import diff, plan, run, status, text, words
-from goaime_migrate.render.style import Style, clean, columns
+from goaime_migrate.render.style import GLUE, Style, bullet, clean, columns
 from goaime_migrate.render.values import value
 from goaime_migrate.results import (
     Conflict,
@@ -403,7 +404,7 @@ class TestRun:
             left=left,
             without_reverse=versions,
         )
-        lines = run.run(result, replace(PIPE, width=200)).splitlines()
+        lines = run.run(result, PIPE._replace(width=200)).splitlines()
         assert [line.strip() for line in lines[:-1]] == notes
 
 
@@ -519,3 +520,19 @@ class TestSmallerResults:
         assert "goaime-migrate " in " ".join(paragraphs[1:])
         shown = text.explain(errors.by_code()[code], NARROW).splitlines()
         assert all(columns(line) <= 80 for line in shown)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60), st.sampled_from(["", "-", "warning:"]))
+def test_what_fits_on_a_line_is_what_wrapping_would_make_of_it(text: str, mark: str) -> None:
+    lead = f"  {mark} " if mark else "  "
+    cleaned = GLUE.join(map(clean, text.split(GLUE)))
+    wrapped = textwrap.wrap(
+        cleaned,
+        80,
+        initial_indent=lead,
+        subsequent_indent=lead,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    if len(wrapped) < 2 and len(lead + cleaned) <= 80:
+        assert bullet(mark, text, PIPE) == [line.rstrip(" ") for line in wrapped or [lead]]

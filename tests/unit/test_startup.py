@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bson import encode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from goaime_migrate import Migrator, Settings
 from goaime_migrate.cli import plain, process
 from goaime_migrate.cli.commands import COMMANDS
 from goaime_migrate.cli.options import Request
@@ -30,11 +32,35 @@ status = main(json.loads(sys.argv[1]))
 print(json.dumps([status, sorted(sys.modules)]), file=sys.stderr)
 """
 NOBODY = "mongodb://127.0.0.1:1/goaime?serverSelectionTimeoutMS=1"
-HEAVY = ("dask", "jinja2", "mongomock", "multiprocessing", "opentelemetry", "rich", "typer", "zstandard")
+HEAVY = (
+    "dask",
+    "jinja2",
+    "mongomock",
+    "multiprocessing",
+    "opentelemetry",
+    "pydantic",
+    "rich",
+    "typer",
+    "zstandard",
+)
+MIGRATION = """
+from goaime_migrate import AddField, CreateIndex
+
+operations = [AddField("users", "active", True), CreateIndex("users", "email")]
+"""
 OWN = (
     "down.forecast",
     "down.reverter",
+    "journal.segments",
+    "misdeclared",
+    "operations.collections",
+    "operations.deletes",
+    "operations.validators",
     "render.bars",
+    "planner.groups",
+    "planner.lineage",
+    "results.history",
+    "results.mending",
     "results.plan",
     "results.reading",
     "rules.files",
@@ -42,6 +68,11 @@ OWN = (
     "run.lock",
     "run.recorder",
     "scaffold",
+    "transform.chain",
+    "transform.deduplication",
+    "transform.derivation",
+    "transform.insertion",
+    "transform.step",
     "up.executor",
     "up.forecast",
     "up.walk",
@@ -54,8 +85,11 @@ def project(tmp_path: Path) -> Path:
     dump, files = tmp_path / "dump" / "app", tmp_path / "migrations"
     dump.mkdir(parents=True)
     files.mkdir()
-    (dump / "users.bson").write_bytes(b"")
+    (dump / "users.bson").write_bytes(encode({"_id": 1}))
+    (files / "0001_active.py").write_text(MIGRATION)
     (tmp_path / "alembic-style.ini").write_text("[goaime-migrate]\nuri = dump:dump\n")
+    with Migrator(Settings(uri=f"dump:{dump.parent}", migrations=files)) as migrator:
+        assert migrator.up().error is None
     return tmp_path
 
 
@@ -98,6 +132,28 @@ def test_a_command_with_nothing_to_do_imports_no_parser_no_bars_and_no_engine(
 @pytest.mark.parametrize("name", OWN)
 def test_what_is_not_to_be_imported_is_there(name: str) -> None:
     assert find_spec(f"goaime_migrate.{name}") is not None
+
+
+@pytest.mark.parametrize("words", [("status",), ("status", "--check"), ("wait", "--timeout", "1")])
+def test_what_nobody_hears_is_not_made(project: Path, words: tuple[str, ...]) -> None:
+    _, modules = loaded(project, *words)
+    assert "goaime_migrate.events" not in modules
+
+
+@pytest.mark.parametrize("words", [("up",), ("status", "--uri", NOBODY)])
+def test_a_result_that_is_not_shown_is_not_made(project: Path, words: tuple[str, ...]) -> None:
+    _, modules = loaded(project, *words)
+    assert "goaime_migrate.results.status" not in modules
+
+
+def test_an_up_needs_no_models_where_no_migration_has_one(project: Path) -> None:
+    (project / "migrations" / "0002_more.py").write_text(
+        MIGRATION.replace("active", "more").replace("email", "n")
+    )
+    status, modules = loaded(project, "up")
+    assert status == 0
+    assert "goaime_migrate.up.executor" in modules
+    assert modules & {"pydantic", "goaime_migrate.down.reverter", "goaime_migrate.results.plan"} == set()
 
 
 def test_a_dump_needs_no_driver(project: Path) -> None:

@@ -12,7 +12,7 @@ from goaime_migrate.cli.commands import COMMANDS
 from goaime_migrate.errors import Interrupted, LockHeld, MigrateError
 from goaime_migrate.events import CommandFinished, CommandStarted, Event
 from goaime_migrate.migrator.sources import Sources
-from goaime_migrate.migrator.told import command
+from goaime_migrate.migrator.told import Teller, command
 from goaime_migrate.results import Direction
 from tests.unit.command_line import planned, ran
 
@@ -24,7 +24,7 @@ class Facade:
 
     def __init__(self) -> None:
         self.told: list[Event] = []
-        self._listener = self.told.append
+        self._listener = Teller(self.told.append)
         self._sources = cast("Sources", SimpleNamespace(database="shop"))
 
     @command

@@ -14,7 +14,6 @@ Only the holder of the lock calls anything here but `read_marker` and `open_file
 from __future__ import annotations
 
 import os
-import shutil
 import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -48,7 +47,7 @@ def write(root: Path, database: str, put: Mapping[str, Content], remove: Iterabl
         try:
             _stage(top, switch, put)
         except OSError:
-            shutil.rmtree(STAGING, ignore_errors=True, dir_fd=top.fd)
+            _remove_staging(top, ignore_errors=True)
             raise
         try:
             with top.folder(STAGING) as staging:
@@ -79,7 +78,7 @@ def _recover(top: Folder) -> None:
         _roll_forward(top, switch)
     elif top.status(STAGING) is not None:
         top.folder(STAGING).__exit__(None, None, None)
-        shutil.rmtree(STAGING, dir_fd=top.fd)
+        _remove_staging(top)
         top.sync()
 
 
@@ -143,7 +142,7 @@ def _roll_forward(top: Folder, switch: Switch) -> None:
         target.sync()
         staging.remove(_MARKER)
         staging.sync()
-    shutil.rmtree(STAGING, dir_fd=top.fd)
+    _remove_staging(top)
     top.sync()
 
 
@@ -177,3 +176,9 @@ def _write_file(folder: Folder, filename: str, content: Content, rights: Rights 
         if rights is not None:
             rights.give(file.fileno())
         os.fsync(file.fileno())
+
+
+def _remove_staging(top: Folder, *, ignore_errors: bool = False) -> None:
+    import shutil
+
+    shutil.rmtree(STAGING, ignore_errors, dir_fd=top.fd)

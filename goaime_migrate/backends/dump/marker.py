@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from goaime_migrate.backends.dump import filenames
 from goaime_migrate.errors import DumpUnreadable, NewerFormat
@@ -22,8 +21,7 @@ _LONGEST_NAME = 255
 _DATABASE = 63
 
 
-@dataclass(frozen=True)
-class Switch:
+class Switch(NamedTuple):
     """A generation that was committed: names of files that are put into the database's folder, or removed."""
 
     generation: str
@@ -33,12 +31,12 @@ class Switch:
     format: int = FORMAT
 
 
-_KEYS = frozenset(Switch.__annotations__)
+_KEYS = frozenset(Switch._fields)
 
 
 def encode(switch: Switch) -> bytes:
     """The marker's content."""
-    return json.dumps(asdict(switch)).encode()
+    return json.dumps(switch._asdict()).encode()
 
 
 def decode(content: bytes, path: object) -> Switch:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from goaime_migrate.backends.dump import filenames
 from goaime_migrate.backends.dump.folder import Folder
@@ -17,8 +17,7 @@ from goaime_migrate.backends.dump.folder import Folder
 _OWNERS, _ANY_FILE, _ANY_FOLDER = 0o600, 0o666, 0o777
 
 
-@dataclass(frozen=True)
-class Rights:
+class Rights(NamedTuple):
     """A mode, and who is to own the file."""
 
     mode: int
@@ -38,12 +37,11 @@ class Rights:
         os.fchmod(fd, mode)
 
 
-@dataclass(frozen=True)
-class FileRights:
+class FileRights(NamedTuple):
     """The rights of every file of a database, by name, and those of a new one."""
 
     new: Rights
-    known: dict[str, Rights] = field(default_factory=dict)
+    known: dict[str, Rights]
 
     def of(self, filename: str) -> Rights:
         """The rights that a file is written with."""
@@ -54,7 +52,7 @@ def of_files(top: Folder, database: str) -> FileRights:
     """What is allowed for the files of a database now."""
     if top.status(database) is None:
         there = os.fstat(top.fd)
-        return FileRights(Rights(_allowed(_ANY_FILE, [there.st_mode]), there.st_uid, there.st_gid))
+        return FileRights(Rights(_allowed(_ANY_FILE, [there.st_mode]), there.st_uid, there.st_gid), {})
     with top.folder(database) as folder:
         here = os.fstat(folder.fd)
         files = {

@@ -9,9 +9,8 @@ from __future__ import annotations
 import io
 import os
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from goaime_migrate.backends.dump import filenames, generation
 from goaime_migrate.backends.dump.folder import Folder
@@ -64,12 +63,11 @@ class Source:
             self.close()
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """The files of a database by name. `signature` tells it from any other generation."""
 
     signature: Signature
-    files: dict[str, Source] = field(default_factory=dict)
+    files: dict[str, Source]
 
     def close(self) -> None:
         """Let go of all descriptors."""
@@ -149,7 +147,7 @@ def _open_all(top: Folder, database: str, before: Signature) -> Snapshot:
         names = [name for name in {*names, *switch.put} if name not in switch.remove]
     for name in names:
         _refuse_compressed(top.path / database, name)
-    snapshot = Snapshot(before)
+    snapshot = Snapshot(before, {})
     held = 0
     try:
         for name in sorted(names):

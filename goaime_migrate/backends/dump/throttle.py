@@ -11,12 +11,14 @@ import os
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from goaime_migrate.backends.dump.folder import Folder
 from goaime_migrate.errors import DumpUnreadable, SaveFailed
 from goaime_migrate.errors.hint import PROGRAM
-from goaime_migrate.results import Throttle
+
+if TYPE_CHECKING:
+    from goaime_migrate.results import Throttle
 
 NAME = f".{PROGRAM}.throttle"
 _NEW = f"{NAME}.new"
@@ -38,6 +40,8 @@ def read(root: Path) -> Told | None:
             at = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
         paused, rate = found["paused"], found["max_rate"]
         if isinstance(paused, bool) and (rate is None or isinstance(rate, int | float)):
+            from goaime_migrate.results import Throttle
+
             return Told(Throttle(paused, rate), at)
     except (OSError, DumpUnreadable, ValueError, KeyError, TypeError, RecursionError):
         pass

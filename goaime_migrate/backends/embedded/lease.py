@@ -6,11 +6,11 @@ versions is where a newer one is looked for: whoever looks at a database begins 
 
 from __future__ import annotations
 
-import socket
+import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from goaime_migrate.backends.dump import find_database, generation, snapshot, throttle
 from goaime_migrate.backends.dump.lock import DirectoryLock, user_of
@@ -32,7 +32,10 @@ from goaime_migrate.backends.ports import (
 )
 from goaime_migrate.errors import LeaseLost, Refused, SaveFailed
 from goaime_migrate.errors.hint import UP, Hint
-from goaime_migrate.results import Document, Throttle, Waiting
+from goaime_migrate.results import Document
+
+if TYPE_CHECKING:
+    from goaime_migrate.results import Throttle
 
 FENCE = 1
 """No writer can outlive its lock, so nothing has to be fenced off."""
@@ -75,9 +78,11 @@ class LeasedDump(DumpReader):
         """The lease with what its owner was told; one that is paused waits for nothing else."""
         told = throttle.read(self._root)
         if told is None:
-            return replace(lease, throttle=None)
+            return lease._replace(throttle=None)
+        from goaime_migrate.results import Waiting
+
         waiting = Waiting(PAUSED, told.at) if told.throttle.paused else None
-        return replace(lease, throttle=told.throttle, waiting=waiting)
+        return lease._replace(throttle=told.throttle, waiting=waiting)
 
     def read_lease(self) -> LeaseRecord | None:
         """Never locks, so it works on a read-only directory."""
@@ -252,7 +257,7 @@ class LeasedDump(DumpReader):
 
 def _record(lease: LeaseRecord) -> Document:
     """The lease as records are guarded by it. It is never saved: the lock ends with the process."""
-    owner = asdict(lease.owner)
+    owner = lease.owner._asdict()
     return {"_id": "lock", **owner, "fence": lease.fence, "acquired_at": lease.acquired_at, "format": 1}
 
 
@@ -262,5 +267,5 @@ def lease_of(pid: int) -> LeaseRecord:
     Neither boot nor start time are given: nobody has to find out whether the process is gone, as its lock
     would be.
     """
-    owner = Owner(run="", who=user_of(pid), host=socket.gethostname(), pid=pid, boot="", started="")
+    owner = Owner(run="", who=user_of(pid), host=os.uname().nodename, pid=pid, boot="", started="")
     return LeaseRecord(owner, FENCE, acquired_at=None, expires_at=None, live=True)

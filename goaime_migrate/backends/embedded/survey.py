@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 
 from goaime_migrate.backends import raw_bson
@@ -36,4 +35,6 @@ class DumpSurvey(LeasedDump):
 
     def room(self) -> Room:
         """What the disk under the directory has."""
+        import shutil
+
         return Room(disk=shutil.disk_usage(self._root).free)

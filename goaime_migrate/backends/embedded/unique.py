@@ -7,9 +7,8 @@ dump.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import NULL, UNDEFINED, Key, sort_key
@@ -21,12 +20,11 @@ from goaime_migrate.errors import MissingCapability, UsageError
 from goaime_migrate.results import Document
 
 
-@dataclass
-class Change:
+class Change(NamedTuple):
     """What a batch does to the entries of one index."""
 
-    freed: set[Key] = field(default_factory=set)
-    added: dict[Key, Key] = field(default_factory=dict)
+    freed: set[Key]
+    added: dict[Key, Key]
 
 
 class Taken(Exception):
@@ -57,7 +55,7 @@ class UniqueIndex:
 
     def check(self, documents: Mapping[Key, bytes], effects: Mapping[Key, bytes | None]) -> Change:
         """What writing `effects` one after the other would change. Raises Taken if one of them is refused."""
-        change = Change()
+        change = Change(set(), {})
         for owner, after in effects.items():
             before = documents.get(owner)
             if before is not None:

@@ -7,7 +7,6 @@ order and everything that decoding would lose. Ranges of `_id`s are in BSON's to
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from goaime_migrate.errors import MigrateError
@@ -41,16 +40,14 @@ class GuardFailed(Exception):
     """A `Move` found its record changed: somebody else has it, or it had been moved already."""
 
 
-@dataclass(frozen=True)
-class Put:
+class Put(NamedTuple):
     """Insert a record, or replace the one with the same `_id`."""
 
     collection: str
     document: Document
 
 
-@dataclass(frozen=True)
-class Move:
+class Move(NamedTuple):
     """Update exactly one record, conditional on `filter`; if none matches, nothing is changed (GuardFailed)."""
 
     collection: str
@@ -58,8 +55,7 @@ class Move:
     set: Document
 
 
-@dataclass(frozen=True)
-class Delete:
+class Delete(NamedTuple):
     """Remove every record that matches."""
 
     collection: str
@@ -69,8 +65,7 @@ class Delete:
 RecordChange = Put | Move | Delete
 
 
-@dataclass(frozen=True)
-class Write:
+class Write(NamedTuple):
     """Replace one document; `before` is what was read. Other documents than `before` are never overwritten.
 
     Without `before` the document is inserted, where there is none with its `id`; without `after` it is deleted. With
@@ -102,8 +97,7 @@ class Sweep(NamedTuple):
     documents: int
 
 
-@dataclass(frozen=True)
-class Changes:
+class Changes(NamedTuple):
     """One unit of work. With transactions it is atomic; without, its three parts happen in this order."""
 
     first: Sequence[RecordChange] = ()

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from goaime_migrate.backends.ports.changes import Filter
 from goaime_migrate.results import Document
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(NamedTuple):
     """How large a collection is."""
 
     documents: int = 0
@@ -19,8 +17,7 @@ class Size:
     """Bytes of its documents, before they are compressed; 0 where that cannot be seen."""
 
 
-@dataclass(frozen=True)
-class EqualKey:
+class EqualKey(NamedTuple):
     """A key that a unique index could give to one document only, and some of those that have it."""
 
     key: tuple[Any, ...]
@@ -28,8 +25,7 @@ class EqualKey:
     documents: int
 
 
-@dataclass(frozen=True)
-class EqualKeys:
+class EqualKeys(NamedTuple):
     """The keys that more than one document has, the most frequent first."""
 
     groups: tuple[EqualKey, ...] = ()
@@ -37,8 +33,7 @@ class EqualKeys:
     """Whether these are all; else there are more, or the time was over before it was known."""
 
 
-@dataclass(frozen=True)
-class Room:
+class Room(NamedTuple):
     """What there is for a migration to fill; None for what this user cannot see, or what there is not."""
 
     disk: int | None = None

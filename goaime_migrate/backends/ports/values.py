@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from goaime_migrate.results import Document, Mode
 
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from goaime_migrate.results import Throttle, Waiting
 
 
-@dataclass(frozen=True)
-class Capabilities:
+class Capabilities(NamedTuple):
     """What the database can do, probed once when it is opened. No other code asks which backend it is."""
 
     mode: Mode
@@ -38,8 +37,7 @@ class Capabilities:
     """Validators are held against what is written; else they are kept for a server that will do so."""
 
 
-@dataclass(frozen=True)
-class Owner:
+class Owner(NamedTuple):
     """Who asks for the lease."""
 
     run: str
@@ -56,8 +54,7 @@ PAUSED = "paused from another terminal"
 """What a run waits for that `throttle` has paused."""
 
 
-@dataclass(frozen=True)
-class LeaseRecord:
+class LeaseRecord(NamedTuple):
     """The lease as the database knows it. `live`: not expired, by the server's clock."""
 
     owner: Owner
@@ -77,13 +74,12 @@ _UNWALKABLE = {
 }
 
 
-@dataclass(frozen=True)
-class CollectionInfo:
+class CollectionInfo(NamedTuple):
     """A collection as the catalogue has it: `kind` is collection, view or timeseries."""
 
     name: str
     kind: str
-    options: Document = field(default_factory=dict)
+    options: Document
     uuid: bytes | None = None
     """What the server tells it by from another of the same name."""
 
@@ -99,11 +95,10 @@ class CollectionInfo:
         return ""
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """What tells a database from a copy of it; nothing where it has nothing of the kind."""
 
     deployment: str | None = None
     """The replica set: its name, and behind a slash its own id where the user may read that."""
-    uuids: Mapping[str, bytes] = field(default_factory=dict)
+    uuids: Mapping[str, bytes] = MappingProxyType({})
     """By the names of all collections, those of the tool's own records included."""

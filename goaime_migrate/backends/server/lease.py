@@ -75,8 +75,6 @@ class LeasedDatabase(MongoReader):
     def try_lease(self, owner: Owner, ttl_s: float, *, dead: LeaseRecord | None = None) -> LeaseRecord:
         """End what a former owner has left open, then claim. Raises DamagedRecord."""
         with self._guard():
-            for record in self._db[LOCK].find({"_id": LOCK_ID}):
-                lease_of(record)
             self._end_transactions_of_former_owner(dead)
             lease = self._claim(owner, ttl_s, dead)
             if lease.owner.run == owner.run:
@@ -117,9 +115,15 @@ class LeasedDatabase(MongoReader):
                         raise
 
     def _end_transactions_of_former_owner(self, dead: LeaseRecord | None) -> None:
-        """A holder that was killed while it wrote the lease still has it locked, and a claim would wait for that."""
-        expired = {"$match": {"_id": LOCK_ID, "$expr": {"$or": free(dead)}}}
-        self._end_transactions(r["lsid"] for r in self._db[LOCK].aggregate([expired]) if r.get("lsid"))
+        """A holder that was killed while it wrote the lease still has it locked, and a claim would wait for that.
+
+        Raises DamagedRecord.
+        """
+        stages: list[Document] = [{"$match": {"_id": LOCK_ID}}, {"$set": {"free": {"$or": free(dead)}}}]
+        for record in self._db[LOCK].aggregate(stages):
+            lease_of(record)
+            if record["free"] and record.get("lsid"):
+                self._end_transactions([record["lsid"]])
 
     def _raise_fence(self, fence: int) -> None:
         """End what a former holder left open, then shut it out of every partition of an unfinished pass."""
@@ -187,7 +191,7 @@ class LeasedDatabase(MongoReader):
             renewed = lock.find_one_and_update(while_held(lease), [{"$set": later}], return_document=True)
             if renewed is not None or lock.find_one({"_id": LOCK_ID}) is not None:
                 return None if renewed is None else lease_of(renewed)
-            owner = {name: {"$literal": value} for name, value in vars(lease.owner).items()}
+            owner = {name: {"$literal": value} for name, value in lease.owner._asdict().items()}
             mine = {
                 **owner,
                 "lsid": {"$literal": self.session_id()},

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from goaime_migrate.backends.ports import LOCK, LeaseRecord, Owner
 from goaime_migrate.backends.record_codec import record_of
@@ -74,8 +73,7 @@ def throttle_update(throttle: Throttle | None) -> list[Mapping[str, Any]]:
     return [{"$set": {"throttle": "$$REMOVE" if throttle is None else {"$literal": vars(throttle)}}}]
 
 
-@dataclass(frozen=True)
-class _Term:
+class _Term(NamedTuple):
     """The lease without its owner, as `LeaseRecord` has it."""
 
     fence: int
@@ -90,4 +88,4 @@ def lease_of(record: Document) -> LeaseRecord:
     """The lease from its record. Raises DamagedRecord."""
     with reading(LOCK, record.get("_id")):
         known = _ABSENT | record
-        return LeaseRecord(record_of(Owner, known), **vars(record_of(_Term, known)))
+        return LeaseRecord(record_of(Owner, known), *record_of(_Term, known))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pymongo import ReplaceOne
 from pymongo.client_session import ClientSession
-from pymongo.errors import BulkWriteError, CollectionInvalid, PyMongoError
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import (
@@ -44,6 +44,10 @@ if TYPE_CHECKING:
     from bson import Timestamp
 
     from goaime_migrate.backends.ports.change_stream import ChangeStream
+
+
+_IS_THERE = 48
+"""NamespaceExists."""
 
 
 class MongoBackend(ServerSurvey, ABC):
@@ -133,13 +137,17 @@ class MongoBackend(ServerSurvey, ABC):
             self._through_failovers(self._make_records)
 
     def _make_records(self) -> None:
+        """With an index the server makes its collection as well."""
+        self._db[JOURNAL].create_index("ids", sparse=True)
+        self._db[PROGRESS].create_index("pass", sparse=True)
         existing = set(self._db.list_collection_names())
         for name in self._own_names():
             if name not in existing:
-                with suppress(CollectionInvalid):
-                    self._db.create_collection(name)
-        self._db[JOURNAL].create_index("ids", sparse=True)
-        self._db[PROGRESS].create_index("pass", sparse=True)
+                try:
+                    self._db.create_collection(name, check_exists=False)
+                except OperationFailure as error:
+                    if error.code != _IS_THERE:  # somebody else has made it meanwhile
+                        raise
 
     # reads -----------------------------------------------------------------------------------------------------
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
@@ -41,8 +40,7 @@ _ADMINISTERING = frozenset({"collMod", "validate", "bypassDocumentValidation"})
 _OF_CLUSTER = frozenset({"replSetGetStatus", "replSetGetConfig", "serverStatus", "getParameter", "inprog"})
 
 
-@dataclass(frozen=True)
-class Denied:
+class Denied(NamedTuple):
     """An action, in the server's word for it, that a user may not do."""
 
     action: str

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from pymongo import common
@@ -42,8 +42,7 @@ _NOT_ENCODED = "a special character of the user name or the password is not perc
 _ENCODE = f"write user and password percent-encoded (%40 for @, %2F for /, %3A for :, %25 for %); {_FORM}"
 
 
-@dataclass(frozen=True)
-class Followed:
+class Followed(NamedTuple):
     """A connection string as the driver gets it, and the compressors in it that are not installed here."""
 
     text: str

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from pymongo import DeleteOne, InsertOne, ReplaceOne, UpdateOne
 from pymongo.client_session import ClientSession
@@ -23,8 +22,7 @@ COMMAND_BYTES = 12 * 1024 * 1024
 """Documents in one command: a command document may hold little more than 16 MB."""
 
 
-@dataclass(frozen=True)
-class _Command:
+class _Command(NamedTuple):
     """How writes of one kind are sent: many in one command, or one that nearly fills a message outside of it."""
 
     name: str
@@ -61,8 +59,7 @@ _INSERT = _Command("insert", "documents", _document, lambda write, _: InsertOne(
 _UPSERT = _Command("update", "updates", lambda write, _: updates.insertion(write), _upsert_request)
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """What is written to, and how: with `guard` a document only where it is still `before`."""
 
     database: Database[Document]
