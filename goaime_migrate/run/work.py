@@ -61,8 +61,11 @@ class Work(Protocol):
 class Pool(Protocol):
     """Those who do it: this process, and perhaps others."""
 
-    def prepare(self, partitions: int, files: Sequence[SourceFile]) -> None:
-        """So much work will come: others may begin to get ready. Returns at once. Raises MigrateError."""
+    def prepare(self, partitions: int, shares: int, files: Sequence[SourceFile]) -> None:
+        """So much work will come, worth so many processes at most: others may begin to get ready.
+
+        Returns at once. Raises MigrateError.
+        """
 
     def do(self, work: Work, numbers: Sequence[int]) -> None:
         """Do all these partitions, which stand in the order of one worker alone. Raises the first error of any."""

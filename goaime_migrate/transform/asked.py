@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 from goaime_migrate.transform.counts import IN_VAIN, SEVERAL, LookupCount, PassCounts
 from goaime_migrate.transform.lookup_table import Table
@@ -11,7 +12,8 @@ Note = tuple[str, str]
 """What is told of a document: of which version, and a text."""
 
 
-class Asked(NamedTuple):
+@dataclass(frozen=True)
+class Asked:
     """A lookup of a step, and what is to be told of it."""
 
     version: str
@@ -21,21 +23,29 @@ class Asked(NamedTuple):
     def begin(self, counts: PassCounts) -> None:
         """What is to be told even if it is never asked."""
         if not self.table.exists:
-            counts.looked_up(self.version, self._in_vain, LookupCount())
+            counts.looked_up(self.version, self._nowhere, LookupCount())
 
     def tell(self, counts: PassCounts, identity: bytes) -> None:
-        """Count what it has given for a document."""
-        if self.table.met or self.table.missed:
-            counts.looked_up(self.version, self._in_vain, LookupCount.of(identity, found=self.table.met))
+        """Count what it has given for a document, if that is to be known: not where it has found anything before."""
+        met = self.table.met
+        if not (met or self.table.missed):
+            return
+        text = self._in_vain if self.table.exists else self._nowhere
+        if not counts.has_found(self.version, text):
+            counts.looked_up(self.version, text, LookupCount.of(identity, found=met))
 
-    @property
+    @cached_property
+    def _nowhere(self) -> str:
+        return (
+            f"there is no collection {self.table.lookup.collection!r}: the lookup {self.name}= finds nothing"
+        )
+
+    @cached_property
     def _in_vain(self) -> str:
         lookup = self.table.lookup
-        if not self.table.exists:
-            return f"there is no collection {lookup.collection!r}: the lookup {self.name}= finds nothing"
         return f"the lookup {self.name}= {IN_VAIN} in {lookup.collection!r} by {lookup.key!r}"
 
-    @property
+    @cached_property
     def one_of_several(self) -> Note:
         """That something else might have been found as well."""
         lookup = self.table.lookup

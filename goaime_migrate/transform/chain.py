@@ -202,9 +202,11 @@ class Chain:
 
     def _tell(self, counts: PassCounts, identity: bytes) -> None:
         """Count what was said of a document."""
+        notes = self._noted.copy()
         for asked in self._asked:
             asked.tell(counts, identity)
-        notes = [*self._noted, *(asked.one_of_several for asked in self._asked if asked.table.several)]
+            if asked.table.several:
+                notes.append(asked.one_of_several)
         if notes:
             self._notes.append((identity, notes))
             counts.warn(notes, identity)

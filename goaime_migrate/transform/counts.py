@@ -81,6 +81,11 @@ class PassCounts:
         known = self.lookups.get((version, text))
         self.lookups[version, text] = more if known is None else known.plus(more)
 
+    def has_found(self, version: str, text: str) -> bool:
+        """Whether a lookup has found anything: what else it has given does not matter then."""
+        known = self.lookups.get((version, text))
+        return known is not None and known.found
+
     def _warn(self, version: str, text: str, count: int, examples: Sequence[Any]) -> None:
         text = storable(text, _LENGTH)
         key = (version, text)

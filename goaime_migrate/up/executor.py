@@ -37,6 +37,7 @@ from goaime_migrate.run.work import Pool
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up import pass_ as walking
 from goaime_migrate.up.capable import require_capable
+from goaime_migrate.up.parallel_scan import shares
 from goaime_migrate.up.recorder import UpRecorder
 
 _SERVER_BACK = Hint("bring the server back, then: {}, which goes on after the last batch that is kept", UP)
@@ -87,7 +88,7 @@ class Executor:
     def _pass(self, group: NewPass | PinnedPass, canary: Filter | None) -> None:
         steps = [step_of(self._recorder.migrations[v], index) for v, index in group.operations]
         if canary is None:
-            self._summon(group, steps[0].collection)
+            self._summon(group, steps)
         elif not walking.matches(self._run.backend, steps, canary):
             self._run.emit(Notice(f"no document of {steps[0].collection} matches --where: nothing was done"))
             return
@@ -118,15 +119,16 @@ class Executor:
         if canary is not None:
             self._run.emit(Notice(_CANARY))
 
-    def _summon(self, group: NewPass | PinnedPass, collection: str) -> None:
+    def _summon(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
         """Let other processes get ready for a large pass, while it is being opened here."""
-        backend = self._run.backend
+        backend, collection = self._run.backend, steps[0].collection
         if isinstance(group, PinnedPass):
             count = len(partitions.left(backend, self._recorder.passes[group.pass_id]))
         else:
             require_capable(backend, collection)
             count = partitions.wanted(backend, collection)
-        self._pool.prepare(count, [source_file(self._recorder.migrations[v]) for v, _ in group.operations])
+        files = [source_file(self._recorder.migrations[v]) for v, _ in group.operations]
+        self._pool.prepare(count, shares(backend, steps, count), files)
 
     def _open(self, group: NewPass | PinnedPass, steps: Sequence[Step], canary: Filter | None) -> PassRecord:
         """The unfinished pass of this group, or a new one, its versions recorded as running."""

@@ -39,6 +39,7 @@ from goaime_migrate.transform.insertion import InsertStep
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.arrivals_preview import preview_arrivals
 from goaime_migrate.up.known import Known
+from goaime_migrate.up.parallel_scan import shares
 from goaime_migrate.up.prediction import Prediction
 from goaime_migrate.up.preview import Preview, Unfinished, preview
 
@@ -175,7 +176,7 @@ class _Forecast:
             return
         self.review.done(place, found.total, found.settled, found.warnings)
         self.previews.append(found)
-        self.prediction.add(found.work, found.factor, self._speed(collection))
+        self.prediction.add(found.work, found.factor, self._speed(steps))
         for position, ref in enumerate(group.operations):
             counts = found.counts[position]
             text = self._operation(ref).describe()
@@ -202,10 +203,10 @@ class _Forecast:
         since = None if isinstance(group, PinnedPass) else self._known.since.get(collection, ())
         return preview(self._backend, before, steps, self._where, unfinished, since, self._listener, watch)
 
-    def _speed(self, collection: str) -> float:
+    def _speed(self, steps: Sequence[Step]) -> float:
         """How many times as fast as this process alone those are that will share the pass."""
-        shares = 1 if self._where else partitions.wanted(self._backend, collection)
-        return 1 + _EACH_MORE * (sharing(self._settings, shares) - 1)
+        parts = 1 if self._where else partitions.wanted(self._backend, steps[0].collection)
+        return 1 + _EACH_MORE * (sharing(self._settings, shares(self._backend, steps, parts)) - 1)
 
     def _leave_open(
         self, place: int, group: NewPass | PinnedPass, note: str, obstacle: str | None = None

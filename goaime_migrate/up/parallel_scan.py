@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from goaime_migrate.backends.ports import CollectionReader
 from goaime_migrate.journal.kinds import Kind
 from goaime_migrate.ledger import PassRecord, put_pass
 from goaime_migrate.results import Document
@@ -13,7 +14,18 @@ from goaime_migrate.run.checkpoint import adopt, reread
 from goaime_migrate.run.partitions import number_of, partition_id
 from goaime_migrate.run.run import Run
 from goaime_migrate.run.work import Report
+from goaime_migrate.transform import projection
+from goaime_migrate.transform.step import Step
 from goaime_migrate.up.walk import ScanProgress, Walk
+
+_LIGHT = 20
+"""Partitions that keep a process busy no longer than it takes to start, where only some fields are carried."""
+
+
+def shares(backend: CollectionReader, steps: Sequence[Step], partitions: int) -> int:
+    """Among how many processes at most it pays to share so many partitions: a start is a second of a processor's time."""
+    fields = projection.carried(steps, backend.capabilities, backend.count(steps[0].collection))
+    return partitions if fields is None else max(1, partitions // _LIGHT)
 
 
 class Reporter(ScanProgress):

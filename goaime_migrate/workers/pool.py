@@ -84,14 +84,14 @@ class WorkerPool:
     def _workers(self) -> list[Worker]:
         return [*self._processes, *([] if self._second is None else [self._second])]
 
-    def prepare(self, partitions: int, files: Sequence[SourceFile]) -> None:
-        """Begin with as many others as the partitions keep busy. Does not wait for them."""
+    def prepare(self, partitions: int, shares: int, files: Sequence[SourceFile]) -> None:
+        """Begin with as many others as the partitions keep busy, and are worth it. Does not wait for them."""
         self._files |= {file.version: file for file in files}
         self._prepared = time.monotonic()
         if partitions < 2:
             return
         keep_freed()
-        processes = self._source.wanted(partitions)
+        processes = self._source.wanted(shares)
         self._threads = min(THREADS, partitions // processes)
         for _ in range(len(self._processes) + 1, processes):
             worker = self._source.new(files, self._threads)

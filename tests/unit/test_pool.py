@@ -188,7 +188,7 @@ def shared(work: FakeWork, *workers: FakeWorker, partitions: int = 12) -> list[E
     """Do a work together; what was told."""
     told: list[Event] = []
     with WorkerPool(FakeSource(*workers), told.append) as others:
-        others.prepare(partitions, ())
+        others.prepare(partitions, partitions, ())
         others.do(cast(Work, work), list(range(partitions)))
     return told
 
@@ -298,12 +298,23 @@ def test_those_who_get_ready_too_late_are_not_waited_for() -> None:
 
 
 @pytest.mark.usefixtures("one_thread")
+def test_others_that_bring_nothing_are_not_asked() -> None:
+    work, other = FakeWork(), FakeWorker("other", slowly)
+
+    with WorkerPool(FakeSource(other), lambda _: None) as others:
+        others.prepare(12, 1, ())
+        others.do(cast(Work, work), list(range(12)))
+
+    assert (work.enrolled, other.told) == ([[]], [])
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_those_who_got_ready_too_late_take_part_in_the_next_work() -> None:
     first, second, late = FakeWork(), FakeWork(slowly), Sleeper("late", slowly)
 
     with WorkerPool(FakeSource(late), lambda _: None) as others:
         for work in (first, second):
-            others.prepare(12, ())
+            others.prepare(12, 12, ())
             others.do(cast(Work, work), list(range(12)))
             late.wake()
 
