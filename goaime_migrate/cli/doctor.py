@@ -27,4 +27,6 @@ def _examined(result: DoctorResult) -> Outcome:
             f"{', '.join(check.name for check in failed)}",
             hint="do what is said there, then: goaime-migrate doctor",
         )
-    return Outcome(result, lambda style: text.doctor(result, style), error, read=True)
+    return Outcome(
+        result, lambda style: text.doctor(result, style), error, read=True, evidence=text.evidence(failed)
+    )

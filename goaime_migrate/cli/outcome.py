@@ -20,5 +20,7 @@ class Outcome(NamedTuple):
     """The text is for a program, and is printed as it is; its secrets are left out, nothing else is."""
     brief: str = ""
     """One line that stands for the text where there is one of each of several databases; by default its last line."""
+    evidence: str = ""
+    """What the error stands for, where there is one of each of several databases: the text is not shown then."""
     read: bool = False
     """The result is what was asked for, so that --quiet does not hide it."""

@@ -48,7 +48,8 @@ def prune(
 
     def outcome(migrator: Migrator, *, would: bool) -> Outcome:
         result = call(migrator, would)
-        return Outcome(result, lambda style: text.prune(result, style, would=would))
+        brief = text.brief(result, would=would)
+        return Outcome(result, lambda style: text.prune(result, style, would=would), brief=brief)
 
     settings = run.settings(lock_timeout=lock_timeout)
     with over(run, settings, progress=True, first=first, fail_fast=fail_fast) as scope:

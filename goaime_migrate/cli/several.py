@@ -52,7 +52,8 @@ def _text(found: tuple[DatabaseResult[Outcome], ...], not_begun: tuple[str, ...]
     rows = []
     for each in found:
         text = each.result.text(style) if each.result and style.verbose else ""
-        rows.append(Row(each.database, _brief(each.result), text, each.error))
+        evidence = each.result.evidence if each.result else ""
+        rows.append(Row(each.database, _brief(each.result), text, each.error, evidence))
     return databases(rows, not_begun, style)
 
 

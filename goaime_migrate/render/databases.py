@@ -24,6 +24,8 @@ class Row:
     brief: str
     text: str
     error: MigrateError | None = None
+    evidence: str = ""
+    """What its error stands for, where that does not say it."""
 
 
 def databases(rows: Sequence[Row], not_begun: Sequence[str], style: Style) -> str:
@@ -62,7 +64,9 @@ def _together(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
 
 
 def _said(row: Row) -> str:
-    return row.brief if row.error is None else f"{row.error.code} {row.error.message}"
+    if row.error is None:
+        return row.brief
+    return f"{row.error.code} {row.error.message}" + (f"; {row.evidence}" if row.evidence else "")
 
 
 def _sum(rows: Sequence[Row], not_begun: Sequence[str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from goaime_migrate.render.errors import whole_commands
 from goaime_migrate.render.style import GLUE, Style, bullet, clean
 from goaime_migrate.render.words import count
@@ -29,6 +31,15 @@ def doctor(result: DoctorResult, style: Style) -> str:
     counted = {status: sum(check.status is status for check in result.checks) for status in CheckStatus}
     summary = ", ".join(count(number, *_WORDS[status]) for status, number in counted.items() if number)
     return "\n".join([*lines, style.paint(summary, "bold")])
+
+
+def evidence(failed: Sequence[Check]) -> str:
+    """Checks that have failed in one line, for one of several databases."""
+    told = [
+        f"{check.name}: {check.message}" + (f"; do: {check.remedy}" if check.remedy else "")
+        for check in failed
+    ]
+    return "; ".join(map(clean, told))
 
 
 def _check(check: Check, width: int, style: Style) -> list[str]:

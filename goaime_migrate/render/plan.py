@@ -64,7 +64,7 @@ def brief(result: PlanResult) -> str:
     changed = sum(operation.changed or 0 for step in result.steps for operation in step.operations)
     parts = [f"{verb} {versions([step.version for step in result.steps])}"]
     if changed:
-        parts.append(f"{count(changed, 'document')} change")
+        parts.append(f"{count(changed, 'change')} to documents")
     if result.findings:
         parts.append(summary(result.findings))
     return ", ".join(parts)

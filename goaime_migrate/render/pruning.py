@@ -31,6 +31,14 @@ def prune(result: PruneResult, style: Style, *, would: bool) -> str:
     return "\n".join(lines)
 
 
+def brief(result: PruneResult, *, would: bool) -> str:
+    """The same in one line, for one of several databases."""
+    parts = list(_sentences(result, Style(), would=would)) or ["nothing to prune"]
+    if not result.empty:
+        parts.append(f"{'frees' if would else 'freed'} {size(result.freed_bytes)}")
+    return "; ".join(parts)
+
+
 def _sentences(result: PruneResult, style: Style, *, would: bool) -> Iterator[str]:
     if result.pruned:
         done, they = "would be pruned" if would else "pruned", "it" if len(result.pruned) == 1 else "they"

@@ -47,8 +47,8 @@ _COLORS = {
     State.REVERTING: "yellow",
     State.FAILED: "red",
 }
-
-
+_UNFINISHED = (State.FAILED, State.PARTIAL, State.REVERTING)
+"""States that somebody has to see to."""
 WATCH = "; next: goaime-migrate status --watch"
 RESUME = "; next: goaime-migrate throttle --resume"
 
@@ -74,6 +74,7 @@ def status(result: StatusResult, style: Style, then: str = WATCH, told: MigrateE
 def brief(result: StatusResult) -> str:
     """The same in one line, for one of several databases."""
     parts = [f"at {result.current}" if result.current else "nothing applied"]
+    parts += [f"{each.version} {each.state.value}" for each in result.versions if each.state in _UNFINISHED]
     if result.pending:
         parts.append(f"{number(len(result.pending))} not applied: {versions(result.pending)}")
     if result.problems:

@@ -48,7 +48,7 @@ class DatabasesResult(Generic[T]):
         assert first is not None
         said = type(first)(
             f"{name}: {first.message} ({self._extent})",
-            hint=_about(first.hint, name),
+            hint=self._next(_about(first.hint, name)),
             version=first.version,
             id=first.id,
             field=first.field,
@@ -57,6 +57,13 @@ class DatabasesResult(Generic[T]):
         said.exit_code = first.exit_code
         said.__cause__ = first
         return said
+
+    def _next(self, hint: str) -> str:
+        return (
+            Hint("{}; then the same command again, for those that were not begun", hint)
+            if self.not_begun
+            else hint
+        )
 
     @property
     def _extent(self) -> str:
