@@ -7,8 +7,8 @@ or neither, which means that the application has written it since.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.journal.digest import digest
@@ -77,8 +77,7 @@ class Found(Enum):
     """Already as it was before."""
 
 
-@dataclass(frozen=True)
-class Restored:
+class Restored(NamedTuple):
     """The document to write, or None for none, and how it came about; `fields` are those in conflict."""
 
     found: Found

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from goaime_migrate.migration import Migration
 
@@ -17,8 +18,7 @@ _ALLOW = re.compile(r"#\s*allow:\s*(?P<rule>[\w-]*)\s*(?P<rest>.*)", re.DOTALL)
 _BECAUSE = re.compile(r"because\s+(?P<reason>\S.*)", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class Allowance:
+class Allowance(NamedTuple):
     """A comment that lets a rule pass; without a reason it lets nothing pass."""
 
     rule: str

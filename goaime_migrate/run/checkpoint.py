@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import PROGRESS, Changes, Collision, GuardFailed, Move, Put, Reader
@@ -162,8 +162,7 @@ class Unit(Generic[P, F]):
     result: Result[P, F]
 
 
-@dataclass(frozen=True)
-class Try:
+class Try(NamedTuple):
     """What a try has to go by: documents at most, and what the one before could not write since others had."""
 
     size: int

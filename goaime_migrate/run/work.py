@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from goaime_migrate.config import DASK, Settings
 from goaime_migrate.errors import DuplicateKey
@@ -18,8 +17,7 @@ from goaime_migrate.results import Document
 from goaime_migrate.run.run import Run
 
 
-@dataclass(frozen=True)
-class SourceFile:
+class SourceFile(NamedTuple):
     """A migration file that the work needs, as it was when it was loaded."""
 
     version: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from bson import Timestamp
 
@@ -38,8 +38,7 @@ Conflict = tuple[bytes, tuple[str, ...]]
 """The raw `_id` of a document, and the fields that both have changed."""
 
 
-@dataclass(frozen=True)
-class TailFound:
+class TailFound(NamedTuple):
     """What a batch of the tail has found: how many documents had to be written, and which must not be."""
 
     written: int

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from bson import Timestamp
 
@@ -19,8 +18,7 @@ class CollectionGone(Exception):
     """The collection of a change stream was dropped or renamed."""
 
 
-@dataclass(frozen=True)
-class Portion:
+class Portion(NamedTuple):
     """Raw ids of documents that were written, and the place in history up to which that is all."""
 
     ids: Sequence[bytes]

@@ -32,7 +32,6 @@ from goaime_migrate.backends.ports import (
     Write,
 )
 from goaime_migrate.backends.server import privileges, writes
-from goaime_migrate.backends.server.checkup import ServerCheckup
 from goaime_migrate.backends.server.client import SharedClient
 from goaime_migrate.backends.server.driver_errors import without_operations
 from goaime_migrate.backends.server.reader import id_range
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from bson import Timestamp
 
     from goaime_migrate.backends.ports.change_stream import ChangeStream
+    from goaime_migrate.backends.server.checkup import ServerCheckup
 
 
 _IS_THERE = 48
@@ -105,6 +105,8 @@ class MongoBackend(ServerSurvey, ABC):
 
     def checkup(self) -> ServerCheckup:
         """Of the primary."""
+        from goaime_migrate.backends.server.checkup import ServerCheckup
+
         return ServerCheckup(self._client, self.database_name)
 
     def transaction_lifetime(self) -> float:
