@@ -78,8 +78,8 @@ def load_file(path: Path, records: str = RECORDS_NAME, helpers: Helpers | None =
     match = FILE_NAME.fullmatch(composed(path.name))
     assert match, "the folder listing chose it by its name"
     version = version_of(int(match["number"]))
-    source = _source(path, version)
-    checksum = model.checksum(source)
+    source, tree = _source(path, version)
+    checksum = model.checksum(tree)
     module = _import(path, version, source)
     try:
         return Migration(
@@ -91,7 +91,7 @@ def load_file(path: Path, records: str = RECORDS_NAME, helpers: Helpers | None =
             operations=_operations(module, path, version, records),
             verify=_function(module, "verify"),
             supersedes=_supersedes(module, version),
-            helpers=(helpers or Helpers(path.parent)).of(ast.parse(source)),
+            helpers=(helpers or Helpers(path.parent)).of(tree),
         )
     except InvalidMigration as error:
         raise InvalidMigration(
@@ -101,13 +101,12 @@ def load_file(path: Path, records: str = RECORDS_NAME, helpers: Helpers | None =
         ) from error
 
 
-def _source(path: Path, version: str) -> str:
-    """The text of a file, in the encoding that Python takes it for, once it is known to be a program."""
+def _source(path: Path, version: str) -> tuple[str, ast.Module]:
+    """The text of a file, in the encoding that Python takes it for, and the program that it is."""
     try:
         source = _decoded(path.read_bytes())
         _refuse_null_bytes(source, path, version)
-        ast.parse(source)
-        return source
+        return source, ast.parse(source)
     except SyntaxError as error:
         raise LoadFailed(
             f"{path.name}, line {error.lineno}: {error.msg}",

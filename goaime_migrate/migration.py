@@ -92,21 +92,18 @@ def version_of(number: int) -> str:
     return f"{number:04d}"
 
 
-def checksum(source: str | bytes) -> str:
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_FREE = frozenset({"kind", "type_comment"})
+"""Fields of a syntax tree that mean nothing."""
+
+
+def checksum(source: str | bytes | ast.Module) -> str:
     """A hash of what the code means: comments, formatting and docstrings are free to change.
 
     The syntax tree is dumped without positions. Raises SyntaxError.
     """
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            _drop_docstring(node)
+    tree = source if isinstance(source, ast.Module) else ast.parse(source)
     return hashlib.sha256(_canonical(tree).encode()).hexdigest()[:16]
-
-
-def _drop_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-    if ast.get_docstring(node, clean=False) is not None:
-        node.body = node.body[1:]
 
 
 def _canonical(node: object) -> str:
@@ -114,10 +111,17 @@ def _canonical(node: object) -> str:
     if isinstance(node, ast.AST):
         fields = [
             f"{name}={_canonical(value)}"
-            for name, value in ast.iter_fields(node)
-            if value not in (None, []) and name not in ("kind", "type_comment")
+            for name in node._fields
+            if (value := _field(node, name)) is not None and value != [] and name not in _FREE
         ]
         return f"{type(node).__name__}({','.join(fields)})"
     if isinstance(node, list):
         return f"[{','.join(map(_canonical, node))}]"
     return repr(node)
+
+
+def _field(node: ast.AST, name: str) -> object:
+    """What a node has there; a body without its docstring."""
+    if name == "body" and isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+        return node.body[1:]
+    return getattr(node, name, None)
