@@ -95,9 +95,14 @@ class CollectionSweep:
         self._feed = collector.start(self._run, self._name, walk, since, sessions)
 
     def _collect_from_now(self) -> None:
-        """What was collected before is looked at anyhow, with all else."""
+        """What was collected before is looked at anyhow, with all else.
+
+        Until that is done nothing counts as seen: what is collected from now on does not follow on what was.
+        """
         self.stop()
-        self._run.record(Delete(TAIL, {"pass": collector.sweeping(self._last)}))
+        unseen = [replace(record, watched=None) for record in self._passes if record.watched is not None]
+        collected = Delete(TAIL, {"pass": collector.sweeping(self._last)})
+        self._run.record(*map(ledger.put_pass, unseen), collected)
         self._collect(self._run.backend.operation_time())
 
     def stop(self) -> None:
@@ -145,7 +150,10 @@ class CollectionSweep:
         return sum(self.tally.changed.values()) - before
 
     def note(self) -> None:
-        """Record how far others' writes have been seen to: the next sweep begins there. Raises LeaseLost."""
+        """Record how far others' writes have been seen to: the next sweep begins there. Raises LeaseLost.
+
+        What was collected beyond that stays. The next sweep reads on behind the last of it, and so misses nothing.
+        """
         watched = self._feed.caught_up if self._feed else None
         if watched is None:
             return
@@ -158,8 +166,7 @@ class CollectionSweep:
         self.note()
         mine = tuple(self._run.sessions)
         over = [replace(part, done=True, sessions=mine) for part in self._parts.values()]
-        left = Delete(TAIL, {"pass": collector.sweeping(self._last)})
-        self._run.record(*(Put(PROGRESS, part.record()) for part in over), left)
+        self._run.record(*(Put(PROGRESS, part.record()) for part in over))
         changed = max(self.tally.changed.values(), default=0)
         took = time.monotonic() - self._began
         self._run.emit(StageFinished("sweep", self.tally.versions, self._name, self._seen, changed, took))

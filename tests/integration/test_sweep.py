@@ -13,6 +13,9 @@ from goaime_migrate.events import Event, Notice
 from goaime_migrate.journal.kinds import Kind as SegmentKind
 from goaime_migrate.results import SweptDocuments
 from goaime_migrate.run.brake import Brake
+from goaime_migrate.run.collector import Collector, HistoryGone
+from goaime_migrate.sweep.collection import CollectionSweep
+from tests.faults.runs import eventually
 from tests.integration.engines import each_mode, one_server
 from tests.servers import Kind
 from tests.world import World, succeeded
@@ -381,3 +384,51 @@ def test_the_journal_of_sweeps_is_looked_over_too(shop: World) -> None:
     before = shop.raws("orders")
     assert isinstance(shop.down("base").error, errors.JournalIncomplete)
     assert shop.raws("orders") == before
+
+
+def collected(world: World) -> int:
+    """How many portions of what others wrote are kept for the next sweep."""
+    with world.client() as client:
+        return int(client[world.database].schema_versions_tail.count_documents({}))
+
+
+@one_server
+def test_what_is_written_while_it_ends_is_looked_at_by_the_next(
+    shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The collector reads on until the very end: what it stores last must not hide what came before."""
+    ends = CollectionSweep.close
+
+    def close(sweep: CollectionSweep) -> None:
+        shop.put("orders", encode(order(20)))
+        eventually(lambda: collected(shop) > 0)
+        ends(sweep)
+        shop.put("orders", encode(order(21)))
+        eventually(lambda: collected(shop) > 0)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(CollectionSweep, "close", close)
+        assert changes(shop) == [("0001", 0), ("0002", 0)]
+    assert changes(shop) == [("0001", 2), ("0002", 2)]
+    assert shop.verify().stragglers == ()
+
+
+@one_server
+def test_history_that_was_lost_by_a_sweep_that_was_cut_off_is_not_taken_for_seen(
+    shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.put("orders", encode(order(20)))
+
+    def lost(*_: object) -> list[list[bytes]]:
+        raise HistoryGone
+
+    def cut_off(_: CollectionSweep) -> None:
+        shop.put("orders", encode(order(21)))
+        eventually(lambda: collected(shop) > 0)
+        raise errors.Interrupted("cut off")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Collector, "rounds", lost)
+        patched.setattr(CollectionSweep, "_look_at_all", cut_off)
+        assert isinstance(shop.sweep().error, errors.Interrupted)
+    assert changes(shop) == [("0001", 2), ("0002", 2)]
