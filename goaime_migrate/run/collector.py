@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from bson import Timestamp
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import TAIL, Delete
+from goaime_migrate.backends.ports import TAIL, Delete, Put, RecordChange
 from goaime_migrate.backends.ports.change_stream import ChangeStream, CollectionGone, HistoryLost
 from goaime_migrate.backends.record_fields import NESTED, checked, optional, reading
 from goaime_migrate.errors import CollectionChanged, MigrateError
@@ -28,6 +29,18 @@ SMALL = 500
 """A round of so few ids is the last one: what is written after its beginning counts as written after the walk."""
 _SHRINKING = 0.75
 """Rounds that grow no smaller than this end as well: the application writes as fast as it can be followed."""
+
+
+_TOGETHER = 5000
+"""How many ids that are to be looked at again are kept in one record."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in history: a cluster time, and the token with which the feed goes on there."""
+
+    at: Timestamp
+    token: Document | None = None
 
 
 class HistoryGone(Exception):
@@ -49,11 +62,11 @@ class Collector(threading.Thread):
         self._lock = threading.Lock()
         self._ids: dict[bytes, None] = dict.fromkeys(left_over)
         self._stored = 0
-        self.at = since
-        """The cluster time up to which everything has been collected."""
+        self._at = Place(since)
+        """Up to there everything has been collected."""
         self.failure: Exception | None = None
-        self.caught_up: Timestamp | None = None
-        """The cluster time up to which everything has been handed out."""
+        self.caught_up: Place | None = None
+        """Up to there everything has been handed out."""
 
     def run(self) -> None:
         """Collect until told that it is enough."""
@@ -71,19 +84,12 @@ class Collector(threading.Thread):
         with self._lock:
             fresh = [i for i in portion.ids if i not in self._ids]
             self._ids |= dict.fromkeys(portion.ids)
+        place = Place(portion.at, portion.token)
         if fresh:
             self._stored += 1
-            self._feed.store(
-                {
-                    "_id": f"{self._walk}/{self._run}/{self._stored:08d}",
-                    "format": FORMAT,
-                    "pass": self._walk,
-                    "at": portion.at,
-                    "token": portion.token,
-                    "ids": b"".join(fresh),
-                }
-            )
-        self.at = max(self.at, portion.at)
+            self._feed.store(_record(self._walk, f"{self._run}/{self._stored:08d}", place, fresh))
+        if portion.at >= self._at.at:
+            self._at = place
 
     def rounds(self, run: Run) -> Iterator[list[bytes]]:
         """Everything up to now, round after round. Raises HistoryGone, CollectionChanged and what `check` raises."""
@@ -100,12 +106,10 @@ class Collector(threading.Thread):
         """What has been collected since the last time; nothing is waited for. Raises as `rounds` does."""
         run.check()
         self._require_well()
-        at = self.at
-        ids = self._take()
-        self.caught_up = at
-        return ids
+        return self._take()
 
     def _take(self) -> list[bytes]:
+        self.caught_up = self._at
         with self._lock:
             ids, self._ids = list(self._ids), {}
         return ids
@@ -113,11 +117,10 @@ class Collector(threading.Thread):
     def _catch_up(self, run: Run) -> None:
         """Wait until everything up to now has been collected."""
         now = run.backend.operation_time()
-        while self.at < now and self.failure is None:
+        while self._at.at < now and self.failure is None:
             run.check()
             time.sleep(0.02)
         self._require_well()
-        self.caught_up = now
 
     def _require_well(self) -> None:
         """Raise what has stopped the collecting, if anything has."""
@@ -158,6 +161,24 @@ def start(
     collector = Collector(feed, run.lease, walk, since, left_over)
     collector.start()
     return collector
+
+
+def _record(walk: str, name: str, place: Place, ids: Iterable[bytes]) -> Document:
+    return {
+        "_id": f"{walk}/{name}",
+        "format": FORMAT,
+        "pass": walk,
+        "at": place.at,
+        "token": place.token,
+        "ids": b"".join(ids),
+    }
+
+
+def seen(walk: str, place: Place, left: Sequence[bytes]) -> list[RecordChange]:
+    """The changes that forget what was collected up to a place, but for what is to be looked at again."""
+    parts = range(0, len(left), _TOGETHER)
+    again = [_record(walk, f"left/{n:08d}", place, left[n : n + _TOGETHER]) for n in parts]
+    return [Delete(TAIL, {"pass": walk, "at": {"$lte": place.at}}), *(Put(TAIL, each) for each in again)]
 
 
 def forget(pass_id: str) -> Delete:

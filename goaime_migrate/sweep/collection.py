@@ -153,13 +153,17 @@ class CollectionSweep:
         """Record how far others' writes have been seen to: the next sweep begins there. Raises LeaseLost.
 
         What was collected beyond that stays. The next sweep reads on behind the last of it, and so misses nothing.
+        While documents are left that could not be brought forward, no time counts as seen: not every sweep, nor what
+        looks without sweeping, reads what is kept of them.
         """
-        watched = self._feed.caught_up if self._feed else None
-        if watched is None:
+        place = self._feed.caught_up if self._feed else None
+        if place is None:
             return
-        self._passes = [replace(record, watched=watched) for record in self._passes]
-        seen = {"pass": collector.sweeping(self._last), "at": {"$lte": watched}}
-        self._run.record(*map(ledger.put_pass, self._passes), Delete(TAIL, seen))
+        left = self.tally.left
+        if not left:
+            self._passes = [replace(record, watched=place.at) for record in self._passes]
+        passes = [] if left else map(ledger.put_pass, self._passes)
+        self._run.record(*passes, *collector.seen(collector.sweeping(self._last), place, left))
 
     def close(self) -> None:
         """Record that it is over. Raises LeaseLost."""

@@ -236,6 +236,7 @@ def test_a_where_that_leaves_out_what_is_done_is_enough(world: World) -> None:
     (swept,) = result.swept
     assert (swept.changed, swept.conflicts, result.remaining) == (2, 1, 1)
     assert [d["n"] for d in world.documents("orders")] == [1, 2, 70, 4, 10]
+    assert [(s.changed, s.conflicts) for s in world.sweep().swept] == [(0, 1)]
 
 
 @each_mode
@@ -432,3 +433,30 @@ def test_history_that_was_lost_by_a_sweep_that_was_cut_off_is_not_taken_for_seen
         patched.setattr(CollectionSweep, "_look_at_all", cut_off)
         assert isinstance(shop.sweep().error, errors.Interrupted)
     assert changes(shop) == [("0001", 2), ("0002", 2)]
+
+
+def left(world: World) -> int:
+    """How many documents a sweep says to have left."""
+    return world.sweep().remaining
+
+
+@each_mode
+def test_what_was_left_is_looked_at_again_by_the_next(shop: World) -> None:
+    shop.put("orders", encode({"_id": 7, "by": 55, "price": 1}))
+    assert [left(shop), left(shop), left(shop)] == [1, 1, 1]
+    shop.insert("people", [{"_id": 55, "name": "late"}])
+    assert changes(shop) == [("0001", 1), ("0002", 1)]
+    assert left(shop) == 0
+
+
+@one_server
+def test_what_an_index_refused_is_looked_at_again_too(shop: World) -> None:
+    with shop.client() as client:
+        orders = client[shop.database].orders
+        orders.create_index("cents", unique=True)
+        shop.put("orders", encode({"_id": 7, "by": 1, "price": 10}))
+        assert [left(shop), left(shop)] == [1, 1]
+        assert collected(shop) == 1
+        orders.drop_index("cents_1")
+    assert changes(shop) == [("0001", 1), ("0002", 1)]
+    assert collected(shop) == 0
