@@ -44,19 +44,26 @@ class Place:
 
 
 class HistoryGone(Exception):
-    """What others have written is not known: every document has to be looked at."""
+    """What others have written is not known, for a reason: every document has to be looked at."""
 
 
 class Collector(threading.Thread):
     """Reads the feed of one walk; `walk` names it in what is stored."""
 
     def __init__(
-        self, feed: ChangeStream, lease: Lease, walk: str, since: Timestamp, left_over: list[bytes]
+        self,
+        feed: ChangeStream,
+        lease: Lease,
+        walk: str,
+        since: Timestamp,
+        left_over: list[bytes],
+        begun: Timestamp,
     ) -> None:
         super().__init__(name="collector", daemon=True)
         self._feed = feed
         self._lease = lease
         self._walk = walk
+        self._begun = begun
         self._run = uuid.uuid4().hex
         self._enough = threading.Event()
         self._lock = threading.Lock()
@@ -125,13 +132,15 @@ class Collector(threading.Thread):
     def _require_well(self) -> None:
         """Raise what has stopped the collecting, if anything has."""
         match self.failure:
+            case CollectionGone(at=at) if at <= self._begun:
+                raise HistoryGone("it has been dropped or renamed since")
             case CollectionGone():
                 raise CollectionChanged(
                     "the collection was dropped or renamed while it was being migrated",
                     hint=Hint("bring the collection back, then: {}; or: {}", UP, DOWN),
                 )
             case HistoryLost():
-                raise HistoryGone
+                raise HistoryGone("the oplog does not reach back so far")
             case MigrateError():
                 raise self.failure
 
@@ -143,9 +152,18 @@ class Collector(threading.Thread):
 
 
 def start(
-    run: Run, collection: str, walk: str, since: Timestamp | None, sessions: Sequence[Document]
+    run: Run,
+    collection: str,
+    walk: str,
+    since: Timestamp | None,
+    sessions: Sequence[Document],
+    begun: Timestamp | None = None,
 ) -> Collector | None:
-    """Begin to collect what others write, from where an earlier run stopped; None without change streams."""
+    """Begin to collect what others write, from where an earlier run stopped; None without change streams.
+
+    `begun`: when the walk began, which is `since` where nothing else is said. That the collection was dropped or renamed
+    after that stops it; before that another had its name.
+    """
     if since is None:
         return None
     stored = run.backend.find(TAIL, {"pass": walk}, sort=[("at", 1)])
@@ -158,7 +176,7 @@ def start(
     feed = run.backend.watch(collection, since, token, sessions)
     if feed is None:
         return None
-    collector = Collector(feed, run.lease, walk, since, left_over)
+    collector = Collector(feed, run.lease, walk, since, left_over, begun or since)
     collector.start()
     return collector
 

@@ -62,6 +62,7 @@ class CollectionSweep:
         self._parts: dict[str, Partition] = {}
         self._feed: Collector | None = None
         self._since: Timestamp | None = None
+        self._opened: Timestamp | None = None
         self._seen, self._began = 0, time.monotonic()
         self.tally = Tally(chain)
 
@@ -75,6 +76,7 @@ class CollectionSweep:
         fresh = [sweeping_partition(record) for record in self._passes]
         self._parts = {p.pass_id: p for p in adopt(self._run, fresh, self._run.sessions)}
         self._since = reaches_from(self._chain, self._run.backend.origin())
+        self._opened = self._run.backend.operation_time()
         total = None if self._since else self._run.backend.count(self._name)
         self._run.emit(StageStarted("sweep", self.tally.versions, self._name, total))
         if self._since is not None:
@@ -92,7 +94,7 @@ class CollectionSweep:
     def _collect(self, since: Timestamp | None) -> None:
         """What this sweep writes, or the one before it has written, is nothing to look at."""
         walk, sessions = collector.sweeping(self._last), list(self._parts[self._last].sessions)
-        self._feed = collector.start(self._run, self._name, walk, since, sessions)
+        self._feed = collector.start(self._run, self._name, walk, since, sessions, self._opened)
 
     def _collect_from_now(self) -> None:
         """What was collected before is looked at anyhow, with all else.
@@ -118,8 +120,8 @@ class CollectionSweep:
                     self._look_at_all()
                 for ids in self._feed.rounds(self._run) if self._feed else ():
                     self._look_at(ids)
-            except HistoryGone:
-                self._lost()
+            except HistoryGone as gone:
+                self._lost(gone)
             else:
                 return
         raise Contended(
@@ -128,8 +130,8 @@ class CollectionSweep:
             hint=Hint("try again at a quieter moment: {}", Command(("sweep",))),
         )
 
-    def _lost(self) -> None:
-        self._run.emit(Notice(f"{self._name}: the oplog does not reach back so far; {_ALL} is looked at"))
+    def _lost(self, gone: HistoryGone) -> None:
+        self._run.emit(Notice(f"{self._name}: {gone}; {_ALL} is looked at"))
         self._since = None
         self._collect_from_now()
 
@@ -144,8 +146,8 @@ class CollectionSweep:
                 self._look_at_all()
             else:
                 self._look_at(self._feed.portion(self._run))
-        except HistoryGone:
-            self._lost()
+        except HistoryGone as gone:
+            self._lost(gone)
             self.catch_up()
         return sum(self.tally.changed.values()) - before
 

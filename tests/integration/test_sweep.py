@@ -16,7 +16,7 @@ from goaime_migrate.run.brake import Brake
 from goaime_migrate.run.collector import Collector, HistoryGone
 from goaime_migrate.sweep.collection import CollectionSweep
 from tests.faults.runs import eventually
-from tests.integration.engines import each_mode, one_server
+from tests.integration.engines import each_mode, one_server, servers
 from tests.servers import Kind
 from tests.world import World, succeeded
 
@@ -460,3 +460,45 @@ def test_what_an_index_refused_is_looked_at_again_too(shop: World) -> None:
         orders.drop_index("cents_1")
     assert changes(shop) == [("0001", 1), ("0002", 1)]
     assert collected(shop) == 0
+
+
+@servers
+@pytest.mark.parametrize("by_hand", [False, True], ids=["version", "by hand"])
+def test_a_collection_that_was_renamed_before_is_looked_at_as_a_whole(world: World, by_hand: bool) -> None:
+    world.insert("orders", [order(n) for n in range(3)])
+    world.write("0001_cents.py", CENTS)
+    world.write(
+        "0002_renamed.py",
+        'from goaime_migrate import *\noperations = [RenameCollection("orders", "sales")]\n',
+    )
+    succeeded(world.up())
+    if by_hand:
+        with world.client() as client:
+            client[world.database].sales.rename("aside")
+            client[world.database].aside.rename("sales")
+    world.put("sales", encode(order(7)))
+    told: list[Event] = []
+    with world.migrator(told.append) as migrator:
+        assert [each.changed for each in succeeded(migrator.sweep()).swept] == [1]
+    notices = [event.text for event in told if isinstance(event, Notice)]
+    if world.kind == Kind.REPLICA_SET:
+        assert "sales: it has been dropped or renamed since; every document is looked at" in notices
+    else:
+        assert "sales: every document is looked at" in notices
+    world.put("sales", encode(order(8)))
+    assert changes(world) == [("0001", 1)]
+
+
+@one_server
+def test_what_was_left_before_it_was_renamed_is_looked_at_too(shop: World) -> None:
+    shop.put("orders", encode({"_id": 7, "by": 55, "price": 1}))
+    assert left(shop) == 1
+    shop.write(
+        "0003_renamed.py",
+        'from goaime_migrate import *\noperations = [RenameCollection("orders", "sales")]\n',
+    )
+    succeeded(shop.up())
+    assert [left(shop), left(shop)] == [1, 1]
+    shop.insert("people", [{"_id": 55, "name": "late"}])
+    assert changes(shop) == [("0001", 1), ("0002", 1)]
+    assert (collected(shop), shop.verify().stragglers) == (0, ())
