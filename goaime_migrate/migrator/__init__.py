@@ -92,10 +92,10 @@ class Migrator(Inquiry, LockHolder, Past, Pruner, Sweeping):
         return self._standing()
 
     def _standing(self) -> results.StatusResult:
-        backend = self._sources.backend(write=False)
-        facts, ledger = self._sources.facts(backend)
         from goaime_migrate.status import standing
 
+        backend = self._sources.backend(write=False)
+        facts, ledger = self._sources.facts(backend)
         return standing(backend, facts, ledger)
 
     @command

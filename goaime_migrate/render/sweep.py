@@ -25,6 +25,8 @@ def _version(each: SweptDocuments, style: Style, *, would: bool) -> Sequence[str
 
 def _verdict(result: SweepResult, style: Style) -> str:
     remaining = result.remaining
+    if result.error and not remaining:
+        return style.paint("whether any document is in an old shape still is not known", "yellow", "bold")
     if not remaining:
         return style.paint("no document is in an old shape", "green", "bold")
     verb = "is" if remaining == 1 else "are"

@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from bson import Timestamp
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import TAIL, Delete
+from goaime_migrate.backends.ports import TAIL, Delete, Put, RecordChange
 from goaime_migrate.backends.ports.change_stream import ChangeStream, CollectionGone, HistoryLost
 from goaime_migrate.backends.record_fields import NESTED, checked, optional, reading
 from goaime_migrate.errors import CollectionChanged, MigrateError
@@ -30,30 +31,49 @@ _SHRINKING = 0.75
 """Rounds that grow no smaller than this end as well: the application writes as fast as it can be followed."""
 
 
+_TOGETHER = 5000
+"""How many ids that are to be looked at again are kept in one record."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in history: a cluster time, and the token with which the feed goes on there."""
+
+    at: Timestamp
+    token: Document | None = None
+
+
 class HistoryGone(Exception):
-    """What others have written is not known: every document has to be looked at."""
+    """What others have written is not known, for a reason: every document has to be looked at."""
 
 
 class Collector(threading.Thread):
     """Reads the feed of one walk; `walk` names it in what is stored."""
 
     def __init__(
-        self, feed: ChangeStream, lease: Lease, walk: str, since: Timestamp, left_over: list[bytes]
+        self,
+        feed: ChangeStream,
+        lease: Lease,
+        walk: str,
+        since: Timestamp,
+        left_over: list[bytes],
+        begun: Timestamp,
     ) -> None:
         super().__init__(name="collector", daemon=True)
         self._feed = feed
         self._lease = lease
         self._walk = walk
+        self._begun = begun
         self._run = uuid.uuid4().hex
         self._enough = threading.Event()
         self._lock = threading.Lock()
         self._ids: dict[bytes, None] = dict.fromkeys(left_over)
         self._stored = 0
-        self.at = since
-        """The cluster time up to which everything has been collected."""
+        self._at = Place(since)
+        """Up to there everything has been collected."""
         self.failure: Exception | None = None
-        self.caught_up: Timestamp | None = None
-        """The cluster time up to which everything has been handed out."""
+        self.caught_up: Place | None = None
+        """Up to there everything has been handed out."""
 
     def run(self) -> None:
         """Collect until told that it is enough."""
@@ -71,19 +91,12 @@ class Collector(threading.Thread):
         with self._lock:
             fresh = [i for i in portion.ids if i not in self._ids]
             self._ids |= dict.fromkeys(portion.ids)
+        place = Place(portion.at, portion.token)
         if fresh:
             self._stored += 1
-            self._feed.store(
-                {
-                    "_id": f"{self._walk}/{self._run}/{self._stored:08d}",
-                    "format": FORMAT,
-                    "pass": self._walk,
-                    "at": portion.at,
-                    "token": portion.token,
-                    "ids": b"".join(fresh),
-                }
-            )
-        self.at = max(self.at, portion.at)
+            self._feed.store(_record(self._walk, f"{self._run}/{self._stored:08d}", place, fresh))
+        if portion.at >= self._at.at:
+            self._at = place
 
     def rounds(self, run: Run) -> Iterator[list[bytes]]:
         """Everything up to now, round after round. Raises HistoryGone, CollectionChanged and what `check` raises."""
@@ -100,12 +113,10 @@ class Collector(threading.Thread):
         """What has been collected since the last time; nothing is waited for. Raises as `rounds` does."""
         run.check()
         self._require_well()
-        at = self.at
-        ids = self._take()
-        self.caught_up = at
-        return ids
+        return self._take()
 
     def _take(self) -> list[bytes]:
+        self.caught_up = self._at
         with self._lock:
             ids, self._ids = list(self._ids), {}
         return ids
@@ -113,22 +124,23 @@ class Collector(threading.Thread):
     def _catch_up(self, run: Run) -> None:
         """Wait until everything up to now has been collected."""
         now = run.backend.operation_time()
-        while self.at < now and self.failure is None:
+        while self._at.at < now and self.failure is None:
             run.check()
             time.sleep(0.02)
         self._require_well()
-        self.caught_up = now
 
     def _require_well(self) -> None:
         """Raise what has stopped the collecting, if anything has."""
         match self.failure:
+            case CollectionGone(at=at) if at <= self._begun:
+                raise HistoryGone("it has been dropped or renamed since")
             case CollectionGone():
                 raise CollectionChanged(
                     "the collection was dropped or renamed while it was being migrated",
                     hint=Hint("bring the collection back, then: {}; or: {}", UP, DOWN),
                 )
             case HistoryLost():
-                raise HistoryGone
+                raise HistoryGone("the oplog does not reach back so far")
             case MigrateError():
                 raise self.failure
 
@@ -140,9 +152,18 @@ class Collector(threading.Thread):
 
 
 def start(
-    run: Run, collection: str, walk: str, since: Timestamp | None, sessions: Sequence[Document]
+    run: Run,
+    collection: str,
+    walk: str,
+    since: Timestamp | None,
+    sessions: Sequence[Document],
+    begun: Timestamp | None = None,
 ) -> Collector | None:
-    """Begin to collect what others write, from where an earlier run stopped; None without change streams."""
+    """Begin to collect what others write, from where an earlier run stopped; None without change streams.
+
+    `begun`: when the walk began, which is `since` where nothing else is said. That the collection was dropped or renamed
+    after that stops it; before that another had its name.
+    """
     if since is None:
         return None
     stored = run.backend.find(TAIL, {"pass": walk}, sort=[("at", 1)])
@@ -155,9 +176,27 @@ def start(
     feed = run.backend.watch(collection, since, token, sessions)
     if feed is None:
         return None
-    collector = Collector(feed, run.lease, walk, since, left_over)
+    collector = Collector(feed, run.lease, walk, since, left_over, begun or since)
     collector.start()
     return collector
+
+
+def _record(walk: str, name: str, place: Place, ids: Iterable[bytes]) -> Document:
+    return {
+        "_id": f"{walk}/{name}",
+        "format": FORMAT,
+        "pass": walk,
+        "at": place.at,
+        "token": place.token,
+        "ids": b"".join(ids),
+    }
+
+
+def seen(walk: str, place: Place, left: Sequence[bytes]) -> list[RecordChange]:
+    """The changes that forget what was collected up to a place, but for what is to be looked at again."""
+    parts = range(0, len(left), _TOGETHER)
+    again = [_record(walk, f"left/{n:08d}", place, left[n : n + _TOGETHER]) for n in parts]
+    return [Delete(TAIL, {"pass": walk, "at": {"$lte": place.at}}), *(Put(TAIL, each) for each in again)]
 
 
 def forget(pass_id: str) -> Delete:

@@ -71,7 +71,7 @@ def _bind(run: Run, record: PassRecord, origin: Origin) -> PassRecord:
     Of one that is unfinished every document is looked at again before its end.
     """
     since = run.backend.operation_time()
-    bound = pin(record, origin)
+    bound = replace(pin(record, origin), watched=None)
     if not record.finished:
         bound = replace(bound, since=since, restored=True)
     ways_back = run.backend.find(PROGRESS, {"_id": f"{record.id}#down"})

@@ -62,6 +62,7 @@ class CollectionSweep:
         self._parts: dict[str, Partition] = {}
         self._feed: Collector | None = None
         self._since: Timestamp | None = None
+        self._opened: Timestamp | None = None
         self._seen, self._began = 0, time.monotonic()
         self.tally = Tally(chain)
 
@@ -75,6 +76,7 @@ class CollectionSweep:
         fresh = [sweeping_partition(record) for record in self._passes]
         self._parts = {p.pass_id: p for p in adopt(self._run, fresh, self._run.sessions)}
         self._since = reaches_from(self._chain, self._run.backend.origin())
+        self._opened = self._run.backend.operation_time()
         total = None if self._since else self._run.backend.count(self._name)
         self._run.emit(StageStarted("sweep", self.tally.versions, self._name, total))
         if self._since is not None:
@@ -92,12 +94,17 @@ class CollectionSweep:
     def _collect(self, since: Timestamp | None) -> None:
         """What this sweep writes, or the one before it has written, is nothing to look at."""
         walk, sessions = collector.sweeping(self._last), list(self._parts[self._last].sessions)
-        self._feed = collector.start(self._run, self._name, walk, since, sessions)
+        self._feed = collector.start(self._run, self._name, walk, since, sessions, self._opened)
 
     def _collect_from_now(self) -> None:
-        """What was collected before is looked at anyhow, with all else."""
+        """What was collected before is looked at anyhow, with all else.
+
+        Until that is done nothing counts as seen: what is collected from now on does not follow on what was.
+        """
         self.stop()
-        self._run.record(Delete(TAIL, {"pass": collector.sweeping(self._last)}))
+        unseen = [replace(record, watched=None) for record in self._passes if record.watched is not None]
+        collected = Delete(TAIL, {"pass": collector.sweeping(self._last)})
+        self._run.record(*map(ledger.put_pass, unseen), collected)
         self._collect(self._run.backend.operation_time())
 
     def stop(self) -> None:
@@ -113,8 +120,8 @@ class CollectionSweep:
                     self._look_at_all()
                 for ids in self._feed.rounds(self._run) if self._feed else ():
                     self._look_at(ids)
-            except HistoryGone:
-                self._lost()
+            except HistoryGone as gone:
+                self._lost(gone)
             else:
                 return
         raise Contended(
@@ -123,8 +130,8 @@ class CollectionSweep:
             hint=Hint("try again at a quieter moment: {}", Command(("sweep",))),
         )
 
-    def _lost(self) -> None:
-        self._run.emit(Notice(f"{self._name}: the oplog does not reach back so far; {_ALL} is looked at"))
+    def _lost(self, gone: HistoryGone) -> None:
+        self._run.emit(Notice(f"{self._name}: {gone}; {_ALL} is looked at"))
         self._since = None
         self._collect_from_now()
 
@@ -139,27 +146,33 @@ class CollectionSweep:
                 self._look_at_all()
             else:
                 self._look_at(self._feed.portion(self._run))
-        except HistoryGone:
-            self._lost()
+        except HistoryGone as gone:
+            self._lost(gone)
             self.catch_up()
         return sum(self.tally.changed.values()) - before
 
     def note(self) -> None:
-        """Record how far others' writes have been seen to: the next sweep begins there. Raises LeaseLost."""
-        watched = self._feed.caught_up if self._feed else None
-        if watched is None:
+        """Record how far others' writes have been seen to: the next sweep begins there. Raises LeaseLost.
+
+        What was collected beyond that stays. The next sweep reads on behind the last of it, and so misses nothing.
+        While documents are left that could not be brought forward, no time counts as seen: not every sweep, nor what
+        looks without sweeping, reads what is kept of them.
+        """
+        place = self._feed.caught_up if self._feed else None
+        if place is None:
             return
-        self._passes = [replace(record, watched=watched) for record in self._passes]
-        seen = {"pass": collector.sweeping(self._last), "at": {"$lte": watched}}
-        self._run.record(*map(ledger.put_pass, self._passes), Delete(TAIL, seen))
+        left = self.tally.left
+        if not left:
+            self._passes = [replace(record, watched=place.at) for record in self._passes]
+        passes = [] if left else map(ledger.put_pass, self._passes)
+        self._run.record(*passes, *collector.seen(collector.sweeping(self._last), place, left))
 
     def close(self) -> None:
         """Record that it is over. Raises LeaseLost."""
         self.note()
         mine = tuple(self._run.sessions)
         over = [replace(part, done=True, sessions=mine) for part in self._parts.values()]
-        left = Delete(TAIL, {"pass": collector.sweeping(self._last)})
-        self._run.record(*(Put(PROGRESS, part.record()) for part in over), left)
+        self._run.record(*(Put(PROGRESS, part.record()) for part in over))
         changed = max(self.tally.changed.values(), default=0)
         took = time.monotonic() - self._began
         self._run.emit(StageFinished("sweep", self.tally.versions, self._name, self._seen, changed, took))

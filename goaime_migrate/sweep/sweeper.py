@@ -64,7 +64,7 @@ def sweep(run: Run, facts: Facts, book: Ledger, target: str | None, follow_s: fl
             work.stop()
     tallies = [work.tally for work in works]
     _log(run, tallies, time.monotonic() - began, error)
-    return _result(tallies, sum(tally.left for tally in tallies), error or plan.refused)
+    return _result(tallies, sum(len(tally.left) for tally in tallies), error or plan.refused)
 
 
 def preview(
@@ -82,7 +82,7 @@ def preview(
             tally.decide(found)
             due += len(found.due)
         tallies.append(tally)
-    remaining = due + sum(tally.left for tally in tallies)
+    remaining = due + sum(len(tally.left) for tally in tallies)
     return replace(_result(tallies, remaining, plan.refused), dry_run=True)
 
 

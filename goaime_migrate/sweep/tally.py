@@ -58,9 +58,9 @@ class Tally:
         self.failures.pop(identity, None)
 
     @property
-    def left(self) -> int:
-        """How many documents could not be brought forward."""
-        return len(self.conflicts.keys() | self.failures.keys())
+    def left(self) -> list[bytes]:
+        """The documents that could not be brought forward."""
+        return list(self.conflicts.keys() | self.failures.keys())
 
     def results(self) -> list[SweptDocuments]:
         """An entry for each version."""

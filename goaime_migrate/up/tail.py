@@ -75,8 +75,10 @@ class Tail:
     @property
     def watched(self) -> Timestamp | None:
         """The cluster time up to which everything that others wrote has been seen to; None where that is not known."""
-        lost = self.collector is None or isinstance(self.collector.failure, HistoryLost)
-        return None if lost or self.collector is None else self.collector.caught_up
+        feed = self.collector
+        if feed is None or feed.caught_up is None or isinstance(feed.failure, HistoryLost):
+            return None
+        return feed.caught_up.at
 
     def stop(self) -> None:
         """Stop collecting, whatever has happened."""

@@ -253,6 +253,19 @@ def test_a_collection_that_was_overwritten_is_warned_of(world: World) -> None:
     assert codes(world) == []
 
 
+@one_server
+def test_what_a_sweep_had_seen_in_the_database_before_says_nothing_of_this_one(world: World) -> None:
+    start(world, SETTLED)
+    succeeded(world.up())
+    world.insert("c", [{"_id": 20, "price": 20}])
+    here = copied(world, dumped(world, records=False))
+    succeeded(world.sweep())
+    restore(here, dumped(world, documents=False))
+    with here.migrator() as migrator:
+        assert migrator.repair().restored == ("0001",)
+    assert [each.changed for each in succeeded(here.sweep()).swept] == [1]
+
+
 @servers
 def test_nothing_is_reversed_that_may_be_older_than_the_pass(world: World) -> None:
     start(

@@ -13,7 +13,10 @@ from goaime_migrate.events import Event, Notice
 from goaime_migrate.journal.kinds import Kind as SegmentKind
 from goaime_migrate.results import SweptDocuments
 from goaime_migrate.run.brake import Brake
-from tests.integration.engines import each_mode, one_server
+from goaime_migrate.run.collector import Collector, HistoryGone
+from goaime_migrate.sweep.collection import CollectionSweep
+from tests.faults.runs import eventually
+from tests.integration.engines import each_mode, one_server, servers
 from tests.servers import Kind
 from tests.world import World, succeeded
 
@@ -233,6 +236,7 @@ def test_a_where_that_leaves_out_what_is_done_is_enough(world: World) -> None:
     (swept,) = result.swept
     assert (swept.changed, swept.conflicts, result.remaining) == (2, 1, 1)
     assert [d["n"] for d in world.documents("orders")] == [1, 2, 70, 4, 10]
+    assert [(s.changed, s.conflicts) for s in world.sweep().swept] == [(0, 1)]
 
 
 @each_mode
@@ -381,3 +385,120 @@ def test_the_journal_of_sweeps_is_looked_over_too(shop: World) -> None:
     before = shop.raws("orders")
     assert isinstance(shop.down("base").error, errors.JournalIncomplete)
     assert shop.raws("orders") == before
+
+
+def collected(world: World) -> int:
+    """How many portions of what others wrote are kept for the next sweep."""
+    with world.client() as client:
+        return int(client[world.database].schema_versions_tail.count_documents({}))
+
+
+@one_server
+def test_what_is_written_while_it_ends_is_looked_at_by_the_next(
+    shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The collector reads on until the very end: what it stores last must not hide what came before."""
+    ends = CollectionSweep.close
+
+    def close(sweep: CollectionSweep) -> None:
+        shop.put("orders", encode(order(20)))
+        eventually(lambda: collected(shop) > 0)
+        ends(sweep)
+        shop.put("orders", encode(order(21)))
+        eventually(lambda: collected(shop) > 0)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(CollectionSweep, "close", close)
+        assert changes(shop) == [("0001", 0), ("0002", 0)]
+    assert changes(shop) == [("0001", 2), ("0002", 2)]
+    assert shop.verify().stragglers == ()
+
+
+@one_server
+def test_history_that_was_lost_by_a_sweep_that_was_cut_off_is_not_taken_for_seen(
+    shop: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.put("orders", encode(order(20)))
+
+    def lost(*_: object) -> list[list[bytes]]:
+        raise HistoryGone
+
+    def cut_off(_: CollectionSweep) -> None:
+        shop.put("orders", encode(order(21)))
+        eventually(lambda: collected(shop) > 0)
+        raise errors.Interrupted("cut off")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Collector, "rounds", lost)
+        patched.setattr(CollectionSweep, "_look_at_all", cut_off)
+        assert isinstance(shop.sweep().error, errors.Interrupted)
+    assert changes(shop) == [("0001", 2), ("0002", 2)]
+
+
+def left(world: World) -> int:
+    """How many documents a sweep says to have left."""
+    return world.sweep().remaining
+
+
+@each_mode
+def test_what_was_left_is_looked_at_again_by_the_next(shop: World) -> None:
+    shop.put("orders", encode({"_id": 7, "by": 55, "price": 1}))
+    assert [left(shop), left(shop), left(shop)] == [1, 1, 1]
+    shop.insert("people", [{"_id": 55, "name": "late"}])
+    assert changes(shop) == [("0001", 1), ("0002", 1)]
+    assert left(shop) == 0
+
+
+@one_server
+def test_what_an_index_refused_is_looked_at_again_too(shop: World) -> None:
+    with shop.client() as client:
+        orders = client[shop.database].orders
+        orders.create_index("cents", unique=True)
+        shop.put("orders", encode({"_id": 7, "by": 1, "price": 10}))
+        assert [left(shop), left(shop)] == [1, 1]
+        assert collected(shop) == 1
+        orders.drop_index("cents_1")
+    assert changes(shop) == [("0001", 1), ("0002", 1)]
+    assert collected(shop) == 0
+
+
+@servers
+@pytest.mark.parametrize("by_hand", [False, True], ids=["version", "by hand"])
+def test_a_collection_that_was_renamed_before_is_looked_at_as_a_whole(world: World, by_hand: bool) -> None:
+    world.insert("orders", [order(n) for n in range(3)])
+    world.write("0001_cents.py", CENTS)
+    world.write(
+        "0002_renamed.py",
+        'from goaime_migrate import *\noperations = [RenameCollection("orders", "sales")]\n',
+    )
+    succeeded(world.up())
+    if by_hand:
+        with world.client() as client:
+            client[world.database].sales.rename("aside")
+            client[world.database].aside.rename("sales")
+    world.put("sales", encode(order(7)))
+    told: list[Event] = []
+    with world.migrator(told.append) as migrator:
+        assert [each.changed for each in succeeded(migrator.sweep()).swept] == [1]
+    notices = [event.text for event in told if isinstance(event, Notice)]
+    if world.kind == Kind.REPLICA_SET:
+        assert "sales: it has been dropped or renamed since; every document is looked at" in notices
+    else:
+        assert "sales: every document is looked at" in notices
+    world.put("sales", encode(order(8)))
+    assert changes(world) == [("0001", 1)]
+
+
+@one_server
+def test_what_was_left_before_it_was_renamed_is_looked_at_too(shop: World) -> None:
+    shop.put("orders", encode({"_id": 7, "by": 55, "price": 1}))
+    assert left(shop) == 1
+    shop.write(
+        "0003_renamed.py",
+        'from goaime_migrate import *\noperations = [RenameCollection("orders", "sales")]\n',
+    )
+    succeeded(shop.up())
+    assert [left(shop), left(shop)] == [1, 1]
+    shop.insert("people", [{"_id": 55, "name": "late"}])
+    assert changes(shop) == [("0001", 1), ("0002", 1)]
+    assert (collected(shop), shop.verify().stragglers) == (0, ())

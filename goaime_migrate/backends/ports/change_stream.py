@@ -15,7 +15,11 @@ class HistoryLost(Exception):
 
 
 class CollectionGone(Exception):
-    """The collection of a change stream was dropped or renamed."""
+    """The collection of a change stream was dropped or renamed, at a cluster time."""
+
+    def __init__(self, how: str, at: Timestamp) -> None:
+        super().__init__(how)
+        self.at = at
 
 
 class Portion(NamedTuple):

@@ -81,7 +81,7 @@ class MongoChangeStream:
         until = time.monotonic() + _PORTION_S
         while (event := stream.try_next()) is not None:
             if event["operationType"] in _ENDED:
-                raise CollectionGone(event["operationType"])
+                raise CollectionGone(event["operationType"], event["clusterTime"])
             if "documentKey" in event:
                 ids.append(raw_bson.encode({"_id": event["documentKey"]["_id"]}))
                 size += len(ids[-1])
