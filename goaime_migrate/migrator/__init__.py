@@ -92,9 +92,9 @@ class Migrator(Inquiry, LockHolder, Past, Pruner, Sweeping):
         return self._standing()
 
     def _standing(self) -> results.StatusResult:
-        from goaime_migrate.status import standing
-
         backend = self._sources.backend(write=False)
+        from goaime_migrate.status import standing  # not needed where no server answers
+
         facts, ledger = self._sources.facts(backend)
         return standing(backend, facts, ledger)
 
