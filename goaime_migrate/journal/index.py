@@ -69,11 +69,13 @@ class Locator:
 def holding(reader: Reader, pass_id: str, ids: Collection[bytes]) -> Iterator[Segment]:
     """The segments that may hold anything of these few documents, in the order in which they were written.
 
-    The scan's are found by their ranges, the others by the hashes in their heads.
+    The scan's are found by their ranges, the others by the hashes in their heads. A canary's range may end with a
+    document that it has not met.
     """
     locator = Locator(reader, pass_id)
     walked = (key for identity in ids if (key := locator.key(identity)) is not None)
-    for key in sorted({*walked, *segments.holders(reader, pass_id, list(ids))}):
+    ends = segments.ending(reader, pass_id, Kind.CANARY, ids)
+    for key in sorted({*walked, *ends, *segments.holders(reader, pass_id, list(ids))}):
         segment = segments.read(reader, key)
         if segment is not None:
             yield segment

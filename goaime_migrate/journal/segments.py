@@ -209,6 +209,12 @@ def holders(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> list[str]:
     return [head["_id"][:-3] for head in heads]
 
 
+def ending(reader: Reader, pass_id: str, kind: Kind, ids: Iterable[bytes]) -> list[str]:
+    """The keys of the segments of this kind whose ranges end with one of these documents."""
+    wanted = {**of_kind(pass_id, kind), "upto": {"$in": [Binary(identity) for identity in ids]}}
+    return [head["_id"][:-3] for head in reader.find(JOURNAL, wanted, fields=["_id"])]
+
+
 def of_kind(pass_id: str, kind: Kind) -> dict[str, Any]:
     """The filter for the records of one kind."""
     return within(f"{pass_id}/{kind}/")

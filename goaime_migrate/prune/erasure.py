@@ -14,8 +14,7 @@ from functools import cached_property
 from goaime_migrate import ledger
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Backend, Changes, GuardFailed, RecordChange, Write
-from goaime_migrate.errors import Refused, UnknownDocument
-from goaime_migrate.errors.hint import DOWN, UP, Hint
+from goaime_migrate.errors import UnknownDocument
 from goaime_migrate.journal import audit, erasing, segments
 from goaime_migrate.journal.digest import digest
 from goaime_migrate.journal.index import equal_ids, holding
@@ -27,6 +26,7 @@ from goaime_migrate.planner.lineage import Lineage, lineage
 from goaime_migrate.prune.lookups import erased_lookups
 from goaime_migrate.prune.mentions import Mentions
 from goaime_migrate.prune.selection import Kept
+from goaime_migrate.prune.unfinished import require_finished
 from goaime_migrate.results import ErasedDocument, PruneResult, Value
 from goaime_migrate.run.run import Run
 
@@ -121,13 +121,7 @@ class Erasure:
         return ledger.log(run.backend.now(), owner, "prune", result, None)
 
     def _require_finished(self) -> None:
-        for p in self.kept.book.passes.values():
-            if p.committed and (not p.finished or p.target_level is not None):
-                raise Refused(
-                    f"the pass of {', '.join(p.versions)} is unfinished: its journal is needed to go on or back",
-                    version=p.versions[-1],
-                    hint=Hint("finish it: {}, or: {}; then erase the document", UP, DOWN),
-                )
+        require_finished(self.backend, self.kept.book, self._line.visits, self._ids)
 
     def _require_whole(self) -> None:
         for record in self.kept.book.journaled:
@@ -155,6 +149,9 @@ class Erasure:
                 if part.changes:
                     record = changed
                     yield part
+        if record.upper in self._ids:
+            end = erasing.greatest(self.backend, record.id, self._ids)
+            yield Part(record.versions, 0, [ledger.put_pass(self._with_end(record, end))])
 
     def _segment(self, record: PassRecord, segment: Segment) -> tuple[PassRecord, Part]:
         """The record of the pass then, and what is to be stored."""

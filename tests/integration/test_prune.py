@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from bson import decode, encode
+from bson import Timestamp, decode, encode
 
 from goaime_migrate import errors
 from goaime_migrate.backends.connect import connect
-from goaime_migrate.backends.ports import JOURNAL, LOG, VERSIONS
+from goaime_migrate.backends.ports import JOURNAL, LOG, PROGRESS, TAIL, VERSIONS
 from goaime_migrate.config import Settings
 from goaime_migrate.journal.paging import payloads
 from goaime_migrate.journal.seal import unseal
-from goaime_migrate.results import Direction, PruneResult
+from goaime_migrate.results import Direction, ErasedDocument, PruneResult
 from goaime_migrate.run import partitions
 from tests.integration.engines import each_mode, one_server, two
 from tests.world import World, succeeded
@@ -97,6 +97,22 @@ def everything(world: World) -> str:
     ]
     kept = [document for name in aside for document in world.documents(name)]
     return repr([records, world.documents(JOURNAL), journals, kept])
+
+
+def ranges(world: World) -> str:
+    """Where the ranges of segments begin and end."""
+    heads = [d for d in world.documents(JOURNAL) if "upto" in d]
+    return repr([decode(end) for d in heads for end in (d["after"], d["upto"]) if end is not None])
+
+
+FAILS = """
+    from goaime_migrate import *
+
+    def fails(d):
+        raise ValueError("no")
+
+    operations = [TransformDocuments("c", fails)]
+"""
 
 
 @each_mode
@@ -351,6 +367,75 @@ def test_no_partition_ends_with_what_was_erased(world: World, monkeypatch: pytes
     assert world.status().problems == ()
     result = succeeded(world.down())
     assert (len(result.erased), result.born) == (3, 0)
+
+
+@each_mode
+def test_a_pass_does_not_keep_what_was_the_greatest_id_when_it_was_planned(world: World) -> None:
+    world.insert("c", [old(i) for i in range(5)])
+    world.write("0001_count.py", SOURCES["0002_count.py"])
+    succeeded(world.up())
+    for identity in ("person4", "person3"):
+        world.remove("c", identity)
+        assert erase(world, "c", identity).erased == ErasedDocument("c", identity, ("0001",))
+        assert identity.encode() not in b"".join(map(encode, world.documents(PROGRESS)))
+        assert identity not in everything(world)
+        assert erase(world, "c", identity).empty
+    assert world.status().problems == ()
+    assert (len(succeeded(world.down()).erased), world.documents("c")) == (2, [old(i) for i in range(3)])
+
+
+@each_mode
+def test_a_canary_does_not_keep_it_either(world: World) -> None:
+    world.insert("c", [old(i) for i in range(5)])
+    world.write("0001_count.py", SOURCES["0002_count.py"])
+    succeeded(world.up(where={"n": 1}))
+    succeeded(world.up())
+    for identity in ("person4", "person1"):
+        erase(world, "c", identity)
+        assert identity.encode() not in b"".join(map(encode, world.documents(PROGRESS)))
+        assert identity not in ranges(world)
+        assert identity not in everything(world)
+    assert world.status().problems == ()
+    assert len(succeeded(world.down()).erased) == 2
+
+
+@one_server
+def test_what_a_sweep_that_was_cut_off_has_collected_is_seen_to_first(world: World) -> None:
+    world.insert("d", [old(i) for i in range(4)])
+    world.write("0001_other.py", SOURCES["0004_other.py"])
+    succeeded(world.up())
+    (walk,) = [f"{d['_id']}#sweep" for d in world.documents(PROGRESS) if d["kind"] == "pass"]
+    ids = encode({"_id": "person0"}) + encode({"_id": "person1"})
+    record = {
+        "_id": f"{walk}/x/1",
+        "format": 1,
+        "pass": walk,
+        "at": Timestamp(1, 1),
+        "token": None,
+        "ids": ids,
+    }
+    world.insert(TAIL, [record])
+    kept = world.everything()
+    with pytest.raises(errors.Refused, match="sweep of d is unfinished") as caught:
+        erase(world, "d", "person1")
+    assert "sweep" in caught.value.hint
+    assert world.everything() == kept
+    erase(world, "d", "person2")
+    succeeded(world.sweep())
+    assert not erase(world, "d", "person1").empty
+    assert world.documents(TAIL) == []
+
+
+@one_server
+def test_a_pass_in_which_nothing_was_written_has_its_plan_still(world: World) -> None:
+    world.insert("c", [old(i) for i in range(2)])
+    world.write("0001_fails.py", FAILS)
+    assert world.up().failed == "0001"
+    with pytest.raises(errors.Refused, match="unfinished"):
+        erase(world, "c", "person1")
+    succeeded(world.down())
+    assert erase(world, "c", "person1").empty
+    assert "person1" not in everything(world)
 
 
 @each_mode
