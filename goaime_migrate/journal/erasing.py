@@ -52,7 +52,7 @@ def moved_end(reader: Reader, left: Segment, ids: Collection[bytes]) -> tuple[by
     """
     edge = _edge(left)
     behind = _behind(reader, left)
-    if behind is None or behind.after not in {edge, *ids}:
+    if behind is None or (behind.after != edge and behind.after not in ids):
         return edge, [replace(left, upto=edge)]
     knowing = _knowing(replace(behind, after=edge), left.erased, left.hidden)
     return edge, [knowing, replace(left, upto=edge)]

@@ -17,8 +17,9 @@ from goaime_migrate.backends.ports import Backend, Changes, GuardFailed, RecordC
 from goaime_migrate.errors import UnknownDocument
 from goaime_migrate.journal import audit, erasing, segments
 from goaime_migrate.journal.digest import digest
-from goaime_migrate.journal.index import equal_ids, holding
+from goaime_migrate.journal.index import holding
 from goaime_migrate.journal.paging import size_of
+from goaime_migrate.journal.same_id import SameId, same_id
 from goaime_migrate.journal.segments import Segment
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.operations.collections import ASIDE
@@ -55,8 +56,8 @@ class Erasure:
     id: Value
 
     @cached_property
-    def _ids(self) -> frozenset[bytes]:
-        return frozenset(equal_ids(self.id))
+    def _ids(self) -> SameId:
+        return same_id(self.id)
 
     @cached_property
     def _hashes(self) -> frozenset[str]:
@@ -112,7 +113,7 @@ class Erasure:
             listed = sorted({version for p in before for version in p.versions}, key=int)
             yield f"it was erased before, from what {', '.join(listed)} had kept"
         today = self._line.today
-        if today not in self.kept.aside and self.backend.by_ids(today, list(self._ids), fields=()):
+        if today not in self.kept.aside and self._ids.documents(self.backend, today):
             yield f"the document itself is in {today}: it is the application's, delete it there"
 
     def _event(self, run: Run) -> RecordChange:
@@ -161,7 +162,7 @@ class Erasure:
             edge, replaced = erasing.moved_end(self.backend, left, self._ids)
         grown = _size(left) - _size(segment) if replaced else 0
         freed = sum(len(entry.before or b"") for entry in segment.entries if entry.id in self._ids)
-        hashes = self._hashes.intersection(each.hex() for each in left.erased)
+        hashes = frozenset(each.hex() for each in {*left.erased} - {*segment.erased})
         changed = _noted(self._with_end(record, edge), segment, grown, hashes)
         changes = [change for each in replaced for change in each.replacement()]
         if changed != record:
@@ -178,7 +179,7 @@ class Erasure:
     def _aside(self, name: str) -> Iterator[Part]:
         """The document in a collection that was kept aside."""
         version = name.removeprefix(f"{ASIDE}.").partition(".")[0]
-        for document in self.backend.by_ids(name, list(self._ids)):
+        for document in self._ids.documents(self.backend, name):
             yield Part((version,), len(document), aside=name, document=document)
 
     def _mentions(self) -> Iterator[Part]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from bson import Timestamp, decode, encode
+from bson import Decimal128, Int64, Timestamp, decode, encode
 
 from goaime_migrate import errors
 from goaime_migrate.backends.connect import connect
@@ -436,6 +436,69 @@ def test_a_pass_in_which_nothing_was_written_has_its_plan_still(world: World) ->
     succeeded(world.down())
     assert erase(world, "c", "person1").empty
     assert "person1" not in everything(world)
+
+
+EQUAL: list[tuple[Any, Any]] = [
+    ({"tenant": Int64(7)}, {"tenant": 7}),
+    ({"a": 1.0, "b": ["x", 2]}, {"a": 1, "b": ["x", Decimal128("2.00")]}),
+    (Decimal128("1.0"), 1),
+    (1e17, 10**17),
+    (Decimal128("2.50"), 2.5),
+    (Decimal128("1E+3"), 1000),
+    (5.0, 5),
+]
+"""What is stored as `_id`, and what is asked for."""
+
+
+@each_mode
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("canary", [True, False])
+def test_an_id_is_what_the_server_finds_equal(world: World, there: bool, canary: bool) -> None:
+    world.settings["batch_size"] = 2
+    world.insert(
+        "c", [{"_id": stored, "n": n, "secret": f"secret {n}"} for n, (stored, _) in enumerate(EQUAL)]
+    )
+    world.insert("gone", [{"_id": stored, "secret": f"secret {n}"} for n, (stored, _) in enumerate(EQUAL)])
+    world.write(
+        "0001_name.py",
+        """
+        from goaime_migrate import *
+
+        def name(d, c):
+            d["n"] += 1000
+            if c[d["_id"]]["secret"] == "secret 2":
+                import warnings
+                warnings.warn("odd")
+
+        operations = [TransformDocuments("c", name, c=Lookup("c"))]
+        """,
+    )
+    if canary:
+        succeeded(world.up(where={"n": {"$gte": 0}}))
+    world.write("0002_drop.py", "from goaime_migrate import *\noperations = [DropCollection('gone')]\n")
+    succeeded(world.up())
+    raws = list(world.raws("c"))
+    if not there:
+        for stored, _ in EQUAL:
+            world.remove("c", stored)
+    for n, (stored, asked) in enumerate(EQUAL):
+        assert erase(world, "c", asked).erased == ErasedDocument("c", asked, ("0001",))
+        assert erase(world, "gone", asked).erased == ErasedDocument("gone", asked, ("0002",))
+        kept = everything(world)
+        assert f"secret {n}" not in kept
+        assert not [raw for raw in raws if raw == encode({"_id": stored}) and repr(raw)[2:-1] in kept]
+        assert erase(world, "c", asked).empty
+    assert world.status().problems == ()
+    assert len(succeeded(world.down("base")).erased) == len(EQUAL)
+
+
+@each_mode
+def test_equal_is_no_more_than_equal(world: World) -> None:
+    world.insert("c", [{"_id": identity, "n": 1} for identity in (7, "7", {"a": 7}, {"b": 7}, True, 2**53)])
+    world.write("0001_count.py", SOURCES["0002_count.py"])
+    succeeded(world.up())
+    for identity in (1, 2.0**53 + 2, {"a": 7.5}, [7], {"a": "7"}):
+        assert erase(world, "c", identity).empty
 
 
 @each_mode
