@@ -115,6 +115,8 @@ class Erasure:
         today = self._line.today
         if today not in self.kept.aside and self._ids.documents(self.backend, today):
             yield f"the document itself is in {today}: it is the application's, delete it there"
+        elif not (erased or before):
+            yield f'{today} has no document with this _id either; its type matters: "7" is not 7'
 
     def _event(self, run: Run) -> RecordChange:
         owner, (first, *_) = run.lease.record.owner, sorted(self._hashes)

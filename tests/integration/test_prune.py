@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from bson import Decimal128, Int64, Timestamp, decode, encode
+from bson import Decimal128, Int64, ObjectId, Timestamp, decode, encode
 
-from goaime_migrate import errors
+from goaime_migrate import cli, errors
 from goaime_migrate.backends.connect import connect
 from goaime_migrate.backends.ports import JOURNAL, LOG, PROGRESS, TAIL, VERSIONS
 from goaime_migrate.config import Settings
@@ -490,6 +490,22 @@ def test_an_id_is_what_the_server_finds_equal(world: World, there: bool, canary:
         assert erase(world, "c", asked).empty
     assert world.status().problems == ()
     assert len(succeeded(world.down("base")).erased) == len(EQUAL)
+
+
+@each_mode
+def test_an_id_is_typed_as_blame_takes_it(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = "640000000000000000000001", "65f0c0ffee65f0c0ffee65f0"
+    stored: tuple[Any, ...] = (ObjectId(first), second, "ann", 7)
+    world.insert("c", [{"_id": identity, "n": 1} for identity in stored])
+    world.write("0001_count.py", SOURCES["0002_count.py"])
+    succeeded(world.up())
+    where = ["--uri", world.uri, "--database", world.database, "--migrations", str(world.folder)]
+    for typed in (first, second, "ann", "7"):
+        assert cli.main(["prune", *where, "--collection", "c", "--id", typed, "--yes"]) == 0
+        assert "erased from what 0001 has kept" in capsys.readouterr().out
+    assert cli.main(["prune", *where, "--collection", "c", "--id", '"7"', "--yes"]) == 0
+    assert 'c has no document with this _id either; its type matters: "7" is not 7' in capsys.readouterr().out
+    assert cli.main(["prune", *where, "--collection", "c", "--id", '"7', "--yes"]) == 2
 
 
 @each_mode
