@@ -94,7 +94,7 @@ class Counted:
 
     def __init__(self, documents: int) -> None:
         self.documents = documents
-        self.capabilities = replace(CAPABILITIES, deltas=True)
+        self.capabilities = CAPABILITIES._replace(deltas=True)
 
     def count(self, _: str) -> int:
         return self.documents
