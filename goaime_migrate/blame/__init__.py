@@ -12,7 +12,7 @@ from goaime_migrate.backends.ports import Backend
 from goaime_migrate.blame.entries import Edit, Findings, findings
 from goaime_migrate.blame.images import Difference, differences, images
 from goaime_migrate.errors import UnknownDocument
-from goaime_migrate.journal.index import equal_ids
+from goaime_migrate.journal.same_id import SameId, same_id
 from goaime_migrate.ledger import Ledger
 from goaime_migrate.planner import Facts
 from goaime_migrate.planner.lineage import Lineage, Visit, lineage
@@ -40,8 +40,8 @@ class Subject:
     backend: Backend
     facts: Facts
     collection: str
-    ids: tuple[bytes, ...]
-    """The raw forms that its `_id` may have, the one that it has alone where it is there."""
+    ids: SameId
+    """What its `_id` may be, that which it is alone where it is there."""
     current: bytes | None
     line: Lineage
     found: tuple[tuple[Visit, Findings], ...]
@@ -55,15 +55,15 @@ class Subject:
     def id(self) -> Value:
         """Its `_id`."""
         known = [edit.entry.id for edit in self.edits]
-        return raw_bson.id_value((known or self.ids)[0] if self.current is None else self.ids[0])
+        return raw_bson.id_value((known or self.ids.known)[0] if self.current is None else self.ids.known[0])
 
 
 def subject(backend: Backend, facts: Facts, book: Ledger, collection: str, identity: Value) -> Subject:
     """A document by its collection and `_id`. Raises UnknownDocument, JournalIncomplete, DamagedRecord."""
     line = lineage(book, collection, backend.collections())
-    ids = tuple(equal_ids(identity))
-    current = next(iter(backend.by_ids(line.today, ids)), None)
-    ids = ids if current is None else (raw_bson.id_of(current),)
+    ids = same_id(identity)
+    current = next(iter(ids.documents(backend, line.today)), None)
+    ids = ids if current is None else SameId((raw_bson.id_of(current),))
     found = tuple(
         (visit, Findings() if visit.pruned else findings(backend, visit.record, ids))
         for visit in line.visits
@@ -78,7 +78,7 @@ def subject(backend: Backend, facts: Facts, book: Ledger, collection: str, ident
 def _unknown(this: Subject) -> UnknownDocument:
     pruned = [visit.pruned.version for visit, _ in this.found if visit.pruned]
     rest = f" that is kept (those of {', '.join(pruned)} were pruned)" if pruned else ""
-    shown = raw_bson.id_value(this.ids[0])
+    shown = raw_bson.id_value(this.ids.known[0])
     if not this.found and this.line.today not in this.backend.collections():
         return UnknownDocument(
             f"there is no collection {this.collection}, and no version has written one of this name",

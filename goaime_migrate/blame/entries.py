@@ -10,6 +10,7 @@ from goaime_migrate.journal import audit
 from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.index import holding
 from goaime_migrate.journal.kinds import Kind
+from goaime_migrate.journal.same_id import SameId
 from goaime_migrate.journal.segments import Segment
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import ChangeKind
@@ -50,8 +51,8 @@ class Findings:
     """Whether something was kept and is not any more."""
 
 
-def findings(reader: Reader, record: PassRecord, ids: Collection[bytes]) -> Findings:
-    """What the journal of a pass has of a document; `ids`: the raw forms that its `_id` may have.
+def findings(reader: Reader, record: PassRecord, ids: SameId) -> Findings:
+    """What the journal of a pass has of a document; `ids`: what its `_id` may be.
 
     All of the journal is looked at once; few segments are unpacked. Raises JournalIncomplete, DamagedRecord.
     """

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
-from goaime_migrate.cli.invocation import Invocation, value_of
+from goaime_migrate.cli.ids import ids_of
+from goaime_migrate.cli.invocation import Invocation
 from goaime_migrate.cli.options import Argument, Option
 from goaime_migrate.cli.outcome import Outcome
 from goaime_migrate.errors import UnknownDocument
 
-_OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}")
-_IDS = """7, abc, '"7"', '{"$oid": "65f0c0ffee65f0c0ffee65f0"}'"""
 _Result = TypeVar("_Result")
 
 
@@ -30,7 +28,7 @@ def blame(
     """Show which versions changed a document, when, who ran them, and each field before and after."""
     from goaime_migrate.render import blame as text
 
-    ids = ids_of(id)
+    ids = ids_of(id, "ID")
     with run.migrator(run.settings()) as migrator:
         if as_of is None:
             result = _first(ids, lambda each: migrator.blame(collection, each))
@@ -50,19 +48,3 @@ def _first(ids: Sequence[Any], find: Callable[[Any], _Result]) -> _Result:
         except UnknownDocument:
             continue
     return find(last)
-
-
-def ids_of(text: str) -> list[Any]:
-    """What an `_id` may be that was typed: Extended JSON, or a bare word; the likelier first. Raises UsageError."""
-    from bson import ObjectId
-
-    from goaime_migrate.backends import extended_json
-
-    if _OBJECT_ID.fullmatch(text):
-        return [ObjectId(text), text]
-    try:
-        extended_json.loads(text)
-    except ValueError:
-        if text[:1] not in ("{", "[", '"'):  # a word, and no JSON that was begun
-            return [text]
-    return [value_of(text, "ID", _IDS)]

@@ -7,7 +7,7 @@ from typing import Annotated
 from goaime_migrate.cli.invocation import Invocation
 from goaime_migrate.cli.options import Argument, DryRun, LockTimeout, Option, Yes
 from goaime_migrate.cli.outcome import Outcome
-from goaime_migrate.errors import UsageError
+from goaime_migrate.errors import DamagedRecord, UsageError
 
 
 def stamp(
@@ -59,9 +59,15 @@ def unlock(
     from goaime_migrate.render import text
 
     with run.migrator(run.settings()) as migrator:
-        result = migrator.unlock()
-        if force and result.lock is not None:
-            run.confirm(text.unlock(result, run.console.err), "end this lease?", yes=yes)
+        try:
+            result = migrator.unlock()
+            held = text.unlock(result, run.console.err) if result.lock is not None else ""
+        except DamagedRecord as error:
+            if not force:
+                raise
+            held = error.message
+        if force and held:
+            run.confirm(held, "end this lease?", yes=yes)
             result = migrator.unlock(force=True)
     return Outcome(result, lambda style: text.unlock(result, style), read=not force)
 

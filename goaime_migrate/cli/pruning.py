@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from goaime_migrate.cli.invocation import Invocation, value_of
+from goaime_migrate.cli.ids import ids_of
+from goaime_migrate.cli.invocation import Invocation
 from goaime_migrate.cli.options import DryRun, FailFast, First, LockTimeout, Option, Yes
 from goaime_migrate.cli.outcome import Outcome
 from goaime_migrate.cli.scope import over
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 _SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _AGE = re.compile(r"(\d{1,6})([dhms])")
-_AN_ID = """--id 7, --id '"s1"', --id '{"$oid": "65f0c0ffee65f0c0ffee65f0"}'"""
 
 
 def prune(
@@ -34,7 +34,10 @@ def prune(
     collection: Annotated[
         str | None, Option(metavar="NAME", help="Erase one document of this collection, with --id.")
     ] = None,
-    id: Annotated[str | None, Option(metavar="JSON", help="Its _id, in Extended JSON.")] = None,
+    id: Annotated[
+        str | None,
+        Option(metavar="JSON", help="Its _id in Extended JSON; a bare word is a string, or an ObjectId."),
+    ] = None,
     dry_run: DryRun = False,
     lock_timeout: LockTimeout = None,
     first: First = None,
@@ -70,12 +73,19 @@ def _call(
             hint="say just one of --keep AGE, --version VERSION, --collection NAME --id JSON",
         )
     if id is not None and collection is not None:
-        identity = value_of(id, "--id", _AN_ID)
-        return lambda migrator, dry: migrator.erase(collection, identity, dry_run=dry)
+        ids = ids_of(id, "--id")
+        return lambda migrator, dry: migrator.erase(collection, _kept(migrator, collection, ids), dry_run=dry)
     if id is not None or collection is not None:
         raise UsageError("one document has a collection and an _id", hint="--collection NAME --id JSON")
     seconds = age(keep)
     return lambda migrator, dry: migrator.prune(keep=seconds, versions=versions, dry_run=dry)
+
+
+def _kept(migrator: Migrator, collection: str, ids: Sequence[Any]) -> Any:
+    """The first of these `_id`s of which anything is kept, or the likeliest."""
+    first, *others = ids
+    kept = (each for each in ids if not migrator.erase(collection, each, dry_run=True).empty)
+    return next(kept, first) if others else first
 
 
 def age(text: str | None) -> int | None:

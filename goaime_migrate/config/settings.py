@@ -20,10 +20,12 @@ from goaime_migrate.config.values import (
     path,
     positive,
     text,
+    up_to,
     whole,
 )
 from goaime_migrate.errors.hint import PROGRAM
 from goaime_migrate.results import OnConflict
+from goaime_migrate.results.holdup import FASTEST
 
 INI = "alembic-style.ini"
 PYPROJECT = "pyproject.toml"
@@ -150,7 +152,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     ),
     "batch_size": maybe(whole(1)),
     "max_lag": maybe(positive),
-    "max_rate": maybe(positive),
+    "max_rate": maybe(up_to(FASTEST, positive)),
     "on_conflict": one_of(OnConflict),
     "allow_untested_topology": flag,
     "lint_after": maybe(whole(0)),

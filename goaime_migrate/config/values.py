@@ -64,6 +64,17 @@ def positive(value: Any) -> float:
     return found
 
 
+def up_to(most: float, read: Callable[[Any], float]) -> Callable[[Any], float]:
+    """Such a number, of at most so much."""
+
+    def read_bounded(value: Any) -> float:
+        found = read(value)
+        _require(found <= most, f"it should be at most {most:,}")
+        return found
+
+    return read_bounded
+
+
 def _finite(value: Any, kind: str) -> float:
     try:
         _require(not isinstance(value, bool), "yes and no are no numbers")

@@ -156,7 +156,8 @@ class DamagedRecord(HistoryError):
     be migrated twice. Your documents were not touched.
 
     Restore all collections schema_versions and schema_versions_* from one and the same backup, then look
-    with `goaime-migrate status`.
+    with `goaime-migrate status`. A lock that cannot be read needs no backup: `goaime-migrate unlock --force`
+    ends it.
     """
 
     code = "GM210"

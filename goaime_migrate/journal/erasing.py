@@ -16,6 +16,7 @@ from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.ports import JOURNAL, Reader
 from goaime_migrate.journal import segments
 from goaime_migrate.journal.digest import digest
+from goaime_migrate.journal.kinds import Kind
 from goaime_migrate.journal.segments import Segment
 
 _LOWEST = raw_bson.encode({"_id": MinKey()})
@@ -49,13 +50,26 @@ def moved_end(reader: Reader, left: Segment, ids: Collection[bytes]) -> tuple[by
 
     Also the segments that are to be stored because of that, in their order: the one behind comes first.
     """
-    walked = (entry.source if entry.before is None else entry.id for entry in left.entries)
-    edge = max((*filter(None, walked), *left.unchanged), key=id_key, default=left.after or _LOWEST)
+    edge = _edge(left)
     behind = _behind(reader, left)
-    if behind is None or behind.after not in {edge, *ids}:
+    if behind is None or (behind.after != edge and behind.after not in ids):
         return edge, [replace(left, upto=edge)]
     knowing = _knowing(replace(behind, after=edge), left.erased, left.hidden)
     return edge, [knowing, replace(left, upto=edge)]
+
+
+def _edge(segment: Segment) -> bytes:
+    """The greatest `_id` in a segment; where it has none, that before its range."""
+    walked = (entry.source if entry.before is None else entry.id for entry in segment.entries)
+    return max((*filter(None, walked), *segment.unchanged), key=id_key, default=segment.after or _LOWEST)
+
+
+def greatest(reader: Reader, pass_id: str, ids: Collection[bytes]) -> bytes:
+    """The greatest `_id` that the scan of a pass has met but for these: its last range has no end of its own."""
+    scan = segments.of_kind(pass_id, Kind.SCAN)
+    found = reader.find(JOURNAL, scan, sort=[("_id", -1)], limit=1, fields=["_id"])
+    last = segments.read(reader, found[0]["_id"][:-3]) if found else None
+    return _LOWEST if last is None else _edge(without(last, ids))
 
 
 def _behind(reader: Reader, segment: Segment) -> Segment | None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from bson import Decimal128, Int64
-
-from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.ports import JOURNAL, Reader
 from goaime_migrate.backends.record_fields import DATA, checked, optional, reading
@@ -16,11 +13,9 @@ from goaime_migrate.journal import segments
 from goaime_migrate.journal.digest import digest
 from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.kinds import Kind
+from goaime_migrate.journal.same_id import SameId
 from goaime_migrate.journal.segments import Known, Segment
 from goaime_migrate.results import Document
-
-_EXACT = 2**53
-"""Below this a double, a long and a decimal can be the same whole number."""
 
 
 class Locator:
@@ -28,13 +23,7 @@ class Locator:
 
     def __init__(self, reader: Reader, pass_id: str) -> None:
         self._reader = reader
-        heads = [
-            _checked(head)
-            for head in reader.find(
-                JOURNAL, segments.of_kind(pass_id, Kind.SCAN), sort=[("_id", 1)], fields=["after", "upto"]
-            )
-            if "upto" in head  # the first record of a segment
-        ]
+        heads = _heads(reader, pass_id, Kind.SCAN)
         self._ends: list[tuple[Any, str]] = [
             (id_key(bytes(head["upto"])), head["_id"][:-3]) for head in heads if head["upto"] is not None
         ]
@@ -66,27 +55,21 @@ class Locator:
         return known
 
 
-def holding(reader: Reader, pass_id: str, ids: Collection[bytes]) -> Iterator[Segment]:
-    """The segments that may hold anything of these few documents, in the order in which they were written.
+def holding(reader: Reader, pass_id: str, ids: SameId) -> Iterator[Segment]:
+    """The segments that may hold anything of a document, in the order in which they were written.
 
-    The scan's are found by their ranges, the others by the hashes in their heads.
+    The scan's are found by their ranges, the others by the hashes in their heads; where there may be other bytes than
+    those that are listed, all others are. A canary's range may end with a document that it has not met.
     """
     locator = Locator(reader, pass_id)
     walked = (key for identity in ids if (key := locator.key(identity)) is not None)
-    for key in sorted({*walked, *segments.holders(reader, pass_id, list(ids))}):
+    canary = _heads(reader, pass_id, Kind.CANARY)
+    ends = (head["_id"][:-3] for head in canary if head["upto"] is not None and bytes(head["upto"]) in ids)
+    others = segments.holders(reader, pass_id, None if ids.key else list(ids))
+    for key in sorted({*walked, *ends, *others}):
         segment = segments.read(reader, key)
         if segment is not None:
             yield segment
-
-
-def equal_ids(value: Any) -> list[bytes]:
-    """The raw ``{_id: x}`` that an `_id` may be stored as: equal numbers of other types are the same `_id`."""
-    values = [value]
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _EXACT:
-        whole = int(value)
-        if whole == value:
-            values = [value, whole, Int64(whole), float(whole), Decimal128(str(whole))]
-    return list(dict.fromkeys(raw_bson.encode({"_id": each}) for each in values))
 
 
 def superseded(reader: Reader, key: str, entries: Sequence[Entry]) -> set[bytes]:
@@ -134,6 +117,12 @@ def any_of(reader: Reader, pass_id: str, ids: Iterable[bytes], *, after: str = "
         for known in (*map(digest, segment.ids), *segment.hashes):
             left.pop(known, None)
     return found
+
+
+def _heads(reader: Reader, pass_id: str, kind: Kind) -> list[Document]:
+    """The first record of each segment of this kind: where its range begins and ends."""
+    found = reader.find(JOURNAL, segments.of_kind(pass_id, kind), sort=[("_id", 1)], fields=["after", "upto"])
+    return [_checked(head) for head in found if "upto" in head]
 
 
 def _checked(head: Document) -> Document:

@@ -202,10 +202,11 @@ def known(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> Known:
     return found
 
 
-def holders(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> list[str]:
-    """The keys of the segments that hold any of these documents and are found by them, ascending."""
-    hashes = [digest(i) for i in ids]  # an `_id` may be too long to be kept once more
-    heads = reader.find(JOURNAL, {"ids": {"$in": hashes}, "pass": pass_id}, sort=[("_id", 1)], fields=["_id"])
+def holders(reader: Reader, pass_id: str, ids: Sequence[bytes] | None) -> list[str]:
+    """The keys of the segments that hold any of these documents (None: any at all) and are found by them, ascending."""
+    # An `_id` may be too long to be kept once more.
+    wanted = {"$exists": True} if ids is None else {"$in": [digest(identity) for identity in ids]}
+    heads = reader.find(JOURNAL, {"ids": wanted, "pass": pass_id}, sort=[("_id", 1)], fields=["_id"])
     return [head["_id"][:-3] for head in heads]
 
 

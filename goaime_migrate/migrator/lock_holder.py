@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 from goaime_migrate import results
 from goaime_migrate.backends.ports import Backend
-from goaime_migrate.errors import NothingRuns, UsageError
+from goaime_migrate.errors import DamagedRecord, NothingRuns, UsageError
 from goaime_migrate.errors.hint import STATUS, UP, Hint
 from goaime_migrate.ledger import read as read_ledger
 from goaime_migrate.migrator.sources import Sources
 from goaime_migrate.migrator.told import Teller, command
 from goaime_migrate.results import State
+from goaime_migrate.results.holdup import FASTEST
 
 
 class LockHolder:
@@ -22,14 +21,19 @@ class LockHolder:
 
     @command
     def unlock(self, *, force: bool = False) -> results.UnlockResult:
-        """Show the lease; with `force`, end it and shut its holder out."""
+        """Show the lease; with `force`, end it and shut its holder out, whatever its record says."""
         from goaime_migrate.status import lock_status
 
         backend = self._sources.backend(write=force)
-        record = backend.read_lease()
+        try:
+            record, there = (found := backend.read_lease()), found is not None
+        except DamagedRecord:
+            if not force:
+                raise
+            record, there = None, True
         if force:
             backend.break_lease()
-        return results.UnlockResult(lock_status(record), force and record is not None)
+        return results.UnlockResult(lock_status(record), force and there)
 
     @command
     def throttle(
@@ -43,9 +47,9 @@ class LockHolder:
         """
         from goaime_migrate.status import lock_status
 
-        if max_rate is not None and not (math.isfinite(max_rate) and max_rate > 0):
+        if max_rate is not None and not 0 < max_rate <= FASTEST:  # nor is NaN
             raise UsageError(
-                f"{max_rate:g} is no rate: it has to be more than 0",
+                f"{max_rate:g} is no rate: it has to be more than 0, and at most {FASTEST:,}",
                 hint="to stop a run for a while: --pause",
             )
         backend = self._sources.backend(write=False)
@@ -53,16 +57,13 @@ class LockHolder:
         lock = lock_status(lease)
         if lease is None or lock is None or not lock.live:
             raise _nothing_runs()
-        told = None
-        if paused is not None or max_rate is not None:
-            before = lease.throttle or results.Throttle()
-            told = results.Throttle(
-                before.paused if paused is None else paused, before.max_rate if max_rate is None else max_rate
-            )
-        told = None if told == results.Throttle() else told
-        if not backend.throttle_lease(lease, told):
+        given = {"paused": paused, "max_rate": None if max_rate is None else float(max_rate)}
+        told = backend.throttle_lease(lease, {name: word for name, word in given.items() if word is not None})
+        if told is None:
             raise _nothing_runs()
-        return results.ThrottleResult(told, lock_status(backend.read_lease()), self._unpaced(backend))
+        return results.ThrottleResult(
+            told.throttle, lock_status(backend.read_lease()), self._unpaced(backend)
+        )
 
     def _unpaced(self, backend: Backend) -> tuple[str, ...]:
         """The versions whose operation that is under way has no batches."""

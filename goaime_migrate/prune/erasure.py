@@ -14,12 +14,12 @@ from functools import cached_property
 from goaime_migrate import ledger
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Backend, Changes, GuardFailed, RecordChange, Write
-from goaime_migrate.errors import Refused, UnknownDocument
-from goaime_migrate.errors.hint import DOWN, UP, Hint
+from goaime_migrate.errors import UnknownDocument
 from goaime_migrate.journal import audit, erasing, segments
 from goaime_migrate.journal.digest import digest
-from goaime_migrate.journal.index import equal_ids, holding
+from goaime_migrate.journal.index import holding
 from goaime_migrate.journal.paging import size_of
+from goaime_migrate.journal.same_id import SameId, same_id
 from goaime_migrate.journal.segments import Segment
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.operations.collections import ASIDE
@@ -27,6 +27,7 @@ from goaime_migrate.planner.lineage import Lineage, lineage
 from goaime_migrate.prune.lookups import erased_lookups
 from goaime_migrate.prune.mentions import Mentions
 from goaime_migrate.prune.selection import Kept
+from goaime_migrate.prune.unfinished import require_finished
 from goaime_migrate.results import ErasedDocument, PruneResult, Value
 from goaime_migrate.run.run import Run
 
@@ -55,8 +56,8 @@ class Erasure:
     id: Value
 
     @cached_property
-    def _ids(self) -> frozenset[bytes]:
-        return frozenset(equal_ids(self.id))
+    def _ids(self) -> SameId:
+        return same_id(self.id)
 
     @cached_property
     def _hashes(self) -> frozenset[str]:
@@ -112,8 +113,10 @@ class Erasure:
             listed = sorted({version for p in before for version in p.versions}, key=int)
             yield f"it was erased before, from what {', '.join(listed)} had kept"
         today = self._line.today
-        if today not in self.kept.aside and self.backend.by_ids(today, list(self._ids), fields=()):
+        if today not in self.kept.aside and self._ids.documents(self.backend, today):
             yield f"the document itself is in {today}: it is the application's, delete it there"
+        elif not (erased or before):
+            yield f'{today} has no document with this _id either; its type matters: "7" is not 7'
 
     def _event(self, run: Run) -> RecordChange:
         owner, (first, *_) = run.lease.record.owner, sorted(self._hashes)
@@ -121,13 +124,7 @@ class Erasure:
         return ledger.log(run.backend.now(), owner, "prune", result, None)
 
     def _require_finished(self) -> None:
-        for p in self.kept.book.passes.values():
-            if p.committed and (not p.finished or p.target_level is not None):
-                raise Refused(
-                    f"the pass of {', '.join(p.versions)} is unfinished: its journal is needed to go on or back",
-                    version=p.versions[-1],
-                    hint=Hint("finish it: {}, or: {}; then erase the document", UP, DOWN),
-                )
+        require_finished(self.backend, self.kept.book, self._line.visits, self._ids)
 
     def _require_whole(self) -> None:
         for record in self.kept.book.journaled:
@@ -155,6 +152,9 @@ class Erasure:
                 if part.changes:
                     record = changed
                     yield part
+        if record.upper in self._ids:
+            end = erasing.greatest(self.backend, record.id, self._ids)
+            yield Part(record.versions, 0, [ledger.put_pass(self._with_end(record, end))])
 
     def _segment(self, record: PassRecord, segment: Segment) -> tuple[PassRecord, Part]:
         """The record of the pass then, and what is to be stored."""
@@ -164,7 +164,7 @@ class Erasure:
             edge, replaced = erasing.moved_end(self.backend, left, self._ids)
         grown = _size(left) - _size(segment) if replaced else 0
         freed = sum(len(entry.before or b"") for entry in segment.entries if entry.id in self._ids)
-        hashes = self._hashes.intersection(each.hex() for each in left.erased)
+        hashes = frozenset(each.hex() for each in {*left.erased} - {*segment.erased})
         changed = _noted(self._with_end(record, edge), segment, grown, hashes)
         changes = [change for each in replaced for change in each.replacement()]
         if changed != record:
@@ -181,7 +181,7 @@ class Erasure:
     def _aside(self, name: str) -> Iterator[Part]:
         """The document in a collection that was kept aside."""
         version = name.removeprefix(f"{ASIDE}.").partition(".")[0]
-        for document in self.backend.by_ids(name, list(self._ids)):
+        for document in self._ids.documents(self.backend, name):
             yield Part((version,), len(document), aside=name, document=document)
 
     def _mentions(self) -> Iterator[Part]:

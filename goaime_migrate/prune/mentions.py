@@ -24,7 +24,8 @@ class Mentions:
     def __init__(self, value: Value, ids: Collection[bytes]) -> None:
         self._ids = ids
         text = str(value)
-        words = [rf"_id {re.escape(repr(value))}(?!\w)"]
+        forms = dict.fromkeys([repr(value), *(repr(raw_bson.id_value(identity)) for identity in ids)])
+        words = [rf"_id {re.escape(form)}(?!\w)" for form in forms]
         if len(text) > _SHORT and not isinstance(value, int | float | dict | list):
             words.append(rf"(?<!\w){re.escape(text)}(?!\w)")
         self._text = re.compile("|".join(words))

@@ -158,10 +158,10 @@ def broken(result: LintResult) -> list[Problem]:
 
 def unlock(result: UnlockResult, style: Style) -> str:
     """The lease, and what to do about it."""
-    if result.lock is None:
+    if result.lock is None and not result.ended:
         return "no lock is held"
-    lines = lock(result.lock, style)
-    if result.ended:
+    lines = [] if result.lock is None else lock(result.lock, style)
+    if result.lock is None or result.ended:
         lines.append("the lease was ended; whoever held it can write no more")
     elif result.lock.live:
         lines.append("its holder is alive; to end it all the same: goaime-migrate unlock --force")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+FASTEST = 1_000_000_000
+"""The greatest rate that may be asked for, in documents a second: far more than any server takes."""
+
 
 @dataclass(frozen=True)
 class Throttle:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bson import Timestamp
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import TAIL, Delete, Put, RecordChange
+from goaime_migrate.backends.ports import TAIL, Delete, Put, Reader, RecordChange
 from goaime_migrate.backends.ports.change_stream import ChangeStream, CollectionGone, HistoryLost
 from goaime_migrate.backends.record_fields import NESTED, checked, optional, reading
 from goaime_migrate.errors import CollectionChanged, MigrateError
@@ -170,8 +170,8 @@ def start(
     left_over: list[bytes] = []
     token: Document | None = None
     for record in stored:
+        left_over += _ids(record)
         with reading(TAIL, record["_id"]):
-            left_over += raw_bson.split(record["ids"])
             token = checked(record, {"token": optional(NESTED)})["token"]
     feed = run.backend.watch(collection, since, token, sessions)
     if feed is None:
@@ -197,6 +197,16 @@ def seen(walk: str, place: Place, left: Sequence[bytes]) -> list[RecordChange]:
     parts = range(0, len(left), _TOGETHER)
     again = [_record(walk, f"left/{n:08d}", place, left[n : n + _TOGETHER]) for n in parts]
     return [Delete(TAIL, {"pass": walk, "at": {"$lte": place.at}}), *(Put(TAIL, each) for each in again)]
+
+
+def has_collected(reader: Reader, walk: str, ids: Collection[bytes]) -> bool:
+    """Whether one of these documents is to be looked at again. Raises DamagedRecord."""
+    return any(identity in ids for record in reader.find(TAIL, {"pass": walk}) for identity in _ids(record))
+
+
+def _ids(record: Document) -> list[bytes]:
+    with reading(TAIL, record["_id"]):
+        return list(raw_bson.split(record["ids"]))
 
 
 def forget(pass_id: str) -> Delete:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from bson import Int64, encode
+from bson import Decimal128, Int64, encode
 
 from goaime_migrate import errors
 from goaime_migrate.backends.ports import JOURNAL
@@ -168,6 +168,32 @@ def test_the_id_is_found_whatever_type_its_number_has(old: World) -> None:
         found = blame(old, "c", identity)
         assert [change.version for change in found.changes] == ["0001"]
         assert type(found.id) is kind
+
+
+EQUAL: list[tuple[Any, Any]] = [
+    ({"tenant": Int64(7)}, {"tenant": 7}),
+    ({"a": 1.0}, {"a": 1}),
+    (Decimal128("1.0"), 1),
+    (1e17, 10**17),
+    (Decimal128("2.50"), 2.5),
+]
+
+
+@each_mode
+@pytest.mark.parametrize("there", [True, False])
+def test_a_document_is_found_by_all_that_is_equal_to_its_id(world: World, there: bool) -> None:
+    world.insert("c", [{"_id": stored, "n": n} for n, (stored, _) in enumerate(EQUAL)])
+    world.write("0001_add.py", "from goaime_migrate import *\noperations = [AddField('c', 'm', 1)]\n")
+    succeeded(world.up())
+    if not there:
+        for stored, _ in EQUAL:
+            world.remove("c", stored)
+    with world.migrator() as migrator:
+        for n, (stored, asked) in enumerate(EQUAL):
+            found = migrator.blame("c", asked)
+            assert (found.id, [change.version for change in found.changes]) == (stored, ["0001"])
+            before = migrator.as_of("c", asked, "0001").document
+            assert before == {"_id": stored, "n": n}
 
 
 @each_mode

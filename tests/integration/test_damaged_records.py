@@ -16,7 +16,7 @@ from bson import Decimal128, Int64, MinKey, Timestamp, decode_all, encode
 
 from goaime_migrate import Migrator, errors
 from goaime_migrate.backends.ports import JOURNAL, LOCK, LOG, PROGRESS, TAIL, VERSIONS
-from goaime_migrate.results import Direction
+from goaime_migrate.results import Direction, UnlockResult
 from tests.integration.engines import dump, one_server, servers
 from tests.world import World, succeeded
 
@@ -191,6 +191,31 @@ def test_a_damaged_lock_is_named(history: World, damage: dict[str, Any]) -> None
         migrator.up()
     with history.migrator() as migrator, pytest.raises(errors.DamagedRecord):
         migrator.status()
+
+
+@servers
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"throttle": {"paused": False, "max_rate": 1e308}},
+        {"fence": "x", "lsid": 7},
+        {"fence": -1},
+        {"fence": float("nan"), "expires_at": None},
+    ],
+)
+def test_a_lock_that_cannot_be_read_is_ended_by_force(history: World, damage: dict[str, Any]) -> None:
+    fences = [part["fence"] for part in history.documents(PROGRESS) if part["kind"] == "partition"]
+    history.change(LOCK, "lock", **{"expires_at": datetime(2020, 1, 1), **damage})
+    with history.migrator() as migrator:
+        with pytest.raises(errors.DamagedRecord) as caught:
+            migrator.unlock()
+        assert "unlock --force" in caught.value.hint
+        assert migrator.unlock(force=True) == UnlockResult(None, ended=True)
+        assert migrator.unlock() == UnlockResult(None, ended=False)
+        assert migrator.status().lock is None
+    (record,) = history.documents(LOCK)
+    assert record["fence"] > max(fences)
+    assert all(p["fence"] == record["fence"] for p in history.documents(PROGRESS) if p["kind"] == "partition")
 
 
 @one_server

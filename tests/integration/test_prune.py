@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from bson import decode, encode
+from bson import Decimal128, Int64, ObjectId, Timestamp, decode, encode
 
-from goaime_migrate import errors
+from goaime_migrate import cli, errors
 from goaime_migrate.backends.connect import connect
-from goaime_migrate.backends.ports import JOURNAL, LOG, VERSIONS
+from goaime_migrate.backends.ports import JOURNAL, LOG, PROGRESS, TAIL, VERSIONS
 from goaime_migrate.config import Settings
 from goaime_migrate.journal.paging import payloads
 from goaime_migrate.journal.seal import unseal
-from goaime_migrate.results import Direction, PruneResult
+from goaime_migrate.results import Direction, ErasedDocument, PruneResult
 from goaime_migrate.run import partitions
 from tests.integration.engines import each_mode, one_server, two
 from tests.world import World, succeeded
@@ -97,6 +97,22 @@ def everything(world: World) -> str:
     ]
     kept = [document for name in aside for document in world.documents(name)]
     return repr([records, world.documents(JOURNAL), journals, kept])
+
+
+def ranges(world: World) -> str:
+    """Where the ranges of segments begin and end."""
+    heads = [d for d in world.documents(JOURNAL) if "upto" in d]
+    return repr([decode(end) for d in heads for end in (d["after"], d["upto"]) if end is not None])
+
+
+FAILS = """
+    from goaime_migrate import *
+
+    def fails(d):
+        raise ValueError("no")
+
+    operations = [TransformDocuments("c", fails)]
+"""
 
 
 @each_mode
@@ -351,6 +367,154 @@ def test_no_partition_ends_with_what_was_erased(world: World, monkeypatch: pytes
     assert world.status().problems == ()
     result = succeeded(world.down())
     assert (len(result.erased), result.born) == (3, 0)
+
+
+@each_mode
+def test_a_pass_does_not_keep_what_was_the_greatest_id_when_it_was_planned(world: World) -> None:
+    world.insert("c", [old(i) for i in range(5)])
+    world.write("0001_count.py", SOURCES["0002_count.py"])
+    succeeded(world.up())
+    for identity in ("person4", "person3"):
+        world.remove("c", identity)
+        assert erase(world, "c", identity).erased == ErasedDocument("c", identity, ("0001",))
+        assert identity.encode() not in b"".join(map(encode, world.documents(PROGRESS)))
+        assert identity not in everything(world)
+        assert erase(world, "c", identity).empty
+    assert world.status().problems == ()
+    assert (len(succeeded(world.down()).erased), world.documents("c")) == (2, [old(i) for i in range(3)])
+
+
+@each_mode
+def test_a_canary_does_not_keep_it_either(world: World) -> None:
+    world.insert("c", [old(i) for i in range(5)])
+    world.write("0001_count.py", SOURCES["0002_count.py"])
+    succeeded(world.up(where={"n": 1}))
+    succeeded(world.up())
+    for identity in ("person4", "person1"):
+        erase(world, "c", identity)
+        assert identity.encode() not in b"".join(map(encode, world.documents(PROGRESS)))
+        assert identity not in ranges(world)
+        assert identity not in everything(world)
+    assert world.status().problems == ()
+    assert len(succeeded(world.down()).erased) == 2
+
+
+@one_server
+def test_what_a_sweep_that_was_cut_off_has_collected_is_seen_to_first(world: World) -> None:
+    world.insert("d", [old(i) for i in range(4)])
+    world.write("0001_other.py", SOURCES["0004_other.py"])
+    succeeded(world.up())
+    (walk,) = [f"{d['_id']}#sweep" for d in world.documents(PROGRESS) if d["kind"] == "pass"]
+    ids = encode({"_id": "person0"}) + encode({"_id": "person1"})
+    record = {
+        "_id": f"{walk}/x/1",
+        "format": 1,
+        "pass": walk,
+        "at": Timestamp(1, 1),
+        "token": None,
+        "ids": ids,
+    }
+    world.insert(TAIL, [record])
+    kept = world.everything()
+    with pytest.raises(errors.Refused, match="sweep of d is unfinished") as caught:
+        erase(world, "d", "person1")
+    assert "sweep" in caught.value.hint
+    assert world.everything() == kept
+    erase(world, "d", "person2")
+    succeeded(world.sweep())
+    assert not erase(world, "d", "person1").empty
+    assert world.documents(TAIL) == []
+
+
+@one_server
+def test_a_pass_in_which_nothing_was_written_has_its_plan_still(world: World) -> None:
+    world.insert("c", [old(i) for i in range(2)])
+    world.write("0001_fails.py", FAILS)
+    assert world.up().failed == "0001"
+    with pytest.raises(errors.Refused, match="unfinished"):
+        erase(world, "c", "person1")
+    succeeded(world.down())
+    assert erase(world, "c", "person1").empty
+    assert "person1" not in everything(world)
+
+
+EQUAL: list[tuple[Any, Any]] = [
+    ({"tenant": Int64(7)}, {"tenant": 7}),
+    ({"a": 1.0, "b": ["x", 2]}, {"a": 1, "b": ["x", Decimal128("2.00")]}),
+    (Decimal128("1.0"), 1),
+    (1e17, 10**17),
+    (Decimal128("2.50"), 2.5),
+    (Decimal128("1E+3"), 1000),
+    (5.0, 5),
+]
+"""What is stored as `_id`, and what is asked for."""
+
+
+@each_mode
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("canary", [True, False])
+def test_an_id_is_what_the_server_finds_equal(world: World, there: bool, canary: bool) -> None:
+    world.settings["batch_size"] = 2
+    world.insert(
+        "c", [{"_id": stored, "n": n, "secret": f"secret {n}"} for n, (stored, _) in enumerate(EQUAL)]
+    )
+    world.insert("gone", [{"_id": stored, "secret": f"secret {n}"} for n, (stored, _) in enumerate(EQUAL)])
+    world.write(
+        "0001_name.py",
+        """
+        from goaime_migrate import *
+
+        def name(d, c):
+            d["n"] += 1000
+            if c[d["_id"]]["secret"] == "secret 2":
+                import warnings
+                warnings.warn("odd")
+
+        operations = [TransformDocuments("c", name, c=Lookup("c"))]
+        """,
+    )
+    if canary:
+        succeeded(world.up(where={"n": {"$gte": 0}}))
+    world.write("0002_drop.py", "from goaime_migrate import *\noperations = [DropCollection('gone')]\n")
+    succeeded(world.up())
+    raws = list(world.raws("c"))
+    if not there:
+        for stored, _ in EQUAL:
+            world.remove("c", stored)
+    for n, (stored, asked) in enumerate(EQUAL):
+        assert erase(world, "c", asked).erased == ErasedDocument("c", asked, ("0001",))
+        assert erase(world, "gone", asked).erased == ErasedDocument("gone", asked, ("0002",))
+        kept = everything(world)
+        assert f"secret {n}" not in kept
+        assert not [raw for raw in raws if raw == encode({"_id": stored}) and repr(raw)[2:-1] in kept]
+        assert erase(world, "c", asked).empty
+    assert world.status().problems == ()
+    assert len(succeeded(world.down("base")).erased) == len(EQUAL)
+
+
+@each_mode
+def test_an_id_is_typed_as_blame_takes_it(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = "640000000000000000000001", "65f0c0ffee65f0c0ffee65f0"
+    stored: tuple[Any, ...] = (ObjectId(first), second, "ann", 7)
+    world.insert("c", [{"_id": identity, "n": 1} for identity in stored])
+    world.write("0001_count.py", SOURCES["0002_count.py"])
+    succeeded(world.up())
+    where = ["--uri", world.uri, "--database", world.database, "--migrations", str(world.folder)]
+    for typed in (first, second, "ann", "7"):
+        assert cli.main(["prune", *where, "--collection", "c", "--id", typed, "--yes"]) == 0
+        assert "erased from what 0001 has kept" in capsys.readouterr().out
+    assert cli.main(["prune", *where, "--collection", "c", "--id", '"7"', "--yes"]) == 0
+    assert 'c has no document with this _id either; its type matters: "7" is not 7' in capsys.readouterr().out
+    assert cli.main(["prune", *where, "--collection", "c", "--id", '"7', "--yes"]) == 2
+
+
+@each_mode
+def test_equal_is_no_more_than_equal(world: World) -> None:
+    world.insert("c", [{"_id": identity, "n": 1} for identity in (7, "7", {"a": 7}, {"b": 7}, True, 2**53)])
+    world.write("0001_count.py", SOURCES["0002_count.py"])
+    succeeded(world.up())
+    for identity in (1, 2.0**53 + 2, {"a": 7.5}, [7], {"a": "7"}):
+        assert erase(world, "c", identity).empty
 
 
 @each_mode

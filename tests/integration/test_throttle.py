@@ -6,8 +6,11 @@ import json
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Barrier
+from typing import Any
 
 import pytest
 
@@ -137,10 +140,39 @@ def test_what_is_not_said_stays_and_without_a_word_all_is_as_at_the_beginning(nu
     ]
 
 
-@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf"), 1e9 + 1, 2.0**63, 1e308])
 def test_a_rate_that_is_none_is_refused(numbers: World, rate: float) -> None:
     with pytest.raises(errors.UsageError):
         told(numbers, max_rate=rate)
+
+
+def test_two_who_tell_it_something_at_once_are_both_heard(numbers: World) -> None:
+    rounds: list[Throttle | None] = []
+
+    def tell(event: Event) -> None:
+        if not isinstance(event, BatchCommitted) or rounds:
+            return
+        with numbers.migrator() as one, numbers.migrator() as other, ThreadPoolExecutor(2) as both:
+            for _ in range(10):
+                one.throttle()
+                start = Barrier(2)
+                words: list[tuple[Migrator, dict[str, Any]]] = [
+                    (one, {"paused": True}),
+                    (other, {"max_rate": 500}),
+                ]
+
+                def say(migrator: Migrator, word: dict[str, Any], start: Barrier = start) -> None:
+                    start.wait()
+                    migrator.throttle(**word)
+
+                list(both.map(lambda each: say(*each), words))
+                lock = one.status().lock
+                rounds.append(lock.throttle if lock else None)
+            one.throttle()
+
+    with numbers.migrator(tell) as migrator:
+        succeeded(migrator.up())
+    assert rounds == [Throttle(paused=True, max_rate=500.0)] * 10
 
 
 def test_all_processes_of_a_run_wait(
@@ -185,7 +217,7 @@ def test_a_dump_is_plain_again_and_a_killed_run_s_word_is_nobody_else_s(tmp_path
     left.write_text(json.dumps({"paused": True, "max_rate": None}))
     assert world.status().lock is None
     succeeded(world.up())
-    assert not left.exists()
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(file.NAME)] == []
 
 
 @pytest.mark.parametrize(
@@ -202,6 +234,7 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
     other.write_text('{"paused": true, "max_rate": null}')
     (tmp_path / "dump" / file.NAME).symlink_to(other)
     assert file.read(tmp_path / "dump") is None
-    file.write(tmp_path / "dump", Throttle(max_rate=3.0))
-    assert file.read(tmp_path / "dump") is not None
+    file.tell(tmp_path / "dump", {"max_rate": 3.0})
+    assert (told := file.read(tmp_path / "dump")) is not None
+    assert told.throttle == Throttle(max_rate=3.0)
     assert other.read_text() == '{"paused": true, "max_rate": null}'

@@ -9,7 +9,7 @@ import pytest
 from bson import Int64, ObjectId
 
 from goaime_migrate.cli import argv
-from goaime_migrate.cli.blaming import ids_of
+from goaime_migrate.cli.ids import ids_of
 from goaime_migrate.cli.pruning import age
 from goaime_migrate.errors import UsageError
 from goaime_migrate.render import blame as blaming
@@ -47,7 +47,7 @@ AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     ],
 )
 def test_an_id_is_extended_json_and_a_bare_word_a_string(text: str, ids: list[Any]) -> None:
-    found = ids_of(text)
+    found = ids_of(text, "ID")
     assert found == ids
     assert list(map(type, found)) == list(map(type, ids))
 
@@ -55,7 +55,7 @@ def test_an_id_is_extended_json_and_a_bare_word_a_string(text: str, ids: list[An
 @pytest.mark.parametrize("text", ["{", '["', '"a', '{"$oid": "x"}', "99999999999999999999"])
 def test_json_that_was_begun_is_no_word(text: str) -> None:
     with pytest.raises(UsageError):
-        ids_of(text)
+        ids_of(text, "--id")
 
 
 @pytest.mark.parametrize(

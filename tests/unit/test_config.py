@@ -350,6 +350,11 @@ REFUSED: list[tuple[str, str, str]] = [
         f"mend workers in {HERE}",
     ),
     (
+        MINIMAL + "max_rate = 1e19\n",
+        f"max_rate = 1e19: it should be at most 1,000,000,000 ({HERE})",
+        f"mend max_rate in {HERE}",
+    ),
+    (
         MINIMAL + "max_lag = nan\n",
         f"max_lag = nan: it should be a finite number ({HERE})",
         f"mend max_lag in {HERE}",

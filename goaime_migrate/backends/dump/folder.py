@@ -19,6 +19,7 @@ from goaime_migrate.errors import DumpUnreadable
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_SHARED = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _KINDS = {
     stat.S_IFLNK: "a link",
     stat.S_IFDIR: "a folder",
@@ -65,6 +66,12 @@ class Folder:
     def create(self, name: str) -> int:
         """A descriptor of a new file within, which nobody else may read yet."""
         return os.open(name, _NEW, 0o600, dir_fd=self.fd)
+
+    def shared(self, name: str) -> int:
+        """A descriptor of a file within that is made where there is none. Raises as `file` does."""
+        if self.status(name) is not None:
+            self._require(name, stat.S_IFREG)
+        return os.open(name, _SHARED, 0o644, dir_fd=self.fd)
 
     def status(self, name: str) -> os.stat_result | None:
         """What has the name, a link as itself; None where nothing has."""

@@ -6,12 +6,15 @@ left one, and at the end.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from goaime_migrate.backends.dump.folder import Folder
 from goaime_migrate.errors import DumpUnreadable, SaveFailed
@@ -35,7 +38,15 @@ class Told(NamedTuple):
 def read(root: Path) -> Told | None:
     """What is there; None also for what this tool has not written."""
     try:
-        with Folder.at(root) as top, os.fdopen(top.file(NAME), "rb") as file:
+        with Folder.at(root) as top:
+            return _read(top)
+    except OSError:
+        return None
+
+
+def _read(top: Folder) -> Told | None:
+    try:
+        with os.fdopen(top.file(NAME), "rb") as file:
             found = json.loads(file.read(_LARGEST))
             at = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
         paused, rate = found["paused"], found["max_rate"]
@@ -48,23 +59,54 @@ def read(root: Path) -> Told | None:
     return None
 
 
-def write(root: Path, throttle: Throttle | None) -> None:
-    """Put it there, whole; None removes it. Raises SaveFailed."""
+def tell(root: Path, words: Mapping[str, Any]) -> None:
+    """Put these fields of a `Throttle` there, beside those that are there; without any remove it. Raises SaveFailed."""
+    from goaime_migrate.results import Throttle
+
+    with _writing(root) as top, _alone(top) as new:
+        told = _read(top) if words else None
+        said = replace(told.throttle if told else Throttle(), **words)
+        if said == Throttle():
+            top.remove(NAME)
+            top.remove(_NEW)
+            return
+        new.truncate()
+        json.dump(asdict(said), new)
+        new.flush()
+        os.fchmod(new.fileno(), 0o644)  # the run may be another user's
+        top.move(_NEW, top, NAME)
+
+
+def remove(root: Path) -> None:
+    """Nothing is said any more. Raises SaveFailed."""
+    with _writing(root) as top:
+        top.remove(NAME)
+        top.remove(_NEW)
+
+
+@contextmanager
+def _writing(root: Path) -> Iterator[Folder]:
     try:
         with Folder.at(root) as top:
-            if throttle is None:
-                top.remove(NAME)
-                return
-            top.remove(_NEW)
-            with os.fdopen(top.create(_NEW), "w") as file:
-                json.dump(asdict(throttle), file)
-                os.fchmod(file.fileno(), 0o644)  # the run may be another user's
-            top.move(_NEW, top, NAME)
-    except OSError as error:
+            yield top
+    except (OSError, DumpUnreadable) as error:
+        why = error.strerror if isinstance(error, OSError) else None
         raise SaveFailed(
-            f"the run on {root} cannot be told: {error.strerror or error}",
+            f"the run on {root} cannot be told: {why or error}",
             hint="whoever throttles it has to be allowed to write in that folder",
         ) from error
+
+
+@contextmanager
+def _alone(top: Folder) -> Iterator[IO[str]]:
+    """The new file, which one process at a time has: who has waited for it may find that it has become the old one."""
+    while True:
+        with os.fdopen(top.shared(_NEW), "w") as new:
+            fcntl.flock(new, fcntl.LOCK_EX)
+            there = top.status(_NEW)
+            if there is not None and os.path.samestat(there, os.fstat(new.fileno())):
+                yield new
+                return
 
 
 def is_there(root: Path) -> bool:

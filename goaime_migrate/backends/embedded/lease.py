@@ -7,10 +7,10 @@ versions is where a newer one is looked for: whoever looks at a database begins 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from goaime_migrate.backends.dump import find_database, generation, snapshot, throttle
 from goaime_migrate.backends.dump.lock import DirectoryLock, user_of
@@ -33,9 +33,6 @@ from goaime_migrate.backends.ports import (
 from goaime_migrate.errors import LeaseLost, Refused, SaveFailed
 from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.results import Document
-
-if TYPE_CHECKING:
-    from goaime_migrate.results import Throttle
 
 FENCE = 1
 """No writer can outlive its lock, so nothing has to be fenced off."""
@@ -121,18 +118,18 @@ class LeasedDump(DumpReader):
         """Nothing has to be put off: a lock has no expiry."""
         return self._with_throttle(lease) if self._is_mine(lease) else None
 
-    def throttle_lease(self, lease: LeaseRecord, told: Throttle | None) -> bool:
+    def throttle_lease(self, lease: LeaseRecord, words: Mapping[str, Any]) -> LeaseRecord | None:
         """In a file beside the database's folder. Raises SaveFailed, or Refused where its owner cannot be seen."""
         if not lease.owner.pid:
             raise Refused(
                 "the dump is locked by a process that cannot be seen from here",
                 hint="throttle it in the container or on the host where it runs",
             )
-        throttle.write(self._root, told)
+        throttle.tell(self._root, words)
         if self._lock.holder_pid() == lease.owner.pid:
-            return True
-        throttle.write(self._root, None)  # nobody is left to remove it
-        return False
+            return self._with_throttle(lease)
+        throttle.remove(self._root)  # nobody else is left to do it
+        return None
 
     def release_lease(self, lease: LeaseRecord) -> None:
         """Save, then unlock. Raises SaveFailed; the lock is given back even so."""
@@ -212,7 +209,7 @@ class LeasedDump(DumpReader):
         find_database.check_writable(self._root, self._database)
         try:
             generation.recover(self._root)
-            throttle.write(self._root, None)
+            throttle.remove(self._root)
         except OSError as error:
             raise SaveFailed(
                 f"what a run that was cut off has left in {self._root} cannot be finished: "
@@ -251,7 +248,7 @@ class LeasedDump(DumpReader):
         finally:
             self._lease = None
             with suppress(SaveFailed):  # the next writer removes it
-                throttle.write(self._root, None)
+                throttle.remove(self._root)
             self._lock.release()
 
 

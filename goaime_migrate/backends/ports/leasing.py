@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from goaime_migrate.backends.ports.values import Capabilities, LeaseRecord, Owner
-
-if TYPE_CHECKING:
-    from goaime_migrate.results import Throttle
 
 
 class Need(NamedTuple):
@@ -76,8 +73,10 @@ class LeaseStore(Database, Protocol):
     def note_waiting(self, lease: LeaseRecord, reason: str | None) -> None:
         """Let others see what the owner of the lease waits for; None when it goes on."""
 
-    def throttle_lease(self, lease: LeaseRecord, throttle: Throttle | None) -> bool:
-        """Tell the owner of the lease how fast to go; False if the lease has ended meanwhile.
+    def throttle_lease(self, lease: LeaseRecord, words: Mapping[str, Any]) -> LeaseRecord | None:
+        """Tell the owner of the lease how fast to go; the lease as it then is, None if it has ended meanwhile.
+
+        `words` are fields of a `Throttle`: the others stay as they are. Without any all of it is taken back.
 
         The owner hears of it with its next renewal, and it ends with the lease.
         """

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from typing import Any
 
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError, ExecutionTimeout, OperationFailure, WTimeoutError
@@ -21,6 +22,7 @@ from goaime_migrate.backends.server.driver_errors import translation
 from goaime_migrate.backends.server.lease_record import (
     LOCK_ID,
     OF_THE_RUN,
+    broken,
     claim_update,
     free,
     is_same,
@@ -30,7 +32,7 @@ from goaime_migrate.backends.server.lease_record import (
 )
 from goaime_migrate.backends.server.reader import MongoReader
 from goaime_migrate.errors import MigrateError
-from goaime_migrate.results import Document, Throttle
+from goaime_migrate.results import Document
 
 _CLAIM_MS = 1_000
 _CONFIRMED_S = 30.0
@@ -70,7 +72,8 @@ class LeasedDatabase(MongoReader):
         live = {"$and": [{"$eq": [{"$type": "$expires_at"}, "date"]}, later]}
         with self._guard():
             found = list(self._db[LOCK].aggregate([{"$match": {"_id": LOCK_ID}}, {"$set": {"live": live}}]))
-        return lease_of(found[0]) if found and found[0].get("expires_at") else None
+        lease = lease_of(found[0]) if found else None
+        return None if lease is None or lease.expires_at is None else lease
 
     def try_lease(self, owner: Owner, ttl_s: float, *, dead: LeaseRecord | None = None) -> LeaseRecord:
         """End what a former owner has left open, then claim. Raises DamagedRecord."""
@@ -133,6 +136,11 @@ class LeasedDatabase(MongoReader):
         )
         with self._saying_so_if_slow():
             self._db[PROGRESS].update_many(parts, {"$set": {"fence": fence}})
+
+    def _known_fence(self) -> int:
+        """The greatest that a partition has."""
+        found = self._db[PROGRESS].find({"kind": "partition", "fence": {"$type": ["int", "long"]}}, ["fence"])
+        return max((part["fence"] for part in found.sort("fence", -1).limit(1)), default=0)
 
     def end_transactions(self, sessions: Sequence[Document]) -> None:
         """By `killSessions`; without the privilege the next write waits."""
@@ -211,11 +219,12 @@ class LeasedDatabase(MongoReader):
         with self._guard():
             self._db[LOCK].update_one(while_held(lease), [{"$set": {"waiting": waiting}}])
 
-    def throttle_lease(self, lease: LeaseRecord, throttle: Throttle | None) -> bool:
-        """In the lease's own record, while it is live by the server's clock."""
+    def throttle_lease(self, lease: LeaseRecord, words: Mapping[str, Any]) -> LeaseRecord | None:
+        """In the lease's own record, while it is live by the server's clock: in one update, whoever else tells it."""
         live = {**while_held(lease), "$expr": {"$gt": ["$expires_at", "$$NOW"]}}
         with self._guard():
-            return self._db[LOCK].update_one(live, throttle_update(throttle)).matched_count == 1
+            told = self._db[LOCK].find_one_and_update(live, throttle_update(words), return_document=True)
+        return None if told is None else lease_of(told)
 
     def release_lease(self, lease: LeaseRecord) -> None:
         """Its record stays, for the sake of the fence."""
@@ -225,19 +234,16 @@ class LeasedDatabase(MongoReader):
             )
 
     def break_lease(self) -> None:
-        """End the owner's transactions and raise the fence, in the lease and in every unfinished partition."""
+        """End the owner's transactions and raise the fence, in the lease and in every unfinished partition.
+
+        Of a record that somebody has damaged nothing is needed: the fence is that of the partitions then.
+        """
         with self._guard():
             former = self._db[LOCK].find_one({"_id": LOCK_ID}) or {}
             self._end_transactions(filter(None, [former.get("lsid")]))
             with self._saying_so_if_slow():
                 record = self._db[LOCK].find_one_and_update(
-                    {"_id": LOCK_ID},
-                    {
-                        "$inc": {"fence": 1},
-                        "$unset": dict.fromkeys(("expires_at", "lsid", *OF_THE_RUN), 1),
-                        "$set": {"run": ""},
-                    },
-                    return_document=True,
+                    {"_id": LOCK_ID}, broken(self._known_fence() + 1), return_document=True
                 )
             if record is not None:
                 self._raise_fence(record["fence"])

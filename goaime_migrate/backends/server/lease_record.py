@@ -9,9 +9,12 @@ from typing import Any, NamedTuple
 from goaime_migrate.backends.ports import LOCK, LeaseRecord, Owner
 from goaime_migrate.backends.record_codec import record_of
 from goaime_migrate.backends.record_fields import reading
+from goaime_migrate.errors import DamagedRecord
+from goaime_migrate.errors.hint import UNLOCK, Hint
 from goaime_migrate.results import Document, Throttle, Waiting
 
 LOCK_ID = "lock"
+_MEND = Hint("end it, whoever has it: {}", UNLOCK.to("--force"))
 OF_THE_RUN = ("waiting", "throttle")
 """What is said of, and to, the run that holds the lease: it ends with it."""
 _ABSENT: Document = {
@@ -68,9 +71,29 @@ def claim_update(
     return [{"$set": {"free": {"$or": free(dead)}}}, {"$set": chosen}, {"$unset": "free"}]
 
 
-def throttle_update(throttle: Throttle | None) -> list[Mapping[str, Any]]:
-    """The update that tells the owner of the lease how fast to go."""
-    return [{"$set": {"throttle": "$$REMOVE" if throttle is None else {"$literal": vars(throttle)}}}]
+def throttle_update(words: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The update that tells the owner of the lease how fast to go: what is not among the words stays as it is.
+
+    Without a word it is told nothing any more, as it is where nothing of what it was told is left.
+    """
+    if not words:
+        return [{"$unset": "throttle"}]
+    nothing = {"$literal": vars(Throttle())}
+    said = {"$mergeObjects": [nothing, "$throttle", {"$literal": dict(words)}]}
+    left = {"$cond": [{"$eq": ["$throttle", nothing]}, "$$REMOVE", "$throttle"]}
+    return [{"$set": {"throttle": said}}, {"$set": {"throttle": left}}]
+
+
+def broken(fence: int) -> list[Mapping[str, Any]]:
+    """The update that ends a lease and raises its fence, whatever its record says; `fence`: where that has none."""
+    known = {"$and": [{"$in": [{"$type": "$fence"}, ["int", "long"]]}, {"$gte": ["$fence", 0]}]}
+    known["$and"].append({"$lt": ["$fence", _MOST]})
+    raised = {"$cond": [known, {"$add": ["$fence", 1]}, fence]}
+    return [{"$replaceWith": {"_id": LOCK_ID, "run": "", "fence": raised, "format": 1}}]
+
+
+_MOST = 2**62
+"""No fence is so great that grows from 1."""
 
 
 class _Term(NamedTuple):
@@ -86,6 +109,9 @@ class _Term(NamedTuple):
 
 def lease_of(record: Document) -> LeaseRecord:
     """The lease from its record. Raises DamagedRecord."""
-    with reading(LOCK, record.get("_id")):
-        known = _ABSENT | record
-        return LeaseRecord(record_of(Owner, known), *record_of(_Term, known))
+    try:
+        with reading(LOCK, record.get("_id")):
+            known = _ABSENT | record
+            return LeaseRecord(record_of(Owner, known), *record_of(_Term, known))
+    except DamagedRecord as error:
+        raise error.advise(_MEND) from error.__cause__

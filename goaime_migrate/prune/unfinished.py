@@ -1,0 +1,41 @@
+"""What has yet to be finished before a document can be erased: who goes on with it has to find what was planned."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from goaime_migrate.backends.ports import Reader
+from goaime_migrate.errors import Refused
+from goaime_migrate.errors.hint import DOWN, UP, Command, Hint
+from goaime_migrate.ledger import Ledger, PassRecord
+from goaime_migrate.planner.lineage import Visit
+from goaime_migrate.run import collector
+
+_SWEEP = Command(("sweep",))
+
+
+def require_finished(reader: Reader, book: Ledger, visits: Sequence[Visit], ids: Collection[bytes]) -> None:
+    """Raises Refused where a pass has written and is unfinished, or anything unfinished has the document in its plan."""
+    walks = [visit.record for visit in visits]
+    planned = {record.id for record in walks if _has_planned(reader, record, ids)}
+    for p in book.passes.values():
+        if (not p.finished or p.target_level is not None) and (p.committed or p.id in planned):
+            versions = ", ".join(p.versions)
+            raise Refused(
+                f"the pass of {versions} is unfinished: its journal is needed to go on or back",
+                version=p.versions[-1],
+                hint=Hint("finish it: {}, or: {}; then erase the document", UP, DOWN),
+            )
+    for record in walks:
+        if collector.has_collected(reader, collector.sweeping(record.id), ids):
+            raise Refused(
+                f"a sweep of {record.collection} is unfinished: it has yet to look at this document",
+                version=record.versions[-1],
+                hint=Hint("finish it: {}; then erase the document", _SWEEP),
+            )
+
+
+def _has_planned(reader: Reader, record: PassRecord, ids: Collection[bytes]) -> bool:
+    """Whether a pass that goes on would begin or end with the document, or look at it."""
+    ends = any(end in ids for end in (*record.bounds, record.upper))
+    return ends or collector.has_collected(reader, record.id, ids)
