@@ -74,7 +74,7 @@ class MongoReader:
         found: list[bytes] = []
         with self._guard():
             for portion in _portions(ids):
-                listed = raw_bson.raw_document(_id_in(portion))
+                listed = raw_bson.raw_document(id_in(portion))
                 cursor = self._db[collection].find_raw_batches(
                     both(where, listed), _projection(fields), session=self._reading, collation=_SIMPLE
                 )
@@ -112,7 +112,7 @@ class MongoReader:
         found: list[bytes] = []
         with self._guard():
             for portion in _portions(ids):
-                match = {"$match": raw_bson.raw_document(_id_in(portion))}
+                match = {"$match": raw_bson.raw_document(id_in(portion))}
                 cursor = self._db[collection].aggregate_raw_batches([match, *stages], session=self._reading)
                 found += _split(cursor)
         return found
@@ -183,7 +183,7 @@ def _portions(ids: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
         yield ids[start:]
 
 
-def _id_in(ids: Sequence[bytes]) -> bytes:
+def id_in(ids: Sequence[bytes]) -> bytes:
     """``{_id: {$in: […]}}`` with the ids' own bytes."""
     items = raw_bson.join(i[4:5] + str(n).encode() + b"\0" + i[9:-1] for n, i in enumerate(ids))
     inner = raw_bson.join([b"\x04$in\0" + items])
