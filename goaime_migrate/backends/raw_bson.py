@@ -180,7 +180,9 @@ def behind_binary(name: str, data: Sequence[bytes], document: bytes) -> bytes:
 def id_of(raw: bytes) -> bytes:
     """The `_id` of a raw document as the raw document ``{_id: x}``. Raises KeyError where there is none."""
     if raw[5:9] == b"_id\0":
-        return join([raw[4 : 9 + value_length(raw, raw[4], 9)]])
+        size = _SIZES[raw[4]]
+        end = 9 + (value_length(raw, raw[4], 9) if size is None else size)
+        return _INT.pack(end + 1) + raw[4:end] + b"\0"
     for name, element in elements(raw):
         if name == b"_id":
             return join([element])
@@ -189,7 +191,7 @@ def id_of(raw: bytes) -> bytes:
 
 def has_id(raw: bytes) -> bool:
     """Whether a raw document has an `_id`."""
-    return any(name == b"_id" for name, _ in elements(raw))
+    return raw[5:9] == b"_id\0" or any(name == b"_id" for name, _ in elements(raw))
 
 
 def id_value(raw_id: bytes) -> Any:

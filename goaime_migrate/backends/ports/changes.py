@@ -49,6 +49,13 @@ class Put:
     document: Document
 
 
+class Add(Put):
+    """A `Put` of a record that no unit of work has left behind.
+
+    Where units of work are atomic there is none with its `_id`. Elsewhere one that was cut off may have put it there.
+    """
+
+
 @dataclass(frozen=True)
 class Move:
     """Update exactly one record, conditional on `filter`; if none matches, nothing is changed (GuardFailed)."""
@@ -69,8 +76,7 @@ class Delete:
 RecordChange = Put | Move | Delete
 
 
-@dataclass(frozen=True)
-class Write:
+class Write(NamedTuple):
     """Replace one document; `before` is what was read. Other documents than `before` are never overwritten.
 
     Without `before` the document is inserted, where there is none with its `id`; without `after` it is deleted. With
