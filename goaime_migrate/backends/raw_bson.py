@@ -30,7 +30,7 @@ UNENCODABLE = (BSONError, OverflowError, TypeError, ValueError, RecursionError)
 """What encoding raises."""
 
 OPTIONS: CodecOptions[Document] = CodecOptions(dict, datetime_conversion=DatetimeConversion.DATETIME_AUTO)
-_RAW = OPTIONS.with_options(document_class=RawBSONDocument)
+RAW = OPTIONS.with_options(document_class=RawBSONDocument)
 _LENIENT = OPTIONS.with_options(unicode_decode_error_handler="replace")
 
 _INT = struct.Struct("<i")
@@ -106,7 +106,7 @@ def encode(document: Any) -> bytes:
 
 def raw_document(raw: bytes) -> RawBSONDocument:
     """The bytes as something that pymongo sends as it is."""
-    return RawBSONDocument(raw, _RAW)
+    return RawBSONDocument(raw, RAW)
 
 
 def split_all(batches: Iterable[Any]) -> Iterator[bytes]:
@@ -126,6 +126,15 @@ def split(batch: bytes) -> Iterator[bytes]:
             )
         yield batch[position : position + length]
         position += length
+
+
+def documents_in(array: bytes) -> Iterator[bytes]:
+    """The documents of a raw array that holds nothing else."""
+    position, end, index, length = 4, len(array) - 1, array.index, _INT.unpack_from
+    while position < end:
+        start = index(0, position + 1) + 1
+        position = start + length(array, start)[0]
+        yield array[start:position]
 
 
 def elements(raw: bytes) -> Iterator[tuple[bytes, bytes]]:

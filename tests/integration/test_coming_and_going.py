@@ -131,6 +131,30 @@ def test_a_record_that_is_added_takes_no_others_place_unless_a_batch_can_be_cut_
     assert found == [records[0] if world.kind == Kind.REPLICA_SET else records[1]]
 
 
+@servers
+def test_a_unit_of_work_reads_the_very_bytes_however_many_replies_it_takes(world: World) -> None:
+    odd = document(element("_id", -1), TWICE), document(element("_id", 0), NOT_UTF8)
+    raws = [*odd, *(numbered(n, text="x" * n) for n in range(1, 2_500))]
+    world.insert("c", raws)
+    found: list[list[bytes]] = []
+
+    def work(reader: Reader) -> Changes:
+        found.append(reader.documents("c"))
+        found.append(reader.documents("c", after=raw_id(5), upto=raw_id(2_000), limit=1_200))
+        found.append(reader.documents("c", where={"text": {"$exists": True}}, max_bytes=1_000))
+        found.append(reader.documents("c", upto=raw_id(9), fields=["none"]))
+        return Changes()
+
+    with opened(world) as backend:
+        backend.transact(work)
+    everything, some, first, ids = found
+    assert everything == raws
+    assert some == raws[7:1_207]
+    assert first == raws[2 : 2 + len(first)]
+    assert sum(map(len, first[:-1])) < 1_000 <= sum(map(len, first))
+    assert ids == [raw_id(n) for n in range(-1, 10)]
+
+
 @each_mode
 def test_one_unit_of_work_deletes_replaces_and_inserts(world: World) -> None:
     old = [numbered(n, a=n) for n in range(4)]
