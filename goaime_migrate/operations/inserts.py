@@ -16,6 +16,8 @@ from goaime_migrate.transform.insertion import InsertStep
 from goaime_migrate.transform.lookups import cache_key
 from goaime_migrate.transform.step import UNENCODABLE, is_id, never
 
+_SEVERAL = (list, tuple, Regex)
+
 
 class InsertDocuments(DocumentOperation):
     """Put documents into a collection, unless they are there already: `key`, a path or several, says which one is.
@@ -94,7 +96,8 @@ def _encoded(place: int, document: object) -> bytes:
     if not isinstance(document, Mapping):
         raise InvalidMigration(f"document {place} of the list is no dict: {document!r:.100}")
     try:
-        raw = raw_bson.encode({"_id": document["_id"], **document} if "_id" in document else document)
+        first = "_id" not in document or next(iter(document)) == "_id"
+        raw = raw_bson.encode(document if first else {"_id": document["_id"], **document})
     except UNENCODABLE as error:
         raise InvalidMigration(
             f"document {place} of the list cannot be encoded as BSON: {error}",
@@ -118,7 +121,7 @@ def _one_value(place: int, document: Document, path: str) -> Any:
     It would not say which document this is. Raises InvalidMigration.
     """
     found = list(descend(document, path.split("."))) if "." in path else [document.get(path)]
-    if len(found) > 1 or any(isinstance(value, list | tuple | Regex) for value in found):
+    if len(found) > 1 or (found and isinstance(found[0], _SEVERAL)):
         raise InvalidMigration(
             f"document {place} of the list has no single value at {path}, which key= names",
             hint="key= takes fields that are neither arrays nor within arrays",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import GeneratorType
 from typing import Any, NamedTuple
 
 from goaime_migrate.backends import raw_bson
@@ -20,6 +21,11 @@ MOST = 12 * 1024 * 1024
 """Bytes that one unit of work makes, if no single source makes more."""
 _OVERHEAD = 500
 """Bytes that a document costs beside its own: in the journal, in a command, in the server's log."""
+
+
+_LISTS = (GeneratorType, list, tuple)
+"""What needs no closer look."""
+_NO_LISTS = (str, bytes, Mapping)
 
 
 def _nothing(_: Document) -> None:
@@ -184,7 +190,9 @@ def _given(
         result: Any = step.derive(document, **arguments)
         if result is None:
             return
-        if not isinstance(result, Iterable) or isinstance(result, str | bytes | Mapping):
+        if not isinstance(result, _LISTS) and (
+            not isinstance(result, Iterable) or isinstance(result, _NO_LISTS)
+        ):
             raise _invalid(
                 step,
                 identity,

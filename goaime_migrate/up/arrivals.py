@@ -17,6 +17,8 @@ from goaime_migrate.transform.derivation import DeriveStep, Made
 from goaime_migrate.transform.insertion import InsertStep, key_of
 from goaime_migrate.up.presence import Present
 
+_ALONE = (None,)
+
 
 @dataclass
 class Arrivals:
@@ -31,10 +33,11 @@ class Arrivals:
     there: int = 0
     """Documents that were in the target already."""
 
-    def insert(self, document: Made, entries: Iterable[Entry]) -> None:
-        """It is not there."""
-        self.writes.append(Write(document.id, None, document.document))
-        self.entries += entries
+    def insert(self, document: Made, sources: Iterable[bytes | None]) -> None:
+        """It is not there: so many sources make it, None for none."""
+        _, identity, raw = document
+        self.writes.append(Write(identity, None, raw))
+        self.entries += Entry.insertions(identity, raw, sources)
         self.fresh.add(document.source)
 
     def keep(self, document: Made, entries: Iterable[Entry]) -> None:
@@ -78,9 +81,9 @@ def settle(
     for group in together(step, made):
         first = group[0]
         identity, current = first.id, there.get(first.id)
-        sources = dict.fromkeys([each.source for each in group])
+        sources = dict.fromkeys([each.source for each in group]) if len(group) > 1 else {first.source: None}
         if current is None:
-            arrivals.insert(first, Entry.insertions(identity, first.document, sources))
+            arrivals.insert(first, sources)
             continue
         arrivals.there += 1
         known = [resumed.entries[s, identity] for s in sources if (s, identity) in resumed.entries]
@@ -164,7 +167,7 @@ def settle_listed(step: InsertStep, documents: Sequence[bytes], found: Found, re
         elif (other := found.ids.get(made.id)) is not None:
             raise _id_taken(step, made, other)
         else:
-            arrivals.insert(made, Entry.insertions(made.id, document, [None]))
+            arrivals.insert(made, _ALONE)
     return arrivals
 
 
