@@ -133,19 +133,19 @@ class InsertBatch(Arriving):
 
     def _next(self, earlier: Segment | None, size: int) -> tuple[list[bytes], bytes | None]:
         """The documents of the batch and the place up to which they are."""
-        walk, cursor = self._walk, self._at.cursor
-        start = 0 if cursor is None else place_of(cursor) + 1
+        listed, start = self._walk.listed, 0 if self._at.cursor is None else place_of(self._at.cursor) + 1
+        upto = self._at.upto if earlier is None else earlier.upto
+        stop = len(listed) if upto is None else place_of(upto) + 1
         if earlier is not None:
-            end = len(walk.listed) if earlier.upto is None else place_of(earlier.upto) + 1
-            return walk.listed[start:end], earlier.upto
+            return listed[start:stop], upto
         documents, total = [], 0
-        for document in walk.listed[start : start + size]:
+        for document in listed[start : min(stop, start + size)]:
             documents.append(document)
             total += len(document)
             if total >= BATCH_BYTES:
                 break
         end = start + len(documents)
-        return documents, None if end == len(walk.listed) else place_id(end - 1)
+        return documents, upto if end == stop else place_id(end - 1)
 
 
 def found_there(reader: Reader, step: InsertStep, documents: Sequence[bytes], *, looks: bool) -> Found:

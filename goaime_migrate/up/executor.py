@@ -85,7 +85,7 @@ class Executor:
     def _pass(self, group: NewPass | PinnedPass, canary: Filter | None) -> None:
         steps = [step_of(self._recorder.migrations[v], index) for v, index in group.operations]
         if canary is None:
-            self._summon(group, steps[0].collection)
+            self._summon(group, steps[0])
         elif not walking.matches(self._run.backend, steps, canary):
             self._run.emit(Notice(f"no document of {steps[0].collection} matches --where: nothing was done"))
             return
@@ -115,14 +115,14 @@ class Executor:
         if canary is not None:
             self._run.emit(Notice(_CANARY))
 
-    def _summon(self, group: NewPass | PinnedPass, collection: str) -> None:
+    def _summon(self, group: NewPass | PinnedPass, step: Step) -> None:
         """Let other processes get ready for a large pass, while it is being opened here."""
         backend = self._run.backend
         if isinstance(group, PinnedPass):
             count = len(partitions.left(backend, self._recorder.passes[group.pass_id]))
         else:
-            require_capable(backend, collection)
-            count = partitions.wanted(backend, collection)
+            require_capable(backend, step.collection)
+            count = partitions.wanted(backend, step)
         self._pool.prepare(count, [source_file(self._recorder.migrations[v]) for v, _ in group.operations])
 
     def _open(self, group: NewPass | PinnedPass, steps: Sequence[Step], canary: Filter | None) -> PassRecord:

@@ -180,7 +180,7 @@ class _Forecast:
             return
         self.review.done(place, found.total, found.settled, found.warnings)
         self.previews.append(found)
-        self.prediction.add(found.work, found.factor, self._speed(collection))
+        self.prediction.add(found.work, found.factor, self._speed(steps[0]))
         for position, ref in enumerate(group.operations):
             counts = found.counts[position]
             text = self._operation(ref).describe()
@@ -207,9 +207,9 @@ class _Forecast:
         since = None if isinstance(group, PinnedPass) else self._known.since.get(collection, ())
         return preview(self._backend, before, steps, self._where, unfinished, since, self._listener, watch)
 
-    def _speed(self, collection: str) -> float:
+    def _speed(self, step: Step) -> float:
         """How many times as fast as this process alone those are that will share the pass."""
-        shares = 1 if self._where else partitions.wanted(self._backend, collection)
+        shares = 1 if self._where else partitions.wanted(self._backend, step)
         return 1 + _EACH_MORE * (sharing(self._settings, shares) - 1)
 
     def _leave_open(
