@@ -44,15 +44,17 @@ class Measuring:
         """How many processes the product and its contenders may use."""
         return self.pool.count
 
-    def product(self, workers: int = 1, migration: Migration | None = None) -> Product:
-        """goaime-migrate with its own migrations, or with one that is given."""
+    def product(
+        self, workers: int = 1, migration: Migration | None = None, documents: int | None = None
+    ) -> Product:
+        """goaime-migrate with its own migrations, or with one that is given, and goes over so many documents."""
         if migration is None:
             return Product(self.ground, workers)
         folder = self.folder / migration.name
         folder.mkdir(exist_ok=True)
         source = f"from goaime_migrate import *\n\n{migration.operation}\n"
         (folder / f"0001_{migration.name}.py").write_text(source)
-        return Product(self.ground, workers, folder)
+        return Product(self.ground, workers, folder, documents)
 
     def rate(self, key: str, seconds: float, documents: int | None = None) -> None:
         """Note how quickly the sessions were worked off."""

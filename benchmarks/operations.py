@@ -100,7 +100,9 @@ def paths_sections(s: Samples, n: int) -> list[Section]:
 
 
 _NOTES = '[{{"_id": n, "number": n, "text": f"{{n:010}}" * 100}} for n in range({0})]'
-"""Documents of 1 kB, as text: the migration inserts them, the loops too."""
+"""Documents of 1 kB, as text: the migration makes and inserts them, and so does the loop."""
+_EACH = 5
+"""So many of them for a session: as many bytes, and what a run does once is as small beside them."""
 _DERIVE = """
 def copied(note):
     yield {"_id": note["_id"], "number": note["number"], "text": note["text"]}
@@ -131,17 +133,24 @@ _COMING = {
 
 def coming(m: Measuring) -> None:
     """Documents of 1 kB inserted, derived from others, deleted, and loops that do the same unsafely."""
-    count = m.ground.sessions
-    notes: list[Document] = eval(_NOTES.format(count))  # noqa: S307 (the text is ours)
+    count = _EACH * m.ground.sessions
+    notes = _made(count)
     for name, each in _COMING.items():
         operation = each.operation.format(count) if name == "insert" else each.operation
-        product = m.product(1, Migration(name, operation))
-        with _notes(m, notes, each.left):
-            m.rate(name, product.up())
+        for workers in dict.fromkeys((1, m.workers)):
+            product = m.product(workers, Migration(name, operation), count)
+            with _notes(m, notes, each.left):
+                m.rate(f"{name} x{workers}", product.up(), count)
         with _notes(m, notes, each.left):
             begun = time.monotonic()
-            each.loop(m.ground.measured, notes)
-            m.rate(f"{name} loop", time.monotonic() - begun)
+            each.loop(m.ground.measured, _made(count) if name == "insert" else notes)
+            m.rate(f"{name} loop", time.monotonic() - begun, count)
+
+
+def _made(count: int) -> list[Document]:
+    """The notes, each time anew."""
+    notes: list[Document] = eval(_NOTES.format(count))  # noqa: S307 (the text is ours)
+    return notes
 
 
 @contextmanager
@@ -156,12 +165,13 @@ def _notes(m: Measuring, notes: Sequence[Document], left: dict[str, bool]) -> It
         require(found == (len(notes) if there else 0), f"{name} has {found} documents")
 
 
-def coming_sections(s: Samples, _: int) -> list[Section]:
+def coming_sections(s: Samples, n: int) -> list[Section]:
     """The rows of `coming`."""
     rows: list[Row] = []
     for name in _COMING:
-        title = f"{name.capitalize()}Documents"
-        rows += [s.row(name, f"{title}, 1 worker", Unit.RATE)]
-        rows += [s.row(f"{name} loop", f"unsafe: a loop over batches of {contenders.BATCH}", Unit.RATE)]
-        rows += [s.ratio(f"{title} / the loop", name, f"{name} loop")]
+        title, loop = f"{name.capitalize()}Documents", f"{name} loop"
+        each = tuple(dict.fromkeys((1, n)))
+        rows += [s.row(f"{name} x{w}", f"{title}, {with_workers(w)}", Unit.RATE) for w in each]
+        rows += [s.row(loop, f"unsafe: a loop over batches of {contenders.BATCH}", Unit.RATE)]
+        rows += [s.ratio(f"{title}, {with_workers(w)} / the loop", f"{name} x{w}", loop) for w in each]
     return [Section("Documents of 1 kB that come and go", rows)]

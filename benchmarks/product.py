@@ -28,6 +28,8 @@ class Product:
     ground: Ground
     workers: int
     migrations: Path = goaime.MIGRATIONS
+    documents: int | None = None
+    """How many its migrations go over, if it is not the sessions."""
 
     def _migrator(self) -> Migrator:
         return Migrator(
@@ -75,11 +77,9 @@ class Product:
 
     def _counted(self, documents: Counts) -> None:
         """Every session was examined, and nearly all were changed: the sample has few in the newest shape."""
-        changed, sessions = documents.changed, self.ground.sessions
-        require(documents.matched in (sessions, changed), f"{documents} of {sessions}")
-        require(
-            0.9 * sessions <= changed <= sessions and not documents.conflicts, f"{documents} of {sessions}"
-        )
+        changed, there = documents.changed, self.documents or self.ground.sessions
+        require(documents.matched in (there, changed), f"{documents} of {there}")
+        require(0.9 * there <= changed <= there and not documents.conflicts, f"{documents} of {there}")
 
     def _states(self, expected: dict[str, State], migrator: Migrator) -> None:
         found = {each.version: each.state for each in migrator.status().versions}

@@ -30,7 +30,7 @@ UNENCODABLE = (BSONError, OverflowError, TypeError, ValueError, RecursionError)
 """What encoding raises."""
 
 OPTIONS: CodecOptions[Document] = CodecOptions(dict, datetime_conversion=DatetimeConversion.DATETIME_AUTO)
-_RAW = OPTIONS.with_options(document_class=RawBSONDocument)
+RAW = OPTIONS.with_options(document_class=RawBSONDocument)
 _LENIENT = OPTIONS.with_options(unicode_decode_error_handler="replace")
 
 _INT = struct.Struct("<i")
@@ -106,7 +106,7 @@ def encode(document: Any) -> bytes:
 
 def raw_document(raw: bytes) -> RawBSONDocument:
     """The bytes as something that pymongo sends as it is."""
-    return RawBSONDocument(raw, _RAW)
+    return RawBSONDocument(raw, RAW)
 
 
 def split_all(batches: Iterable[Any]) -> Iterator[bytes]:
@@ -126,6 +126,15 @@ def split(batch: bytes) -> Iterator[bytes]:
             )
         yield batch[position : position + length]
         position += length
+
+
+def documents_in(array: bytes) -> Iterator[bytes]:
+    """The documents of a raw array that holds nothing else."""
+    position, end, index, length = 4, len(array) - 1, array.index, _INT.unpack_from
+    while position < end:
+        start = index(0, position + 1) + 1
+        position = start + length(array, start)[0]
+        yield array[start:position]
 
 
 def elements(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -180,7 +189,9 @@ def behind_binary(name: str, data: Sequence[bytes], document: bytes) -> bytes:
 def id_of(raw: bytes) -> bytes:
     """The `_id` of a raw document as the raw document ``{_id: x}``. Raises KeyError where there is none."""
     if raw[5:9] == b"_id\0":
-        return join([raw[4 : 9 + value_length(raw, raw[4], 9)]])
+        size = _SIZES[raw[4]]
+        end = 9 + (value_length(raw, raw[4], 9) if size is None else size)
+        return _INT.pack(end + 1) + raw[4:end] + b"\0"
     for name, element in elements(raw):
         if name == b"_id":
             return join([element])
@@ -189,7 +200,7 @@ def id_of(raw: bytes) -> bytes:
 
 def has_id(raw: bytes) -> bool:
     """Whether a raw document has an `_id`."""
-    return any(name == b"_id" for name, _ in elements(raw))
+    return raw[5:9] == b"_id\0" or any(name == b"_id" for name, _ in elements(raw))
 
 
 def id_value(raw_id: bytes) -> Any:

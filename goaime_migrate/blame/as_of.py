@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.blame import Subject
 from goaime_migrate.blame.entries import Edit
@@ -80,4 +78,4 @@ def _before(this: Subject, edit: Edit, document: bytes | None, version: str) -> 
 
 def _with_fields(document: bytes | None, edit: Edit, part: bytes) -> bytes | None:
     """The document with the fields of a part of it in the place of its own."""
-    return put_back(document, replace(edit.entry, before=part))
+    return put_back(document, edit.entry._replace(before=part))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import NamedTuple, Self
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Elements
 from goaime_migrate.journal.digest import digest
 
+_NONE: Mapping[str, bytes | None] = MappingProxyType({})
 
-@dataclass(frozen=True)
-class Entry:
+
+class Entry(NamedTuple):
     """One document that was written.
 
     One that was inserted has no `before`, one that was deleted no `after_hash`; one that has neither was inserted by
@@ -22,7 +25,7 @@ class Entry:
 
     before: bytes | None
     after_hash: bytes | None
-    fields: dict[str, bytes | None] = field(default_factory=dict)
+    fields: Mapping[str, bytes | None] = _NONE
     partial: bool = False
     inserted: bytes | None = None
     """The raw ``{_id: x}`` of an inserted document,"""
@@ -31,7 +34,7 @@ class Entry:
     place: bytes | None = None
     """Where a deleted document stood, as `Reader.places` tells it."""
 
-    @cached_property
+    @property
     def id(self) -> bytes:
         """The raw ``{_id: x}``."""
         if self.before is not None:
@@ -45,24 +48,30 @@ class Entry:
         return self.before is None or self.after_hash is None
 
     @classmethod
-    def of(cls, before: bytes, after: bytes, *, partial: bool = False) -> Entry:
+    def of(cls, before: bytes, after: bytes, *, partial: bool = False) -> Self:
         """The entry for a document that goes from `before` to `after`."""
         return cls(before, digest(after), changed_fields(before, after), partial)
 
     @classmethod
-    def setting(cls, before: bytes, after: bytes, elements: Elements) -> Entry:
+    def setting(cls, before: bytes, after: bytes, elements: Elements) -> Self:
         """The partial entry for a document of which it is known what is set, and that nothing else is done."""
         return cls(before, digest(after), {name_text(name): digest(e) for name, e in elements}, partial=True)
 
     @classmethod
-    def deletion(cls, before: bytes, place: bytes | None = None) -> Entry:
+    def deletion(cls, before: bytes, place: bytes | None = None) -> Self:
         """The entry for a document that goes."""
         return cls(before, None, place=place)
 
     @classmethod
-    def insertion(cls, identity: bytes, after: bytes | None, source: bytes | None = None) -> Entry:
+    def insertion(cls, identity: bytes, after: bytes | None, source: bytes | None = None) -> Self:
         """The entry for a document that comes; without `after` the pass has removed it again."""
         return cls(None, None if after is None else digest(after), inserted=identity, source=source)
+
+    @classmethod
+    def insertions(cls, identity: bytes, after: bytes, sources: Iterable[bytes | None]) -> list[Self]:
+        """The entries for a document that comes: one for each of the sources that make it, None for no source."""
+        made = digest(after)
+        return [cls(None, made, _NONE, False, identity, source) for source in sources]
 
 
 def changed_fields(before: bytes, after: bytes) -> dict[str, bytes | None]:

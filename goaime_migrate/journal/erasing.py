@@ -30,7 +30,7 @@ def without(segment: Segment, ids: Collection[bytes]) -> Segment:
     rest = (entry for entry in segment.entries if entry.id not in ids)
     left = replace(
         segment,
-        entries=tuple(replace(entry, source=None) if entry.source in ids else entry for entry in rest),
+        entries=tuple(entry._replace(source=None) if entry.source in ids else entry for entry in rest),
         unchanged=tuple(identity for identity in segment.unchanged if identity not in ids),
     )
     return _knowing(left, erased, hidden)

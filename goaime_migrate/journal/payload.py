@@ -18,10 +18,7 @@ _INSERTED, _GONE = 1, 2
 def encode_payload(entries: Sequence[Entry], unchanged: Sequence[bytes]) -> bytes:
     """The bytes. Changed fields go by shape, since most documents of a batch have the same ones changed."""
     shapes: dict[tuple[tuple[str, bool], ...], int] = {}
-    shape = [
-        shapes.setdefault(tuple((name, made is not None) for name, made in e.fields.items()), len(shapes))
-        for e in entries
-    ]
+    shape = [shapes.setdefault(_shape(e), len(shapes)) for e in entries]
     rest = raw_bson.encode(
         {
             "hashes": b"".join(entry.after_hash for entry in entries if entry.after_hash is not None),
@@ -34,6 +31,11 @@ def encode_payload(entries: Sequence[Entry], unchanged: Sequence[bytes]) -> byte
         }
     )
     return raw_bson.behind_binary("before", [e.before for e in entries if e.before is not None], rest)
+
+
+def _shape(entry: Entry) -> tuple[tuple[str, bool], ...]:
+    """The names of the changed fields, and whether each is there afterwards."""
+    return tuple((name, made is not None) for name, made in entry.fields.items()) if entry.fields else ()
 
 
 def _comings(entries: Sequence[Entry]) -> Document:

@@ -18,7 +18,7 @@ from bson import Binary
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import id_key
-from goaime_migrate.backends.ports import JOURNAL, Delete, Put, Reader, RecordChange
+from goaime_migrate.backends.ports import JOURNAL, Add, Delete, Put, Reader, RecordChange
 from goaime_migrate.backends.record_fields import (
     COUNT,
     DATA,
@@ -98,7 +98,7 @@ class Segment:
             if hashes:
                 head[name] = [Binary(each) for each in hashes]
         if self.kind is not Kind.SCAN or self._inserts or self.hashes:
-            head["ids"] = [*(digest(identity) for identity in self.ids), *self.hashes]
+            head["ids"] = [*map(digest, dict.fromkeys(self.ids)), *self.hashes]
         return seal(head, encode_payload(self.entries, self.unchanged), self.key + "{:03d}")
 
     @property
@@ -132,6 +132,10 @@ class Segment:
     def puts(self) -> list[Put]:
         """The changes that store it."""
         return [Put(JOURNAL, record) for record in self.records()]
+
+    def adds(self) -> list[Add]:
+        """The changes that store it for the first time."""
+        return [Add(JOURNAL, record) for record in self.records()]
 
     def replacement(self) -> list[RecordChange]:
         """The changes that store it in the place of a larger one with its key."""

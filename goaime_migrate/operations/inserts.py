@@ -17,6 +17,8 @@ from goaime_migrate.transform.step import is_id, never
 if TYPE_CHECKING:
     from goaime_migrate.transform.insertion import InsertStep
 
+_SEVERAL = (list, tuple, Regex)
+
 
 class InsertDocuments(DocumentOperation):
     """Put documents into a collection, unless they are there already: `key`, a path or several, says which one is.
@@ -45,22 +47,20 @@ class InsertDocuments(DocumentOperation):
 
     def _require_distinct(self, documents: Sequence[Document]) -> None:
         """Refuse two documents that would be the same one."""
-        from goaime_migrate.transform.insertion import key_of
+        from goaime_migrate.transform.lookups import cache_key
 
-        seen: dict[Any, int] = {}
         for paths in dict.fromkeys((("_id",), self.key)):
-            seen.clear()
+            seen: dict[Any, int] = {}
             for place, document in enumerate(documents):
                 if paths == ("_id",) and "_id" not in document:
                     continue  # it gets one of its own
-                for path in paths:
-                    _require_one_value(place, document, path)
-                first = seen.setdefault(key_of(document, paths), place)
-                require(
-                    first == place,
-                    f"the documents {first} and {place} of the list have the same {' and '.join(paths)}",
-                    "one document each; key= names the fields that tell them apart",
-                )
+                key = tuple(cache_key(_one_value(place, document, path)) for path in paths)
+                first = seen.setdefault(key, place)
+                if first != place:
+                    raise InvalidMigration(
+                        f"the documents {first} and {place} of the list have the same {' and '.join(paths)}",
+                        hint="one document each; key= names the fields that tell them apart",
+                    )
 
     def describe(self) -> str:
         """By how many there are."""
@@ -98,33 +98,37 @@ def _paths(key: str | Sequence[str]) -> tuple[str, ...]:
 
 def _encoded(place: int, document: object) -> bytes:
     """The bytes of a document, `_id` first. Raises InvalidMigration."""
-    require(isinstance(document, Mapping), f"document {place} of the list is no dict: {document!r:.100}")
-    assert isinstance(document, Mapping)
-    ordered = {"_id": document["_id"], **document} if "_id" in document else dict(document)
+    if not isinstance(document, Mapping):
+        raise InvalidMigration(f"document {place} of the list is no dict: {document!r:.100}")
     try:
-        raw = raw_bson.encode(ordered)
+        first = "_id" not in document or next(iter(document)) == "_id"
+        raw = raw_bson.encode(document if first else {"_id": document["_id"], **document})
     except raw_bson.UNENCODABLE as error:
         raise InvalidMigration(
             f"document {place} of the list cannot be encoded as BSON: {error}",
             hint="write it with values that BSON knows",
         ) from error
-    require(
-        len(raw) <= raw_bson.MAX_DOCUMENT - 17,  # an `_id` that it does not have yet
-        f"document {place} of the list has {len(raw):,} bytes; MongoDB stores at most {raw_bson.MAX_DOCUMENT:,}",
-    )
-    require(
-        "_id" not in document or is_id(document["_id"]),
-        f"document {place} of the list has an _id that MongoDB does not take: {ordered.get('_id')!r:.100}",
-        "an _id may be anything but an array or a regular expression",
-    )
+    if len(raw) > raw_bson.MAX_DOCUMENT - 17:  # an `_id` that it does not have yet
+        raise InvalidMigration(
+            f"document {place} of the list has {len(raw):,} bytes; MongoDB stores at most {raw_bson.MAX_DOCUMENT:,}"
+        )
+    if "_id" in document and not is_id(document["_id"]):
+        raise InvalidMigration(
+            f"document {place} of the list has an _id that MongoDB does not take: {document['_id']!r:.100}",
+            hint="an _id may be anything but an array or a regular expression",
+        )
     return raw
 
 
-def _require_one_value(place: int, document: Document, path: str) -> None:
-    """Refuse a key of several values, or of a pattern: it would not say which document this is."""
-    found = list(descend(document, path.split(".")))
-    require(
-        len(found) <= 1 and not any(isinstance(value, list | tuple | Regex) for value in found),
-        f"document {place} of the list has no single value at {path}, which key= names",
-        "key= takes fields that are neither arrays nor within arrays",
-    )
+def _one_value(place: int, document: Document, path: str) -> Any:
+    """The value of a key, None where it is absent. One of several values, or of a pattern, is refused.
+
+    It would not say which document this is. Raises InvalidMigration.
+    """
+    found = list(descend(document, path.split("."))) if "." in path else [document.get(path)]
+    if len(found) > 1 or (found and isinstance(found[0], _SEVERAL)):
+        raise InvalidMigration(
+            f"document {place} of the list has no single value at {path}, which key= names",
+            hint="key= takes fields that are neither arrays nor within arrays",
+        )
+    return found[0] if found else None

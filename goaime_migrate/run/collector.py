@@ -27,6 +27,8 @@ from goaime_migrate.run.run import Run
 
 SMALL = 500
 """A round of so few ids is the last one: what is written after its beginning counts as written after the walk."""
+_PAUSE_S = 0.25
+"""Between two looks while nobody waits: each has the server look through all that the walk itself has written."""
 _SHRINKING = 0.75
 """Rounds that grow no smaller than this end as well: the application writes as fast as it can be followed."""
 
@@ -66,6 +68,7 @@ class Collector(threading.Thread):
         self._begun = begun
         self._run = uuid.uuid4().hex
         self._enough = threading.Event()
+        self._awaited = threading.Event()
         self._lock = threading.Lock()
         self._ids: dict[bytes, None] = dict.fromkeys(left_over)
         self._stored = 0
@@ -79,13 +82,15 @@ class Collector(threading.Thread):
         """Collect until told that it is enough."""
         try:
             while not self._enough.is_set():
-                self._portion()
+                if not self._portion():
+                    self._awaited.wait(_PAUSE_S)
         except (HistoryLost, CollectionGone, MigrateError) as error:
             self.failure = error
         finally:
             self._feed.close()
 
-    def _portion(self) -> None:
+    def _portion(self) -> bool:
+        """Whether anything was written."""
         portion = self._feed.read()
         self._lease.check()  # whoever was frozen too long leaves no record behind
         with self._lock:
@@ -97,6 +102,7 @@ class Collector(threading.Thread):
             self._feed.store(_record(self._walk, f"{self._run}/{self._stored:08d}", place, fresh))
         if portion.at >= self._at.at:
             self._at = place
+        return bool(portion.ids)
 
     def rounds(self, run: Run) -> Iterator[list[bytes]]:
         """Everything up to now, round after round. Raises HistoryGone, CollectionChanged and what `check` raises."""
@@ -124,9 +130,11 @@ class Collector(threading.Thread):
     def _catch_up(self, run: Run) -> None:
         """Wait until everything up to now has been collected."""
         now = run.backend.operation_time()
+        self._awaited.set()
         while self._at.at < now and self.failure is None:
             run.check()
             time.sleep(0.02)
+        self._awaited.clear()
         self._require_well()
 
     def _require_well(self) -> None:
@@ -147,6 +155,7 @@ class Collector(threading.Thread):
     def stop(self) -> None:
         """Stop reading."""
         self._enough.set()
+        self._awaited.set()
         if self.is_alive():
             self.join(timeout=10)
 

@@ -8,6 +8,8 @@ AIM_S = 0.5
 LARGEST = 500
 LARGEST_NARROW = 2_000
 """Where only some fields of each document are carried."""
+LARGEST_COMING = 2_000
+"""Where documents come or go: they are written as they are, and nobody else is writing most of them."""
 FIRST = 100
 """Documents of a pass's first batch, which is looked at more closely than the others."""
 FEWEST = 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import PROGRESS, CollectionReader, Put, Reader
@@ -14,11 +14,15 @@ from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import Document
 from goaime_migrate.run.checkpoint import Checkpoint
 from goaime_migrate.transform.counts import PassCounts
+from goaime_migrate.transform.insertion import InsertStep, place_id
+from goaime_migrate.transform.step import Step
 
 WORTH = 4_000
 """Documents from which on a collection is parted: fewer are walked before another process has started."""
 SIZE = 1_000
 """Documents that a partition holds, about: two batches. There are many more than threads, so that none is left idle."""
+_COMING = 4
+"""So many times as many where documents come or go: their batches are that much larger."""
 MOST = 256
 """Partitions of one pass, if the last were not divided; those of a larger collection are larger."""
 _TAPERED = 4
@@ -110,28 +114,39 @@ def sweeping_partition(record: PassRecord) -> Partition:
     return Checkpoint(partition_id(record.id, Kind.SWEEP, 0), record.id, str(Kind.SWEEP), position)
 
 
-def wanted(backend: CollectionReader, collection: str) -> int:
-    """How many partitions of full size a pass over the collection is to have. Reads its metadata only."""
-    return _parts(backend.count(collection)) if backend.capabilities.workers else 1
+def wanted(backend: CollectionReader, step: Step) -> int:
+    """How many partitions of full size a pass that begins with this step is to have. Reads metadata only."""
+    return _parts(backend, step, _walked(backend, step))
 
 
-def _parts(documents: int) -> int:
-    return 1 if documents < WORTH else max(2, min(MOST, documents // SIZE))
+def _walked(backend: CollectionReader, step: Step) -> int:
+    """How many documents there are to walk over, where nothing else is said."""
+    return len(step.documents) if isinstance(step, InsertStep) else backend.count(step.collection)
 
 
-def bounds(backend: CollectionReader, collection: str, check: Callable[[], None]) -> tuple[bytes, ...]:
+def _parts(backend: CollectionReader, step: Step, documents: int) -> int:
+    if documents < WORTH or not backend.capabilities.workers:
+        return 1
+    size = SIZE * _COMING if step.inserts or step.deletes else SIZE
+    return max(2, min(MOST, documents // size))
+
+
+def bounds(backend: CollectionReader, step: Step, check: Callable[[], None]) -> tuple[bytes, ...]:
     """The raw `_id`s between the partitions, ascending in the server's order; none for one partition.
 
     They are counted off along the index on `_id`, since a sample of the server may leave out whole regions; `check`
-    is called on the way.
+    is called on the way. Of a list they are places.
     """
-    documents = backend.count(collection)
-    parts = _parts(documents)
-    if parts < 2 or not backend.capabilities.workers:
+    documents = _walked(backend, step)
+    parts = _parts(backend, step, documents)
+    if parts < 2:
         return ()
     quarter = max(1, documents // (_QUARTERS * parts))
+    distances = [quarter * size for size in _quarters(parts)[:-1]]
+    if isinstance(step, InsertStep):
+        return tuple(place_id(number - 1) for number in accumulate(distances))
     found: list[bytes] = []
-    for identity in backend.ids_apart(collection, [quarter * size for size in _quarters(parts)[:-1]]):
+    for identity in backend.ids_apart(step.collection, distances):
         found.append(identity)
         check()
     return tuple(found)

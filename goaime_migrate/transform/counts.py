@@ -52,13 +52,13 @@ class PassCounts:
         self.warnings: dict[tuple[str, str], tuple[int, Sequence[Any]]] = {}
         self.lookups: dict[tuple[str, str], LookupCount] = {}
 
-    def count(self, touched: Sequence[bool] | None) -> None:
-        """One document examined; `touched` says which steps changed it."""
-        self.examined += 1
+    def count(self, touched: Sequence[bool] | None, documents: int = 1) -> None:
+        """One document examined, or several; `touched` says which steps changed them."""
+        self.examined += documents
         if touched is not None:
-            self.written += 1
+            self.written += documents
             for i, was in enumerate(touched):
-                self.changed[i] += was
+                self.changed[i] += was * documents
 
     def arrived(self, documents: int, sources: int) -> None:
         """So many documents came to be, of so many of those that were examined."""

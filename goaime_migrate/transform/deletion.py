@@ -11,6 +11,7 @@ from goaime_migrate.backends.ports import Reader
 from goaime_migrate.errors import InvalidResult
 from goaime_migrate.errors.hint import Hint
 from goaime_migrate.transform.chain import BatchResult, Chain, Changed
+from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.step import Step, always, call
 
 
@@ -38,9 +39,18 @@ class Deletion(Chain):
         self, reader: Reader, documents: Sequence[bytes], fields: Sequence[str] | None = None
     ) -> BatchResult:
         """What of these documents goes, each with the place where it stands."""
-        result = super().run(reader, documents, fields)
+        step = self.steps[0]
+        assert isinstance(step, DeleteStep)
+        result = self._all(documents) if step.when is always else super().run(reader, documents, fields)
         note_places(reader, self.steps[0].collection, result.changed)
         return result
+
+    def _all(self, documents: Sequence[bytes]) -> BatchResult:
+        """Where no function says which go, all do: none has to be decoded, and nothing is looked up."""
+        changed = [Changed(raw_bson.id_of(document), document, None, (True,)) for document in documents]
+        counts = PassCounts([self.steps[0].version])
+        counts.count((True,), len(documents))
+        return BatchResult(changed, [], counts, [])
 
     def _one(self, original: bytes, identity: bytes, *, exact: bool) -> Changed | bytes:
         (step,) = self.steps

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import GeneratorType
 from typing import Any, NamedTuple
 
 from goaime_migrate.backends import raw_bson
@@ -20,6 +21,11 @@ MOST = 12 * 1024 * 1024
 """Bytes that one unit of work makes, if no single source makes more."""
 _OVERHEAD = 500
 """Bytes that a document costs beside its own: in the journal, in a command, in the server's log."""
+
+
+_LISTS = (GeneratorType, list, tuple)
+"""What needs no closer look."""
+_NO_LISTS = (str, bytes, Mapping)
 
 
 def _nothing(_: Document) -> None:
@@ -58,16 +64,23 @@ class Made(NamedTuple):
 
 
 class Derived(NamedTuple):
-    """What was made of the first `taken` of some documents: the others are for another unit of work."""
+    """What was made of the first of some documents: the others are for another unit of work."""
 
-    taken: int
+    sources: list[bytes]
+    """The raw `_id`s of those,"""
     made: list[Made]
     counts: PassCounts
     """Of the sources; what of it is new the collection will tell."""
     frozen: list[RecordChange]
 
+    @property
+    def taken(self) -> int:
+        """How many they are."""
+        return len(self.sources)
+
 
 class _Outcome(NamedTuple):
+    source: bytes
     made: list[Made]
     told: PassCounts | None
 
@@ -99,28 +112,29 @@ class Derivation(Chain):
         counts = PassCounts([self.steps[0].version])
         for asked in self._asked:
             asked.begin(counts)
-        made: list[Made] = []
-        for outcome in outcomes[: budget.taken]:
-            assert outcome is not None
-            counts.examined += 1
-            made += outcome.made
+        found = [outcome for outcome in outcomes[: budget.taken] if outcome is not None]
+        counts.count(None, len(found))
+        for outcome in found:
             if outcome.told is not None:
                 counts.add(outcome.told)
-        return Derived(budget.taken, made, counts, frozen)
+        made = [each for outcome in found for each in outcome.made]
+        return Derived([outcome.source for outcome in found], made, counts, frozen)
 
     def _made_of(self, source: bytes) -> _Outcome | None:
         """What one document gives, None where a lookup has to be loaded first."""
-        identity = raw_bson.id_of(source)
+        identity, step = raw_bson.id_of(source), self.step
         self._begin()
         try:
-            made = list(self._each(raw_bson.decode_any(source), identity))
+            given = _given(step, raw_bson.decode_any(source), self._arguments[0], identity)
+            # Each as it comes: a generator may go on changing the very dict that it has given.
+            made = [_made(step, item, place, identity) for place, item in enumerate(given)]
         except MigrationFailed:
             if self.tables.misses:
                 return None
             raise
         if self.tables.misses:
             return None
-        return _Outcome(made, self._told(identity))
+        return _Outcome(identity, made, self._told(identity))
 
     def _told(self, identity: bytes) -> PassCounts | None:
         """What is to be told of a source; nothing of most."""
@@ -130,14 +144,12 @@ class Derivation(Chain):
         self._tell(told, identity)
         return told
 
-    def _each(self, document: Document, identity: bytes) -> Iterator[Made]:
-        """Each document as it comes: a generator may go on changing the very dict that it has given."""
-        step = self.step
-        for place, item in enumerate(_given(step, document, self._arguments[0], identity)):
-            _require_document(step, item, place, identity)
-            first = next(iter(item)) == "_id"
-            raw = encoded(step, item if first else {"_id": item["_id"], **item}, identity)
-            yield Made(identity, raw_bson.id_of(raw), raw)
+
+def _made(step: DeriveStep, item: Any, place: int, source: bytes) -> Made:
+    """What a function has given, as it is written."""
+    _require_document(step, item, place, source)
+    raw = encoded(step, item if next(iter(item)) == "_id" else {"_id": item["_id"], **item}, source)
+    return Made(source, raw_bson.id_of(raw), raw)
 
 
 def _require_document(step: DeriveStep, item: Any, place: int, identity: bytes) -> None:
@@ -162,7 +174,7 @@ class _Budget:
 
     def spend(self, slot: int, made: Sequence[Made]) -> None:
         """A source has made these. Those behind it have to wait if it is too much: they are given up, the last first."""
-        size = sum(len(each.document) + _OVERHEAD for each in made)
+        size = _OVERHEAD * len(made) + sum([len(each.document) for each in made])
         self._spent[slot] = size
         self._total += size
         while self._total > self._most and self.taken > 1:
@@ -178,7 +190,9 @@ def _given(
         result: Any = step.derive(document, **arguments)
         if result is None:
             return
-        if not isinstance(result, Iterable) or isinstance(result, str | bytes | Mapping):
+        if not isinstance(result, _LISTS) and (
+            not isinstance(result, Iterable) or isinstance(result, _NO_LISTS)
+        ):
             raise _invalid(
                 step,
                 identity,

@@ -25,6 +25,7 @@ _AGAIN = Hint("{}", UP)
 _CORRECT = Hint("correct the document or the migration, then: {}", UP)
 CORRECTED = Hint("{}, which accepts the edit, and {}", REPAIR, DOWN)
 """The way on once a `reverse=` is corrected: `down` takes back with the code that was applied, or was accepted."""
+_NO_IDS = (list, tuple, Regex, re.Pattern)
 _FIELD = re.compile(r"(?P<field>[A-Za-z_$][\w$-]*(?:\.[\w$-]+)*): ")
 UNENCODABLE = raw_bson.UNENCODABLE
 """What encoding raises."""
@@ -211,7 +212,7 @@ def check_size(step: Step, name: str, result: bytes, identity: bytes) -> None:
 
 def is_id(value: Any) -> bool:
     """Whether MongoDB takes a value for an `_id`."""
-    return not isinstance(value, list | tuple | Regex | re.Pattern)
+    return not isinstance(value, _NO_IDS)
 
 
 def _culprit(document: Document) -> tuple[str | None, Any]:

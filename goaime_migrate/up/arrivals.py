@@ -18,6 +18,8 @@ from goaime_migrate.transform.derivation import DeriveStep, Made
 from goaime_migrate.transform.insertion import InsertStep, key_of
 from goaime_migrate.up.presence import Present
 
+_ALONE = (None,)
+
 
 @dataclass
 class Arrivals:
@@ -32,10 +34,11 @@ class Arrivals:
     there: int = 0
     """Documents that were in the target already."""
 
-    def insert(self, document: Made, entries: Iterable[Entry]) -> None:
-        """It is not there."""
-        self.writes.append(Write(document.id, None, document.document))
-        self.entries += entries
+    def insert(self, document: Made, sources: Iterable[bytes | None]) -> None:
+        """It is not there: so many sources make it, None for none."""
+        _, identity, raw = document
+        self.writes.append(Write(identity, None, raw))
+        self.entries += Entry.insertions(identity, raw, sources)
         self.fresh.add(document.source)
 
     def keep(self, document: Made, entries: Iterable[Entry]) -> None:
@@ -79,13 +82,12 @@ def settle(
     for group in together(step, made):
         first = group[0]
         identity, current = first.id, there.get(first.id)
-        sources = dict.fromkeys(each.source for each in group)
-        known = [resumed.entries[s, identity] for s in sources if (s, identity) in resumed.entries]
-        entries = [Entry.insertion(identity, first.document, source) for source in sources]
+        sources = dict.fromkeys([each.source for each in group]) if len(group) > 1 else {first.source: None}
         if current is None:
-            arrivals.insert(first, entries)
+            arrivals.insert(first, sources)
             continue
         arrivals.there += 1
+        known = [resumed.entries[s, identity] for s in sources if (s, identity) in resumed.entries]
         if known:
             arrivals.keep(first, known)
         elif identity in ours:
@@ -115,8 +117,10 @@ def together(step: DeriveStep, made: Iterable[Made]) -> Iterable[list[Made]]:
     """What was made, those together that have one `_id`. Raises DuplicateKey where two have the same and differ."""
     groups: dict[Any, list[Made]] = {}
     for each in made:
-        group = groups.setdefault(id_key(each.id), [])
-        if group and group[0].document != each.document:
+        group = groups.setdefault(id_key(each.id), [each])
+        if group[0] is each:
+            continue
+        if group[0].document != each.document:
             raise taken(step, each, Entry.insertion(each.id, None, group[0].source))
         group.append(each)
     return groups.values()
@@ -153,7 +157,8 @@ def settle_listed(step: InsertStep, documents: Sequence[bytes], found: Found, re
     """A document whose key is there is left out. Raises DuplicateKey where it is not, and the `_id` is."""
     arrivals = Arrivals()
     for document in documents:
-        made = Made(raw_bson.id_of(document), raw_bson.id_of(document), document)
+        identity = raw_bson.id_of(document)
+        made = Made(identity, identity, document)
         entry = resumed.entries.get((None, made.id))
         same = _same(step, made, found)
         if entry is not None and (same == made.id or made.id in found.ids):
@@ -163,7 +168,7 @@ def settle_listed(step: InsertStep, documents: Sequence[bytes], found: Found, re
         elif (other := found.ids.get(made.id)) is not None:
             raise _id_taken(step, made, other)
         else:
-            arrivals.insert(made, [Entry.insertion(made.id, document)])
+            arrivals.insert(made, _ALONE)
     return arrivals
 
 

@@ -25,7 +25,7 @@ from goaime_migrate.transform.insertion import InsertStep, by_key, place_id, pla
 from goaime_migrate.up.arrivals import Arrivals, Found, Resumed, settle, settle_listed
 from goaime_migrate.up.next_batch import NextBatch
 from goaime_migrate.up.others import Others
-from goaime_migrate.up.presence import Present, present
+from goaime_migrate.up.presence import present
 
 
 class _Portion(NamedTuple):
@@ -57,7 +57,7 @@ class Arriving(NextBatch):
         portion = self._portion(reader, this, self._interrupted(reader), looks=looks)
         arrivals, upto = portion.arrivals, portion.upto
         segment = self._segment(upto, arrivals.entries, portion.unchanged)
-        records = segment.puts()
+        records = segment.adds()
         counts = self._at.counts.copy()
         counts.add(portion.counts)
         counts.arrived(len(arrivals.writes) + arrivals.kept, len(arrivals.fresh))
@@ -83,19 +83,18 @@ class DeriveBatch(Arriving):
         sources = self._sources(reader, documents)
         derived = self._chain.derive(reader, sources, MOST if earlier is None else 2**63)
         if derived.taken < len(sources):
-            upto = raw_bson.id_of(sources[derived.taken - 1])
+            upto = derived.sources[-1]
         walk.pace_sources(derived.taken, len(sources))
-        ids = list(dict.fromkeys(each.id for each in derived.made))
-        there = present(reader, walk.record.writes, ids) if looks else Present()
+        ids = list(dict.fromkeys(each.id for each in derived.made)) if looks else []
+        there = present(reader, walk.record.writes, ids)
         ours = claims.made(reader, walk.record.id, there.ids()) if there else {}
-        taken = [raw_bson.id_of(source) for source in sources[: derived.taken]]
-        others = Others(reader, walk.record.id, self._chain, walk.where, taken)
+        others = Others(reader, walk.record.id, self._chain, walk.where, derived.sources)
         resumed = Resumed.of(earlier, this.missed)
         arrivals = settle(step, derived.made, there, ours, resumed, others.differ)
         told = {entry.source for entry in arrivals.entries}
         written = [write.after for write in arrivals.writes if write.after is not None]
         frozen = [*derived.frozen, *others.frozen, *walk.chain.tables.before_writing(reader, written)]
-        unchanged = [source for source in taken if source not in told]
+        unchanged = [source for source in derived.sources if source not in told]
         return _Portion(derived.taken, upto, unchanged, arrivals, derived.counts, frozen)
 
     @property
@@ -106,7 +105,10 @@ class DeriveBatch(Arriving):
 
     def _sources(self, reader: Reader, documents: Sequence[bytes]) -> list[bytes]:
         """Those that are to be derived: neither made by this pass nor looked at by its canary."""
-        walk, ids = self._walk, [raw_bson.id_of(document) for document in documents]
+        walk = self._walk
+        if not (walk.derives_within or walk.revisits):
+            return list(documents)
+        ids = [raw_bson.id_of(document) for document in documents]
         made = claims.made(reader, walk.record.id, ids) if walk.derives_within else {}
         seen = claims.Claims.beside(reader, walk.record.id, ids) if walk.revisits else ()
         return [
@@ -131,19 +133,19 @@ class InsertBatch(Arriving):
 
     def _next(self, earlier: Segment | None, size: int) -> tuple[list[bytes], bytes | None]:
         """The documents of the batch and the place up to which they are."""
-        walk, cursor = self._walk, self._at.cursor
-        start = 0 if cursor is None else place_of(cursor) + 1
+        listed, start = self._walk.listed, 0 if self._at.cursor is None else place_of(self._at.cursor) + 1
+        upto = self._at.upto if earlier is None else earlier.upto
+        stop = len(listed) if upto is None else place_of(upto) + 1
         if earlier is not None:
-            end = len(walk.listed) if earlier.upto is None else place_of(earlier.upto) + 1
-            return walk.listed[start:end], earlier.upto
+            return listed[start:stop], upto
         documents, total = [], 0
-        for document in walk.listed[start : start + size]:
+        for document in listed[start : min(stop, start + size)]:
             documents.append(document)
             total += len(document)
             if total >= BATCH_BYTES:
                 break
         end = start + len(documents)
-        return documents, None if end == len(walk.listed) else place_id(end - 1)
+        return documents, upto if end == stop else place_id(end - 1)
 
 
 def found_there(reader: Reader, step: InsertStep, documents: Sequence[bytes], *, looks: bool) -> Found:

@@ -45,7 +45,7 @@ class Batch(NextBatch):
         counts.add(result.count_new(seen) if walk.revisits else result.counts)
         for entry in kept:
             counts.count((True,) if entry.comes_or_goes else None)
-        records = segment.puts()
+        records = segment.adds()
         at = replace(self._at, cursor=upto, counts=counts).journaled(len(segment.entries), records)
         moved = before.next(at, done=upto == self._at.upto)
         sweep = None if kept or left else self._sweep(result, upto)

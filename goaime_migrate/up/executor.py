@@ -126,7 +126,7 @@ class Executor:
             count = len(partitions.left(backend, self._recorder.passes[group.pass_id]))
         else:
             require_capable(backend, collection)
-            count = partitions.wanted(backend, collection)
+            count = partitions.wanted(backend, steps[0])
         files = [source_file(self._recorder.migrations[v]) for v, _ in group.operations]
         self._pool.prepare(count, shares(backend, steps, count), files)
 

@@ -205,7 +205,7 @@ class _Forecast:
 
     def _speed(self, steps: Sequence[Step]) -> float:
         """How many times as fast as this process alone those are that will share the pass."""
-        parts = 1 if self._where else partitions.wanted(self._backend, steps[0].collection)
+        parts = 1 if self._where else partitions.wanted(self._backend, steps[0])
         return 1 + _EACH_MORE * (sharing(self._settings, shares(self._backend, steps, parts)) - 1)
 
     def _leave_open(

@@ -19,7 +19,7 @@ class Present:
         self._documents = {id_key(raw_bson.id_of(document)): document for document in documents}
 
     def __contains__(self, identity: bytes) -> bool:
-        return id_key(identity) in self._documents
+        return bool(self._documents) and id_key(identity) in self._documents
 
     def __bool__(self) -> bool:
         return bool(self._documents)

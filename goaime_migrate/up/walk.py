@@ -14,7 +14,7 @@ from goaime_migrate.backends.ports import Filter, SweepRefused
 from goaime_migrate.events import BatchCommitted
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.run.checkpoint import adopt, commit
-from goaime_migrate.run.pacing import LARGEST, LARGEST_NARROW, Pacing
+from goaime_migrate.run.pacing import LARGEST, LARGEST_COMING, LARGEST_NARROW, Pacing
 from goaime_migrate.run.partitions import Partition
 from goaime_migrate.run.run import Run
 from goaime_migrate.transform.chain import Chain
@@ -61,15 +61,22 @@ class Walk:
     """Whether documents may be met that the pass has already written: after a canary, and in the tail."""
 
     def __post_init__(self) -> None:
-        largest = LARGEST if self.fields is None else LARGEST_NARROW
-        self._pacing = Pacing(self.run.options.batch_size or largest)
+        self._pacing = Pacing(self.run.options.batch_size or self._largest)
         self.sweeps = self.run.backend.capabilities.deltas
         """Whether batches that the server can compute by itself are one update each."""
         self.looks = False
         """Whether documents that are made are looked for before they are inserted: the last ones were there already."""
-        self.sources = LARGEST
+        self.sources = self._largest
         """How many documents to derive from at a time."""
         self.progress = ScanProgress(self.run, self.record)
+
+    @property
+    def _largest(self) -> int:
+        """Documents of a batch, where nothing else is said."""
+        step = self.chain.steps[0]
+        if step.inserts or step.deletes:
+            return LARGEST_COMING
+        return LARGEST if self.fields is None else LARGEST_NARROW
 
     @cached_property
     def listed(self) -> list[bytes]:
@@ -85,7 +92,7 @@ class Walk:
 
     def pace_sources(self, taken: int, given: int) -> None:
         """So many of those that were read could be derived from in one batch."""
-        self.sources = 2 * taken if taken < given else min(LARGEST, 2 * self.sources)
+        self.sources = 2 * taken if taken < given else min(self._largest, 2 * self.sources)
 
     def _next(self, partition: Partition) -> NextBatch:
         """The next batch of a partition."""

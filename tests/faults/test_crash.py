@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,9 +39,9 @@ def strikes(record: Path, choose: random.Random, *, thorough: bool) -> Iterator[
             yield Strike(command, collection, choose.choice((1, times, choose.randint(1, times))), moment)
 
 
-def killed(forker: Forker, world: World, argv: tuple[str, ...], strike: Strike) -> bool:
+def killed(forker: Forker, world: World, argv: tuple[str, ...], strike: Strike, **options: Any) -> bool:
     """Kill a run as the strike says; whether the strike came at all."""
-    run = forker.start(world, *argv, strikes=[strike])
+    run = forker.start(world, *argv, strikes=[strike], **options)
     status = run.wait()
     assert status in (-signal.SIGKILL, 0), run.output
     return status != 0

@@ -34,6 +34,9 @@ MIGRATION = """
     ]
     """
 
+PARTED = {"run.partitions.WORTH": 20, "run.partitions.SIZE": 2}
+"""Lists and collections of a few dozen documents are parted."""
+
 
 @dataclass
 class Shop:
@@ -95,6 +98,24 @@ def test_killed_at_any_command_each_document_is_made_exactly_once(
             forker.succeed(this.world, *argv, timeout=AT_ONCE_S)
             check()
     assert kills > portion.least(40)
+
+
+def test_killed_while_two_threads_insert_and_derive_side_by_side(
+    forker: Forker, one: World, tmp_path: Path, portion: Portion
+) -> None:
+    this = shop(one)
+    forker.succeed(this.world, *UP, record=tmp_path / "up", constants=PARTED)
+    this.is_up()
+    forker.succeed(this.world, *DOWN)
+    this.is_down()
+    kills = 0
+    for strike in portion.of(list(strikes(tmp_path / "up", random.Random(1), thorough=False))):
+        kills += killed(forker, this.world, UP, strike, constants=PARTED)
+        forker.succeed(this.world, *UP, timeout=AT_ONCE_S, constants=PARTED)
+        this.is_up()
+        forker.succeed(this.world, *DOWN)
+        this.is_down()
+    assert kills > portion.least(15)
 
 
 def test_without_transactions_too(forker: Forker, alone: World, tmp_path: Path, portion: Portion) -> None:

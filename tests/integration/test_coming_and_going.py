@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from datetime import datetime
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pytest
-from bson import Int64, Timestamp, encode
+from bson import Decimal128, Int64, MaxKey, MinKey, ObjectId, Timestamp, encode
 
 from goaime_migrate import errors
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.connect import connect
 from goaime_migrate.backends.ports import (
+    JOURNAL,
+    Add,
     Backend,
     Changes,
     Collision,
@@ -101,6 +106,53 @@ def test_what_is_inserted_has_the_very_bytes_and_can_be_deleted_again(world: Wor
     assert list(world.raws("c").values()) == [raw]
     assert not do(world, delete(raw)).missed
     assert not world.raws("c")
+
+
+@each_mode
+def test_documents_of_every_kind_of_id_go_together_and_no_others(world: World) -> None:
+    ids = [1, 2.5, Int64(3), "x", "$x", b"", ObjectId(), None, True, datetime(2026, 1, 1), Decimal128("7.10")]
+    ids += [math.nan, Timestamp(1, 2), MinKey(), MaxKey(), {"a": 1}, {"b": {"a": 1}}, UUID(int=1).bytes, ""]
+    raws = [encode({"_id": each, "a": 1}) for each in ids]
+    others = [encode({"_id": each}) for each in (2, 3.5, "y", b"a", False, {"a": 2})]
+    world.insert("c", [*raws, *others])
+    assert not do(world, *map(delete, raws)).missed
+    assert sorted(world.raws("c").values()) == sorted(others)
+
+
+@servers
+def test_a_record_that_is_added_takes_no_others_place_unless_a_batch_can_be_cut_off(world: World) -> None:
+    records = [{"_id": "mine", "data": data} for data in (b"1", b"2")]
+    with opened(world) as backend:
+        backend.transact(lambda _: Changes(first=[Add(JOURNAL, records[0])]))
+        stands = pytest.raises(errors.MigrateError, match="duplicate key")
+        with stands if world.kind == Kind.REPLICA_SET else nullcontext():
+            backend.transact(lambda _: Changes(first=[Add(JOURNAL, records[1])]))
+        found = backend.find(JOURNAL, {"_id": "mine"})
+    assert found == [records[0] if world.kind == Kind.REPLICA_SET else records[1]]
+
+
+@servers
+def test_a_unit_of_work_reads_the_very_bytes_however_many_replies_it_takes(world: World) -> None:
+    odd = document(element("_id", -1), TWICE), document(element("_id", 0), NOT_UTF8)
+    raws = [*odd, *(numbered(n, text="x" * n) for n in range(1, 2_500))]
+    world.insert("c", raws)
+    found: list[list[bytes]] = []
+
+    def work(reader: Reader) -> Changes:
+        found.append(reader.documents("c"))
+        found.append(reader.documents("c", after=raw_id(5), upto=raw_id(2_000), limit=1_200))
+        found.append(reader.documents("c", where={"text": {"$exists": True}}, max_bytes=1_000))
+        found.append(reader.documents("c", upto=raw_id(9), fields=["none"]))
+        return Changes()
+
+    with opened(world) as backend:
+        backend.transact(work)
+    everything, some, first, ids = found
+    assert everything == raws
+    assert some == raws[7:1_207]
+    assert first == raws[2 : 2 + len(first)]
+    assert sum(map(len, first[:-1])) < 1_000 <= sum(map(len, first))
+    assert ids == [raw_id(n) for n in range(-1, 10)]
 
 
 @each_mode

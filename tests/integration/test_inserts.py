@@ -9,6 +9,8 @@ from bson import Int64, ObjectId, Timestamp, encode
 
 from goaime_migrate import errors
 from goaime_migrate.results import Direction, OnConflict
+from goaime_migrate.run import partitions
+from goaime_migrate.workers import pool
 from tests.integration.engines import each_mode, one_server, servers, two
 from tests.world import World, succeeded
 
@@ -125,6 +127,39 @@ def test_many_in_batches(world: World) -> None:
     )
     assert len(world.raws("many")) == 2000
     assert succeeded(world.down()).documents.changed == 1980
+    assert world.raws("many") == before
+
+
+@one_server
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_long_list_is_inserted_side_by_side_as_it_is_by_one(
+    world: World, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    world.write(
+        "0001_many.py",
+        """
+        from goaime_migrate import InsertDocuments
+
+        documents = [{"_id": i, "n": i} if i % 2 else {"n": i} for i in range(600)]
+        operations = [InsertDocuments("many", documents, key="n")]
+        """,
+    )
+    world.insert("many", [{"_id": f"mine {i}", "n": i} for i in range(100, 120)])
+    before = world.raws("many")
+    with world.migrator(batch_size=25) as migrator:
+        alone = succeeded(migrator.up())
+    by_one = world.raws("many")
+    succeeded(world.down())
+    monkeypatch.setattr(partitions, "WORTH", 100)
+    monkeypatch.setattr(partitions, "SIZE", 20)
+    monkeypatch.setattr(pool, "WAITING_S", 60.0)
+    with world.migrator(workers=workers, batch_size=25) as migrator:
+        together = succeeded(migrator.up())
+    segments = world.documents("schema_versions_journal")
+    assert len({segment["partition"] for segment in segments}) > 4
+    assert world.raws("many") == by_one
+    assert together.documents == alone.documents
+    assert succeeded(world.down()).documents.changed == 580
     assert world.raws("many") == before
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from bson import Binary, Decimal128, Int64, ObjectId, encode
 
-from goaime_migrate import ledger
+from goaime_migrate import DeleteDocuments, InsertDocuments, TransformDocuments, ledger
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.connect import connect
@@ -38,6 +38,8 @@ from goaime_migrate.journal.kinds import Kind
 from goaime_migrate.results import Direction
 from goaime_migrate.run import partitions
 from goaime_migrate.transform import frozen_lookups, projection
+from goaime_migrate.transform.insertion import place_of
+from goaime_migrate.transform.step import Step
 from goaime_migrate.up import pass_ as walking
 from goaime_migrate.workers import pool, process
 from goaime_migrate.workers.process import ProcessWorker
@@ -593,11 +595,15 @@ def test_the_rate_is_the_rate_of_all_together(world: World) -> None:
     assert result.duration_s > DOCUMENTS / 400 * 0.8
 
 
-def sizes(world: World) -> list[int]:
+CHANGING = TransformDocuments("things", lambda _: None).step("0001", "0001_x.py")
+DELETING = DeleteDocuments("things", where={"n": 1}).step("0001", "0001_x.py")
+
+
+def sizes(world: World, step: Step = CHANGING) -> list[int]:
     """Of the partitions of its things; each document is in one of them."""
     backend = connect(Settings(uri=world.uri, database=world.database), write=False)
     try:
-        bounds = partitions.bounds(backend, "things", lambda: None)
+        bounds = partitions.bounds(backend, step, lambda: None)
         assert sorted(map(id_key, bounds)) == list(map(id_key, bounds))
         edges = [None, *bounds, None]
         parts = [backend.documents("things", after=after, upto=upto) for after, upto in pairwise(edges)]
@@ -655,6 +661,22 @@ def test_a_clustered_collection_is_parted_too(world: World) -> None:
     succeeded(world.up())
 
 
+def test_partitions_are_larger_where_documents_go(world: World) -> None:
+    assert sizes(world, DELETING) == [150] * 2 + [75] * 4
+    assert sizes(world, CHANGING) == TAPERED
+
+
+def test_a_list_is_parted_by_places(world: World) -> None:
+    step = InsertDocuments("names", [{"_id": n} for n in range(DOCUMENTS)]).step("0001", "0001_x.py")
+    backend = connect(Settings(uri=world.uri, database=world.database), write=False)
+    try:
+        found = partitions.bounds(backend, step, lambda: None)
+    finally:
+        backend.close()
+    ends = [place_of(bound) + 1 for bound in found]
+    assert [b - a for a, b in pairwise([0, *ends, DOCUMENTS])] == [150] * 2 + [75] * 4
+
+
 def test_parting_a_large_collection_can_be_interrupted(world: World) -> None:
     def interrupted() -> None:
         raise Interrupted("stopped")
@@ -662,7 +684,7 @@ def test_parting_a_large_collection_can_be_interrupted(world: World) -> None:
     backend = connect(Settings(uri=world.uri, database=world.database), write=False)
     try:
         with pytest.raises(Interrupted):
-            partitions.bounds(backend, "things", interrupted)
+            partitions.bounds(backend, CHANGING, interrupted)
     finally:
         backend.close()
 

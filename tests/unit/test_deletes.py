@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from goaime_migrate import DeleteDocuments, DeleteDuplicates, Lookup
+from goaime_migrate.backends import raw_bson
 from goaime_migrate.errors import InvalidMigration
-from goaime_migrate.results import Document
+from goaime_migrate.results import Counts, Document
+from goaime_migrate.transform.pipeline import chain_of
+from tests.unit.fakes import FakeReader
 
 
 def is_orphan(session: Document, users: Mapping[str, Document]) -> bool:
@@ -105,3 +108,12 @@ def test_what_makes_no_duplicates_is_refused(key: Any, options: dict[str, Any], 
     with pytest.raises(InvalidMigration) as caught:
         DeleteDuplicates("c", key, **options)
     assert why in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_where_no_function_says_which_go_all_do_and_none_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = [raw_bson.encode({"_id": n}) for n in range(3)]
+    step = DeleteDocuments("c", where={"a": 1}).step("0001", "0001_x.py")
+    monkeypatch.setattr(raw_bson, "decode_any", lambda _: pytest.fail("it was decoded"))
+    found = chain_of("p", [step], began=None).run(FakeReader(), documents)
+    assert [(each.id, each.before, each.after) for each in found.changed] == [(d, d, None) for d in documents]
+    assert (found.unchanged, found.counts.total()) == ([], Counts(3, 3, 0, 0))

@@ -173,3 +173,10 @@ def test_text_that_is_not_utf8_is_decoded_leniently_alone() -> None:
 def test_decoding_keeps_what_python_cannot_hold() -> None:
     identity = ObjectId()
     assert decode(raw_bson.encode(raw_bson.decode(encode({"_id": identity})))) == {"_id": identity}
+
+
+def test_the_documents_of_an_array_are_taken_out_as_they_are() -> None:
+    documents = [raw_bson.encode({"_id": n, "in": [{"a": n}]}) for n in range(120)]
+    (array,) = raw_bson.fields(raw_bson.encode({"": [raw_bson.raw_document(d) for d in documents]})).values()
+    assert list(raw_bson.documents_in(array[2:])) == documents
+    assert list(raw_bson.documents_in(raw_bson.NOTHING)) == []

@@ -1,5 +1,6 @@
 """What the engine needs of a database, whatever is behind it: units of work as values, and the roles that it has."""
 
+from goaime_migrate.backends.ports.changes import Add as Add
 from goaime_migrate.backends.ports.changes import Changes as Changes
 from goaime_migrate.backends.ports.changes import Collision as Collision
 from goaime_migrate.backends.ports.changes import Committed as Committed

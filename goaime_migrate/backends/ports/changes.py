@@ -47,6 +47,13 @@ class Put(NamedTuple):
     document: Document
 
 
+class Add(Put):
+    """A `Put` of a record that no unit of work has left behind.
+
+    Where units of work are atomic there is none with its `_id`. Elsewhere one that was cut off may have put it there.
+    """
+
+
 class Move(NamedTuple):
     """Update exactly one record, conditional on `filter`; if none matches, nothing is changed (GuardFailed)."""
 

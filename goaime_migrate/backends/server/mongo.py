@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Self
 
-from pymongo import ReplaceOne
+from pymongo import InsertOne, ReplaceOne
 from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
@@ -18,6 +18,7 @@ from goaime_migrate.backends.ports import (
     JOURNAL,
     PROGRESS,
     RECORDS_NAME,
+    Add,
     Capabilities,
     Changes,
     Committed,
@@ -225,9 +226,12 @@ class MongoBackend(ServerSurvey, ABC):
     def _apply(self, changes: Sequence[RecordChange], session: ClientSession | None) -> None:
         """In the order given, since without transactions it matters; neighbouring puts go together."""
         for (kind, collection), together in groupby(changes, lambda c: (type(c), c.collection)):
-            if kind is Put:
+            if issubclass(kind, Put):
                 puts = [c.document for c in together if isinstance(c, Put)]
-                requests = [ReplaceOne({"_id": put["_id"]}, put, upsert=True) for put in puts]
+                add = kind is Add and session is not None  # within a transaction, and much the quicker
+                requests = [
+                    InsertOne(p) if add else ReplaceOne({"_id": p["_id"]}, p, upsert=True) for p in puts
+                ]
                 try:
                     self._db[collection].bulk_write(requests, session=session)
                 except BulkWriteError as error:

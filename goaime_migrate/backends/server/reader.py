@@ -13,6 +13,7 @@ from pymongo.database import Database
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.field_paths import outermost
 from goaime_migrate.backends.ports import Filter, Sort
+from goaime_migrate.backends.server import raw_reads
 from goaime_migrate.results import Document
 
 _BY_ID = [("_id", 1)]
@@ -52,16 +53,27 @@ class MongoReader:
     ) -> list[bytes]:
         """By the index on `_id`, in BSON's total order."""
         with self._guard():
+            chosen, projection = both(where, id_range(after, upto)), _projection(fields)
+            if self._reading is not None and self._reading.in_transaction:
+                command: Document = {"find": collection, "filter": chosen}
+                command |= {} if projection is None else {"projection": projection}
+                command |= {
+                    "sort": {"_id": 1},
+                    "hint": {"_id": 1},
+                    "limit": limit,
+                    "batchSize": limit or 1_000,
+                }
+                return _taken(raw_reads.find(self._db, command, self._reading), max_bytes)
             cursor = self._db[collection].find_raw_batches(
-                both(where, id_range(after, upto)),
-                _projection(fields),
+                chosen,
+                projection,
                 sort=_BY_ID,
                 hint=_BY_ID,
                 limit=limit,
                 batch_size=limit or 1_000,
                 session=self._reading,
             )
-            return _split(cursor, max_bytes)
+            return _taken(raw_bson.split_all(cursor), max_bytes)
 
     def by_ids(
         self,
@@ -74,11 +86,12 @@ class MongoReader:
         found: list[bytes] = []
         with self._guard():
             for portion in _portions(ids):
-                listed = raw_bson.raw_document(_id_in(portion))
-                cursor = self._db[collection].find_raw_batches(
-                    both(where, listed), _projection(fields), session=self._reading, collation=_SIMPLE
+                listed = raw_bson.raw_document(id_in(portion))
+                found += raw_bson.split_all(
+                    self._db[collection].find_raw_batches(
+                        both(where, listed), _projection(fields), session=self._reading, collation=_SIMPLE
+                    )
                 )
-                found += _split(cursor)
             wanted = set(ids)
             return [document for document in found if raw_bson.id_of(document) in wanted]
 
@@ -112,9 +125,9 @@ class MongoReader:
         found: list[bytes] = []
         with self._guard():
             for portion in _portions(ids):
-                match = {"$match": raw_bson.raw_document(_id_in(portion))}
+                match = {"$match": raw_bson.raw_document(id_in(portion))}
                 cursor = self._db[collection].aggregate_raw_batches([match, *stages], session=self._reading)
-                found += _split(cursor)
+                found += raw_bson.split_all(cursor)
         return found
 
     def aggregate(self, collection: str, stages: Sequence[Document]) -> Iterator[bytes]:
@@ -183,18 +196,21 @@ def _portions(ids: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
         yield ids[start:]
 
 
-def _id_in(ids: Sequence[bytes]) -> bytes:
+def id_in(ids: Sequence[bytes]) -> bytes:
     """``{_id: {$in: […]}}`` with the ids' own bytes."""
     items = raw_bson.join(i[4:5] + str(n).encode() + b"\0" + i[9:-1] for n, i in enumerate(ids))
     inner = raw_bson.join([b"\x04$in\0" + items])
     return raw_bson.join([b"\x03_id\0" + inner])
 
 
-def _split(batches: Iterable[Any], max_bytes: int = 0) -> list[bytes]:
+def _taken(found: Iterable[bytes], max_bytes: int) -> list[bytes]:
+    """All of these documents, or the first that have so many bytes together."""
+    if not max_bytes:
+        return list(found)
     documents, size = [], 0
-    for document in raw_bson.split_all(batches):
+    for document in found:
         documents.append(document)
         size += len(document)
-        if max_bytes and size >= max_bytes:
+        if size >= max_bytes:
             break
     return documents

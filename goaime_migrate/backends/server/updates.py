@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pymongo.client_session import ClientSession
@@ -9,11 +10,13 @@ from pymongo.database import Database
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Sweep, SweepRefused, Write
-from goaime_migrate.backends.server.reader import both, id_range
+from goaime_migrate.backends.server.reader import both, id_in, id_range
 from goaime_migrate.results import Document
 
 _TYPES = frozenset((*range(0x01, 0x14), 0x7F, 0xFF))
 """What stands before an element's name."""
+_QUERIES = (0x03, 0x06)
+"""Types of `_id`s that a filter may take for something else than a value."""
 _NEVER: Document = {"$nor": [{}]}
 """Matches no document, and says nothing of the one that an upsert then makes."""
 
@@ -30,6 +33,16 @@ def sweep(database: Database[Document], collection: str, sweep: Sweep, session: 
 def deletion(write: Write, guard: bool) -> Document:
     """A statement that deletes a document."""
     return {"q": condition(write, guard), "limit": 1}
+
+
+def goes_together(write: Write, guard: bool) -> bool:
+    """Whether a document can be deleted along with others: without a guard, and known by a value that is no query."""
+    return not guard and write.after is None and write.id[4] not in _QUERIES
+
+
+def deletions(writes: Sequence[Write]) -> Document:
+    """The one statement that deletes documents that go together: it takes half as long as one for each."""
+    return {"q": raw_bson.raw_document(id_in([write.id for write in writes])), "limit": 0}
 
 
 def insertion(write: Write) -> Document:
@@ -98,6 +111,8 @@ def is_awkward(document: bytes) -> bool:
 
 def _may_be_awkward(document: bytes) -> bool:
     """A cheap look before a document is taken apart: plain searches for bytes are quicker than expressions."""
+    if b"$" not in document and b"\x11" not in document:
+        return False
     dollar = document.find(b"$", 5)  # before it are the length and the type of the first element
     while dollar > 0:
         if document[dollar - 1] in _TYPES:

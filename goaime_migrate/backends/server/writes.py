@@ -27,7 +27,7 @@ class _Command(NamedTuple):
 
     name: str
     items: str
-    item: Callable[[Write, bool], Any]
+    listed: Callable[[Sequence[Write], bool], Sequence[Any]]
     request: Callable[[Write, bool], Any]
     validates: bool = True
 
@@ -42,21 +42,39 @@ def _upsert_request(write: Write, _: bool) -> Any:
     return UpdateOne(statement["q"], statement["u"], upsert=True)
 
 
-def _document(write: Write, _: bool = False) -> Any:
+def _document(write: Write) -> Any:
     assert write.after is not None
     return raw_bson.raw_document(write.after)
+
+
+def _delete_request(write: Write, guard: bool) -> Any:
+    return DeleteOne(updates.condition(write, guard))
 
 
 _DELETE = _Command(
     "delete",
     "deletes",
-    updates.deletion,
-    lambda write, guard: DeleteOne(updates.condition(write, guard)),
+    lambda writes, guard: [updates.deletion(write, guard) for write in writes],
+    _delete_request,
     validates=False,
 )
-_UPDATE = _Command("update", "updates", updates.update, _update_request)
-_INSERT = _Command("insert", "documents", _document, lambda write, _: InsertOne(_document(write)))
-_UPSERT = _Command("update", "updates", lambda write, _: updates.insertion(write), _upsert_request)
+_DELETE_TOGETHER = _Command(
+    "delete",
+    "deletes",
+    lambda writes, _: [updates.deletions(writes)],
+    _delete_request,
+    validates=False,
+)
+_UPDATE = _Command(
+    "update",
+    "updates",
+    lambda writes, guard: [updates.update(write, guard) for write in writes],
+    _update_request,
+)
+_INSERT = _Command(
+    "insert", "documents", lambda writes, _: [*map(_document, writes)], lambda w, _: InsertOne(_document(w))
+)
+_UPSERT = _Command("update", "updates", lambda writes, _: [*map(updates.insertion, writes)], _upsert_request)
 
 
 class Target(NamedTuple):
@@ -77,15 +95,15 @@ def write(target: Target, writes: Sequence[Write]) -> list[bytes]:
     ordered = freeing_first(writes)
     return [
         missed
-        for command, these in groupby(ordered, _command)
+        for command, these in groupby(ordered, lambda each: _command(each, target.guard))
         for chunk in _chunks(list(these), target.guard)
         for missed in _send(target, command, chunk, ordered)
     ]
 
 
-def _command(write: Write) -> _Command:
+def _command(write: Write, guard: bool) -> _Command:
     if write.after is None:
-        return _DELETE
+        return _DELETE_TOGETHER if updates.goes_together(write, guard) else _DELETE
     if write.before is not None:
         return _UPDATE
     return _UPSERT if updates.is_awkward(write.after) else _INSERT
@@ -98,7 +116,7 @@ def _send(target: Target, command: _Command, chunk: Sequence[Write], writes: Seq
     else:
         statement: Document = {
             command.name: target.collection,
-            command.items: [command.item(each, target.guard) for each in chunk],
+            command.items: command.listed(chunk, target.guard),
             "ordered": not target.guard,
         }
         if command.validates:
@@ -154,9 +172,10 @@ def _size(write: Write, guard: bool) -> int:
 def _chunks(writes: Sequence[Write], guard: bool) -> Iterator[Sequence[Write]]:
     start, size = 0, 0
     for i, each in enumerate(writes):
-        if size and size + _size(each, guard) > COMMAND_BYTES:
+        own = _size(each, guard)
+        if size and size + own > COMMAND_BYTES:
             yield writes[start:i]
             start, size = i, 0
-        size += _size(each, guard)
+        size += own
     if start < len(writes):
         yield writes[start:]
