@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any, cast
 
@@ -436,16 +436,18 @@ def test_a_process_alone_does_two_shares_side_by_side() -> None:
 
 
 def test_another_process_does_two_shares_side_by_side() -> None:
-    together = threading.Barrier(2, timeout=5)
+    together, met = threading.Barrier(2, timeout=5), []
 
-    def meet(_: int) -> None:
-        together.wait()
+    def meet(number: int) -> None:
+        with suppress(threading.BrokenBarrierError):  # the last may be alone, where their number is odd
+            together.wait()
+            met.append(number)
 
     work, other = FakeWork(lambda _: time.sleep(0.05)), FakeWorker("other", meet)
 
     shared(work, other, partitions=40)
 
-    assert len(other.did) >= 2
+    assert len(met) >= 2
     assert sorted(work.here + work.second + other.did) == list(range(40))
 
 
