@@ -15,6 +15,7 @@ from goaime_migrate.run.partitions import number_of, partition_id
 from goaime_migrate.run.run import Run
 from goaime_migrate.run.work import Report
 from goaime_migrate.transform import projection
+from goaime_migrate.transform.insertion import InsertStep
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.walk import ScanProgress, Walk
 
@@ -23,7 +24,12 @@ _LIGHT = 20
 
 
 def shares(backend: CollectionReader, steps: Sequence[Step], partitions: int) -> int:
-    """Among how many processes at most it pays to share so many partitions: a start is a second of a processor's time."""
+    """Among how many processes at most it pays to share so many partitions: a start is a second of a processor's time.
+
+    A list is shared by the threads of this one alone: any other would have to make all of it first.
+    """
+    if isinstance(steps[0], InsertStep):
+        return 1
     fields = projection.carried(steps, backend.capabilities, backend.count(steps[0].collection))
     return partitions if fields is None else max(1, partitions // _LIGHT)
 

@@ -11,6 +11,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, RootModel, mode
 from goaime_migrate.backends.embedded.backend import CAPABILITIES
 from goaime_migrate.backends.ports import CollectionReader
 from goaime_migrate.run.partitions import SIZE
+from goaime_migrate.transform.insertion import InsertStep
 from goaime_migrate.transform.projection import FROM, carried, looked_at
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.parallel_scan import shares
@@ -109,3 +110,8 @@ def test_a_process_has_to_be_worth_its_start(
     step = Step("0001", "c", "0001_c.py", lambda _: None, fields=fields)
     backend = cast(CollectionReader, Counted(partitions * SIZE))
     assert shares(backend, [step], partitions) == expected
+
+
+def test_a_list_is_shared_by_the_threads_of_one_process() -> None:
+    step = InsertStep("0001", "c", "0001_c.py", lambda _: None, documents=(b"",) * 60)
+    assert shares(cast(CollectionReader, Counted(60 * SIZE)), [step], 60) == 1
