@@ -187,7 +187,7 @@ def _version(version: str, facts: Facts, book: Ledger, live: bool, run: _Run | N
 
 def _under_way(record: VersionRecord, book: Ledger) -> list[PassRecord]:
     """The passes of a version that have not come to their end, on the way up or down."""
-    mine = [book.passes[p] for p in dict.fromkeys(record.passes) if p in book.passes]
+    mine = _passes(record, book)
     if record.state is State.REVERTING:
         return [p for p in mine if p.target_level is not None]
     return [p for p in mine if not p.finished]
@@ -195,9 +195,12 @@ def _under_way(record: VersionRecord, book: Ledger) -> list[PassRecord]:
 
 def _counted(record: VersionRecord, book: Ledger) -> list[StepCounts]:
     """What unfinished passes have counted of a version, which its own record has when they are finished."""
-    mine = [p for p in book.passes.values() if p.id in record.passes and not p.finished]
-    counts = [c for p in mine for c in p.counted if c.version == record.version]
-    return [c for c in counts if not record.operations[c.operation].done]
+    counts = [c for p in _passes(record, book) if not p.finished for c in p.counted]
+    return [c for c in counts if c.version == record.version and not record.operations[c.operation].done]
+
+
+def _passes(record: VersionRecord, book: Ledger) -> list[PassRecord]:
+    return [book.passes[p] for p in dict.fromkeys(record.passes) if p in book.passes]
 
 
 def _progress(version: VersionRecord, record: PassRecord, now: datetime | None) -> Progress:

@@ -1,7 +1,7 @@
 """Which tests a short run makes do with: some of every kind, and always the same.
 
 Tests without a server all run. Of those with one, a test that runs in several ways (kinds of server, parameters) runs
-in one of them, and of each file every third test runs; which, is told by a hash, so that all kinds of server and all
+in one of them, and of each file every fourth test runs; which, is told by a hash, so that all kinds of server and all
 parameters have their share. `python3 dev soak` runs the others.
 """
 
@@ -15,7 +15,7 @@ from zlib import crc32
 if TYPE_CHECKING:
     import pytest
 
-EVERY = 3
+EVERY = 4
 """One test of so many runs, of those of a file that need a server."""
 
 

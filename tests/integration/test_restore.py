@@ -504,6 +504,7 @@ def test_a_document_that_collides_for_ever_ends_a_reversal_and_is_named(
 
     with monkeypatch.context() as colliding:
         colliding.setattr(TransactionalBackend, "transact", collide)
+        colliding.setattr(TransactionalBackend, "transaction_lifetime", lambda _: 0.1)
         colliding.setattr(pacing, "PATIENCE", 3)
         error = numbers.down().error
     assert isinstance(error, errors.Contended)

@@ -33,7 +33,7 @@ def test_what_needs_no_server_all_runs() -> None:
     ]
 
 
-def test_of_each_file_every_third_test_runs_in_one_way() -> None:
+def test_of_each_file_some_tests_run_and_in_one_way() -> None:
     served = [each for each in short(ITEMS) if needs_server(each)]
     functions = [each.nodeid.partition("[")[0] for each in served]
     assert len(functions) == len(set(functions))
