@@ -65,11 +65,14 @@ def update(write: Write, guard: bool) -> Document:
 
 
 def condition(write: Write, guard: bool) -> Any:
-    """The filter for a document, with `guard` only while it is what was read."""
+    """The filter for a document, with `guard` only while it is what was read.
+
+    A plain `$eq` with `$$ROOT` is one that 5.0 tries to turn into a query on a field, and fails (16409).
+    """
     if not guard or write.before is None:
         return raw_bson.raw_document(write.id)
-    whole = {"$expr": {"$eq": ["$$ROOT", {"$literal": raw_bson.raw_document(write.before)}]}}
-    return {"$and": [raw_bson.raw_document(write.id), whole]}
+    difference = {"$cmp": ["$$ROOT", {"$literal": raw_bson.raw_document(write.before)}]}
+    return {"$and": [raw_bson.raw_document(write.id), {"$expr": {"$eq": [difference, 0]}}]}
 
 
 def _delta(write: Write) -> Any:
