@@ -69,7 +69,7 @@ def _meaning(option: str, index: Mapping[str, Any], beside: Mapping[str, Any] | 
         case "partialFilterExpression" if isinstance(value, Mapping):
             return _filter(value)
         case "wildcardProjection" if isinstance(value, Mapping):
-            return dict(_leaves(value))
+            return {path: kept for path, kept in _leaves(value) if kept or path != "_id"}  # as where nothing is said
         case "unique" | "sparse":
             return bool(value)
     return None if value is False else value
