@@ -69,7 +69,7 @@ def _meaning(option: str, index: Mapping[str, Any], beside: Mapping[str, Any] | 
         case "partialFilterExpression" if isinstance(value, Mapping):
             return _filter(value)
         case "wildcardProjection" if isinstance(value, Mapping):
-            return {path: kept for path, kept in _leaves(value) if kept or path != "_id"}  # as where nothing is said
+            return {path: kept for path, kept in _leaves(value) if kept or path != "_id"}
         case "unique" | "sparse":
             return bool(value)
     return None if value is False else value
@@ -98,7 +98,7 @@ def _filter(value: Mapping[str, Any]) -> Any:
 
 
 def _leaves(projection: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, bool]]:
-    """The paths of a projection, which may be nested, and whether each is in it."""
+    """The paths of a projection, which may be nested, and whether each is in it. 5.0 says outright that `_id` is not."""
     for name, value in projection.items():
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{above}{name}.")
