@@ -27,6 +27,8 @@ from goaime_migrate.results import Document
 
 Matches = Callable[[bytes], bool]
 
+_TOLD = 160
+"""Characters of a filter that are told."""
 _LOGICAL: dict[str, Callable[[Iterable[bool]], bool]] = {
     "$and": all,
     "$or": any,
@@ -178,7 +180,7 @@ def _require_lists(filter: Filter) -> None:
     for name in {"$and", "$or", "$nor"} & filter.keys():
         parts = filter[name]
         if not isinstance(parts, list | tuple) or not parts or not all(isinstance(p, Mapping) for p in parts):
-            raise UsageError(f"the filter {dict(filter)} is not valid: {name} must be an array of filters")
+            raise UsageError(f"the filter {_said(filter)} is not valid: {name} must be an array of filters")
         for part in parts:
             _require_lists(part)
 
@@ -210,11 +212,17 @@ def _by_mongomock(filter: Filter) -> Matches:
 
 
 def _not_valid(filter: Filter, error: Exception) -> UsageError:
-    return UsageError(f"the filter {dict(filter)} is not valid: {error}", hint="correct the filter")
+    return UsageError(f"the filter {_said(filter)} is not valid: {error}", hint="correct the filter")
 
 
 def _lack_of(filter: Filter, error: Exception) -> MissingCapability:
     return MissingCapability(
-        f"a dump directory cannot be searched with {dict(filter)}: {error}",
+        f"a dump directory cannot be searched with {_said(filter)}: {error}",
         hint="restore the dump into a MongoDB server with mongorestore and migrate it there",
     )
+
+
+def _said(filter: Filter) -> str:
+    """The filter, or as much of it as tells which one it is: a validator can be as long as a page."""
+    text = str(dict(filter))
+    return text if len(text) <= _TOLD else f"{text[:_TOLD]} …"
