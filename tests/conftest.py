@@ -27,6 +27,7 @@ from tests.servers import (
     Options,
     ReplicaSet,
     Server,
+    find_mongod,
     running_server,
 )
 
@@ -64,6 +65,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         chosen = selection.short(items)
         config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
         items[:] = chosen
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what the MongoDB at hand is too old for."""
+    for mark in item.iter_markers("since"):
+        wanted = tuple(map(int, mark.args[0].split(".")))
+        if selection.needs_server(item) and find_mongod().release < wanted:
+            pytest.skip(f"MongoDB {mark.args[0]} and later")
 
 
 @pytest.fixture(autouse=True)

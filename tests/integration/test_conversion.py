@@ -183,6 +183,7 @@ LOST = {
 FAILED = "failed"
 
 
+@pytest.mark.since("6.0")
 @pytest.mark.parametrize("to", TARGETS)
 def test_a_value_converts_as_on_the_server_unless_it_would_lose_something(
     to: str, replica_set: Server, database_name: str
@@ -213,6 +214,7 @@ DATES = st.builds(DatetimeMS, st.integers(-62_167_219_200_000, 253_402_300_799_9
 FEW = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 
 
+@pytest.mark.since("6.0")
 @FEW
 @given(values=st.lists(DAYS | TIMES | OBJECT_IDS | TIMESTAMPS, min_size=40, max_size=80))
 def test_any_date_is_that_of_the_server(values: list[Any], replica_set: Server, database_name: str) -> None:

@@ -521,8 +521,15 @@ def test_measurements_since_up_are_not_lost_by_down(shop: World) -> None:
 @one_server
 @pytest.mark.parametrize(
     "options",
-    ["", "capped=True, size=100000", 'clusteredIndex={"key": {"_id": 1}, "unique": True}'],
-    ids=["plain", "capped", "clustered"],
+    [
+        pytest.param("", id="plain"),
+        pytest.param("capped=True, size=100000", id="capped"),
+        pytest.param(
+            'clusteredIndex={"key": {"_id": 1}, "unique": True}',
+            id="clustered",
+            marks=pytest.mark.since("5.3"),
+        ),
+    ],
 )
 def test_what_came_into_a_new_collection_is_kept_aside(shop: World, options: str) -> None:
     operations(shop, f'CreateCollection("new", {options})')

@@ -254,6 +254,7 @@ def test_where_there_is_no_index_none_is_dropped_without_a_word(shop: World) -> 
     assert indexes(shop) == {}
 
 
+@pytest.mark.since("5.3")
 @one_server
 def test_a_collection_that_is_ordered_by_its_ids_keeps_that_order(world: World) -> None:
     declare(

@@ -12,6 +12,7 @@ from tests.specifications import COLLECTIONS, FINE_INDEXES, FINE_VALIDATORS, IND
 from tests.world import World
 
 
+@pytest.mark.since("6.0")
 @one_server
 def test_the_server_agrees_of_indexes(world: World) -> None:
     with world.client() as client:

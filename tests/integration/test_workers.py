@@ -650,6 +650,7 @@ def test_ids_that_do_not_survive_decoding_are_parted_in_the_order_of_the_server(
     assert sorted(world.raws("things").values()) == sorted(things)
 
 
+@pytest.mark.since("5.3")
 def test_a_clustered_collection_is_parted_too(world: World) -> None:
     with world.client() as client:
         database = client[world.database]

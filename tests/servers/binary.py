@@ -4,6 +4,7 @@ import fcntl
 import functools
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -51,9 +52,15 @@ class Binary:
             environment["LD_LIBRARY_PATH"] = os.pathsep.join(folders)
         return environment
 
+    @functools.cache  # noqa: B019 (there is one binary, or two)
     def version(self) -> str:
         """The first line of `mongod --version`, such as "db version v6.0.27"."""
         return _run([str(self.path), "--version"], env=self.environment()).splitlines()[0]
+
+    @property
+    def release(self) -> tuple[int, ...]:
+        """Such as (6, 0, 27)."""
+        return tuple(map(int, re.findall(r"\d+", self.version())[:3]))
 
 
 @functools.cache
