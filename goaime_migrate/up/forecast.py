@@ -205,8 +205,12 @@ class _Forecast:
 
     def _speed(self, steps: Sequence[Step]) -> float:
         """How many times as fast as this process alone those are that will share the pass."""
-        parts = 1 if self._where else partitions.wanted(self._backend, steps[0])
-        return 1 + _EACH_MORE * (sharing(self._settings, shares(self._backend, steps, parts)) - 1)
+        if self._where:
+            return 1.0
+        documents = partitions.walked(self._backend, steps[0])
+        parts = partitions.wanted(self._backend, steps[0], documents)
+        worth = shares(self._backend.capabilities, steps, documents, parts)
+        return 1 + _EACH_MORE * (sharing(self._settings, worth) - 1)
 
     def _leave_open(
         self, place: int, group: NewPass | PinnedPass, note: str, obstacle: str | None = None
