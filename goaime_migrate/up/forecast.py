@@ -38,14 +38,14 @@ from goaime_migrate.transform.derivation import DeriveStep
 from goaime_migrate.transform.insertion import InsertStep
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.arrivals_preview import preview_arrivals
+from goaime_migrate.up.cost import Shared
 from goaime_migrate.up.known import Known
 from goaime_migrate.up.parallel_scan import shares
 from goaime_migrate.up.prediction import Prediction
-from goaime_migrate.up.preview import Preview, Unfinished, preview
+from goaime_migrate.up.preview import Preview, preview
+from goaime_migrate.up.unfinished import Unfinished
 
 _FOUND = Hint("do what is said of it, then: {}", PLAN)
-_EACH_MORE = 0.7
-"""What every further process adds to the speed of the first, since they share a server too."""
 _OWN = "what its later operations do cannot be foreseen before its first ones have done their work"
 _UNKNOWN = "what up(db) of {0} does cannot be foreseen, and so not what this does before {0} is applied"
 Seen = tuple[OperationPlan, Sequence[Sample], Sequence[str]]
@@ -176,7 +176,8 @@ class _Forecast:
             return
         self.review.done(place, found.total, found.settled, found.warnings)
         self.previews.append(found)
-        self.prediction.add(found.work, found.factor, self._speed(steps))
+        found.work.batch = self._settings.batch_size or found.work.batch
+        self.prediction.add(found.work, found.factor, self._shared(steps))
         for position, ref in enumerate(group.operations):
             counts = found.counts[position]
             text = self._operation(ref).describe()
@@ -203,14 +204,14 @@ class _Forecast:
         since = None if isinstance(group, PinnedPass) else self._known.since.get(collection, ())
         return preview(self._backend, before, steps, self._where, unfinished, since, self._listener, watch)
 
-    def _speed(self, steps: Sequence[Step]) -> float:
-        """How many times as fast as this process alone those are that will share the pass."""
+    def _shared(self, steps: Sequence[Step]) -> Shared:
+        """Who will share the pass."""
         if self._where:
-            return 1.0
+            return Shared()
         documents = partitions.walked(self._backend, steps[0])
         parts = partitions.wanted(self._backend, steps[0], documents)
         worth = shares(self._backend.capabilities, steps, documents, parts)
-        return 1 + _EACH_MORE * (sharing(self._settings, worth) - 1)
+        return Shared(sharing(self._settings, worth), parts > 1)
 
     def _leave_open(
         self, place: int, group: NewPass | PinnedPass, note: str, obstacle: str | None = None
