@@ -141,7 +141,7 @@ class _Measure:
             round(each * factor) for each in (counts.matched, counts.changed, counts.unchanged)
         )
         none = counts.matched and not counts.changed
-        text = f"{self._step.name} makes nothing new of the {counts.matched} documents looked at"
+        text = f"{self._step.name} makes nothing new of the documents looked at: {counts.matched:,}"
         return Preview(
             counts=[Counts(matched, changed, unchanged, 0)],
             samples=[self._samples],

@@ -184,7 +184,7 @@ class _Forecast:
             self.seen[ref] = (
                 OperationPlan(text, collection, counts.matched, counts.changed, counts.unchanged),
                 found.samples[position],
-                [*found.notes[position], *self._notes(collection)],
+                [*found.notes[position], *self._notes()],
             )
 
     def _require_resumable(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
@@ -225,13 +225,10 @@ class _Forecast:
             planned = OperationPlan(operation.describe(), operation.collection, None, None, None)
             self.seen[ref] = (planned, (), [_OWN if ref.version == obstacle else note])
 
-    def _notes(self, collection: str) -> list[str]:
-        notes = []
-        if collection not in self._backend.collections():
-            notes.append(f"there is no collection {collection!r}")
-        if self._known.function is not None:
-            notes.append(f"up(db) of {self._known.function} runs before and may change what is shown here")
-        return notes
+    def _notes(self) -> list[str]:
+        if self._known.function is None:
+            return []
+        return [f"up(db) of {self._known.function} runs before and may change what is shown here"]
 
     def _operation(self, ref: OperationRef) -> Operation:
         return self._files[ref.version].operations[ref.number]

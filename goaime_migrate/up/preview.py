@@ -232,7 +232,7 @@ class _Measure:
     def _notes(self, position: int) -> list[str]:
         if self._counts.examined and not self._counts.changed[position]:
             return [
-                f"{self._steps[position].name} changes none of the {self._counts.examined} documents looked at"
+                f"{self._steps[position].name} changes none of the documents looked at: {self._counts.examined:,}"
             ]
         return []
 
