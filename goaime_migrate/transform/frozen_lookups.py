@@ -261,7 +261,7 @@ class FrozenLookups:
     def _unwritten(self, reader: Reader, lookup: Lookup) -> Unwritten:
         if lookup in self._own and lookup.key != "_id":
             return partial(self._not_written, reader)
-        return _all
+        return lambda documents: documents  # as they were: the pass does not write them
 
     def _not_written(self, reader: Reader, documents: Sequence[Document]) -> list[Document]:
         """Those of the documents that the pass has not written."""
@@ -296,8 +296,3 @@ class FrozenLookups:
         head = {"_id": identity, **self._names.head(lookup), "several": answer.several}
         payload = b"".join(map(raw_bson.encode, ({"key": key}, *answer.documents)))
         return seal(head, payload, part_of(identity))
-
-
-def _all(documents: Sequence[Document]) -> Sequence[Document]:
-    """What is not written by the pass is there as it was."""
-    return documents
