@@ -12,7 +12,9 @@ from goaime_migrate.units import duration, size
 
 def id_types(patient: Patient) -> Said | None:
     """Whether a collection that will be walked over has `_id`s of several types: filters by ranges see only one."""
-    walked = sorted({o.collection for o in patient.pending if o.walks and o.collection})
+    known = patient.backend.collections()
+    named = {o.collection for o in patient.pending if o.walks and o.collection}
+    walked = sorted(name for name in named if name in known and known[name].kind == "collection")
     mixed = [text for name in walked if (text := _mixture(patient, name))]
     if mixed:
         return warn(

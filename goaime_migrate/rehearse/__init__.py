@@ -75,7 +75,6 @@ class Rehearsal:
             checks=(RehearsalCheck("up", False, error.message),),
             predicted=_NOTHING,
             error=error.advise(error.hint.instead(PLAN, REHEARSE)),
-            where="beforehand, without a copy",
         )
 
     def _perform(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from goaime_migrate.render.findings import place, summary
+from goaime_migrate.render.style import clean
 
 if TYPE_CHECKING:
     from goaime_migrate.results import Finding
@@ -26,10 +27,15 @@ def commands(found: Sequence[Finding]) -> str:
 
 
 def _of(finding: Finding) -> str:
-    properties = {"title": f"{finding.rule}: {place(finding)}" if not finding.file else finding.rule}
+    properties = {"title": f"{finding.rule}: {clean(place(finding))}" if not finding.file else finding.rule}
     if finding.file:
         properties |= {"file": finding.file, "line": str(finding.line or 1)}
-    return _line(_LEVELS[finding.severity], properties, f"{finding.message}\n{finding.remedy}")
+    return _line(_LEVELS[finding.severity], properties, _text(finding))
+
+
+def _text(finding: Finding) -> str:
+    """What is said and what to do, each in a line: names of collections may hold anything."""
+    return f"{clean(finding.message)}\ndo: {clean(finding.remedy)}"
 
 
 def _line(level: str, properties: dict[str, str], message: str) -> str:

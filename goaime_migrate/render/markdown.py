@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from goaime_migrate.results import Finding, PlanResult, StepPlan
 
 _STYLE = Style(masked=True)
+_ONE_LINE = Style(width=1_000_000)
+"""A viewer wraps text itself; a line of its own might begin like something else."""
 _DIFF_LINES = 20
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
 _MARKS = {"error": "🛑 error", "warning": "⚠️ warning", "note": "note"}
@@ -36,7 +38,7 @@ def plan(result: PlanResult) -> str:
         lines.append("")
     lines += _findings(result.findings)
     lines += [line for step in result.steps for line in _sample(step)]
-    lines += [_text(line) for line in predicted(result.predicted)]
+    lines += [_text(line) for line in predicted(result.predicted, _ONE_LINE)]
     if result.steps:
         lines += ["", f"_{_text(ending(result, ()))}_"]
     return "\n".join(lines).rstrip() + "\n"

@@ -41,7 +41,7 @@ def plan(result: PlanResult, style: Style, instead: str | None = None, options: 
         target = f" to {clean(result.target)}" if result.target else ""
         lines += [f"plan {result.direction.value}{target}: {verb} {count(len(result.steps), 'version')}", ""]
     for step in result.steps:
-        lines += [*_step(step, result.sampled, style), ""]
+        lines += [*_step(step, result, style), ""]
     if result.preview:
         lines += _preview(result.preview)
     if result.findings:
@@ -51,7 +51,7 @@ def plan(result: PlanResult, style: Style, instead: str | None = None, options: 
             "",
         ]
     if result.steps:
-        lines += predicted(result.predicted)
+        lines += predicted(result.predicted, style)
         lines.append(style.paint(ending(result, options) if instead is None else instead, "bold"))
     return "\n".join(lines).rstrip()
 
@@ -70,17 +70,19 @@ def brief(result: PlanResult) -> str:
     return ", ".join(parts)
 
 
-def _step(step: StepPlan, sampled: int | None, style: Style) -> list[str]:
+def _step(step: StepPlan, result: PlanResult, style: Style) -> list[str]:
     lines = [style.paint(f"{clean(step.version)} {clean(step.name)}", "bold")]
     if step.irreversible:
         lines.append("  " + style.paint("irreversible: there is no way back from this version", "yellow"))
     for operation in step.operations:
-        lines += _operation(operation, sampled, style)
+        lines += _operation(operation, result.sampled, style)
     if not step.operations:
         lines += bullet("-", "nothing", style)
     for note in step.notes:
         lines += [style.paint(line, "yellow") for line in bullet("!", note, style)]
-    lines += warnings(step.warnings, style, show_version=False)
+    found = {finding.message for finding in result.findings}
+    untold = [warning for warning in step.warnings if warning.message not in found]
+    lines += warnings(untold, style, show_version=False)
     samples = step.samples if style.verbose else step.samples[:1]
     for sample in samples:
         lines += _sample(sample, style)
@@ -129,7 +131,7 @@ def _preview(found: DownPreview) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def predicted(found: Predicted) -> list[str]:
+def predicted(found: Predicted, style: Style) -> list[str]:
     """What it will take, and how that was reckoned; none where it takes nothing."""
     if not (found.seconds or found.journal_bytes or found.oplog_bytes):
         return []
@@ -140,7 +142,7 @@ def predicted(found: Predicted) -> list[str]:
         parts.append(f"oplog {size(found.oplog_bytes)}")
     if found.room_bytes > found.journal_bytes:
         parts.append(f"room {size(found.room_bytes)}")
-    basis = [f"  ({clean(found.basis)})"] if found.basis else []
+    basis = bullet("", f"({found.basis})", style, under=3) if found.basis else []
     return ["predicted: " + ", ".join(parts), *basis]
 
 

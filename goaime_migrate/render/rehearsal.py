@@ -14,14 +14,19 @@ def rehearsal(result: RehearsalResult, style: Style) -> str:
     """The checks in their order, what `up` would take, and that the database is as it was."""
     if not result.versions:
         return result.message or "nothing to rehearse"
-    copied = f"{count(len(result.versions), 'version')} rehearsed {clean(result.where)}"
-    lines = [f"{copied}, on {count(result.documents, 'document')}"]
+    versions = count(len(result.versions), "version")
+    lines = [
+        f"{versions} rehearsed {clean(result.where)}, on {count(result.documents, 'document')}"
+        if result.where
+        else f"{versions} not rehearsed: `up` would be refused"
+    ]
     for note in result.notes:
         lines += bullet("!", note, style)
     width = max((len(check.name) for check in result.checks), default=0)
     lines += [line for check in result.checks for line in _check(check, width, style)]
-    lines += predicted(result.predicted)
-    return "\n".join([*lines, style.paint("the database was only read; the copy is gone", "dim")])
+    lines += predicted(result.predicted, style)
+    end = "the database was only read" + ("; the copy is gone" if result.where else "")
+    return "\n".join([*lines, style.paint(end, "dim")])
 
 
 def _check(check: RehearsalCheck, width: int, style: Style) -> list[str]:

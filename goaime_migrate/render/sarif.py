@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from goaime_migrate._version import __version__
 from goaime_migrate.errors.hint import PROGRAM
 from goaime_migrate.render.json import dumps, extended
+from goaime_migrate.render.style import clean
 
 if TYPE_CHECKING:
     from goaime_migrate.results import Finding
@@ -52,7 +53,7 @@ def _result(finding: Finding, number: int) -> Json:
         "ruleId": finding.rule,
         "ruleIndex": number,
         "level": str(finding.severity),
-        "message": {"text": f"{finding.message}. {finding.remedy}"},
+        "message": {"text": f"{clean(finding.message)}\ndo: {clean(finding.remedy)}"},
         "properties": {
             "version": finding.version,
             "collection": finding.collection,

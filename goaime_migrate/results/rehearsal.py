@@ -29,7 +29,7 @@ class RehearsalResult:
     """Of `up` on the whole database, where the versions could be applied to the copy."""
     error: MigrateError | None = None
     where: str = ""
-    """Where the copy was."""
+    """Where the copy was; empty where none was made."""
     notes: tuple[str, ...] = ()
     """What was not copied, or was copied as a whole, and why."""
     message: str = ""

@@ -17,6 +17,7 @@ from goaime_migrate.operations.collections import ASIDE
 from goaime_migrate.results import Severity
 from goaime_migrate.rules.catalogue import TURNS, Said
 from goaime_migrate.rules.turn import Turn
+from goaime_migrate.units import size as octets
 
 _LONGEST = 255
 """Bytes of the name of a collection with its database."""
@@ -31,7 +32,7 @@ def collection_exists(turn: Turn) -> Iterator[Said]:
     if renaming is not None and (there := turn.before.get(renaming.new)) is not None:
         count = _count(turn, there.stored)
         yield Said(
-            f"{renaming.old} cannot be renamed to {renaming.new}: there is such a collection, with {count:,} documents",
+            f"{renaming.old} cannot be renamed to {renaming.new}: there is such a collection, with {_documents(count)}",
             f"RenameCollection({renaming.new!r}, '{renaming.new}_old') before it, or DropCollection({renaming.new!r}), "
             "which keeps it aside until it is pruned",
             {"documents": count},
@@ -116,11 +117,15 @@ def drop_collection(turn: Turn) -> Iterator[Said]:
     elif shape.stored is not None and shape.kind == "collection":
         size = turn.database.size(shape.stored)
         yield Said(
-            f"{dropping.name} holds {size.documents:,} documents, {size.size / 1e6:,.1f} MB, which are kept aside: its "
-            "room is not free before that is pruned",
+            f"{dropping.name} holds {_documents(size.documents)}, {octets(size.size)}, kept aside: the room is not free "
+            "before they are pruned",
             "see that nothing reads it any more; what is kept aside goes with `prune`",
             {"documents": size.documents, "bytes": size.size},
         )
+
+
+def _documents(count: int) -> str:
+    return f"{count:,} document" + ("" if count == 1 else "s")
 
 
 def _count(turn: Turn, stored: str | None) -> int:

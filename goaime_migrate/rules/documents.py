@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.ports import Filter
 from goaime_migrate.errors import ResultTooLarge
 from goaime_migrate.operations import CreateIndex
 from goaime_migrate.results import Severity
@@ -12,7 +14,9 @@ from goaime_migrate.rules.catalogue import TURNS, Said
 from goaime_migrate.rules.questions import Expiries, Sizes, Types
 from goaime_migrate.rules.seen import Result
 from goaime_migrate.rules.turn import Turn
+from goaime_migrate.transform.probe import combined
 
+_EXAMPLES = 5
 _SAMPLE = 2_000
 """Documents whose types are looked at before an index is made on them."""
 
@@ -78,34 +82,54 @@ def _is_new(types: Types, name: str) -> bool:
 @TURNS.rule("ttl-expires", Severity.WARNING)
 def ttl_expires(turn: Turn) -> Iterator[Said]:
     """A TTL index deletes documents, which no `down` brings back: by a date that a pass changes, or because it is new."""
-    for expiries in turn.answers(Expiries):
-        if expiries.count:
-            yield _expiring(turn, expiries.index, expiries.count, expiries.ids)
     creating = turn.only(CreateIndex)
-    if creating is not None and turn.untouched and not turn.begun and turn.stored is not None:
-        yield from _expiring_now(turn, creating)
+    for expiries in turn.answers(Expiries):
+        beside = _expired_beside(turn, creating)
+        if expiries.count or beside.documents:
+            ids = [*expiries.ids, *beside.ids][:_EXAMPLES]
+            yield _expiring(turn, expiries.index, expiries.count + beside.documents, ids)
+    if creating is not None and turn.untouched and not turn.begun:
+        found = _expired_now(turn, creating)
+        if found.documents:
+            index = {"name": creating.name, "expireAfterSeconds": creating.index["expireAfterSeconds"]}
+            yield _expiring(turn, index, found.documents, found.ids)
 
 
-def _expiring_now(turn: Turn, creating: CreateIndex) -> Iterator[Said]:
+class _Expired(NamedTuple):
+    """Documents that a TTL index deletes."""
+
+    documents: int = 0
+    ids: Sequence[object] = ()
+
+
+def _expired_beside(turn: Turn, creating: CreateIndex | None) -> _Expired:
+    """Of a new index, those that the pass before it leaves out by its `where=`."""
+    if creating is None or turn.seen is None or not turn.seen.where:
+        return _Expired()
+    return _expired_now(turn, creating, {"$nor": [turn.seen.where]})
+
+
+def _expired_now(turn: Turn, creating: CreateIndex, only: Filter | None = None) -> _Expired:
+    """As documents are stored."""
     seconds, path = creating.index.get("expireAfterSeconds"), next(iter(creating.index["key"]))
     if not isinstance(seconds, int | float) or turn.stored is None:
-        return
+        return _Expired()
     from datetime import timedelta
 
-    where = {path: {"$lt": turn.database.now() - timedelta(seconds=float(seconds))}}
+    old: Filter = {path: {"$lt": turn.database.now() - timedelta(seconds=float(seconds))}}
+    where = combined(old, only)
     count = turn.database.count(turn.stored, where)
-    if count:
-        found = turn.database.documents(turn.stored, where=where, limit=5, fields=())
-        ids = [raw_bson.id_value(raw_bson.id_of(document)) for document in found]
-        yield _expiring(turn, {"name": creating.name, "expireAfterSeconds": seconds}, count, ids)
+    found = turn.database.documents(turn.stored, where=where, limit=_EXAMPLES, fields=()) if count else []
+    return _Expired(count, [raw_bson.id_value(raw_bson.id_of(document)) for document in found])
 
 
-def _expiring(turn: Turn, index: object, count: int, ids: list[object]) -> Said:
+def _expiring(turn: Turn, index: object, count: int, ids: Sequence[object]) -> Said:
     assert isinstance(index, dict)
+    least = "at least " if turn.seen is not None and turn.seen.sampled else ""
     return Said(
-        f"the TTL index {index['name']!r} of {turn.collection} then deletes {count:,} "
+        f"the TTL index {index['name']!r} of {turn.collection} then deletes {least}{count:,} "
         f"{'document' if count == 1 else 'documents'} at once, and `down` cannot bring them back",
         f"see that the dates are right; a copy is kept by CreateCollection and a plain up(db), or give the index a "
         f"longer expireAfterSeconds than {index['expireAfterSeconds']}",
-        {"documents": count, "expire_after_s": index["expireAfterSeconds"], "ids": ids},
+        {"documents": count, "expire_after_s": index["expireAfterSeconds"], "ids": list(ids)},
     )

@@ -19,7 +19,8 @@ from goaime_migrate.transform.probe import evaluate, evaluate_stages
 class _Query(NamedTuple):
     """What is asked of a collection, as a migration says it."""
 
-    ref: OperationRef
+    refs: Sequence[OperationRef]
+    """The operations that ask it: more than one where they are fused, since these have the same `where=`."""
     said: str
     collection: str
     where: Filter | None
@@ -42,22 +43,23 @@ def query_invalid(turn: Turn) -> Iterator[Said]:
         except MissingCapability:
             continue  # the pass is refused for it, as the embedded engine's limit that it is
         except (OperationFailed, UsageError) as error:
-            yield Said(
-                f"{query.said} asks {query.collection} what cannot be answered: {error.message}",
-                "correct it",
-                {"where": query.where} if query.where else {"pipeline": list(query.stages)},
-                ref=query.ref,
-            )
+            for ref in query.refs:
+                yield Said(
+                    f"{query.said} asks {query.collection} what cannot be answered: {error.message}",
+                    "correct it",
+                    {"where": query.where} if query.where else {"pipeline": list(query.stages)},
+                    ref=ref,
+                )
 
 
 def _queries(turn: Turn) -> Iterator[_Query]:
-    for ref, operation in zip(turn.refs, turn.operations, strict=True):
-        collection = turn.stored or operation.collection or ""
-        where: Mapping[str, Any] | None = getattr(operation, "where", None)
-        yield _Query(ref, "where=", collection, where)
-        if isinstance(operation, UpdateDocuments):
-            yield _Query(ref, "the pipeline", collection, None, operation.pipeline)
+    first = turn.operations[0]
+    collection = turn.stored or first.collection or ""
+    where: Mapping[str, Any] | None = getattr(first, "where", None)
+    yield _Query(turn.refs, "where=", collection, where)
+    if isinstance(first, UpdateDocuments):  # which is alone in its pass
+        yield _Query(turn.refs, "the pipeline", collection, None, first.pipeline)
     for ref, name, lookup in lookups_of(turn):
         shape = turn.before.get(lookup.collection)
         stored = (shape.stored if shape else None) or lookup.collection
-        yield _Query(ref, f"the lookup {name}=", stored, lookup.where, lookup.pipeline or ())
+        yield _Query([ref], f"the lookup {name}=", stored, lookup.where, lookup.pipeline or ())

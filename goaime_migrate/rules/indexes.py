@@ -11,6 +11,8 @@ from goaime_migrate.results import Document, Severity
 from goaime_migrate.rules.catalogue import TURNS, Said
 from goaime_migrate.rules.outline import ALL, dropped
 from goaime_migrate.rules.turn import LARGE, LARGE_BYTES, Turn
+from goaime_migrate.units import duration
+from goaime_migrate.units import size as octets
 
 _MOST = 64
 _BYTES_A_SECOND = 50_000_000
@@ -30,7 +32,7 @@ def index_conflict(turn: Turn) -> Iterator[Said]:
             continue
         if what := _in_the_way(there, wanted):
             yield Said(
-                f"an index {there['name']!r} of {turn.collection} {what}",
+                f"{turn.collection} has an index {there['name']!r} already, which {what}",
                 f"CreateIndex(…, name='{wanted['name']}_2', replaces={there['name']!r}) puts the new one in its place; "
                 f"or DropIndex({turn.collection!r}, {there['name']!r}) before it",
                 {"there": _shown(there), "wanted": _shown(wanted)},
@@ -42,13 +44,14 @@ def _in_the_way(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     same_name = there["name"] == wanted["name"]
     if is_text(there) or is_text(wanted):  # which the server lists in words of its own
         second = is_text(there) and is_text(wanted) and not same_name
-        return f"is a text index as {wanted['name']!r} is, and a collection has only one" if second else ""
+        return f"is a text index as {wanted['name']!r} is: a collection has only one" if second else ""
     differing = differences(there, wanted)
     if not (differing if same_name else same(there, wanted)):
         return ""
-    what = "has this name" if same_name else "is on the same keys"
+    if same_name:
+        return f"differs from what is declared in {', '.join(differing)}"
     how = f"in {', '.join(differing)}" if differing else "in its name alone"
-    return f"{what}, and differs from {wanted['name']!r} {how}"
+    return f"is on the same keys as {wanted['name']!r}, and differs from it {how}"
 
 
 @TURNS.rule("index-limit", Severity.ERROR, early=True)
@@ -77,7 +80,7 @@ def index_missing(turn: Turn) -> Iterator[Said]:
     dropping, shape = turn.only(DropIndex), turn.shape
     if dropping is None or turn.begun:
         return
-    there = [index["name"] for index in shape.indexes] if shape else []
+    there = [index["name"] for index in shape.indexes if dropped(index, ALL)] if shape else []
     if any(dropped(index, dropping.name) for index in (shape.indexes if shape else ())):
         return
     what = "no index that can be dropped" if dropping.name == ALL else f"no index {dropping.name!r}"
@@ -129,8 +132,8 @@ def index_build(turn: Turn) -> Iterator[Said]:
         return
     seconds = max(size.documents / _DOCUMENTS_A_SECOND, size.size / _BYTES_A_SECOND)
     yield Said(
-        f"{creating.name!r} is built over {size.documents:,} documents, {size.size / 1e9:.1f} GB: about "
-        f"{seconds:,.0f} s or more, during which reads and writes are slower",
+        f"{creating.name!r} is built over {size.documents:,} documents, {octets(size.size)}: about "
+        f"{duration(seconds)} or more, during which reads and writes are slower",
         "in a version of its own, at a quiet time; or build it beforehand with the name that it has here, member by "
         "member where that is how you do it: an index that is there already is left as it is",
         {"documents": size.documents, "bytes": size.size, "seconds": round(seconds, 1)},

@@ -41,7 +41,7 @@ def view_invalid(turn: Turn) -> Iterator[Said]:
         )
     except OperationFailed as error:
         yield Said(
-            f"the server refuses the view {creating.name}: {error.message}",
+            f"the view {creating.name} cannot be used: {error.message}",
             "correct its pipeline",
             {"pipeline": list(creating.options["pipeline"])},
         )

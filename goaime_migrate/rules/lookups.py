@@ -54,7 +54,7 @@ def unindexed_lookup(turn: Turn) -> Iterator[Said]:
         if total >= SCANNED:
             batches = (turn.seen.total if turn.seen is not None else 0) // 500 + 1
             yield Said(
-                f"the lookup {name}= into {lookup.collection} has no index on {key}: each of about {batches:,} batches "
+                f"the lookup {name}= into {lookup.collection} has no index on {key}: each batch, of about {batches:,}, "
                 f"reads {total:,} documents",
                 f"CreateIndex({lookup.collection!r}, {key!r}) in a version before it",
                 {"documents": total, "batches": batches},

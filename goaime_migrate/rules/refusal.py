@@ -24,8 +24,9 @@ def refusal(findings: Sequence[Finding]) -> Refused | None:
     if first.rule in _OF_THEIR_OWN:
         return _OF_THEIR_OWN[first.rule](first.message, hint=first.remedy, version=first.version)
     more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+    message = first.message.replace("\n", "\\n")  # one line, whatever a collection is called
     return WouldFail(
-        f"{first.rule}: {first.message}{more}",
+        f"{first.rule}: {message}{more}",
         hint=Hint("{}; then look again: {}", first.remedy, PLAN),
         version=first.version,
     )

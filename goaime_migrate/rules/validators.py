@@ -54,7 +54,7 @@ def validator_invalid(turn: Turn) -> Iterator[Said]:
             evaluate(turn.database, turn.stored or turn.collection or "", wanted)
         except (OperationFailed, UsageError) as error:
             yield Said(
-                f"the server refuses the validator of {turn.collection}: {error.message}",
+                f"the validator of {turn.collection} cannot be used: {error.message}",
                 "correct it; what a $jsonSchema of MongoDB may have is in its manual",
                 {"validator": wanted},
             )

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from goaime_migrate.transform.step import Step
 
 AIM_S = 0.5
 LARGEST = 500
@@ -23,6 +27,13 @@ BATCH_BYTES = 12 * 1024 * 1024
 
 WHOLE = 2**31
 """The size of a batch that has a natural end, as a segment of the journal has."""
+
+
+def largest(step: Step, *, narrow: bool) -> int:
+    """Documents of a batch of a pass that begins with this step, where nothing else is said."""
+    if step.inserts or step.deletes:
+        return LARGEST_COMING
+    return LARGEST_NARROW if narrow else LARGEST
 
 
 class Pacing:

@@ -114,17 +114,13 @@ def sweeping_partition(record: PassRecord) -> Partition:
     return Checkpoint(partition_id(record.id, Kind.SWEEP, 0), record.id, str(Kind.SWEEP), position)
 
 
-def wanted(backend: CollectionReader, step: Step) -> int:
-    """How many partitions of full size a pass that begins with this step is to have. Reads metadata only."""
-    return _parts(backend, step, _walked(backend, step))
-
-
-def _walked(backend: CollectionReader, step: Step) -> int:
-    """How many documents there are to walk over, where nothing else is said."""
+def walked(backend: CollectionReader, step: Step) -> int:
+    """How many documents there are to walk over, where nothing else is said. Reads metadata only."""
     return len(step.documents) if isinstance(step, InsertStep) else backend.count(step.collection)
 
 
-def _parts(backend: CollectionReader, step: Step, documents: int) -> int:
+def wanted(backend: CollectionReader, step: Step, documents: int) -> int:
+    """How many partitions of full size a pass over so many documents is to have that begins with this step."""
     if documents < WORTH or not backend.capabilities.workers:
         return 1
     size = SIZE * _COMING if step.inserts or step.deletes else SIZE
@@ -137,8 +133,8 @@ def bounds(backend: CollectionReader, step: Step, check: Callable[[], None]) -> 
     They are counted off along the index on `_id`, since a sample of the server may leave out whole regions; `check`
     is called on the way. Of a list they are places.
     """
-    documents = _walked(backend, step)
-    parts = _parts(backend, step, documents)
+    documents = walked(backend, step)
+    parts = wanted(backend, step, documents)
     if parts < 2:
         return ()
     quarter = max(1, documents // (_QUARTERS * parts))

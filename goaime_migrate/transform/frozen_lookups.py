@@ -30,6 +30,8 @@ from goaime_migrate.transform.stored_results import Keep, StoredResults
 if TYPE_CHECKING:
     from goaime_migrate.transform.step import Step
 
+LARGE = 1_000
+"""From so many documents on it pays to read small looked-up collections as a whole beforehand."""
 _MOST_A_BATCH = 4 * CACHE_BYTES
 """Bytes that are looked up for one batch."""
 
@@ -61,6 +63,8 @@ class FrozenLookups:
         """Keys that were asked for in vain since this list was last cleared."""
         self.bounded = False
         """Whether the documents that are looked up for are those of a batch, which can be smaller."""
+        self.unfrozen: dict[Lookup, list[int]] = {}
+        """Where nothing is frozen, the bytes of the records of each key that would be."""
         self._late = late
         self._tables = {lookup: table_of(lookup, self.misses) for lookup in lookups}
         for table in self._tables.values():
@@ -128,20 +132,24 @@ class FrozenLookups:
         for table in self._tables.values():
             table.trim()
 
-    def freeze_small(self, reader: Reader, most: int) -> list[RecordChange]:
-        """Read the collections that are small, and have at most `most` documents, as a whole.
+    def freeze_small(self, reader: Reader, total: int) -> list[Put]:
+        """Read the collections that are small as a whole, where so many documents are walked over that it pays.
 
         Only for a pass that has not looked anything up yet. Returns the records that freeze them. Not the collection
         that the pass writes: what the application inserts there meanwhile may refer to what else it inserts.
         """
+        if total < LARGE:
+            return []
         self.thaw_whole(reader)
-        changes: list[RecordChange] = []
+        changes: list[Put] = []
         for lookup, table in self._tables.items():
-            left_out = lookup in self._own or lookup in self._results
-            documents = None if left_out else all_of(reader, lookup, min(most, WHOLE))
+            left_out = lookup.collection == self._writes or lookup in self._results
+            documents = None if left_out else all_of(reader, lookup, min(total, WHOLE))
             if documents is not None:
                 table.store_whole(map(raw_bson.decode_any, documents))
-                changes.append(Put(JOURNAL, self._whole_record(lookup, documents)))
+                head = {"_id": self._names.whole(lookup), **self._names.head(lookup)}
+                (record,) = seal(head, b"".join(documents), "")  # no more than WHOLE_BYTES
+                changes.append(Put(JOURNAL, record))
         return changes
 
     def freeze_results(self, reader: Reader, keep: Keep) -> None:
@@ -169,12 +177,6 @@ class FrozenLookups:
         mine = {"pass": self._pass, "kind": "lookup"}
         sealed = (seal({"_id": mark, **mine}, b"", "") for mark in marks)
         return [*self.load(reader), *(Put(JOURNAL, record) for (record,) in sealed)]
-
-    def _whole_record(self, lookup: Lookup, documents: Sequence[bytes]) -> Document:
-        identity = self._names.whole(lookup)
-        head = {"_id": identity, **self._names.head(lookup)}
-        (record,) = seal(head, b"".join(documents), "")  # no more than WHOLE_BYTES
-        return record
 
     def thaw_whole(self, reader: Reader) -> None:
         """Take the collections that the pass has frozen as a whole."""
@@ -248,14 +250,18 @@ class FrozenLookups:
         for key in keys:
             answer = found.answer(cache_key(key))
             table.store(key, answer, committed=not self._freeze)
+            records = self._records(lookup, key, answer)
             if self._freeze:
-                changes += [Put(JOURNAL, record) for record in self._records(lookup, key, answer)]
+                changes += [Put(JOURNAL, record) for record in records]
+            else:
+                size = sum(len(raw_bson.encode(record)) for record in records)
+                self.unfrozen.setdefault(lookup, []).append(size)
         return changes
 
     def _unwritten(self, reader: Reader, lookup: Lookup) -> Unwritten:
         if lookup in self._own and lookup.key != "_id":
             return partial(self._not_written, reader)
-        return _all
+        return lambda documents: documents  # as they were: the pass does not write them
 
     def _not_written(self, reader: Reader, documents: Sequence[Document]) -> list[Document]:
         """Those of the documents that the pass has not written."""
@@ -290,8 +296,3 @@ class FrozenLookups:
         head = {"_id": identity, **self._names.head(lookup), "several": answer.several}
         payload = b"".join(map(raw_bson.encode, ({"key": key}, *answer.documents)))
         return seal(head, payload, part_of(identity))
-
-
-def _all(documents: Sequence[Document]) -> Sequence[Document]:
-    """What is not written by the pass is there as it was."""
-    return documents

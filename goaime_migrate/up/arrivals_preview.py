@@ -28,9 +28,10 @@ from goaime_migrate.transform.step import Step
 from goaime_migrate.up.arrivals import Arrivals, Resumed, settle, settle_listed
 from goaime_migrate.up.arriving import found_there
 from goaime_migrate.up.capable import require_capable, require_lookups
-from goaime_migrate.up.cost import Work
 from goaime_migrate.up.presence import present
-from goaime_migrate.up.preview import EXAMPLES, EXHAUSTIVE, SAMPLE, Preview, Unfinished
+from goaime_migrate.up.preview import EXAMPLES, EXHAUSTIVE, SAMPLE, Preview
+from goaime_migrate.up.timing import Timing
+from goaime_migrate.up.unfinished import Unfinished
 
 _FRESH = Resumed({})
 
@@ -64,7 +65,8 @@ def preview_arrivals(
 def _inserted(backend: Backend, step: InsertStep, unfinished: Unfinished | None, watch: Seen) -> Preview:
     require_capable(backend, step.collection)
     measure = _Measure(backend, step, unfinished, watch)
-    listed = list(step.identified(backend.records))
+    work = measure.timing.work
+    listed = work.transforming.run(lambda: list(step.identified(backend.records)), len(step.documents))
     for start in range(0, len(listed), LARGEST):
         documents = listed[start : start + LARGEST]
         found = found_there(backend, step, documents, looks=True)
@@ -89,18 +91,22 @@ def _derived(
     require_filters(backend, [step], canary)
     where = combined(step.where, canary)
     total = backend.count(step.collection, where)
-    measure = _Derived(backend, before, step, unfinished, watch)
+    measure = _Derived(backend, before, step, unfinished, watch, total)
     looking = ReadProgress(listener, (step.version,), f"plan {step.collection}")
     if total <= EXHAUSTIVE:
-        read: Iterable[list[bytes]] = batches(backend, step.collection, where)
+        reading = measure.timing.reading
+        read: Iterable[list[bytes]] = reading.batches(batches(backend, step.collection, where))
     else:
-        read = (backend.sample(step.collection, SAMPLE, where) for _ in range(1))
+        measure.timing.read(where)
+        read = [backend.sample(step.collection, SAMPLE, where)]
     looking.total, pacing = min(total, EXHAUSTIVE), Pacing()
-    for batch in measure.work.reading.each(read):
+    for batch in read:
         for part in looking.parts(batch, pacing):
             measure.batch(part)
     sampled = None if total <= EXHAUSTIVE else SAMPLE
-    return measure.result(1.0 if sampled is None else total / sampled, sampled)
+    factor = 1.0 if sampled is None else total / sampled
+    measure.timing.look_up(measure.tables, factor)
+    return measure.result(factor, sampled)
 
 
 class _Measure:
@@ -113,16 +119,17 @@ class _Measure:
         self._unfinished = unfinished
         self._counts = PassCounts([step.version])
         self._samples: list[Sample] = []
-        self.work = Work()
+        self.timing = Timing(backend, [step])
 
     def add(self, arrivals: Arrivals, counts: PassCounts) -> None:
         """One batch, of which the sources are counted."""
         counts.arrived(len(arrivals.writes), len(arrivals.fresh))
         self._counts.add(counts)
-        self.work.journal_bytes += self.work.journaling.run(lambda: _journaled(arrivals))
+        work, examined = self.timing.work, counts.examined
+        work.journal_bytes += work.journaling.run(lambda: _journaled(arrivals), examined)
         documents = [(write.id, write.after) for write in arrivals.writes if write.after is not None]
-        self.work.add(counts.examined, [Changed(i, None, document, (True,)) for i, document in documents])
-        self._watch.arrived([document for _, document in documents], counts.examined)
+        work.add(examined, [Changed(i, None, document, (True,)) for i, document in documents])
+        self._watch.arrived([document for _, document in documents], examined)
         for identity, document in documents[: EXAMPLES - len(self._samples)]:
             shown = raw_bson.decode_leniently(document)
             self._samples.append(Sample(raw_bson.id_value(identity), None, shown))
@@ -134,12 +141,12 @@ class _Measure:
             round(each * factor) for each in (counts.matched, counts.changed, counts.unchanged)
         )
         none = counts.matched and not counts.changed
-        text = f"{self._step.name} makes nothing new of the {counts.matched} documents looked at"
+        text = f"{self._step.name} makes nothing new of the documents looked at: {counts.matched:,}"
         return Preview(
             counts=[Counts(matched, changed, unchanged, 0)],
             samples=[self._samples],
             warnings=tuple(replace(w, count=round(w.count * factor)) for w in self._counts.warning_counts()),
-            work=self.work,
+            work=self.timing.work,
             factor=factor,
             sampled=sampled,
             examined=counts.matched,
@@ -164,6 +171,7 @@ class _Derived(_Measure):
         step: Step,
         unfinished: Unfinished | None,
         watch: Seen,
+        total: int,
     ) -> None:
         super().__init__(backend, step, unfinished, watch)
         self._before = before
@@ -174,7 +182,9 @@ class _Derived(_Measure):
         )
         assert isinstance(chain, Derivation)
         self._chain = chain
-        chain.tables.note_collections(backend.collections())
+        self.tables = chain.tables
+        self.tables.note_collections(backend.collections())
+        self.timing.prepare(chain, total)
         self._made: dict[bytes, bytes] = {}
         """By the hash of each `_id` that was made a hash of the document: it will be there when it is made again."""
 
@@ -187,7 +197,9 @@ class _Derived(_Measure):
             ready = ready[derived.taken :]
 
     def _derive(self, ready: Sequence[bytes]) -> Derived:
-        return self.work.transforming.run(lambda: self._chain.derive(self._backend, ready))
+        derived = self.timing.transforming.run(lambda: self._chain.derive(self._backend, ready))
+        self.timing.transforming.documents += derived.taken
+        return derived
 
     def _ready(self, documents: Sequence[bytes]) -> list[bytes]:
         """The sources as `derive` will get them; those that an unfinished pass has seen to need nothing."""

@@ -123,12 +123,14 @@ class Executor:
         """Let other processes get ready for a large pass, while it is being opened here."""
         backend, collection = self._run.backend, steps[0].collection
         if isinstance(group, PinnedPass):
-            count = len(partitions.left(backend, self._recorder.passes[group.pass_id]))
+            record = self._recorder.passes[group.pass_id]
+            documents, count = record.total or 0, len(partitions.left(backend, record))
         else:
             require_capable(backend, collection)
-            count = partitions.wanted(backend, steps[0])
+            documents = partitions.walked(backend, steps[0])
+            count = partitions.wanted(backend, steps[0], documents)
         files = [source_file(self._recorder.migrations[v]) for v, _ in group.operations]
-        self._pool.prepare(count, shares(backend, steps, count), files)
+        self._pool.prepare(count, shares(backend.capabilities, steps, documents, count), files)
 
     def _open(self, group: NewPass | PinnedPass, steps: Sequence[Step], canary: Filter | None) -> PassRecord:
         """The unfinished pass of this group, or a new one, its versions recorded as running."""

@@ -38,14 +38,14 @@ from goaime_migrate.transform.derivation import DeriveStep
 from goaime_migrate.transform.insertion import InsertStep
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.arrivals_preview import preview_arrivals
+from goaime_migrate.up.cost import Shared
 from goaime_migrate.up.known import Known
 from goaime_migrate.up.parallel_scan import shares
 from goaime_migrate.up.prediction import Prediction
-from goaime_migrate.up.preview import Preview, Unfinished, preview
+from goaime_migrate.up.preview import Preview, preview
+from goaime_migrate.up.unfinished import Unfinished
 
 _FOUND = Hint("do what is said of it, then: {}", PLAN)
-_EACH_MORE = 0.7
-"""What every further process adds to the speed of the first, since they share a server too."""
 _OWN = "what its later operations do cannot be foreseen before its first ones have done their work"
 _UNKNOWN = "what up(db) of {0} does cannot be foreseen, and so not what this does before {0} is applied"
 Seen = tuple[OperationPlan, Sequence[Sample], Sequence[str]]
@@ -176,14 +176,15 @@ class _Forecast:
             return
         self.review.done(place, found.total, found.settled, found.warnings)
         self.previews.append(found)
-        self.prediction.add(found.work, found.factor, self._speed(steps))
+        found.work.batch = self._settings.batch_size or found.work.batch
+        self.prediction.add(found.work, found.factor, self._shared(steps))
         for position, ref in enumerate(group.operations):
             counts = found.counts[position]
             text = self._operation(ref).describe()
             self.seen[ref] = (
                 OperationPlan(text, collection, counts.matched, counts.changed, counts.unchanged),
                 found.samples[position],
-                [*found.notes[position], *self._notes(collection)],
+                [*found.notes[position], *self._notes()],
             )
 
     def _require_resumable(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
@@ -203,10 +204,14 @@ class _Forecast:
         since = None if isinstance(group, PinnedPass) else self._known.since.get(collection, ())
         return preview(self._backend, before, steps, self._where, unfinished, since, self._listener, watch)
 
-    def _speed(self, steps: Sequence[Step]) -> float:
-        """How many times as fast as this process alone those are that will share the pass."""
-        parts = 1 if self._where else partitions.wanted(self._backend, steps[0])
-        return 1 + _EACH_MORE * (sharing(self._settings, shares(self._backend, steps, parts)) - 1)
+    def _shared(self, steps: Sequence[Step]) -> Shared:
+        """Who will share the pass."""
+        if self._where:
+            return Shared()
+        documents = partitions.walked(self._backend, steps[0])
+        parts = partitions.wanted(self._backend, steps[0], documents)
+        worth = shares(self._backend.capabilities, steps, documents, parts)
+        return Shared(sharing(self._settings, worth), parts > 1)
 
     def _leave_open(
         self, place: int, group: NewPass | PinnedPass, note: str, obstacle: str | None = None
@@ -220,13 +225,10 @@ class _Forecast:
             planned = OperationPlan(operation.describe(), operation.collection, None, None, None)
             self.seen[ref] = (planned, (), [_OWN if ref.version == obstacle else note])
 
-    def _notes(self, collection: str) -> list[str]:
-        notes = []
-        if collection not in self._backend.collections():
-            notes.append(f"there is no collection {collection!r}")
-        if self._known.function is not None:
-            notes.append(f"up(db) of {self._known.function} runs before and may change what is shown here")
-        return notes
+    def _notes(self) -> list[str]:
+        if self._known.function is None:
+            return []
+        return [f"up(db) of {self._known.function} runs before and may change what is shown here"]
 
     def _operation(self, ref: OperationRef) -> Operation:
         return self._files[ref.version].operations[ref.number]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from goaime_migrate.backends.ports import CollectionReader
+from goaime_migrate.backends.ports import Capabilities
 from goaime_migrate.journal.kinds import Kind
 from goaime_migrate.ledger import PassRecord, put_pass
 from goaime_migrate.results import Document
@@ -23,14 +23,15 @@ _LIGHT = 20
 """Partitions that keep a process busy no longer than it takes to start, where only some fields are carried."""
 
 
-def shares(backend: CollectionReader, steps: Sequence[Step], partitions: int) -> int:
-    """Among how many processes at most it pays to share so many partitions: a start is a second of a processor's time.
+def shares(capabilities: Capabilities, steps: Sequence[Step], documents: int, partitions: int) -> int:
+    """Among how many processes at most it pays to share these partitions of so many documents.
 
-    A list is shared by the threads of this one alone: any other would have to make all of it first.
+    A start is a second of a processor's time. A list is shared by the threads of this one alone: any other would have
+    to make all of it first.
     """
     if isinstance(steps[0], InsertStep):
         return 1
-    fields = projection.carried(steps, backend.capabilities, backend.count(steps[0].collection))
+    fields = projection.carried(steps, capabilities, documents)
     return partitions if fields is None else max(1, partitions // _LIGHT)
 
 

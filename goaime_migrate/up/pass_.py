@@ -51,8 +51,6 @@ from goaime_migrate.up.tail import Reconciliation, Tail
 from goaime_migrate.up.walk import Walk
 from goaime_migrate.up.whole import reads_all
 
-_LARGE = 1_000
-"""From so many documents on it pays to read small looked-up collections as a whole beforehand."""
 _TOGETHER = 4
 """Records of what was worked out beforehand that are put in one go."""
 
@@ -192,8 +190,8 @@ class Pass:
             for start in range(0, len(changes), _TOGETHER):
                 self.run.record(*changes[start : start + _TOGETHER])
         tables.freeze_results(backend, self.run.record)
-        if total >= _LARGE:
-            self.run.record(*tables.freeze_small(backend, total))
+        if whole := tables.freeze_small(backend, total):
+            self.run.record(*whole)
 
     def _identity(self) -> list[bytes | None]:
         """What tells the collections that are read and written from others of their names."""

@@ -6,7 +6,7 @@ from goaime_migrate.backends.ports import Backend
 from goaime_migrate.migration import Operation
 from goaime_migrate.operations import CreateIndex, RunFunctions
 from goaime_migrate.results import Predicted
-from goaime_migrate.up.cost import RUN_LOGGED, Pace, Work, of_run
+from goaime_migrate.up.cost import RUN_LOGGED, START_S, Pace, Shared, Work, of_run
 
 
 class Prediction:
@@ -22,6 +22,9 @@ class Prediction:
         self._oplog = 0
         self._timed = 0
         self._documents = 0
+        self._others = 0
+        """Processes that are started for the run."""
+        self._built = False
         self._open: list[str] = []
 
     @property
@@ -31,9 +34,10 @@ class Prediction:
             self._pace = Pace.of(self._backend)
         return self._pace
 
-    def add(self, work: Work, factor: float, sharing: float) -> None:
+    def add(self, work: Work, factor: float, shared: Shared) -> None:
         """A pass of which a sample was worked on; `factor` times that is to be done."""
-        self._seconds += work.seconds(factor, self.pace, sharing, server=self._server)
+        self._seconds += work.seconds(factor, self.pace, shared.speed, server=self._server)
+        self._others = max(self._others, shared.processes - 1)
         self._journal += factor * work.journal_bytes
         self._grown += factor * work.grown_bytes
         self._oplog += work.oplog_bytes(factor)
@@ -42,8 +46,10 @@ class Prediction:
 
     def change(self, version: str, operation: Operation) -> None:
         """An operation that is no pass: indexes take their time, and nobody knows what a function does."""
+        pace = self.pace
         if isinstance(operation, CreateIndex) and self._server:
-            self._seconds += self.pace.index(self._backend.count(operation.collection))
+            self._seconds += pace.index(self._backend.count(operation.collection))
+            self._built = True
         elif isinstance(operation, RunFunctions):
             self.leave_out(f"up(db) of {version}")
 
@@ -55,7 +61,8 @@ class Prediction:
         """The sum; nothing where nothing is to be done."""
         if self._pace is None:
             return Predicted(0.0, 0, 0, basis=self._basis())
-        seconds = self._seconds + of_run(self._pace, server=self._server)
+        starting = self._others * START_S * self._pace.slowness
+        seconds = self._seconds + starting + of_run(self._pace, server=self._server)
         oplog = self._oplog + RUN_LOGGED if self._backend.capabilities.change_streams else 0
         room = round(self._journal + max(0.0, self._grown))
         return Predicted(round(seconds, 3), round(self._journal), oplog, room, self._basis())
@@ -67,6 +74,8 @@ class Prediction:
             parts.append(
                 f"{self._timed:,}{of} documents read, transformed and journaled, writing reckoned by bytes"
             )
+        if self._built:
+            parts.append("building indexes reckoned by documents")
         if self._open:
             parts.append(f"without {', '.join(self._open)}")
         return "; ".join(parts)

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.bson_order import id_key
-from goaime_migrate.backends.ports import PROGRESS, Backend, Filter, Reader
-from goaime_migrate.backends.record_fields import raw_id_or_none
+from goaime_migrate.backends.ports import Backend, Filter
 from goaime_migrate.errors import MigrationFailed
 from goaime_migrate.events import Listener, silent
 from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.kinds import Kind
-from goaime_migrate.journal.segments import Segment, entries_of
-from goaime_migrate.ledger import PassRecord
+from goaime_migrate.journal.segments import Segment
 from goaime_migrate.results import Counts, Document, Sample, WarningCount
 from goaime_migrate.rules.seen import Seen
 from goaime_migrate.run.pacing import FIRST, Pacing
@@ -24,13 +20,13 @@ from goaime_migrate.run.reading import batches
 from goaime_migrate.transform import projection
 from goaime_migrate.transform.chain import BatchResult, Chain, Changed
 from goaime_migrate.transform.counts import PassCounts
-from goaime_migrate.transform.deduplication import Deduplication
 from goaime_migrate.transform.pipeline import chain, chain_of
 from goaime_migrate.transform.probe import check_declared_fields, combined, require_filters
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.capable import require_capable, require_lookups
 from goaime_migrate.up.cost import Work
-from goaime_migrate.up.whole import reads_all
+from goaime_migrate.up.timing import Timing
+from goaime_migrate.up.unfinished import Unfinished
 
 EXHAUSTIVE = 20_000
 """Collections up to this size are read whole; of larger ones a sample is, and the counts are extrapolated."""
@@ -57,37 +53,6 @@ class Preview:
     total: int = 0
 
 
-@dataclass(frozen=True)
-class Unfinished:
-    """A pass that was interrupted, or a canary: some documents have its steps behind them already."""
-
-    id: str
-    began: datetime | None
-    ranges: tuple[tuple[bytes | None, bytes | None], ...]
-    """What has been examined: behind the first `_id`, up to the second; None is the beginning, or the end."""
-
-    @classmethod
-    def of(cls, reader: Reader, record: PassRecord) -> Unfinished:
-        """As the records say. Reads only."""
-        parts = reader.find(PROGRESS, {"pass": record.id, "kind": "partition", "walk": str(Kind.SCAN)})
-        walked = [(p["after"], p["cursor"]) for p in parts if p["done"] or (p["seq"] and p["cursor"])]
-        ranges = tuple((raw_id_or_none(after), raw_id_or_none(upto)) for after, upto in walked)
-        return cls(record.id, record.started_at, ranges)
-
-    def migrated(self, reader: Reader, documents: Sequence[bytes]) -> set[bytes]:
-        """The ids of those that have been."""
-        ids = [raw_bson.id_of(document) for document in documents]
-        return {i for i in ids if self.examined(i)} | set(entries_of(reader, self.id, ids))
-
-    def examined(self, identity: bytes) -> bool:
-        """Whether its scan has come past an id."""
-        key = id_key(identity)
-        return any(
-            (after is None or id_key(after) < key) and (upto is None or key <= id_key(upto))
-            for after, upto in self.ranges
-        )
-
-
 def preview(
     backend: Backend,
     before: Sequence[Step],
@@ -111,15 +76,18 @@ def preview(
     total = backend.count(collection, where)
     carried = projection.carried(steps, backend.capabilities, total)
     measure = _Measure(backend, before, steps, unfinished, since, carried, watch or Seen())
+    measure.prepare(total)
     looking = ReadProgress(listener, dict.fromkeys(step.version for step in steps), f"plan {collection}")
     pacing = Pacing()
+    if carried is not None or total > EXHAUSTIVE:
+        measure.timing.read(where)
     if total <= EXHAUSTIVE:
         looking.total = total
-        for batch in measure.work.reading.each(batches(backend, collection, where)):
+        for batch in measure.timing.reading.batches(batches(backend, collection, where)):
             for part in looking.parts(batch, pacing):
                 measure.batch(part)
         return measure.result(1.0, None, total)
-    sample = measure.work.reading.run(lambda: backend.sample(collection, SAMPLE, where))
+    sample = backend.sample(collection, SAMPLE, where)
     looking.total = len(sample)
     for part in looking.parts(sample, pacing):
         measure.batch(part)
@@ -149,27 +117,33 @@ class _Measure:
         self._before = self._looking(before, resumes=True) if before else None
         self._chain = self._looking(steps, resumes=self._resumes)
         self._chain.tables.note_collections(backend.collections())
-        if isinstance(self._chain, Deduplication) and not self._chain.tables.freezes:
-            self._chain.prepare(*reads_all(backend, self._chain.step))
+        self.timing = Timing(backend, steps, carried)
+        self.work = self.timing.work
         self._prefixes: dict[int, Chain] = {}
         self._counts = PassCounts(step.version for step in steps)
         self._held = all(step.fields is None for step in steps) or any(step.pipeline for step in steps)
         self._samples: list[list[Sample]] = [[] for _ in steps]
-        self.work = Work()
         self._carried = carried
         """The fields that `up` will carry, None where it carries whole documents."""
+
+    def prepare(self, total: int) -> None:
+        """What `up` works out before it walks over so many documents."""
+        self.timing.prepare(self._chain, total)
 
     def batch(self, documents: Sequence[bytes]) -> None:
         """One batch of documents."""
         ready = self._ready(documents)
         self._hold_to_declared_fields(ready)
-        result = self.work.transforming.run(lambda: self._chain.run(self._backend, ready))
+        if self.timing.narrow:
+            chain = self._looking(self._steps, resumes=self._resumes)
+            self.timing.run_narrow(chain, ready, self._journaled)
+        result = self.timing.transforming.run(lambda: self._chain.run(self._backend, ready), len(documents))
         self._counts.add(result.counts)
         self._watch.batch(ready, result)
         self._try_again(ready, result)
-        deltas = self._carried is not None or bool(result.stages)
-        self.work.add(len(documents), result.changed, deltas=deltas and self._backend.capabilities.deltas)
-        self.work.journal_bytes += self.work.journaling.run(lambda: self._journaled(result))
+        self.work.add(len(documents), result.changed, self.timing.way(result))
+        journaled = self.timing.journaling.run(lambda: self._journaled(result), len(documents))
+        self.work.journal_bytes += journaled
         for changed in result.changed:
             self._show(changed)
 
@@ -241,6 +215,7 @@ class _Measure:
     def result(self, factor: float, sampled: int | None, total: int) -> Preview:
         """The forecast, extrapolated."""
         counts = [_scaled(self._counts.counts(i), factor) for i in range(len(self._steps))]
+        self.timing.look_up(self._chain.tables, factor)
         return Preview(
             counts=counts,
             samples=self._samples,
@@ -257,7 +232,7 @@ class _Measure:
     def _notes(self, position: int) -> list[str]:
         if self._counts.examined and not self._counts.changed[position]:
             return [
-                f"{self._steps[position].name} changes none of the {self._counts.examined} documents looked at"
+                f"{self._steps[position].name} changes none of the documents looked at: {self._counts.examined:,}"
             ]
         return []
 

@@ -24,8 +24,8 @@ from goaime_migrate.transform.probe import require_filters
 from goaime_migrate.transform.step import UNENCODABLE, Step
 from goaime_migrate.up.capable import require_capable
 from goaime_migrate.up.one_document import Passage
-from goaime_migrate.up.preview import Unfinished
 from goaime_migrate.up.surroundings import Surroundings
+from goaime_migrate.up.unfinished import Unfinished
 
 _NOT_ASKED = "a document that is handed over is taken for one that where= matches"
 

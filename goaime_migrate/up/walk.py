@@ -14,7 +14,7 @@ from goaime_migrate.backends.ports import Filter, SweepRefused
 from goaime_migrate.events import BatchCommitted
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.run.checkpoint import adopt, commit
-from goaime_migrate.run.pacing import LARGEST, LARGEST_COMING, LARGEST_NARROW, Pacing
+from goaime_migrate.run.pacing import Pacing, largest
 from goaime_migrate.run.partitions import Partition
 from goaime_migrate.run.run import Run
 from goaime_migrate.transform.chain import Chain
@@ -72,11 +72,7 @@ class Walk:
 
     @property
     def _largest(self) -> int:
-        """Documents of a batch, where nothing else is said."""
-        step = self.chain.steps[0]
-        if step.inserts or step.deletes:
-            return LARGEST_COMING
-        return LARGEST if self.fields is None else LARGEST_NARROW
+        return largest(self.chain.steps[0], narrow=self.fields is not None)
 
     @cached_property
     def listed(self) -> list[bytes]:

@@ -108,3 +108,33 @@ def test_every_guarded_unit_of_work_changes_the_lease(world: World, sent: Sent) 
     values = [update["u"]["$set"]["touched"] for update in updates if "$set" in update["u"]]
     assert len(values) > 3
     assert len(set(values)) == len(values)
+
+
+@one_server
+def test_a_collection_is_counted_by_its_metadata_no_more_than_three_times(world: World, sent: Sent) -> None:
+    """As the pass is summoned, as it is opened, and as it is parted."""
+    world.insert("c", [{"_id": 1, "n": 1}])
+    world.write("0001_grow.py", GROW)
+    succeeded(world.up())
+    assert [command["count"] for name, command in sent.commands if name == "count"] == ["c"] * 3
+
+
+@one_server
+def test_the_filter_of_fused_operations_is_asked_once_beforehand(world: World, sent: Sent) -> None:
+    world.insert("c", [{"_id": 1, "n": 1}])
+    world.write(
+        "0001_first.py", "from goaime_migrate import AddField\n\noperations = [AddField('d', 'y', 1)]"
+    )
+    one = "AddField('c', 'f{0}', 1, where={{'n': 1}})"
+    fused = ", ".join(one.format(number) for number in range(4))
+    world.write("0002_it.py", f"from goaime_migrate import AddField\n\noperations = [{fused}]")
+    succeeded(world.up())
+    nothing = {"$and": [{"n": 1}, {"_id": {"$in": []}}]}
+    asked = [
+        command for name, command in sent.commands if name == "aggregate" and nothing in _matches(command)
+    ]
+    assert len(asked) == 2, "once before the first write, and once as its pass opens"
+
+
+def _matches(command: Mapping[str, Any]) -> list[Any]:
+    return [stage.get("$match") for stage in command["pipeline"]]

@@ -378,6 +378,15 @@ CASES = {
         [{"_id": 1, "at": NEW}, {"_id": 2, "at": OLD}, {"_id": 3}],
         check=lambda f: f.evidence["ids"] == [2],
     ),
+    "a new TTL index after a pass over some": Case(
+        "ttl-expires",
+        WARNING,
+        operations(
+            "AddField('c', 'x', 1, where={'_id': 1})", "CreateIndex('c', 'at', expireAfterSeconds=3600)"
+        ),
+        [{"_id": n, "at": OLD} for n in range(4)],
+        check=lambda f: f.evidence["documents"] == 4,
+    ),
     "a TTL index that deletes nothing": Case(
         "ttl-expires",
         None,

@@ -503,7 +503,7 @@ def test_several_documents_of_one_key_are_told(whole: bool) -> None:
     users = FakeReader(users=[{"_id": i, "username": "amy"} for i in (5, 6)])
     linking = chain(LINK)
     if whole:
-        linking.tables.freeze_small(users, 10)
+        linking.tables.freeze_small(users, 1_000)
     documents = [encode({"_id": i, "username": name}) for i, name in enumerate(["amy", "bob", "amy"])]
     found = linking.run(users, documents)
     message = (

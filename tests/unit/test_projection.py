@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, RootModel, model_validator
 
 from goaime_migrate.backends.embedded.backend import CAPABILITIES
-from goaime_migrate.backends.ports import CollectionReader
 from goaime_migrate.run.partitions import SIZE
 from goaime_migrate.transform.insertion import InsertStep
 from goaime_migrate.transform.projection import FROM, carried, looked_at
@@ -90,17 +89,6 @@ def test_a_field_that_a_model_takes_by_two_names_has_to_be_declared_by_both() ->
     assert carried([both], able, FROM) == ("number", "n")
 
 
-class Counted:
-    """A backend as far as it is asked how many documents there are."""
-
-    def __init__(self, documents: int) -> None:
-        self.documents = documents
-        self.capabilities = CAPABILITIES._replace(deltas=True)
-
-    def count(self, _: str) -> int:
-        return self.documents
-
-
 @pytest.mark.parametrize(
     ("fields", "partitions", "expected"), [(None, 20, 20), (("n",), 20, 1), (("n",), 39, 1), (("n",), 60, 3)]
 )
@@ -108,10 +96,10 @@ def test_a_process_has_to_be_worth_its_start(
     fields: tuple[str, ...] | None, partitions: int, expected: int
 ) -> None:
     step = Step("0001", "c", "0001_c.py", lambda _: None, fields=fields)
-    backend = cast(CollectionReader, Counted(partitions * SIZE))
-    assert shares(backend, [step], partitions) == expected
+    able = CAPABILITIES._replace(deltas=True)
+    assert shares(able, [step], partitions * SIZE, partitions) == expected
 
 
 def test_a_list_is_shared_by_the_threads_of_one_process() -> None:
     step = InsertStep("0001", "c", "0001_c.py", lambda _: None, documents=(b"",) * 60)
-    assert shares(cast(CollectionReader, Counted(60 * SIZE)), [step], 60) == 1
+    assert shares(CAPABILITIES._replace(deltas=True), [step], 60 * SIZE, 60) == 1

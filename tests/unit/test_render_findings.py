@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -113,7 +114,7 @@ class TestGithub:
         (line,) = github.commands([FOUND]).splitlines()
         assert line == (
             "::error title=unique-duplicates,file=migrations/0002_a%2Cb.py,line=7::"
-            "1 key stands%0Ain several documents%0Amake them differ: `now`"
+            r"1 key stands\nin several documents%0Ado: make them differ: `now`"
         )
 
     def test_there_are_at_most_ten(self) -> None:
@@ -252,3 +253,19 @@ SCHEMA = {
     },
 }
 """The part of the SARIF 2.1.0 schema that is used here."""
+
+
+def test_a_name_that_turns_text_round_or_breaks_lines_does_neither() -> None:
+    told = github.commands([FOUND])
+    assert r"1 key stands\nin several documents%0Ado: make" in told
+    (result,) = json.loads(sarif([FOUND], about, redact))["runs"][0]["results"]
+    assert result["message"]["text"] == "1 key stands\\nin several documents\ndo: make them differ: `now`"
+    odd = replace(FOUND, message="a\u202eb", file=None)
+    assert "\u202e" not in github.commands([odd]) + sarif([odd], about, redact)
+
+
+def test_where_a_finding_belongs_is_wrapped_like_all_else() -> None:
+    long = replace(FOUND, collection="c" * 50)
+    lines = text.findings([long], Style())
+    assert lines[0] == f"error[unique-duplicates] 0002 {'c' * 50}"
+    assert lines[1] == "    (migrations/0002_a,b.py:7)"

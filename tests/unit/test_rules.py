@@ -191,6 +191,12 @@ CASES = [
     ("breaks-old-code", WARNING, operation("RemoveField('c', 'a', 'b.x')"), "a and b.x of c"),
     ("breaks-old-code", WARNING, operation("ConvertField('c', 'a', 'date')"), "a of c in its old type"),
     ("breaks-old-code", WARNING, operation("RenameCollection('c', 'd')"), "the collection c"),
+    (
+        "breaks-old-code",
+        None,
+        operation("RenameCollection('c', 'd'), CreateCollection('c', viewOn='d', pipeline=[])"),
+        "",
+    ),
     ("breaks-old-code", WARNING, operation("DropCollection('c')"), "the collection c"),
     ("breaks-old-code", None, operation("AddField('c', 'a', 1)"), ""),
     ("validator-strict", WARNING, operation("SetValidator('c', {'required': ['a']})"), "old code"),
@@ -238,6 +244,25 @@ def test_what_an_update_of_all_is_written_as_instead_is_spelt_out(tmp_path: Path
     (found,) = (f for f in findings(tmp_path, source) if f.rule == "unbounded-function")
     assert found.remedy == "write instead: operations = [UpdateDocuments('users', [{'$set': {'a': 1}}])]"
     assert (found.collection, found.line) == ("users", 5)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "copies"),
+    [
+        ("it's", "its", """UpdateDocuments('c', [{'$set': {'its': "$it's"}}])"""),
+        (
+            "a.$[].b",
+            "a.$[].c",
+            "TransformDocuments('c', …) that puts what is in a.$[].b into a.$[].c as well",
+        ),
+    ],
+)
+def test_how_a_field_gets_its_new_name_beside_the_old_one_is_spelt_out(
+    tmp_path: Path, old: str, new: str, copies: str
+) -> None:
+    source = operation(f"RenameField('c', {old!r}, {new!r})")
+    (found,) = (f for f in findings(tmp_path, source) if f.rule == "breaks-old-code")
+    assert found.remedy.startswith(f"in two releases: 1. {copies}, and a release that reads {new}")
 
 
 def test_what_is_updated_by_keywords_is_spelt_out_too(tmp_path: Path) -> None:
