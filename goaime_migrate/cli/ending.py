@@ -25,13 +25,13 @@ def finish(console: Console, outcome: Outcome, *, json: bool) -> int:
     return outcome.error.exit_code
 
 
-def fail(console: Console, error: MigrateError, command: str, *, json: bool) -> int:
-    """Report an error that came instead of a result."""
+def fail(console: Console, error: MigrateError, command: str, *, json: bool, several: bool = False) -> int:
+    """Report an error that came instead of a result, that of one database or of `several`."""
     if json:
         from goaime_migrate.render.json import failed
 
         with contextlib.suppress(OSError):
-            _show(console, failed(command, error))
+            _show(console, failed(command, error, several=several))
     report(console, error)
     return error.exit_code
 

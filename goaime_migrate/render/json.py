@@ -75,8 +75,10 @@ def _of_each(result: DatabasesResult[Any]) -> Json:
     return {"databases": values, "not_begun": list(result.not_begun)}
 
 
-def failed(command: str, error: MigrateError) -> Json:
+def failed(command: str, error: MigrateError, *, several: bool = False) -> Any:
     """What a command prints that failed before there was a result: nothing of everything, and why."""
+    if several:
+        return printed(DatabasesResult((), command=command), error)
     name = RESULTS.get(command)
     nothing = _nothing(getattr(results, name), command) if name else {}
     return nothing | {"error": _value(MigrateError, error)}
