@@ -36,13 +36,18 @@ def run(argv: Sequence[str]) -> int:
             command, common = request.command, request.common
             asked = common.json
             console = open_console(
-                os.environ, quiet=common.quiet, verbose=common.verbose, lines=lines, log=common.log_json
+                os.environ,
+                quiet=common.quiet,
+                verbose=common.verbose,
+                lines=lines,
+                log=common.log_json,
+                options=common.said,
             )
             with masked(console):
                 outcome = _outcome(request, Invocation(command, common, console))
         return finish(console, outcome, json=asked)
     except KeyboardInterrupt as error:
-        failure = interruption(error, command)
+        failure: MigrateError = interruption(error, command)
     except MigrateError as error:
         failure = error
     except Exception as error:  # noqa: BLE001 (the last resort: one line instead of a page)

@@ -46,7 +46,8 @@ def show_value(console: Console, result: object, error: MigrateError | None = No
 def _show(console: Console, value: Any) -> None:
     from goaime_migrate.render.json import dumps
 
-    console.result(dumps(value, redact, indent=None if console.lines else 2), redacted=True)
+    text = dumps(value, redact, told=console.out.told, indent=None if console.lines else 2)
+    console.result(text, redacted=True)
 
 
 def report(console: Console, error: MigrateError) -> None:
@@ -56,7 +57,7 @@ def report(console: Console, error: MigrateError) -> None:
     if console.log:
         from goaime_migrate.render.json import failure
 
-        console.event("error", **failure(error))
+        console.event("error", **failure(error) | {"hint": console.err.told(error.hint)})
     else:
         console.urgent(errors.error(error, console.err))
     # Only what nobody foresaw needs one: every other error has said its cause, and its evidence.

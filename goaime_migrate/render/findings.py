@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from goaime_migrate.render.style import Style, bullet, clean
+from goaime_migrate.render.style import Style, advice, bullet, clean
 from goaime_migrate.render.values import key, masked, value
 from goaime_migrate.render.words import count
 
@@ -37,7 +37,7 @@ def _finding(finding: Finding, style: Style, indent: int) -> list[str]:
     lines = [style.paint(" " * indent + clean(head), COLORS[finding.severity], "bold")]
     lines += bullet("", finding.message, style, indent=indent + 2)
     lines += [line for text in examples(finding, style) for line in bullet("-", text, style, indent + 2)]
-    return [*lines, *bullet("do:", finding.remedy, style, indent=indent + 2)]
+    return [*lines, *advice("do:", finding.remedy, style, indent + 2)]
 
 
 def place(finding: Finding) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import zip_longest
 
 from goaime_migrate.errors import MigrateError, Problem
-from goaime_migrate.render.style import Style, bullet, clean
+from goaime_migrate.render.style import Style, advice, bullet, clean
 from goaime_migrate.render.table import Column, table
 from goaime_migrate.render.words import count, moment, number, versions
 from goaime_migrate.results import (
@@ -67,7 +67,7 @@ def status(result: StatusResult, style: Style, then: str = WATCH, told: MigrateE
         lines += [*_warnings(result.warnings, style), ""]
     if result.lock:
         lines += [*lock(result.lock, style), *_waiting(result.waiting, style), ""]
-    ending = bullet("", _next(result, then), style, indent=0) if told is None else []
+    ending = advice("", _next(result, then), style, indent=0) if told is None else []
     return "\n".join([*lines, *(style.paint(line, "bold") for line in ending)]).rstrip("\n")
 
 
@@ -108,7 +108,7 @@ def _problem(found: Problem, style: Style, color: str) -> list[str]:
     number = f"{found.version}: " if found.version and not message.startswith(found.version) else ""
     head = f"{found.code} {number}{message}"
     lines = [style.paint(line, color) for line in bullet("!", head, style, indent=0)]
-    return lines + (bullet("next:", found.hint, style) if found.hint else [])
+    return lines + (advice("next:", found.hint, style) if found.hint else [])
 
 
 def _warnings(listed: Sequence[StatusWarning], style: Style) -> list[str]:
@@ -116,7 +116,10 @@ def _warnings(listed: Sequence[StatusWarning], style: Style) -> list[str]:
     lines: list[str] = []
     for found in listed:
         head = bullet("!", f"{found.code} {clean(found.message)}", style, indent=0)
-        lines += [*(style.paint(line, "yellow") for line in head), *bullet("", clean(found.hint), style)]
+        lines += [
+            *(style.paint(line, "yellow") for line in head),
+            *advice("", found.hint, style),
+        ]
     return lines
 
 
