@@ -22,7 +22,7 @@ from goaime_migrate.errors.hint import UP, Command, Hint
 from goaime_migrate.events import Listener, Notice
 from goaime_migrate.ledger import Ledger
 from goaime_migrate.planner import Facts
-from goaime_migrate.results import SweepResult
+from goaime_migrate.results import Counts, SweepResult, Work
 from goaime_migrate.rules.privileges import needs_sweep
 from goaime_migrate.run import reading
 from goaime_migrate.run.applied import applied_steps
@@ -188,10 +188,23 @@ def _ids_written(backend: Backend, chain: AppliedChain) -> set[bytes] | None:
 def _log(run: Run, tallies: Iterable[Tally], seconds: float, error: MigrateError | None) -> None:
     """The versions that have changed anything are noted in the log."""
     result = "swept" if error is None else "failed" if isinstance(error, MigrationFailed) else "interrupted"
-    changed = [v for tally in tallies for v in tally.versions if tally.changed[v]]
+    counted: dict[str, Counts] = {}
+    for swept in (entry for tally in tallies for entry in tally.results()):
+        counted[swept.version] = counted.get(swept.version, Counts()) + swept.documents
     now, owner = run.backend.now(), run.lease.record.owner
     entries = [
-        ledger.log(now, owner, "sweep", result, v, round(seconds, 3), error) for v in dict.fromkeys(changed)
+        ledger.log(
+            now,
+            owner,
+            "sweep",
+            result,
+            v,
+            round(seconds, 3),
+            error,
+            Work(owner.run, documents, 0, run.odometer.pace(v)),
+        )
+        for v, documents in counted.items()
+        if documents.changed
     ]
     if entries and not isinstance(error, LeaseLost | ServerUnreachable):
         run.record(*entries)

@@ -502,3 +502,20 @@ def test_what_was_left_before_it_was_renamed_is_looked_at_too(shop: World) -> No
     shop.insert("people", [{"_id": 55, "name": "late"}])
     assert changes(shop) == [("0001", 1), ("0002", 1)]
     assert (collected(shop), shop.verify().stragglers) == (0, ())
+
+
+@each_mode
+def test_the_log_has_how_many_documents_there_were(shop: World) -> None:
+    old_writes(shop)
+    shop.put("orders", encode({"_id": 7, "by": 55, "price": 1}))
+    shop.sweep()
+    with shop.migrator() as migrator:
+        swept = [entry for entry in migrator.history() if entry.action == "sweep"]
+    assert [(entry.version, entry.result) for entry in swept] == [("0001", "swept"), ("0002", "swept")]
+    for entry in swept:
+        assert entry.work is not None
+        assert entry.work.documents is not None
+        found = entry.work.documents
+        assert (found.changed, found.conflicts) == (2, 0)
+        assert found.matched == found.changed + found.unchanged >= 2
+    assert len({entry.work.run for entry in swept if entry.work}) == 1
