@@ -5,7 +5,6 @@ What only some commands need is imported by them, so that `status` starts quickl
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace

@@ -61,12 +61,14 @@ class Collector(threading.Thread):
         since: Timestamp,
         left_over: list[bytes],
         begun: Timestamp,
+        collection: str = "the collection",
     ) -> None:
         super().__init__(name="collector", daemon=True)
         self._feed = feed
         self._lease = lease
         self._walk = walk
         self._begun = begun
+        self._collection = collection
         self._run = uuid.uuid4().hex
         self._enough = threading.Event()
         self._awaited = threading.Event()
@@ -145,7 +147,7 @@ class Collector(threading.Thread):
                 raise HistoryGone("it has been dropped or renamed since")
             case CollectionGone():
                 raise CollectionChanged(
-                    "the collection was dropped or renamed while it was being migrated",
+                    f"{self._collection} was dropped or renamed while it was worked on",
                     hint=Hint("bring the collection back, then: {}; or: {}", UP, DOWN),
                 )
             case HistoryLost():
@@ -186,7 +188,7 @@ def start(
     feed = run.backend.watch(collection, since, token, sessions)
     if feed is None:
         return None
-    collector = Collector(feed, run.lease, walk, since, left_over, begun or since)
+    collector = Collector(feed, run.lease, walk, since, left_over, begun or since, collection)
     collector.start()
     return collector
 

@@ -51,7 +51,7 @@ def sweep(run: Run, facts: Facts, book: Ledger, target: str | None, follow_s: fl
     """
     plan = _Plan(run.backend, facts, book, target)
     plan.require_privileges(run.backend)
-    plan.tell(run.listener)
+    plan.tell(run.backend, run.listener)
     began = time.monotonic()
     works = [CollectionSweep(run, chain, plan.superseded) for chain in plan.chains]
     error: MigrateError | None = None
@@ -72,7 +72,7 @@ def preview(
 ) -> SweepResult:
     """What a sweep would do. Reads only."""
     plan = _Plan(backend, facts, book, target)
-    plan.tell(listener)
+    plan.tell(backend, listener)
     tallies, due = [], 0
     for chain in plan.chains:
         tally, decider = Tally(chain), Decider(backend, chain, plan.superseded, backend.now())
@@ -110,9 +110,12 @@ class _Plan:
         swept = [chain.applied.collection for chain in self.chains]
         backend.require_actions(list(needs_sweep(swept, reads, follows=backend.capabilities.change_streams)))
 
-    def tell(self, listener: Listener) -> None:
-        """What is done only once, and what is not as it was."""
+    def tell(self, backend: Backend, listener: Listener) -> None:
+        """What is done only once, what is not as it was, and what is not there."""
+        there = backend.collections() if self.chains else ()
         for chain in self.chains:
+            if (name := chain.applied.collection) not in there:
+                listener(Notice(f"{name}: there is no such collection any more, and so nothing to look at"))
             for step in chain.applied.left_out:
                 does = "inserts or derives documents" if step.inserts else "deletes documents"
                 listener(
