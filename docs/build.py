@@ -155,6 +155,7 @@ SHOWN: dict[Any, str] = {
     tuple[str, ...]: "list of text",
     int | None: "integer or null",
     str | None: "text or null",
+    bool | None: "true, false or null",
 }
 
 

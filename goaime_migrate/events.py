@@ -116,6 +116,8 @@ class Notice:
     """One line that people should see: a take-over, a pause for replication lag, a resumed pass."""
 
     text: str
+    rests: bool | None = None
+    """True where the run does nothing from now on, as it was paused; False where it goes on."""
 
 
 Event = (

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from goaime_migrate import planner
-from goaime_migrate.backends.ports import Backend, LeaseRecord
+from goaime_migrate.backends.ports import PAUSED, Backend, LeaseRecord
 from goaime_migrate.errors import DatabaseRestored, JournalPruned, Problem
 from goaime_migrate.errors.hint import DOWN, REPAIR, UP, Command, Hint
 from goaime_migrate.ledger import Ledger, PassRecord, StepCounts, VersionRecord
@@ -42,7 +42,7 @@ def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
     live = lock is not None and lock.live
     run = None
     if lease is not None and live and any(record.state in _WORKING for record in book.versions.values()):
-        run = _Run(backend.now(), lease.acquired_at)
+        run = _Run(backend.now(), lease)
     versions = tuple(_version(v, facts, book, live, run) for v in facts.known)
     return StatusResult(
         database=backend.database_name,
@@ -123,11 +123,28 @@ class _Run(NamedTuple):
     """A run that is at work, by the server's clock."""
 
     now: datetime
-    since: datetime | None
+    lease: LeaseRecord
+
+    @property
+    def paused(self) -> bool:
+        """Whether it rests, or was told to: nobody knows for how long."""
+        told, waiting = self.lease.throttle, self.lease.waiting
+        return (told is not None and told.paused) or (waiting is not None and waiting.reason == PAUSED)
+
+    def at_work(self, since: datetime) -> float:
+        """Seconds from then on in which it was not paused."""
+        rested = sum(
+            max(0.0, (pause.until - max(pause.since, since)).total_seconds()) for pause in self.lease.pauses
+        )
+        return max(0.001, (self.now - since).total_seconds() - rested)
 
     def worked(self, record: VersionRecord, passes: Sequence[PassRecord]) -> float:
         """Seconds since it began with this version, or took it up again."""
-        begun = [m for m in (self.since, record.started_at, *(p.run_at for p in passes)) if m is not None]
+        begun = [
+            m
+            for m in (self.lease.acquired_at, record.started_at, *(p.run_at for p in passes))
+            if m is not None
+        ]
         return round(max(0.0, (self.now - max(begun, default=self.now)).total_seconds()), 3)
 
 
@@ -178,7 +195,7 @@ def _version(version: str, facts: Facts, book: Ledger, live: bool, run: _Run | N
         if counted
         else record.documents,
         warnings=sum(w.count for w in record.warnings) + sum(c.warnings for c in counted),
-        progress=_progress(record, passes[0], run.now if run else None) if passes else None,
+        progress=_progress(record, passes[0], run) if passes else None,
         checksum=checksum,
         error=record.error,
         journal_bytes=sum(book.passes[p].journal_bytes for p in dict.fromkeys(kept) if p in book.passes),
@@ -203,19 +220,18 @@ def _passes(record: VersionRecord, book: Ledger) -> list[PassRecord]:
     return [book.passes[p] for p in dict.fromkeys(record.passes) if p in book.passes]
 
 
-def _progress(version: VersionRecord, record: PassRecord, now: datetime | None) -> Progress:
-    """How far an unfinished pass of a version has come; with rate and time left while it runs."""
+def _progress(version: VersionRecord, record: PassRecord, run: _Run | None) -> Progress:
+    """How far an unfinished pass of a version has come; with rate and time left while it runs, and is not paused."""
     if version.state is State.REVERTING:
-        return _measured(record, record.taken_back, record.to_take_back, now)
-    return _measured(record, record.examined, record.total, now)
+        return _measured(record, record.taken_back, record.to_take_back, run)
+    return _measured(record, record.examined, record.total, run)
 
 
-def _measured(record: PassRecord, done: int, total: int | None, now: datetime | None) -> Progress:
+def _measured(record: PassRecord, done: int, total: int | None, run: _Run | None) -> Progress:
     rate = eta = None
     by_this_run = done - record.run_from
-    if now is not None and record.run_at is not None and by_this_run > 0:
-        elapsed = max(0.001, (now - record.run_at).total_seconds())
-        rate = round(by_this_run / elapsed, 1)
+    if run is not None and not run.paused and record.run_at is not None and by_this_run > 0:
+        rate = round(by_this_run / run.at_work(record.run_at), 1)
         if total is not None and rate:
             eta = round(max(0, total - done) / rate, 1)
     return Progress(done, total, rate, eta)

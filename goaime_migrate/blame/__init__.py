@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 
 from goaime_migrate import ledger
@@ -28,6 +29,7 @@ from goaime_migrate.results import (
 )
 
 _IDS = """the _id is Extended JSON, and a bare word a string: 7, abc, '"7"', '{"$oid": "65f0c0ffee65f0c0ffee65f0"}'"""
+_LAST = datetime.max.replace(tzinfo=UTC)
 _GONE = "it was changed again before anybody kept it"
 _DONE = {ChangeKind.CANARY: ("up", "canary"), ChangeKind.SWEEP: ("sweep", ""), ChangeKind.DOWN: ("down", "")}
 """What the log calls what was not done by the run that has applied a version: the action, and its result if it is one."""
@@ -48,7 +50,7 @@ class Subject:
 
     @property
     def edits(self) -> list[Edit]:
-        """What was done to it, the oldest first."""
+        """What was done to it, pass by pass, the oldest first."""
         return [edit for _, found in self.found for edit in found.edits]
 
     @property
@@ -95,7 +97,7 @@ def _unknown(this: Subject) -> UnknownDocument:
 def blame(this: Subject) -> BlameResult:
     """What versions have done to it."""
     when = _Log(this.backend, this.facts)
-    edits = this.edits
+    edits = sorted(this.edits, key=lambda edit: when.at(edit.versions[-1], edit.kind) or _LAST)
     changes = []
     for place, edit in enumerate(edits):
         later = [each.entry.before for each in edits[place + 1 :] if each.entry.before is not None]
@@ -135,16 +137,22 @@ class _Log:
         version = found.versions[-1]
         record = self._facts.versions.get(version)
         logged = self._logged(version, edit.kind)
-        at = record.applied_at or record.started_at if record else None
         who = str(record.actor.get("user", "")) if record else ""
         return BlamedChange(
             version,
-            logged.at if logged else at,
+            self.at(version, edit.kind),
             logged.who if logged else who,
             edit.kind,
             tuple(_field(found, name) for name in found.names),
             _remark(edit, found),
         )
+
+    def at(self, version: str, kind: ChangeKind) -> datetime | None:
+        """When a version did this."""
+        if (logged := self._logged(version, kind)) is not None:
+            return logged.at
+        record = self._facts.versions.get(version)
+        return record.applied_at or record.started_at if record else None
 
     def _logged(self, version: str, kind: ChangeKind) -> HistoryEntry | None:
         """The last event of this kind, where it is not what the record of the version says."""

@@ -12,6 +12,8 @@ from goaime_migrate.cli.commands import COMMANDS
 from goaime_migrate.cli.console import masked, open_console, shape_of
 from goaime_migrate.cli.ending import fail, finish
 from goaime_migrate.cli.invocation import Invocation
+from goaime_migrate.cli.outcome import Ended, Outcome
+from goaime_migrate.cli.scope import names_several
 from goaime_migrate.cli.signals import immediate, interruption
 from goaime_migrate.errors import MigrateError
 
@@ -34,17 +36,30 @@ def run(argv: Sequence[str]) -> int:
             command, common = request.command, request.common
             asked = common.json
             console = open_console(
-                os.environ, quiet=common.quiet, verbose=common.verbose, lines=lines, log=common.log_json
+                os.environ,
+                quiet=common.quiet,
+                verbose=common.verbose,
+                lines=lines,
+                log=common.log_json,
+                options=common.said,
             )
             with masked(console):
-                outcome = request.call(Invocation(command, common, console))
+                outcome = _outcome(request, Invocation(command, common, console))
         return finish(console, outcome, json=asked)
     except KeyboardInterrupt as error:
-        return fail(console, interruption(error, command), command, json=asked)
+        failure: MigrateError = interruption(error, command)
     except MigrateError as error:
-        return fail(console, error, command, json=asked)
+        failure = error
     except Exception as error:  # noqa: BLE001 (the last resort: one line instead of a page)
-        return fail(console, _unexpected_error(error), command, json=asked)
+        failure = _unexpected_error(error)
+    return fail(console, failure, command, json=asked, several=asked and names_several(argv))
+
+
+def _outcome(request: Request, invocation: Invocation) -> Outcome:
+    try:
+        return request.call(invocation)
+    except Ended as stopped:
+        return stopped.outcome
 
 
 def _parse(argv: Sequence[str]) -> Request | int:

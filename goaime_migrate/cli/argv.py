@@ -82,6 +82,17 @@ def wants(option: str, argv: Sequence[str]) -> bool:
     return option in (argv[: argv.index("--")] if "--" in argv else argv)
 
 
+def given(argv: Sequence[str], *names: str) -> list[str]:
+    """The values of an option, even where the rest makes no sense.
+
+    >>> given(["up", "--database", "a", "--database=b"], "--database")
+    ['a', 'b']
+    """
+    pairs = zip(argv, [*argv[1:], ""], strict=True)
+    words = [(*word.partition("="), following) for word, following in pairs]
+    return [value if equals else following for name, equals, value, following in words if name in names]
+
+
 def check(argv: Sequence[str], commands: Collection[str]) -> str | None:
     """The command that is meant, or None where help is asked for. UsageError says what should be typed."""
     if not argv or argv[0] in ("--help", "-h"):

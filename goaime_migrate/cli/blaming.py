@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
-from goaime_migrate.cli.ids import ids_of
+from goaime_migrate.cli.ids import first_known, ids_of
 from goaime_migrate.cli.invocation import Invocation
 from goaime_migrate.cli.options import Argument, Option
 from goaime_migrate.cli.outcome import Outcome
-from goaime_migrate.errors import UnknownDocument
-
-_Result = TypeVar("_Result")
 
 
 def blame(
@@ -31,20 +27,9 @@ def blame(
     ids = ids_of(id, "ID")
     with run.migrator(run.settings()) as migrator:
         if as_of is None:
-            result = _first(ids, lambda each: migrator.blame(collection, each))
+            result = first_known(ids, lambda each: migrator.blame(collection, each))
             return Outcome(result, lambda style: text.blame(result, style), read=True)
-        before = _first(ids, lambda each: migrator.as_of(collection, each, as_of))
+        before = first_known(ids, lambda each: migrator.as_of(collection, each, as_of))
     for note in before.notes:
         run.console.message(note)
     return Outcome(before, lambda _: text.as_of(before), raw=True, read=True)
-
-
-def _first(ids: Sequence[Any], find: Callable[[Any], _Result]) -> _Result:
-    """What is found for the first of these that is the `_id` of a document. Raises UnknownDocument."""
-    *others, last = ids
-    for each in others:
-        try:
-            return find(each)
-        except UnknownDocument:
-            continue
-    return find(last)

@@ -160,6 +160,7 @@ def open_console(
     verbose: bool = False,
     lines: bool = False,
     log: bool = False,
+    options: tuple[tuple[str, str], ...] = (),
 ) -> Console:
     """Find out what the streams can do: NO_COLOR, TERM=dumb and pipes are respected."""
     out, err = _open(sys.stdout), _open(sys.stderr)
@@ -167,7 +168,7 @@ def open_console(
     for stream in (out, err):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    styles = [_style(stream, environ, verbose) for stream in (out, err)]
+    styles = [_style(stream, environ, verbose)._replace(options=options) for stream in (out, err)]
     redraws = _terminal(out) and environ.get("TERM") != "dumb"
     return Console(
         out,

@@ -25,13 +25,13 @@ def finish(console: Console, outcome: Outcome, *, json: bool) -> int:
     return outcome.error.exit_code
 
 
-def fail(console: Console, error: MigrateError, command: str, *, json: bool) -> int:
-    """Report an error that came instead of a result."""
+def fail(console: Console, error: MigrateError, command: str, *, json: bool, several: bool = False) -> int:
+    """Report an error that came instead of a result, that of one database or of `several`."""
     if json:
         from goaime_migrate.render.json import failed
 
         with contextlib.suppress(OSError):
-            _show(console, failed(command, error))
+            _show(console, failed(command, error, several=several))
     report(console, error)
     return error.exit_code
 
@@ -46,7 +46,8 @@ def show_value(console: Console, result: object, error: MigrateError | None = No
 def _show(console: Console, value: Any) -> None:
     from goaime_migrate.render.json import dumps
 
-    console.result(dumps(value, redact, indent=None if console.lines else 2), redacted=True)
+    text = dumps(value, redact, told=console.out.told, indent=None if console.lines else 2)
+    console.result(text, redacted=True)
 
 
 def report(console: Console, error: MigrateError) -> None:
@@ -56,7 +57,7 @@ def report(console: Console, error: MigrateError) -> None:
     if console.log:
         from goaime_migrate.render.json import failure
 
-        console.event("error", **failure(error))
+        console.event("error", **failure(error) | {"hint": console.err.told(error.hint)})
     else:
         console.urgent(errors.error(error, console.err))
     # Only what nobody foresaw needs one: every other error has said its cause, and its evidence.

@@ -13,7 +13,7 @@ from goaime_migrate.cli.argv import PROGRAM
 from goaime_migrate.cli.console import Console
 from goaime_migrate.cli.signals import no_answer
 from goaime_migrate.errors import NotConfirmed, UsageError
-from goaime_migrate.redaction import redact
+from goaime_migrate.redaction import redact, redact_uri
 from goaime_migrate.render.style import clean
 
 if TYPE_CHECKING:
@@ -34,6 +34,14 @@ class Common(NamedTuple):
     log_json: bool = False
     quiet: bool = False
     verbose: bool = False
+
+    @property
+    def said(self) -> tuple[tuple[str, str], ...]:
+        """The options that say which project and database are meant, for whoever is to type another command."""
+        options = ("--config", self.config), ("--env", self.env), ("--uri", self.uri and redact_uri(self.uri))
+        databases = tuple(("--database", name) for name in self.database or ())
+        given = (*options, *databases, ("--migrations", self.migrations))
+        return tuple((name, str(value)) for name, value in given if value is not None)
 
 
 class Invocation(NamedTuple):

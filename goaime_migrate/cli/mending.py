@@ -26,9 +26,9 @@ def stamp(
     with run.migrator(run.settings(lock_timeout=lock_timeout), progress=True) as migrator:
         result = migrator.stamp(target, dry_run=True)
         if not dry_run and (result.recorded or result.removed):
-            run.confirm(text.stamp(result, would=True), "record this?", yes=yes)
+            run.confirm(text.stamp(result, run.console.err, would=True), "record this?", yes=yes)
             result = migrator.stamp(target, dry_run=False)
-    return Outcome(result, lambda _: text.stamp(result, would=dry_run, target=target))
+    return Outcome(result, lambda style: text.stamp(result, style, would=dry_run, target=target))
 
 
 def repair(

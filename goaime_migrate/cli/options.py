@@ -101,7 +101,9 @@ _COMMON: dict[str, Any] = {
     ],
     "database": Annotated[
         list[str] | None,
-        Option(metavar="NAME", help="The database; for some commands several: repeat it, or tenant_*."),
+        Option(
+            metavar="NAME", help="The database; for some commands several: a,b or tenant_*, or repeat it."
+        ),
     ],
     "migrations": Annotated[str | None, Option(metavar="PATH", help="The folder of the migrations.")],
     "json": Annotated[bool, Option("--json", help="Print one JSON value.")],

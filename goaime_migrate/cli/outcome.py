@@ -24,3 +24,11 @@ class Outcome(NamedTuple):
     """What the error stands for, where there is one of each of several databases: the text is not shown then."""
     read: bool = False
     """The result is what was asked for, so that --quiet does not hide it."""
+
+
+class Ended(Exception):
+    """The command was stopped, and this is what has come of it by then."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__()
+        self.outcome = outcome

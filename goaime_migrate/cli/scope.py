@@ -6,11 +6,16 @@ many there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from inspect import signature
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from goaime_migrate import errors
+from goaime_migrate.cli import argv as words
+from goaime_migrate.cli.commands import COMMANDS, function_of
 from goaime_migrate.cli.invocation import Invocation
 from goaime_migrate.cli.outcome import Outcome
 
@@ -54,6 +59,27 @@ class _Single:
 
     def each(self, one: One) -> Outcome:
         return one(self._migrator)
+
+
+def names_several(argv: Sequence[str]) -> bool:
+    """Whether a command line is about several databases, also where nothing has come of it."""
+    command = next(iter(argv), "")
+    if command not in COMMANDS or "fail_fast" not in signature(function_of(command)).parameters:
+        return False
+    from goaime_migrate import config
+
+    files, envs, uris = (
+        words.given(argv, "--config", "-c"),
+        words.given(argv, "--env"),
+        words.given(argv, "--uri"),
+    )
+    return config.names_several(
+        config=Path(files[-1]) if files else None,
+        env=envs[-1] if envs else None,
+        overrides={"uri": uris[-1] if uris else None, "database": words.given(argv, "--database") or None},
+        cwd=Path.cwd(),
+        environ=os.environ,
+    )
 
 
 @contextmanager

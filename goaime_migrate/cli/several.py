@@ -6,13 +6,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from goaime_migrate import errors
-from goaime_migrate.cli.outcome import Outcome
+from goaime_migrate.cli.outcome import Ended, Outcome
 from goaime_migrate.cli.scope import One, Running
+from goaime_migrate.cli.signals import interruption
 from goaime_migrate.render.databases import Row, databases
 from goaime_migrate.render.style import Style
 from goaime_migrate.results.databases import DatabaseResult, DatabasesResult
 
 if TYPE_CHECKING:
+    from goaime_migrate.migrator import Migrator
     from goaime_migrate.migrator.databases import Databases
 
 _UNWRAPPED = Style(width=1_000)
@@ -31,7 +33,22 @@ class Several:
         self._fail_fast = fail_fast
 
     def each(self, one: One) -> Outcome:
-        """Do this with every one of them."""
+        """Do this with every one of them. Raises Ended where a signal has stopped it: what comes next is not done."""
+        stopped: list[KeyboardInterrupt] = []
+
+        def unless_stopped(migrator: Migrator) -> Outcome:
+            try:
+                return one(migrator)
+            except KeyboardInterrupt as error:
+                stopped.append(error)
+                raise interruption(error, self._command) from error
+
+        outcome = self._each(unless_stopped)
+        if stopped:
+            raise Ended(outcome)
+        return outcome
+
+    def _each(self, one: One) -> Outcome:
         try:
             found = self._databases.each(one, first=self._first, fail_fast=self._fail_fast)
         except errors.MigrateError as error:  # nobody knows which databases there are

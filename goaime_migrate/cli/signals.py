@@ -83,10 +83,7 @@ def no_answer(error: KeyboardInterrupt, command: str) -> Interrupted:
 
 
 def _stop_error(error: KeyboardInterrupt, message: str, hint: str) -> Interrupted:
-    signum = getattr(error, "signum", signal.SIGINT)
-    found = Interrupted(message.format(signal.Signals(signum).name), hint=hint)
-    found.exit_code = 128 + signum
-    return found
+    return Interrupted.by(getattr(error, "signum", signal.SIGINT), message, hint)
 
 
 @contextmanager

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 from goaime_migrate import errors
 from goaime_migrate.cli.ending import fail, finish
-from goaime_migrate.cli.invocation import Invocation, filter_of, object_of, value_of
+from goaime_migrate.cli.ids import first_known, ids_of
+from goaime_migrate.cli.invocation import Invocation, filter_of, object_of
 from goaime_migrate.cli.options import Argument, Option
 from goaime_migrate.cli.outcome import Outcome
 from goaime_migrate.errors.hint import Command
@@ -21,11 +22,15 @@ if TYPE_CHECKING:
     from goaime_migrate.config import Settings
 
 LOOK_EVERY_S = 0.3
-_AN_ID = """--id 7, --id '"s1"', --id '{"$oid": "65f0c0ffee65f0c0ffee65f0"}'"""
 
 
 Id = Annotated[
-    str | None, Option("--id", metavar="JSON", help="The document with this _id, in Extended JSON.")
+    str | None,
+    Option(
+        "--id",
+        metavar="JSON",
+        help="The document with this _id, in Extended JSON; a bare word is a string, or an ObjectId.",
+    ),
 ]
 FirstMatch = Annotated[
     str | None, Option("--where", metavar="JSON", help="The first document that matches this filter.")
@@ -40,6 +45,11 @@ Doc = Annotated[
 ]
 
 
+Whose = Annotated[
+    str | None, Option(metavar="NAME", help="Whose document it is, where the version works on several.")
+]
+
+
 def try_(
     run: Invocation,
     version: Annotated[str, Argument(metavar="VERSION", help="The version: 3, 0003, or a part of its name.")],
@@ -47,9 +57,7 @@ def try_(
     id: Id = None,
     where: FirstMatch = None,
     doc: Doc = None,
-    collection: Annotated[
-        str | None, Option(metavar="NAME", help="Whose document it is, where the version works on several.")
-    ] = None,
+    collection: Whose = None,
     watch: Annotated[
         bool, Option("--watch", help="Again whenever a file of the migrations, or FILE, is saved.")
     ] = False,
@@ -62,14 +70,17 @@ def try_(
         raise errors.UsageError(
             "one document is tried: which one?", hint="say just one of --id JSON, --where JSON and --doc FILE"
         )
-    found_by = filter_of(where) if id is None else {"_id": {"$eq": value_of(id, "--id", _AN_ID)}}
+    either = _either(id, where)
     settings = _settings(run, doc)
     words = tuple(_words(id=id, where=where, doc=doc, collection=collection))
 
     def attempt() -> Outcome:
         document = None if doc is None else _document(doc)
         with run.migrator(settings) as migrator:
-            result = migrator.try_(version, document, where=found_by, collection=collection)
+            result = first_known(
+                either,
+                lambda found_by: migrator.try_(version, document, where=found_by, collection=collection),
+            )
         if result.error is not None:
             plain = Command(("try", result.version))
             result.error.advise(result.error.hint.instead(plain, plain.to(*words)))
@@ -78,6 +89,11 @@ def try_(
     if watch:
         _watch(run, attempt, settings.migrations, doc)
     return attempt()
+
+
+def _either(id: str | None, where: str | None) -> Sequence[dict[str, Any] | None]:
+    """The filters of which the first that finds a document counts."""
+    return [filter_of(where)] if id is None else [{"_id": {"$eq": each}} for each in ids_of(id, "--id")]
 
 
 def _settings(run: Invocation, doc: Path | None) -> Settings:

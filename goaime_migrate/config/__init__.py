@@ -6,6 +6,7 @@ The value of a variable is never expanded again, and nothing but ``${VAR}``, ``$
 
 from goaime_migrate.config.files import in_pyproject as in_pyproject
 from goaime_migrate.config.load import load as load
+from goaime_migrate.config.load import names_several as names_several
 from goaime_migrate.config.settings import DASK as DASK
 from goaime_migrate.config.settings import DUMP as DUMP
 from goaime_migrate.config.settings import INI as INI

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus
@@ -30,7 +31,7 @@ from goaime_migrate.config.settings import (
     Unfit,
     is_pattern,
 )
-from goaime_migrate.errors import InvalidConfiguration, InvalidUri
+from goaime_migrate.errors import InvalidConfiguration, InvalidUri, UsageError
 from goaime_migrate.errors.hint import INIT, Hint
 from goaime_migrate.redaction import hide, redact, redact_uri
 
@@ -57,11 +58,7 @@ def load(
             hint=Hint("{} writes one; --config FILE names another", INIT),
         )
     _refuse_misspelt(environ)
-    for key in KEYS:
-        if text := environ.get(PREFIX + key.upper()):
-            values[key] = Value(text, PREFIX + key.upper(), cwd, VARIABLE)
-        if overrides.get(key) is not None:
-            values[key] = Value(overrides[key], "--" + key.replace("_", "-"), cwd, FLAG)
+    values |= _stronger(overrides, environ, cwd)
     if not need_uri:
         values.pop("uri", None)
     settled = {key: value for key, given in values.items() if (value := _settle(key, given, environ)) != ""}
@@ -75,6 +72,40 @@ def load(
     sources = {key: values[key].source if key in settled and key in values else "default" for key in KEYS}
     settled |= _several(settled.pop("database", ()))
     return _validate(settled, sources, file.path if file else None, env)
+
+
+def names_several(
+    *,
+    config: Path | None,
+    env: str | None,
+    overrides: Mapping[str, Any],
+    cwd: Path,
+    environ: Mapping[str, str],
+) -> bool:
+    """Whether several databases are meant, as far as that is said: also where the settings cannot be made sense of."""
+    values: dict[str, Value] = {}
+    for section in (None, env):
+        with suppress(UsageError):
+            file = find_file(config, cwd)
+            values |= dict(values_of(file, section)) if file else {}
+    values |= _stronger(overrides, environ, cwd)
+    settled: dict[str, Any] = {}
+    for key in {"uri", "database"} & values.keys():
+        with suppress(UsageError):
+            settled[key] = _settle(key, values[key], environ)
+    one = _database_of(settled, values)
+    return one is None and "databases" in _several(settled.get("database") or ())
+
+
+def _stronger(overrides: Mapping[str, Any], environ: Mapping[str, str], cwd: Path) -> dict[str, Value]:
+    """What is stronger than a file: variables, and flags before them."""
+    values = {}
+    for key in KEYS:
+        if text := environ.get(PREFIX + key.upper()):
+            values[key] = Value(text, PREFIX + key.upper(), cwd, VARIABLE)
+        if overrides.get(key) is not None:
+            values[key] = Value(overrides[key], "--" + key.replace("_", "-"), cwd, FLAG)
+    return values
 
 
 def _several(names: tuple[str, ...]) -> Mapping[str, Any]:
@@ -143,7 +174,7 @@ def _settle(key: str, value: Value, environ: Mapping[str, str]) -> Any:
 
 
 def _names(given: Any, value: Value) -> tuple[str, ...]:
-    """The databases that are named: a comma separates them in a file or a variable, a flag is repeated instead."""
+    """The databases that are named: a comma separates them wherever they are; a list, or a flag, may have several."""
     names = given if isinstance(given, list | tuple) else [given]
     if not all(isinstance(name, str) for name in names):
         raise InvalidConfiguration(
@@ -151,9 +182,8 @@ def _names(given: Any, value: Value) -> tuple[str, ...]:
             hint=f"mend database in {value.source}",
             field="database",
         )
-    if value.strength is not FLAG:
-        names = [part for name in names for part in name.split(",")]
-    return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+    parts = (part.strip() for name in names for part in name.split(","))
+    return tuple(dict.fromkeys(filter(None, parts)))
 
 
 def _absolute(uri: str, value: Value) -> str:

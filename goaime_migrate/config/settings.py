@@ -79,8 +79,8 @@ class Settings:
     uri: str = field(default="", repr=False)
     """A connection string (mongodb:// or mongodb+srv://), or dump:PATH, a directory in mongodump's format."""
     database: str | None = None
-    """The database, or several by names and patterns (a, tenant_*); one in the path of a uri that comes from a variable
-    or a flag wins over it."""
+    """The database, or several by names and patterns, with commas between them (a, tenant_*); one in the path of a uri
+    that comes from a variable or a flag wins over it."""
     migrations: Path = Path("migrations")
     """The folder of the numbered migration files."""
     records: str = "schema_versions"

@@ -46,7 +46,7 @@ def checkup(
 def unopened(settings: Settings, error: MigrateError) -> DoctorResult:
     """What can be said where the database, its records or the files could not be read."""
     said = configured.sources(settings)
-    found = Check(_about(error), CheckStatus.ERROR, error.message, str(error.hint))
+    found = Check(_about(error), CheckStatus.ERROR, error.message, error.hint)
     return DoctorResult((Check("config", said.status, said.message, said.remedy), found), error)
 
 

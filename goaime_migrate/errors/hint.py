@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from collections.abc import Iterable
 from typing import NamedTuple, Self
 
 PROGRAM = "goaime-migrate"
@@ -59,6 +62,35 @@ class Hint(str):
             for part in self.parts
         ]
         return Hint(self.template, *changed)
+
+
+COMMAND = re.compile(rf"{PROGRAM}(?: (?!(?:or|and|then)\b)(?:'[^'\n]*'|\"[^\"\n]*\"|[^\s,;()'\"])+)+")
+"""A command inside a hint, with what stands behind it."""
+_OF_NOTHING, _OF_FILES = ("init", "explain"), ("new", "lint")
+"""Commands that need no option to be about the same thing, and those for which a database is none."""
+_OF_A_DATABASE = ("--uri", "--database")
+
+
+def carrying(hint: str, options: Iterable[tuple[str, str]]) -> str:
+    """A hint whose commands are about the same project and database as the one that was typed with these options.
+
+    >>> carrying("mend it, then: goaime-migrate up 3", [("--env", "production")])
+    'mend it, then: goaime-migrate up --env production 3'
+    """
+    given = tuple(options)
+    return COMMAND.sub(lambda found: _carrying(found[0], given), hint) if given else hint
+
+
+def _carrying(command: str, options: Iterable[tuple[str, str]]) -> str:
+    program, name, *rest = command.split(" ")
+    if name.startswith("-") or name in _OF_NOTHING or "--help" in rest:
+        return command
+    needed = [
+        f"{option} {shlex.quote(value)}"
+        for option, value in options
+        if option not in rest and not (name in _OF_FILES and option in _OF_A_DATABASE)
+    ]
+    return " ".join([program, name, *needed, *rest])
 
 
 FROM_BACKUP = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from signal import Signals
+
 from goaime_migrate.errors.base import MigrateError
 
 
@@ -110,7 +112,7 @@ class ServerUnreachable(MigrateError):
 
 
 class Interrupted(MigrateError):
-    """The run was stopped by a signal.
+    """The run was stopped by a signal, or by the program that called `interrupt()`.
 
     Ctrl-C is SIGINT and exit 130; a container or a build server that ends a job sends SIGTERM, exit 143.
     After the first signal the batch is finished and recorded; a second one stops at once, and the batch in
@@ -123,6 +125,17 @@ class Interrupted(MigrateError):
 
     code = "GM901"
     exit_code = 130
+
+    @classmethod
+    def by(cls, signum: int, message: str, hint: str) -> Interrupted:
+        """The error of what was stopped by this signal, or by whoever called `interrupt()` where it is 0.
+
+        ``{}`` in the message stands for that.
+        """
+        error = cls(message.replace("{}", Signals(signum).name if signum else "interrupt()"), hint=hint)
+        if signum:
+            error.exit_code = 128 + signum
+        return error
 
 
 class WorkerFailed(MigrateError):

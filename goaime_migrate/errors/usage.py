@@ -114,13 +114,14 @@ class UnknownTarget(UsageError):
 
 
 class UnknownDocument(UsageError):
-    """Neither the collection nor a journal knows a document with this `_id`.
+    """Neither the collection nor a journal knows a document with this `_id`, or `try` has found none.
 
-    `blame` looks in the collection and in the journals of all passes that have written it, whatever it was
-    called by then. The name of the collection or the type of the `_id` is another one, mostly: 7 is a
+    `try` looks in the collection alone, `blame` also in the journals of all passes that have written it,
+    whatever it was called by then. The name of the collection or the type of the `_id` is another one, mostly: 7 is a
     number, "7" a string, and 24 hex digits are an ObjectId first. Or nothing that is kept has ever met it.
 
-    `goaime-migrate blame COLLECTION ID` takes the `_id` in Extended JSON; a bare word is a string.
+    `goaime-migrate blame COLLECTION ID` and `goaime-migrate try VERSION --id ID` take the `_id` in Extended
+    JSON; a bare word is a string.
     """
 
     code = "GM107"

@@ -5,7 +5,6 @@ What only some commands need is imported by them, so that `status` starts quickl
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -71,8 +70,10 @@ class Migrator(Inquiry, LockHolder, Past, Pruner, Sweeping):
         """Let go of the database."""
         self._sources.close()
 
-    def interrupt(self, signum: int = signal.SIGTERM) -> None:
+    def interrupt(self, signum: int = 0) -> None:
         """Ask a run to stop after its batch, or when the user's function that is running has come to its end.
+
+        `signum`: the signal that asks for it, if one does; the error names it.
 
         May be called from a signal handler, or from any thread. `up` and `down` then return a result whose error is
         `Interrupted`; the next `up` (or `down`) goes on from there. `wait` raises it.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +27,9 @@ def nothing(plan: Plan) -> RunResult:
 
 def stopped_waiting(signum: int) -> Interrupted:
     """The error of a `wait` that was asked to stop."""
-    error = Interrupted(
-        f"stopped by {signal.Signals(signum).name} while waiting; nothing was changed",
-        hint=Hint("{}", Command(("wait",))),
+    return Interrupted.by(
+        signum, "stopped by {} while waiting; nothing was changed", Hint("{}", Command(("wait",)))
     )
-    error.exit_code = 128 + signum
-    return error
 
 
 def refused(

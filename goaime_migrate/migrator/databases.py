@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -63,8 +62,11 @@ class Databases:
         there = _there(self._common.deployment) if any(map(is_pattern, named)) else []
         return tuple(dict.fromkeys(name for each in named for name in _matching(each, there)))
 
-    def interrupt(self, signum: int = signal.SIGTERM) -> None:
-        """Ask the run that is at work to stop after its batch; no other database is begun."""
+    def interrupt(self, signum: int = 0) -> None:
+        """Ask the run that is at work to stop after its batch; no other database is begun.
+
+        `signum`: as `Migrator` has it.
+        """
         self._signal = signum
         if self._now is not None:
             self._now.interrupt(signum)
@@ -104,7 +106,10 @@ class Databases:
 
     def _in_one(self, name: str, number: int, total: int, work: Callable[[Migrator], T]) -> DatabaseResult[T]:
         if self._signal is not None:
-            return DatabaseResult(name, None, _not_begun(self._signal))
+            error = Interrupted.by(
+                self._signal, "stopped by {} before it was begun", "the same command goes on there"
+            )
+            return DatabaseResult(name, None, error)
         settings = self._settings.at(database=name, databases=())
         begun = False
 
@@ -123,14 +128,6 @@ class Databases:
         finally:
             self._now = None
         return DatabaseResult(name, result, _error_of(result))
-
-
-def _not_begun(signum: int) -> Interrupted:
-    error = Interrupted(
-        f"stopped by {signal.Signals(signum).name} before it was begun", hint="the same command goes on there"
-    )
-    error.exit_code = 128 + signum
-    return error
 
 
 def _error_of(result: Any) -> MigrateError | None:

@@ -29,6 +29,7 @@ from goaime_migrate.prune.mentions import Mentions
 from goaime_migrate.prune.selection import Kept
 from goaime_migrate.prune.unfinished import require_finished
 from goaime_migrate.results import ErasedDocument, PruneResult, Value
+from goaime_migrate.run import collector
 from goaime_migrate.run.run import Run
 
 
@@ -124,7 +125,7 @@ class Erasure:
         return ledger.log(run.backend.now(), owner, "prune", result, None)
 
     def _require_finished(self) -> None:
-        require_finished(self.backend, self.kept.book, self._line.visits, self._ids)
+        require_finished(self.backend, self.kept.book, self._line, self._ids)
 
     def _require_whole(self) -> None:
         for record in self.kept.book.journaled:
@@ -142,7 +143,15 @@ class Erasure:
                 yield Part(record.versions, freed, frozen.changes)
         for name in self._dropped:
             yield from self._aside(name)
+        yield from self._collected()
         yield from self._mentions()
+
+    def _collected(self) -> Iterator[Part]:
+        """Its `_id` among those that a sweep is to look at."""
+        for visit in self._line.visits:
+            changes = collector.erased(self.backend, collector.sweeping(visit.record.id), self._ids)
+            if changes:
+                yield Part(visit.record.versions, 0, changes)
 
     def _segments(self, record: PassRecord) -> Iterator[Part]:
         for key in [segment.key for segment in holding(self.backend, record.id, self._ids)]:

@@ -72,7 +72,19 @@ class Bars:
         elif isinstance(event, DatabaseStarted):
             self._begin_anew(event)
         elif isinstance(event, Notice):
+            self._rest(event)
             self._say(event.text)
+
+    def _rest(self, event: Notice) -> None:
+        """Nothing moves for a while, or goes on."""
+        if event.rests is None:
+            return
+        totals = {task.id: task.total for task in self._progress.tasks}
+        for task, meter in self._stages.values():
+            meter.rest(event.rests, time.monotonic())
+            total = totals[task]
+            said = position(meter.done, None if total is None else int(total), meter)
+            self._progress.update(task, position=said)
 
     def _begin_anew(self, event: DatabaseStarted) -> None:
         """What was left standing is about the database before."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from goaime_migrate.render.errors import whole_commands
-from goaime_migrate.render.style import GLUE, Style, bullet, clean
+from goaime_migrate.render.style import GLUE, Style, advice, bullet, clean
 from goaime_migrate.render.words import count
 from goaime_migrate.results import Check, CheckStatus, DoctorResult
 
@@ -50,7 +49,7 @@ def _check(check: Check, width: int, style: Style) -> list[str]:
     lines = bullet("", check.message, style, indent=indent)
     lines[0] = f"{lead.ljust(indent, GLUE)}{lines[0].lstrip()}"
     if check.remedy:
-        lines += bullet("do:", whole_commands(clean(check.remedy)), style, indent=indent)
+        lines += advice("do:", check.remedy, style, indent)
     head = style.paint(status, _COLORS[check.status])
     text = "\n".join(lines).replace(GLUE, " ")
     return [head + text.removeprefix(status)]

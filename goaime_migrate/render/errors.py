@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from goaime_migrate.errors import MigrateError
-from goaime_migrate.render.style import GLUE, Style, bullet, clean, clean_lines
+from goaime_migrate.render.style import GLUE, Style, bullet, clean, clean_lines, glued, whole_commands
 from goaime_migrate.render.values import key, value
 from goaime_migrate.results import VersionError
 
@@ -17,20 +17,8 @@ def error(found: MigrateError, style: Style, detail_limit: int = 20) -> str:
     if where := _where(found, style):
         lines += bullet("at:", where, style)
     hint = str(found.hint) or f"goaime-migrate explain {found.code}"
-    lines += _with_head("next:", whole_commands(clean(hint)), style, 6, "cyan")
+    lines += _with_head("next:", whole_commands(clean(style.told(hint))), style, 6, "cyan")
     return "\n".join(lines).replace(GLUE, " ")
-
-
-_COMMAND = re.compile(
-    r"goaime-migrate(?: (?!(?:or|and|then)\b)(?:'[^'\n]*'|\"[^\"\n]*\"|[^\s,;()'\"])+)+|--where '[^'\n]*'"
-    r"|db\.\w[^\n]*?\]\)"
-)
-"""A command inside a hint: it is copied, so that it stays on one line however long that becomes."""
-
-
-def whole_commands(text: str) -> str:
-    """A text whose commands are not wrapped."""
-    return _COMMAND.sub(_glue, text)
 
 
 _QUOTED = "|"
@@ -39,12 +27,8 @@ _QUOTED = "|"
 
 def paragraph(text: str, style: Style) -> str:
     """A paragraph, wrapped between words but not within what stands in backquotes."""
-    whole = re.sub(r"`[^`]*`", _glue, text)
+    whole = re.sub(r"`[^`]*`", glued, text)
     return "\n".join(bullet("", whole, style, indent=0)).replace(GLUE, " ")
-
-
-def _glue(command: re.Match[str]) -> str:
-    return command[0].replace(" ", GLUE)
 
 
 def _with_head(head: str, text: str, style: Style, indent: int, color: str) -> list[str]:

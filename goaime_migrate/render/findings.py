@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from goaime_migrate.render.style import Style, bullet
+from goaime_migrate.render.style import Style, advice, bullet
 from goaime_migrate.render.values import key, masked, value
 from goaime_migrate.render.words import count
 
@@ -38,7 +38,7 @@ def _finding(finding: Finding, style: Style, indent: int) -> list[str]:
     lines = [style.paint(line, COLORS[finding.severity], "bold") for line in heads]
     lines += bullet("", finding.message, style, indent=indent + 2)
     lines += [line for text in examples(finding, style) for line in bullet("-", text, style, indent + 2)]
-    return [*lines, *bullet("do:", finding.remedy, style, indent=indent + 2)]
+    return [*lines, *advice("do:", finding.remedy, style, indent + 2)]
 
 
 def place(finding: Finding) -> str:

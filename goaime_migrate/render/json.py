@@ -12,6 +12,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from goaime_migrate import results
 from goaime_migrate.errors import MigrateError
+from goaime_migrate.errors.hint import Hint
 from goaime_migrate.render.words import utc
 from goaime_migrate.results import ABSENT, Direction, Key, Value
 from goaime_migrate.results.databases import DatabasesResult
@@ -75,8 +76,10 @@ def _of_each(result: DatabasesResult[Any]) -> Json:
     return {"databases": values, "not_begun": list(result.not_begun)}
 
 
-def failed(command: str, error: MigrateError) -> Json:
+def failed(command: str, error: MigrateError, *, several: bool = False) -> Any:
     """What a command prints that failed before there was a result: nothing of everything, and why."""
+    if several:
+        return printed(DatabasesResult((), command=command), error)
     name = RESULTS.get(command)
     nothing = _nothing(getattr(results, name), command) if name else {}
     return nothing | {"error": _value(MigrateError, error)}
@@ -87,9 +90,22 @@ def failure(error: MigrateError) -> Json:
     return _object(error)
 
 
-def dumps(value: Any, redact: Callable[[str], str] = str, *, indent: int | None = 2) -> str:
-    """The text of a JSON value; `redact` sees every string of it, one by one. Without `indent` it is one line."""
-    return json.dumps(_strings(value, redact), indent=indent, allow_nan=False)
+def dumps(
+    value: Any,
+    redact: Callable[[str], str] = str,
+    *,
+    told: Callable[[str], str] = str,
+    indent: int | None = 2,
+) -> str:
+    """The text of a JSON value; `redact` sees every string of it, one by one. Without `indent` it is one line.
+
+    `told`: what becomes of a hint before.
+    """
+    return json.dumps(
+        _strings(value, lambda text: redact(told(text) if isinstance(text, Hint) else text)),
+        indent=indent,
+        allow_nan=False,
+    )
 
 
 @cache

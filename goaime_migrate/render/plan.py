@@ -52,7 +52,7 @@ def plan(result: PlanResult, style: Style, instead: str | None = None, options: 
         ]
     if result.steps:
         lines += predicted(result.predicted, style)
-        lines.append(style.paint(ending(result, options) if instead is None else instead, "bold"))
+        lines.append(style.paint(style.told(ending(result, options)) if instead is None else instead, "bold"))
     return "\n".join(lines).rstrip()
 
 

@@ -32,6 +32,19 @@ class Meter:
 
     def __init__(self, done: int, at: float) -> None:
         self._marks = deque([(at, done)])
+        self.rests = False
+        """Whether nothing is done for now: nobody knows for how long."""
+
+    @property
+    def done(self) -> int:
+        """How far the stage has come."""
+        return self._marks[-1][1]
+
+    def rest(self, rests: bool, at: float) -> None:
+        """From now on nothing is done, or it goes on: the time between does not count."""
+        self.rests = rests
+        if not rests:
+            self._marks = deque([(at, self.done)])
 
     def mark(self, done: int, at: float) -> None:
         """Note how far the stage has come."""
@@ -43,19 +56,22 @@ class Meter:
     def rate(self) -> float | None:
         """None until it can be told."""
         (start, before), (end, after) = self._marks[0], self._marks[-1]
-        return (after - before) / (end - start) if end > start and after > before else None
+        known = end > start and after > before and not self.rests
+        return (after - before) / (end - start) if known else None
 
     def eta(self, total: int | None) -> float | None:
         """Seconds that are left, None if unknown."""
         rate = self.rate
-        return max(total - self._marks[-1][1], 0) / rate if total is not None and rate else None
+        return max(total - self.done, 0) / rate if total is not None and rate else None
 
 
 def position(done: int, total: int | None, meter: Meter) -> str:
-    """How far, how fast, how long still: ``12,000/300,000 4% 2,900/s ETA 1m39s``."""
+    """How far, how fast, how long still: ``12,000/300,000 4% 2,900/s ETA 1m39s``; or that it is paused."""
     parts = [number(done)]
     if total:
         parts = [f"{number(done)}/{number(total)}", f"{min(100 * done // total, 100)}%"]
+    if meter.rests:
+        parts.append("paused")
     if meter.rate:
         parts.append(f"{meter.rate:,.0f}/s")
     if (eta := meter.eta(total)) is not None and done < (total or 0):
@@ -142,7 +158,13 @@ class Lines:
             return self._lock(event) if isinstance(event, LockWaiting) else self._progress_line(event)
         if isinstance(event, DatabaseStarted):
             return self._begin_anew(event)
-        return clean(event.text) if isinstance(event, Notice) else None
+        return self._notice(event) if isinstance(event, Notice) else None
+
+    def _notice(self, event: Notice) -> str:
+        if event.rests is not None:
+            for _, meter in self._stages.values():
+                meter.rest(event.rests, self._clock())
+        return clean(event.text)
 
     def _begin_anew(self, event: DatabaseStarted) -> str:
         self._stages.clear()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import zip_longest
 
 from goaime_migrate.errors import MigrateError, Problem
-from goaime_migrate.render.style import Style, bullet, clean
+from goaime_migrate.render.style import Style, advice, bullet, clean
 from goaime_migrate.render.table import Column, table
 from goaime_migrate.render.words import count, moment, number, versions
 from goaime_migrate.results import (
@@ -67,7 +67,7 @@ def status(result: StatusResult, style: Style, then: str = WATCH, told: MigrateE
         lines += [*_warnings(result.warnings, style), ""]
     if result.lock:
         lines += [*lock(result.lock, style), *_waiting(result.waiting, style), ""]
-    ending = bullet("", _next(result, then), style, indent=0) if told is None else []
+    ending = advice("", _next(result, then), style, indent=0) if told is None else []
     return "\n".join([*lines, *(style.paint(line, "bold") for line in ending)]).rstrip("\n")
 
 
@@ -108,7 +108,7 @@ def _problem(found: Problem, style: Style, color: str) -> list[str]:
     number = f"{found.version}: " if found.version and not message.startswith(found.version) else ""
     head = f"{found.code} {number}{message}"
     lines = [style.paint(line, color) for line in bullet("!", head, style, indent=0)]
-    return lines + (bullet("next:", found.hint, style) if found.hint else [])
+    return lines + (advice("next:", found.hint, style) if found.hint else [])
 
 
 def _warnings(listed: Sequence[StatusWarning], style: Style) -> list[str]:
@@ -116,7 +116,10 @@ def _warnings(listed: Sequence[StatusWarning], style: Style) -> list[str]:
     lines: list[str] = []
     for found in listed:
         head = bullet("!", f"{found.code} {clean(found.message)}", style, indent=0)
-        lines += [*(style.paint(line, "yellow") for line in head), *bullet("", clean(found.hint), style)]
+        lines += [
+            *(style.paint(line, "yellow") for line in head),
+            *advice("", found.hint, style),
+        ]
     return lines
 
 
@@ -159,7 +162,7 @@ def _waiting(found: Waiting | None, style: Style) -> list[str]:
     return [style.paint(line, "yellow") for line in bullet("", text, style, indent=0)]
 
 
-def progress(found: Progress) -> str:
+def progress(found: Progress, paused: bool = False) -> str:
     """How far an unfinished version has come.
 
     >>> progress(Progress(12000, 300000, 2900.0, 99.0))
@@ -172,6 +175,8 @@ def progress(found: Progress) -> str:
         parts.append(f"{found.rate:,.0f}/s")
     if found.eta_s is not None:
         parts.append(f"ETA {duration(found.eta_s)}")
+    if paused:
+        parts.append("paused")
     return ", ".join(parts)
 
 
@@ -191,7 +196,8 @@ def _versions(result: StatusResult, style: Style) -> list[str]:
     heading, *lines = table(_COLUMNS, rows, style, [_COLORS[version.state] for version in result.versions])
     text = [heading]
     for version, line in zip(result.versions, lines, strict=True):
-        text += [line, *_remarks(version, style)]
+        paused = version.state in (State.RUNNING, State.REVERTING) and _is_paused(result)
+        text += [line, *_remarks(version, style, paused)]
     return text
 
 
@@ -207,10 +213,10 @@ def _row(version: VersionStatus, style: Style) -> list[str]:
     ]
 
 
-def _remarks(version: VersionStatus, style: Style) -> list[str]:
+def _remarks(version: VersionStatus, style: Style, paused: bool) -> list[str]:
     remarks = []
     if version.progress:
-        remarks.append(progress(version.progress))
+        remarks.append(progress(version.progress, paused))
     if version.documents and version.documents.conflicts:
         remarks.append(count(version.documents.conflicts, "conflict"))
     if version.warnings:
@@ -231,13 +237,17 @@ def _why(found: VersionError, style: Style) -> list[str]:
     return [style.paint(line, "red") for line in bullet("!", text, style, indent=9)]
 
 
+def _is_paused(result: StatusResult) -> bool:
+    """Whether the run that is at work was told to wait."""
+    return result.lock is not None and result.lock.throttle is not None and result.lock.throttle.paused
+
+
 def _next(result: StatusResult, then: str) -> str:
     if result.problems:
         hint = next((found.hint for found in result.problems if found.hint), "goaime-migrate lint")
         return f"{count(len(result.problems), 'problem')}; next: {hint}"
     if result.lock and result.lock.live:
-        paused = result.lock.throttle is not None and result.lock.throttle.paused
-        return f"a run is paused{then and RESUME}" if paused else f"a run is active{then}"
+        return f"a run is paused{then and RESUME}" if _is_paused(result) else f"a run is active{then}"
     if not result.versions:
         return "no migrations; next: goaime-migrate new NAME"
     if unfinished := _unfinished(result):

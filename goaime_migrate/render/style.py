@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 from unicodedata import combining, east_asian_width
+
+from goaime_migrate.errors.hint import COMMAND, carrying
 
 GLUE = "\N{NO-BREAK SPACE}"
 """Keeps words on one line; whoever wraps the text puts spaces in its place."""
 _CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36}
+
+
+_COPIED = re.compile(COMMAND.pattern + r"|--where '[^'\n]*'|db\.\w[^\n]*?\]\)")
+"""A command inside a hint: it is copied, so that it stays on one line however long that becomes."""
+
+
+def whole_commands(text: str) -> str:
+    """A text whose commands are not wrapped."""
+    return _COPIED.sub(glued, text)
+
+
+def glued(words: re.Match[str]) -> str:
+    """Words that are not wrapped."""
+    return words[0].replace(" ", GLUE)
 
 
 class Style(NamedTuple):
@@ -20,6 +37,12 @@ class Style(NamedTuple):
     verbose: bool = False
     masked: bool = False
     """Values of documents are told by their types alone: what is shown is read by people who may not see them."""
+    options: tuple[tuple[str, str], ...] = ()
+    """What was typed to say which project and database are meant: a command that is told has to say it too."""
+
+    def told(self, hint: str) -> str:
+        """A hint, with commands that can be typed as they are."""
+        return carrying(hint, self.options)
 
     def paint(self, text: str, *names: str) -> str:
         """The text in a colour, where there are colours."""
@@ -96,3 +119,11 @@ def bullet(mark: str, text: str, style: Style, indent: int = 2, under: int | Non
         text, style.wrap, initial_indent=lead, subsequent_indent=further, break_long_words=False,
         break_on_hyphens=False,
     ) or [lead.rstrip()]  # fmt: skip
+
+
+def advice(mark: str, hint: str, style: Style, indent: int = 2) -> list[str]:
+    """A hint as `bullet` has it, with commands that can be copied."""
+    return [
+        line.replace(GLUE, " ")
+        for line in bullet(mark, whole_commands(clean(style.told(hint))), style, indent)
+    ]

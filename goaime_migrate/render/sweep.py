@@ -31,4 +31,6 @@ def _verdict(result: SweepResult, style: Style) -> str:
         return style.paint("no document is in an old shape", "green", "bold")
     verb = "is" if remaining == 1 else "are"
     then = "; to bring them forward: goaime-migrate sweep" if result.dry_run and not result.error else ""
-    return style.paint(f"{count(remaining, 'document')} {verb} in an old shape{then}", "yellow", "bold")
+    return style.paint(
+        f"{count(remaining, 'document')} {verb} in an old shape{style.told(then)}", "yellow", "bold"
+    )

@@ -10,7 +10,7 @@ from goaime_migrate import errors
 from goaime_migrate.render.errors import paragraph
 from goaime_migrate.render.findings import findings
 from goaime_migrate.render.status import lock, problems, throttled
-from goaime_migrate.render.style import Style, bullet, clean
+from goaime_migrate.render.style import Style, advice, bullet, clean
 from goaime_migrate.render.table import Column, table
 from goaime_migrate.render.values import key, value
 from goaime_migrate.render.words import count, second, versions
@@ -97,7 +97,7 @@ def _stragglers(found: Straggler, style: Style) -> list[str]:
     what = (
         f"{found.version} {found.collection}: {count(found.count, 'document')} in an old shape ({some}{more})"
     )
-    return bullet("-", f"{what}: goaime-migrate sweep", style)
+    return advice("-", f"{what}: goaime-migrate sweep", style)
 
 
 def _failure(failure: VerifyFailure, style: Style) -> list[str]:
@@ -164,9 +164,11 @@ def unlock(result: UnlockResult, style: Style) -> str:
     if result.lock is None or result.ended:
         lines.append("the lease was ended; whoever held it can write no more")
     elif result.lock.live:
-        lines.append("its holder is alive; to end it all the same: goaime-migrate unlock --force")
+        lines.append(style.told("its holder is alive; to end it all the same: goaime-migrate unlock --force"))
     else:
-        lines.append("nobody holds it any more: the next goaime-migrate up takes it over by itself")
+        lines.append(
+            style.told("nobody holds it any more: the next goaime-migrate up takes it over by itself")
+        )
     return "\n".join(lines)
 
 
@@ -186,10 +188,10 @@ def throttle(result: ThrottleResult, style: Style) -> str:
         )
     paused = result.throttle is not None and result.throttle.paused
     then = "goaime-migrate throttle --resume" if paused else "goaime-migrate status --watch"
-    return "\n".join([*lines, style.paint(f"next: {then}", "bold")])
+    return "\n".join([*lines, style.paint(f"next: {style.told(then)}", "bold")])
 
 
-def stamp(result: StampResult, would: bool = False, target: str = "") -> str:
+def stamp(result: StampResult, style: Style, would: bool = False, target: str = "") -> str:
     """What was recorded, or would be."""
     lines = []
     if result.recorded:
@@ -203,7 +205,7 @@ def stamp(result: StampResult, would: bool = False, target: str = "") -> str:
     if target == "base":
         return (
             "nothing to stamp: `stamp` records versions as applied, it removes no record\n"
-            "next: goaime-migrate down base (takes back all that is applied)"
+            f"next: {style.told('goaime-migrate down base (takes back all that is applied)')}"
         )
     return "nothing to stamp: the records say so already"
 
@@ -239,7 +241,9 @@ def init(result: InitResult, style: Style) -> str:
 
 def new(result: NewResult, style: Style) -> str:
     """The file, and how to try it."""
-    return f"wrote {clean(result.path)}\n" + style.paint("next: edit it, then goaime-migrate plan", "bold")
+    return f"wrote {clean(result.path)}\n" + style.paint(
+        style.told("next: edit it, then goaime-migrate plan"), "bold"
+    )
 
 
 def explain(cls: type[errors.MigrateError], style: Style) -> str:

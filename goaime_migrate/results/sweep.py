@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from goaime_migrate.errors import MigrateError
-from goaime_migrate.results.words import Key
+from goaime_migrate.results.words import Counts, Key
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,12 @@ class SweptDocuments:
     """Documents in an old shape that it has changed;"""
     conflicts: int
     """and those that are left, since it cannot be told whether they are old."""
+
+    @property
+    def documents(self) -> Counts:
+        """The same as it is counted of a run: what was looked at again, since it was written once more, counts again."""
+        matched = max(self.matched, self.changed + self.conflicts)
+        return Counts(matched, self.changed, matched - self.changed - self.conflicts, self.conflicts)
 
 
 @dataclass(frozen=True)

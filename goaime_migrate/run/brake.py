@@ -94,13 +94,13 @@ class Brake:
             return
         if self._lease.speaks:
             self._lease.waits(PAUSED)
-            self._listener(Notice(f"{PAUSED}; it goes on after: throttle --resume"))
+            self._listener(Notice(f"{PAUSED}; it goes on after: throttle --resume", rests=True))
         while self._paused():
             check()
             time.sleep(_ROUND_S)
         if self._lease.speaks:
             self._lease.waits(None)
-            self._listener(Notice("going on"))
+            self._listener(Notice("going on", rests=False))
 
     def _paused(self) -> bool:
         told = self._lease.throttle
@@ -115,11 +115,11 @@ class Brake:
                 break
             if not told:
                 reason = f"a replica lags {lag:.0f} s behind, more than {most:g} s"
-                self._listener(Notice(f"paused: {reason}"))
+                self._listener(Notice(f"paused: {reason}", rests=True))
                 self._lease.waits(reason)
                 told = True
             check()
             time.sleep(_ROUND_S)
         if told:
             self._lease.waits(None)
-            self._listener(Notice("the replicas have caught up; going on"))
+            self._listener(Notice("the replicas have caught up; going on", rests=False))

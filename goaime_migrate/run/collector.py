@@ -33,6 +33,7 @@ _SHRINKING = 0.75
 """Rounds that grow no smaller than this end as well: the application writes as fast as it can be followed."""
 
 
+_LEFT = "left"
 _TOGETHER = 5000
 """How many ids that are to be looked at again are kept in one record."""
 
@@ -60,12 +61,14 @@ class Collector(threading.Thread):
         since: Timestamp,
         left_over: list[bytes],
         begun: Timestamp,
+        collection: str = "the collection",
     ) -> None:
         super().__init__(name="collector", daemon=True)
         self._feed = feed
         self._lease = lease
         self._walk = walk
         self._begun = begun
+        self._collection = collection
         self._run = uuid.uuid4().hex
         self._enough = threading.Event()
         self._awaited = threading.Event()
@@ -144,7 +147,7 @@ class Collector(threading.Thread):
                 raise HistoryGone("it has been dropped or renamed since")
             case CollectionGone():
                 raise CollectionChanged(
-                    "the collection was dropped or renamed while it was being migrated",
+                    f"{self._collection} was dropped or renamed while it was worked on",
                     hint=Hint("bring the collection back, then: {}; or: {}", UP, DOWN),
                 )
             case HistoryLost():
@@ -185,7 +188,7 @@ def start(
     feed = run.backend.watch(collection, since, token, sessions)
     if feed is None:
         return None
-    collector = Collector(feed, run.lease, walk, since, left_over, begun or since)
+    collector = Collector(feed, run.lease, walk, since, left_over, begun or since, collection)
     collector.start()
     return collector
 
@@ -204,13 +207,35 @@ def _record(walk: str, name: str, place: Place, ids: Iterable[bytes]) -> Documen
 def seen(walk: str, place: Place, left: Sequence[bytes]) -> list[RecordChange]:
     """The changes that forget what was collected up to a place, but for what is to be looked at again."""
     parts = range(0, len(left), _TOGETHER)
-    again = [_record(walk, f"left/{n:08d}", place, left[n : n + _TOGETHER]) for n in parts]
+    again = [_record(walk, f"{_LEFT}/{n:08d}", place, left[n : n + _TOGETHER]) for n in parts]
     return [Delete(TAIL, {"pass": walk, "at": {"$lte": place.at}}), *(Put(TAIL, each) for each in again)]
 
 
 def has_collected(reader: Reader, walk: str, ids: Collection[bytes]) -> bool:
     """Whether one of these documents is to be looked at again. Raises DamagedRecord."""
-    return any(identity in ids for record in reader.find(TAIL, {"pass": walk}) for identity in _ids(record))
+    return any(True for _ in _collected(reader, walk, ids))
+
+
+def has_left(reader: Reader, walk: str, ids: Collection[bytes]) -> bool:
+    """Whether one of these was looked at and could not be brought forward. Raises DamagedRecord."""
+    return any(_is_left(record) for record in _collected(reader, walk, ids))
+
+
+def _collected(reader: Reader, walk: str, ids: Collection[bytes]) -> Iterator[Document]:
+    """The records that have one of these documents."""
+    return (r for r in reader.find(TAIL, {"pass": walk}) if any(each in ids for each in _ids(r)))
+
+
+def _is_left(record: Document) -> bool:
+    return str(record["_id"]).startswith(f"{record['pass']}/{_LEFT}/")
+
+
+def erased(reader: Reader, walk: str, ids: Collection[bytes]) -> list[RecordChange]:
+    """The changes that forget documents which are there no more: the place in history stays. Raises DamagedRecord."""
+    return [
+        Put(TAIL, {**record, "ids": b"".join(each for each in _ids(record) if each not in ids)})
+        for record in _collected(reader, walk, ids)
+    ]
 
 
 def _ids(record: Document) -> list[bytes]:

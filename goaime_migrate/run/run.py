@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -144,10 +143,8 @@ def _nothing() -> None:
 
 def interruption(number: int, command: str, after: str = _BATCH) -> Interrupted:
     """The error for a run that was asked to stop."""
-    name = signal.Signals(number).name
-    error = Interrupted(
-        f"stopped by {name} after finishing {after}; what was done is recorded",
-        hint=Hint("{}", Command((command,))),
+    return Interrupted.by(
+        number,
+        f"stopped by {{}} after finishing {after}; what was done is recorded",
+        Hint("{}", Command((command,))),
     )
-    error.exit_code = 128 + number
-    return error

@@ -22,7 +22,7 @@ from goaime_migrate.errors.hint import UP, Command, Hint
 from goaime_migrate.events import Listener, Notice
 from goaime_migrate.ledger import Ledger
 from goaime_migrate.planner import Facts
-from goaime_migrate.results import SweepResult
+from goaime_migrate.results import Counts, SweepResult, Work
 from goaime_migrate.rules.privileges import needs_sweep
 from goaime_migrate.run import reading
 from goaime_migrate.run.applied import applied_steps
@@ -51,7 +51,7 @@ def sweep(run: Run, facts: Facts, book: Ledger, target: str | None, follow_s: fl
     """
     plan = _Plan(run.backend, facts, book, target)
     plan.require_privileges(run.backend)
-    plan.tell(run.listener)
+    plan.tell(run.backend, run.listener)
     began = time.monotonic()
     works = [CollectionSweep(run, chain, plan.superseded) for chain in plan.chains]
     error: MigrateError | None = None
@@ -72,7 +72,7 @@ def preview(
 ) -> SweepResult:
     """What a sweep would do. Reads only."""
     plan = _Plan(backend, facts, book, target)
-    plan.tell(listener)
+    plan.tell(backend, listener)
     tallies, due = [], 0
     for chain in plan.chains:
         tally, decider = Tally(chain), Decider(backend, chain, plan.superseded, backend.now())
@@ -110,9 +110,12 @@ class _Plan:
         swept = [chain.applied.collection for chain in self.chains]
         backend.require_actions(list(needs_sweep(swept, reads, follows=backend.capabilities.change_streams)))
 
-    def tell(self, listener: Listener) -> None:
-        """What is done only once, and what is not as it was."""
+    def tell(self, backend: Backend, listener: Listener) -> None:
+        """What is done only once, what is not as it was, and what is not there."""
+        there = backend.collections() if self.chains else ()
         for chain in self.chains:
+            if (name := chain.applied.collection) not in there:
+                listener(Notice(f"{name}: there is no such collection any more, and so nothing to look at"))
             for step in chain.applied.left_out:
                 does = "inserts or derives documents" if step.inserts else "deletes documents"
                 listener(
@@ -188,10 +191,23 @@ def _ids_written(backend: Backend, chain: AppliedChain) -> set[bytes] | None:
 def _log(run: Run, tallies: Iterable[Tally], seconds: float, error: MigrateError | None) -> None:
     """The versions that have changed anything are noted in the log."""
     result = "swept" if error is None else "failed" if isinstance(error, MigrationFailed) else "interrupted"
-    changed = [v for tally in tallies for v in tally.versions if tally.changed[v]]
+    counted: dict[str, Counts] = {}
+    for swept in (entry for tally in tallies for entry in tally.results()):
+        counted[swept.version] = counted.get(swept.version, Counts()) + swept.documents
     now, owner = run.backend.now(), run.lease.record.owner
     entries = [
-        ledger.log(now, owner, "sweep", result, v, round(seconds, 3), error) for v in dict.fromkeys(changed)
+        ledger.log(
+            now,
+            owner,
+            "sweep",
+            result,
+            v,
+            round(seconds, 3),
+            error,
+            Work(owner.run, documents, 0, run.odometer.pace(v)),
+        )
+        for v, documents in counted.items()
+        if documents.changed
     ]
     if entries and not isinstance(error, LeaseLost | ServerUnreachable):
         run.record(*entries)

@@ -10,7 +10,7 @@ from bson import json_util
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Backend, Filter
-from goaime_migrate.errors import MigrateError, PromiseBroken, UnknownTarget, UsageError
+from goaime_migrate.errors import MigrateError, PromiseBroken, UnknownDocument, UnknownTarget, UsageError
 from goaime_migrate.errors.hint import PLAN, STATUS, UP, Command, Hint
 from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.operations import DeleteDuplicates, DocumentOperation, RenameCollection, RunFunctions
@@ -147,7 +147,7 @@ def _first(
         if found:
             return Chosen(found[0], today, passes)
         looked.append(today)
-    raise UsageError(f"{_missed(where)} in {' or '.join(looked)}", hint="another --id or --where")
+    raise UnknownDocument(f"{_missed(where)} in {' or '.join(looked)}", hint="another --id or --where")
 
 
 def _missed(where: Filter) -> str:

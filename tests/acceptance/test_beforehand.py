@@ -9,6 +9,7 @@ import subprocess
 from contextlib import closing, suppress
 
 import pytest
+from bson import ObjectId
 
 from tests.acceptance.project import COMMAND, FAILING, GREETING, INDEX, LETTERS, PATIENCE_S, Project, until
 from tests.servers import ReplicaSet, User
@@ -227,3 +228,19 @@ def test_rehearse_fails_as_the_migration_does(project: Project) -> None:
     assert ran.code == 1
     assert "goaime-migrate rehearse" in ran.err
     assert project.run("rehearse", "--all", "--sample", "3").code == 2
+
+
+def test_an_id_is_typed_as_for_blame(embedded: Project) -> None:
+    """A bare word is a string, 24 hex digits are an ObjectId first."""
+    known, both = ObjectId("65f0c0ffee65f0c0ffee65f0"), ObjectId("65f0c0ffee65f0c0ffee65f1")
+    word = "65f0c0ffee65f0c0ffee65f2"
+    ids = ["ann", known, both, str(both), word]
+    embedded.world.insert("people", [{"_id": each, "name": "Eve"} for each in ids])
+    embedded.write(GREETING)
+    quoted = [('"ann"', "ann"), (f'"{both}"', str(both))]
+    for typed, found in [("ann", "ann"), (known, known), (both, both), (word, word), *quoted]:
+        tried = embedded.json("try", "1", "--id", str(typed))["id"]
+        assert tried == (found if isinstance(found, str) else {"$oid": str(found)}), typed
+    missed = embedded.run("try", "1", "--id", "bob")
+    assert (missed.code, "there is no document with the _id 'bob'" in missed.err) == (2, True)
+    assert embedded.run("try", "1", "--id", "{").code == 2

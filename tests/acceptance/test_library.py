@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -146,8 +147,8 @@ def test_a_server_that_is_stopped_while_it_waits_does_not_wait_to_the_end(shop: 
 def test_a_wait_that_is_interrupted_has_the_status_of_the_signal(shop: Project) -> None:
     with shop.world.migrator() as migrator:
         assert isinstance(migrator, Migrator)
-        migrator.interrupt()
-        with pytest.raises(Interrupted) as caught:
+        migrator.interrupt(signal.SIGTERM)
+        with pytest.raises(Interrupted, match="stopped by SIGTERM while waiting") as caught:
             migrator.wait(PATIENCE_S)
     assert caught.value.exit_code == 143
     assert str(caught.value.hint) == "goaime-migrate wait"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
+import re
+import shlex
 import subprocess
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote_plus
 
 import pytest
@@ -64,6 +68,44 @@ def test_another_configuration_file(embedded: Project) -> None:
     done = bare(embedded, "up", "-c", "etc/production.ini", "--env", "production", FOLDER="../migrations")
     assert done.returncode == 0, done.stderr
     assert embedded.state() == {"0001": "applied"}
+
+
+def test_the_next_command_works_as_it_is_told(embedded: Project) -> None:
+    embedded.write(GREETING)
+    elsewhere = embedded.folder / "etc"
+    elsewhere.mkdir()
+    (elsewhere / "my own.ini").write_text(INI.replace("dump:dump", "dump:../dump"))
+    for name in ("c", "d"):
+        (embedded.folder / "dump" / name).mkdir()
+    options = "--config 'etc/my own.ini' --env production --database c --migrations migrations"
+
+    def told(line: str) -> str:
+        """What comes after it."""
+        done = bare(embedded, *shlex.split(line))
+        *_, found = re.findall(r"goaime-migrate (\w+ .*)", done.stdout + done.stderr)
+        return str(found)
+
+    def value(line: str) -> Any:
+        return json.loads(bare(embedded, *shlex.split(line), "--json").stdout)
+
+    assert told(f"status {options}") == f"up {options}"
+    assert told(f"plan {options}") == f"up {options} 0001"
+    assert told(f"status --check {options}") == f"up {options}"
+    assert value(f"status --check {options}")["error"]["hint"] == f"goaime-migrate up {options}"
+    assert bare(embedded, *shlex.split(told(f"plan {options}"))).returncode == 0
+    assert embedded.state() == {"0001": "pending"}, "it is the other database that was migrated"
+    embedded.write(GREETING + "# edited\nMORE = 1\n")
+    for line in (f"status {options}", f"status --check {options}"):
+        assert told(line).startswith(f"repair {options}")
+    assert value(f"status {options}")["problems"][0]["hint"].endswith(f"goaime-migrate repair {options}")
+
+
+def test_the_next_command_has_no_password(embedded: Project) -> None:
+    done = bare(
+        embedded, "status", "--uri", "mongodb://ann:pencil@127.0.0.1:1/x?serverSelectionTimeoutMS=10", "-q"
+    )
+    assert done.returncode == 8
+    assert "pencil" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

@@ -296,3 +296,38 @@ def test_what_is_kept_of_some_fields_alone_is_no_document(
     assert told(blame(old, "c", 5).changes[0])[2] == {"name": (ABSENT, "u5"), "twice": (ABSENT, 10)}
     with pytest.raises(errors.JournalPruned, match="of name, twice the journal has it"):
         as_of(old, "c", 5, "1")
+
+
+@each_mode
+def test_changes_are_told_in_the_order_of_time(world: World) -> None:
+    world.insert("c", [{"_id": 1, "a": 1, "b": 1, "n": 0}, {"_id": 2}])
+    for version, name in ("0001", "a"), ("0002", "b"):
+        world.write(
+            f"{version}_{name}.py",
+            f"""
+            from goaime_migrate import *
+
+            def more(d):
+                if {name!r} in d:
+                    d["{name}{name}"] = d.pop({name!r}) + d["n"]
+
+            operations = [TransformDocuments("c", more)]
+            """,
+        )
+    succeeded(world.up("1", where={"_id": 1}))
+    succeeded(world.up("1"))
+    succeeded(world.up("2"))
+    world.put("c", encode({"_id": 1, "a": 2, "b": 2, "n": 1}))
+    succeeded(world.sweep())
+    found = blame(world, "c", 1).changes
+    assert [(change.version, str(change.kind)) for change in found] == [
+        ("0001", "canary"), ("0002", "up"), ("0001", "sweep"), ("0002", "sweep"),
+    ]  # fmt: skip
+    times = [change.at for change in found]
+    assert times == sorted(times, key=str)
+    assert [told(change)[2] for change in found] == [
+        {"a": (1, ABSENT), "aa": (ABSENT, 1)},
+        {"b": (1, ABSENT), "bb": (ABSENT, 1)},
+        {"a": (2, ABSENT), "aa": (ABSENT, 3)},
+        {"b": (2, ABSENT), "bb": (ABSENT, 3)},
+    ]

@@ -15,6 +15,7 @@ from pymongo.monitoring import CommandListener, CommandStartedEvent
 from goaime_migrate import Databases, Migrator, Settings, cli, errors
 from goaime_migrate.backends.server import connect
 from goaime_migrate.backends.server.client import SharedClient
+from goaime_migrate.cli.signals import StoppedInRun
 from goaime_migrate.events import BatchCommitted, DatabaseStarted, Event
 from goaime_migrate.results import RunResult
 from tests.conftest import EMBEDDED, Backend
@@ -322,6 +323,74 @@ def test_one_that_matches_none_is_2_with_no_database(shops: Shops, call: Call) -
     ended = call("up", "--json", "--database", "nowhere_*")
     assert (ended.status, ended.json["databases"], ended.json["error"]["code"]) == (2, {}, "GM100")
     assert call("up", "--first", "nobody").status == 2
+
+
+WAYS = {
+    "status": "status", "plan": "plan", "up": "up", "up --dry-run": "plan", "down": "plan", "down --yes": "down",
+    "verify": "verify", "sweep": "sweep", "doctor": "doctor", "prune --keep 0d": "prune",
+}  # fmt: skip
+"""Commands that take several, each with what it calls first."""
+
+
+@on_a_dump
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("command", "method"), WAYS.items())
+def test_stopped_at_once_it_tells_what_came_of_those_before(
+    shops: Shops, call: Call, monkeypatch: pytest.MonkeyPatch, command: str, method: str, signum: int
+) -> None:
+    assert call("up").status == 0
+    a, b, c = shops.names
+    usual = getattr(Migrator, method)
+
+    def stopped(self: Migrator, *given: Any, **named: Any) -> Any:
+        result = usual(self, *given, **named)
+        if self._sources.database == b:
+            raise StoppedInRun(signum, "")
+        return result
+
+    monkeypatch.setattr(Migrator, method, stopped)
+    ended = call(*command.split(), "--json")
+    assert (ended.status, ended.json["error"]["code"]) == (128 + signum, "GM901"), ended.err
+    assert {name: each["error"] and each["error"]["code"] for name, each in ended.json["databases"].items()} == {
+        a: None, b: "GM901"
+    }  # fmt: skip
+    assert ended.json["not_begun"] == [c]
+    assert "of 3 databases, 1 not begun" in ended.err
+
+
+@on_a_dump
+@pytest.mark.parametrize("command", WAYS)
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ("--uri nonsense", 2),
+        ("--env nowhere", 2),
+        ("--config nowhere.ini --database a --database b", 2),
+        ("--config nowhere.ini --database=t_*", 2),
+        ("--bogus --database a --database b", 2),
+        ("--bogus", 2),
+        ("--uri mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50", 8),
+    ],
+)
+def test_what_fails_before_they_are_known_has_databases_too(
+    shops: Shops, call: Call, command: str, words: str, status: int
+) -> None:
+    ended = call(*command.split(), *words.split(), "--json")
+    assert ended.status == status, ended.err
+    assert (ended.json["databases"], ended.json["not_begun"]) == ({}, [])
+    assert ended.json["error"]["code"] in ended.err
+    assert shops.states() == ["pending"] * 3
+
+
+@on_a_dump
+def test_where_nobody_is_there_to_answer_it_has_databases_too(shops: Shops, call: Call) -> None:
+    call("up")
+    for command in ("down", "prune --keep 0d"):
+        ended = call(*command.split(), "--json")
+        assert (ended.status, ended.json["databases"], ended.json["error"]["code"]) == (9, {}, "GM802")
+    one = call("down", "--json", "--database", shops.names[0])
+    assert (one.status, "databases" in one.json) == (9, False)
+    assert "databases" not in call("history", "--json", "--uri", "nonsense").json
 
 
 def said(ended: Ended) -> Sequence[str]:

@@ -249,8 +249,9 @@ def test_what_was_marked_and_not_deleted_is_deleted_by_the_next(shop: World) -> 
 def test_it_stops_for_a_signal_and_goes_on(shop: World) -> None:
     with shop.migrator() as migrator:
         migrator.interrupt()
-        with pytest.raises(errors.Interrupted) as caught:
+        with pytest.raises(errors.Interrupted, match=r"stopped by interrupt\(\) after") as caught:
             migrator.prune(keep=0)
+        assert caught.value.exit_code == 130
         assert caught.value.hint == "the same command again does the rest"
         with pytest.raises(errors.Interrupted):
             migrator.erase("c", "person1")
@@ -424,6 +425,42 @@ def test_what_a_sweep_that_was_cut_off_has_collected_is_seen_to_first(world: Wor
     succeeded(world.sweep())
     assert not erase(world, "d", "person1").empty
     assert world.documents(TAIL) == []
+
+
+@one_server
+def test_what_a_sweep_has_left_is_refused_while_it_is_there_and_erased_when_it_is_gone(world: World) -> None:
+    world.insert("d", [{"_id": f"person{n}", "n": n} for n in range(3)])
+    world.write(
+        "0001_half.py",
+        """
+        from goaime_migrate import *
+
+        def half(d):
+            if "half" not in d:
+                d["half"] = d["n"] / 2
+
+        operations = [TransformDocuments("d", half)]
+        """,
+    )
+    succeeded(world.up())
+    for name in ("person7", "person8"):
+        world.put("d", encode({"_id": name, "n": "seven"}))
+    assert world.sweep().remaining == 2
+    kept = world.everything()
+    with pytest.raises(
+        errors.Refused, match="has left this document in an old shape, it is in d still"
+    ) as caught:
+        erase(world, "d", "person7")
+    assert "delete the document from d, or correct it" in caught.value.hint
+    assert world.everything() == kept
+    world.remove("d", "person7")
+    assert "person7" in str(world.documents(TAIL))
+    assert erase(world, "d", "person7").erased == ErasedDocument("d", "person7", ("0001",))
+    assert "person7" not in everything(world) + str(world.documents(TAIL))
+    assert world.sweep().remaining == 1, "the other is still looked at"
+    world.remove("d", "person8")
+    assert succeeded(world.sweep()).remaining == 0
+    assert "person8" not in everything(world) + str(world.documents(TAIL))
 
 
 @one_server

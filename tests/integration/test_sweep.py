@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 from bson import encode
+from pymongo.errors import OperationFailure
 
 from goaime_migrate import errors
-from goaime_migrate.events import Event, Notice
+from goaime_migrate.backends.server.change_stream import MongoChangeStream
+from goaime_migrate.events import BatchCommitted, Event, Notice
 from goaime_migrate.journal.kinds import Kind as SegmentKind
 from goaime_migrate.results import SweptDocuments
 from goaime_migrate.run.brake import Brake
@@ -502,3 +504,88 @@ def test_what_was_left_before_it_was_renamed_is_looked_at_too(shop: World) -> No
     shop.insert("people", [{"_id": 55, "name": "late"}])
     assert changes(shop) == [("0001", 1), ("0002", 1)]
     assert (collected(shop), shop.verify().stragglers) == (0, ())
+
+
+@each_mode
+def test_the_log_has_how_many_documents_there_were(shop: World) -> None:
+    old_writes(shop)
+    shop.put("orders", encode({"_id": 7, "by": 55, "price": 1}))
+    shop.sweep()
+    with shop.migrator() as migrator:
+        swept = [entry for entry in migrator.history() if entry.action == "sweep"]
+    assert [(entry.version, entry.result) for entry in swept] == [("0001", "swept"), ("0002", "swept")]
+    for entry in swept:
+        assert entry.work is not None
+        assert entry.work.documents is not None
+        found = entry.work.documents
+        assert (found.changed, found.conflicts) == (2, 0)
+        assert found.matched == found.changed + found.unchanged >= 2
+    assert len({entry.work.run for entry in swept if entry.work}) == 1
+
+
+class OldApplication:
+    """Hears of a sweep that follows, and acts once when that has come through."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self.act = act
+        self.acted = False
+        self.notices: list[str] = []
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Notice):
+            self.notices.append(event.text)
+        elif not self.acted:
+            self.acted = isinstance(event, BatchCommitted)
+            if self.acted:
+                self.act()
+
+
+@one_server
+@pytest.mark.parametrize("way", ["drop", "rename"])
+def test_a_collection_that_goes_while_it_is_followed_is_told_by_name(shop: World, way: str) -> None:
+    def go() -> None:
+        with shop.client() as client:
+            database = client[shop.database]
+            if way == "rename":
+                database.orders.rename("elsewhere")
+            else:
+                database.orders.drop()
+
+    heard = OldApplication(go)
+    shop.put("orders", encode(order(9)))
+    with shop.migrator(heard) as migrator:
+        result = migrator.sweep(follow=30.0)
+    assert isinstance(result.error, errors.CollectionChanged)
+    assert result.error.message == "orders was dropped or renamed while it was worked on"
+    assert result.error.hint == (
+        "bring the collection back, then: goaime-migrate sweep; or: goaime-migrate down"
+    )
+    for dry_run in (True, False):
+        heard = OldApplication(lambda: None)
+        with shop.migrator(heard) as migrator:
+            assert succeeded(migrator.sweep(dry_run=dry_run)).remaining == 0
+        assert heard.notices[0] == "orders: there is no such collection any more, and so nothing to look at"
+
+
+@one_server
+@pytest.mark.parametrize("code", [136, 260, 280, 286])
+@pytest.mark.parametrize("when", [1, 3])
+def test_where_history_is_lost_every_document_is_looked_at(
+    shop: World, monkeypatch: pytest.MonkeyPatch, code: int, when: int
+) -> None:
+    usual, looked = MongoChangeStream._events, 0
+
+    def lost(stream: MongoChangeStream, events: Any) -> list[bytes]:
+        nonlocal looked
+        looked += 1
+        if looked == when:
+            shop.put("orders", encode(order(9)))
+            raise OperationFailure("the resume point may no longer be in the oplog", code)
+        return usual(stream, events)
+
+    monkeypatch.setattr(MongoChangeStream, "_events", lost)
+    heard = OldApplication(lambda: None)
+    with shop.migrator(heard) as migrator:
+        assert succeeded(migrator.sweep(follow=2.0)).remaining == 0
+    assert heard.notices[1:] == ["orders: the oplog does not reach back so far; every document is looked at"]
+    assert shop.documents("orders")[-1] == moved(9)

@@ -18,7 +18,14 @@ from goaime_migrate import errors
 from goaime_migrate.backends.dump import throttle as file
 from goaime_migrate.events import BatchCommitted, Event, Notice
 from goaime_migrate.migrator import Migrator
-from goaime_migrate.results import OnConflict, RunResult, StatusResult, Throttle, ThrottleResult
+from goaime_migrate.results import (
+    OnConflict,
+    RunResult,
+    StatusResult,
+    Throttle,
+    ThrottleResult,
+    VersionStatus,
+)
 from goaime_migrate.run import lock
 from goaime_migrate.workers import pool
 from tests.servers import ReplicaSet
@@ -56,12 +63,16 @@ class Operator:
         self.waiting: StatusResult | None = None
         self.notices: list[str] = []
         self.batches = 0
+        self.went_on: VersionStatus | None = None
+        """How it stood after a few more batches."""
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, BatchCommitted):
             self.batches += 1
             if self.answer is None:
                 self.answer = told(self.world, paused=True)
+            if self.notices and self.notices[-1] == "going on" and self.went_on is None:
+                (self.went_on,) = self.world.status().versions
         elif isinstance(event, Notice):
             self.notices.append(event.text)
             if event.text.startswith("paused"):
@@ -81,7 +92,12 @@ def down(migrator: Migrator) -> RunResult:
 def test_a_run_waits_says_so_and_goes_on(numbers: World, command: Callable[[Migrator], RunResult]) -> None:
     if command is down:
         succeeded(numbers.up())
-    operator = Operator(numbers, lambda: told(numbers, paused=False))
+
+    def go_on() -> None:
+        time.sleep(2.0)
+        told(numbers, paused=False)
+
+    operator = Operator(numbers, go_on)
     before = datetime.now(UTC)
     with numbers.migrator(operator) as migrator:
         succeeded(command(migrator))
@@ -99,6 +115,14 @@ def test_a_run_waits_says_so_and_goes_on(numbers: World, command: Callable[[Migr
         "paused from another terminal; it goes on after: throttle --resume",
         "going on",
     ]
+    if not numbers.embedded:
+        (version,) = operator.waiting.versions
+        assert version.progress is not None
+        assert (version.progress.rate, version.progress.eta_s) == (None, None)
+        assert operator.went_on is not None
+        assert operator.went_on.progress is not None
+        assert operator.went_on.progress.rate is not None
+        assert operator.went_on.progress.rate > 2, "the pause does not count"
     assert numbers.status().lock is None
     with pytest.raises(errors.NothingRuns) as caught:
         told(numbers, paused=True)

@@ -292,12 +292,13 @@ class TestSeveralDatabases:
         )
         assert (found.database, found.databases) == (one, several)
 
-    def test_a_flag_is_repeated_and_its_comma_is_a_part_of_the_name(self, tmp_path: Path) -> None:
+    def test_a_flag_is_repeated_or_has_commas_too(self, tmp_path: Path) -> None:
         ini = MINIMAL + "database = other_*\n"
-        found = settings(tmp_path, ini, database=["a,b", "c"])
-        assert (found.database, found.databases) == (None, ("a,b", "c"))
+        found = settings(tmp_path, ini, database=["a, b", "c"])
+        assert (found.database, found.databases) == (None, ("a", "b", "c"))
         assert found.sources["database"] == "--database"
-        assert settings(tmp_path, ini, database=["a,b"]).database == "a,b"
+        assert settings(tmp_path, ini, database=["a,b"]).databases == ("a", "b")
+        assert settings(tmp_path, ini, database=["a,"]).database == "a"
 
     def test_the_path_of_a_stronger_connection_string_wins_over_all_of_them(self, tmp_path: Path) -> None:
         ini = MINIMAL + "database = a, b\n"

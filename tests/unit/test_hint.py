@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from goaime_migrate import redaction
 from goaime_migrate.errors import Refused
-from goaime_migrate.errors.hint import DOWN, PLAN, UP, Hint
+from goaime_migrate.errors.hint import DOWN, PLAN, UP, Hint, carrying
 
 
 def test_a_hint_is_its_text_and_has_its_commands() -> None:
@@ -39,3 +41,33 @@ def test_a_message_without_end_is_cut_and_keeps_no_part_of_a_secret() -> None:
         message = Refused("x" * start + uri + "x" * 20_000_000).message
         assert len(message) < 20_100
         assert "a-lo" not in message
+
+
+OPTIONS = (("--config", "my file.ini"), ("--uri", "mongodb://h/"), ("--database", "a"), ("--database", "b"))
+ALL = "--config 'my file.ini' --uri mongodb://h/ --database a --database b"
+
+
+@pytest.mark.parametrize(
+    ("hint", "carried"),
+    [
+        ("goaime-migrate up", f"goaime-migrate up {ALL}"),
+        (
+            "mend it; then goaime-migrate down 0003, or goaime-migrate status shows it",
+            f"mend it; then goaime-migrate down {ALL} 0003, or goaime-migrate status {ALL} shows it",
+        ),
+        (
+            "goaime-migrate repair --database 'a b'",
+            "goaime-migrate repair --config 'my file.ini' --uri mongodb://h/ --database 'a b'",
+        ),
+        ("goaime-migrate new NAME", "goaime-migrate new --config 'my file.ini' NAME"),
+        ("goaime-migrate explain GM101", "goaime-migrate explain GM101"),
+        ("goaime-migrate init writes one", "goaime-migrate init writes one"),
+        ("goaime-migrate up --help", "goaime-migrate up --help"),
+        ("pip install --upgrade goaime-migrate", "pip install --upgrade goaime-migrate"),
+        ("choose one: --database NAME", "choose one: --database NAME"),
+    ],
+)
+def test_a_command_is_told_with_the_options_that_say_what_is_meant(hint: str, carried: str) -> None:
+    assert carrying(hint, OPTIONS) == carried
+    assert carrying(carried, OPTIONS) == carried
+    assert carrying(hint, ()) == hint

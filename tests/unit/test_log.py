@@ -15,7 +15,8 @@ from goaime_migrate.results import Direction
 from tests.unit.command_line import Fake, Run, ran
 
 VALUES: dict[str, Any] = {
-    "str": "text", "int": 1, "float": 1.23456, "int | None": None, "str | None": None, "tuple[str, ...]": ("0001",),
+    "str": "text", "int": 1, "float": 1.23456, "int | None": None, "str | None": None, "bool | None": None,
+    "tuple[str, ...]": ("0001",),
 }  # fmt: skip
 
 

@@ -153,6 +153,23 @@ class TestLines:
     def test_notices_are_told_at_once(self) -> None:
         assert self.feed((0, Notice("one")), (0, Notice("two\x1b"))) == ["one", "two\\x1b"]
 
+    def test_a_pause_does_not_count(self) -> None:
+        assert self.feed(
+            (0, StageStarted("up", ("0001",), "add", 1_000)),
+            (5, BatchCommitted(("0001",), 500, 1_000)),
+            (10, Notice("paused", rests=True)),
+            (13, BatchCommitted(("0001",), 510, 1_000)),
+            (20, Notice("going on", rests=False)),
+            (23, BatchCommitted(("0001",), 540, 1_000)),
+        ) == [
+            "0001 up add: 1,000 documents",
+            "0001 add 500/1,000 50% 100/s ETA 5s",
+            "paused",
+            "0001 add 510/1,000 51% paused",
+            "going on",
+            "0001 add 540/1,000 54% 10/s ETA 46s",
+        ]
+
     def test_a_batch_of_a_stage_that_nobody_announced(self) -> None:
         assert self.feed((5, BatchCommitted(("0001",), 5, None))) == ["0001 5"]
 
@@ -194,3 +211,26 @@ def test_bars_leave_a_line_for_each_stage_and_hide_secrets() -> None:
     assert "took over from mongodb://u:***@h/\n" in stream.getvalue()
     assert "0001 up sessions: done, 10 documents, 9 changed, 1s\n" in stream.getvalue()
     assert "s3cr3t" not in stream.getvalue()
+
+
+def test_a_bar_says_that_its_run_is_paused() -> None:
+    from goaime_migrate.render.bars import Bars
+
+    bars = Bars(io.StringIO(), str, color=False)
+    bars(StageStarted("up", ("0001",), "add", 1_000))
+    bars(BatchCommitted(("0001",), 500, 1_000))
+
+    def said() -> str:
+        (task,) = bars._progress.tasks
+        return str(task.fields["position"])
+
+    try:
+        assert "ETA" in said()
+        bars(Notice("a word about something else"))
+        assert "ETA" in said()
+        bars(Notice("paused", rests=True))
+        assert said() == "500/1,000 50% paused"
+        bars(Notice("going on", rests=False))
+        assert said() == "500/1,000 50%"
+    finally:
+        bars.close()

@@ -495,11 +495,11 @@ class TestSmallerResults:
 
     def test_stamp_and_repair(self) -> None:
         assert (
-            text.stamp(StampResult(("0001", "0002")), would=True)
+            text.stamp(StampResult(("0001", "0002")), PIPE, would=True)
             == "would record as applied, not run: 0001-0002"
         )
-        assert text.stamp(StampResult(())) == "nothing to stamp: the records say so already"
-        assert "it removes no record" in text.stamp(StampResult(()), target="base")
+        assert text.stamp(StampResult(()), PIPE) == "nothing to stamp: the records say so already"
+        assert "it removes no record" in text.stamp(StampResult(()), PIPE, target="base")
         assert text.repair(RepairResult(("0001",), ("0007",))).splitlines() == [
             "accepted the edited files of: 0001",
             "dropped what removed files left: 0007",

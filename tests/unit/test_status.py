@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import pytest
 
-from goaime_migrate.backends.ports import Backend, LeaseRecord, Origin, Owner
+from goaime_migrate.backends.ports import PAUSED, Backend, LeaseRecord, Origin, Owner, Pause
 from goaime_migrate.ledger import Ledger, OperationRecord, PassRecord, VersionRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.planner import Facts
-from goaime_migrate.results import Progress, State, VersionStatus
+from goaime_migrate.results import Progress, State, Throttle, VersionStatus, Waiting
 from goaime_migrate.status import standing
 
 NOW = datetime(2026, 3, 1, 13, 0, tzinfo=UTC)
@@ -44,8 +44,9 @@ def shown(
     passes: Sequence[PassRecord] = (),
     acquired: float = 100.0,
     live: bool = True,
+    **of_the_run: Any,
 ) -> list[VersionStatus]:
-    lease = LeaseRecord(Owner("r", "w", "h", 1, "b", "s"), 1, ago(acquired), NOW, live)
+    lease = LeaseRecord(Owner("r", "w", "h", 1, "b", "s"), 1, ago(acquired), NOW, live, **of_the_run)
     backend = SimpleNamespace(
         read_lease=lambda: lease,
         now=lambda: NOW,
@@ -79,6 +80,27 @@ def test_one_whose_pass_was_taken_up_counts_from_there(state: State) -> None:
 def test_the_progress_of_a_way_down_is_of_what_the_journal_holds() -> None:
     (version,) = shown(record("0001", State.REVERTING, started=86_400.0), passes=[walk("0001", run=2.0)])
     assert version.progress == Progress(done=4, total=8, rate=2.0, eta_s=2.0)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"throttle": Throttle(paused=True)},
+        {"throttle": Throttle(max_rate=5.0), "waiting": Waiting(PAUSED, NOW)},
+        {"waiting": Waiting(PAUSED, NOW)},
+    ],
+)
+def test_a_run_that_is_paused_has_no_rate_and_no_end(told: dict[str, Any]) -> None:
+    (version,) = shown(record("0001", State.REVERTING, started=9.0), passes=[walk("0001", run=2.0)], **told)
+    assert version.progress == Progress(done=4, total=8, rate=None, eta_s=None)
+
+
+def test_pauses_do_not_count_where_it_goes_on() -> None:
+    pauses = (Pause(ago(90), ago(60)), Pause(ago(14), ago(10)), Pause(ago(6), ago(2)))
+    (version,) = shown(
+        record("0001", State.REVERTING, started=100.0), passes=[walk("0001", run=12.0)], pauses=pauses
+    )
+    assert version.progress == Progress(done=4, total=8, rate=0.7, eta_s=5.7), "of 12 s 2 and 4 were pauses"
 
 
 def test_where_no_run_is_alive_the_recorded_time_stays() -> None:

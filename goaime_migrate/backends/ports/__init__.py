@@ -51,4 +51,5 @@ from goaime_migrate.backends.ports.values import CollectionInfo as CollectionInf
 from goaime_migrate.backends.ports.values import LeaseRecord as LeaseRecord
 from goaime_migrate.backends.ports.values import Origin as Origin
 from goaime_migrate.backends.ports.values import Owner as Owner
+from goaime_migrate.backends.ports.values import Pause as Pause
 from goaime_migrate.results import Mode as Mode

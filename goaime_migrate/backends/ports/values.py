@@ -54,6 +54,13 @@ PAUSED = "paused from another terminal"
 """What a run waits for that `throttle` has paused."""
 
 
+class Pause(NamedTuple):
+    """A time for which a run was paused."""
+
+    since: datetime
+    until: datetime
+
+
 class LeaseRecord(NamedTuple):
     """The lease as the database knows it. `live`: not expired, by the server's clock."""
 
@@ -66,6 +73,8 @@ class LeaseRecord(NamedTuple):
     """What its owner says that it waits for."""
     throttle: Throttle | None = None
     """What its owner was told by others: to go slower, or to wait."""
+    pauses: tuple[Pause, ...] = ()
+    """For how long it was paused, as often as that was: none of that is time in which it has worked."""
 
 
 _UNWALKABLE = {

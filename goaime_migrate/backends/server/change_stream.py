@@ -26,8 +26,8 @@ _AWAIT_MS = 30
 _PORTION_S = 0.1
 _PORTION_BYTES = 4 * 1024 * 1024
 """Of ids, which are stored in one record."""
-_LOST = {136, 280, 286}
-"""CappedPositionLost, ChangeStreamFatalError, ChangeStreamHistoryLost."""
+_LOST = {136, 260, 280, 286}
+"""CappedPositionLost, InvalidResumeToken, ChangeStreamFatalError, ChangeStreamHistoryLost."""
 _ENDED = {"drop", "rename", "dropDatabase", "invalidate"}
 _TIMESTAMP = "82"
 """The first byte of a resume token: a timestamp of eight bytes follows."""

@@ -28,6 +28,7 @@ from goaime_migrate.backends.server.lease_record import (
     is_same,
     lease_of,
     throttle_update,
+    waiting_update,
     while_held,
 )
 from goaime_migrate.backends.server.reader import MongoReader
@@ -215,9 +216,8 @@ class LeasedDatabase(MongoReader):
 
     def note_waiting(self, lease: LeaseRecord, reason: str | None) -> None:
         """In the lease's own record."""
-        waiting = "$$REMOVE" if reason is None else {"reason": {"$literal": reason}, "since": "$$NOW"}
         with self._guard():
-            self._db[LOCK].update_one(while_held(lease), [{"$set": {"waiting": waiting}}])
+            self._db[LOCK].update_one(while_held(lease), waiting_update(reason))
 
     def throttle_lease(self, lease: LeaseRecord, words: Mapping[str, Any]) -> LeaseRecord | None:
         """In the lease's own record, while it is live by the server's clock: in one update, whoever else tells it."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from goaime_migrate.backends.ports import LOCK, LeaseRecord, Owner
+from goaime_migrate.backends.ports import LOCK, PAUSED, LeaseRecord, Owner, Pause
 from goaime_migrate.backends.record_codec import record_of
 from goaime_migrate.backends.record_fields import reading
 from goaime_migrate.errors import DamagedRecord
@@ -14,8 +14,10 @@ from goaime_migrate.errors.hint import UNLOCK, Hint
 from goaime_migrate.results import Document, Throttle, Waiting
 
 LOCK_ID = "lock"
+_PAUSES = 100
+"""So many of the last are known: who pauses a run does it by hand."""
 _MEND = Hint("end it, whoever has it: {}", UNLOCK.to("--force"))
-OF_THE_RUN = ("waiting", "throttle")
+OF_THE_RUN = ("waiting", "throttle", "pauses")
 """What is said of, and to, the run that holds the lease: it ends with it."""
 _ABSENT: Document = {
     **dict.fromkeys(("run", "who", "host", "boot", "started"), ""),
@@ -24,6 +26,7 @@ _ABSENT: Document = {
     "live": True,
     "waiting": None,
     "throttle": None,
+    "pauses": [],
 }
 """What the record of a lease need not have, and what it is taken for then."""
 
@@ -71,6 +74,15 @@ def claim_update(
     return [{"$set": {"free": {"$or": free(dead)}}}, {"$set": chosen}, {"$unset": "free"}]
 
 
+def waiting_update(reason: str | None) -> list[Mapping[str, Any]]:
+    """The update that says what the owner of the lease waits for; a pause that is over is noted."""
+    waiting = "$$REMOVE" if reason is None else {"reason": {"$literal": reason}, "since": "$$NOW"}
+    over = [{"since": "$waiting.since", "until": "$$NOW"}]
+    noted = {"$slice": [{"$concatArrays": [{"$ifNull": ["$pauses", []]}, over]}, -_PAUSES]}
+    pauses = {"$cond": [{"$eq": ["$waiting.reason", PAUSED]}, noted, "$pauses"]}
+    return [{"$set": {"pauses": pauses, "waiting": waiting}}]
+
+
 def throttle_update(words: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The update that tells the owner of the lease how fast to go: what is not among the words stays as it is.
 
@@ -105,6 +117,7 @@ class _Term(NamedTuple):
     live: bool
     waiting: Waiting | None
     throttle: Throttle | None
+    pauses: tuple[Pause, ...]
 
 
 def lease_of(record: Document) -> LeaseRecord:
