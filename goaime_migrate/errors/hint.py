@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Self
 
 PROGRAM = "goaime-migrate"
@@ -74,23 +74,42 @@ _OF_A_DATABASE = ("--uri", "--database")
 def carrying(hint: str, options: Iterable[tuple[str, str]]) -> str:
     """A hint whose commands are about the same project and database as the one that was typed with these options.
 
-    >>> carrying("mend it, then: goaime-migrate up 3", [("--env", "production")])
-    'mend it, then: goaime-migrate up --env production 3'
+    Where a command ends is known of a `Hint`; in any other text they stand right behind its name.
+
+    >>> carrying(Hint("mend it, then: {}", UP.to("3")), [("--env", "production")])
+    'mend it, then: goaime-migrate up 3 --env production'
+    >>> carrying("then goaime-migrate up goes on", [("--env", "production")])
+    'then goaime-migrate up --env production goes on'
     """
     given = tuple(options)
-    return COMMAND.sub(lambda found: _carrying(found[0], given), hint) if given else hint
+    if not given:
+        return hint
+    if isinstance(hint, Hint):
+        return hint.template.format(*(_part(part, given) for part in hint.parts))
+    return COMMAND.sub(lambda found: _within(found[0], given), hint)
 
 
-def _carrying(command: str, options: Iterable[tuple[str, str]]) -> str:
+def _part(part: str | Command, options: tuple[tuple[str, str], ...]) -> str:
+    if isinstance(part, Command):
+        name, *rest = part.words
+        return " ".join((str(part), *_needed(name, rest, options)))
+    return carrying(part, options)
+
+
+def _within(command: str, options: tuple[tuple[str, str], ...]) -> str:
     program, name, *rest = command.split(" ")
+    return " ".join((program, name, *_needed(name, rest, options), *rest))
+
+
+def _needed(name: str, rest: Sequence[str], options: Iterable[tuple[str, str]]) -> list[str]:
+    """The options that a command lacks."""
     if name.startswith("-") or name in _OF_NOTHING or "--help" in rest:
-        return command
-    needed = [
+        return []
+    return [
         f"{option} {shlex.quote(value)}"
         for option, value in options
         if option not in rest and not (name in _OF_FILES and option in _OF_A_DATABASE)
     ]
-    return " ".join([program, name, *needed, *rest])
 
 
 FROM_BACKUP = (

@@ -16,7 +16,7 @@ def error(found: MigrateError, style: Style, detail_limit: int = 20) -> str:
     lines += _detail(found, style, detail_limit)
     if where := _where(found, style):
         lines += bullet("at:", where, style)
-    hint = str(found.hint) or f"goaime-migrate explain {found.code}"
+    hint = found.hint or f"goaime-migrate explain {found.code}"
     lines += _with_head("next:", whole_commands(clean(style.told(hint))), style, 6, "cyan")
     return "\n".join(lines).replace(GLUE, " ")
 

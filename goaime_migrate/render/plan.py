@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from goaime_migrate.errors.hint import REHEARSE, Command, Hint
 from goaime_migrate.render import diff
 from goaime_migrate.render.findings import findings, summary
 from goaime_migrate.render.style import Style, bullet, clean
@@ -150,11 +151,9 @@ def ending(result: PlanResult, options: Sequence[str]) -> str:
     """That nothing was written, and what to type next."""
     if result.refused:
         return "nothing was written"
-    target = "" if result.target is None else f" {result.target}"
+    target = [] if result.target is None else [clean(str(result.target))]
     if result.unforeseen:
-        unknown = f"{', '.join(result.unforeseen)} can only be foreseen in part"
-        return (
-            f"nothing was written; {clean(unknown)}: try it on a copy: goaime-migrate rehearse{clean(target)}"
-        )
-    more = "".join(f" {shlex.quote(word)}" for word in options)
-    return f"nothing was written; next: {clean(f'goaime-migrate {result.direction.value}{target}{more}')}"
+        unknown = clean(f"{', '.join(result.unforeseen)} can only be foreseen in part")
+        return Hint("nothing was written; {}: try it on a copy: {}", unknown, REHEARSE.to(*target))
+    words = [*target, *(clean(shlex.quote(word)) for word in options)]
+    return Hint("nothing was written; next: {}", Command((result.direction.value, *words)))

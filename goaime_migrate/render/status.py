@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import zip_longest
 
 from goaime_migrate.errors import MigrateError, Problem
+from goaime_migrate.errors.hint import Hint
 from goaime_migrate.render.style import Style, advice, bullet, clean
 from goaime_migrate.render.table import Column, table
 from goaime_migrate.render.words import count, moment, number, versions
@@ -245,7 +246,7 @@ def _is_paused(result: StatusResult) -> bool:
 def _next(result: StatusResult, then: str) -> str:
     if result.problems:
         hint = next((found.hint for found in result.problems if found.hint), "goaime-migrate lint")
-        return f"{count(len(result.problems), 'problem')}; next: {hint}"
+        return Hint("{}; next: {}", count(len(result.problems), "problem"), hint)
     if result.lock and result.lock.live:
         return f"a run is paused{then and RESUME}" if _is_paused(result) else f"a run is active{then}"
     if not result.versions:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from goaime_migrate import errors
+from goaime_migrate.errors.hint import DOWN, STATUS, UNLOCK, Command, Hint
 from goaime_migrate.render.errors import paragraph
 from goaime_migrate.render.findings import findings
 from goaime_migrate.render.status import lock, problems, throttled
@@ -164,7 +165,9 @@ def unlock(result: UnlockResult, style: Style) -> str:
     if result.lock is None or result.ended:
         lines.append("the lease was ended; whoever held it can write no more")
     elif result.lock.live:
-        lines.append(style.told("its holder is alive; to end it all the same: goaime-migrate unlock --force"))
+        lines.append(
+            style.told(Hint("its holder is alive; to end it all the same: {}", UNLOCK.to("--force")))
+        )
     else:
         lines.append(
             style.told("nobody holds it any more: the next goaime-migrate up takes it over by itself")
@@ -187,7 +190,7 @@ def throttle(result: ThrottleResult, style: Style) -> str:
             style,
         )
     paused = result.throttle is not None and result.throttle.paused
-    then = "goaime-migrate throttle --resume" if paused else "goaime-migrate status --watch"
+    then = Hint("{}", Command(("throttle", "--resume")) if paused else STATUS.to("--watch"))
     return "\n".join([*lines, style.paint(f"next: {style.told(then)}", "bold")])
 
 
@@ -205,7 +208,7 @@ def stamp(result: StampResult, style: Style, would: bool = False, target: str = 
     if target == "base":
         return (
             "nothing to stamp: `stamp` records versions as applied, it removes no record\n"
-            f"next: {style.told('goaime-migrate down base (takes back all that is applied)')}"
+            f"next: {style.told(Hint('{} (takes back all that is applied)', DOWN.to('base')))}"
         )
     return "nothing to stamp: the records say so already"
 

@@ -6,7 +6,7 @@ import pytest
 
 from goaime_migrate import redaction
 from goaime_migrate.errors import Refused
-from goaime_migrate.errors.hint import DOWN, PLAN, UP, Hint, carrying
+from goaime_migrate.errors.hint import DOWN, PLAN, STATUS, UP, Hint, carrying
 
 
 def test_a_hint_is_its_text_and_has_its_commands() -> None:
@@ -45,6 +45,19 @@ def test_a_message_without_end_is_cut_and_keeps_no_part_of_a_secret() -> None:
 
 OPTIONS = (("--config", "my file.ini"), ("--uri", "mongodb://h/"), ("--database", "a"), ("--database", "b"))
 ALL = "--config 'my file.ini' --uri mongodb://h/ --database a --database b"
+
+
+def test_a_command_that_is_a_value_keeps_its_words_together() -> None:
+    inner = Hint("{} shows it", STATUS)
+    hint = Hint(
+        "mend it; then {}, or {}; {}", DOWN.to("0003", "--yes"), inner, "goaime-migrate explain GM101"
+    )
+    carried = (
+        f"mend it; then goaime-migrate down 0003 --yes {ALL}, or goaime-migrate status {ALL} shows it; "
+        "goaime-migrate explain GM101"
+    )
+    assert carrying(hint, OPTIONS) == carried
+    assert carrying(hint, ()) == hint
 
 
 @pytest.mark.parametrize(
