@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends import raw_bson, raw_difference
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.run.pacing import LARGEST
 from goaime_migrate.transform.chain import Changed
@@ -147,8 +147,8 @@ def _difference(changed: Changed) -> int:
     """The bytes of the fields that a document is given."""
     if changed.before is None or changed.after is None:
         return len(changed.after or b"")
-    old, new = raw_bson.fields(changed.before), raw_bson.fields(changed.after)
-    return sum(len(element) for _, element in raw_bson.differing(old, new))
+    old, new = raw_difference.unlike(changed.before, changed.after)
+    return sum(len(element) for _, element in raw_difference.differing(old, new))
 
 
 def of_run(pace: Pace, *, server: bool) -> float:
