@@ -35,17 +35,23 @@ class Undecided(Exception):
 class DepthChooser:
     """How closely documents are looked at before one step: as closely as the last ones have needed."""
 
-    _DOCUMENTS = 5
-    """How many documents are encoded, once one had to be, before less is tried again."""
+    _MOST = 64
+    """How many documents are encoded at most, once one had to be, before less is tried again."""
 
     def __init__(self) -> None:
         self.level = Level.NAMES
         self._left = 0
+        self._patience = 1
 
     def failed(self) -> None:
-        """What was kept of a document did not tell."""
+        """What was kept of a document did not tell: it has to be done again, which takes as long as encoding several.
+
+        So each time that less is tried in vain it is tried half as often.
+        """
         self.level = min(Level.BYTES, Level(self.level + 1))
-        self._left = self._DOCUMENTS
+        if self.level is _BYTES:
+            self._left = self._patience
+            self._patience = min(2 * self._patience, self._MOST)
 
     def learn(self, by: Level) -> None:
         """What told that a document had been changed."""
@@ -55,6 +61,7 @@ class DepthChooser:
                 self.level = _SIZES
         else:
             self.level = by
+            self._patience = 1
 
 
 class ChangeDetector:
@@ -99,6 +106,7 @@ class ChangeDetector:
                 return True
             if self._sizes is not None and grown(self._sizes, document):
                 self.known = None
+                chooser.learn(_SIZES)
                 return True
         if self.known is None:
             chooser.failed()
