@@ -6,7 +6,7 @@ the documents in it are, often proves that its bytes have changed; it never prov
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
@@ -65,26 +65,23 @@ class DepthChooser:
 
 
 class ChangeDetector:
-    """Sees one document before and after each step. `known`: its bytes as it stands, where they are known.
+    """Sees each document before and after each step. `known`: its bytes as it stands, where they are known.
 
-    With `exact`, every step is told by the bytes; else as its chooser says. `encode` makes the bytes of a document
-    that the step at a position has made.
+    `encode` makes the bytes of a document that the step at a position has made.
     """
 
-    def __init__(
-        self,
-        base: bytes,
-        choosers: Sequence[DepthChooser],
-        encode: Callable[[int, Document], bytes],
-        *,
-        exact: bool,
-    ) -> None:
-        self.known: bytes | None = base
-        self._choosers = choosers
+    def __init__(self, steps: int, encode: Callable[[int, Document], bytes]) -> None:
+        self.known: bytes | None = None
+        self._choosers = [DepthChooser() for _ in range(steps)]
         self._encode = encode
-        self._exact = exact
+        self._exact = False
         self._names: tuple[str, ...] = ()
         self._sizes: Sizes | None = None
+
+    def begin(self, base: bytes, *, exact: bool) -> None:
+        """The next document. With `exact`, every step is told by the bytes; else as its chooser says."""
+        self.known = base
+        self._exact = exact
 
     def before(self, position: int, document: Document) -> None:
         """Keep what will be compared after the step at this position."""
@@ -96,7 +93,7 @@ class ChangeDetector:
         self._sizes = sizes(document) if level is _SIZES else None
 
     def changed(self, position: int, document: Document) -> bool:
-        """Whether the step has changed the document. Raises Unproven."""
+        """Whether the step has changed the document. Raises Undecided."""
         chooser = self._choosers[position]
         if not self._exact:
             before, self._names = self._names, names(document)
