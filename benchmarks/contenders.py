@@ -60,7 +60,7 @@ def fused(database: Database[Document], where: Document | None = None, steps: in
     tables = goaime.preloaded(database)
     operations = goaime.transforms()[:steps]
     with goaime.silence():
-        for batch in _batches(database.sessions.find(where or {}, batch_size=BATCH)):
+        for batch in batches(database.sessions.find(where or {}, batch_size=BATCH)):
             writes = []
             for read in batch:
                 document = read
@@ -75,7 +75,7 @@ def deltas(database: Database[Document]) -> None:
     (operation, *_), tables = goaime.transforms(), goaime.preloaded(database)
     names = ("user_id", "shuffle")
     with goaime.silence():
-        for batch in _batches(database.sessions.find(batch_size=BATCH)):
+        for batch in batches(database.sessions.find(batch_size=BATCH)):
             changed = [goaime.applied(operation, document, tables) for document in batch]
             writes = [UpdateOne({"_id": d["_id"]}, {"$set": {n: d[n] for n in names}}) for d in changed]
             database.sessions.bulk_write(writes, ordered=False)
@@ -86,26 +86,34 @@ def on_the_server(database: Database[Document], pipeline: Sequence[Mapping[str, 
     database.sessions.update_many({}, list(pipeline))
 
 
+def set_fields(database: Database[Document]) -> None:
+    """One field of each document read, another set."""
+    for batch in batches(database.notes.find({}, ["number"], batch_size=BATCH)):
+        writes = [UpdateOne({"_id": d["_id"]}, {"$set": {"double": 2 * d["number"]}}) for d in batch]
+        database.notes.bulk_write(writes, ordered=False)
+
+
 def insert(database: Database[Document], documents: Sequence[Document]) -> None:
     """One command a batch."""
-    for batch in _batches(documents):
+    for batch in batches(documents):
         database.made.insert_many(batch, ordered=False)
 
 
 def derive(database: Database[Document], _: Sequence[Document]) -> None:
     """Documents of another collection out of those of one."""
-    for batch in _batches(database.notes.find(batch_size=BATCH)):
+    for batch in batches(database.notes.find(batch_size=BATCH)):
         made = [{"_id": d["_id"], "number": d["number"], "text": d["text"]} for d in batch]
         database.made.insert_many(made, ordered=False)
 
 
 def delete(database: Database[Document], _: Sequence[Document]) -> None:
     """By their `_id`s, which a filter finds."""
-    for batch in _batches(database.notes.find({"number": {"$gte": 0}}, ["_id"], batch_size=BATCH)):
+    for batch in batches(database.notes.find({"number": {"$gte": 0}}, ["_id"], batch_size=BATCH)):
         database.notes.delete_many({"_id": {"$in": [document["_id"] for document in batch]}})
 
 
-def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+def batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """So many at a time."""
     remaining = iter(documents)
     while batch := list(itertools.islice(remaining, BATCH)):
         yield batch

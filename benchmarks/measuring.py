@@ -6,6 +6,7 @@ for all of them; a ratio is taken within a repeat. Every run begins with a fresh
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from typing import NamedTuple
 from benchmarks import contenders, safeties
 from benchmarks.contenders import Workers
 from benchmarks.database import MEASURED, Ground, size_of
+from benchmarks.processes import TICK_S, cpu_seconds
 from benchmarks.product import Product
 from benchmarks.report import Row, Samples, Section, Unit
 from goaime_migrate.results import Document
@@ -61,14 +63,32 @@ class Measuring:
         self.samples.add(key, (documents or self.ground.sessions) / seconds)
 
     @contextmanager
+    def processors(self, key: str, documents: int | None = None) -> Iterator[None]:
+        """Note what a document takes of the processors, of the client's and the server's together."""
+        pids = os.getpid(), int(self.ground.client.admin.command("serverStatus")["pid"])
+        before = cpu_seconds(*pids)
+        yield
+        seconds = max(TICK_S, cpu_seconds(*pids) - before)  # a run of few documents may take less
+        self.samples.add(f"{key} cpu", seconds / (documents or self.ground.sessions) * 1e6)
+
+    @contextmanager
     def timed(
-        self, key: str, *, steps: int | None, documents: int | None = None, ordered: bool = True
+        self,
+        key: str,
+        *,
+        steps: int | None,
+        documents: int | None = None,
+        ordered: bool = True,
+        fresh: bool = True,
     ) -> Iterator[None]:
         """Time a contender on a fresh copy, and hold it to its result: what that many migrations make of it."""
-        self.ground.fresh()
+        if fresh:
+            self.ground.fresh()
         begun = time.monotonic()
-        yield
-        self.rate(key, time.monotonic() - begun, documents)
+        with self.processors(key, documents):
+            yield
+            seconds = time.monotonic() - begun
+        self.rate(key, seconds, documents)
         if documents is None and steps is not None:
             self.ground.expect(steps=steps, ordered=ordered)
 
@@ -99,16 +119,23 @@ def _library(m: Measuring, workers: int) -> None:
     if workers == 1:
         _sizes(m, product)
     else:
-        m.rate(f"up x{workers}", product.up())
+        _up(m, product)
     m.rate(f"verify x{workers}", product.verify())
     m.rate(f"down x{workers}", product.down())
+
+
+def _up(m: Measuring, product: Product) -> None:
+    key = f"up x{product.workers}"
+    with m.processors(key):
+        seconds = product.up()
+    m.rate(key, seconds)
 
 
 def _sizes(m: Measuring, product: Product) -> None:
     """`up`, with what it leaves behind."""
     sessions, mark = m.ground.sessions, m.ground.mark()
     before = size_of(m.ground.measured, "sessions")
-    m.rate("up x1", product.up())
+    _up(m, product)
     m.samples.add("oplog", m.ground.oplog_since(mark) / sessions)
     m.samples.add("journal", product.journal() / sessions)
     m.samples.add("document before", before / sessions)
@@ -146,6 +173,9 @@ def goaime_sections(s: Samples, n: int) -> list[Section]:
     return [
         Section("The four goAIME migrations", _rates(s, n, each)),
         Section("The same as ratios", _ratios(s, n, each), quicker),
+        Section(
+            "What a document takes of the processors, the client's and the server's", _processors(s, n, each)
+        ),
         Section("Room", _room(s, each)),
     ]
 
@@ -173,6 +203,19 @@ def _ratios(s: Samples, n: int, each: Sequence[int]) -> list[Row]:
     return [s.ratio(title, over, under) for (over, under), title in pairs.items()]
 
 
+def _processors(s: Samples, n: int, each: Sequence[int]) -> list[Row]:
+    titles = {f"up x{w}": f"up, {with_workers(w)}" for w in each}
+    titles |= {"fused": "unsafe: one fused pass, one process"}
+    titles |= {f"fused x{n}": f"unsafe: one fused pass, {in_processes(n)}"}
+    rows = [s.row(f"{key} cpu", title, Unit.MICROSECONDS) for key, title in titles.items()]
+    pairs = (("up x1", "fused"), (f"up x{n}", f"fused x{n}"))
+    ratios = [
+        (over, under, f"{titles[over]} / {titles[under].removeprefix('unsafe: one ')}")
+        for over, under in pairs
+    ]
+    return rows + [s.ratio(title, f"{over} cpu", f"{under} cpu") for over, under, title in ratios]
+
+
 def _room(s: Samples, each: Sequence[int]) -> list[Row]:
     return [
         s.row("document before", "a session before", Unit.BYTES),
@@ -193,41 +236,6 @@ def with_workers(count: int) -> str:
 def in_processes(count: int) -> str:
     """For people."""
     return f"{count} process{'es' if count > 1 else ''}"
-
-
-# One small migration
-
-
-def small(m: Measuring) -> None:
-    """The first migration alone: two fields, one of them looked up."""
-    for workers in dict.fromkeys((1, m.workers)):
-        m.ground.fresh()
-        m.rate(f"small x{workers}", m.product(workers).up("0001"))
-    with m.timed("replace", steps=1):
-        contenders.fused(m.ground.measured, steps=1)
-    with m.timed("deltas", steps=1, ordered=False):
-        contenders.deltas(m.ground.measured)
-    with m.timed("pipeline", steps=None):
-        contenders.on_the_server(m.ground.measured, contenders.CONSTANT)
-    everywhere(m, {"shuffle": False, "user_id": "0" * 24})
-
-
-def small_sections(s: Samples, n: int) -> list[Section]:
-    """The rows of `small`."""
-    each = tuple(dict.fromkeys((1, n)))
-    rows = [s.row(f"small x{w}", f"up 0001, {with_workers(w)}", Unit.RATE) for w in each]
-    others = {
-        "replace": "unsafe: whole documents replaced",
-        "deltas": "unsafe: $set of what changed",
-        "pipeline": "unsafe: update_many of constants on the server",
-    }
-    rows += [s.row(key, title, Unit.RATE) for key, title in others.items()]
-    rows += [
-        s.ratio(f"up 0001, {with_workers(w)} / {title.removeprefix('unsafe: ')}", f"small x{w}", key)
-        for key, title in others.items()
-        for w in each
-    ]
-    return [Section("A small migration: 0001 alone, with fields= declared", rows)]
 
 
 def everywhere(m: Measuring, fields: Document) -> None:

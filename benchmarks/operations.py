@@ -16,6 +16,41 @@ from benchmarks.product import require
 from benchmarks.report import Row, Samples, Section, Unit
 from goaime_migrate.results import Document
 
+# One small migration
+
+
+def small(m: Measuring) -> None:
+    """The first migration alone: two fields, one of them looked up."""
+    for workers in dict.fromkeys((1, m.workers)):
+        m.ground.fresh()
+        m.rate(f"small x{workers}", m.product(workers).up("0001"))
+    with m.timed("replace", steps=1):
+        contenders.fused(m.ground.measured, steps=1)
+    with m.timed("deltas", steps=1, ordered=False):
+        contenders.deltas(m.ground.measured)
+    with m.timed("pipeline", steps=None):
+        contenders.on_the_server(m.ground.measured, contenders.CONSTANT)
+    everywhere(m, {"shuffle": False, "user_id": "0" * 24})
+
+
+def small_sections(s: Samples, n: int) -> list[Section]:
+    """The rows of `small`."""
+    each = tuple(dict.fromkeys((1, n)))
+    rows = [s.row(f"small x{w}", f"up 0001, {with_workers(w)}", Unit.RATE) for w in each]
+    others = {
+        "replace": "unsafe: whole documents replaced",
+        "deltas": "unsafe: $set of what changed",
+        "pipeline": "unsafe: update_many of constants on the server",
+    }
+    rows += [s.row(key, title, Unit.RATE) for key, title in others.items()]
+    rows += [
+        s.ratio(f"up 0001, {with_workers(w)} / {title.removeprefix('unsafe: ')}", f"small x{w}", key)
+        for key, title in others.items()
+        for w in each
+    ]
+    return [Section("A small migration: 0001 alone, with fields= declared", rows)]
+
+
 # A constant
 
 

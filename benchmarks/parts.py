@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks import measuring, operations
+from benchmarks import documents, measuring, operations
 from benchmarks.measuring import Measuring
 from benchmarks.report import Samples, Section
 
@@ -20,7 +20,8 @@ class Part:
 
 PARTS: Mapping[str, Part] = {
     "goaime": Part(measuring.goaime, measuring.goaime_sections),
-    "small": Part(measuring.small, measuring.small_sections),
+    "small": Part(operations.small, operations.small_sections),
+    "documents": Part(documents.documents, documents.documents_sections),
     "constants": Part(operations.constants, operations.constants_sections),
     "paths": Part(operations.paths, operations.paths_sections),
     "coming": Part(operations.coming, operations.coming_sections),

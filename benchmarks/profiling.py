@@ -117,7 +117,7 @@ CATEGORIES = (
     ("transforms and lookups", "transform.chain", "apply"),
     ("promises", "transform.chain", "keeps_promises"),
     ("journal: hashes", "journal.segments", "Entry.of"),
-    ("journal: compression", "journal.segments", "Segment.puts"),
+    ("journal: compression", "journal.segments", "Segment.adds"),
     ("building the commands", "backends.server.writes", "write"),
 )
 

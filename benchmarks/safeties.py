@@ -139,7 +139,7 @@ JOURNAL = Safety(
     "journal",
     "the journal of before-images",
     (
-        Part("journal.segments", "Segment.puts", _returning([])),
+        Part("journal.segments", "Segment.adds", _returning([])),
         Part("journal.segments", "Entry.of", _entry_without_hashes),
     ),
 )

@@ -7,7 +7,7 @@ value whose length follows from the type (https://bsonspec.org/spec.html).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from bson import decode as _decode
@@ -149,8 +149,13 @@ def elements(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def fields(raw: bytes) -> dict[bytes, bytes]:
     """The top-level elements by name, in order; of a name that stands twice the last. Quicker than `elements`."""
+    return fields_between(raw, 4, len(raw) - 1)[0]
+
+
+def fields_between(raw: bytes, position: int, end: int) -> tuple[dict[bytes, bytes], int]:
+    """Those that begin from one position on and before another, and where the last of them ends."""
     found: dict[bytes, bytes] = {}
-    position, end, index, length = 4, len(raw) - 1, raw.index, _INT.unpack_from
+    index, length = raw.index, _INT.unpack_from
     while position < end:
         kind = raw[position]
         at = index(0, position + 1) + 1
@@ -162,12 +167,23 @@ def fields(raw: bytes) -> dict[bytes, bytes]:
             stop = at + (value_length(raw, kind, at) if size is None else size)
         found[raw[position + 1 : at - 1]] = raw[position:stop]
         position = stop
-    return found
+    return found, position
 
 
-def differing(before: Mapping[bytes, bytes], after: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
-    """The `fields` of `after` that `before` lacks or has with other bytes, each behind its name, in order."""
-    return [(name, element) for name, element in after.items() if before.get(name) != element]
+def start_of_element(raw: bytes, there: int) -> int:
+    """Where the top-level element begins that holds this position. Quicker than taking out all before it."""
+    position, start, index, length = 4, 4, raw.index, _INT.unpack_from
+    end = min(there + 1, len(raw) - 1)
+    while position < end:
+        start, kind = position, raw[position]
+        at = index(0, position + 1) + 1
+        extra = _BEYOND_LENGTH[kind]
+        if extra is not None:
+            position = at + extra + length(raw, at)[0]
+        else:
+            size = _SIZES[kind]
+            position = at + (value_length(raw, kind, at) if size is None else size)
+    return start if position > there else position
 
 
 def join(parts: Iterable[bytes]) -> bytes:
@@ -241,55 +257,3 @@ def value_length(raw: bytes, kind: int, at: int) -> int:
     if kind == _REGEX:
         return raw.index(0, raw.index(0, at) + 1) + 1 - at
     raise InvalidBSON(f"unknown element type 0x{kind:02x}")
-
-
-class Lossy(Exception):
-    """A value that would have to change cannot be written without losing something else; `args[0]` says which."""
-
-
-def splice(raw: bytes, before: Document, after: Document) -> bytes:
-    """The bytes of `after`, made of the elements of `raw` wherever a value is still the one in `before`.
-
-    `before` is `decode(raw)` from before the change. For documents that do not survive decode and encode: what did
-    not change keeps its bytes. Raises Lossy where a document with a duplicate key would have to change.
-    """
-    kept = dict(elements(raw))
-    if len(kept) != sum(1 for _ in elements(raw)):
-        raise Lossy("it has the same key twice")
-    return join(_pieces(kept, before, after, list(after)))
-
-
-def _pieces(kept: dict[bytes, bytes], before: Any, after: Any, keys: Sequence[Any]) -> Iterator[bytes]:
-    for key in keys:
-        name = str(key).encode()
-        old = kept.get(name)
-        if old is None or key not in before:
-            yield _element(name, after[key])
-        elif _same(before[key], after[key]):
-            yield old
-        else:
-            yield _piece(name, old, before[key], after[key])
-
-
-def _piece(name: bytes, old: bytes, before: Any, after: Any) -> bytes:
-    """One changed element: documents and arrays are gone into, anything else is encoded anew."""
-    nested = old[len(name) + 2 :]
-    if isinstance(before, dict) and isinstance(after, dict):
-        return b"\x03" + name + b"\0" + splice(nested, before, after)
-    if isinstance(before, list) and isinstance(after, list):
-        slots = {str(i).encode(): element for i, (_, element) in enumerate(elements(nested))}
-        renumbered = {
-            key: element[:1] + key + element[element.index(0, 1) :] for key, element in slots.items()
-        }
-        old_items, new_items = dict(enumerate(before)), dict(enumerate(after))
-        return b"\x04" + name + b"\0" + join(_pieces(renumbered, old_items, new_items, list(new_items)))
-    return _element(name, after)
-
-
-def _element(name: bytes, value: Any) -> bytes:
-    whole = encode({"": value})
-    return whole[4:5] + name + whole[5:-1]
-
-
-def _same(before: Any, after: Any) -> bool:
-    return encode({"": before}) == encode({"": after})

@@ -7,7 +7,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple, Self
 
-from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends import raw_bson, raw_difference
 from goaime_migrate.backends.ports import Elements
 from goaime_migrate.journal.digest import digest
 
@@ -76,9 +76,9 @@ class Entry(NamedTuple):
 
 def changed_fields(before: bytes, after: bytes) -> dict[str, bytes | None]:
     """The top-level fields whose bytes differ, with the hash of what is in `after`, or None where it is absent."""
-    old, new = raw_bson.fields(before), raw_bson.fields(after)
+    old, new = raw_difference.unlike(before, after)
     changed: dict[str, bytes | None] = {
-        name_text(name): digest(element) for name, element in raw_bson.differing(old, new)
+        name_text(name): digest(element) for name, element in raw_difference.differing(old, new)
     }
     if not old.keys() <= new.keys():
         changed |= {name_text(name): None for name in old if name not in new}

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends import raw_bson, raw_difference
 from goaime_migrate.backends.bson_order import Key
 from goaime_migrate.backends.embedded.paths import values
 from goaime_migrate.backends.embedded.unique import KeyTable, checkable
@@ -158,7 +158,7 @@ class Types:
                         (name, family), after and raw_bson.id_value(raw_bson.id_of(after))
                     )
             if changed and before and after:
-                names = raw_bson.differing(raw_bson.fields(before), raw_bson.fields(after))
+                names = raw_difference.differing(*raw_difference.unlike(before, after))
                 self.changed |= {name.decode("utf-8", "replace") for name, _ in names}
 
     @staticmethod

@@ -12,27 +12,31 @@ Note = tuple[str, str]
 """What is told of a document: of which version, and a text."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Asked:
     """A lookup of a step, and what is to be told of it."""
 
     version: str
     name: str
     table: Table
+    _found: bool = False
+    """Whether it has found anything since it began: what else it gives need not be known then."""
 
     def begin(self, counts: PassCounts) -> None:
         """What is to be told even if it is never asked."""
+        self._found = False
         if not self.table.exists:
             counts.looked_up(self.version, self._nowhere, LookupCount())
 
     def tell(self, counts: PassCounts, identity: bytes) -> None:
         """Count what it has given for a document, if that is to be known: not where it has found anything before."""
         met = self.table.met
-        if not (met or self.table.missed):
+        if self._found or not (met or self.table.missed):
             return
         text = self._in_vain if self.table.exists else self._nowhere
         if not counts.has_found(self.version, text):
             counts.looked_up(self.version, text, LookupCount.of(identity, found=met))
+        self._found = counts.has_found(self.version, text)
 
     @cached_property
     def _nowhere(self) -> str:

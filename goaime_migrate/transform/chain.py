@@ -20,7 +20,7 @@ from goaime_migrate.journal.segments import Known
 from goaime_migrate.memory import without_collection
 from goaime_migrate.results import Document
 from goaime_migrate.transform.asked import Asked, Note
-from goaime_migrate.transform.changes import ChangeDetector, DepthChooser, Undecided
+from goaime_migrate.transform.changes import ChangeDetector, Undecided
 from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
 from goaime_migrate.transform.rewriting import require_same_id, splice
@@ -119,7 +119,9 @@ class Chain:
             for step in steps
             for name, lookup in step.looked_up.items()
         ]
-        self._choosers = [DepthChooser() for _ in self.steps]
+        self._detector = ChangeDetector(len(self.steps), self._encoded)
+        self._identity = b""
+        """Of the document that the steps are being applied to."""
         self._noted: list[Note] = []
         self._notes: list[tuple[bytes, list[Note]]] = []
         self._stages = (
@@ -235,11 +237,8 @@ class Chain:
         base = raw_bson.encode(document)
         self._sweeps = self._sweeps and base == original and _REFERENCE not in original
 
-        def encode(position: int, document: Document) -> bytes:
-            return encoded(self.steps[position], document, identity)
-
-        detector = ChangeDetector(base, self._choosers, encode, exact=exact)
-        touched = []
+        self._identity, detector, touched = identity, self._detector, []
+        detector.begin(base, exact=exact)
         for position, (step, arguments) in enumerate(zip(self.steps, self._arguments, strict=True)):
             detector.before(position, document)
             self._version = step.version
@@ -250,11 +249,15 @@ class Chain:
         if not any(touched):
             return identity
         last = len(self.steps) - 1
-        current = encode(last, document) if detector.known is None else detector.known
+        current = self._encoded(last, document) if detector.known is None else detector.known
         if base != original:
             current = splice(original, document, self.steps[last].version, identity)
         require_same_id(identity, current, self.steps[last].version)
         return Changed(identity, original, current, tuple(touched))
+
+    def _encoded(self, position: int, document: Document) -> bytes:
+        """The bytes of a document that the step at a position has made."""
+        return encoded(self.steps[position], document, self._identity)
 
     @contextmanager
     def _warnings(self) -> Iterator[None]:

@@ -6,7 +6,7 @@ the documents in it are, often proves that its bytes have changed; it never prov
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
@@ -35,17 +35,23 @@ class Undecided(Exception):
 class DepthChooser:
     """How closely documents are looked at before one step: as closely as the last ones have needed."""
 
-    _DOCUMENTS = 5
-    """How many documents are encoded, once one had to be, before less is tried again."""
+    _MOST = 64
+    """How many documents are encoded at most, once one had to be, before less is tried again."""
 
     def __init__(self) -> None:
         self.level = Level.NAMES
         self._left = 0
+        self._patience = 1
 
     def failed(self) -> None:
-        """What was kept of a document did not tell."""
+        """What was kept of a document did not tell: it has to be done again, which takes as long as encoding several.
+
+        So each time that less is tried in vain it is tried half as often.
+        """
         self.level = min(Level.BYTES, Level(self.level + 1))
-        self._left = self._DOCUMENTS
+        if self.level is _BYTES:
+            self._left = self._patience
+            self._patience = min(2 * self._patience, self._MOST)
 
     def learn(self, by: Level) -> None:
         """What told that a document had been changed."""
@@ -55,29 +61,27 @@ class DepthChooser:
                 self.level = _SIZES
         else:
             self.level = by
+            self._patience = 1
 
 
 class ChangeDetector:
-    """Sees one document before and after each step. `known`: its bytes as it stands, where they are known.
+    """Sees each document before and after each step. `known`: its bytes as it stands, where they are known.
 
-    With `exact`, every step is told by the bytes; else as its chooser says. `encode` makes the bytes of a document
-    that the step at a position has made.
+    `encode` makes the bytes of a document that the step at a position has made.
     """
 
-    def __init__(
-        self,
-        base: bytes,
-        choosers: Sequence[DepthChooser],
-        encode: Callable[[int, Document], bytes],
-        *,
-        exact: bool,
-    ) -> None:
-        self.known: bytes | None = base
-        self._choosers = choosers
+    def __init__(self, steps: int, encode: Callable[[int, Document], bytes]) -> None:
+        self.known: bytes | None = None
+        self._choosers = [DepthChooser() for _ in range(steps)]
         self._encode = encode
-        self._exact = exact
+        self._exact = False
         self._names: tuple[str, ...] = ()
         self._sizes: Sizes | None = None
+
+    def begin(self, base: bytes, *, exact: bool) -> None:
+        """The next document. With `exact`, every step is told by the bytes; else as its chooser says."""
+        self.known = base
+        self._exact = exact
 
     def before(self, position: int, document: Document) -> None:
         """Keep what will be compared after the step at this position."""
@@ -89,7 +93,7 @@ class ChangeDetector:
         self._sizes = sizes(document) if level is _SIZES else None
 
     def changed(self, position: int, document: Document) -> bool:
-        """Whether the step has changed the document. Raises Unproven."""
+        """Whether the step has changed the document. Raises Undecided."""
         chooser = self._choosers[position]
         if not self._exact:
             before, self._names = self._names, names(document)
@@ -99,6 +103,7 @@ class ChangeDetector:
                 return True
             if self._sizes is not None and grown(self._sizes, document):
                 self.known = None
+                chooser.learn(_SIZES)
                 return True
         if self.known is None:
             chooser.failed()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends import raw_bson, raw_difference
 from goaime_migrate.backends.ports import Capabilities
 from goaime_migrate.errors import UndeclaredField
 from goaime_migrate.transform.chain import Changed
@@ -97,7 +97,7 @@ def narrow(changed: Changed, step: Step, fields: Sequence[str]) -> Changed | Non
             field=min(undeclared),
             hint=f"add it to fields= in {step.source}, or leave fields= out",
         )
-    sets = raw_bson.differing(before, after)
+    sets = raw_difference.differing(before, after)
     return Changed(changed.id, changed.before, changed.after, changed.touched, sets)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bson.errors import BSONError
 
-from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends import raw_bson, raw_splice
 from goaime_migrate.errors import IdChanged, Unrepresentable
 from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.results import Document
@@ -16,9 +16,9 @@ def splice(original: bytes, document: Document, version: str, identity: bytes) -
     Raises Unrepresentable.
     """
     try:
-        return raw_bson.splice(original, raw_bson.decode(original), document)
-    except (raw_bson.Lossy, BSONError, UnicodeDecodeError) as error:
-        reason = error.args[0] if isinstance(error, raw_bson.Lossy) else "it holds text that is not UTF-8"
+        return raw_splice.splice(original, raw_bson.decode(original), document)
+    except (raw_splice.Lossy, BSONError, UnicodeDecodeError) as error:
+        reason = error.args[0] if isinstance(error, raw_splice.Lossy) else "it holds text that is not UTF-8"
         raise Unrepresentable(
             f"the document would have to change, but {reason}: writing it would lose data",
             version=version,

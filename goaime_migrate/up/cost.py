@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple, TypeVar
 
-from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends import raw_bson, raw_difference
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.run.pacing import LARGEST
 from goaime_migrate.transform.chain import Changed
@@ -244,8 +244,8 @@ def _of_fields(changed: Changed) -> tuple[int, int]:
     """The bytes of the fields that differ; and of what differs in them, as a server tells it in its oplog."""
     if changed.before is None or changed.after is None:
         return len(changed.after or b""), len(changed.after or b"")
-    old, new = raw_bson.fields(changed.before), raw_bson.fields(changed.after)
-    sent = sum(len(element) for _, element in raw_bson.differing(old, new))
+    old, new = raw_difference.unlike(changed.before, changed.after)
+    sent = sum(len(element) for _, element in raw_difference.differing(old, new))
     return sent, _differing(changed.before, changed.after)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import growth, report, safeties
+from benchmarks import documents, growth, report, safeties
 from benchmarks.report import Report, Row, Section, Unit
 from benchmarks.safeties import NoSuchPart, Part, replaced
 from tests.world import REPOSITORY
@@ -22,10 +22,28 @@ GOAIME = {
     *("up x2 / fused x2", "up x2 / copy x2", "up x2 / up x1"),
     *(f"{what} x{workers} / up x{workers}" for what in ("command", "down", "verify") for workers in (1, 2)),
     *("journal / document before", "oplog / document after"),
+    *(
+        "up x1 cpu",
+        "up x2 cpu",
+        "fused cpu",
+        "fused x2 cpu",
+        "up x1 cpu / fused cpu",
+        "up x2 cpu / fused x2 cpu",
+    ),
 }
 SMALL = {
     *("small x1", "small x2", "replace", "deltas", "pipeline"),
     *(f"small x{workers} / {other}" for other in ("replace", "deltas", "pipeline") for workers in (1, 2)),
+}
+_SET = ("AddField", "RemoveField", "a transform with fields=")
+DOCUMENTS = {
+    key
+    for size in documents.SIZES
+    for key in (
+        *(f"{name}, {size}{what}" for name in (*_SET, "loop") for what in ("", " cpu")),
+        *(f"{name}, {size} / loop, {size}" for name in _SET),
+        f"verify, {size}",
+    )
 }
 CONSTANTS = {
     *("AddField", "UpdateDocuments", "update_many"),
@@ -36,7 +54,9 @@ PATHS = {
     *("RemoveNested", "UpdateRemoved", "RemoveNested / UpdateRemoved"),
 }
 COMING = {
-    key for name in ("insert", "derive", "delete") for key in (name, f"{name} loop", f"{name} / {name} loop")
+    key
+    for name in ("insert", "derive", "delete")
+    for key in (f"{name} loop", *(f"{name} x{n}{over}" for n in (1, 2) for over in ("", f" / {name} loop")))
 }
 SAFETIES = {
     "all on",
@@ -77,7 +97,7 @@ def measured(folder: Path, *options: str) -> dict[str, dict[str, Any]]:
 @pytest.mark.soak
 def test_every_contender_and_every_safety_is_measured(tmp_path: Path) -> None:
     rows = measured(tmp_path, "--profile")
-    assert set(rows) >= GOAIME | SMALL | CONSTANTS | PATHS | COMING | SAFETIES | PROFILE
+    assert set(rows) >= GOAIME | SMALL | DOCUMENTS | CONSTANTS | PATHS | COMING | SAFETIES | PROFILE
     assert all(value > 0 for row in rows.values() for value in row["values"])
 
 
@@ -103,7 +123,7 @@ def test_a_part_that_the_engine_no_longer_has_ends_the_benchmark() -> None:
 
 def test_a_part_that_no_run_calls_ends_the_benchmark() -> None:
     with (
-        pytest.raises(NoSuchPart, match=r"no run calls journal\.segments\.Segment\.puts"),
+        pytest.raises(NoSuchPart, match=r"no run calls journal\.segments\.Segment\.adds"),
         replaced(safeties.JOURNAL.parts),
     ):
         pass

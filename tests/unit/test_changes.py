@@ -61,12 +61,30 @@ def test_other_types_that_are_encoded_alike_prove_nothing() -> None:
         assert not proven(before, after)
 
 
-def test_a_gauge_looks_as_closely_as_was_needed_last() -> None:
-    gauge, levels = DepthChooser(), []
-    gauge.failed()
-    gauge.failed()
-    for _ in range(6):
-        levels.append(gauge.level)
-        gauge.learn(Level.BYTES if gauge.level is Level.BYTES else Level.NAMES)
-    levels.append(gauge.level)
-    assert levels == [*[Level.BYTES] * 5, Level.SIZES, Level.NAMES]
+def levels(chooser: DepthChooser, told_by: Level, documents: int) -> list[Level]:
+    """How closely documents are looked at one after the other, where nothing less than that tells of any."""
+    looked = []
+    for _ in range(documents):
+        looked.append(chooser.level)
+        if chooser.level < told_by:
+            chooser.failed()
+        chooser.learn(min(chooser.level, told_by))
+    return looked
+
+
+def test_documents_are_looked_at_as_closely_as_was_needed_last() -> None:
+    chooser = DepthChooser()
+    assert levels(chooser, Level.NAMES, 3) == [Level.NAMES] * 3
+    chooser.failed()
+    assert levels(chooser, Level.SIZES, 3) == [Level.SIZES] * 3
+    assert levels(chooser, Level.NAMES, 2) == [Level.SIZES, Level.NAMES]
+
+
+def test_less_is_tried_the_more_seldom_the_more_often_it_was_in_vain() -> None:
+    chooser = DepthChooser()
+    looked = levels(chooser, Level.BYTES, 1_000)
+    less = [i for i, level in enumerate(looked) if level < Level.BYTES]
+    assert less[:6] == [0, 1, 2, 4, 8, 16]
+    assert less[-1] - less[-2] == 64
+    levels(chooser, Level.SIZES, 100)
+    assert levels(chooser, Level.BYTES, 3) == [Level.SIZES, Level.SIZES, Level.BYTES]

@@ -12,7 +12,7 @@ from datetime import datetime
 from importlib import import_module
 from typing import Any
 
-from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends import raw_bson, raw_splice
 from goaime_migrate.backends.embedded.paths import MISSING
 from goaime_migrate.errors import MigrateError, MissingCapability, OperationFailed, Unrepresentable
 from goaime_migrate.results import Document
@@ -57,8 +57,8 @@ def _encode(document: bytes, before: Document, after: Document) -> bytes:
     if same == document:
         return encoded
     try:
-        return raw_bson.splice(document, before, after)
-    except raw_bson.Lossy as error:
+        return raw_splice.splice(document, before, after)
+    except raw_splice.Lossy as error:
         raise Unrepresentable(
             f"the document cannot be changed without loss: {error}", id=before["_id"]
         ) from error

@@ -8,7 +8,7 @@ from typing import Any
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
-from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends import raw_bson, raw_difference
 from goaime_migrate.backends.ports import Sweep, SweepRefused, Write
 from goaime_migrate.backends.server.reader import both, id_in, id_range
 from goaime_migrate.results import Document
@@ -81,8 +81,8 @@ def _delta(write: Write) -> Any:
     assert write.after is not None
     sets, gone = write.sets, []
     if sets is None:
-        before, after = raw_bson.fields(write.before), raw_bson.fields(write.after)
-        sets = raw_bson.differing(before, after)
+        before, after = raw_difference.unlike(write.before, write.after)
+        sets = raw_difference.differing(before, after)
         gone = [name.decode() for name in before if name not in after]
     values = [raw_bson.literal(*element) for element in sets]
     stages: list[Any] = (
