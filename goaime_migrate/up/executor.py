@@ -6,8 +6,9 @@ What runs together, and in which order, is the plan's; how a version's state cha
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext, suppress
+from itertools import takewhile
 
 from goaime_migrate.backends.ports import Filter
 from goaime_migrate.errors import (
@@ -26,7 +27,7 @@ from goaime_migrate.migration import Migration
 from goaime_migrate.operations import RunFunctions, StateOperation
 from goaime_migrate.planner import Facts, UpPlan
 from goaime_migrate.planner.fusion import require_canary
-from goaime_migrate.planner.groups import NewPass, PinnedPass, StateChange
+from goaime_migrate.planner.groups import NewPass, PinnedPass, StateChange, UpGroup
 from goaime_migrate.results import Direction, Document, RunResult, State
 from goaime_migrate.run import created, partitions, restored
 from goaime_migrate.run.code import findings, source_file, step_of
@@ -70,9 +71,10 @@ class Executor:
         if canary is not None:
             require_canary(plan, self._recorder.migrations)
         require_up(self._run.backend, plan, self._recorder.migrations, self._recorder.versions)
-        waiting = deque(plan.versions)
-        self._finish_ready(waiting)
-        for group in plan.groups:
+        waiting, ahead = deque(plan.versions), deque(plan.groups)
+        self._finish_ready(waiting, ahead)
+        while ahead:
+            group = ahead.popleft()
             self._run.check()
             self._recorder.start_group()
             match group:
@@ -81,7 +83,7 @@ class Executor:
                 case NewPass() | PinnedPass():
                     self._pass(group, canary)
             if canary is None:
-                self._finish_ready(waiting)
+                self._finish_ready(waiting, ahead)
 
     # a pass
 
@@ -202,9 +204,15 @@ class Executor:
 
     # versions
 
-    def _finish_ready(self, waiting: deque[str]) -> None:
-        """Versions whose operations are all done become applied, in order, if their own `verify` holds."""
-        while waiting:
+    def _finish_ready(self, waiting: deque[str], ahead: Iterable[UpGroup]) -> None:
+        """Versions whose operations are all done become applied, in order, if their own `verify` holds.
+
+        Without transactions a run can be killed when its versions know that a pass is over and the pass does not: that
+        one is ahead again, before all others, and they wait for it.
+        """
+        pinned = takewhile(lambda group: isinstance(group, PinnedPass), ahead)
+        held = {version for group in pinned for version in group.versions}
+        while waiting and waiting[0] not in held:
             migration = self._recorder.migrations[waiting[0]]
             record = self._recorder.versions.get(waiting[0])
             if record is None and not migration.operations:

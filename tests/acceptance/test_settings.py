@@ -89,7 +89,7 @@ def test_the_next_command_works_as_it_is_told(embedded: Project) -> None:
         return json.loads(bare(embedded, *shlex.split(line), "--json").stdout)
 
     assert told(f"status {options}") == f"up {options}"
-    assert told(f"plan {options}") == f"up {options} 0001"
+    assert told(f"plan {options}") == f"up 0001 {options}"
     assert told(f"status --check {options}") == f"up {options}"
     assert value(f"status --check {options}")["error"]["hint"] == f"goaime-migrate up {options}"
     assert bare(embedded, *shlex.split(told(f"plan {options}"))).returncode == 0

@@ -93,6 +93,22 @@ def test_killed_at_random_instants_again_and_again_it_comes_to_its_end(forker: F
         check()
 
 
+@pytest.mark.parametrize("before", [(), ("up", "--where", '{"n": {"$mod": [4, 1]}}')], ids=["", "a canary"])
+def test_without_transactions_no_version_is_applied_before_its_pass_is_over(
+    forker: Forker, alone: World, before: tuple[str, ...]
+) -> None:
+    this = bank(alone, 20)
+    kills = 0
+    for nth in range(1, 6):
+        if before:
+            forker.succeed(alone, *before)
+        kills += killed_and_finished(forker, this, UP, Strike("update", "schema_versions", nth, "sent"))
+        this.is_up()
+        forker.succeed(alone, *DOWN)
+        this.is_down()
+    assert kills >= 4
+
+
 def test_without_transactions_a_batch_whose_documents_have_left_the_filter_keeps_its_journal(
     forker: Forker, alone: World
 ) -> None:

@@ -27,7 +27,7 @@ SEED = int(os.environ.get("GOAIME_MIGRATE_SOAK_SEED", "1"))
 UP = ("up",)
 DOWN = ("down", "base", "--yes")
 QUICK = "heartbeatFrequencyMS=500"
-PARTED = {"run.partitions.WORTH": 100, "run.partitions.SIZE": 60, "up.pass_._LARGE": 100}
+PARTED = {"run.partitions.WORTH": 100, "run.partitions.SIZE": 60, "transform.frozen_lookups.LARGE": 100}
 """So that several threads, of one process or of two, share a walk."""
 SHORT_LEASE = {"run.lock.TTL_S": 3.0, "run.lock.HEARTBEAT_S": 0.5, "run.lock.MARGIN_S": 0.5}
 ROUND_S = 600

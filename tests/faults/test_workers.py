@@ -28,7 +28,7 @@ DOWN = ("down", "base", "--yes", "--workers", "2")
 SMALL = {
     "run.partitions.WORTH": 100,
     "run.partitions.SIZE": 60,
-    "up.pass_._LARGE": 100,
+    "transform.frozen_lookups.LARGE": 100,
     "workers.pool.WAITING_S": 60.0,
 }
 GONE_S = 10.0

@@ -40,7 +40,6 @@ from goaime_migrate.run import partitions
 from goaime_migrate.transform import frozen_lookups, projection
 from goaime_migrate.transform.insertion import place_of
 from goaime_migrate.transform.step import Step
-from goaime_migrate.up import pass_ as walking
 from goaime_migrate.workers import pool, process
 from goaime_migrate.workers.process import ProcessWorker
 from tests.servers import Mongod, ReplicaSet
@@ -287,7 +286,7 @@ def test_two_threads_go_on_with_lookups_that_an_earlier_run_has_frozen(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(world, 'd["by"] = __import__("threading").current_thread().name')
-    monkeypatch.setattr(walking, "_LARGE", DOCUMENTS)
+    monkeypatch.setattr(frozen_lookups, "LARGE", DOCUMENTS)
 
     def interrupt(event: Event) -> None:
         if isinstance(event, BatchCommitted):
@@ -308,7 +307,7 @@ def test_two_threads_go_on_with_lookups_that_an_earlier_run_has_frozen(
 def test_an_interrupt_leaves_no_thread_behind_that_writes(
     world: World, monkeypatch: pytest.MonkeyPatch, batches: int
 ) -> None:
-    monkeypatch.setattr(walking, "_LARGE", DOCUMENTS)
+    monkeypatch.setattr(frozen_lookups, "LARGE", DOCUMENTS)
     before = world.raws("things")
     seen: list[Event] = []
 
