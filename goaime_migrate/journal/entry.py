@@ -53,9 +53,9 @@ class Entry(NamedTuple):
         return cls(before, digest(after), changed_fields(before, after), partial)
 
     @classmethod
-    def setting(cls, before: bytes, after: bytes, elements: Elements) -> Self:
+    def setting(cls, before: bytes, after: bytes, hashes: Mapping[str, bytes]) -> Self:
         """The partial entry for a document of which it is known what is set, and that nothing else is done."""
-        return cls(before, digest(after), {name_text(name): digest(e) for name, e in elements}, partial=True)
+        return cls(before, digest(after), hashes, partial=True)
 
     @classmethod
     def deletion(cls, before: bytes, place: bytes | None = None) -> Self:
@@ -72,6 +72,11 @@ class Entry(NamedTuple):
         """The entries for a document that comes: one for each of the sources that make it, None for no source."""
         made = digest(after)
         return [cls(None, made, _NONE, False, identity, source) for source in sources]
+
+
+def hashes_of(elements: Elements) -> dict[str, bytes]:
+    """The hash of each element that is set, by its name."""
+    return {name_text(name): digest(element) for name, element in elements}
 
 
 def changed_fields(before: bytes, after: bytes) -> dict[str, bytes | None]:

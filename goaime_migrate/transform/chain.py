@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from goaime_migrate.errors import (
     TransformFailed,
 )
 from goaime_migrate.errors.hint import UP, Hint
-from goaime_migrate.journal.entry import Entry
+from goaime_migrate.journal.entry import Entry, hashes_of
 from goaime_migrate.journal.segments import Known
 from goaime_migrate.memory import without_collection
 from goaime_migrate.results import Document
@@ -49,6 +49,8 @@ class Changed:
     """The raw `_id` of the document that an inserted one was derived from."""
     place: bytes | None = None
     """Where a deleted one stands, as `Reader.places` tells it."""
+    hashes: Mapping[str, bytes] | None = None
+    """Those of what it sets, by name, if they are known: where all documents of a batch get the same."""
 
     def entry(self) -> Entry:
         """What the journal keeps of it."""
@@ -58,7 +60,7 @@ class Changed:
             return Entry.deletion(self.before, self.place)
         if self.sets is None:
             return Entry.of(self.before, self.after)
-        return Entry.setting(self.before, self.after, self.sets)
+        return Entry.setting(self.before, self.after, self.hashes or hashes_of(self.sets))
 
     def write(self) -> Write:
         """How it is written."""

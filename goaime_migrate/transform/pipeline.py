@@ -15,6 +15,7 @@ from typing import Any
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Reader
 from goaime_migrate.errors import IdChanged, MigrationFailed
+from goaime_migrate.journal.entry import hashes_of
 from goaime_migrate.transform.chain import BatchResult, Chain, Changed
 from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.deduplication import Deduplication, DuplicatesStep
@@ -101,16 +102,18 @@ class Addition(Chain):
         if fields is None or step.adds is None:
             return super().run(reader, documents)
         result = BatchResult([], [], PassCounts([step.version]), [])
+        sets = list(raw_bson.elements(raw_bson.join([step.adds])))
+        hashes, touched = hashes_of(sets), (True,)
         for document in documents:
             identity = raw_bson.id_of(document)
             if document == identity:
                 after = raw_bson.join([document[4:-1], step.adds])
-                result.changed.append(Changed(identity, document, after, (True,)))
-                result.counts.count((True,))
+                result.changed.append(Changed(identity, document, after, touched, sets, hashes=hashes))
             else:
                 result.unchanged.append(identity)
-                result.counts.count(None)
-        ((name, element),) = raw_bson.elements(raw_bson.join([step.adds]))
+        result.counts.count(touched, len(result.changed))
+        result.counts.count(None, len(result.unchanged))
+        ((name, element),) = sets
         result.stages = [{"$set": raw_bson.raw_document(raw_bson.join([raw_bson.literal(name, element)]))}]
         result.where = {name.decode(): {"$exists": False}}
         return result

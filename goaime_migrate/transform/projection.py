@@ -81,6 +81,8 @@ def looked_at(model: type[BaseModel]) -> frozenset[str] | None:
 
 def narrow(changed: Changed, step: Step, fields: Sequence[str]) -> Changed | None:
     """The change as one of its fields alone, None if it cannot be written and taken back so. Raises UndeclaredField."""
+    if changed.sets is not None:
+        return changed
     assert changed.before is not None
     assert changed.after is not None
     before, after = raw_bson.fields(changed.before), raw_bson.fields(changed.after)

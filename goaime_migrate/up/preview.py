@@ -9,7 +9,7 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Backend, Filter
 from goaime_migrate.errors import MigrationFailed
 from goaime_migrate.events import Listener, silent
-from goaime_migrate.journal.entry import Entry
+from goaime_migrate.journal.entry import Entry, hashes_of
 from goaime_migrate.journal.kinds import Kind
 from goaime_migrate.journal.segments import Segment
 from goaime_migrate.results import Counts, Document, Sample, WarningCount
@@ -161,7 +161,7 @@ class _Measure:
         if narrow is None or narrow.sets is None:
             return changed.entry()
         before, after = (projection.part(d, self._carried) for d in (changed.before, changed.after))
-        return Entry.setting(before, after, narrow.sets)
+        return Entry.setting(before, after, hashes_of(narrow.sets))
 
     def _try_again(self, ready: Sequence[bytes], result: BatchResult) -> None:
         """Apply the steps to their own first results, as `up` does."""
