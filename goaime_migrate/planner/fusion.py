@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from goaime_migrate.errors import Refused
@@ -91,8 +90,9 @@ def _where_a_canary_goes(groups: Sequence[UpGroup], files: Mapping[str, Migratio
     """The target that is a single pass: the versions that have the first one to themselves, once the rest is applied."""
     for place, group in enumerate(groups):
         version, number = group.operations[0]
-        shared = {v for other in groups if other is not group for v in other.versions}
-        own = tuple(takewhile(lambda v, shared=shared: v not in shared, group.versions))
+        others = {v for other in groups if other is not group for v in other.versions}
+        shared = [v in others for v in group.versions]
+        own = group.versions[: shared.index(True) if True in shared else None]
         if own and not isinstance(group, StateChange) and files[version].operations[number].selective:
             canary = UP.to(own[-1], "--where", "…")
             if not place:
