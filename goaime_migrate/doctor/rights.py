@@ -19,7 +19,7 @@ def privileges(patient: Patient) -> Said | None:
     """Whether this user may read, and may do what `up` and `down` of the pending versions need."""
     if patient.server is None:
         return None
-    reading = patient.server.lacking(_reading(patient))
+    reading = patient.server.lacking(_reading(patient)) or patient.server.lacking(_looking(patient))
     if reading is not None:
         return fault(f"not all can be read that the commands need: {_listed(reading.actions)}", reading.grant)
     up, down = _up(patient), _down(patient)
@@ -39,14 +39,17 @@ def privileges(patient: Patient) -> Said | None:
 
 
 def _reading(patient: Patient) -> Needs:
-    """What is asked of the collections that are there as well: views have no indexes."""
-    named = {name for operation in patient.pending for name in _named(operation)}
-    stored = {name for name, info in patient.backend.collections().items() if info.kind != "view"}
     return [
         Need("", ("listCollections",)),
         *(Need(name_of(each, patient.settings.records), ("find",)) for each in RECORDS),
-        *(Need(name, ("find", "listIndexes") if name in stored else ("find",)) for name in sorted(named)),
     ]
+
+
+def _looking(patient: Patient) -> Needs:
+    """What `plan` looks at, of the collections that are there the indexes too: views have none."""
+    named = {name for operation in patient.pending for name in _named(operation)}
+    stored = {name for name, info in patient.backend.collections().items() if info.kind != "view"}
+    return [Need(name, ("find", "listIndexes") if name in stored else ("find",)) for name in sorted(named)]
 
 
 def _up(patient: Patient) -> Needs:

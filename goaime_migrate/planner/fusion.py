@@ -70,7 +70,7 @@ def require_canary(plan: UpPlan, files: Mapping[str, Migration]) -> None:
         raise Refused(
             f"an unfinished pass is in the way of a canary: {', '.join(begun)} "
             f"{'are' if begun[1:] else 'is'} begun, and not finished",
-            hint=Hint("the next {} completes it, and {} takes it back; then begin the canary", UP, DOWN),
+            hint=Hint("{} completes it, {} takes it back; then begin the canary", UP, DOWN),
         )
     if len(plan.groups) != 1 or isinstance(plan.groups[0], StateChange):
         raise Refused(

@@ -71,7 +71,8 @@ def refused(ask: Callable[[], errors.MigrateError | None]) -> errors.MigrateErro
         ("changeStream", ".c"),
         ("collMod", ".c"),
         ("dropIndex", ".c"),
-        ("listIndexes", ".c"),
+        ("listIndexes", "."),  # on whichever comes first
+        ("listCollections", ""),
         ("renameCollectionSameDB", ""),
     ],
 )

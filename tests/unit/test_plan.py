@@ -254,8 +254,9 @@ def test_an_unfinished_pass_is_in_the_way_of_a_canary() -> None:
     error = refusal(require_canary, plan_up(given), given.files)
     assert type(error) is Refused
     assert error.message == "an unfinished pass is in the way of a canary: 0001 is begun, and not finished"
-    assert error.hint == (
-        "the next goaime-migrate up completes it, and goaime-migrate down takes it back; then begin the canary"
+    assert (
+        error.hint
+        == "goaime-migrate up completes it, goaime-migrate down takes it back; then begin the canary"
     )
 
 
