@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, get_args
 
 from goaime_migrate.cli.invocation import Common, Invocation
 from goaime_migrate.cli.outcome import Outcome
@@ -153,3 +153,11 @@ def parameters(function: Callable[..., Outcome]) -> list[inspect.Parameter]:
             for name, annotation in _COMMON.items()
         ),
     ]
+
+
+def names_of(parameter: inspect.Parameter) -> Sequence[str]:
+    """What an option is called on the command line; an argument has no name there."""
+    said: Argument | Option = get_args(parameter.annotation)[1]
+    if isinstance(said, Argument):
+        return ()
+    return said.names or ("--" + parameter.name.replace("_", "-"),)

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Sequence
+from itertools import pairwise
 from typing import Annotated, Any, get_args
 
 import typer
 import typer.main
 
-from goaime_migrate.cli.argv import PROGRAM
+from goaime_migrate.cli.argv import PROGRAM, TAKING_A_VALUE
 from goaime_migrate.cli.commands import COMMANDS, function_of
-from goaime_migrate.cli.options import Argument, Request, parameters
+from goaime_migrate.cli.options import Argument, Request, names_of, parameters
 from goaime_migrate.cli.outcome import Outcome
 from goaime_migrate.errors import UsageError
 
 
 def parse(command: str | None, argv: Sequence[str]) -> Request | int:
     """The request; or an exit status, where help was printed. Raises UsageError."""
+    if command:
+        _require_values(command, argv)
     parser = typer.main.get_command(application([command] if command else COMMANDS))
     try:
         asked = list(argv) or ["--help"]
@@ -28,6 +31,24 @@ def parse(command: str | None, argv: Sequence[str]) -> Request | int:
     except typer.Abort:
         raise KeyboardInterrupt from None
     return 0 if request is None else request
+
+
+def _require_values(command: str, argv: Sequence[str]) -> None:
+    """Refuse an option where the value of another one should be: the parser would take it for a file's name, say.
+
+    Whoever means such a value writes ``--html=--json``. Raises UsageError.
+    """
+    known = {n: p for p in parameters(function_of(command)) for n in names_of(p)}
+    for option, word in pairwise(argv):
+        if option == "--":
+            return
+        if option in TAKING_A_VALUE and (word.startswith("--") or word in known):
+            said = get_args(known[option].annotation)[1] if option in known else None
+            value = (said and said.metavar) or option.lstrip("-").upper()
+            raise UsageError(
+                f"{option} needs a value, and {word.partition('=')[0]} is none",
+                hint=f"{PROGRAM} {command} {option} {value}",
+            )
 
 
 def application(names: Collection[str] = tuple(COMMANDS)) -> typer.Typer:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from goaime_migrate.cli.commands import function_of
-from goaime_migrate.cli.options import Argument, Option, Request, parameters
+from goaime_migrate.cli.options import Argument, Option, Request, names_of, parameters
 
 
 class _NotPlain(Exception):
@@ -37,7 +37,7 @@ def request(command: str, argv: Sequence[str]) -> Request | None:
 def _pairs(taken: Sequence[Parameter], words: Sequence[str]) -> Iterator[tuple[Parameter, Any]]:
     """Each parameter that the words name, with its value."""
     arguments = [p for p in taken if isinstance(_said(p), Argument)]
-    options = {name: p for p in taken for name in _names(p)}
+    options = {name: p for p in taken for name in names_of(p)}
     rest = iter(words)
     for word in rest:
         if not word.startswith("-"):
@@ -81,10 +81,3 @@ def _said(parameter: Parameter) -> Argument | Option:
 def _kinds(parameter: Parameter) -> tuple[type, ...]:
     kind = get_args(parameter.annotation)[0]
     return get_args(kind) or (kind,)
-
-
-def _names(parameter: Parameter) -> Sequence[str]:
-    said = _said(parameter)
-    if isinstance(said, Argument):
-        return ()
-    return said.names or ("--" + parameter.name.replace("_", "-"),)

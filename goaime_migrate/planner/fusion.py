@@ -65,23 +65,42 @@ def _fuses(last: Operation, operation: Operation) -> bool:
 
 def require_canary(plan: UpPlan, files: Mapping[str, Migration]) -> None:
     """Refuse a plan of which some documents alone cannot be tried. Raises Refused."""
-    if any(isinstance(group, PinnedPass) for group in plan.groups):
+    begun = [v for group in plan.groups if isinstance(group, PinnedPass) for v in group.versions]
+    if begun:
         raise Refused(
-            "an unfinished pass is in the way of a canary",
-            hint=Hint("finish it: {}; or take it back: {}", UP, DOWN),
+            f"an unfinished pass is in the way of a canary: {', '.join(begun)} "
+            f"{'are' if begun[1:] else 'is'} begun, and not finished",
+            hint=Hint("{} completes it, {} takes it back; then begin the canary", UP, DOWN),
         )
-    for version, number in (ref for group in plan.groups for ref in group.operations):
-        operation = files[version].operations[number]
-        if operation.walks and not operation.selective:
-            raise Refused(
-                f"--where chooses documents of a collection, and {operation.describe()} walks over none",
-                hint=Hint("apply it as a whole: {}", UP.to(version)),
-            )
     if len(plan.groups) != 1 or isinstance(plan.groups[0], StateChange):
         raise Refused(
-            "--where works on one pass over one collection; this plan has more than that",
-            hint=Hint(
-                "apply what comes before the canary; then name its last version: {}",
-                UP.to("TARGET", "--where", "…"),
-            ),
+            "--where works on one pass over one collection, and this plan is not one",
+            hint=_where_a_canary_goes(plan.groups, files),
         )
+    ((version, number), *_) = plan.groups[0].operations
+    operation = files[version].operations[number]
+    if not operation.selective:
+        raise Refused(
+            f"--where chooses documents of a collection, and {operation.describe()} walks over none",
+            hint=Hint("apply it as a whole: {}", UP.to(version)),
+        )
+
+
+def _where_a_canary_goes(groups: Sequence[UpGroup], files: Mapping[str, Migration]) -> Hint:
+    """The target that is a single pass: the versions that have the first one to themselves, once the rest is applied."""
+    for place, group in enumerate(groups):
+        version, number = group.operations[0]
+        others = {v for other in groups if other is not group for v in other.versions}
+        shared = [v in others for v in group.versions]
+        own = group.versions[: shared.index(True) if True in shared else None]
+        if own and not isinstance(group, StateChange) and files[version].operations[number].selective:
+            canary = UP.to(own[-1], "--where", "…")
+            if not place:
+                return Hint("name the last version of the pass: {}", canary)
+            before = UP.to(groups[place - 1].versions[-1])
+            return Hint("apply what comes before: {}; then the canary: {}", before, canary)
+    return Hint(
+        "no version of it is one pass by itself: apply it as a whole, {}, or put the pass that is to be tried into a "
+        "version of its own",
+        UP,
+    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import DUMP, Settings
-from goaime_migrate.errors import MigrateError, Refused
+from goaime_migrate.errors import MigrateError, Refused, RehearsalFailed, ResultBreaksPromise
 from goaime_migrate.errors.hint import DOWN, PLAN, REHEARSE, UP, Hint
 from goaime_migrate.events import Listener, Notice
 from goaime_migrate.ledger import Ledger
@@ -74,7 +74,7 @@ class Rehearsal:
             documents=0,
             checks=(RehearsalCheck("up", False, error.message),),
             predicted=_NOTHING,
-            error=error.advise(error.hint.instead(PLAN, REHEARSE)),
+            error=_told(error.advise(error.hint.instead(PLAN, REHEARSE))),
         )
 
     def _perform(
@@ -86,7 +86,7 @@ class Rehearsal:
             try:
                 performance.give()
             except MigrateError as stopped:
-                error = stopped.advise(stopped.hint.instead(UP, REHEARSE))
+                error = _told(stopped.advise(stopped.hint.instead(UP, REHEARSE)))
         return RehearsalResult(
             versions=self.plan.versions,
             documents=copied,
@@ -116,3 +116,17 @@ class Rehearsal:
         for version in self.plan.versions:
             yield from (isinstance(o, SetValidator) for o in self.facts.files[version].operations)
         yield from ("validator" in info.options for info in self.source.collections().values())
+
+
+def _told(error: MigrateError) -> MigrateError:
+    """A promise that does not hold is what a rehearsal is to find; whatever else raises is its own error."""
+    if not isinstance(error, ResultBreaksPromise):
+        return error
+    return RehearsalFailed(
+        f"up: {error.message}",
+        hint=error.hint,
+        version=error.version,
+        id=error.id,
+        field=error.field,
+        detail=error.detail,
+    )

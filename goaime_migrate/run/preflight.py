@@ -14,6 +14,7 @@ from goaime_migrate.operations.validators import UNDOES as VALIDATORS
 from goaime_migrate.planner import DownPlan, UpPlan
 from goaime_migrate.planner.groups import RestorePass, UndoChange
 from goaime_migrate.results import Document
+from goaime_migrate.rules.privileges import needs_records, needs_up
 from goaime_migrate.run.ground import require_ground
 
 
@@ -29,7 +30,7 @@ def require_up(
     operations = [
         (ref, each) for ref, each in declared if isinstance(each, DocumentOperation | StateOperation)
     ]
-    backend.require_actions([need for _, each in operations for need in each.needs])
+    backend.require_actions([*needs_records(backend), *needs_up(backend, [each for _, each in operations])])
     changed: frozenset[str] = frozenset()
     for ref, each in operations:
         if isinstance(each, RunFunctions):
@@ -57,6 +58,7 @@ def require_down(
     undos = [(version, undo) for version, undo in recorded if undo is not None]
     backend.require_actions(
         [
+            *needs_records(backend),
             *_restoring(backend, plan, versions),
             *(need for version, undo in undos for need in _undoing(version, undo)),
         ]

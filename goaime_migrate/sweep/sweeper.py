@@ -108,7 +108,7 @@ class _Plan:
         steps = [step for chain in self.chains for link in chain.links for step in link.steps]
         reads = sorted({lookup.collection for step in steps for lookup in step.looked_up.values()})
         swept = [chain.applied.collection for chain in self.chains]
-        backend.require_actions(list(needs_sweep(swept, reads, follows=backend.capabilities.change_streams)))
+        backend.require_actions(list(needs_sweep(backend, swept, reads)))
 
     def tell(self, backend: Backend, listener: Listener) -> None:
         """What is done only once, what is not as it was, and what is not there."""

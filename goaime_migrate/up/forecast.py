@@ -134,7 +134,8 @@ class _Forecast:
                 require_canary(plan, self._files)
             require_up(self._backend, plan, self._files, self._versions)
         except MigrateError as error:
-            if isinstance(error, MissingPrivilege) and reads_only(self._backend):
+            declared = [self._operation(ref) for group in plan.groups for ref in group.operations]
+            if isinstance(error, MissingPrivilege) and reads_only(self._backend, declared):
                 self._listener(Notice("this user may only read: plan it as the user who will run up as well"))
             else:
                 self.error = error

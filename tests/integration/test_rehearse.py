@@ -181,6 +181,31 @@ def test_what_raises_is_the_error_of_the_migration(shop: World) -> None:
     assert databases(shop) == [shop.database]
 
 
+PROMISES = {
+    "check": "operations = [TransformDocuments('c', t, check=lambda d: ['too many'] if d['n'] > 3 else [])]",
+    "model": "class M(BaseModel):\n    n: int = Field(lt=4)\noperations = [TransformDocuments('c', t, model=M)]",
+    "verify": "operations = [TransformDocuments('c', t)]\ndef verify(db): return ['too many']",
+}
+
+
+@two
+@pytest.mark.parametrize("promise", PROMISES.values(), ids=PROMISES)
+def test_a_promise_that_does_not_hold_is_no_error_of_the_migration(world: World, promise: str) -> None:
+    """Whether the plan foresees it, or it is found on the copy."""
+    world.insert("c", [{"_id": 1, "n": 0}, {"_id": "odd", "n": 7}])
+    head = "from goaime_migrate import *\nfrom pydantic import BaseModel, Field\ndef t(d): d['t'] = 1\n"
+    world.write("0001_promise.py", head + promise)
+    result = rehearse(world)
+    assert isinstance(result.error, errors.RehearsalFailed)
+    assert (result.error.exit_code, result.error.version) == (5, "0001")
+    assert result.error.id == (None if "verify" in promise else "odd")
+    assert result.error.message.startswith("up: ")
+    assert "goaime-migrate rehearse" in result.error.hint
+    (detail,) = failed(result).values()
+    assert detail in result.error.message
+    assert list(failed(result)) == ["up"]
+
+
 @two
 def test_an_unfinished_version_comes_first(shop: World) -> None:
     shop.insert("orders", [{"_id": "odd"}])

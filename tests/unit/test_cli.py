@@ -228,6 +228,41 @@ class TestUsage:
         ):
             assert option in shown
 
+    @pytest.mark.parametrize(
+        ("words", "hint"),
+        [
+            (("history", "--html", "--json"), "goaime-migrate history --html FILE"),
+            (("history", "--html", "--jsno"), "goaime-migrate history --html FILE"),
+            (("history", "--html", "-q"), "goaime-migrate history --html FILE"),
+            (("history", "--html", "--"), "goaime-migrate history --html FILE"),
+            (("history", "--html", "--uri=dump:demo"), "goaime-migrate history --html FILE"),
+            (("status", "-c", "--json"), "goaime-migrate status -c FILE"),
+            (("status", "--database", "--quiet"), "goaime-migrate status --database NAME"),
+            (("new", "name", "--kind", "--json"), "goaime-migrate new --kind KIND"),
+            (("up", "--where", "--yes"), "goaime-migrate up --where JSON"),
+            (("prune", "--keep", "--yes"), "goaime-migrate prune --keep"),
+        ],
+    )
+    def test_an_option_is_not_the_value_of_another(
+        self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], hint: str
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        there = list(tmp_path.iterdir())
+        ended = run(*words)
+        assert ended.status == 2
+        assert "needs a value" in ended.err
+        assert hint in ended.err
+        assert list(tmp_path.iterdir()) == there
+
+    @pytest.mark.parametrize(
+        "words", [("history", "--html=--json.html"), ("blame", "c", "--as-of", "-1", "7"), ("up", "--", "-3")]
+    )
+    def test_what_only_looks_like_one_is_taken(
+        self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert "needs a value" not in run(*words).err
+
     def test_every_option_that_takes_a_value_is_known_to_the_rewriting(self) -> None:
         import typer.main
 

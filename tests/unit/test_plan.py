@@ -253,7 +253,65 @@ def test_an_unfinished_pass_is_in_the_way_of_a_canary() -> None:
     given = facts(1, records=[begun("0001")], passes=[Pass("p", ["0001"], finished=False)])
     error = refusal(require_canary, plan_up(given), given.files)
     assert type(error) is Refused
-    assert error.message == "an unfinished pass is in the way of a canary"
+    assert error.message == "an unfinished pass is in the way of a canary: 0001 is begun, and not finished"
+    assert (
+        error.hint
+        == "goaime-migrate up completes it, goaime-migrate down takes it back; then begin the canary"
+    )
+
+
+WHERE = "--where …"
+OTHER, INSERT = Op("e"), Op(selective=False, fusion=None)
+
+
+@pytest.mark.parametrize(
+    ("migrations", "hint"),
+    [
+        pytest.param(
+            [file("0001"), file("0002"), file("0003", "same", INDEX)],
+            f"name the last version of the pass: goaime-migrate up 0002 {WHERE}",
+            id="the pass comes first",
+        ),
+        pytest.param(
+            [file("0001", "same", INDEX), file("0002"), file("0003", "same", OTHER)],
+            f"apply what comes before: goaime-migrate up 0001; then the canary: goaime-migrate up 0002 {WHERE}",
+            id="something comes before",
+        ),
+        pytest.param(
+            [file("0001"), file("0002", "same", Op(), INDEX)],
+            f"name the last version of the pass: goaime-migrate up 0001 {WHERE}",
+            id="a version that has more than its part of the pass",
+        ),
+        pytest.param(
+            [file("0001", "same", INDEX, Op()), file("0002"), file("0003", "same", OTHER)],
+            f"apply what comes before: goaime-migrate up 0002; then the canary: goaime-migrate up 0003 {WHERE}",
+            id="a pass that begins within a version",
+        ),
+        pytest.param(
+            [file("0001", "same", INSERT), file("0002")],
+            f"apply what comes before: goaime-migrate up 0001; then the canary: goaime-migrate up 0002 {WHERE}",
+            id="a pass over no documents comes before",
+        ),
+        pytest.param(
+            [file("0001", "same", Op(), OTHER)],
+            "no version of it is one pass by itself: apply it as a whole, goaime-migrate up, or put the pass that is "
+            "to be tried into a version of its own",
+            id="one version, two passes",
+        ),
+    ],
+)
+def test_where_a_canary_goes_is_said(migrations: Sequence[Migration], hint: str) -> None:
+    given = facts(migrations)
+    error = refusal(require_canary, plan_up(given), given.files)
+    assert error.message == "--where works on one pass over one collection, and this plan is not one"
+    assert error.hint == hint
+
+
+def test_the_target_that_is_named_for_a_canary_is_one() -> None:
+    given = facts([file("0001", "same", INDEX), file("0002"), file("0003"), file("0004", "same", INDEX)])
+    assert "up 0003 --where" in refusal(require_canary, plan_up(given), given.files).hint
+    given = facts(given.migrations, 1)
+    require_canary(plan_up(given, "0003"), given.files)
 
 
 # --- down ------------------------------------------------------------------------------------------------------
