@@ -7,16 +7,18 @@ from dataclasses import dataclass, field, replace
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Reader, Write
+from goaime_migrate.down.overruled import TOLD, Older
 from goaime_migrate.errors import Conflicts, MigrationFailed
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.journal.digest import digest
 from goaime_migrate.journal.entry import Entry, changed_fields
 from goaime_migrate.journal.index import superseded
-from goaime_migrate.journal.reconcile import Found, Restored, backward
+from goaime_migrate.journal.reconcile import Found, Restored, backward, shown
 from goaime_migrate.journal.segments import Segment
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import Conflict, Counts, Document, OnConflict
 from goaime_migrate.transform.chain import Chain
+from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.pipeline import replay
 
 _LISTED = 10_000
@@ -35,6 +37,10 @@ class Outcome:
     """How many there were beside those that are listed."""
     erased: dict[str, None] = field(default_factory=dict)
     """The hashes of the `_id`s of documents that were erased from the journal: nobody can give them back."""
+    before_sweep: int = 0
+    """How many of those that came back whole came back to what they were before a sweep, and not before the pass."""
+    told: PassCounts = field(default_factory=lambda: PassCounts(()))
+    """What there is to warn of."""
 
     @classmethod
     def without(cls, erased: Iterable[bytes]) -> Outcome:
@@ -74,6 +80,8 @@ class Outcome:
         self.conflicts += other.conflicts[: _LISTED - len(self.conflicts)]
         self.more_conflicts = in_conflict - len(self.conflicts)
         self.erased |= other.erased
+        self.before_sweep += other.before_sweep
+        self.told.add(other.told)
 
 
 class Decisions:
@@ -102,12 +110,13 @@ class Decisions:
         entries: Sequence[Entry],
         targets: Sequence[Entry | None],
         refused: Mapping[bytes, tuple[str, ...]] = {},
+        older: Mapping[bytes, Sequence[Entry]] = {},
     ) -> tuple[list[Write], Outcome]:
         """What to write to take these documents back, and how they were found.
 
-        `refused`: ids that a unique index does not let go back, with its fields.
+        `refused`: ids that a unique index does not let go back, with its fields. `older`: what is not applied to them.
         """
-        return self.decide(reader, self._current(reader, entries), entries, targets, refused)
+        return self.decide(reader, self._current(reader, entries), entries, targets, refused, older)
 
     def decide(
         self,
@@ -116,6 +125,7 @@ class Decisions:
         entries: Sequence[Entry],
         targets: Sequence[Entry | None],
         refused: Mapping[bytes, tuple[str, ...]] = {},
+        older: Mapping[bytes, Sequence[Entry]] = {},
     ) -> tuple[list[Write], Outcome]:
         """The same for documents that have been read already, by id."""
         writes: list[Write] = []
@@ -128,9 +138,27 @@ class Decisions:
             if entry.id in refused:
                 restored = Restored(Found.CONFLICT, found, refused[entry.id])
             self._note(reader, entry, restored, outcome)
+            if entry.id in older and restored.document and restored.found is not Found.CONFLICT:
+                outcome.before_sweep += restored.found is not Found.MERGED
+                self._tell(reader, older[entry.id], restored.document, outcome)
             if restored.document != found:
                 writes.append(Write(entry.id, found, restored.document, entry.partial, place=entry.place))
         return writes, outcome
+
+    def left_alone(self, reader: Reader, current: Iterable[bytes], older: Older) -> Outcome:
+        """How documents were found of which a sweep has noted that the pass leaves them alone."""
+        outcome = Outcome()
+        for document in current:
+            self._tell(reader, older[raw_bson.id_of(document)], document, outcome)
+        return outcome
+
+    def _tell(self, reader: Reader, older: Sequence[Entry], document: bytes, outcome: Outcome) -> None:
+        """Warn, once, of a document that comes back with something in it that an older entry would have taken back."""
+        for entry in older:
+            if fields := shown(document, entry):
+                version = self._attribution.version(reader, entry, fields)
+                outcome.told.warn([(version, TOLD)], entry.id)
+                return
 
     def _current(self, reader: Reader, entries: Sequence[Entry]) -> dict[bytes, bytes]:
         """The documents as they are now, of each as much as its entry is about."""

@@ -44,10 +44,7 @@ def forecast(
         if refused is None and not isinstance(error, Conflicts):
             raise
         refused = refused or error
-    steps = tuple(
-        StepPlan(v, ledger.versions[v].name, tuple(found.counted[v]), (), irreversible=False, warnings=())
-        for v in plan.versions
-    )
+    steps = tuple(found.step(v) for v in plan.versions)
     return PlanResult(
         Direction.DOWN,
         plan.target,
@@ -135,15 +132,24 @@ class _Forecast:
     def _operation(self, ref: OperationRef) -> OperationRecord:
         return self._ledger.versions[ref.version].operations[ref.number]
 
+    def step(self, version: str) -> StepPlan:
+        """What would become of a version."""
+        name, told = self._ledger.versions[version].name, self._total.told.warning_counts()
+        warnings = tuple(each for each in told if each.version == version)
+        return StepPlan(
+            version, name, tuple(self.counted[version]), (), irreversible=False, warnings=warnings
+        )
+
     def preview(self) -> DownPreview:
         """The counts over all of them."""
         total, inserted = self._total, self._inserted.total
         return DownPreview(
-            exact=total.exact + total.already,
+            exact=total.exact + total.already - total.before_sweep,
             merged=total.merged,
             conflicts=total.in_conflict,
             born=inserted.taken_back + inserted.left,
             left=inserted.left,
             without_reverse=inserted.without_reverse,
             erased=len(total.erased),
+            before_sweep=total.before_sweep,
         )

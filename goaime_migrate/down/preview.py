@@ -15,6 +15,7 @@ from goaime_migrate.backends.ports import Reader
 from goaime_migrate.down import inserted
 from goaime_migrate.down.decisions import Decisions, Outcome, last_words, lower
 from goaime_migrate.down.inserted import Inserted, ReverseChain, Unjournaled
+from goaime_migrate.down.overruled import Older, Overruled, marked
 from goaime_migrate.down.restore import segment_keys
 from goaime_migrate.down.rollback import offsets
 from goaime_migrate.errors import MigrationFailed
@@ -56,6 +57,7 @@ class PassPreview:
         self._reverses = down.reverses
         self._reversible = down.reversible
         self._above = above
+        self._overruled = Overruled(reader, down.record.id, down.decisions.targets)
         self._due = lru_cache(maxsize=_SEGMENTS)(self._read_due)
 
     def preview(self) -> tuple[Outcome, Inserted | None]:
@@ -64,12 +66,27 @@ class PassPreview:
         for key in segment_keys(self._reader, self._record.id):
             entries, targets = self._due(key)
             if entries and self._is_as_stored:
-                total.add(self._decisions.documents(self._reader, entries, targets)[1])
+                older = self._older(key, [entry.id for entry in entries])
+                total.add(self._decisions.documents(self._reader, entries, targets, older=older)[1])
             elif entries:
-                found = self._found([entry.id for entry in entries], key)
-                total.add(self._decisions.decide(self._reader, found, entries, targets)[1])
+                ids = [entry.id for entry in entries]
+                found, older = self._found(ids, key), self._older(key, ids)
+                total.add(self._decisions.decide(self._reader, found, entries, targets, older=older)[1])
             total.add(Outcome.without(self._erased(key)))
+            total.add(self._left_alone(key))
         return total, self._inserted()
+
+    def _older(self, key: str, ids: Sequence[bytes]) -> Older:
+        return self._overruled.by(self._reader, key, ids, self.segment)
+
+    def _left_alone(self, key: str) -> Outcome:
+        """What a sweep's segment has of documents without having changed them; no other is asked."""
+        segment = self.segment(key) if _kind(key) == Kind.SWEEP else None
+        if segment is None or segment.level <= self._target:
+            return Outcome()
+        older = self._older(key, marked(self._reader, segment))
+        there = self._found(list(older), key).values() if older else ()
+        return self._decisions.left_alone(self._reader, there, older)
 
     @property
     def _is_as_stored(self) -> bool:

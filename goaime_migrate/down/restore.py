@@ -23,6 +23,7 @@ from goaime_migrate.run import collector
 from goaime_migrate.run.checkpoint import adopt
 from goaime_migrate.run.collector import Collector
 from goaime_migrate.run.run import Run
+from goaime_migrate.transform.counts import PassCounts
 
 
 def segment_keys(reader: Reader, pass_id: str) -> list[str]:
@@ -51,6 +52,8 @@ class Restore:
         """What was inserted since `up`, once that is known."""
         self.before: Counts | None = None
         """What earlier runs have done, as far as that was counted."""
+        self.told = PassCounts(())
+        """What those and this one have to warn of."""
         self._done = 0
 
     def take_back(self) -> None:
@@ -73,6 +76,7 @@ class Restore:
         fresh = rollback.way_back(pass_id, backend.operation_time(), segments.count(backend, pass_id))
         (at,) = adopt(self.run, [fresh], self.run.sessions)
         self.before = at.position.counts
+        self.told.add(at.position.told)
         return at
 
     def _watch(self, at: WayBack) -> Collector | None:
@@ -92,6 +96,7 @@ class Restore:
 
         def tell(outcome: Outcome, documents: int) -> None:
             self.outcome.add(outcome)
+            self.told.add(outcome.told)
             self._done += documents
             self.run.emit(BatchCommitted(self.versions, self._done, total))
 

@@ -170,6 +170,7 @@ class Reverter:
             self.found.add(restore.outcome)
             self._recorder.progress.conflicts = self.found.conflicts
             self._recorder.progress.more_conflicts = self.found.more_conflicts
+            self._recorder.progress.warnings += restore.told.warning_counts()
             self.inserted.note(record.collection, restore.inserted)
         done = restore.outcome.counts()
         seconds = self._recorder.seconds

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 
 from goaime_migrate.backends import raw_bson
@@ -16,14 +17,17 @@ from goaime_migrate.backends.ports import PROGRESS, Changes, Reader
 from goaime_migrate.backends.record_codec import document_of, record_of
 from goaime_migrate.backends.record_fields import COUNT, TEXT, checked, optional, reading
 from goaime_migrate.down.decisions import Decisions, Outcome, last_words, lower
+from goaime_migrate.down.overruled import Older, Overruled, marked
 from goaime_migrate.errors import DuplicateKey
 from goaime_migrate.journal import segments
 from goaime_migrate.journal.entry import Entry
+from goaime_migrate.journal.segments import Segment
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import Counts, Document
 from goaime_migrate.run.checkpoint import DOWN, Checkpoint, Result, Try, Unit, commit
 from goaime_migrate.run.pacing import WHOLE, Pacing
 from goaime_migrate.run.run import Run
+from goaime_migrate.transform.counts import PassCounts
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,13 @@ class JournalPosition:
     """What the last unit of work has done: whoever had no answer finds it there."""
     counts: Counts | None = field(default_factory=Counts)
     """What all runs have done to them; None where an earlier release has begun, which did not count it."""
+    told: PassCounts = field(default_factory=lambda: PassCounts(()))
+    """What all runs have to warn of."""
 
     def record(self) -> Document:
         """As it is stored."""
-        return {**vars(self), "counts": None if self.counts is None else document_of(self.counts)}
+        counts = None if self.counts is None else document_of(self.counts)
+        return {**vars(self), "counts": counts, "told": self.told.record()}
 
     def read(self, record: Document) -> JournalPosition:
         """From what is stored."""
@@ -57,6 +64,7 @@ class JournalPosition:
             offset=record["offset"],
             last=record.get("last"),
             counts=None if record.get("counts") is None else record_of(Counts, record["counts"]),
+            told=PassCounts.read((), record["told"]) if "told" in record else PassCounts(()),
         )
 
 
@@ -97,6 +105,11 @@ class Rollback:
     decisions: Decisions
     versions: tuple[str, ...]
     begun: Mapping[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def overruled(self) -> Overruled:
+        """What is not applied."""
+        return Overruled(self.run.backend, self.record.id, self.decisions.targets)
 
     def through(self, keys: Iterable[str], at: WayBack, tell: Callable[[Outcome, int], None]) -> WayBack:
         """Take back one segment after the other. Raises Interrupted, LeaseLost, Conflicts with all before recorded."""
@@ -151,9 +164,11 @@ class _Portion:
         entries, whole = segment.entries[start:stop], rollback.decisions.targets(reader, segment.entries)
         self._ids = [entry.id for entry in entries]
         due = last_words(reader, self._key, entries, whole[start:stop])
-        writes, outcome = rollback.decisions.documents(reader, *due, self._refused)
+        older = self._older(reader, [entry.id for entry in due[0]])
+        writes, outcome = rollback.decisions.documents(reader, *due, self._refused, older)
         if not start:  # nothing of the segment is left then
             outcome.add(Outcome.without(segment.erased))
+            outcome.add(self._left_alone(reader, segment))
         changes = Changes(
             collection=rollback.record.writes,
             writes=writes[::-1],
@@ -161,6 +176,14 @@ class _Portion:
             bypass_validation=True,
         )
         return self._unit(changes, entries, outcome, len(segment.entries) - start if start else None)
+
+    def _left_alone(self, reader: Reader, segment: Segment) -> Outcome:
+        older = self._older(reader, marked(reader, segment))
+        there = reader.by_ids(self._rollback.record.writes, list(older)) if older else ()
+        return self._rollback.decisions.left_alone(reader, there, older)
+
+    def _older(self, reader: Reader, ids: Sequence[bytes]) -> Older:
+        return self._rollback.overruled.by(reader, self._key, ids, partial(segments.read, reader))
 
     @property
     def _offset(self) -> int:
@@ -179,6 +202,7 @@ class _Portion:
                 offset=offset or 0,
                 documents=position.documents + documents,
                 counts=None if position.counts is None else position.counts + outcome.counts(),
+                told=position.told.plus(outcome.told),
                 last={"seq": self._at.seq + 1, "documents": documents, "outcome": outcome.record()},
             )
         )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from goaime_migrate.backends.ports import Reader
 from goaime_migrate.journal import segments
+from goaime_migrate.journal.digest import digest
 from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.index import Locator, any_of
 from goaime_migrate.journal.kinds import Kind
@@ -17,6 +18,15 @@ def made(reader: Reader, pass_id: str, ids: Iterable[bytes]) -> dict[bytes, Entr
     """An entry of each of these documents that the pass has made."""
     found = any_of(reader, pass_id, ids)
     return {identity: entry for identity, entry in found.items() if entry.before is None}
+
+
+def written(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> set[bytes]:
+    """Those of these documents that a pass which only makes some has made, or erased from its journal since."""
+    found = {*made(reader, pass_id, ids)}
+    left = [identity for identity in ids if identity not in found]
+    for segment in _holding(reader, pass_id, left) if left else ():
+        found.update(identity for identity in left if digest(identity) in segment.erased)
+    return found
 
 
 def latest(reader: Reader, pass_id: str, ids: Sequence[bytes], *, until: str) -> dict[bytes, Entry]:

@@ -15,6 +15,9 @@ from goaime_migrate.journal.digest import digest
 from goaime_migrate.journal.entry import Entry
 from goaime_migrate.results import OnConflict
 
+_CONTAINERS = (3, 4)
+"""The BSON types of documents and arrays: an application writes into them without putting others in their place."""
+
 
 class Forward(Enum):
     """What `up` does with a document it comes to a second time."""
@@ -62,6 +65,21 @@ def reappeared(current: bytes, entry: Entry) -> bool:
     now, before = raw_bson.fields(current), raw_bson.fields(entry.before)
     names = ((_name(text), made) for text, made in entry.fields.items() if made)
     return any(_hash(now.get(name)) == made and now.get(name) != before.get(name) for name, made in names)
+
+
+def shown(current: bytes, entry: Entry) -> tuple[str, ...]:
+    """The fields in which a document shows what the migration had made of it.
+
+    An array or a document in it that is neither as before nor as it was made counts too: others may have written into it.
+    """
+    now, before = raw_bson.fields(current), raw_bson.fields(entry.before or raw_bson.NOTHING)
+
+    def shows(name: bytes, made: bytes | None) -> bool:
+        mine = now.get(name)
+        written_into = made is not None and mine is not None and mine[0] in _CONTAINERS
+        return mine != before.get(name) and (_hash(mine) == made or written_into)
+
+    return tuple(text for text, made in entry.fields.items() if shows(_name(text), made))
 
 
 class Found(Enum):

@@ -114,6 +114,7 @@ def _sample(sample: Sample, style: Style) -> list[str]:
 def _preview(found: DownPreview) -> list[str]:
     rows = [
         ("would come back exactly as {} before", found.exact, ("it was", "they were")),
+        ("would come back as {} before a sweep", found.before_sweep, ("it was", "they were")),
         ("would come back and keep what the application has changed since", found.merged, ("", "")),
         ("would conflict: changed since in the same fields (see --on-conflict)", found.conflicts, ("", "")),
         ("inserted since `up` would be given to reverse=", found.born - found.left, ("", "")),

@@ -60,6 +60,8 @@ class DownPreview:
     """The versions whose missing `reverse=` would stop them."""
     erased: int = 0
     """Documents that were erased from the journal, and would stay as they are."""
+    before_sweep: int = 0
+    """Documents that would come back as they were before a sweep, which was after `up` had met them."""
 
 
 @dataclass(frozen=True)

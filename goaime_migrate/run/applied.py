@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
+from typing import NamedTuple
 
 from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
@@ -26,6 +27,8 @@ class Link:
     """The pass, None where there was none: the version was recorded without being run."""
     kept: bool = True
     """Whether what was looked up is kept with the pass."""
+    place: int = 0
+    """Of the first of them among all steps that change documents of the collection, or make any."""
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -45,6 +48,18 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Maker:
+    """A step that inserts documents into a collection, or derives them for it: no earlier step was meant for these."""
+
+    version: str
+    record: PassRecord
+    kept: bool
+    """Whether its journal is, which knows them."""
+    place: int
+    """Among the steps of the collection, as that of a link."""
+
+
+@dataclass(frozen=True)
 class AppliedSteps:
     """The transforms of one collection, as it is called now."""
 
@@ -54,6 +69,8 @@ class AppliedSteps:
     """What inserts documents into it, deletes some of it, or derives others from it: that is done once."""
     function: str | None = None
     """The version of a plain function that ran after the first of them: nobody knows what it has done."""
+    makers: tuple[Maker, ...] = ()
+    """What has made documents of the collection, ascending."""
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -75,41 +92,67 @@ def applied_steps(migrations: Sequence[Migration], book: Ledger) -> list[Applied
                     for each in found.values():
                         each.ran(m.version)
                 case DocumentOperation() if index < len(book.versions[m.version].operations):
-                    step = step_of(m, index)
-                    found.setdefault(operation.collection, _Growing()).add(step, *_pass(book, step))
+                    _add(found, step_of(m, index), book)
     return [
-        AppliedSteps(name, tuple(each.links(name)), tuple(each.left_out), each.function)
+        AppliedSteps(name, tuple(each.links(name)), tuple(each.left_out), each.function, tuple(each.makers))
         for name, each in sorted(found.items())
     ]
+
+
+class _Placed(NamedTuple):
+    """A step that changes documents, with its pass."""
+
+    step: Step
+    record: PassRecord | None
+    kept: bool
+    place: int
+
+    @property
+    def together(self) -> object:
+        """What it has in common with those that it shares a link with."""
+        return (self.step.version, self.step.number) if self.record is None else self.record.id
 
 
 @dataclass
 class _Growing:
     """The steps of a collection so far."""
 
-    steps: list[tuple[Step, PassRecord | None, bool]] = field(default_factory=list)
+    steps: list[_Placed] = field(default_factory=list)
+    makers: list[Maker] = field(default_factory=list)
     left_out: list[Step] = field(default_factory=list)
     function: str | None = None
+
+    @property
+    def _place(self) -> int:
+        return len(self.steps) + len(self.makers)
 
     def add(self, step: Step, record: PassRecord | None, kept: bool) -> None:
         if step.inserts or step.deletes:
             self.left_out.append(step)
         else:
-            self.steps.append((step, record, kept))
+            self.steps.append(_Placed(step, record, kept, self._place))
+
+    def made(self, step: Step, record: PassRecord | None, kept: bool) -> None:
+        if record is not None:  # what was only recorded has made nothing
+            self.makers.append(Maker(step.version, record, kept, self._place))
 
     def ran(self, version: str) -> None:
         if self.steps and self.function is None:
             self.function = version
 
     def links(self, collection: str) -> Iterator[Link]:
-        def together(item: tuple[Step, PassRecord | None, bool]) -> object:
-            step, record, _ = item
-            return (step.version, step.number) if record is None else record.id
-
-        for _, group in groupby(self.steps, together):
+        for _, group in groupby(self.steps, lambda placed: placed.together):
             steps = list(group)
-            _, record, kept = steps[0]
-            yield Link(tuple(replace(step, collection=collection) for step, *_ in steps), record, kept)
+            first = steps[0]
+            mine = tuple(replace(placed.step, collection=collection) for placed in steps)
+            yield Link(mine, first.record, first.kept, first.place)
+
+
+def _add(found: dict[str, _Growing], step: Step, book: Ledger) -> None:
+    known = _pass(book, step)
+    found.setdefault(step.collection, _Growing()).add(step, *known)
+    if step.inserts:
+        found.setdefault(step.writes, _Growing()).made(step, *known)
 
 
 def _pass(book: Ledger, step: Step) -> tuple[PassRecord | None, bool]:

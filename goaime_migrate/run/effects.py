@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import CollectionReader, Reader, RecordChange
 from goaime_migrate.errors import MigrationFailed
-from goaime_migrate.run.applied import AppliedSteps, Link
+from goaime_migrate.run.applied import AppliedSteps, Link, Maker
+from goaime_migrate.run.makers import forgotten, made_at
 from goaime_migrate.transform.chain import BatchResult, Chain, Changed
 from goaime_migrate.transform.lookup_table import Late
 from goaime_migrate.transform.pipeline import chain_of
@@ -31,11 +32,20 @@ class Effect:
     matched: list[int] = field(default_factory=list)
     """The links whose `where=` it has matched."""
     failure: MigrationFailed | None = None
+    made_at: int = -1
+    """The place of the step that has made it, if one has: it is asked of no link before that."""
+    forgotten: str | None = None
+    """The version that may have made it, after what changes it: only its journal knew, and that was pruned."""
 
     @property
     def is_old(self) -> bool:
         """Whether it is in an old shape."""
         return self.failure is None and self.before != self.after
+
+    def begin_anew(self, made_at: int) -> None:
+        """Nothing was asked yet of what comes after the step that has made it."""
+        self.made_at, self.after, self.failure = made_at, self.before, None
+        self.changed, self.matched = {}, []
 
     def versions(self, links: Sequence[Link]) -> list[str]:
         """The versions that change it, ascending."""
@@ -59,9 +69,26 @@ class AppliedChain:
     def effects(self, reader: Reader, documents: Iterable[bytes], *, stored: bool = True) -> list[Effect]:
         """What becomes of these documents; `stored`: whether they are as the collection has them."""
         found = [Effect(raw_bson.id_of(d), d, d, stored) for d in documents]
-        for part in self._parts:
-            part.take(reader, [effect for effect in found if effect.failure is None])
+        self._apply(reader, found)
+        makers = [m for m in self.applied.makers if any(link.place < m.place for link in self.links)]
+        if makers:
+            self._spare(reader, makers, [effect for effect in found if effect.changed or effect.failure])
         return found
+
+    def _apply(self, reader: Reader, effects: Sequence[Effect]) -> None:
+        for part in self._parts:
+            part.take(reader, [e for e in effects if e.failure is None and e.made_at < part.place])
+
+    def _spare(self, reader: Reader, makers: Sequence[Maker], effects: Sequence[Effect]) -> None:
+        """What one of these has made is asked anew, of what comes after that alone; what may be so is noted."""
+        made = made_at(reader, makers, [effect.id for effect in effects])
+        ours = [effect for effect in effects if effect.id in made]
+        for effect in ours:
+            effect.begin_anew(made[effect.id])
+        self._apply(reader, ours)
+        for effect in effects:
+            if effect.changed:
+                effect.forgotten = forgotten(makers, self.links[min(effect.changed)].place)
 
     def unsettled(self, reader: Reader, effects: Iterable[Effect]) -> list[Effect]:
         """Those that would change again what they are about to become: old and new cannot be told apart in them."""
@@ -97,6 +124,7 @@ class _Part:
     def __init__(self, backend: CollectionReader, number: int, link: Link) -> None:
         self._backend = backend
         self._number = number
+        self.place = link.place
         self._step = link.steps[0]
         bare = [replace(step, model=None, check=None) for step in link.steps]
         self.chain = _chain(backend, link, bare)

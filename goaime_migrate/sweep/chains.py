@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.errors import CannotTell, Refused
@@ -68,7 +69,7 @@ def chain_to_sweep(
         raise _cannot(
             applied, function, f"{function} has run up(db) since, and nobody can tell what that has changed"
         )
-    chain = AppliedChain(backend, applied)
+    chain = AppliedChain(backend, replace(applied, makers=whole.makers))
     if not tells_apart(backend, whole, chain):
         if later:
             text = f"{later[0]} has changed the documents since, and without it they look old"

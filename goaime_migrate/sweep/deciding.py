@@ -59,7 +59,8 @@ class Decider:
         effects = self._chain.effects(reader, documents)
         found = Decided(failures={e.id: e.failure for e in effects if e.failure is not None})
         old = [effect for effect in effects if effect.is_old]
-        for effect in self._chain.unsettled(reader, old):
+        lost = [effect for effect in old if effect.forgotten]
+        for effect in (*lost, *self._chain.unsettled(reader, old)):
             found.conflicts[effect.id] = effect.versions(self._chain.links)[0]
         for number in self._journals:
             for effect in self._doubtful(reader, number, old):

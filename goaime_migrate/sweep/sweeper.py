@@ -121,6 +121,12 @@ class _Plan:
                 listener(
                     Notice(f"{step.version} {does}: that is done once, and a sweep does not do it again")
                 )
+            for version in dict.fromkeys(m.version for m in chain.applied.makers if not m.kept):
+                listener(
+                    Notice(
+                        f"{version} may have made documents of {name}: its journal, which knew, was pruned"
+                    )
+                )
             for link in chain.links:
                 if link.looks_up_anew:
                     listener(

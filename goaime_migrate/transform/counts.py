@@ -122,6 +122,12 @@ class PassCounts:
         other.add(self)
         return other
 
+    def plus(self, other: PassCounts) -> PassCounts:
+        """The counts of both, neither of which changes."""
+        both = self.copy()
+        both.add(other)
+        return both
+
     def counts(self, position: int) -> Counts:
         """The documents of the version at this position: a version in two steps counts in each."""
         changed, conflicts = self.changed[position], self.conflicts[position]

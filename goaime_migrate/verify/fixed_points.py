@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -90,6 +91,7 @@ class _Found:
         self._counts: dict[str, int] = {}
         self._examples: dict[str, list[Value]] = {}
         self._failed = self._unsettled = 0
+        self._forgotten = Counter[str]()
         self.checked = 0
 
     def look(self, backend: Backend, documents: Sequence[bytes]) -> None:
@@ -97,7 +99,8 @@ class _Found:
         effects = self._chain.effects(backend, documents)
         self.checked += len(effects)
         self._failed += sum(effect.failure is not None for effect in effects)
-        old = [effect for effect in effects if effect.is_old]
+        self._forgotten.update(e.forgotten for e in effects if e.is_old and e.forgotten)
+        old = [effect for effect in effects if effect.is_old and not effect.forgotten]
         unsettled = {effect.id for effect in self._chain.unsettled(backend, old)} if old else set()
         self._unsettled += len(unsettled)
         for effect in old:
@@ -121,11 +124,13 @@ class _Found:
     def unchecked(self) -> Iterator[UncheckedPromise]:
         """Documents of which nothing can be said."""
         applied = self._chain.applied
-        for number, why in (
-            (self._failed, "the transforms raise"),
-            (self._unsettled, "old and new cannot be told apart"),
-        ):
+        last = applied.versions[-1]
+        reasons = [
+            (last, self._failed, "the transforms raise"),
+            (last, self._unsettled, "old and new cannot be told apart"),
+        ]
+        lost = "it may have made them after what would change them: its journal, which knew, was pruned"
+        reasons += [(version, number, lost) for version, number in sorted(self._forgotten.items())]
+        for version, number, why in reasons:
             if number:
-                yield UncheckedPromise(
-                    applied.versions[-1], applied.collection, f"{number:,} documents: {why}"
-                )
+                yield UncheckedPromise(version, applied.collection, f"{number:,} documents: {why}")

@@ -312,10 +312,11 @@ class TestPlan:
         assert "inserted since" not in shown
 
     def test_the_way_back_says_what_becomes_of_documents_inserted_since(self) -> None:
-        found = DownPreview(born=3, left=1, without_reverse=("0002",))
+        found = DownPreview(before_sweep=2, born=3, left=1, without_reverse=("0002",))
         shown = plan.plan(
             PlanResult(Direction.DOWN, None, (STEP,), Predicted(1, 0, 0), None, found), PIPE
         ).splitlines()
+        assert "2 documents would come back as they were before a sweep" in shown
         assert "2 documents inserted since `up` would be given to reverse=" in shown
         assert "1 document inserted since `up` would stay as it is: 0002 has no reverse=" in shown
 
