@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from goaime_migrate.backends.ports import Filter
 from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.operations import CreateCollection, DropCollection, RenameCollection, RunFunctions
 from goaime_migrate.transform.step import Step
@@ -52,10 +53,19 @@ class Known:
         for collection in (walked, steps[0].writes, *sorted(_looked_up(steps[:1]))):
             if collection in self._unforeseen:
                 return self._unforeseen[collection]
-        stored_only = {walked} if steps[0].on_stored else set()
+        stored_only = {walked} if steps[0].on_stored and not self._finds_the_same(steps[0]) else set()
         stored_only |= {steps[0].writes} - {walked}
         others = sorted(stored_only | _looked_up(steps))
         return next((self._changed[c] for c in others if c in self._changed), None)
+
+    def _finds_the_same(self, step: Step) -> bool:
+        """Whether its filter finds the same documents before and after the earlier steps: nothing else is stored only."""
+        if step.where is None or step.pipeline or step.deletes or step.inserts:
+            return False
+        looks_at, earlier = _looked_at(step.where), self.before[step.collection]
+        return looks_at is not None and all(
+            each.fields is not None and looks_at.isdisjoint(each.fields) for each in earlier
+        )
 
     def remember(self, steps: Sequence[Step], version: str, *, fresh: bool) -> None:
         """Take note of a pass; `fresh` where none of its documents has been migrated yet."""
@@ -67,6 +77,22 @@ class Known:
         self.before[collection] += steps
         if fresh:
             self.since[collection] += steps
+
+
+def _looked_at(where: Filter) -> frozenset[str] | None:
+    """The top-level fields that a filter looks at; None where it may see all of a document."""
+    found = set[str]()
+    for key, condition in where.items():
+        if key in ("$and", "$or", "$nor"):
+            parts = [_looked_at(each) for each in condition]
+            if None in parts:
+                return None
+            found = found.union(*filter(None, parts))
+        elif key.startswith("$"):
+            return None
+        else:
+            found.add(key.partition(".")[0])
+    return frozenset(found)
 
 
 def _looked_up(steps: Sequence[Step]) -> set[str]:
