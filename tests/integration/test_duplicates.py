@@ -126,7 +126,8 @@ def test_nothing_is_there_twice(users: World) -> None:
     assert deduplicated(users, '"e"', '"e"') == list(range(5))
     users.write("0001_once.py", SOURCE.format(arguments='"e"'))
     (note,) = users.plan().steps[0].notes
-    assert note == "DeleteDuplicates changes none of the documents looked at: 5"
+    text = "delete duplicates in c by e, all but the first by _id"
+    assert note == f"{text}: none of the documents looked at changes: 5"
 
 
 @each_mode
