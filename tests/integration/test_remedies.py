@@ -290,3 +290,19 @@ def test_an_index_that_fails_names_two_documents_that_it_holds(
     assert "'email'" in error.message
     assert error.field == "email"
     assert error.id == second or options.startswith(", collation")
+
+
+@servers
+def test_a_key_by_a_collation_is_named_by_its_field(world: World) -> None:
+    world.insert("c", [{"_id": 1, "email": "x"}, {"_id": 2, "email": "y"}])
+    world.write("0001_it.py", unique(options=", collation={'locale': 'en', 'strength': 2}"))
+    succeeded(world.up())
+    same = "def same(d):\n    d['email'] = 'X'\n"
+    source = operations("TransformDocuments('c', same, where={'_id': 2})", code=same)
+    world.write("0002_it.py", "# allow: unique-duplicates because it is tried\n" + source)
+    error = world.up().error
+    assert isinstance(error, errors.DuplicateKey)
+    assert error.message == (
+        "c: the unique index 'email_1' refuses 2: another document has the same email by its collation"
+    )
+    assert (error.id, error.field) == (2, "email")
