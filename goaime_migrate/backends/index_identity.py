@@ -51,6 +51,19 @@ def made(index: Document, options: Mapping[str, Any]) -> Document:
     return index
 
 
+def held(index: Mapping[str, Any]) -> Document | None:
+    """The filter that finds the documents that an index has; None where it has all of them.
+
+    A sparse one over several keys has those with any of them.
+    """
+    if covered := index.get("partialFilterExpression"):
+        return dict(covered)
+    if not index.get("sparse"):
+        return None
+    there: list[Document] = [{path: {"$exists": True}} for path in index["key"]]
+    return there[0] if len(there) == 1 else {"$or": there}
+
+
 def is_text(index: Mapping[str, Any]) -> bool:
     """Whether it is a text index, of which a collection has one; the server lists it in words of its own."""
     return "text" in index["key"].values()

@@ -22,14 +22,25 @@ def index_keys(document: bytes, paths: Sequence[str]) -> set[tuple[Key, ...]]:
     return {tuple(element_key(_name(leaf), leaf) for leaf in leaves) for leaves in _leaves(document, paths)}
 
 
+def values_of(document: bytes, paths: Sequence[str], key: tuple[Key, ...]) -> tuple[Any, ...]:
+    """The decoded values of one of these keys."""
+    for leaves in _leaves(document, paths):
+        if tuple(element_key(_name(leaf), leaf) for leaf in leaves) == key:
+            return tuple(_decoded(leaf) for leaf in leaves)
+    raise KeyError(key)
+
+
 def indexed_values(document: bytes, path: str) -> Iterator[Any]:
     """The decoded values under which an index over one path has a document, as a query by equality finds them."""
     for (leaf,) in _leaves(document, [path]):
-        kind, value = leaf[0], leaf[len(_name(leaf)) + 2 :]
-        if kind == _UNDEFINED[0]:
-            yield []
-        else:
-            yield raw_bson.decode_any(raw_bson.join([bytes([kind]) + b"\0" + value]))[""]
+        yield _decoded(leaf)
+
+
+def _decoded(leaf: bytes) -> Any:
+    kind, value = leaf[0], leaf[len(_name(leaf)) + 2 :]
+    if kind == _UNDEFINED[0]:
+        return []
+    return raw_bson.decode_any(raw_bson.join([bytes([kind]) + b"\0" + value]))[""]
 
 
 class _Way(NamedTuple):
@@ -71,10 +82,13 @@ def _expanded(ways: Sequence[_Way | bytes]) -> Iterator[tuple[bytes, ...]]:
 
 
 def _follow(way: _Way) -> _Way | bytes:
-    """Where a way leads: to an element, or up to an array."""
-    while way.element[0] != _ARRAY:
+    """Where a way leads: to an element, or up to an array; through it where a number names one of its elements."""
+    while way.element[0] != _ARRAY or _position(way) is not None:
         if way.at_end:
             return way.element
+        if (item := _position(way)) is not None:
+            way = _Way(way.path, way.depth + 1, item)
+            continue
         if way.element[0] != _DOCUMENT:
             return _NULL
         found = raw_bson.fields(_value(way.element)).get(way.path[way.depth])
@@ -82,6 +96,13 @@ def _follow(way: _Way) -> _Way | bytes:
             return _NULL
         way = _Way(way.path, way.depth + 1, found)
     return way
+
+
+def _position(way: _Way) -> bytes | None:
+    """The element of an array that the path names by its number."""
+    if way.at_end or way.element[0] != _ARRAY or not way.path[way.depth].isdigit():
+        return None
+    return dict(raw_bson.elements(_value(way.element))).get(way.path[way.depth])
 
 
 def _items(array: bytes) -> Sequence[bytes | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from goaime_migrate.backends.index_identity import made
 from goaime_migrate.backends.ports import EqualKey, EqualKeys
@@ -10,6 +10,7 @@ from goaime_migrate.errors import MigrateError
 from goaime_migrate.operations import CreateIndex
 from goaime_migrate.results import Document, Severity
 from goaime_migrate.rules.catalogue import TURNS, Said
+from goaime_migrate.rules.duplicate_remedies import remedy
 from goaime_migrate.rules.questions import EXAMPLES, Keys
 from goaime_migrate.rules.turn import GROUPS, LARGE, PATIENCE_S, Turn
 
@@ -87,7 +88,7 @@ def _found(turn: Turn, index: Document, found: EqualKeys) -> Iterator[Said]:
     yield Said(
         f"{count} {keys} in several documents of {turn.collection}, {documents} in all, where the unique index "
         f"{index['name']!r} on {_paths(index)} allows one",
-        _remedy(turn, index, found.groups),
+        remedy(turn.collection, index, found.groups),
         {
             "groups": len(found.groups),
             "documents": documents,
@@ -112,28 +113,6 @@ def _made_by_pass(turn: Turn, keys: Keys) -> Iterator[Said]:
             {"pairs": [list(pair) for pair in keys.passing]},
             severity=Severity.ERROR if certain else Severity.WARNING,
         )
-
-
-def _remedy(turn: Turn, index: Document, groups: Sequence[EqualKey]) -> str:
-    """The migration to write before, or the index that allows what is there."""
-    paths = list(index["key"])
-    absent = [all(value is None for value in group.key) for group in groups]
-    covered = {path: {"$exists": True} for path in paths}
-    leave_out = (
-        f"documents that lack {_paths(index)} all count as null. Let the index leave them out: "
-        f"partialFilterExpression={covered!r}"
-    )
-    if all(absent):
-        return f"{leave_out}; or give them values in a migration before this one"
-    named = repr(paths[0]) if len(paths) == 1 else repr(paths)
-    there = {path: {"$ne": None} for path in paths}
-    others = f", where={there!r}" if any(absent) else ""
-    delete = (
-        f"a migration before this one: operations = [DeleteDuplicates({turn.collection!r}, {named}{others})], which "
-        "keeps the first by _id of each and which `down` takes back; or a TransformDocuments that makes "
-        f"{_paths(index)} differ"
-    )
-    return f"{leave_out}. For the others {delete}" if any(absent) else delete
 
 
 def _unforeseen(index: Document, why: str) -> Said:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from goaime_migrate.backends.index_identity import differences, is_text, made, same
 from goaime_migrate.operations import CreateIndex, DropIndex
 from goaime_migrate.results import Document, Severity
 from goaime_migrate.rules.catalogue import TURNS, Said
-from goaime_migrate.rules.outline import ALL, dropped
+from goaime_migrate.rules.outline import ALL, Shape, dropped
 from goaime_migrate.rules.turn import LARGE, LARGE_BYTES, Turn
 from goaime_migrate.units import duration
 from goaime_migrate.units import size as octets
@@ -33,8 +34,7 @@ def index_conflict(turn: Turn) -> Iterator[Said]:
         if what := _in_the_way(there, wanted):
             yield Said(
                 f"{turn.collection} has an index {there['name']!r} already, which {what}",
-                f"CreateIndex(…, name='{wanted['name']}_2', replaces={there['name']!r}) puts the new one in its place; "
-                f"or DropIndex({turn.collection!r}, {there['name']!r}) before it",
+                _ways_out(creating, shape, there, wanted),
                 {"there": _shown(there), "wanted": _shown(wanted)},
             )
 
@@ -52,6 +52,26 @@ def _in_the_way(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
         return f"differs from what is declared in {', '.join(differing)}"
     how = f"in {', '.join(differing)}" if differing else "in its name alone"
     return f"is on the same keys as {wanted['name']!r}, and differs from it {how}"
+
+
+def _ways_out(creating: CreateIndex, shape: Shape, there: Document, wanted: Document) -> str:
+    """What can be done about an index in the way, the least first."""
+    if there["name"] == "_id_":
+        return "leave it out: the index on _id is always there"
+    ways: list[str] = []
+    free, text = wanted["name"], is_text(there) or is_text(wanted)
+    if there["name"] == free:
+        taken = {index["name"] for index in shape.indexes}
+        free = next(name for n in count(2) if (name := f"{free}_{n}") not in taken)
+        if not text and not any(same(index, wanted) for index in shape.indexes):
+            ways.append(f"CreateIndex(…, name={free!r}) stands beside it")
+    elif not text and not differences(there, wanted):
+        ways.append(f"leave it out, for {there['name']!r} does the same")
+    if creating.replaces is None:
+        ways.append(
+            f"CreateIndex(…, name={free!r}, replaces={there['name']!r}) puts the new one in its place"
+        )
+    return "; or ".join([*ways, f"DropIndex({creating.collection!r}, {there['name']!r}) before it"])
 
 
 @TURNS.rule("index-limit", Severity.ERROR, early=True)
@@ -76,7 +96,11 @@ def index_limit(turn: Turn) -> Iterator[Said]:
 
 @TURNS.rule("index-missing", Severity.WARNING)
 def index_missing(turn: Turn) -> Iterator[Said]:
-    """`DropIndex` names an index that is not there: nothing will be done."""
+    """`DropIndex` names an index that is not there: nothing will be done.
+
+    An error where it is `replaces=` of a `CreateIndex`: that is refused, unless the new index is there.
+    """
+    yield from _none_to_replace(turn)
     dropping, shape = turn.only(DropIndex), turn.shape
     if dropping is None or turn.begun:
         return
@@ -86,9 +110,27 @@ def index_missing(turn: Turn) -> Iterator[Said]:
     what = "no index that can be dropped" if dropping.name == ALL else f"no index {dropping.name!r}"
     yield Said(
         f"{turn.collection} has {what}: nothing will be dropped",
-        f"correct the name; there {'are' if len(there) > 1 else 'is'} {', '.join(map(repr, there)) or 'none'}",
+        f"correct the name; {_listed(there)}",
         {"indexes": there},
     )
+
+
+def _none_to_replace(turn: Turn) -> Iterator[Said]:
+    creating, shape = turn.only(CreateIndex), turn.shape
+    if creating is None or creating.replaces is None or turn.begun:
+        return
+    there = [index["name"] for index in shape.indexes if dropped(index, ALL)] if shape else []
+    if creating.replaces not in there and creating.name not in there:
+        yield Said(
+            f"{turn.collection} has no index {creating.replaces!r} for {creating.name!r} to replace: it will be refused",
+            f"correct replaces={creating.replaces!r}, or leave it out; {_listed(there)}",
+            {"indexes": there},
+            severity=Severity.ERROR,
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"there {'are' if len(names) > 1 else 'is'} {', '.join(map(repr, names)) or 'none'}"
 
 
 @TURNS.rule("index-redundant", Severity.WARNING)

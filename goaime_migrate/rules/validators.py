@@ -127,7 +127,11 @@ def _misfits(turn: Turn, count: int, evidence: Document) -> Said:
     setting = turn.only(SetValidator)
     assert setting is not None
     options = setting.options
+    later = [o for o in turn.later if o.walks and turn.collection in o.names]
     advice = f"mend them in a migration before this one, TransformDocuments({turn.collection!r}, …)"
+    if later:
+        doing = "; ".join(operation.describe() for operation in later)
+        advice = f"put it behind what this plan does to {turn.collection} later, which may mend them: {doing}"
     if _refuses_writes(options):
         advice += (
             "; or set it with level='moderate', which lets documents that do not meet it be written as before"

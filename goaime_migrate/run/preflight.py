@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from goaime_migrate.backends.ports import VERSIONS, Backend, Need
 from goaime_migrate.backends.record_fields import reading
+from goaime_migrate.errors import MigrateError
 from goaime_migrate.ledger import PassRecord, VersionRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import DocumentOperation, RunFunctions, StateOperation
@@ -37,8 +38,15 @@ def require_up(
             return
         if isinstance(each, StateOperation):
             if not _begun(versions.get(ref.version), ref.number):
-                each.require(backend, changed)
+                _require(each, ref.version, backend, changed)
             changed |= each.names
+
+
+def _require(operation: StateOperation, version: str, backend: Backend, changed: frozenset[str]) -> None:
+    try:
+        operation.require(backend, changed)
+    except MigrateError as error:
+        raise error.at(version) from None
 
 
 def _begun(record: VersionRecord | None, number: int) -> bool:

@@ -140,8 +140,6 @@ class _Measure:
         matched, changed, unchanged = (
             round(each * factor) for each in (counts.matched, counts.changed, counts.unchanged)
         )
-        none = counts.matched and not counts.changed
-        text = f"{self._step.name} makes nothing new of the documents looked at: {counts.matched:,}"
         return Preview(
             counts=[Counts(matched, changed, unchanged, 0)],
             samples=[self._samples],
@@ -150,7 +148,7 @@ class _Measure:
             factor=factor,
             sampled=sampled,
             examined=counts.matched,
-            notes=[[text] if none else []],
+            idle="nothing new is made of the documents looked at",
             total=matched,
         )
 

@@ -18,6 +18,7 @@ from goaime_migrate.planner import Facts, UpPlan
 from goaime_migrate.planner.fusion import require_canary
 from goaime_migrate.planner.groups import NewPass, OperationRef, PinnedPass, StateChange
 from goaime_migrate.results import (
+    Counts,
     Direction,
     Finding,
     OperationPlan,
@@ -185,7 +186,7 @@ class _Forecast:
             self.seen[ref] = (
                 OperationPlan(text, collection, counts.matched, counts.changed, counts.unchanged),
                 found.samples[position],
-                [*found.notes[position], *self._notes()],
+                [*_idle(found, counts, text), *self._notes()],
             )
 
     def _require_resumable(self, group: NewPass | PinnedPass, steps: Sequence[Step]) -> None:
@@ -233,6 +234,10 @@ class _Forecast:
 
     def _operation(self, ref: OperationRef) -> Operation:
         return self._files[ref.version].operations[ref.number]
+
+
+def _idle(found: Preview, counts: Counts, text: str) -> list[str]:
+    return [f"{text}: {found.idle}: {found.examined:,}"] if found.examined and not counts.changed else []
 
 
 def _step(

@@ -47,7 +47,8 @@ class Preview:
     """How many times as much as was worked on there is to be done."""
     sampled: int | None = None
     examined: int = 0
-    notes: list[list[str]] = field(default_factory=list)
+    idle: str = "none of the documents looked at changes"
+    """What is said of a step that does nothing to any."""
     settled: bool | None = None
     """Whether the steps leave their own results as they are; None where that was not tried."""
     total: int = 0
@@ -224,17 +225,9 @@ class _Measure:
             factor=factor,
             sampled=sampled,
             examined=self._counts.examined,
-            notes=[self._notes(i) for i in range(len(self._steps))],
             settled=self._settled,
             total=total,
         )
-
-    def _notes(self, position: int) -> list[str]:
-        if self._counts.examined and not self._counts.changed[position]:
-            return [
-                f"{self._steps[position].name} changes none of the documents looked at: {self._counts.examined:,}"
-            ]
-        return []
 
 
 def _decoded(document: bytes | None) -> Document | None:

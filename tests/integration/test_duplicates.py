@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -15,6 +16,7 @@ from pymongo.errors import BulkWriteError
 from goaime_migrate import errors
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.index_keys import index_keys
+from goaime_migrate.backends.server.index_groups import equal_keys
 from goaime_migrate.events import BatchCommitted, Event
 from goaime_migrate.results import Counts
 from tests.integration.engines import each_mode, one_server, servers, two
@@ -126,7 +128,8 @@ def test_nothing_is_there_twice(users: World) -> None:
     assert deduplicated(users, '"e"', '"e"') == list(range(5))
     users.write("0001_once.py", SOURCE.format(arguments='"e"'))
     (note,) = users.plan().steps[0].notes
-    assert note == "DeleteDuplicates changes none of the documents looked at: 5"
+    text = "delete duplicates in c by e, all but the first by _id"
+    assert note == f"{text}: none of the documents looked at changes: 5"
 
 
 @each_mode
@@ -325,3 +328,22 @@ def test_keys_are_those_of_the_servers_own_index(
             collection.insert_many(documents)
         taken = collection.count_documents({}) == 1
     assert taken is not keys[0].isdisjoint(keys[1])
+
+
+@one_server
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from([["a"], ["a.b"], ["a.b", "a.c"], ["a", "a.b"]]), st.lists(FIELDS, max_size=6))
+def test_the_server_counts_equal_keys_as_they_are_made_here(
+    world: World, paths: list[str], listed: list[dict[str, Any]]
+) -> None:
+    documents = [{"_id": number, **fields} for number, fields in enumerate(listed)]
+    with world.client() as client:
+        collection = client[world.database]["c"]
+        collection.delete_many({})
+        if documents:
+            collection.insert_many(documents)
+        found = equal_keys(collection, {"name": "i", "key": dict.fromkeys(paths, 1)}, 100, 10.0)
+    having = Counter(key for document in documents for key in index_keys(encode(document), paths))
+    there = {key: n for key, n in having.items() if n > 1}
+    assert sorted(n for _, _, n in found.groups) == sorted(there.values())
+    assert found.complete

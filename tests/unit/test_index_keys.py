@@ -37,6 +37,10 @@ def key(value: Any) -> Key:
         ({"a": []}, "a.b", [NOTHING]),
         ({"a": 5}, "a.b", [NOTHING]),
         ({"a": [[{"b": 1}]]}, "a.b", [NOTHING]),
+        ({"a": [{"b": 1}, {"b": 2}]}, "a.1.b", [2]),
+        ({"a": [[3, 4], 5]}, "a.0", [3, 4]),
+        ({"a": [5]}, "a.1", [NOTHING]),
+        ({"a": {"1": 6}}, "a.1", [6]),
     ],
 )
 def test_one_path(fields: dict[str, Any], path: str, expected: list[Any]) -> None:

@@ -7,14 +7,14 @@ dump.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.bson_order import NULL, UNDEFINED, Key, sort_key
+from goaime_migrate.backends.bson_order import Key
 from goaime_migrate.backends.dump.metadata import ID_INDEX
 from goaime_migrate.backends.embedded.matching import matcher
 from goaime_migrate.backends.embedded.paths import MISSING, values
+from goaime_migrate.backends.index_keys import index_keys, values_of
 from goaime_migrate.backends.ports import EqualKey
 from goaime_migrate.errors import MissingCapability, UsageError
 from goaime_migrate.results import Document
@@ -86,10 +86,9 @@ class UniqueIndex:
         """What the index holds for a document."""
         if not self._covers(document):
             return
-        found = [values(document, path) for path in self.paths]
-        if self._sparse and all(each == [MISSING] for each in found):
+        if self._sparse and all(values(document, path) == [MISSING] for path in self.paths):
             return
-        yield from product(*(_entries(each) for each in found))
+        yield from index_keys(document, self.paths)
 
 
 def unique_indexes(specs: list[Document]) -> list[UniqueIndex]:
@@ -115,19 +114,6 @@ def _index(spec: Document) -> UniqueIndex | None:
         return None
 
 
-def _entries(found: list[Any]) -> set[Key]:
-    """What an index holds for the values of a path: the elements of an array, null for what is missing."""
-    keys: set[Key] = set()
-    for value in found:
-        if value is MISSING:
-            keys.add(NULL)
-        elif not isinstance(value, list):
-            keys.add(sort_key(value))
-        else:
-            keys.update([sort_key(item) for item in value] or [UNDEFINED])
-    return keys
-
-
 class KeyTable:
     """Whose document each key of an index belongs to, and the keys that several documents would have."""
 
@@ -149,21 +135,9 @@ class KeyTable:
                 self._equal[key] = EqualKey(known.key, (*known.ids, *more), known.documents + 1)
 
     def _first(self, document: bytes, key: Key, owner: bytes) -> EqualKey:
-        paths = zip(self.index.paths, key, strict=True)
-        found = tuple(_value_of(values(document, path), part) for path, part in paths)
+        found = values_of(document, self.index.paths, key)
         return EqualKey(found, (raw_bson.id_value(owner),), 1)
 
     def groups(self) -> list[EqualKey]:
         """The keys that more than one document has, the most frequent first."""
         return sorted(self._equal.values(), key=lambda group: -group.documents)
-
-
-def _value_of(found: list[Any], key: Key) -> Any:
-    """The value that has this entry in an index: one of those found, or an element of one."""
-    for value in found:
-        if value is MISSING:
-            continue
-        for each in value if isinstance(value, list) else [value]:
-            if sort_key(each) == key:
-                return each
-    return None

@@ -8,16 +8,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
-from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.ports import RECORDS, CollectionInfo, IndexInTheWay, Origin, name_of, require_own
+from goaime_migrate.backends.ports import (
+    RECORDS,
+    CollectionInfo,
+    EqualKey,
+    IndexInTheWay,
+    Origin,
+    name_of,
+    require_own,
+)
 from goaime_migrate.backends.server import listing
 from goaime_migrate.backends.server.driver_errors import DUPLICATE_KEY, STEPPED_DOWN, message_of, translate
+from goaime_migrate.backends.server.index_groups import equal_keys
 from goaime_migrate.backends.server.lease import LeasedDatabase
-from goaime_migrate.errors import DuplicateKey, MigrateError, MissingPrivilege, ServerUnreachable
+from goaime_migrate.errors import (
+    DuplicateKey,
+    MigrateError,
+    MissingCapability,
+    MissingPrivilege,
+    ServerUnreachable,
+)
 from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.redaction import redact
 from goaime_migrate.results import Document
@@ -103,22 +118,30 @@ class ServerCatalogue(LeasedDatabase):
             self._through_failovers(lambda: self._db.command(command))
         except PyMongoError as error:
             if isinstance(error, OperationFailure) and error.code == DUPLICATE_KEY:
-                raise self._equal(collection, options["name"], error.details or {}) from error
+                raise self._equal(collection, {"key": dict(keys), **options}, error.details or {}) from error
             if isinstance(error, OperationFailure) and _is_in_the_way(error):
                 raise IndexInTheWay(redact(message_of(error))) from error
             raise translate(error, self._client) from error
 
-    def _equal(self, collection: str, index: str, details: Mapping[str, Any]) -> MigrateError:
-        """The error for two documents that a unique index cannot both hold."""
-        key: Document = dict(details.get("keyValue") or {})
-        found = self._db[collection].find_raw_batches(key, {"_id": 1}, sort=[("_id", 1)], limit=2)
-        ids = [raw_bson.id_value(document) for document in raw_bson.split_all(found)] if key else []
-        which = f"the documents {ids[0]!r} and {ids[1]!r} have" if len(ids) == 2 else "two documents have"
+    def _equal(self, collection: str, index: Document, details: Mapping[str, Any]) -> MigrateError:
+        """The error for two documents that a unique index cannot both hold.
+
+        What the server itself says of their key names none of them, and is no value where there is a collation.
+        """
+        groups: tuple[EqualKey, ...] = ()
+        with suppress(PyMongoError, MissingCapability):
+            groups = equal_keys(self._db[collection], index, 1, PATIENCE_S).groups
+        fields, which = list(index["key"]), "two documents have"
+        key: Document = {} if index.get("collation") else dict(details.get("keyValue") or {})
+        ids: tuple[Any, ...] = ()
+        for group in groups:
+            key, ids = dict(zip(fields, group.key, strict=True)), group.ids
+            which = f"the documents {ids[0]!r} and {ids[1]!r} have"
         return DuplicateKey(
-            f"{collection}: {which} the same key {key} in the unique index {index!r}",
+            f"{collection}: {which} the same key {key or ', '.join(fields)} in the unique index {index['name']!r}",
             hint=Hint("make the values differ in an earlier migration, then: {}", UP),
             id=ids[-1] if ids else None,
-            field=next(iter(key), None),
+            field=fields[0],
             detail=str(details.get("errmsg", "")),
         )
 

@@ -22,7 +22,7 @@ from goaime_migrate.backends.server.driver_errors import (
 from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.results import Document
 
-_INDEX_NAME = re.compile(r"index: (\S+) dup key")
+_INDEX_NAME = re.compile(r"index: (\S+) (collation: .*)?dup key", re.DOTALL)
 _NAMED_TWICE = 7693400
 """An update by a pipeline meets a document that has the field which it sets twice."""
 _BSON_TOO_LARGE = (TOO_LARGE, 17419, 17420)
@@ -61,8 +61,11 @@ def _duplicate(
     key = problem.get("keyValue")
     index = _INDEX_NAME.search(text)
     named = f"the unique index {index[1]!r}" if index else "a unique index"
-    message = f"{collection}: {named} refuses {identity!r}: another document has {key if key else text}"
-    if isinstance(key, dict):
+    has, collated = key or text, bool(index and index[2])
+    if isinstance(key, dict) and collated:  # these are no values, but what they are sorted by
+        has = f"the same {', '.join(key)} by its collation"
+    message = f"{collection}: {named} refuses {identity!r}: another document has {has}"
+    if isinstance(key, dict) and not collated:
         earlier = writes[: next(i for i, each in enumerate(writes) if each.id == write.id)]
         other = _owner(database, collection, key, earlier, write)
         if other is not None:
