@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from goaime_migrate.backends.ports import Filter
 from goaime_migrate.migration import Migration, Operation
@@ -80,11 +80,11 @@ class Known:
 
 
 def _looked_at(where: Filter) -> frozenset[str] | None:
-    """The top-level fields that a filter looks at; None where it may see all of a document."""
+    """The top-level fields that a filter looks at; None where it may see all of a document, or is none."""
     found = set[str]()
     for key, condition in where.items():
-        if key in ("$and", "$or", "$nor"):
-            parts = [_looked_at(each) for each in condition]
+        if key in ("$and", "$or", "$nor") and isinstance(condition, list):
+            parts = [_looked_at(each) if isinstance(each, Mapping) else None for each in condition]
             if None in parts:
                 return None
             found = found.union(*filter(None, parts))
