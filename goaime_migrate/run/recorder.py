@@ -71,8 +71,17 @@ class Recorder:
         finally:
             self.run.lease.renew()
             backend = self.run.backend
-            if backend.count(VERSIONS) < len(self.versions) or backend.count(PROGRESS) < passes:
+            # A server's count can be wrong after a failover: what it says is only a reason to look.
+            fewer = backend.count(VERSIONS) < len(self.versions) or backend.count(PROGRESS) < passes
+            if fewer and self._lacks_records():
                 self._write_anew(version, function)
+
+    def _lacks_records(self) -> bool:
+        known = ((VERSIONS, self.versions), (PROGRESS, self.passes))
+        find = self.run.backend.find
+        return any(
+            not ids.keys() <= {d["_id"] for d in find(name, {}, fields=["_id"])} for name, ids in known
+        )
 
     def _write_anew(self, version: str, function: str) -> None:
         backend = self.run.backend

@@ -325,6 +325,32 @@ def test_a_function_that_drops_the_records_is_recorded_and_not_run_again(numbers
 
 
 @servers
+def test_a_server_that_goes_while_a_function_runs_is_no_failure_of_it(numbers: World) -> None:
+    body = """
+    from pathlib import Path
+    from pymongo.errors import AutoReconnect
+
+    def goes(db):
+        mark = Path(__file__).with_suffix(".gone")
+        if not mark.exists():
+            mark.touch()
+            raise AutoReconnect("connection closed")
+        mark.unlink()
+
+    up = lambda db: goes(db)
+    down = lambda db: goes(db)
+    """
+    numbers.write("0001_goes.py", body)
+    for run, name in ((numbers.up, "up"), (numbers.down, "down")):
+        error = run().error
+        assert isinstance(error, errors.ServerUnreachable)
+        assert error.exit_code == 8
+        assert "connection closed" in error.message
+        assert numbers.states() == ["partial" if name == "up" else "reverting"]
+        succeeded(run())
+
+
+@servers
 def test_a_function_that_drops_the_records_and_raises_is_recorded_as_failed(numbers: World) -> None:
     numbers.write(
         "0001_wipe.py", "def up(db):\n    db.client.drop_database(db.name)\n    raise ValueError('no')\n"

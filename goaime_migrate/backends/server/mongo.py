@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pymongo import InsertOne, ReplaceOne
 from pymongo.client_session import ClientSession
-from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import (
@@ -34,7 +34,7 @@ from goaime_migrate.backends.ports import (
 )
 from goaime_migrate.backends.server import privileges, writes
 from goaime_migrate.backends.server.client import SharedClient
-from goaime_migrate.backends.server.driver_errors import without_operations
+from goaime_migrate.backends.server.driver_errors import translate, without_operations
 from goaime_migrate.backends.server.reader import id_range
 from goaime_migrate.backends.server.survey import ServerSurvey
 from goaime_migrate.errors import MissingCapability
@@ -253,8 +253,14 @@ class MongoBackend(ServerSurvey, ABC):
 
     @contextmanager
     def functions(self, *, write: bool) -> Iterator[Any]:
-        """The driver's own database, with the driver's own options: what users write, they write themselves."""
-        yield self._client[self.database_name]
+        """The driver's own database, with the driver's own options: what users write, they write themselves.
+
+        Where the server is gone that is no failure of theirs. Raises ServerUnreachable.
+        """
+        try:
+            yield self._client[self.database_name]
+        except ConnectionFailure as error:
+            raise translate(error, self._client) from error
 
     def _bypasses_validation(self, changes: Changes) -> bool:
         """Whether to ask the server not to validate: that takes a privilege, so only where there is a validator."""
