@@ -63,8 +63,8 @@ class FrozenLookups:
         """Keys that were asked for in vain since this list was last cleared."""
         self.bounded = False
         """Whether the documents that are looked up for are those of a batch, which can be smaller."""
-        self.unfrozen: dict[Lookup, list[int]] = {}
-        """Where nothing is frozen, the bytes of the records of each key that would be."""
+        self.unfrozen: dict[Lookup, list[int]] | None = None
+        """Where nothing is frozen, the bytes of the records of each key that would be; None unless that is asked for."""
         self._late = late
         self._tables = {lookup: table_of(lookup, self.misses) for lookup in lookups}
         for table in self._tables.values():
@@ -250,11 +250,10 @@ class FrozenLookups:
         for key in keys:
             answer = found.answer(cache_key(key))
             table.store(key, answer, committed=not self._freeze)
-            records = self._records(lookup, key, answer)
             if self._freeze:
-                changes += [Put(JOURNAL, record) for record in records]
-            else:
-                size = sum(len(raw_bson.encode(record)) for record in records)
+                changes += [Put(JOURNAL, record) for record in self._records(lookup, key, answer)]
+            elif self.unfrozen is not None:
+                size = sum(len(raw_bson.encode(record)) for record in self._records(lookup, key, answer))
                 self.unfrozen.setdefault(lookup, []).append(size)
         return changes
 

@@ -42,6 +42,7 @@ class Timing:
         tables, once = chain.tables, self.work.once
         if tables.freezes:  # it has been
             return
+        tables.unfrozen = {}
         if isinstance(chain, Deduplication):
             once.run(lambda: chain.prepare(*reads_all(self._backend, chain.step)))
         records = once.run(lambda: tables.freeze_small(self._backend, total))
@@ -83,7 +84,7 @@ class Timing:
 
     def look_up(self, tables: FrozenLookups, factor: float) -> None:
         """What is looked up is kept, once for each key: so many times as many keys as were asked for, if there are."""
-        for lookup, sizes in tables.unfrozen.items():
+        for lookup, sizes in (tables.unfrozen or {}).items():
             keys = len(sizes)
             many = min(factor * keys, max(keys, self._backend.count(lookup.collection)))
             if lookup.collection == self._step.writes:  # each document is kept before it is written

@@ -13,7 +13,7 @@ from bson import Binary, Code, Decimal128, Int64, ObjectId, Regex
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.errors import InvalidMigration
-from goaime_migrate.transform import lookup_reading
+from goaime_migrate.transform import frozen_lookups, lookup_reading
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
 from goaime_migrate.transform.lookup_answers import Answer
 from goaime_migrate.transform.lookup_table import CACHE_BYTES, CACHE_LIMIT, Table
@@ -48,6 +48,17 @@ def test_it_is_read_like_a_mapping(reader: FakeReader) -> None:
     assert "bob" not in users
     with pytest.raises(KeyError, match="bob"):
         users["bob"]
+
+
+def test_what_nothing_keeps_is_not_made_into_records(
+    reader: FakeReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frozen_lookups, "seal", pytest.fail)
+    tables = FrozenLookups("p", [USERS], freeze=False)
+    tables[USERS].get("amy")
+    assert tables.load(reader) == []
+    assert tables[USERS]["amy"] == AMY
+    assert tables.unfrozen is None
 
 
 def test_it_is_always_true_like_no_empty_dict(reader: FakeReader) -> None:
