@@ -26,6 +26,8 @@ NOTHING = b"\x05\0\0\0\0"
 """That document."""
 MAX_DOCUMENT = 16 * 1024 * 1024
 """The largest document that MongoDB stores, in bytes."""
+TYPES = frozenset((*range(0x01, 0x14), 0x7F, 0xFF))
+"""What stands before an element's name."""
 UNENCODABLE = (BSONError, OverflowError, TypeError, ValueError, RecursionError)
 """What encoding raises."""
 

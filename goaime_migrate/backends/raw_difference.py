@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from goaime_migrate.backends.raw_bson import fields, fields_between, start_of_element
+from goaime_migrate.backends.raw_bson import TYPES, fields, fields_between, start_of_element
 
 Fields = dict[bytes, bytes]
 _LOOK = 256
 """Bytes that have to be the same before it is looked how many are: searching takes as long as a dozen fields."""
-_TYPES = frozenset((*range(0x01, 0x14), 0x7F, 0xFF))
-"""What stands before an element's name."""
 
 
 def differing(before: Mapping[bytes, bytes], after: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
@@ -61,7 +59,7 @@ def _may_stand(raw: bytes, name: bytes, start: int, end: int) -> bool:
     sought = name + b"\0"
     at = raw.find(sought, start + 1, end)
     while at > 0:
-        if raw[at - 1] in _TYPES:
+        if raw[at - 1] in TYPES:
             return True
         at = raw.find(sought, at + 1, end)
     return False

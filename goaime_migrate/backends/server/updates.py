@@ -13,8 +13,6 @@ from goaime_migrate.backends.ports import Sweep, SweepRefused, Write
 from goaime_migrate.backends.server.reader import both, id_in, id_range
 from goaime_migrate.results import Document
 
-_TYPES = frozenset((*range(0x01, 0x14), 0x7F, 0xFF))
-"""What stands before an element's name."""
 _QUERIES = (0x03, 0x06)
 """Types of `_id`s that a filter may take for something else than a value."""
 _NEVER: Document = {"$nor": [{}]}
@@ -118,7 +116,7 @@ def _may_be_awkward(document: bytes) -> bool:
         return False
     dollar = document.find(b"$", 5)  # before it are the length and the type of the first element
     while dollar > 0:
-        if document[dollar - 1] in _TYPES:
+        if document[dollar - 1] in raw_bson.TYPES:
             return True
         dollar = document.find(b"$", dollar + 1)
     timestamp = document.find(b"\x11", 4)
