@@ -122,14 +122,14 @@ def _unreadable(error: OSError) -> DumpUnreadable:
 
 
 def _signature(top: Folder, database: str) -> Signature:
+    """Raises FileNotFoundError where a file goes while it is looked at: then something is changing."""
     switch = generation.read_marker(top)
     if switch is not None and switch.database != database:
         switch = None
-    try:
-        with top.folder(database) as folder:
-            return switch, tuple(sorted(_identity(*each) for each in folder.names() if _belongs(each[0])))
-    except FileNotFoundError:
+    if top.status(database) is None:
         return switch, ()
+    with top.folder(database) as folder:
+        return switch, tuple(sorted(_identity(*each) for each in folder.names() if _belongs(each[0])))
 
 
 def _belongs(name: str) -> bool:
