@@ -9,7 +9,7 @@ from typing import Any
 from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.ports import JOURNAL, Reader
 from goaime_migrate.backends.record_fields import DATA, checked, optional, reading
-from goaime_migrate.journal import segments
+from goaime_migrate.journal import segments, traces
 from goaime_migrate.journal.digest import digest
 from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.kinds import Kind
@@ -105,13 +105,15 @@ def any_of(reader: Reader, pass_id: str, ids: Iterable[bytes], *, after: str = "
     """
     left = {digest(identity): identity for identity in ids}
     found: dict[bytes, Entry] = {}
-    behind = {"_id": {"$gt": f"{after}\uffff"}} if after else {}
+    read: list[str] = []
+    behind = {"$gt": f"{after}\uffff"} if after else {}
     while left:
-        wanted = {"ids": {"$in": list(left)}, "pass": pass_id, **behind}
-        heads = reader.find(JOURNAL, wanted, limit=1, fields=["_id"])
+        wanted = {"ids": {"$in": traces.of_any(left.values())}, "pass": pass_id}
+        heads = reader.find(JOURNAL, {**wanted, "_id": {**behind, "$nin": read}}, limit=1, fields=["_id"])
         segment = segments.read(reader, heads[0]["_id"][:-3]) if heads else None
         if segment is None:
             return found
+        read.append(heads[0]["_id"])
         found.update((entry.id, entry) for entry in segment.entries if digest(entry.id) in left)
         # Some are of a source, perhaps, and of no document that was written.
         for known in (*map(digest, segment.ids), *segment.hashes):

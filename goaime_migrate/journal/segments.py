@@ -31,6 +31,7 @@ from goaime_migrate.backends.record_fields import (
     reading,
 )
 from goaime_migrate.backends.record_fields import of_kind as value_of_kind
+from goaime_migrate.journal import traces
 from goaime_migrate.journal.digest import digest
 from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.kinds import WRITTEN, Kind
@@ -97,13 +98,15 @@ class Segment:
         for name, hashes in (("erased", self.erased), ("hidden", self.hidden)):
             if hashes:
                 head[name] = [Binary(each) for each in hashes]
-        if self.kind is not Kind.SCAN or self._inserts or self.hashes:
-            head["ids"] = [*map(digest, dict.fromkeys(self.ids)), *self.hashes]
+        if self.kind is not Kind.SCAN:
+            head["ids"] = [*traces.exact(self.ids), *self.hashes]
+        elif found_by := [*traces.fewest(self._made), *self.hashes]:
+            head["ids"] = found_by
         return seal(head, encode_payload(self.entries, self.unchanged), self.key + "{:03d}")
 
     @property
     def ids(self) -> list[bytes]:
-        """The documents by whose `_id`s it can be found."""
+        """The documents by whose `_id`s it can be found where it is none of the scan's."""
         examined = self.unchanged if self.kind in (Kind.CANARY, Kind.LEFT, Kind.SWEEP) else ()
         sources = dict.fromkeys(entry.source for entry in self.entries if entry.source)
         return [*(entry.id for entry in self.entries), *sources, *examined]
@@ -125,9 +128,9 @@ class Segment:
         return (*self.erased, *self.hidden)
 
     @property
-    def _inserts(self) -> bool:
-        """Whether it holds documents that lie in no range of those that were walked over."""
-        return any(entry.before is None for entry in self.entries)
+    def _made(self) -> list[bytes]:
+        """The documents that lie in no range of those that were walked over."""
+        return [entry.id for entry in self.entries if entry.before is None]
 
     def puts(self) -> list[Put]:
         """The changes that store it."""
@@ -207,9 +210,12 @@ def known(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> Known:
 
 
 def holders(reader: Reader, pass_id: str, ids: Sequence[bytes] | None) -> list[str]:
-    """The keys of the segments that hold any of these documents (None: any at all) and are found by them, ascending."""
+    """The keys of the segments that are found by any of these documents (None: any at all), ascending.
+
+    They need not hold one: see `traces`.
+    """
     # An `_id` may be too long to be kept once more.
-    wanted = {"$exists": True} if ids is None else {"$in": [digest(identity) for identity in ids]}
+    wanted = {"$exists": True} if ids is None else {"$in": traces.of_any(ids)}
     heads = reader.find(JOURNAL, {"ids": wanted, "pass": pass_id}, sort=[("_id", 1)], fields=["_id"])
     return [head["_id"][:-3] for head in heads]
 
