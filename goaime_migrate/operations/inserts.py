@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bson import Regex
+from bson import ObjectId, Regex
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.field_paths import descend
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from goaime_migrate.transform.insertion import InsertStep
 
 _SEVERAL = (list, tuple, Regex)
+_PLAIN = {int, str, ObjectId}
+"""Kinds of values that are the same for a server where they are for Python, unless they stand beside others."""
 
 
 class InsertDocuments(DocumentOperation):
@@ -50,6 +52,8 @@ class InsertDocuments(DocumentOperation):
         from goaime_migrate.transform.lookups import cache_key
 
         for paths in dict.fromkeys((("_id",), self.key)):
+            if _plainly_distinct(documents, paths):
+                continue
             seen: dict[Any, int] = {}
             for place, document in enumerate(documents):
                 if paths == ("_id",) and "_id" not in document:
@@ -96,12 +100,21 @@ def _paths(key: str | Sequence[str]) -> tuple[str, ...]:
     return paths
 
 
+def _plainly_distinct(documents: Sequence[Document], paths: tuple[str, ...]) -> bool:
+    """Whether one look at the values tells that no two are the same, as with nearly every list."""
+    if len(paths) > 1 or "." in paths[0]:
+        return False
+    values = [document.get(paths[0]) for document in documents]
+    kinds = {*map(type, values)}
+    return len(kinds) == 1 and kinds <= _PLAIN and len({*values}) == len(values)
+
+
 def _encoded(place: int, document: object) -> bytes:
     """The bytes of a document, `_id` first. Raises InvalidMigration."""
-    if not isinstance(document, Mapping):
+    if type(document) is not dict and not isinstance(document, Mapping):
         raise InvalidMigration(f"document {place} of the list is no dict: {document!r:.100}")
     try:
-        first = "_id" not in document or next(iter(document)) == "_id"
+        first = next(iter(document), None) == "_id" or "_id" not in document
         raw = raw_bson.encode(document if first else {"_id": document["_id"], **document})
     except raw_bson.UNENCODABLE as error:
         raise InvalidMigration(

@@ -34,6 +34,15 @@ class Arrivals:
     there: int = 0
     """Documents that were in the target already."""
 
+    @classmethod
+    def of_new(cls, made: Sequence[tuple[bytes | None, bytes, bytes]]) -> Self:
+        """Nothing is there that one of these could be, and no two are the same: each of one source, or of none."""
+        return cls(
+            [Write(identity, None, document) for _, identity, document in made],
+            [Entry.insertion(identity, document, source) for source, identity, document in made],
+            {source or identity for source, identity, _ in made},
+        )
+
     def insert(self, document: Made, sources: Iterable[bytes | None]) -> None:
         """It is not there: so many sources make it, None for none."""
         _, identity, raw = document
@@ -78,6 +87,8 @@ def settle(
     `there`: what the target has with these `_id`s; `ours`: those among them that the pass has written; `differ` tells
     whether other sources make one otherwise by now. Raises DuplicateKey for one that is there with other values.
     """
+    if not (there or resumed.entries) and _are_alone(made):
+        return Arrivals.of_new(made)
     arrivals = Arrivals()
     for group in together(step, made):
         first = group[0]
@@ -111,6 +122,11 @@ def _again(
     if ours.after_hash != digest(made.document) and differ(made):
         raise taken(step, made, ours)
     return [Entry(None, ours.after_hash, inserted=made.id, source=source) for source in sources]
+
+
+def _are_alone(made: Sequence[Made]) -> bool:
+    """Whether no two of these have one `_id`."""
+    return len({id_key(each.id) for each in made}) == len(made)
 
 
 def together(step: DeriveStep, made: Iterable[Made]) -> Iterable[list[Made]]:
@@ -152,9 +168,14 @@ class Found(NamedTuple):
     ids: Present
     keys: Mapping[tuple[Any, ...], bytes] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self.ids or self.keys)
+
 
 def settle_listed(step: InsertStep, documents: Sequence[bytes], found: Found, resumed: Resumed) -> Arrivals:
     """A document whose key is there is left out. Raises DuplicateKey where it is not, and the `_id` is."""
+    if not (found or resumed.entries):
+        return Arrivals.of_new([(None, raw_bson.id_of(document), document) for document in documents])
     arrivals = Arrivals()
     for document in documents:
         identity = raw_bson.id_of(document)

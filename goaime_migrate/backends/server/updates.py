@@ -11,6 +11,7 @@ from pymongo.database import Database
 from goaime_migrate.backends import raw_bson, raw_difference
 from goaime_migrate.backends.ports import Sweep, SweepRefused, Write
 from goaime_migrate.backends.server.reader import both, id_in, id_range
+from goaime_migrate.backends.server.sent import Sent
 from goaime_migrate.results import Document
 
 _QUERIES = (0x03, 0x06)
@@ -40,7 +41,7 @@ def goes_together(write: Write, guard: bool) -> bool:
 
 def deletions(writes: Sequence[Write]) -> Document:
     """The one statement that deletes documents that go together: it takes half as long as one for each."""
-    return {"q": raw_bson.raw_document(id_in([write.id for write in writes])), "limit": 0}
+    return {"q": Sent(id_in([write.id for write in writes])), "limit": 0}
 
 
 def insertion(write: Write) -> Document:
@@ -49,7 +50,7 @@ def insertion(write: Write) -> Document:
     Where the `_id` is taken it fails, as an insert does.
     """
     assert write.after is not None
-    never = {"$and": [raw_bson.raw_document(write.id), _NEVER]}
+    never = {"$and": [Sent(write.id), _NEVER]}
     return {"q": never, "u": literally(write.after), "upsert": True}
 
 
@@ -68,9 +69,9 @@ def condition(write: Write, guard: bool) -> Any:
     A plain `$eq` with `$$ROOT` is one that 5.0 tries to turn into a query on a field, and fails (16409).
     """
     if not guard or write.before is None:
-        return raw_bson.raw_document(write.id)
-    difference = {"$cmp": ["$$ROOT", {"$literal": raw_bson.raw_document(write.before)}]}
-    return {"$and": [raw_bson.raw_document(write.id), {"$expr": {"$eq": [difference, 0]}}]}
+        return Sent(write.id)
+    difference = {"$cmp": ["$$ROOT", {"$literal": Sent(write.before)}]}
+    return {"$and": [Sent(write.id), {"$expr": {"$eq": [difference, 0]}}]}
 
 
 def _delta(write: Write) -> Any:
@@ -83,20 +84,18 @@ def _delta(write: Write) -> Any:
         sets = raw_difference.differing(before, after)
         gone = [name.decode() for name in before if name not in after]
     values = [raw_bson.literal(*element) for element in sets]
-    stages: list[Any] = (
-        [raw_bson.raw_document(raw_bson.join([b"\x03$set\0" + raw_bson.join(values)]))] if values else []
-    )
+    stages: list[Any] = [Sent(raw_bson.join([b"\x03$set\0" + raw_bson.join(values)]))] if values else []
     return [*stages, {"$unset": gone}] if gone else stages
 
 
 def replacement(document: bytes) -> Any:
     """A replacement; a pipeline where a replacement would not write the very document."""
-    return literally(document) if is_awkward(document) else raw_bson.raw_document(document)
+    return literally(document) if is_awkward(document) else Sent(document)
 
 
 def literally(document: bytes) -> list[Any]:
     """A pipeline that writes the very document, whatever is in it."""
-    return [{"$replaceWith": {"$literal": raw_bson.raw_document(document)}}]
+    return [{"$replaceWith": {"$literal": Sent(document)}}]
 
 
 def is_awkward(document: bytes) -> bool:

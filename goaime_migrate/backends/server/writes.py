@@ -16,6 +16,7 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Write, freeing_first
 from goaime_migrate.backends.server import updates
 from goaime_migrate.backends.server.refusals import is_taken, refusal
+from goaime_migrate.backends.server.sent import Sent
 from goaime_migrate.results import Document
 
 COMMAND_BYTES = 12 * 1024 * 1024
@@ -44,7 +45,7 @@ def _upsert_request(write: Write, _: bool) -> Any:
 
 def _document(write: Write) -> Any:
     assert write.after is not None
-    return raw_bson.raw_document(write.after)
+    return Sent(write.after)
 
 
 def _delete_request(write: Write, guard: bool) -> Any:
@@ -171,8 +172,7 @@ def _size(write: Write, guard: bool) -> int:
 
 def _chunks(writes: Sequence[Write], guard: bool) -> Iterator[Sequence[Write]]:
     start, size = 0, 0
-    for i, each in enumerate(writes):
-        own = _size(each, guard)
+    for i, own in enumerate([_size(each, guard) for each in writes]):
         if size and size + own > COMMAND_BYTES:
             yield writes[start:i]
             start, size = i, 0
