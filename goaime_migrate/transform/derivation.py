@@ -8,6 +8,8 @@ from functools import cached_property
 from types import GeneratorType
 from typing import Any, NamedTuple
 
+from bson import ObjectId
+
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Reader, RecordChange
 from goaime_migrate.errors import InvalidResult, MigrateError, MigrationFailed
@@ -26,6 +28,7 @@ _OVERHEAD = 500
 _LISTS = (GeneratorType, list, tuple)
 """What needs no closer look."""
 _NO_LISTS = (str, bytes, Mapping)
+_PLAIN_IDS = frozenset((int, str, ObjectId))
 
 
 def _nothing(_: Document) -> None:
@@ -88,7 +91,7 @@ class _Outcome(NamedTuple):
 class Derivation(Chain):
     """The chain of a single step that derives."""
 
-    @property
+    @cached_property
     def step(self) -> DeriveStep:
         """Its step."""
         (step,) = self.steps
@@ -154,6 +157,8 @@ def _made(step: DeriveStep, item: Any, place: int, source: bytes) -> Made:
 
 def _require_document(step: DeriveStep, item: Any, place: int, identity: bytes) -> None:
     """Refuse what is no document, or has no `_id` that a collection could know it by. Raises InvalidResult."""
+    if type(item) is dict and type(item.get("_id")) in _PLAIN_IDS:
+        return
     if not isinstance(item, dict):
         raise _invalid(step, identity, f"gave {type(item).__name__} in place {place}, not a dict")
     if "_id" not in item:
@@ -169,17 +174,17 @@ class _Budget:
     def __init__(self, sources: int, most: int) -> None:
         self.taken = sources
         self._most = most
-        self._spent: dict[int, int] = {}
+        self._spent = [0] * sources
         self._total = 0
 
     def spend(self, slot: int, made: Sequence[Made]) -> None:
         """A source has made these. Those behind it have to wait if it is too much: they are given up, the last first."""
-        size = _OVERHEAD * len(made) + sum([len(each.document) for each in made])
+        size = sum([_OVERHEAD + len(each.document) for each in made])
         self._spent[slot] = size
         self._total += size
         while self._total > self._most and self.taken > 1:
             self.taken -= 1
-            self._total -= self._spent.pop(self.taken, 0)
+            self._total -= self._spent[self.taken]
 
 
 def _given(

@@ -39,7 +39,7 @@ class Arrivals:
         """Nothing is there that one of these could be, and no two are the same: each of one source, or of none."""
         return cls(
             [Write(identity, None, document) for _, identity, document in made],
-            [Entry.insertion(identity, document, source) for source, identity, document in made],
+            [Entry(None, digest(document), inserted=each, source=source) for source, each, document in made],
             {source or identity for source, identity, _ in made},
         )
 
