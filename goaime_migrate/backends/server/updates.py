@@ -10,6 +10,7 @@ from pymongo.database import Database
 
 from goaime_migrate.backends import raw_bson, raw_difference
 from goaime_migrate.backends.ports import Sweep, SweepRefused, Write
+from goaime_migrate.backends.server.operators import operators, operators_for
 from goaime_migrate.backends.server.reader import both, id_in, id_range
 from goaime_migrate.backends.server.sent import Sent
 from goaime_migrate.results import Document
@@ -23,7 +24,9 @@ _NEVER: Document = {"$nor": [{}]}
 def sweep(database: Database[Document], collection: str, sweep: Sweep, session: ClientSession) -> None:
     """Let the server update a range of documents. Raises SweepRefused."""
     chosen = both(sweep.where, id_range(sweep.after, sweep.upto))
-    statement = {"q": chosen, "u": list(sweep.stages), "multi": True, "hint": {"_id": 1}}
+    said = operators_for(sweep.stages)
+    change = list(sweep.stages) if said is None else Sent(said)
+    statement = {"q": chosen, "u": change, "multi": True, "hint": {"_id": 1}}
     answer = database.command({"update": collection, "updates": [statement]}, session=session)
     if answer.get("writeErrors") or answer["n"] != sweep.documents:
         raise SweepRefused(collection)
@@ -75,17 +78,20 @@ def condition(write: Write, guard: bool) -> Any:
 
 
 def _delta(write: Write) -> Any:
-    """The fields that differ, as a pipeline: it appends new ones in this order, where `$set` alone would sort them."""
+    """The fields that differ; a pipeline, which appends new ones in this order, where operators would not."""
     assert write.before is not None
     assert write.after is not None
     sets, gone = write.sets, []
     if sets is None:
         before, after = raw_difference.unlike(write.before, write.after)
         sets = raw_difference.differing(before, after)
-        gone = [name.decode() for name in before if name not in after]
+        gone = [name for name in before if name not in after]
+    said = operators(sets, gone, write.before)
+    if said is not None:
+        return Sent(said)
     values = [raw_bson.literal(*element) for element in sets]
     stages: list[Any] = [Sent(raw_bson.join([b"\x03$set\0" + raw_bson.join(values)]))] if values else []
-    return [*stages, {"$unset": gone}] if gone else stages
+    return [*stages, {"$unset": [name.decode() for name in gone]}] if gone else stages
 
 
 def replacement(document: bytes) -> Any:

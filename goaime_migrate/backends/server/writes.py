@@ -35,7 +35,8 @@ class _Command(NamedTuple):
 
 def _update_request(write: Write, guard: bool) -> Any:
     change, condition = updates.update(write, guard)["u"], updates.condition(write, guard)
-    return UpdateOne(condition, change) if isinstance(change, list) else ReplaceOne(condition, change)
+    replaces = not (write.partial or isinstance(change, list))
+    return ReplaceOne(condition, change) if replaces else UpdateOne(condition, change)
 
 
 def _upsert_request(write: Write, _: bool) -> Any:

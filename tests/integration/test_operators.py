@@ -1,0 +1,138 @@
+"""Updates said with operators, or with a pipeline: a server makes the very bytes of them that were meant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pytest
+from bson import Int64, Timestamp, encode
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from goaime_migrate.backends.ports import Sweep, Write
+from goaime_migrate.backends.server import updates
+from tests.integration.engines import one_server
+from tests.unit.values import VALUES
+from tests.world import World
+
+pytestmark = one_server
+
+NAMES = ("b", "a", "c", "B", "10", "9", "é", "a$", "x y")
+OTHERS = st.dictionaries(st.sampled_from(["p", "q", "r"]), VALUES, max_size=3)
+DECLARED = st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=len(NAMES))
+
+
+class Case(NamedTuple):
+    """A document, and what becomes of the fields that were declared."""
+
+    whole: dict[str, Any]
+    after: dict[str, Any]
+
+    @property
+    def identity(self) -> Any:
+        return self.whole["_id"]
+
+    def write(self) -> Write:
+        before = {name: value for name, value in self.whole.items() if name in ("_id", *NAMES)}
+        raw = encode({"_id": self.identity})
+        return Write(raw, encode(before), encode({"_id": self.identity, **self.after}), partial=True)
+
+    def result(self) -> bytes:
+        """In their places those that stay, behind all others what is new."""
+        kept = [name for name in self.whole if name not in NAMES or name in self.after]
+        new = [name for name in self.after if name not in self.whole]
+        return encode({name: self.after.get(name, self.whole.get(name)) for name in [*kept, *new]})
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    before = draw(DECLARED)
+    fields = [*draw(OTHERS).items(), *before.items()]
+    whole = {"_id": 0, **dict(draw(st.permutations(fields)))}
+    changed = draw(DECLARED)
+    kept = {name: changed.pop(name, value) for name, value in whole.items() if name in before}
+    for name in draw(st.sets(st.sampled_from(NAMES), max_size=2)):
+        kept.pop(name, None)
+        changed.pop(name, None)
+    return Case(whole, {**kept, **changed})
+
+
+def updated(world: World, given_cases: Sequence[Case]) -> tuple[list[bytes], list[Any]]:
+    """What a server has made of them, and how it was said."""
+    numbered = [case._replace(whole={**case.whole, "_id": n}) for n, case in enumerate(given_cases)]
+    with world.client() as client:
+        database = client[world.database]
+        database.drop_collection("c")
+        world.insert("c", [encode(case.whole) for case in numbered])
+        statements = [updates.update(case.write(), guard=False) for case in numbered]
+        changing = [each for each in statements if each["u"]]
+        if changing:
+            assert database.command({"update": "c", "updates": changing})["n"] == len(changing)
+    return list(world.raws("c").values()), [each["u"] for each in statements]
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(given_cases=st.lists(cases(), min_size=1, max_size=20))
+def test_the_bytes_are_those_that_were_meant(world: World, given_cases: list[Case]) -> None:
+    found, _ = updated(world, given_cases)
+    wanted = [case._replace(whole={**case.whole, "_id": n}).result() for n, case in enumerate(given_cases)]
+    assert found == wanted
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "piped"),
+    [
+        ({"a": 1}, {"a": 2}, False),
+        ({"a": 1}, {"a": 1.0}, False),
+        ({"a": 1, "b": 2}, {"b": Int64(2)}, False),
+        ({}, {"a": 1, "b": 2}, False),
+        ({}, {"b": 1, "a": 2}, True),
+        ({"b": 0}, {"b": 1, "a": 2}, False),
+        ({}, {"10": 1, "9": 1}, True),
+        ({"9": 0}, {"9": 1, "10": 1}, False),
+        ({}, {"a": "costs $5"}, True),
+        ({}, {"a": {"$b": 1}}, True),
+        ({}, {"a": Timestamp(0, 0)}, True),
+    ],
+)
+def test_a_pipeline_says_what_operators_do_not(
+    world: World, before: dict[str, Any], after: dict[str, Any], piped: bool
+) -> None:
+    case = Case({"_id": 0, "p": 0, **before}, after)
+    found, said = updated(world, [case])
+    assert found == [case.result()]
+    assert [isinstance(each, list) for each in said] == [piped]
+
+
+@pytest.mark.parametrize(
+    ("stages", "piped"),
+    [
+        ([{"$set": {"a": {"$literal": {"b": 1}}}}], False),
+        ([{"$set": {"a": 5}}], False),
+        ([{"$set": {"a": {"b": 1}}}], True),
+        ([{"$set": {"a": "$n"}}], True),
+        ([{"$set": {"n.m": 5}}], True),
+        ([{"$set": {"y": 1, "x": 2}}], True),
+        ([{"$set": {"x": 1, "y": 2}}], False),
+        ([{"$unset": "n"}, {"$unset": ["m", "a"]}], False),
+        ([{"$unset": "n"}, {"$set": {"a": None}}], False),
+        ([{"$set": {"a": 1}}, {"$unset": "a"}], True),
+        ([{"$unset": "m.k"}], True),
+        ([{"$replaceWith": {"_id": "$_id"}}], True),
+        ([{"$project": {"n": 1}}], True),
+    ],
+)
+def test_a_range_becomes_what_its_stages_make(
+    world: World, stages: list[dict[str, Any]], piped: bool
+) -> None:
+    assert (updates.operators_for(stages) is None) is piped
+    documents = [{"_id": i, "n": i, "m": {"k": 1}, **({"a": [i]} if i % 2 else {})} for i in range(4)]
+    with world.client() as client:
+        database = client[world.database]
+        for name in ("c", "d"):
+            world.insert(name, documents)
+        database.d.update_many({}, stages)
+        with client.start_session() as session, session.start_transaction():
+            updates.sweep(database, "c", Sweep(None, None, None, stages, len(documents)), session)
+    assert world.raws("c") == world.raws("d")
