@@ -20,8 +20,25 @@ def differing(before: Mapping[bytes, bytes], after: Mapping[bytes, bytes]) -> li
     return [(name, element) for name, element in after.items() if before.get(name) != element]
 
 
+def set_or_appended(before: bytes, after: bytes) -> list[tuple[bytes, bytes]] | None:
+    """The elements of `after` that are not in `before`, each behind its name; None if it takes more to come to it.
+
+    That is where fields went, or were moved: to set some in their places and to append others is not enough.
+    """
+    old, new = unlike(before, after)
+    names = list(new)
+    appended = b"".join([new[name] for name in names[len(old) :]])
+    if names[: len(old)] != list(old) or not after.endswith(appended + b"\0"):
+        return None
+    return differing(old, new)
+
+
 def unlike(before: bytes, after: bytes) -> tuple[Fields, Fields]:
     """The `fields` of both, without some that are the same in both."""
+    if after.startswith(before[4:-1], 4):
+        appended, _ = fields_between(after, len(before) - 1, len(after) - 1)
+        if not any(_may_stand(before, name, 4, len(before)) for name in appended):
+            return {}, appended
     if before[4:_LOOK] != after[4:_LOOK] and before[-_LOOK:] != after[-_LOOK:]:
         return fields(before), fields(after)
     b, a, most = len(before), len(after), min(len(before), len(after))

@@ -48,12 +48,20 @@ class Entry(NamedTuple):
         return self.before is None or self.after_hash is None
 
     @classmethod
-    def of(cls, before: bytes, after: bytes, *, partial: bool = False) -> Self:
-        """The entry for a document that goes from `before` to `after`."""
-        return cls(before, digest(after), changed_fields(before, after), partial)
+    def of(
+        cls,
+        before: bytes,
+        after: bytes,
+        fields: Mapping[str, bytes | None] | None = None,
+        *,
+        partial: bool = False,
+    ) -> Self:
+        """The entry for a document that goes from `before` to `after`; the changed `fields` may be known."""
+        changed = changed_fields(before, after) if fields is None else fields
+        return cls(before, digest(after), changed, partial)
 
     @classmethod
-    def setting(cls, before: bytes, after: bytes, hashes: Mapping[str, bytes]) -> Self:
+    def setting(cls, before: bytes, after: bytes, hashes: Mapping[str, bytes | None]) -> Self:
         """The partial entry for a document of which it is known what is set, and that nothing else is done."""
         return cls(before, digest(after), hashes, partial=True)
 

@@ -98,10 +98,12 @@ class RemoveField(FieldOperation):
             collection, f"remove {', '.join(paths)} from {collection}", remove_field, found, where=where
         )
         self._stages = path_stages.removing(found)
+        tops = [path.top.encode() for path in found if len(path.parts) == 1]
+        self._removes = tuple(tops) if len(tops) == len(found) else ()
 
     def step(self, version: str, source: str) -> Step:
-        """A step that a server can take by itself."""
-        return replace(super().step(version, source), stages=self._stages)
+        """A step that a server can take by itself, and that says which fields it removes if that is all it does."""
+        return replace(super().step(version, source), removes=self._removes, stages=self._stages)
 
 
 class RenameField(FieldOperation):

@@ -49,8 +49,8 @@ class Changed:
     """The raw `_id` of the document that an inserted one was derived from."""
     place: bytes | None = None
     """Where a deleted one stands, as `Reader.places` tells it."""
-    hashes: Mapping[str, bytes] | None = None
-    """Those of what it sets, by name, if they are known: where all documents of a batch get the same."""
+    hashes: Mapping[str, bytes | None] | None = None
+    """Those of the changed fields, as an `Entry` has them, if they are known: where all documents get the same."""
 
     def entry(self) -> Entry:
         """What the journal keeps of it."""
@@ -59,7 +59,7 @@ class Changed:
         if self.after is None:
             return Entry.deletion(self.before, self.place)
         if self.sets is None:
-            return Entry.of(self.before, self.after)
+            return Entry.of(self.before, self.after, self.hashes)
         return Entry.setting(self.before, self.after, self.hashes or hashes_of(self.sets))
 
     def write(self) -> Write:

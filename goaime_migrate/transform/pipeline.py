@@ -26,6 +26,11 @@ from goaime_migrate.transform.lookup_table import Late
 from goaime_migrate.transform.lookups import Lookup
 from goaime_migrate.transform.step import Step, check_size
 
+_KINDS: dict[type[Chain], type[Step]] = {
+    Deletion: DeleteStep,
+    Deduplication: DuplicatesStep,
+    Derivation: DeriveStep,
+}
 _IMPURE = ("$$NOW", "$$CLUSTER_TIME", "$rand", "$sampleRate", "$function", "$accumulator", "$where")
 """What may give something else each time."""
 
@@ -36,13 +41,10 @@ def chain(steps: Sequence[Step], tables: FrozenLookups) -> Chain:
         return Pipeline(steps, tables)
     if len(steps) == 1 and steps[0].adds is not None:
         return Addition(steps, tables)
-    if any(isinstance(step, DeleteStep) for step in steps):
-        return Deletion(steps, tables)
-    if any(isinstance(step, DuplicatesStep) for step in steps):
-        return Deduplication(steps, tables)
-    if any(isinstance(step, DeriveStep) for step in steps):
-        return Derivation(steps, tables)
-    return Chain(steps, tables)
+    if len(steps) == 1 and steps[0].removes:
+        return Removal(steps, tables)
+    of_kind = (kind for kind, made in _KINDS.items() if any(isinstance(step, made) for step in steps))
+    return next(of_kind, Chain)(steps, tables)
 
 
 class Pipeline(Chain):
@@ -116,6 +118,33 @@ class Addition(Chain):
         ((name, element),) = sets
         result.stages = [{"$set": raw_bson.raw_document(raw_bson.join([raw_bson.literal(name, element)]))}]
         result.where = {name.decode(): {"$exists": False}}
+        return result
+
+
+class Removal(Chain):
+    """The chain of one step that removes top-level fields."""
+
+    def run(
+        self, reader: Reader, documents: Sequence[bytes], fields: Sequence[str] | None = None
+    ) -> BatchResult:
+        """They are cut out of the bytes. Where a name stands twice in a document, it is decoded as any other."""
+        (step,) = self.steps
+        texts, touched = {name: name.decode() for name in step.removes}, (True,)
+        result = BatchResult([], [], PassCounts([step.version]), [])
+        for document in documents:
+            there = raw_bson.fields(document)
+            if raw_bson.EMPTY + sum(map(len, there.values())) < len(document):
+                return super().run(reader, documents, fields)
+            identity = raw_bson.id_of(document)
+            lost = {text: None for name, text in texts.items() if name in there}
+            if lost:
+                after = raw_bson.join([element for name, element in there.items() if name not in texts])
+                result.changed.append(Changed(identity, document, after, touched, hashes=lost))
+            else:
+                result.unchanged.append(identity)
+        result.counts.count(touched, len(result.changed))
+        result.counts.count(None, len(result.unchanged))
+        result.stages = step.stages
         return result
 
 

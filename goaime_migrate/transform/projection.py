@@ -9,6 +9,7 @@ moves them does need the whole document; it is then read as a whole.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from goaime_migrate.backends import raw_bson, raw_difference
@@ -37,6 +38,8 @@ def carried(steps: Sequence[Step], capabilities: Capabilities, documents: int) -
     (step,) = steps
     if any(lookup.collection == step.collection for lookup in step.looked_up.values()):
         return None  # the keys by which a document is found have to be known before it is written
+    if any("$unset" in stage for stage in step.stages):
+        return None  # the place of a field that goes is known of whole documents only
     fields = _set_by(step) if step.pipeline else step.fields
     if fields is None or not all(map(_plain, fields)):
         return None
@@ -85,22 +88,25 @@ def narrow(changed: Changed, step: Step, fields: Sequence[str]) -> Changed | Non
         return changed
     assert changed.before is not None
     assert changed.after is not None
-    before, after = raw_bson.fields(changed.before), raw_bson.fields(changed.after)
-    names = list(after)
-    if names[: len(before)] != list(before):
+    sets = raw_difference.set_or_appended(changed.before, changed.after)
+    if sets is None:
         return None
-    added = {name.decode("utf-8", "replace") for name in names[len(before) :]}
-    undeclared = added.difference(fields)
-    if undeclared:
+    undeclared = {name for name, _ in sets} - _names(tuple(fields))
+    if undeclared and (undeclared := undeclared.difference(raw_bson.fields(changed.before))):
         raise UndeclaredField(
             f"{step.name} writes a field that fields= does not declare",
             version=step.version,
             id=raw_bson.id_value(changed.id),
-            field=min(undeclared),
+            field=min(undeclared).decode("utf-8", "replace"),
             hint=f"add it to fields= in {step.source}, or leave fields= out",
         )
-    sets = raw_difference.differing(before, after)
     return Changed(changed.id, changed.before, changed.after, changed.touched, sets)
+
+
+@lru_cache
+def _names(fields: tuple[str, ...]) -> frozenset[bytes]:
+    """The declared fields as they are named in raw documents."""
+    return frozenset(name.encode("utf-8", "surrogateescape") for name in fields)
 
 
 def part(document: bytes, fields: Sequence[str]) -> bytes:

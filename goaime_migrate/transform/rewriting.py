@@ -29,6 +29,8 @@ def splice(original: bytes, document: Document, version: str, identity: bytes) -
 
 def require_same_id(identity: bytes, current: bytes, version: str) -> None:
     """Refuse a result that is another document. Raises IdChanged."""
+    if current.startswith(identity[4:-1], 4):
+        return
     try:
         same = raw_bson.id_of(current) == identity
     except KeyError:

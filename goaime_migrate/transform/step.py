@@ -55,6 +55,8 @@ class Step:
     """Update stages that do what the transform does, to documents that survive decoding and encoding."""
     adds: bytes | None = None
     """The one BSON element that the transform appends to documents that have no field of its name, and all it does."""
+    removes: tuple[bytes, ...] = ()
+    """The top-level fields that the transform removes, if it does nothing else."""
     number: int = 0
     """Which operation of its version it is."""
 

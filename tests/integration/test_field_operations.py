@@ -7,14 +7,16 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from bson import DBRef, Decimal128, Int64
+from bson import DBRef, Decimal128, Int64, encode
 
 from goaime_migrate import errors
+from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Write
 from goaime_migrate.backends.server import updates, writes
 from goaime_migrate.results import RunResult
 from goaime_migrate.transform import projection
 from tests.integration.engines import each_mode, one_server, two
+from tests.unit.values import ODD_ARRAY, UNDEFINED, element
 from tests.world import World, succeeded
 
 ORDERS: list[dict[str, Any]] = [
@@ -63,6 +65,16 @@ def there_and_back(world: World, *sources: str) -> tuple[RunResult, list[dict[st
 
 def told(result: RunResult) -> dict[str, int]:
     return {warning.message: warning.count for warning in result.warnings}
+
+
+@each_mode
+def test_top_level_fields_are_removed_and_come_back_where_they_stood(shop: World) -> None:
+    odd = raw_bson.join([element("_id", 7), element("to", 1), element("z", 1), ODD_ARRAY, UNDEFINED])
+    shop.insert("c", [odd, encode({"_id": 8, "z": 1})])
+    result, _ = there_and_back(shop, 'RemoveField("c", "to", "tags")')
+    assert (result.documents.changed, result.documents.unchanged) == (6, 2)
+    succeeded(shop.up())
+    assert odd.replace(element("to", 1), b"")[4:] in {document[4:] for document in shop.raws("c").values()}
 
 
 @each_mode

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from goaime_migrate.backends.ports import Sweep, Write
 from goaime_migrate.backends.server import updates
+from goaime_migrate.backends.server.operators import operators_for
 from tests.integration.engines import one_server
 from tests.unit.values import VALUES
 from tests.world import World
@@ -126,7 +127,7 @@ def test_a_pipeline_says_what_operators_do_not(
 def test_a_range_becomes_what_its_stages_make(
     world: World, stages: list[dict[str, Any]], piped: bool
 ) -> None:
-    assert (updates.operators_for(stages) is None) is piped
+    assert (operators_for(stages) is None) is piped
     documents = [{"_id": i, "n": i, "m": {"k": 1}, **({"a": [i]} if i % 2 else {})} for i in range(4)]
     with world.client() as client:
         database = client[world.database]

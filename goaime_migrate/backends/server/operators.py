@@ -8,6 +8,7 @@ with what servers treat in a way of their own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Elements
@@ -24,10 +25,10 @@ def operators(sets: Elements, gone: Sequence[bytes], before: bytes | None = None
 
     `before`: the fields of the document, as far as any of these is in it; None where that is not known.
     """
-    names = [name for name, _ in sets]
-    if not (all(map(_is_plain, names)) and all(map(_is_plain, gone)) and all(map(_is_ordinary, sets))):
+    names = tuple([name for name, _ in sets])
+    if not (_are_plain(names) and _are_plain(tuple(gone)) and all(_is_ordinary(value) for _, value in sets)):
         return None
-    if not (_is_ordered(names) or (before is not None and _is_ordered(_new(names, before)))):
+    if not (_are_ordered(names) or (before is not None and _are_ordered(_new(names, before)))):
         return None
     parts = []
     if sets:
@@ -68,23 +69,24 @@ def _constant(name: bytes, element: bytes) -> tuple[bytes, bytes] | None:
     return name, value[:1] + name + value[1 + len(_LITERAL) :]
 
 
-def _is_plain(name: bytes) -> bool:
-    """Whether an operator takes a name for nothing but a name."""
-    return bool(name) and b"." not in name and not name.startswith(b"$")
+@lru_cache(maxsize=4096)
+def _are_plain(names: tuple[bytes, ...]) -> bool:
+    """Whether operators take names for nothing but names."""
+    return all(name and b"." not in name and not name.startswith(b"$") for name in names)
 
 
-def _is_ordinary(field: tuple[bytes, bytes]) -> bool:
+@lru_cache(maxsize=4096)
+def _are_ordered(names: tuple[bytes, ...]) -> bool:
+    """Whether operators append new fields of these names in this very order: numbers have an order of their own."""
+    return len(names) < 2 or (list(names) == sorted(names) and not any(map(bytes.isdigit, names)))
+
+
+def _is_ordinary(element: bytes) -> bool:
     """Whether every server stores a value as it stands: no zero timestamp becomes now, no name in it is refused."""
-    _, element = field
     return element[0] != _TIMESTAMP and b"$" not in element
 
 
-def _is_ordered(names: Sequence[bytes]) -> bool:
-    """Whether operators append new fields of these names in this very order: numbers have an order of their own."""
-    return len(names) < 2 or (names == sorted(names) and not any(map(bytes.isdigit, names)))
-
-
-def _new(names: Sequence[bytes], before: bytes) -> list[bytes]:
+def _new(names: Sequence[bytes], before: bytes) -> tuple[bytes, ...]:
     """Those of the names that are not in a document, in their order."""
     there = {name for name, _ in raw_bson.elements(before)}
-    return [name for name in names if name not in there]
+    return tuple(name for name in names if name not in there)
