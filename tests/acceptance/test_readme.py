@@ -3,7 +3,8 @@
 A block whose first line is a comment with a file name becomes that file. In a ``console`` block a line that begins
 with ``$`` is a command, and what follows is its output, both streams in the order in which they were written; a line
 ``...`` stands for any lines. Times, durations, sizes and paths may differ. Commands in other blocks are only looked
-up: they and their options must exist.
+up: they and their options must exist. A ``python`` block without a name is run before the rest of its page, which
+may show a database first and make it afterwards.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 
 import pytest
 
 import goaime_migrate
 from goaime_migrate.cli.commands import COMMANDS
+from goaime_migrate.operations import DECLARED
 from tests.world import REPOSITORY
 
 PAGES = ("README.md", "docs/migrations.md")
@@ -74,16 +77,23 @@ def test_every_file_loads_and_every_command_prints_what_the_readme_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for block in blocks():
+    for page in PAGES:
+        walk([block for block in blocks() if block.page == page], tmp_path)
+
+
+def walk(page: list[Block], folder: Path) -> None:
+    """Do what a page says."""
+    for block in page:
+        if block.language == "python" and not block.file:
+            exec(compile(block.text, f"{block.page}, line {block.line}", "exec"), {})
+    for block in page:
         if block.file:
-            written = tmp_path / block.file
+            written = folder / block.file
             written.parent.mkdir(exist_ok=True)
             written.write_text(block.text)
         elif block.language == "console":
             for command, expected in block.commands():
-                check(command, expected, run(command, tmp_path), f"{block.page}, line {block.line}")
-        elif block.language == "python" and "import" in block.text:
-            exec(compile(block.text, f"{block.page}, line {block.line}", "exec"), {})
+                check(command, expected, run(command, folder), f"{block.page}, line {block.line}")
 
 
 def run(command: str, folder: Path) -> str:
@@ -158,6 +168,19 @@ def calls(text: str) -> Iterator[list[str]]:
         if called := re.search(r"(?:^|[\s\"'\[])goaime-migrate\s+((?:--)?[a-z].*)", line):
             words = re.split(r"\s(?:#|&&|\|\|?|;)(?:\s|$)", called[1])[0]
             yield shlex.split(words.rstrip("\"']"))
+
+
+def test_every_signature_names_the_arguments_that_there_are() -> None:
+    for page in PAGES:
+        text = (REPOSITORY / page).read_text(encoding="utf-8")
+        table = [line for line in text.splitlines() if line.startswith("| `")]
+        called = re.findall(r"`([A-Z]\w+)\(([^`]*)\)`", "\n".join(table))
+        assert {name for name, _ in called} >= set(DECLARED), page
+        for name, arguments in called:
+            there = signature(getattr(goaime_migrate, name)).parameters
+            named = [re.split(r"[=:]", argument)[0].lstrip("*") for argument in arguments.split(", ")]
+            assert [n for n in named if n not in ("", "…") and n not in there] == [], f"{page}: {name}"
+            assert "…" in named or set(there) <= set(named), f"{page}: {name}"
 
 
 def test_every_error_class_and_every_document_that_the_readme_names_exists() -> None:
