@@ -588,10 +588,11 @@ def test_a_server_without_transactions_has_one_partition(
 
 
 def test_the_rate_is_the_rate_of_all_together(world: World) -> None:
-    with world.migrator(max_rate=400) as migrator:
+    """Each process has two threads, and what one of them still owes the other must not pass over."""
+    with world.migrator(max_rate=100) as migrator:
         result = succeeded(migrator.up())
 
-    assert result.duration_s > DOCUMENTS / 400 * 0.8
+    assert result.duration_s > DOCUMENTS / 100 * 0.9
 
 
 CHANGING = TransformDocuments("things", lambda _: None).step("0001", "0001_x.py")
