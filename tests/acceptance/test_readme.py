@@ -15,6 +15,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from inspect import signature
@@ -210,8 +211,13 @@ def test_the_first_two_commands_are_the_demo_and_the_tests() -> None:
     assert (REPOSITORY / "dev").exists()
 
 
-def test_every_file_of_the_architecture_exists() -> None:
+def test_the_architecture_names_what_there_is_in_the_order_of_its_imports() -> None:
     listed = README.partition("## Architecture")[2].partition("```\n")[2].partition("```")[0]
     names = re.findall(r"(?:^|\s{2,})([a-z_]+(?:\.py|/))(?=\s)", listed, re.MULTILINE)
     assert len(names) > 10
     assert [name for name in names if not (REPOSITORY / "goaime_migrate" / name).exists()] == []
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    (layers,) = (c["layers"] for c in project["tool"]["importlinter"]["contracts"] if c["type"] == "layers")
+    rank = {name: height for height, layer in enumerate(layers) for name in re.findall(r"\w+", layer)}
+    ranks = [rank[re.sub(r"(\.py|/)$", "", name)] for name in names]
+    assert ranks == sorted(ranks)
