@@ -291,8 +291,20 @@ def test_what_the_plan_mends_afterwards_is_to_be_mended_before(world: World) -> 
     assert remedy.startswith(
         "put it behind what this plan does to c later, which may mend them: transform c with mend"
     )
-    assert "a migration before this one" not in remedy
+    assert "before it" not in remedy
     world.write("0001_it.py", operations("TransformDocuments('c', mend)", setting, code=MEND))
+    assert not found(world, "validator-misfits")
+
+
+@each_mode
+def test_what_a_transform_makes_is_mended_between_it_and_the_validator(world: World) -> None:
+    world.insert("c", [{"_id": 1, "n": 1}])
+    code = "def spoil(d):\n    d['n'] = 'x'\n" + MEND
+    spoiling, setting = "TransformDocuments('c', spoil)", "SetValidator('c', {'n': {'$type': 'number'}})"
+    world.write("0001_it.py", operations(spoiling, setting, code=code))
+    remedy = only(world, "validator-misfits").remedy
+    assert remedy.startswith("mend them before it, in the same file: TransformDocuments('c', …)")
+    world.write("0001_it.py", operations(spoiling, "TransformDocuments('c', mend)", setting, code=code))
     assert not found(world, "validator-misfits")
 
 
