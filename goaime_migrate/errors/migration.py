@@ -108,8 +108,8 @@ class DuplicateKey(MigrationFailed):
     values that stand twice. Nothing of that batch was written, or the index was not made; what came before
     is kept.
 
-    Make the values differ, or drop the index in a migration before this one; then `goaime-migrate up` goes
-    on.
+    Make the values differ, or put a DropIndex, or a DeleteDuplicates, before it in the same file; then
+    `goaime-migrate up` goes on. Where a part is migrated already, `goaime-migrate down` comes before the edit.
     """
 
     code = "GM307"
@@ -121,8 +121,8 @@ class ValidatorRejected(MigrationFailed):
     The collection has rules that the server enforces, and what the migration makes breaks one. The evidence
     says which. Nothing of that document's batch was written, and the batches before are kept.
 
-    Correct the migration, or set the new rules first, with SetValidator in a migration before this one;
-    then `goaime-migrate up` goes on.
+    Correct the migration, or set the new rules first, with a SetValidator before it in the same file; then
+    `goaime-migrate up` goes on. Where a part is migrated already, `goaime-migrate down` comes before the edit.
     """
 
     code = "GM308"

@@ -11,14 +11,18 @@ from goaime_migrate.backends.ports import EqualKey
 from goaime_migrate.results import Document
 
 
-def remedy(collection: str | None, index: Document, groups: Sequence[EqualKey]) -> str:
-    """The migration to write before, or the index that allows what is there."""
+def remedy(collection: str | None, index: Document, groups: Sequence[EqualKey], *, stands: bool) -> str:
+    """The operation to write, or the index that allows what is there; `stands` is one that a pass would break.
+
+    The duplicates may be of this plan's own making, so that what removes them has its place right before the index.
+    """
     without = [all(value is None for value in group.key) for group in groups]
-    if not any(without):
-        return _delete(collection, index, spared=False)
     if all(without):
-        return f"{_leave_out(index)}; or give them values in a migration before this one"
-    return f"{_leave_out(index)}. For the others {_delete(collection, index, spared=True)}"
+        return f"{_leave_out(index)}; or give them values before it"
+    delete = _delete_behind if stands else _delete_before
+    if not any(without):
+        return delete(collection, index, spared=False)
+    return f"{_leave_out(index)}. For the others {delete(collection, index, spared=True)}"
 
 
 def _leave_out(index: Document) -> str:
@@ -27,7 +31,7 @@ def _leave_out(index: Document) -> str:
     if index.get("sparse") or (partial and any(_asks_for(partial, path) for path in index["key"])):
         return (
             f"documents that have null in {paths} are in the index, those that lack it are not: remove the field where "
-            "it is null, in a migration before this one"
+            "it is null, before it"
         )
     covered: Document = {path: {"$exists": True} for path in index["key"]}
     spelled = _literal({"$and": [partial, covered]} if partial else covered)
@@ -42,15 +46,27 @@ def _asks_for(partial: Document, path: str) -> bool:
     return any(each.get(path) == {"$exists": True} for each in (partial, *partial.get("$and", ())))
 
 
+def _delete_before(collection: str | None, index: Document, *, spared: bool) -> str:
+    return f"before it, in the same file: {_delete(collection, index, spared=spared)}; or {_differ(index)}"
+
+
+def _delete_behind(collection: str | None, index: Document, *, spared: bool) -> str:
+    """The index is in the way of the pass that makes the duplicates, and they are not there before it."""
+    return (
+        f"DropIndex({collection!r}, {index['name']!r}) before it, and behind it "
+        f"{_delete(collection, index, spared=spared)}, and then create the index again; or {_differ(index)}"
+    )
+
+
+def _differ(index: Document) -> str:
+    return f"a TransformDocuments that makes {', '.join(index['key'])} differ"
+
+
 def _delete(collection: str | None, index: Document, *, spared: bool) -> str:
     """All but one of each, of those that the index holds; `spared` are the documents without a key."""
-    paths = list(index["key"])
-    differ = f"a TransformDocuments that makes {', '.join(paths)} differ"
     if (index.get("collation") or {}).get("locale", "simple") != "simple":
-        return (
-            f"{differ}, in a migration before this one, or DeleteDocuments for those that may go: DeleteDuplicates "
-            "compares without a collation"
-        )
+        return "DeleteDocuments for those that may go, since DeleteDuplicates compares without a collation"
+    paths = list(index["key"])
     filters = list(_filters(index, spared=spared))
     where = _literal(filters[0] if len(filters) == 1 else {"$and": filters}) if filters else ""
     named = repr(paths[0]) if len(paths) == 1 else repr(paths)
@@ -58,11 +74,8 @@ def _delete(collection: str | None, index: Document, *, spared: bool) -> str:
         first = "DeleteDuplicates, with the partialFilterExpression of the index as its where="
     else:
         limited = f", where={where}" if where else ""
-        first = f"operations = [DeleteDuplicates({collection!r}, {named}{limited})]"
-    return (
-        f"a migration before this one: {first}, which keeps the first by _id of each and which `down` takes back; "
-        f"or {differ}"
-    )
+        first = f"DeleteDuplicates({collection!r}, {named}{limited})"
+    return f"{first}, which keeps the first by _id of each and which `down` takes back"
 
 
 def _filters(index: Document, *, spared: bool) -> Iterator[Document]:

@@ -88,7 +88,7 @@ def _found(turn: Turn, index: Document, found: EqualKeys) -> Iterator[Said]:
     yield Said(
         f"{count} {keys} in several documents of {turn.collection}, {documents} in all, where the unique index "
         f"{index['name']!r} on {_paths(index)} allows one",
-        remedy(turn.collection, index, found.groups),
+        remedy(turn.collection, index, found.groups, stands=turn.walks),
         {
             "groups": len(found.groups),
             "documents": documents,

@@ -128,7 +128,7 @@ def _misfits(turn: Turn, count: int, evidence: Document) -> Said:
     assert setting is not None
     options = setting.options
     later = [o for o in turn.later if o.walks and turn.collection in o.names]
-    advice = f"mend them in a migration before this one, TransformDocuments({turn.collection!r}, …)"
+    advice = f"mend them before it, in the same file: TransformDocuments({turn.collection!r}, …)"
     if later:
         doing = "; ".join(operation.describe() for operation in later)
         advice = f"put it behind what this plan does to {turn.collection} later, which may mend them: {doing}"

@@ -107,6 +107,10 @@ class Run:
         options = replace(self.options, workers=self.options.workers * workers)
         return Run(backend, lease, listener, options, lambda: None, self.command, self.turn)
 
+    def alternate(self, other: Run) -> None:
+        """Never work at the same time as another, and owe to the rate what that one owes."""
+        self._brake = other._brake
+
     def transact(self, work: Callable[[Reader], Changes]) -> Committed:
         """One unit of work of a walk; its own `Move` guards it. The lease is looked at whenever it is tried again.
 

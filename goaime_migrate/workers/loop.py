@@ -111,6 +111,8 @@ class WorkerLoop:
         first.work = work
         for thread, backend in zip(others, self._backends[1:], strict=True):
             run = work.run.beside(backend, work.run.lease, work.run.listener, workers=1)
+            if run.options.max_rate is not None:  # one partition at a time: whichever thread is free takes it
+                run.alternate(work.run)
             thread.work = work.beside(run, self._report)
 
     def _report(self, number: int, report: Document) -> None:

@@ -3,7 +3,8 @@
 A block whose first line is a comment with a file name becomes that file. In a ``console`` block a line that begins
 with ``$`` is a command, and what follows is its output, both streams in the order in which they were written; a line
 ``...`` stands for any lines. Times, durations, sizes and paths may differ. Commands in other blocks are only looked
-up: they and their options must exist.
+up: they and their options must exist. A ``python`` block without a name is run before the rest of its page, which
+may show a database first and make it afterwards.
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 
 import pytest
 
 import goaime_migrate
 from goaime_migrate.cli.commands import COMMANDS
+from goaime_migrate.operations import DECLARED
 from tests.world import REPOSITORY
 
 PAGES = ("README.md", "docs/migrations.md")
@@ -74,16 +78,23 @@ def test_every_file_loads_and_every_command_prints_what_the_readme_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for block in blocks():
+    for page in PAGES:
+        walk([block for block in blocks() if block.page == page], tmp_path)
+
+
+def walk(page: list[Block], folder: Path) -> None:
+    """Do what a page says."""
+    for block in page:
+        if block.language == "python" and not block.file:
+            exec(compile(block.text, f"{block.page}, line {block.line}", "exec"), {})
+    for block in page:
         if block.file:
-            written = tmp_path / block.file
+            written = folder / block.file
             written.parent.mkdir(exist_ok=True)
             written.write_text(block.text)
         elif block.language == "console":
             for command, expected in block.commands():
-                check(command, expected, run(command, tmp_path), f"{block.page}, line {block.line}")
-        elif block.language == "python" and "import" in block.text:
-            exec(compile(block.text, f"{block.page}, line {block.line}", "exec"), {})
+                check(command, expected, run(command, folder), f"{block.page}, line {block.line}")
 
 
 def run(command: str, folder: Path) -> str:
@@ -160,6 +171,19 @@ def calls(text: str) -> Iterator[list[str]]:
             yield shlex.split(words.rstrip("\"']"))
 
 
+def test_every_signature_names_the_arguments_that_there_are() -> None:
+    for page in PAGES:
+        text = (REPOSITORY / page).read_text(encoding="utf-8")
+        table = [line for line in text.splitlines() if line.startswith("| `")]
+        called = re.findall(r"`([A-Z]\w+)\(([^`]*)\)`", "\n".join(table))
+        assert {name for name, _ in called} >= set(DECLARED), page
+        for name, arguments in called:
+            there = signature(getattr(goaime_migrate, name)).parameters
+            named = [re.split(r"[=:]", argument)[0].lstrip("*") for argument in arguments.split(", ")]
+            assert [n for n in named if n not in ("", "…") and n not in there] == [], f"{page}: {name}"
+            assert "…" in named or set(there) <= set(named), f"{page}: {name}"
+
+
 def test_every_error_class_and_every_document_that_the_readme_names_exists() -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", README)
     assert [link for link in links if not (REPOSITORY / link).exists()] == []
@@ -187,8 +211,13 @@ def test_the_first_two_commands_are_the_demo_and_the_tests() -> None:
     assert (REPOSITORY / "dev").exists()
 
 
-def test_every_file_of_the_architecture_exists() -> None:
+def test_the_architecture_names_what_there_is_in_the_order_of_its_imports() -> None:
     listed = README.partition("## Architecture")[2].partition("```\n")[2].partition("```")[0]
     names = re.findall(r"(?:^|\s{2,})([a-z_]+(?:\.py|/))(?=\s)", listed, re.MULTILINE)
     assert len(names) > 10
     assert [name for name in names if not (REPOSITORY / "goaime_migrate" / name).exists()] == []
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    (layers,) = (c["layers"] for c in project["tool"]["importlinter"]["contracts"] if c["type"] == "layers")
+    rank = {name: height for height, layer in enumerate(layers) for name in re.findall(r"\w+", layer)}
+    ranks = [rank[re.sub(r"(\.py|/)$", "", name)] for name in names]
+    assert ranks == sorted(ranks)

@@ -41,12 +41,12 @@ def second(world: World, source: str) -> None:
     world.write("0002_unique.py", source)
 
 
-def after_remedy(world: World, finding: Finding) -> list[Any]:
-    """What is left in the collection where the migration that is written out in a remedy goes before."""
-    written = re.search(r"operations = (\[.*?\)\])", finding.remedy)
-    assert written, finding.remedy
-    world.write("0001_once.py", operations() + f"operations = {written[1]}\n")
-    assert not found(world, "unique-duplicates")
+def after_remedy(world: World, source: str, finding: Finding) -> list[Any]:
+    """What is left in the collection where what a remedy spells out goes before the index, in the same file."""
+    spelt = re.match(r"before it, in the same file: (DeleteDuplicates\(.*?\)), which", finding.remedy)
+    assert spelt, finding.remedy
+    second(world, source.replace("CreateIndex", f"{spelt[1]}, CreateIndex", 1))
+    assert all(f.severity is Severity.NOTE for f in found(world, "unique-duplicates"))
     succeeded(world.up())
     left = ids(world)
     succeeded(world.down("base"))
@@ -92,7 +92,38 @@ def test_duplicates_go_of_those_alone_that_the_index_holds(world: World, index: 
     source, documents, left = OF_INDEX[index]
     world.insert("c", documents)
     second(world, source)
-    assert after_remedy(world, only(world, "unique-duplicates")) == left
+    assert after_remedy(world, source, only(world, "unique-duplicates")) == left
+
+
+LOWER = "def lower(d):\n    d['email'] = d['email'].lower()\n"
+
+
+@each_mode
+def test_duplicates_that_a_transform_makes_go_behind_it(world: World) -> None:
+    world.insert("c", [{"_id": 1, "email": "X"}, {"_id": 2, "email": "x"}, {"_id": 3, "email": "y"}])
+    source = operations(
+        "TransformDocuments('c', lower)", "CreateIndex('c', 'email', unique=True)", code=LOWER
+    )
+    second(world, source)
+    assert after_remedy(world, source, only(world, "unique-duplicates")) == [1, 3]
+
+
+@each_mode
+def test_duplicates_that_a_transform_makes_under_an_index_go_while_there_is_none(world: World) -> None:
+    world.insert("c", [{"_id": 1, "email": "X"}, {"_id": 2, "email": "x"}, {"_id": 3, "email": "y"}])
+    world.write("0001_unique.py", unique())
+    succeeded(world.up())
+    world.write("0002_lower.py", operations("TransformDocuments('c', lower)", code=LOWER))
+    remedy = only(world, "unique-duplicates").remedy
+    assert remedy.startswith(
+        "DropIndex('c', 'email_1') before it, and behind it DeleteDuplicates('c', 'email'), which keeps the first"
+    )
+    assert "and then create the index again" in remedy
+    listed = ("DropIndex('c', 'email_1')", "TransformDocuments('c', lower)", "DeleteDuplicates('c', 'email')")
+    world.write("0002_lower.py", operations(*listed, "CreateIndex('c', 'email', unique=True)", code=LOWER))
+    assert all(f.severity is Severity.NOTE for f in found(world, "unique-duplicates"))
+    succeeded(world.up())
+    assert ids(world) == [1, 3]
 
 
 @each_mode
@@ -100,7 +131,7 @@ def test_no_remedy_deletes_too_much_where_a_filter_cannot_be_printed(world: Worl
     world.insert("c", [{"_id": n, "email": "x", "at": datetime(2002, 1, 1)} for n in range(3)])
     second(world, unique(options=", partialFilterExpression={'at': {'$gte': datetime(2001, 1, 1)}}"))
     remedy = only(world, "unique-duplicates").remedy
-    assert "operations = " not in remedy
+    assert "DeleteDuplicates(" not in remedy
     assert "with the partialFilterExpression of the index as its where=" in remedy
 
 
@@ -109,7 +140,7 @@ def test_what_is_equal_by_a_collation_alone_is_no_duplicate_to_delete(world: Wor
     world.insert("c", [{"_id": 1, "email": "X"}, {"_id": 2, "email": "x"}])
     second(world, unique(options=", collation={'locale': 'en', 'strength': 2}"))
     remedy = only(world, "unique-duplicates").remedy
-    assert "operations = " not in remedy
+    assert "DeleteDuplicates(" not in remedy
     assert "DeleteDuplicates compares without a collation" in remedy
 
 
@@ -260,8 +291,20 @@ def test_what_the_plan_mends_afterwards_is_to_be_mended_before(world: World) -> 
     assert remedy.startswith(
         "put it behind what this plan does to c later, which may mend them: transform c with mend"
     )
-    assert "a migration before this one" not in remedy
+    assert "before it" not in remedy
     world.write("0001_it.py", operations("TransformDocuments('c', mend)", setting, code=MEND))
+    assert not found(world, "validator-misfits")
+
+
+@each_mode
+def test_what_a_transform_makes_is_mended_between_it_and_the_validator(world: World) -> None:
+    world.insert("c", [{"_id": 1, "n": 1}])
+    code = "def spoil(d):\n    d['n'] = 'x'\n" + MEND
+    spoiling, setting = "TransformDocuments('c', spoil)", "SetValidator('c', {'n': {'$type': 'number'}})"
+    world.write("0001_it.py", operations(spoiling, setting, code=code))
+    remedy = only(world, "validator-misfits").remedy
+    assert remedy.startswith("mend them before it, in the same file: TransformDocuments('c', …)")
+    world.write("0001_it.py", operations(spoiling, "TransformDocuments('c', mend)", setting, code=code))
     assert not found(world, "validator-misfits")
 
 

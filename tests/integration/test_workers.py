@@ -7,17 +7,15 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bson import Binary, Decimal128, Int64, ObjectId, encode
+from bson import encode
 
-from goaime_migrate import DeleteDocuments, InsertDocuments, TransformDocuments, ledger
+from goaime_migrate import ledger
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.connect import connect
@@ -37,15 +35,13 @@ from goaime_migrate.journal import segments
 from goaime_migrate.journal.kinds import Kind
 from goaime_migrate.results import Direction
 from goaime_migrate.run import partitions
-from goaime_migrate.transform import frozen_lookups, projection
-from goaime_migrate.transform.insertion import place_of
-from goaime_migrate.transform.step import Step
+from goaime_migrate.transform import frozen_lookups
 from goaime_migrate.workers import pool, process
 from goaime_migrate.workers.process import ProcessWorker
+from tests.integration.mixed_ids import DOCUMENTS, mixed
 from tests.servers import Mongod, ReplicaSet
 from tests.world import REPOSITORY, World, succeeded
 
-DOCUMENTS = 600
 CHANGE = """
     import os
     import warnings
@@ -86,23 +82,6 @@ TURNS = """
 
     operations = [TransformDocuments("things", change)]
     """
-
-
-def mixed() -> Iterator[dict[str, Any]]:
-    """Documents of many types of `_id`, in no order."""
-    kinds: list[Callable[[int], Any]] = [
-        lambda i: i,
-        lambda i: float(i) + 0.5,
-        lambda i: Int64(1 << 40 | i),
-        lambda i: f"id-{i:05d}",
-        lambda i: {"year": i, "at": "x"},
-        lambda i: ObjectId(f"{i:024x}"),
-        lambda i: Binary(bytes([i % 256, i // 256]), 5),
-        lambda i: Decimal128(f"{i}.25"),
-        lambda i: datetime(2024, 1, 1) + timedelta(hours=i),
-    ]
-    for i in range(DOCUMENTS):
-        yield {"_id": kinds[i % len(kinds)](i), "n": i * 7919 % DOCUMENTS, "text": "x" * (i % 40)}
 
 
 @pytest.fixture
@@ -588,105 +567,11 @@ def test_a_server_without_transactions_has_one_partition(
 
 
 def test_the_rate_is_the_rate_of_all_together(world: World) -> None:
-    with world.migrator(max_rate=400) as migrator:
+    """Each process has two threads, and what one of them still owes the other must not pass over."""
+    with world.migrator(max_rate=100) as migrator:
         result = succeeded(migrator.up())
 
-    assert result.duration_s > DOCUMENTS / 400 * 0.8
-
-
-CHANGING = TransformDocuments("things", lambda _: None).step("0001", "0001_x.py")
-DELETING = DeleteDocuments("things", where={"n": 1}).step("0001", "0001_x.py")
-
-
-def sizes(world: World, step: Step = CHANGING) -> list[int]:
-    """Of the partitions of its things; each document is in one of them."""
-    backend = connect(Settings(uri=world.uri, database=world.database), write=False)
-    try:
-        bounds = partitions.bounds(backend, step, lambda: None)
-        assert sorted(map(id_key, bounds)) == list(map(id_key, bounds))
-        edges = [None, *bounds, None]
-        parts = [backend.documents("things", after=after, upto=upto) for after, upto in pairwise(edges)]
-    finally:
-        backend.close()
-    assert sorted(raw_bson.id_of(d) for part in parts for d in part) == sorted(world.raws("things"))
-    return list(map(len, parts))
-
-
-TAPERED = [60] * 6 + [30] * 4 + [15] * 8
-
-
-def test_a_collection_of_all_types_is_parted_by_counting_and_the_parts_taper_off(world: World) -> None:
-    assert sizes(world) == TAPERED
-
-
-def twice(i: int) -> bytes:
-    """An `_id` that is a document with one name twice: the server compares the first, a dict keeps the last."""
-    return b"\x03_id\0" + raw_bson.join([encode({"a": i})[4:-1], encode({"a": -i})[4:-1]])
-
-
-def not_text(i: int) -> bytes:
-    """An `_id` that is a string in another encoding."""
-    text = f"Gr\xf6\xdfe-{i:04d}\0".encode("latin-1")
-    return b"\x02_id\0" + len(text).to_bytes(4, "little") + text
-
-
-@pytest.mark.parametrize("identity", [twice, not_text])
-def test_ids_that_do_not_survive_decoding_are_parted_in_the_order_of_the_server(
-    world: World, identity: Callable[[int], bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with world.client() as client:
-        client[world.database].drop_collection("things")
-    things = [raw_bson.join([identity(i), encode({"n": i})[4:-1]]) for i in range(DOCUMENTS)]
-    world.insert("things", things)
-    (world.folder / "0001_change.py").unlink()
-    world.write("0001_add.py", 'from goaime_migrate import *\noperations = [AddField("things", "new", 1)]')
-    monkeypatch.setattr(projection, "FROM", 1)
-
-    assert sizes(world) == TAPERED
-    with world.migrator(workers=1) as migrator:
-        assert succeeded(migrator.up()).documents.changed == DOCUMENTS
-        succeeded(migrator.down("base"))
-    assert sorted(world.raws("things").values()) == sorted(things)
-
-
-@pytest.mark.since("5.3")
-def test_a_clustered_collection_is_parted_too(world: World) -> None:
-    with world.client() as client:
-        database = client[world.database]
-        database.drop_collection("things")
-        database.create_collection("things", clusteredIndex={"key": {"_id": 1}, "unique": True})
-    world.insert("things", mixed())
-
-    assert sizes(world) == TAPERED
-    succeeded(world.up())
-
-
-def test_partitions_are_larger_where_documents_go(world: World) -> None:
-    assert sizes(world, DELETING) == [150] * 2 + [75] * 4
-    assert sizes(world, CHANGING) == TAPERED
-
-
-def test_a_list_is_parted_by_places(world: World) -> None:
-    step = InsertDocuments("names", [{"_id": n} for n in range(DOCUMENTS)]).step("0001", "0001_x.py")
-    backend = connect(Settings(uri=world.uri, database=world.database), write=False)
-    try:
-        found = partitions.bounds(backend, step, lambda: None)
-    finally:
-        backend.close()
-    ends = [place_of(bound) + 1 for bound in found]
-    assert [b - a for a, b in pairwise([0, *ends, DOCUMENTS])] == [150] * 2 + [75] * 4
-
-
-def test_parting_a_large_collection_can_be_interrupted(world: World) -> None:
-    def interrupted() -> None:
-        raise Interrupted("stopped")
-
-    backend = connect(Settings(uri=world.uri, database=world.database), write=False)
-    try:
-        with pytest.raises(Interrupted):
-            partitions.bounds(backend, CHANGING, interrupted)
-    finally:
-        backend.close()
+    assert result.duration_s > DOCUMENTS / 100 * 0.9
 
 
 def test_stdout_is_one_json_value_whatever_the_migrations_print(
