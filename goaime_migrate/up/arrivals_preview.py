@@ -136,7 +136,7 @@ class _Measure:
 
     def result(self, factor: float, sampled: int | None) -> Preview:
         """The forecast, extrapolated."""
-        counts = self._counts.counts(0)
+        counts = self._counts.of(self._step.version)
         matched, changed, unchanged = (
             round(each * factor) for each in (counts.matched, counts.changed, counts.unchanged)
         )

@@ -122,6 +122,7 @@ class _Measure:
         self.work = self.timing.work
         self._prefixes: dict[int, Chain] = {}
         self._counts = PassCounts(step.version for step in steps)
+        self._changed = [0] * len(steps)
         self._held = all(step.fields is None for step in steps) or any(step.pipeline for step in steps)
         self._samples: list[list[Sample]] = [[] for _ in steps]
         self._carried = carried
@@ -199,6 +200,7 @@ class _Measure:
 
     def _show(self, changed: Changed) -> None:
         for position, touched in enumerate(changed.touched):
+            self._changed[position] += touched
             if touched and len(self._samples[position]) < EXAMPLES:
                 before, after = changed.before, changed.after
                 if before is not None and after is not None and not self._steps[0].pipeline:
@@ -215,7 +217,7 @@ class _Measure:
 
     def result(self, factor: float, sampled: int | None, total: int) -> Preview:
         """The forecast, extrapolated."""
-        counts = [_scaled(self._counts.counts(i), factor) for i in range(len(self._steps))]
+        counts = [_scaled(self._counts.examined, changed, factor) for changed in self._changed]
         self.timing.look_up(self._chain.tables, factor)
         return Preview(
             counts=counts,
@@ -246,6 +248,6 @@ def _after(chain: Chain | None, reader: Backend, documents: Sequence[bytes]) -> 
     return chain.run(reader, documents).applied_to(documents)
 
 
-def _scaled(counts: Counts, factor: float) -> Counts:
-    matched, changed = round(counts.matched * factor), round(counts.changed * factor)
+def _scaled(examined: int, changed: int, factor: float) -> Counts:
+    matched, changed = round(examined * factor), round(changed * factor)
     return Counts(matched, changed, matched - changed, 0)
