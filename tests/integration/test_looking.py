@@ -66,6 +66,22 @@ SIZE: list[dict[str, Any]] = [{"$group": {"_id": None, "bytes": {"$sum": {"$bson
 
 
 @one_server
+def test_the_records_of_many_versions_are_predicted(world: World) -> None:
+    world.insert("c", [{"_id": 1}])
+    for number in range(10):
+        index = f'operations = [CreateIndex("c", "field{number}")]'
+        world.write(f"{number + 1:04d}_index.py", "from goaime_migrate import *\n" + index)
+    predicted = world.plan().predicted
+    with world.client() as client:
+        oplog = client.local["oplog.rs"]
+        last = oplog.find_one(sort=[("$natural", -1)])["ts"]
+        succeeded(world.up())
+        new = oplog.aggregate([{"$match": {"ts": {"$gt": last}, "op": {"$ne": "n"}}}, *SIZE])
+        (written,) = (each["bytes"] for each in new)
+    assert written / 2 < predicted.oplog_bytes < 2 * written
+
+
+@one_server
 def test_what_is_derived_of_a_sample_is_journaled_like_that_of_neighbours(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
