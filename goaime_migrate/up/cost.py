@@ -79,7 +79,7 @@ class Pace:
 
     @classmethod
     def of(cls, backend: Backend) -> Pace:
-        """Takes a fraction of a second: of so little the middle counts, since whoever comes in between weighs too much."""
+        """Takes a fraction of a second: the middle counts, or whoever comes in between would weigh too much."""
         answers, units = [], []
         for _ in range(_ROUNDS):
             began = time.perf_counter()
