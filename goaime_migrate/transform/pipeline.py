@@ -127,18 +127,20 @@ class Removal(Chain):
     def run(
         self, reader: Reader, documents: Sequence[bytes], fields: Sequence[str] | None = None
     ) -> BatchResult:
-        """They are cut out of the bytes. Where a name stands twice in a document, it is decoded as any other."""
+        """They are cut out of the bytes. Where one of them stands twice, documents are decoded as any others."""
         (step,) = self.steps
-        texts, touched = {name: name.decode() for name in step.removes}, (True,)
+        touched = (True,)
         result = BatchResult([], [], PassCounts([step.version]), [])
         for document in documents:
-            there = raw_bson.fields(document)
-            if raw_bson.EMPTY + sum(map(len, there.values())) < len(document):
-                return super().run(reader, documents, fields)
-            identity = raw_bson.id_of(document)
-            lost = {text: None for name, text in texts.items() if name in there}
+            identity, after, lost = raw_bson.id_of(document), document, dict[str, bytes | None]()
+            for name in step.removes:
+                where = raw_bson.spans(after, name)
+                if len(where) > 1:
+                    return super().run(reader, documents, fields)
+                for start, stop in where:
+                    after = raw_bson.join([after[4:start], after[stop:-1]])
+                    lost[name.decode()] = None
             if lost:
-                after = raw_bson.join([element for name, element in there.items() if name not in texts])
                 result.changed.append(Changed(identity, document, after, touched, hashes=lost))
             else:
                 result.unchanged.append(identity)
