@@ -89,7 +89,7 @@ def _names(value: Any) -> set[str]:
     if isinstance(value, Mapping):
         return {str(key) for key in value}.union(*map(_names, value.values()))
     if isinstance(value, str):
-        return {value.partition(".")[0]}
+        return {str(value).partition(".")[0]}  # a Code is a text without a hash
     return set().union(*map(_names, value)) if isinstance(value, Iterable) else set()
 
 

@@ -15,7 +15,7 @@ from goaime_migrate.backends.server import updates
 from goaime_migrate.backends.server.operators import operators_for
 from tests.integration.engines import one_server
 from tests.unit.values import VALUES
-from tests.world import World
+from tests.world import World, succeeded
 
 pytestmark = one_server
 
@@ -137,3 +137,19 @@ def test_a_range_becomes_what_its_stages_make(
         with client.start_session() as session, session.start_transaction():
             updates.sweep(database, "c", Sweep(None, None, None, stages, len(documents)), session)
     assert world.raws("c") == world.raws("d")
+
+
+def test_a_pipeline_may_hold_code(world: World) -> None:
+    world.insert("c", [{"_id": 1}])
+    world.write(
+        "0001_code.py",
+        """
+        from bson import Code
+        from goaime_migrate import UpdateDocuments
+
+        operations = [UpdateDocuments("c", [{"$set": {"f": {"$literal": Code("g", {})}}}])]
+        """,
+    )
+    assert succeeded(world.up()).documents.changed == 1
+    assert not succeeded(world.down()).conflicts
+    assert world.documents("c") == [{"_id": 1}]
