@@ -204,6 +204,11 @@ def spans(raw: bytes, name: bytes) -> list[tuple[int, int]]:
     return found
 
 
+def is_twice(raw: bytes, name: bytes) -> bool:
+    """Whether two top-level elements have this name."""
+    return raw.count(name + b"\0") > 1 and len(spans(raw, name)) > 1
+
+
 def join(parts: Iterable[bytes]) -> bytes:
     """A document made of whole elements."""
     body = b"".join(parts)
