@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
-from goaime_migrate import ledger
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.blame.entries import Edit, Findings, findings
 from goaime_migrate.blame.images import Difference, differences, images
 from goaime_migrate.errors import UnknownDocument
 from goaime_migrate.journal.same_id import SameId, same_id
-from goaime_migrate.ledger import Ledger
+from goaime_migrate.ledger import Ledger, history
 from goaime_migrate.planner import Facts
 from goaime_migrate.planner.lineage import Lineage, Visit, lineage
 from goaime_migrate.results import (
@@ -60,9 +59,9 @@ class Subject:
         return raw_bson.id_value((known or self.ids.known)[0] if self.current is None else self.ids.known[0])
 
 
-def subject(backend: Backend, facts: Facts, book: Ledger, collection: str, identity: Value) -> Subject:
+def subject(backend: Backend, facts: Facts, ledger: Ledger, collection: str, identity: Value) -> Subject:
     """A document by its collection and `_id`. Raises UnknownDocument, JournalIncomplete, DamagedRecord."""
-    line = lineage(book, collection, backend.collections())
+    line = lineage(ledger, collection, backend.collections())
     ids = same_id(identity)
     current = next(iter(ids.documents(backend, line.today)), None)
     ids = ids if current is None else SameId((raw_bson.id_of(current),))
@@ -130,7 +129,7 @@ class _Log:
 
     @cached_property
     def _entries(self) -> Sequence[HistoryEntry]:
-        return ledger.history(self._backend)
+        return history(self._backend)
 
     def change(self, edit: Edit, found: Difference) -> BlamedChange:
         """A difference as it is told. Several versions are told as one where they cannot be told apart."""

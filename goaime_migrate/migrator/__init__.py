@@ -19,13 +19,13 @@ from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.ledger import Ledger
 from goaime_migrate.migrator.beforehand import nothing, refused, stopped_waiting, without_way_back
 from goaime_migrate.migrator.inquiry import Inquiry
+from goaime_migrate.migrator.listening import Teller, command
 from goaime_migrate.migrator.lock_holder import LockHolder
 from goaime_migrate.migrator.past import Past
 from goaime_migrate.migrator.project import init, new
 from goaime_migrate.migrator.pruner import Pruner
 from goaime_migrate.migrator.sources import Sources
 from goaime_migrate.migrator.sweeping import Sweeping
-from goaime_migrate.migrator.told import Teller, command
 from goaime_migrate.planner import DownPlan, Facts, Plan, UpPlan
 from goaime_migrate.results import Direction, OnConflict, State
 

@@ -8,8 +8,8 @@ from typing import Any
 from goaime_migrate import results
 from goaime_migrate.config import Settings
 from goaime_migrate.errors import MigrateError, UsageError
+from goaime_migrate.migrator.listening import Teller, command
 from goaime_migrate.migrator.sources import Sources
-from goaime_migrate.migrator.told import Teller, command
 
 
 class Inquiry:

@@ -11,14 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from goaime_migrate import ledger
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import PROGRESS, Backend, Origin, Put, Reader
 from goaime_migrate.errors import DatabaseRestored
 from goaime_migrate.errors.hint import REPAIR, Command, Hint
 from goaime_migrate.journal import segments
 from goaime_migrate.journal.index import Locator
-from goaime_migrate.ledger import Ledger, PassRecord
+from goaime_migrate.ledger import Ledger, PassRecord, put_pass
 from goaime_migrate.run import reading
 from goaime_migrate.run.collector import forget
 from goaime_migrate.run.origin import moved, moved_passes, pin
@@ -52,17 +51,19 @@ def take_over(run: Run, record: PassRecord, steps: Sequence[Step]) -> PassRecord
     return _bind(run, record, run.backend.origin()) if moved(record, run.backend.origin()) else record
 
 
-def moved_versions(book: Ledger, origin: Origin) -> tuple[str, ...]:
+def moved_versions(ledger: Ledger, origin: Origin) -> tuple[str, ...]:
     """The versions whose passes are bound to another database or collection, ascending."""
-    found = {version for pass_id in moved_passes(book, origin) for version in book.passes[pass_id].versions}
+    found = {
+        version for pass_id in moved_passes(ledger, origin) for version in ledger.passes[pass_id].versions
+    }
     return tuple(sorted(found, key=int))
 
 
-def accept(run: Run, book: Ledger) -> None:
+def accept(run: Run, ledger: Ledger) -> None:
     """Bind all passes to the database as it is now, which somebody has said to be whole."""
     origin = run.backend.origin()
-    for pass_id in moved_passes(book, origin):
-        _bind(run, book.passes[pass_id], origin)
+    for pass_id in moved_passes(ledger, origin):
+        _bind(run, ledger.passes[pass_id], origin)
 
 
 def _bind(run: Run, record: PassRecord, origin: Origin) -> PassRecord:
@@ -76,7 +77,7 @@ def _bind(run: Run, record: PassRecord, origin: Origin) -> PassRecord:
         bound = replace(bound, since=since, restored=True)
     ways_back = run.backend.find(PROGRESS, {"_id": f"{record.id}#down"})
     again = [Put(PROGRESS, {**each, "since": since}) for each in ways_back]
-    run.record(ledger.put_pass(bound), *again, forget(record.id))
+    run.record(put_pass(bound), *again, forget(record.id))
     return bound
 
 

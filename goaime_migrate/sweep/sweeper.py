@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from goaime_migrate import ledger
 from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.backends.ports.change_stream import CollectionGone, HistoryLost
@@ -20,7 +19,7 @@ from goaime_migrate.errors import (
 )
 from goaime_migrate.errors.hint import UP, Command, Hint
 from goaime_migrate.events import Listener, Notice
-from goaime_migrate.ledger import Ledger
+from goaime_migrate.ledger import Ledger, log
 from goaime_migrate.planner import Facts
 from goaime_migrate.results import Counts, SweepResult, Work
 from goaime_migrate.rules.privileges import needs_sweep
@@ -44,12 +43,12 @@ _NOTE_S = 5.0
 """How often it is recorded how far it has come, while it follows."""
 
 
-def sweep(run: Run, facts: Facts, book: Ledger, target: str | None, follow_s: float | None) -> SweepResult:
+def sweep(run: Run, facts: Facts, ledger: Ledger, target: str | None, follow_s: float | None) -> SweepResult:
     """Bring forward what was written in an old shape; what stops that is the result's error.
 
     `follow_s`: stay, and look at what comes, until nothing was to be brought forward for so many seconds.
     """
-    plan = _Plan(run.backend, facts, book, target)
+    plan = _Plan(run.backend, facts, ledger, target)
     plan.require_privileges(run.backend)
     plan.tell(run.backend, run.listener)
     began = time.monotonic()
@@ -68,10 +67,10 @@ def sweep(run: Run, facts: Facts, book: Ledger, target: str | None, follow_s: fl
 
 
 def preview(
-    backend: Backend, facts: Facts, book: Ledger, target: str | None, listener: Listener
+    backend: Backend, facts: Facts, ledger: Ledger, target: str | None, listener: Listener
 ) -> SweepResult:
     """What a sweep would do. Reads only."""
-    plan = _Plan(backend, facts, book, target)
+    plan = _Plan(backend, facts, ledger, target)
     plan.tell(backend, listener)
     tallies, due = [], 0
     for chain in plan.chains:
@@ -89,14 +88,14 @@ def preview(
 class _Plan:
     """What is swept, and why the rest is not."""
 
-    def __init__(self, backend: Backend, facts: Facts, book: Ledger, target: str | None) -> None:
-        applied = [facts.code[v] for v in book.applied if v in facts.code]
+    def __init__(self, backend: Backend, facts: Facts, ledger: Ledger, target: str | None) -> None:
+        applied = [facts.code[v] for v in ledger.applied if v in facts.code]
         self.superseded = frozenset(old for m in applied for old in m.supersedes)
         self.chains: list[AppliedChain] = []
         self.refused: CannotTell | None = None
         """Of the first collection that cannot be swept."""
-        wanted = to_sweep(facts, book, target)
-        everything = applied_steps(applied, book)
+        wanted = to_sweep(facts, ledger, target)
+        everything = applied_steps(applied, ledger)
         for each in wanted:
             try:
                 self.chains.append(chain_to_sweep(backend, each, everything))
@@ -202,7 +201,7 @@ def _log(run: Run, tallies: Iterable[Tally], seconds: float, error: MigrateError
         counted[swept.version] = counted.get(swept.version, Counts()) + swept.documents
     now, owner = run.backend.now(), run.lease.record.owner
     entries = [
-        ledger.log(
+        log(
             now,
             owner,
             "sweep",
