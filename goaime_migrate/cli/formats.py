@@ -64,7 +64,7 @@ def _made(form: Format, found: Sequence[Finding], markdown: Callable[[], str]) -
 
         return github.commands(located)
     from goaime_migrate.render.sarif import sarif
-    from goaime_migrate.rules.catalogue import about
+    from goaime_migrate.rules.registry import about
 
     return sarif(located, about, redact)
 

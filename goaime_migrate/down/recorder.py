@@ -46,12 +46,12 @@ class DownRecorder(Recorder):
 
         Where those had begun with a version, what it comes to in all is to be told from what this run did.
         """
-        self.progress.documents += counts
+        self.totals.documents += counts
         self._of_group = counts + (before or Counts())
         for version in versions:
             self._restored[version] = self._restored.get(version, Counts()) + counts
             if version in self._begun:
-                self.progress.in_all[version] = self._in_all(version)
+                self.totals.in_all[version] = self._in_all(version)
 
     def _in_all(self, version: str) -> Counts:
         return (self.versions[version].taken_back or Counts()) + self._of_group
@@ -108,7 +108,7 @@ class DownRecorder(Recorder):
             return [ledger.put_version(record)]
         require_arrow(version, record.state, State.PENDING)
         del self.versions[version]
-        self.progress.versions.append(version)
+        self.totals.versions.append(version)
         seconds = round(self._spent[version], 3)
         now = self.run.backend.now()
         return [  # a record that is gone without a word counts as lost

@@ -91,7 +91,7 @@ class Reverter:
                     if isinstance(error, MigrationFailed):
                         error.at(group.versions[0])
                     self._recorder.stop(group.versions, error)
-                raise _with_what_is_done(error, self._recorder.progress.documents) from error.__cause__
+                raise _with_what_is_done(error, self._recorder.totals.documents) from error.__cause__
             self._recorder.finish_group(group)
         self._recorder.forget_versions(plan.unstarted)
 
@@ -168,9 +168,9 @@ class Reverter:
         finally:
             self._recorder.count(group.versions, restore.outcome.counts(), restore.before)
             self.found.add(restore.outcome)
-            self._recorder.progress.conflicts = self.found.conflicts
-            self._recorder.progress.more_conflicts = self.found.more_conflicts
-            self._recorder.progress.warnings += restore.told.warning_counts()
+            self._recorder.totals.conflicts = self.found.conflicts
+            self._recorder.totals.more_conflicts = self.found.more_conflicts
+            self._recorder.totals.warnings += restore.told.warning_counts()
             self.inserted.note(record.collection, restore.inserted)
         done = restore.outcome.counts()
         seconds = self._recorder.seconds

@@ -158,7 +158,7 @@ class Migrator(Inquiry, LockHolder, Past, Pruner, Sweeping):
         """Problems in the files alone; no database is opened."""
         from goaime_migrate.rules.files import lint, problems
 
-        files = self._sources.catalogue
+        files = self._sources.files
         found = lint(files.migrations, files.unloaded, self._settings.lint_after or 0)
         broken = [error.problem() for error in (*files.problems, *files.warnings)]
         return results.LintResult(files.files, (*broken, *problems(found)), found)

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from goaime_migrate.results import Severity
-from goaime_migrate.rules.catalogue import FILES, Said
+from goaime_migrate.rules.registry import FILES, Said
 from goaime_migrate.rules.source import File
 
 

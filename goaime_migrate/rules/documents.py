@@ -10,8 +10,8 @@ from goaime_migrate.backends.ports import Filter
 from goaime_migrate.errors import ResultTooLarge
 from goaime_migrate.operations import CreateIndex
 from goaime_migrate.results import Severity
-from goaime_migrate.rules.catalogue import TURNS, Said
 from goaime_migrate.rules.questions import Expiries, Sizes, Types
+from goaime_migrate.rules.registry import TURNS, Said
 from goaime_migrate.rules.seen import Result
 from goaime_migrate.rules.turn import Turn
 from goaime_migrate.transform.probe import combined

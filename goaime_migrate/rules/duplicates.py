@@ -9,9 +9,9 @@ from goaime_migrate.backends.ports import EqualKey, EqualKeys
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.operations import CreateIndex
 from goaime_migrate.results import Document, Severity
-from goaime_migrate.rules.catalogue import TURNS, Said
 from goaime_migrate.rules.duplicate_remedies import remedy
 from goaime_migrate.rules.questions import EXAMPLES, Keys
+from goaime_migrate.rules.registry import TURNS, Said
 from goaime_migrate.rules.turn import GROUPS, LARGE, PATIENCE_S, Turn
 
 _ALONE = 4_000

@@ -9,8 +9,8 @@ from typing import Any
 from goaime_migrate.backends.index_identity import differences, is_text, made, same
 from goaime_migrate.operations import CreateIndex, DropIndex
 from goaime_migrate.results import Document, Severity
-from goaime_migrate.rules.catalogue import TURNS, Said
 from goaime_migrate.rules.outline import ALL, Shape, dropped
+from goaime_migrate.rules.registry import TURNS, Said
 from goaime_migrate.rules.turn import LARGE, LARGE_BYTES, Turn
 from goaime_migrate.units import duration
 from goaime_migrate.units import size as octets

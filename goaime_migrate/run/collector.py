@@ -39,8 +39,8 @@ _TOGETHER = 5000
 
 
 @dataclass(frozen=True)
-class Place:
-    """A place in history: a cluster time, and the token with which the feed goes on there."""
+class StreamPosition:
+    """A position in the change stream: a cluster time, and the token with which it goes on there."""
 
     at: Timestamp
     token: Document | None = None
@@ -75,10 +75,10 @@ class Collector(threading.Thread):
         self._lock = threading.Lock()
         self._ids: dict[bytes, None] = dict.fromkeys(left_over)
         self._stored = 0
-        self._at = Place(since)
+        self._at = StreamPosition(since)
         """Up to there everything has been collected."""
         self.failure: Exception | None = None
-        self.caught_up: Place | None = None
+        self.caught_up: StreamPosition | None = None
         """Up to there everything has been handed out."""
 
     def run(self) -> None:
@@ -99,12 +99,12 @@ class Collector(threading.Thread):
         with self._lock:
             fresh = [i for i in portion.ids if i not in self._ids]
             self._ids |= dict.fromkeys(portion.ids)
-        place = Place(portion.at, portion.token)
+        position = StreamPosition(portion.at, portion.token)
         if fresh:
             self._stored += 1
-            self._feed.store(_record(self._walk, f"{self._run}/{self._stored:08d}", place, fresh))
+            self._feed.store(_record(self._walk, f"{self._run}/{self._stored:08d}", position, fresh))
         if portion.at >= self._at.at:
-            self._at = place
+            self._at = position
         return bool(portion.ids)
 
     def rounds(self, run: Run) -> Iterator[list[bytes]]:
@@ -193,22 +193,22 @@ def start(
     return collector
 
 
-def _record(walk: str, name: str, place: Place, ids: Iterable[bytes]) -> Document:
+def _record(walk: str, name: str, position: StreamPosition, ids: Iterable[bytes]) -> Document:
     return {
         "_id": f"{walk}/{name}",
         "format": FORMAT,
         "pass": walk,
-        "at": place.at,
-        "token": place.token,
+        "at": position.at,
+        "token": position.token,
         "ids": b"".join(ids),
     }
 
 
-def seen(walk: str, place: Place, left: Sequence[bytes]) -> list[RecordChange]:
+def seen(walk: str, position: StreamPosition, left: Sequence[bytes]) -> list[RecordChange]:
     """The changes that forget what was collected up to a place, but for what is to be looked at again."""
     parts = range(0, len(left), _TOGETHER)
-    again = [_record(walk, f"{_LEFT}/{n:08d}", place, left[n : n + _TOGETHER]) for n in parts]
-    return [Delete(TAIL, {"pass": walk, "at": {"$lte": place.at}}), *(Put(TAIL, each) for each in again)]
+    again = [_record(walk, f"{_LEFT}/{n:08d}", position, left[n : n + _TOGETHER]) for n in parts]
+    return [Delete(TAIL, {"pass": walk, "at": {"$lte": position.at}}), *(Put(TAIL, each) for each in again)]
 
 
 def has_collected(reader: Reader, walk: str, ids: Collection[bytes]) -> bool:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Progress:
+class RunTotals:
     """What a run has achieved so far; a failure leaves it as it stands."""
 
     versions: list[str] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Recorder:
         self.versions = dict(read.versions)
         self.passes = dict(read.passes)
         self.owner = run.lease.record.owner
-        self.progress = Progress()
+        self.totals = RunTotals()
         self._started = time.monotonic()
 
     def start_group(self) -> None:

@@ -158,14 +158,14 @@ class CollectionSweep:
         While documents are left that could not be brought forward, no time counts as seen: not every sweep, nor what
         looks without sweeping, reads what is kept of them.
         """
-        place = self._feed.caught_up if self._feed else None
-        if place is None:
+        position = self._feed.caught_up if self._feed else None
+        if position is None:
             return
         left = self.tally.left
         if not left:
-            self._passes = [replace(record, watched=place.at) for record in self._passes]
+            self._passes = [replace(record, watched=position.at) for record in self._passes]
         passes = [] if left else map(ledger.put_pass, self._passes)
-        self._run.record(*passes, *collector.seen(collector.sweeping(self._last), place, left))
+        self._run.record(*passes, *collector.seen(collector.sweeping(self._last), position, left))
 
     def close(self) -> None:
         """Record that it is over. Raises LeaseLost."""

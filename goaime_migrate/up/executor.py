@@ -108,7 +108,7 @@ class Executor:
             self._stop(record.versions, error, this)
             raise
         done = this.by_this_run(total)
-        self._recorder.progress.documents += done.total()
+        self._recorder.totals.documents += done.total()
         if canary is None:
             finished = walking.finish(self._run.backend, record, this.watched)
             self._recorder.finish_pass(finished, total)
@@ -247,8 +247,8 @@ class Executor:
     def _count_partly(self, this: walking.Pass) -> None:
         with suppress(MigrateError):
             tally = this.counts()
-            self._recorder.progress.documents += this.by_this_run(tally).total()
-            self._recorder.progress.warnings += tally.warning_counts()
+            self._recorder.totals.documents += this.by_this_run(tally).total()
+            self._recorder.totals.warnings += tally.warning_counts()
             self._recorder.count_partly(this.record, tally)
 
 

@@ -82,7 +82,7 @@ class UpRecorder(Recorder):
             mine = tuple(w for w in warnings if w.version == version)
             of = self.versions[version]
             self.versions[version] = replace(of, warnings=(*of.warnings, *mine))
-            self.progress.warnings += mine
+            self.totals.warnings += mine
         self.run.record(
             *(ledger.put_version(self._timed(self.versions[v])) for v in record.versions),
             ledger.put_pass(record),
@@ -95,7 +95,7 @@ class UpRecorder(Recorder):
         now = self.run.backend.now()
         tried = [self._timed(with_state(self.versions[v], State.PARTIAL)) for v in record.versions]
         self.put(tried, *(self.event(now, "up", "canary", v.version, v.duration_s) for v in tried))
-        self.progress.warnings += tally.warning_counts()
+        self.totals.warnings += tally.warning_counts()
         for each in tried:
             self.tell(Direction.UP, each.version, "canary", each.duration_s)
 
@@ -114,21 +114,21 @@ class UpRecorder(Recorder):
             now, "up", "applied", record.version, record.duration_s, None, record.documents, warnings
         )
         self.put([replace(applied, applied_at=now, error=None)], entry)
-        self.progress.versions.append(record.version)
+        self.totals.versions.append(record.version)
         self.tell(Direction.UP, record.version, "applied", record.duration_s)
         self.note_in_all(record.version, record.documents)
 
     def note_in_all(self, version: str, documents: Counts | None) -> None:
         """What a version has by now; it is to be told from what this run did where earlier ones had begun with it."""
         if documents is not None and version in self._begun:
-            self.progress.in_all[version] = documents
+            self.totals.in_all[version] = documents
 
     def count_partly(self, record: PassRecord, tally: PassCounts) -> None:
         """What the versions of a pass have that is stopped within it."""
         for position, (version, index, _) in enumerate(record.steps):
             of = self.versions[version]
             if not of.operations[index].done:
-                before = self.progress.in_all.get(version, of.documents or Counts())
+                before = self.totals.in_all.get(version, of.documents or Counts())
                 self.note_in_all(version, before + tally.counts(position))
 
     def stop(self, versions: Sequence[str], error: MigrateError) -> None:
@@ -148,7 +148,7 @@ class UpRecorder(Recorder):
         took = next((r.duration_s for r in changed if r.version == at), round(self.seconds, 3))
         with suppress(Exception):  # whatever its record meets, the error itself matters more
             entry = self.event(
-                self.run.backend.now(), "up", result, at, took, error, self.progress.in_all.get(at)
+                self.run.backend.now(), "up", result, at, took, error, self.totals.in_all.get(at)
             )
             self.put(changed, *(ledger.delete_version(r.version) for r in untouched), entry)
         self.tell(Direction.UP, at, result, took, error.code)

@@ -25,7 +25,7 @@ from goaime_migrate.results import (
     Severity,
     StepPlan,
 )
-from goaime_migrate.rules.catalogue import about
+from goaime_migrate.rules.registry import about
 
 OID = ObjectId("65a000000000000000000001")
 EVIDENCE = {
