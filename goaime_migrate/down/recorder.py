@@ -90,9 +90,9 @@ class DownRecorder(Recorder):
         changes = [change for version in group.versions for change in self._left(version)]
         match group:
             case RestorePass():
-                self._lower(group.pass_id, group.level, changes)
+                self._record_steps_left(group.pass_id, group.level, changes)
             case ForgetSteps():
-                self._lower(group.pass_id, None, changes)
+                self._record_steps_left(group.pass_id, None, changes)
             case UndoChange():
                 self.run.record(*changes)
         self._tell_of(version for version in group.versions if version not in self.versions)
@@ -116,7 +116,7 @@ class DownRecorder(Recorder):
             ledger.delete_version(version),
         ]
 
-    def _lower(self, pass_id: str, level: int | None, changes: Sequence[RecordChange]) -> None:
+    def _record_steps_left(self, pass_id: str, level: int | None, changes: Sequence[RecordChange]) -> None:
         """Record that a pass has so many steps left, or as many as it had, together with the changes for versions."""
         record = self.passes.pop(pass_id)
         if level == 0:  # a version never names a pass that is gone

@@ -30,7 +30,7 @@ from goaime_migrate.journal import audit
 from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import RunFunctions
-from goaime_migrate.operations.undoing import revert
+from goaime_migrate.operations.undoing import undo_operation
 from goaime_migrate.planner import DownPlan, Facts
 from goaime_migrate.planner.groups import DownGroup, ForgetSteps, RestorePass, UndoChange
 from goaime_migrate.results import Counts, Direction, OnConflict, RunResult
@@ -133,7 +133,7 @@ class Reverter:
                 self._function(version, index).revert(self._run.backend)
         else:
             with reading(VERSIONS, version):
-                revert(self._run.backend, undo)
+                undo_operation(self._run.backend, undo)
         if group.renames is not None:
             self.inserted.renamed(*group.renames)
         self._run.emit(StageFinished("down", (version,), title, 0, 0, self._recorder.seconds))

@@ -152,7 +152,7 @@ def _with_progress(
     return replace(
         record,
         committed=record.committed or any(each.seq > 0 for each in up) or has_journal(reader, record.id),
-        examined=sum(each.tally.examined for each in up),
+        examined=sum(each.counts.examined for each in up),
         counted=tuple(_counted(record, up)) if up else (),
         written=record.written if record.finished else tuple(each.written for each in up),
         taken_back=sum(each.documents for each in down),
@@ -163,14 +163,14 @@ def _with_progress(
 
 def _counted(record: PassRecord, partitions: Sequence[Walked]) -> Iterator[StepCounts]:
     """Step by step. That a lookup finds nothing is known when the pass has come to its end, and no warning before."""
-    examined = sum(each.tally.examined for each in partitions)
+    examined = sum(each.counts.examined for each in partitions)
     warned = Counter[str]()
-    for warning in (w for each in partitions for w in each.tally.warnings):
+    for warning in (w for each in partitions for w in each.counts.warnings):
         warned[warning.version] += warning.count
     for position, (version, operation, _) in enumerate(record.steps):
-        changed = sum(each.tally.changed[position] for each in partitions)
-        conflicts = sum(each.tally.conflicts[position] for each in partitions)
-        effective = min(changed, sum(each.tally.written for each in partitions))
+        changed = sum(each.counts.changed[position] for each in partitions)
+        conflicts = sum(each.counts.conflicts[position] for each in partitions)
+        effective = min(changed, sum(each.counts.written for each in partitions))
         counts = Counts(examined, changed, examined - effective - conflicts, conflicts)
         yield StepCounts(version, operation, counts, warned.pop(version, 0))
 

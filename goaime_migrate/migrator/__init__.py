@@ -172,9 +172,9 @@ class Migrator(Inquiry, LockHolder, Past, Pruner, Sweeping):
         def carry_out(run: Run, facts: Facts, ledger: Ledger, plan: UpPlan) -> results.RunResult:
             rest = planner.plan_rest(facts)
             if rest is not None:  # a `down` that was cut off is finished before anything is applied again
-                undone = self._revert(run, facts, ledger, rest, OnConflict.KEEP)
-                if undone.error is not None:
-                    return replace(undone, direction=Direction.UP, versions=())
+                reverted = self._revert(run, facts, ledger, rest, OnConflict.KEEP)
+                if reverted.error is not None:
+                    return replace(reverted, direction=Direction.UP, versions=())
                 facts, ledger = self._sources.facts(run.backend)
                 plan = planner.plan_up(facts, plan.target)
             return self._apply(run, facts, ledger, plan, where)

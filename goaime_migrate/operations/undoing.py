@@ -45,7 +45,7 @@ def _known() -> dict[str, tuple[Undo, Undo | None, Needed]]:
     return _UNDO
 
 
-def revert(backend: StateDatabase, undo: Document) -> None:
+def undo_operation(backend: StateDatabase, undo: Document) -> None:
     """Undo a state operation from its record alone; the migration's file is not needed."""
     require_undoing(backend, undo)
     _known()[undo["kind"]][0](backend, undo)

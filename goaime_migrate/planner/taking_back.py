@@ -47,7 +47,7 @@ class _Way:
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
         self._heirs = _heirs(facts)
-        self._lowered: dict[str, int] = {}
+        self._steps_left: dict[str, int] = {}
         """How many steps will be left of the passes of which some have been taken back."""
         self._today: dict[str, str] = {}
         """What collections are called today that will have another name by then."""
@@ -72,14 +72,14 @@ class _Way:
                 yield self._part(record, part)
 
     def _part(self, record: PassRecord, part: tuple[OperationRef, ...]) -> DownGroup:
-        steps = record.steps[: self._lowered.get(record.id)]
+        steps = record.steps[: self._steps_left.get(record.id)]
         if not steps:  # taken back whole before its last operation comes
             raise lost_pass(part[0].version, record.id)
         taken = set(part)
         level = next((n for n, (v, i, _) in enumerate(steps) if (v, i) in taken), None)
         if level is None:
             return ForgetSteps(part, record.id)
-        self._lowered[record.id] = level
+        self._steps_left[record.id] = level
         heir = self._heirs[record.id]
         if level:
             heir = record.id if any(record.reverses[:level]) else None

@@ -97,7 +97,7 @@ def adopt(run: Run, fresh: Iterable[Checkpoint[P]], sessions: Sequence[Document]
     """Take up partitions, new or as earlier runs have left them: with this run's fence, and written in these sessions.
 
     A session is in the record before it opens a transaction: so whoever takes the pass over can end what it leaves
-    open, and the feed of others' writes leaves its writes out. Raises LeaseLost.
+    open, and the stream of others' writes leaves its own out. Raises LeaseLost.
     """
     listed = list(fresh)
     passes = {each.pass_id for each in listed}

@@ -51,11 +51,11 @@ class HistoryGone(Exception):
 
 
 class Collector(threading.Thread):
-    """Reads the feed of one walk; `walk` names it in what is stored."""
+    """Reads the change stream of one walk; `walk` names it in what is stored."""
 
     def __init__(
         self,
-        feed: ChangeStream,
+        stream: ChangeStream,
         lease: Lease,
         walk: str,
         since: Timestamp,
@@ -64,7 +64,7 @@ class Collector(threading.Thread):
         collection: str = "the collection",
     ) -> None:
         super().__init__(name="collector", daemon=True)
-        self._feed = feed
+        self._stream = stream
         self._lease = lease
         self._walk = walk
         self._begun = begun
@@ -90,11 +90,11 @@ class Collector(threading.Thread):
         except (HistoryLost, CollectionGone, MigrateError) as error:
             self.failure = error
         finally:
-            self._feed.close()
+            self._stream.close()
 
     def _portion(self) -> bool:
         """Whether anything was written."""
-        portion = self._feed.read()
+        portion = self._stream.read()
         self._lease.check()  # whoever was frozen too long leaves no record behind
         with self._lock:
             fresh = [i for i in portion.ids if i not in self._ids]
@@ -102,7 +102,7 @@ class Collector(threading.Thread):
         position = StreamPosition(portion.at, portion.token)
         if fresh:
             self._stored += 1
-            self._feed.store(_record(self._walk, f"{self._run}/{self._stored:08d}", position, fresh))
+            self._stream.store(_record(self._walk, f"{self._run}/{self._stored:08d}", position, fresh))
         if portion.at >= self._at.at:
             self._at = position
         return bool(portion.ids)
@@ -185,10 +185,10 @@ def start(
         left_over += _ids(record)
         with reading(TAIL, record["_id"]):
             token = checked(record, {"token": optional(NESTED)})["token"]
-    feed = run.backend.watch(collection, since, token, sessions)
-    if feed is None:
+    stream = run.backend.watch(collection, since, token, sessions)
+    if stream is None:
         return None
-    collector = Collector(feed, run.lease, walk, since, left_over, begun or since, collection)
+    collector = Collector(stream, run.lease, walk, since, left_over, begun or since, collection)
     collector.start()
     return collector
 

@@ -98,10 +98,10 @@ def require_decided(
     reason, example = _CUT_OFF, None
     if record.target_level is None:
         found = _Undecided()
-        judge = _Judge(backend, record, steps)
+        finder = _Finder(backend, record, steps)
         for documents in reading.batches(backend, record.collection):
             check()
-            found.add(judge.undecided(documents))
+            found.add(finder.undecided(documents))
         if not found.documents:
             return
         example, listed = found.examples[0], ", ".join(map(repr, found.examples))
@@ -121,7 +121,7 @@ def require_decided(
     )
 
 
-class _Judge:
+class _Finder:
     """Tells documents that the pass has certainly not written, or has in its journal, from others."""
 
     def __init__(self, reader: Reader, record: PassRecord, steps: Sequence[Step]) -> None:

@@ -27,11 +27,11 @@ from goaime_migrate.transform.probe import combined, require_filters
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.arrivals import Arrivals, Resumed, settle, settle_listed
 from goaime_migrate.up.arriving import found_there
+from goaime_migrate.up.begun_pass import BegunPass
 from goaime_migrate.up.capable import require_capable, require_lookups
 from goaime_migrate.up.presence import present
 from goaime_migrate.up.preview import EXAMPLES, EXHAUSTIVE, SAMPLE, Preview
 from goaime_migrate.up.timing import Timing
-from goaime_migrate.up.unfinished import Unfinished
 
 _FRESH = Resumed({})
 
@@ -41,7 +41,7 @@ def preview_arrivals(
     before: Sequence[Step],
     step: InsertStep | DeriveStep,
     canary: Filter | None,
-    unfinished: Unfinished | None,
+    begun: BegunPass | None,
     listener: Listener,
     watch: Seen,
 ) -> Preview:
@@ -50,21 +50,21 @@ def preview_arrivals(
     `watch` is shown what would be.
     """
     if isinstance(step, InsertStep):
-        return _inserted(backend, step, unfinished, watch)
+        return _inserted(backend, step, begun, watch)
     return _derived(
         backend,
         chain_of("plan", before, began=backend.now(), freeze=False) if before else None,
         step,
         canary,
-        unfinished,
+        begun,
         listener,
         watch,
     )
 
 
-def _inserted(backend: Backend, step: InsertStep, unfinished: Unfinished | None, watch: Seen) -> Preview:
+def _inserted(backend: Backend, step: InsertStep, begun: BegunPass | None, watch: Seen) -> Preview:
     require_capable(backend, step.collection)
-    measure = _Measure(backend, step, unfinished, watch)
+    measure = _Measure(backend, step, begun, watch)
     work = measure.timing.work
     listed = work.transforming.run(lambda: list(step.identified(backend.records)), len(step.documents))
     for start in range(0, len(listed), LARGEST):
@@ -81,7 +81,7 @@ def _derived(
     before: Chain | None,
     step: DeriveStep,
     canary: Filter | None,
-    unfinished: Unfinished | None,
+    begun: BegunPass | None,
     listener: Listener,
     watch: Seen,
 ) -> Preview:
@@ -91,7 +91,7 @@ def _derived(
     require_filters(backend, [step], canary)
     where = combined(step.where, canary)
     total = backend.count(step.collection, where)
-    measure = _Derived(backend, before, step, unfinished, watch, total)
+    measure = _Derived(backend, before, step, begun, watch, total)
     looking = ReadProgress(listener, (step.version,), f"plan {step.collection}")
     if total <= EXHAUSTIVE:
         reading = measure.timing.reading
@@ -112,11 +112,11 @@ def _derived(
 class _Measure:
     """Adds up what would be inserted."""
 
-    def __init__(self, backend: Backend, step: Step, unfinished: Unfinished | None, watch: Seen) -> None:
+    def __init__(self, backend: Backend, step: Step, begun: BegunPass | None, watch: Seen) -> None:
         self._backend = backend
         self._watch = watch
         self._step = step
-        self._unfinished = unfinished
+        self._begun = begun
         self._counts = PassCounts([step.version])
         self._samples: list[Sample] = []
         self.timing = Timing(backend, [step])
@@ -167,16 +167,16 @@ class _Derived(_Measure):
         backend: Backend,
         before: Chain | None,
         step: Step,
-        unfinished: Unfinished | None,
+        begun: BegunPass | None,
         watch: Seen,
         total: int,
     ) -> None:
-        super().__init__(backend, step, unfinished, watch)
+        super().__init__(backend, step, begun, watch)
         self._before = before
         chain = (
             chain_of("plan", [step], began=backend.now(), freeze=False)
-            if unfinished is None
-            else chain_of(unfinished.id, [step], began=unfinished.began)
+            if begun is None
+            else chain_of(begun.id, [step], began=begun.began)
         )
         assert isinstance(chain, Derivation)
         self._chain = chain
@@ -202,18 +202,18 @@ class _Derived(_Measure):
     def _ready(self, documents: Sequence[bytes]) -> list[bytes]:
         """The sources as `derive` will get them; those that an unfinished pass has seen to need nothing."""
         left = list(documents)
-        if self._unfinished is not None:
+        if self._begun is not None:
             ids = [raw_bson.id_of(document) for document in documents]
-            made = claims.made(self._backend, self._unfinished.id, ids)
-            seen = claims.Claims.beside(self._backend, self._unfinished.id, ids)
-            done = {i for i in ids if i in made or i in seen or self._unfinished.examined(i)}
+            made = claims.made(self._backend, self._begun.id, ids)
+            seen = claims.Claims.beside(self._backend, self._begun.id, ids)
+            done = {i for i in ids if i in made or i in seen or self._begun.examined(i)}
             left = [d for i, d in zip(ids, documents, strict=True) if i not in done]
         return left if self._before is None else self._before.run(self._backend, left).applied_to(left)
 
     def _settle(self, made: Sequence[Made]) -> Arrivals:
         ids = list(dict.fromkeys(each.id for each in made))
         there = present(self._backend, self._step.writes, ids)
-        ours = claims.made(self._backend, self._unfinished.id, there.ids()) if self._unfinished else {}
+        ours = claims.made(self._backend, self._begun.id, there.ids()) if self._begun else {}
         for each in made:
             known = self._made.get(digest(each.id))
             if known is not None:

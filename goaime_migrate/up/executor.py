@@ -246,10 +246,10 @@ class Executor:
 
     def _count_partly(self, this: walking.Pass) -> None:
         with suppress(MigrateError):
-            tally = this.counts()
-            self._recorder.totals.documents += this.by_this_run(tally).total()
-            self._recorder.totals.warnings += tally.warning_counts()
-            self._recorder.count_partly(this.record, tally)
+            counts = this.counts()
+            self._recorder.totals.documents += this.by_this_run(counts).total()
+            self._recorder.totals.warnings += counts.warning_counts()
+            self._recorder.count_partly(this.record, counts)
 
 
 def check_statement(run: Run, migration: Migration) -> None:

@@ -76,7 +76,7 @@ class ParallelScan:
         return ParallelScan(walk)
 
     def enrol(self, sessions: Sequence[Document]) -> None:
-        """Their sessions are recorded before they write: the feed leaves those out."""
+        """Their sessions are recorded before they write: the change stream leaves those out."""
         adopt(self.run, partitions.left(self.run.backend, self.walk.record), sessions)
         self.enrolled()
 

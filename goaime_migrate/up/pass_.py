@@ -220,7 +220,7 @@ class Pass:
     def _scan_together(self, walk: Walk, tail: Tail) -> None:
         """Walk the partitions that are left, together with others.
 
-        The feed of what applications write leaves out what workers write: it opens when their sessions are known. It
+        The stream of what applications write leaves out what workers write: it opens when their sessions are known. It
         begins where the pass has begun, whenever that is.
         """
         known = partitions.stored(self.run.backend, self.record)

@@ -23,10 +23,10 @@ from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.pipeline import chain, chain_of
 from goaime_migrate.transform.probe import check_declared_fields, combined, require_filters
 from goaime_migrate.transform.step import Step
+from goaime_migrate.up.begun_pass import BegunPass
 from goaime_migrate.up.capable import require_capable, require_lookups
 from goaime_migrate.up.cost import Work
 from goaime_migrate.up.timing import Timing
-from goaime_migrate.up.unfinished import Unfinished
 
 EXHAUSTIVE = 20_000
 """Collections up to this size are read whole; of larger ones a sample is, and the counts are extrapolated."""
@@ -59,14 +59,14 @@ def preview(
     before: Sequence[Step],
     steps: Sequence[Step],
     canary: Filter | None,
-    unfinished: Unfinished | None = None,
+    begun: BegunPass | None = None,
     since: Sequence[Step] | None = None,
     listener: Listener = silent,
     watch: Seen | None = None,
 ) -> Preview:
     """Run `steps` on documents as the not yet applied steps `before` them will leave them. Raises MigrationFailed.
 
-    Documents that an `unfinished` pass has migrated need only the steps `since`; None where the steps are the pass's own.
+    Documents that a `begun` pass has migrated need only the steps `since`; None where the steps are the pass's own.
     `watch` is shown each batch and what becomes of it.
     """
     collection = steps[0].collection
@@ -76,7 +76,7 @@ def preview(
     where = combined(steps[0].where, canary)
     total = backend.count(collection, where)
     carried = projection.carried(steps, backend.capabilities, total)
-    measure = _Measure(backend, before, steps, unfinished, since, carried, watch or Seen())
+    measure = _Measure(backend, before, steps, begun, since, carried, watch or Seen())
     measure.prepare(total)
     looking = ReadProgress(listener, dict.fromkeys(step.version for step in steps), f"plan {collection}")
     pacing = Pacing()
@@ -103,7 +103,7 @@ class _Measure:
         backend: Backend,
         before: Sequence[Step],
         steps: Sequence[Step],
-        unfinished: Unfinished | None,
+        begun: BegunPass | None,
         since: Sequence[Step] | None,
         carried: Sequence[str] | None,
         watch: Seen,
@@ -111,7 +111,7 @@ class _Measure:
         self._watch = watch
         self._settled: bool | None = None
         self._backend = backend
-        self._unfinished = unfinished
+        self._begun = begun
         self._resumes = since is None
         self._since = _anew(backend, since) if since else None
         self._steps = tuple(steps)
@@ -177,7 +177,7 @@ class _Measure:
 
     def _looking(self, steps: Sequence[Step], *, resumes: bool) -> Chain:
         """Steps of the pass that has begun, if there is one and it `resumes` with them: their lookups are frozen."""
-        known = self._unfinished
+        known = self._begun
         if known is None or not resumes:
             return _anew(self._backend, steps)
         return chain_of(known.id, steps, began=known.began)
@@ -190,9 +190,9 @@ class _Measure:
 
     def _ready(self, documents: Sequence[bytes]) -> list[bytes]:
         """The documents as the steps will meet them."""
-        if self._unfinished is None:
+        if self._begun is None:
             return _after(self._before, self._backend, documents)
-        migrated = self._unfinished.migrated(self._backend, documents)
+        migrated = self._begun.migrated(self._backend, documents)
         fresh = [d for d in documents if raw_bson.id_of(d) not in migrated]
         rest = [] if self._resumes else [d for d in documents if raw_bson.id_of(d) in migrated]
         return _after(self._before, self._backend, fresh) + _after(self._since, self._backend, rest)

@@ -63,7 +63,7 @@ class UpRecorder(Recorder):
         self.put(running, ledger.put_pass(record))
         return record
 
-    def finish_pass(self, record: PassRecord, tally: PassCounts) -> None:
+    def finish_pass(self, record: PassRecord, counts: PassCounts) -> None:
         """The walk is over: counts and warnings go to the versions, the partitions are not needed any more.
 
         Without transactions the order matters: a finished pass has versions that know it, and an unfinished one has
@@ -72,12 +72,12 @@ class UpRecorder(Recorder):
         self.passes[record.id] = record
         steps = (v for v, index, _ in record.steps if not self.versions[v].operations[index].done)
         fresh = dict.fromkeys(steps)
-        warnings = tally.warning_counts()
+        warnings = counts.warning_counts()
         for position, (version, index, _) in enumerate(record.steps):
             if version in fresh:
                 of = self.versions[version]
-                counts = (of.documents or Counts()) + tally.counts(position)
-                self.versions[version] = replace(of.with_operation(index, done=True), documents=counts)
+                documents = (of.documents or Counts()) + counts.counts(position)
+                self.versions[version] = replace(of.with_operation(index, done=True), documents=documents)
         for version in fresh:
             mine = tuple(w for w in warnings if w.version == version)
             of = self.versions[version]
@@ -90,12 +90,12 @@ class UpRecorder(Recorder):
             forget(record.id),
         )
 
-    def finish_canary(self, record: PassRecord, tally: PassCounts) -> None:
+    def finish_canary(self, record: PassRecord, counts: PassCounts) -> None:
         """Some documents are migrated: the versions are partial."""
         now = self.run.backend.now()
         tried = [self._timed(with_state(self.versions[v], State.PARTIAL)) for v in record.versions]
         self.put(tried, *(self.event(now, "up", "canary", v.version, v.duration_s) for v in tried))
-        self.totals.warnings += tally.warning_counts()
+        self.totals.warnings += counts.warning_counts()
         for each in tried:
             self.tell(Direction.UP, each.version, "canary", each.duration_s)
 
@@ -123,13 +123,13 @@ class UpRecorder(Recorder):
         if documents is not None and version in self._begun:
             self.totals.in_all[version] = documents
 
-    def count_partly(self, record: PassRecord, tally: PassCounts) -> None:
+    def count_partly(self, record: PassRecord, counts: PassCounts) -> None:
         """What the versions of a pass have that is stopped within it."""
         for position, (version, index, _) in enumerate(record.steps):
             of = self.versions[version]
             if not of.operations[index].done:
                 before = self.totals.in_all.get(version, of.documents or Counts())
-                self.note_in_all(version, before + tally.counts(position))
+                self.note_in_all(version, before + counts.counts(position))
 
     def stop(self, versions: Sequence[str], error: MigrateError) -> None:
         """Record where and why the run has stopped: at the error's own version, or at the last of these.

@@ -22,10 +22,10 @@ from goaime_migrate.results import Direction, Document, TriedStep, TryResult
 from goaime_migrate.run.code import step_of
 from goaime_migrate.transform.probe import require_filters
 from goaime_migrate.transform.step import UNENCODABLE, Step
+from goaime_migrate.up.begun_pass import BegunPass
 from goaime_migrate.up.capable import require_capable
 from goaime_migrate.up.one_document import Passage
 from goaime_migrate.up.surroundings import Surroundings
-from goaime_migrate.up.unfinished import Unfinished
 
 _NOT_ASKED = "a document that is handed over is taken for one that where= matches"
 
@@ -164,7 +164,7 @@ def _behind(backend: Backend, facts: Facts, chosen: Chosen) -> set[OperationRef]
         OperationRef(version, number)
         for p in facts.passes.values()
         if p.committed and not p.finished and p.collection == chosen.collection
-        if Unfinished.of(backend, p).migrated(backend, [chosen.document])
+        if BegunPass.of(backend, p).migrated(backend, [chosen.document])
         for version, number, _ in p.steps
     }
 

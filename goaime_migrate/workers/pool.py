@@ -145,7 +145,7 @@ class WorkerPool:
             self._pass_on(work.run.lease.throttle, present)
             for worker in present:
                 worker.open(work, message)
-            self._feed()
+            self._give_out()
 
     def _until_done(self, work: Work) -> None:
         """Do what there is to do here, and wait for the others."""
@@ -177,9 +177,9 @@ class WorkerPool:
                 return
         with self._changed:
             self._queue.done(number)
-            self._feed()
+            self._give_out()
 
-    def _feed(self) -> None:
+    def _give_out(self) -> None:
         """Give whoever could do more something to do, first whose process does least. The lock is held."""
         if self._work is None or self._failure is not None or not self._joined:
             return
@@ -248,7 +248,7 @@ class WorkerPool:
                     number, error = take(worker, message["number"]), unpack(message["error"])
                     if number is None or self._queue.refuse(number, error):
                         self._failure = self._failure or error
-            self._feed()
+            self._give_out()
             self._changed.notify_all()
 
     def _gone(self, worker: Worker) -> None:

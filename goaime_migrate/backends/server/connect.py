@@ -125,13 +125,13 @@ class Server:
 
 def _defaults(uri: str) -> dict[str, Any]:
     """Timeouts that bound a wait for a server that is not there, unless the connection string has its own."""
-    lowered = uri.lower()
+    plain = uri.lower()
     wanted = {
         "serverSelectionTimeoutMS": SELECTION_TIMEOUT_MS,
         "connectTimeoutMS": SELECTION_TIMEOUT_MS,
         "wTimeoutMS": MAJORITY_TIMEOUT_MS,
     }
-    return {name: value for name, value in wanted.items() if f"{name.lower()}=" not in lowered}
+    return {name: value for name, value in wanted.items() if f"{name.lower()}=" not in plain}
 
 
 def _capabilities(hello: Document) -> Capabilities:

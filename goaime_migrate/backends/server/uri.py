@@ -34,7 +34,7 @@ _OURS = frozenset(
     }
 )
 """Options that are not followed: a stale read or an unconfirmed write would apply a version twice, and with one
-connection, or a limit on how long a command may take, a pass and the feed beside it would wait for each other."""
+connection, or a limit on how long a command may take, a pass and the stream beside it would wait for each other."""
 _COMPRESSORS = "compressors"
 _FILES = ("tlscafile", "tlscertificatekeyfile", "tlscrlfile")
 _FORM = "the form is mongodb://user:password@host:port/database"
