@@ -25,9 +25,10 @@ from goaime_migrate import Lookup
 from goaime_migrate.results import Document
 
 BATCH = 500
-CONSTANT = [{"$set": {"user_id": "0" * 24, "shuffle": False}}]
+CONSTANT = {"$set": {"user_id": "0" * 24, "shuffle": False}}
 """What a server can do for the first migration without looking anything up: an upper bound."""
-FLAG = [{"$set": {"reviewed": False}}]
+FLAG = {"$set": {"reviewed": False}}
+NO_MODE = {"$unset": {"mode": ""}}
 
 
 # In this process
@@ -81,9 +82,9 @@ def deltas(database: Database[Document]) -> None:
             database.sessions.bulk_write(writes, ordered=False)
 
 
-def on_the_server(database: Database[Document], pipeline: Sequence[Mapping[str, Any]]) -> None:
+def on_the_server(database: Database[Document], change: Mapping[str, Any]) -> None:
     """One command; nothing travels."""
-    database.sessions.update_many({}, list(pipeline))
+    database.sessions.update_many({}, change)
 
 
 def set_fields(database: Database[Document]) -> None:

@@ -10,7 +10,7 @@ from goaime_migrate import planner
 from goaime_migrate.backends.ports import PAUSED, Backend, LeaseRecord
 from goaime_migrate.errors import DatabaseRestored, JournalPruned, Problem
 from goaime_migrate.errors.hint import DOWN, REPAIR, UP, Command, Hint
-from goaime_migrate.ledger import Ledger, PassRecord, StepCounts, VersionRecord
+from goaime_migrate.ledger import Ledger, PassRecord, VersionCounts, VersionRecord
 from goaime_migrate.planner import Facts
 from goaime_migrate.results import (
     Counts,
@@ -212,7 +212,7 @@ def _under_way(record: VersionRecord, ledger: Ledger) -> list[PassRecord]:
     return [p for p in mine if not p.finished]
 
 
-def _counted(record: VersionRecord, ledger: Ledger) -> list[StepCounts]:
+def _counted(record: VersionRecord, ledger: Ledger) -> list[VersionCounts]:
     """What unfinished passes have counted of a version, which its own record has when they are finished."""
     counts = [c for p in _passes(record, ledger) if not p.finished for c in p.counted]
     return [c for c in counts if c.version == record.version and not record.operations[c.operation].done]

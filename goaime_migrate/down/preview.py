@@ -183,8 +183,9 @@ class PassPreview:
 
     @cached_property
     def _indexed(self) -> bool:
-        into_another = self._record.target is not None
-        return into_another or segments.holds(self._reader, self._record.id, inserted.LISTED)
+        """Whether there may be segments that are found by the documents in them, and not by their ranges."""
+        makes_some = not self._record.complete  # or has a filter, or deletes: then nothing is found so
+        return makes_some or segments.holds(self._reader, self._record.id, inserted.LISTED)
 
     @cached_property
     def _offsets(self) -> dict[str, int]:
@@ -197,6 +198,7 @@ class PassPreview:
             return None
         total = Inserted()
         for found in inserted.inserted_since(self._reader, self._record):
+            self._leave_out_made(found.fresh)
             left = self._stopped_above(found.fresh + found.done)
             for version in left.values():
                 total += Inserted.of(1, version)
@@ -207,6 +209,12 @@ class PassPreview:
             )
             total += rest.count(self._reverses.missing)
         return total
+
+    def _leave_out_made(self, ids: list[bytes]) -> None:
+        """Documents that a pass above has made, and takes away: they will not be met."""
+        if self._above is not None and ids:
+            there = self._above.leaves(ids)
+            ids[:] = [identity for identity in ids if identity in there]
 
     def _stopped_above(self, ids: Sequence[bytes]) -> dict[bytes, str]:
         """Those of these ids that are left above, where this pass will know of them."""

@@ -15,7 +15,7 @@ from goaime_migrate.ledger.log import was_reverted as was_reverted
 from goaime_migrate.ledger.partitions import SWEEP as SWEEP
 from goaime_migrate.ledger.partitions import Written as Written
 from goaime_migrate.ledger.passes import PassRecord as PassRecord
-from goaime_migrate.ledger.passes import StepCounts as StepCounts
+from goaime_migrate.ledger.passes import VersionCounts as VersionCounts
 from goaime_migrate.ledger.passes import delete_pass as delete_pass
 from goaime_migrate.ledger.passes import has_journal as has_journal
 from goaime_migrate.ledger.passes import pass_record as pass_record

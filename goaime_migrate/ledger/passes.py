@@ -18,11 +18,12 @@ Pin = Annotated[tuple[str, int, str], Keys(("version", "operation", "checksum"))
 """A step as it was when the pass was opened: its version, the index of the operation, the checksum of the file."""
 
 
-class StepCounts(NamedTuple):
-    """What the partitions of an unfinished pass have counted of one step; `warnings` of its version."""
+class VersionCounts(NamedTuple):
+    """What the partitions of an unfinished pass have counted of a version."""
 
     version: str
     operation: int
+    """One of those that are steps of the pass: all are done together."""
     documents: Counts
     warnings: int
 
@@ -82,8 +83,8 @@ class PassRecord:
     sweeps: Annotated[tuple[Written, ...], NotStored] = ()
     """What sweeps have put into its journal since it was finished."""
     examined: Annotated[int, NotStored] = 0
-    counted: Annotated[tuple[StepCounts, ...], NotStored] = ()
-    """What its partitions have counted so far, step by step; none once they are gone."""
+    counted: Annotated[tuple[VersionCounts, ...], NotStored] = ()
+    """What its partitions have counted so far, version by version; none once they are gone."""
     taken_back: Annotated[int, NotStored] = 0
     """How many documents have been seen to on the way down,"""
     to_take_back: Annotated[int | None, NotStored] = None
@@ -161,18 +162,21 @@ def _with_progress(
     )
 
 
-def _counted(record: PassRecord, partitions: Sequence[Walked]) -> Iterator[StepCounts]:
-    """Step by step. That a lookup finds nothing is known when the pass has come to its end, and no warning before."""
+def _counted(record: PassRecord, partitions: Sequence[Walked]) -> Iterator[VersionCounts]:
+    """Version by version. That a lookup finds nothing is known at the end of the pass, and no warning before."""
     examined = sum(each.counts.examined for each in partitions)
+    written = sum(each.counts.written for each in partitions)
     warned = Counter[str]()
     for warning in (w for each in partitions for w in each.counts.warnings):
         warned[warning.version] += warning.count
-    for position, (version, operation, _) in enumerate(record.steps):
-        changed = sum(each.counts.changed[position] for each in partitions)
-        conflicts = sum(each.counts.conflicts[position] for each in partitions)
-        effective = min(changed, sum(each.counts.written for each in partitions))
-        counts = Counts(examined, changed, examined - effective - conflicts, conflicts)
-        yield StepCounts(version, operation, counts, warned.pop(version, 0))
+    for version, operation in {version: operation for version, operation, _ in record.steps}.items():
+        mine = [position for position, (each, _, _) in enumerate(record.steps) if each == version]
+        changed = sum(each.counts.changed[i] for each in partitions for i in mine)
+        conflicts = sum(max(each.counts.conflicts[i] for i in mine) for each in partitions)
+        unchanged = examined - min(changed, written) - conflicts
+        yield VersionCounts(
+            version, operation, Counts(examined, changed, unchanged, conflicts), warned[version]
+        )
 
 
 def written(reader: Reader, record: PassRecord) -> tuple[Written, ...]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.config import DUMP, Settings
-from goaime_migrate.errors import MigrateError, Refused, RehearsalFailed, ResultBreaksPromise
+from goaime_migrate.errors import MigrateError, Refused, RehearsalFailed, ResultBreaksPromise, WouldFail
 from goaime_migrate.errors.hint import DOWN, PLAN, REHEARSE, UP, Hint
 from goaime_migrate.events import Listener, Notice
 from goaime_migrate.ledger import Ledger
@@ -18,7 +18,8 @@ from goaime_migrate.rehearse.copying import copy
 from goaime_migrate.rehearse.performance import FactsOf, Performance
 from goaime_migrate.rehearse.sampling import Sampling
 from goaime_migrate.rehearse.scratch import Scratch, in_memory, on_server
-from goaime_migrate.results import REHEARSED, Predicted, RehearsalCheck, RehearsalResult
+from goaime_migrate.results import REHEARSED, Finding, Predicted, RehearsalCheck, RehearsalResult
+from goaime_migrate.rules.refusal import refusal
 from goaime_migrate.run.run import Run
 from goaime_migrate.up.forecast import forecast
 from goaime_migrate.workers.pool import open_pool
@@ -55,7 +56,7 @@ class Rehearsal:
         self._require_finished()
         foreseen = forecast(self.source, self.facts, self.plan, None, self.settings, self.listener)
         if foreseen.refused is not None:
-            return self._refused(foreseen.refused)
+            return self._refused(foreseen.refused, foreseen.findings)
         with self._scratch(extent) as scratch:
             run = scratch.run(self.listener, self.interrupted)
             sampling = Sampling(self.source, self.facts, self.plan, self.listener)
@@ -67,8 +68,10 @@ class Rehearsal:
             self.listener(Notice(f"rehearsing {', '.join(self.plan.versions)} {scratch.where}"))
             return self._perform(scratch, run, sampling, copied, foreseen.predicted)
 
-    def _refused(self, error: MigrateError) -> RehearsalResult:
+    def _refused(self, error: MigrateError, findings: Sequence[Finding]) -> RehearsalResult:
         """What `up` would refuse, by what the database itself says: a copy need not be refused the same."""
+        if isinstance(error, WouldFail):  # findings are shown by `plan`: here it has to say itself what to do
+            error = refusal(findings) or error
         return RehearsalResult(
             versions=self.plan.versions,
             documents=0,

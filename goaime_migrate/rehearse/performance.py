@@ -15,7 +15,7 @@ from goaime_migrate.planner import Facts, UpPlan
 from goaime_migrate.planner.facts import BASE
 from goaime_migrate.rehearse.snapshot import Difference, Snapshot
 from goaime_migrate.rehearse.twice import Twice
-from goaime_migrate.results import RehearsalCheck, RunResult
+from goaime_migrate.results import RehearsalCheck, RunResult, VerifyFailure
 from goaime_migrate.run.run import Run
 from goaime_migrate.run.work import Pool
 from goaime_migrate.up import executor
@@ -110,10 +110,7 @@ class Performance:
         found = verifier.verify(
             self._backend, facts, Ledger(ours, ledger.passes), None, False, self._run.listener
         )
-        failures = [
-            Difference(f"{f.version}: {f.collection or 'verify(db)'}: {f.id!r}: {f.reason}", f.id, f.field)
-            for f in found.failures
-        ]
+        failures = [Difference(_broken(failure), failure.id, failure.field) for failure in found.failures]
         fine = f"{_number(found.promises, 'promise')} held over {_number(found.checked, 'document')}"
         self._hold("verify", failures, fine if found.promises else "nothing is promised")
 
@@ -180,6 +177,12 @@ class Performance:
     def _fail(self, name: str, found: Sequence[Difference], more: int = 0) -> None:
         self._first = self._first or found[0]
         self.checks.append(RehearsalCheck(name, False, "; ".join(_lines(found, more))))
+
+
+def _broken(failure: VerifyFailure) -> str:
+    """Which promise does not hold, and of which document where it is about one."""
+    of = "verify(db)" if failure.collection is None else f"{failure.collection}: the document {failure.id!r}"
+    return f"{failure.version}: {of}: {failure.reason}"
 
 
 def _number(many: int, what: str) -> str:

@@ -31,7 +31,7 @@ def unique_duplicates(turn: Turn) -> Iterator[Said]:
             yield from _made_by_pass(turn, keys)
         return
     creating, shape = turn.only(CreateIndex), turn.shape
-    if creating is None or shape is None or turn.begun or not creating.index.get("unique"):
+    if creating is None or shape is None or not creating.index.get("unique"):
         return
     if all(there["name"] != creating.name for there in shape.indexes):
         yield from _in_new_index(turn, made(creating.index, shape.options))

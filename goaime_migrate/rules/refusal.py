@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from goaime_migrate.errors import MissingCapability, MissingPrivilege, Refused, WouldFail
 from goaime_migrate.errors.hint import PLAN, Hint
@@ -29,4 +30,13 @@ def refusal(findings: Sequence[Finding]) -> Refused | None:
         f"{first.rule}: {message}{more}",
         hint=Hint("{}; then look again: {}", first.remedy, PLAN),
         version=first.version,
+        id=_example(first),
     )
+
+
+def _example(finding: Finding) -> Any:
+    """The `_id` of the first document among its evidence, if there is one."""
+    ids = [*finding.evidence.get("ids", ())]
+    for each in finding.evidence.get("examples", ()):
+        ids += each.get("ids", ()) if isinstance(each, Mapping) else ()
+    return ids[0] if ids else None

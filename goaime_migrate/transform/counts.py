@@ -48,6 +48,10 @@ class PassCounts:
         self.examined = 0
         self.written = 0
         self.changed = [0] * len(self.versions)
+        """For each step the documents that it has changed and no step of the same version before it."""
+        self._before = [
+            [j for j in range(i) if self.versions[j] == version] for i, version in enumerate(self.versions)
+        ]
         self.conflicts = [0] * len(self.versions)
         self.warnings: dict[tuple[str, str], tuple[int, Sequence[Any]]] = {}
         self.lookups: dict[tuple[str, str], LookupCount] = {}
@@ -58,7 +62,8 @@ class PassCounts:
         if touched is not None:
             self.written += documents
             for i, was in enumerate(touched):
-                self.changed[i] += was * documents
+                if was and not any(touched[j] for j in self._before[i]):
+                    self.changed[i] += documents
 
     def arrived(self, documents: int, sources: int) -> None:
         """So many documents came to be, of so many of those that were examined."""
@@ -128,9 +133,10 @@ class PassCounts:
         both.add(other)
         return both
 
-    def counts(self, position: int) -> Counts:
-        """The documents of the version at this position: a version in two steps counts in each."""
-        changed, conflicts = self.changed[position], self.conflicts[position]
+    def of(self, version: str) -> Counts:
+        """The documents of a version, each counted once, however many of its steps have changed it."""
+        mine = [i for i, each in enumerate(self.versions) if each == version]
+        changed, conflicts = sum(self.changed[i] for i in mine), max(self.conflicts[i] for i in mine)
         effective = min(changed, self.written)  # one that was examined may have made several
         return Counts(self.examined, changed, self.examined - effective - conflicts, conflicts)
 

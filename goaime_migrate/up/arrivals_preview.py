@@ -103,6 +103,7 @@ def _derived(
     for batch in read:
         for part in looking.parts(batch, pacing):
             measure.batch(part)
+    measure.hold_to_neighbours(measure.timing.neighbours)
     sampled = None if total <= EXHAUSTIVE else SAMPLE
     factor = 1.0 if sampled is None else total / sampled
     measure.timing.look_up(measure.tables, factor)
@@ -136,7 +137,7 @@ class _Measure:
 
     def result(self, factor: float, sampled: int | None) -> Preview:
         """The forecast, extrapolated."""
-        counts = self._counts.counts(0)
+        counts = self._counts.of(self._step.version)
         matched, changed, unchanged = (
             round(each * factor) for each in (counts.matched, counts.changed, counts.unchanged)
         )
@@ -193,6 +194,17 @@ class _Derived(_Measure):
             derived = self._derive(ready)
             self.add(self._settle(derived.made), derived.counts)
             ready = ready[derived.taken :]
+
+    def hold_to_neighbours(self, documents: Sequence[bytes]) -> None:
+        """The journal is as long as it is for sources that follow each other, if there are any.
+
+        What is made of a sample's lies far apart: it is found one by one and not by its neighbourhood, see `traces`.
+        """
+        ready = self._ready(documents)
+        arrivals = self._settle(self._chain.derive(self._backend, ready).made) if ready else Arrivals()
+        if arrivals.writes:
+            made = self.timing.work.written
+            self.timing.work.journal_bytes = round(made / len(arrivals.writes) * _journaled(arrivals))
 
     def _derive(self, ready: Sequence[bytes]) -> Derived:
         derived = self.timing.transforming.run(lambda: self._chain.derive(self._backend, ready))

@@ -63,7 +63,7 @@ def forecast(
     """The effects of `up`, version by version; a document that would stop the run is named in `refused`."""
     found = _Forecast(backend, facts, plan, where, settings, listener)
     found.walk(plan)
-    predicted = found.prediction.made()
+    predicted = found.prediction.made(len(plan.versions))
     findings = found.review.findings(predicted)
     warnings = [w for p in found.previews for w in p.warnings]
     sampled = [p.sampled for p in found.previews if p.sampled is not None]

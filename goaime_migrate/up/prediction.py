@@ -6,7 +6,19 @@ from goaime_migrate.backends.ports import Backend
 from goaime_migrate.migration import Operation
 from goaime_migrate.operations import CreateIndex, RunFunctions
 from goaime_migrate.results import Predicted
-from goaime_migrate.up.cost import RUN_LOGGED, START_S, Pace, Shared, Work, of_run
+from goaime_migrate.up.cost import (
+    CHANGE,
+    OFFLINE_S,
+    PASS,
+    RUN,
+    START_S,
+    VERSION,
+    Fixed,
+    Pace,
+    Shared,
+    Work,
+    run_logged,
+)
 
 
 class Prediction:
@@ -36,6 +48,7 @@ class Prediction:
 
     def add(self, work: Work, factor: float, shared: Shared) -> None:
         """A pass of which a sample was worked on; `factor` times that is to be done."""
+        self._fixed(PASS)
         self._seconds += work.seconds(factor, self.pace, shared.speed, server=self._server)
         self._others = max(self._others, shared.processes - 1)
         self._journal += factor * work.journal_bytes
@@ -46,9 +59,9 @@ class Prediction:
 
     def change(self, version: str, operation: Operation) -> None:
         """An operation that is no pass: indexes take their time, and nobody knows what a function does."""
-        pace = self.pace
+        self._fixed(CHANGE)
         if isinstance(operation, CreateIndex) and self._server:
-            self._seconds += pace.index(self._backend.count(operation.collection))
+            self._seconds += self.pace.index(self._backend.count(operation.collection))
             self._built = True
         elif isinstance(operation, RunFunctions):
             self.leave_out(f"up(db) of {version}")
@@ -57,13 +70,18 @@ class Prediction:
         """Something that cannot be foreseen."""
         self._open.append(what)
 
-    def made(self) -> Predicted:
-        """The sum; nothing where nothing is to be done."""
+    def _fixed(self, what: Fixed, times: int = 1) -> None:
+        self._seconds += times * what.seconds(self.pace) if self._server else 0.0
+
+    def made(self, versions: int) -> Predicted:
+        """The sum, for so many versions; nothing where nothing is to be done."""
         if self._pace is None:
             return Predicted(0.0, 0, 0, basis=self._basis())
-        starting = self._others * START_S * self._pace.slowness
-        seconds = self._seconds + starting + of_run(self._pace, server=self._server)
-        oplog = self._oplog + RUN_LOGGED if self._backend.capabilities.change_streams else 0
+        self._fixed(RUN)
+        self._fixed(VERSION, versions)
+        starting = self._pace.slowness * (self._others * START_S + (0.0 if self._server else OFFLINE_S))
+        seconds = self._seconds + starting
+        oplog = self._oplog + run_logged(versions) if self._backend.capabilities.change_streams else 0
         room = round(self._journal + max(0.0, self._grown))
         return Predicted(round(seconds, 3), round(self._journal), oplog, room, self._basis())
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.ports import Backend, Filter
 from goaime_migrate.errors import MigrationFailed
 from goaime_migrate.events import Listener, silent
@@ -88,7 +89,8 @@ def preview(
             for part in looking.parts(batch, pacing):
                 measure.batch(part)
         return measure.result(1.0, None, total)
-    sample = backend.sample(collection, SAMPLE, where)
+    # In order, as a batch has them: so their journal compresses better.
+    sample = sorted(backend.sample(collection, SAMPLE, where), key=lambda d: id_key(raw_bson.id_of(d)))
     looking.total = len(sample)
     for part in looking.parts(sample, pacing):
         measure.batch(part)
@@ -122,6 +124,7 @@ class _Measure:
         self.work = self.timing.work
         self._prefixes: dict[int, Chain] = {}
         self._counts = PassCounts(step.version for step in steps)
+        self._changed = [0] * len(steps)
         self._held = all(step.fields is None for step in steps) or any(step.pipeline for step in steps)
         self._samples: list[list[Sample]] = [[] for _ in steps]
         self._carried = carried
@@ -199,6 +202,7 @@ class _Measure:
 
     def _show(self, changed: Changed) -> None:
         for position, touched in enumerate(changed.touched):
+            self._changed[position] += touched
             if touched and len(self._samples[position]) < EXAMPLES:
                 before, after = changed.before, changed.after
                 if before is not None and after is not None and not self._steps[0].pipeline:
@@ -215,7 +219,7 @@ class _Measure:
 
     def result(self, factor: float, sampled: int | None, total: int) -> Preview:
         """The forecast, extrapolated."""
-        counts = [_scaled(self._counts.counts(i), factor) for i in range(len(self._steps))]
+        counts = [_scaled(self._counts.examined, changed, factor) for changed in self._changed]
         self.timing.look_up(self._chain.tables, factor)
         return Preview(
             counts=counts,
@@ -246,6 +250,6 @@ def _after(chain: Chain | None, reader: Backend, documents: Sequence[bytes]) -> 
     return chain.run(reader, documents).applied_to(documents)
 
 
-def _scaled(counts: Counts, factor: float) -> Counts:
-    matched, changed = round(counts.matched * factor), round(counts.changed * factor)
+def _scaled(examined: int, changed: int, factor: float) -> Counts:
+    matched, changed = round(examined * factor), round(changed * factor)
     return Counts(matched, changed, matched - changed, 0)

@@ -73,15 +73,14 @@ class UpRecorder(Recorder):
         steps = (v for v, index, _ in record.steps if not self.versions[v].operations[index].done)
         fresh = dict.fromkeys(steps)
         warnings = counts.warning_counts()
-        for position, (version, index, _) in enumerate(record.steps):
+        for version, index, _ in record.steps:
             if version in fresh:
-                of = self.versions[version]
-                documents = (of.documents or Counts()) + counts.counts(position)
-                self.versions[version] = replace(of.with_operation(index, done=True), documents=documents)
+                self.versions[version] = self.versions[version].with_operation(index, done=True)
         for version in fresh:
             mine = tuple(w for w in warnings if w.version == version)
             of = self.versions[version]
-            self.versions[version] = replace(of, warnings=(*of.warnings, *mine))
+            documents = (of.documents or Counts()) + counts.of(version)
+            self.versions[version] = replace(of, documents=documents, warnings=(*of.warnings, *mine))
             self.totals.warnings += mine
         self.run.record(
             *(ledger.put_version(self._timed(self.versions[v])) for v in record.versions),
@@ -125,11 +124,11 @@ class UpRecorder(Recorder):
 
     def count_partly(self, record: PassRecord, counts: PassCounts) -> None:
         """What the versions of a pass have that is stopped within it."""
-        for position, (version, index, _) in enumerate(record.steps):
+        for version, index in {version: index for version, index, _ in record.steps}.items():
             of = self.versions[version]
             if not of.operations[index].done:
                 before = self.totals.in_all.get(version, of.documents or Counts())
-                self.note_in_all(version, before + counts.counts(position))
+                self.note_in_all(version, before + counts.of(version))
 
     def stop(self, versions: Sequence[str], error: MigrateError) -> None:
         """Record where and why the run has stopped: at the error's own version, or at the last of these.

@@ -36,6 +36,8 @@ class Timing:
         self.reading = Timed() if self.narrow else self.work.reading
         self.transforming = Timed() if self.narrow else self.work.transforming
         self.journaling = Timed() if self.narrow else self.work.journaling
+        self.neighbours: Sequence[bytes] = ()
+        """Documents that follow each other, as they were read."""
 
     def prepare(self, chain: Chain, total: int) -> None:
         """What `up` works out before a walk over so many documents begins."""
@@ -56,7 +58,8 @@ class Timing:
         read = batches(self._backend, self._step.collection, where, fields=self._carried)
         taken = [Timed() for _ in range(_BATCHES)]
         for each in taken:
-            each.documents = len(each.run(lambda: next(read, ())))
+            found = each.run(lambda: next(read, ()))
+            each.documents, self.neighbours = len(found), found or self.neighbours
         told = [each for each in taken if each.documents]
         if told:
             self.work.reading = sorted(told, key=lambda each: each.each)[len(told) // 2]

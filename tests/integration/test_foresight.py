@@ -67,6 +67,25 @@ def is_foretold(world: World, target: str = "base") -> tuple[int, int, int]:
     return told.exact, told.merged, told.conflicts
 
 
+ADD = """
+    from goaime_migrate import AddField
+
+    operations = [AddField("c", "added", 1)]
+    """
+INSERT = """
+    from goaime_migrate import InsertDocuments
+
+    operations = [InsertDocuments("c", [{"_id": str(20 + n)} for n in range(3)])]
+    """
+DERIVE = """
+    from goaime_migrate import DeriveDocuments
+
+    def more(d):
+        return [{"_id": str(d["_id"] + 20)}] if d["_id"] < 3 else None
+
+    operations = [DeriveDocuments("c", "c", more)]
+    """
+
 RECORDS = ("schema_versions", "schema_versions_progress", "schema_versions_journal", "schema_versions_log")
 
 
@@ -96,6 +115,17 @@ def test_what_has_become_of_the_documents_is_told_through_all_passes(stacked: Wo
     stacked.put("c", encode({"_id": 3.5, "n": "2002"}))
     stacked.put("c", encode({"_id": 100, "n": "2002"}))
     assert is_foretold(stacked) == (8 + 8, 2 + 1, 1 + 2)
+
+
+@two
+@pytest.mark.parametrize("second", [INSERT, DERIVE], ids=["inserted", "derived"])
+def test_what_a_version_has_made_is_not_left_to_those_below(numbers: World, second: str) -> None:
+    numbers.write("0001_add.py", ADD)
+    numbers.write("0002_more.py", second)
+    succeeded(numbers.up())
+    numbers.change("c", "21", theirs=1)
+    numbers.put("c", encode({"_id": 100}))
+    assert is_foretold(numbers) == (12 + 2, 0, 1)
 
 
 @two

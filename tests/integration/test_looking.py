@@ -11,7 +11,7 @@ import pytest
 
 from goaime_migrate.events import Event, Examined
 from goaime_migrate.run import partitions, progress, work
-from goaime_migrate.up import cost, preview
+from goaime_migrate.up import arrivals_preview, cost, preview
 from tests.integration.engines import one_server, two
 from tests.world import World, succeeded
 
@@ -63,6 +63,43 @@ def test_who_is_quickly_done_tells_nothing(world: World) -> None:
 
 
 SIZE: list[dict[str, Any]] = [{"$group": {"_id": None, "bytes": {"$sum": {"$bsonSize": "$$ROOT"}}}}]
+
+
+@one_server
+def test_the_records_of_many_versions_are_predicted(world: World) -> None:
+    world.insert("c", [{"_id": 1}])
+    for number in range(10):
+        index = f'operations = [CreateIndex("c", "field{number}")]'
+        world.write(f"{number + 1:04d}_index.py", "from goaime_migrate import *\n" + index)
+    predicted = world.plan().predicted
+    with world.client() as client:
+        oplog = client.local["oplog.rs"]
+        last = oplog.find_one(sort=[("$natural", -1)])["ts"]
+        succeeded(world.up())
+        new = oplog.aggregate([{"$match": {"ts": {"$gt": last}, "op": {"$ne": "n"}}}, *SIZE])
+        (written,) = (each["bytes"] for each in new)
+    assert written / 2 < predicted.oplog_bytes < 2 * written
+
+
+@one_server
+def test_what_is_derived_of_a_sample_is_journaled_like_that_of_neighbours(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrivals_preview, "EXHAUSTIVE", 1_000)
+    monkeypatch.setattr(arrivals_preview, "SAMPLE", 20)
+    world.insert("c", [{"_id": n} for n in range(4_000)])
+    world.write("0001_copies.py", COPIES)
+    predicted = world.plan().predicted.journal_bytes
+    succeeded(world.up())
+    (kept,) = (version.journal_bytes for version in world.status().versions)
+    assert kept / 2 <= predicted <= 2 * kept
+
+
+COPIES = """
+from goaime_migrate import DeriveDocuments
+
+operations = [DeriveDocuments("c", "copies", lambda document: [document])]
+"""
 
 
 @two

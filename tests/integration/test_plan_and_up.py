@@ -381,3 +381,17 @@ def test_a_result_that_no_server_stores_is_a_finding(world: World) -> None:
     plan = world.plan()
     assert isinstance(plan.refused, errors.WouldFail)
     assert [finding.rule for finding in wrong(world)] == ["result-size"]
+
+
+@each_mode
+def test_an_index_that_could_not_be_made_is_refused_until_its_duplicates_are_gone(world: World) -> None:
+    world.insert("c", [{"_id": 1, "x": 1}])
+    world.write("0001_plain.py", "def up(db):\n    db.c.insert_one({'_id': 2, 'x': 1})\n")
+    world.write("0002_index.py", operations("CreateIndex('c', 'x', unique=True)"))
+    assert isinstance(world.up().error, errors.DuplicateKey)
+    (found,) = wrong(world)
+    assert (found.rule, found.evidence["examples"][0]["ids"]) == ("unique-duplicates", [1, 2])
+    assert isinstance(world.up().error, errors.Refused)
+    world.remove("c", 2)
+    assert not wrong(world)
+    succeeded(world.up())

@@ -207,6 +207,30 @@ def test_a_promise_that_does_not_hold_is_no_error_of_the_migration(world: World,
 
 
 @two
+def test_what_a_rule_refuses_names_a_document_and_says_what_to_do(world: World) -> None:
+    world.insert("c", [{"_id": 1, "n": 0}, {"_id": 2, "n": 0}])
+    world.write(
+        "0001_index.py",
+        "from goaime_migrate import *\noperations = [CreateIndex('c', 'n', unique=True)]",
+    )
+    error = rehearse(world).error
+    assert isinstance(error, errors.WouldFail)
+    assert (error.exit_code, error.id) == (9, 1)
+    assert "DeleteDuplicates('c', 'n')" in error.hint
+    assert "goaime-migrate rehearse" in error.hint
+
+
+@servers
+def test_a_new_validator_names_the_documents_that_do_not_meet_it(world: World) -> None:
+    world.insert("c", [{"_id": 1}])
+    world.write(
+        "0001_demand.py",
+        "from goaime_migrate import *\noperations = [SetValidator('c', {'required': ['n']})]",
+    )
+    assert failed(rehearse(world))["verify"].startswith("0001: c: the document 1: does not meet")
+
+
+@two
 def test_an_unfinished_version_comes_first(shop: World) -> None:
     shop.insert("orders", [{"_id": "odd"}])
     assert shop.up().error is not None

@@ -83,6 +83,34 @@ def test_one_run_has_nothing_to_tell_apart(world: World) -> None:
     assert succeeded(world.up()).in_all == ()
 
 
+TWO_STEPS = """
+    from goaime_migrate import *
+
+    def count(d):
+        d["n"] = int(d["n"]) + 1
+
+    def mark(d):
+        if d["_id"] > 2:
+            d["marked"] = True
+
+    operations = [TransformDocuments("c", mark), TransformDocuments("c", count)]
+    """
+
+
+@each_mode
+def test_a_document_that_two_operations_of_a_version_change_counts_once(world: World) -> None:
+    world.settings["batch_size"] = 1
+    world.insert("c", [{"_id": i, "n": "x" if i == 7 else i} for i in range(10)])
+    world.write("0001_two.py", TWO_STEPS)
+    assert [o.changed for o in world.plan(where={"_id": {"$lt": 7}}).steps[0].operations] == [4, 7]
+    assert world.up().documents == Counts(7, 7)
+    assert world.status().versions[0].documents == Counts(7, 7)
+    world.change("c", 7, n=7)
+    done = succeeded(world.up())
+    assert [each.documents for each in done.in_all] == [Counts(10, 10)]
+    assert world.status().versions[0].documents == Counts(10, 10)
+
+
 TWO_PASSES = """
     from goaime_migrate import AddField, RenameField
     operations = [AddField("c", "k", 1), AddField("d", "k", 1)]
