@@ -135,7 +135,7 @@ class _Log:
         """A difference as it is told. Several versions are told as one where they cannot be told apart."""
         version = found.versions[-1]
         record = self._facts.versions.get(version)
-        logged = self._logged(version, edit.kind)
+        logged = self._last_event(version, edit.kind)
         who = str(record.actor.get("user", "")) if record else ""
         return BlamedChange(
             version,
@@ -148,12 +148,12 @@ class _Log:
 
     def at(self, version: str, kind: ChangeKind) -> datetime | None:
         """When a version did this."""
-        if (logged := self._logged(version, kind)) is not None:
+        if (logged := self._last_event(version, kind)) is not None:
             return logged.at
         record = self._facts.versions.get(version)
         return record.applied_at or record.started_at if record else None
 
-    def _logged(self, version: str, kind: ChangeKind) -> HistoryEntry | None:
+    def _last_event(self, version: str, kind: ChangeKind) -> HistoryEntry | None:
         """The last event of this kind, where it is not what the record of the version says."""
         if kind not in _DONE:
             return None

@@ -82,7 +82,7 @@ def wants(option: str, argv: Sequence[str]) -> bool:
     return option in (argv[: argv.index("--")] if "--" in argv else argv)
 
 
-def given(argv: Sequence[str], *names: str) -> list[str]:
+def values_of(argv: Sequence[str], *names: str) -> list[str]:
     """The values of an option, even where the rest makes no sense.
 
     >>> given(["up", "--database", "a", "--database=b"], "--database")

@@ -35,7 +35,7 @@ def plan(result: PlanResult, form: Format, text: Outcome) -> Outcome:
     """A plan in the form that is asked for; `text` is what people get."""
     from goaime_migrate.render import markdown
 
-    return _formed(form, text, result.findings, lambda: markdown.plan(result))
+    return _formatted_outcome(form, text, result.findings, lambda: markdown.plan(result))
 
 
 def lint(result: LintResult, folder: Path, form: Format, text: Outcome) -> Outcome:
@@ -44,18 +44,20 @@ def lint(result: LintResult, folder: Path, form: Format, text: Outcome) -> Outco
     from goaime_migrate.render.text import broken
 
     found = [*(_of_problem(problem, folder) for problem in broken(result)), *result.findings]
-    return _formed(form, text, found, lambda: markdown.lint(result.checked, found))
+    return _formatted_outcome(form, text, found, lambda: markdown.lint(result.checked, found))
 
 
-def _formed(form: Format, text: Outcome, found: Sequence[Finding], markdown: Callable[[], str]) -> Outcome:
+def _formatted_outcome(
+    form: Format, text: Outcome, found: Sequence[Finding], markdown: Callable[[], str]
+) -> Outcome:
     if form is Format.TEXT:
         return text
     if form is Format.GITHUB:
         _summarize(markdown())
-    return Outcome(text.result, lambda _: _made(form, found, markdown), text.error, raw=True, read=True)
+    return Outcome(text.result, lambda _: _format(form, found, markdown), text.error, raw=True, read=True)
 
 
-def _made(form: Format, found: Sequence[Finding], markdown: Callable[[], str]) -> str:
+def _format(form: Format, found: Sequence[Finding], markdown: Callable[[], str]) -> str:
     if form is Format.MARKDOWN:
         return markdown().rstrip("\n")
     located = [_from_root(finding) for finding in found]

@@ -135,7 +135,7 @@ class Reverter:
             with reading(VERSIONS, version):
                 undo_operation(self._run.backend, undo)
         if group.renames is not None:
-            self.inserted.renamed(*group.renames)
+            self.inserted.rename(*group.renames)
         self._run.emit(StageFinished("down", (version,), title, 0, 0, self._recorder.seconds))
 
     def _function(self, version: str, index: int) -> RunFunctions:

@@ -17,7 +17,7 @@ from goaime_migrate.config import Settings
 from goaime_migrate.errors import MigrateError, Refused
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.ledger import Ledger
-from goaime_migrate.migrator.beforehand import nothing, refused, stopped_waiting, without_way_back
+from goaime_migrate.migrator.beforehand import nothing, refusal, stopped_waiting, without_way_back
 from goaime_migrate.migrator.inquiry import Inquiry
 from goaime_migrate.migrator.listening import Teller, command
 from goaime_migrate.migrator.lock_holder import LockHolder
@@ -180,7 +180,7 @@ class Migrator(Inquiry, LockHolder, Past, Pruner, Sweeping):
             return self._apply(run, facts, ledger, plan, where)
 
         def refuses(backend: Backend, facts: Facts, plan: UpPlan) -> results.RunResult | None:
-            return refused(backend, facts, plan, self._settings, where, self._listener)
+            return refusal(backend, facts, plan, self._settings, where, self._listener)
 
         return self._run("up", lambda facts: planner.plan_up(facts, target), carry_out, refuses)
 

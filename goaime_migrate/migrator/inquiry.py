@@ -119,5 +119,5 @@ class Inquiry:
             backend = self._sources.backend(write=False)
             facts, ledger = self._sources.facts(backend)
         except MigrateError as error:
-            return doctor.unopened(self._settings, error)
+            return doctor.checkup_without_database(self._settings, error)
         return doctor.checkup(backend, facts, ledger, self._settings, self._listener)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def renumbered_problems(facts: Facts) -> Iterable[Renumbered]:
     """Recorded versions that are not the file of their number. All have one advice, since they hang together."""
-    versions = _displaced(facts)
+    versions = _displaced_versions(facts)
     hint = _advice(facts, versions) if versions else Hint("")
     for version in versions:
         yield Renumbered(_message(facts, version), version=version, hint=hint)
@@ -33,8 +33,8 @@ def renumbered_problems(facts: Facts) -> Iterable[Renumbered]:
 def new_numbers(facts: Facts) -> Mapping[str, str] | None:
     """The number that each renumbered version has now; None where the records cannot follow the files."""
     moved = facts.identity.moved
-    numbers = {version: moved[version].version for version in _displaced(facts) if version in moved}
-    return numbers if len(numbers) == len(_displaced(facts)) and _in_order(facts, numbers) else None
+    numbers = {version: moved[version].version for version in _displaced_versions(facts) if version in moved}
+    return numbers if len(numbers) == len(_displaced_versions(facts)) and _in_order(facts, numbers) else None
 
 
 def takes_any_code(facts: Facts, record: VersionRecord) -> bool:
@@ -49,7 +49,7 @@ def takes_any_code(facts: Facts, record: VersionRecord) -> bool:
     return all(starts_again(o) for o in record.operations if o.started)
 
 
-def _displaced(facts: Facts) -> list[str]:
+def _displaced_versions(facts: Facts) -> list[str]:
     """The versions that are told, ascending: not those whose record `up` gives to the file that has the number now."""
     identity = facts.identity
     return [

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 def down_groups(facts: Facts, versions: Sequence[str]) -> Iterator[DownGroup]:
     """The operations of these versions that may be in effect, the last first."""
     way = _Way(facts)
-    for pass_id, operations in groupby(_started(facts, versions), lambda ref: _recorded(facts, ref).pass_id):
+    for pass_id, operations in groupby(
+        _started_operations(facts, versions), lambda ref: _record_of(facts, ref).pass_id
+    ):
         if pass_id is None:
             yield from map(way.undo, operations)
         elif pass_id in facts.passes:
@@ -28,7 +30,7 @@ def down_groups(facts: Facts, versions: Sequence[str]) -> Iterator[DownGroup]:
             raise lost_pass(next(operations).version, pass_id)
 
 
-def _started(facts: Facts, versions: Sequence[str]) -> Iterator[OperationRef]:
+def _started_operations(facts: Facts, versions: Sequence[str]) -> Iterator[OperationRef]:
     """The operations of these versions that may be in effect, those of each the last first."""
     for version in versions:
         operations = facts.versions[version].operations
@@ -37,7 +39,7 @@ def _started(facts: Facts, versions: Sequence[str]) -> Iterator[OperationRef]:
                 yield OperationRef(version, index)
 
 
-def _recorded(facts: Facts, ref: OperationRef) -> OperationRecord:
+def _record_of(facts: Facts, ref: OperationRef) -> OperationRecord:
     return facts.versions[ref.version].operations[ref.number]
 
 
@@ -54,7 +56,7 @@ class _Way:
 
     def undo(self, ref: OperationRef) -> UndoChange:
         """A single operation, undone."""
-        renames = renaming(ref.version, _recorded(self._facts, ref))
+        renames = renaming(ref.version, _record_of(self._facts, ref))
         if renames is not None:
             old, new = renames
             self._today[new] = self._today.get(old, old)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from goaime_migrate.backends.index_identity import differences, is_text, made, same
+from goaime_migrate.backends.index_identity import differences, inherit_collation, is_text, same
 from goaime_migrate.operations import CreateIndex, DropIndex
 from goaime_migrate.results import Document, Severity
 from goaime_migrate.rules.outline import ALL, Shape, dropped
@@ -27,7 +27,7 @@ def index_conflict(turn: Turn) -> Iterator[Said]:
     creating, shape = turn.only(CreateIndex), turn.shape
     if creating is None or shape is None or turn.begun:
         return
-    wanted = made(creating.index, shape.options)
+    wanted = inherit_collation(creating.index, shape.options)
     for there in shape.indexes:
         if there["name"] == creating.replaces:
             continue
@@ -83,7 +83,9 @@ def index_limit(turn: Turn) -> Iterator[Said]:
     names = {index["name"] for index in shape.indexes} | {"_id_"}
     beside = {index["name"] for index in shape.indexes if index["name"] == creating.replaces}
     if any(
-        same(index, made(creating.index, shape.options)) for index in shape.indexes if index["name"] in beside
+        same(index, inherit_collation(creating.index, shape.options))
+        for index in shape.indexes
+        if index["name"] in beside
     ):
         return  # the old one has to go first
     if creating.name not in names and len(names) >= _MOST:

@@ -17,7 +17,7 @@ from bson import Timestamp
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import TAIL, Delete, Put, Reader, RecordChange
 from goaime_migrate.backends.ports.change_stream import ChangeStream, CollectionGone, HistoryLost
-from goaime_migrate.backends.record_fields import NESTED, checked, optional, reading
+from goaime_migrate.backends.record_fields import NESTED, optional, reading, require_kinds
 from goaime_migrate.errors import CollectionChanged, MigrateError
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.ledger import FORMAT
@@ -184,7 +184,7 @@ def start(
     for record in stored:
         left_over += _ids(record)
         with reading(TAIL, record["_id"]):
-            token = checked(record, {"token": optional(NESTED)})["token"]
+            token = require_kinds(record, {"token": optional(NESTED)})["token"]
     stream = run.backend.watch(collection, since, token, sessions)
     if stream is None:
         return None

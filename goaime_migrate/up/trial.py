@@ -15,9 +15,9 @@ from goaime_migrate.errors.hint import PLAN, STATUS, UP, Command, Hint
 from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.operations import DeleteDuplicates, DocumentOperation, RenameCollection, RunFunctions
 from goaime_migrate.planner import Facts, resolve
-from goaime_migrate.planner.fusion import fused
+from goaime_migrate.planner.fusion import fuse
 from goaime_migrate.planner.groups import NewPass, OperationRef, UpGroup
-from goaime_migrate.planner.targets import unapplied
+from goaime_migrate.planner.targets import unapplied_versions
 from goaime_migrate.results import Direction, Document, TriedStep, TryResult
 from goaime_migrate.run.code import step_of
 from goaime_migrate.transform.probe import require_filters
@@ -56,7 +56,7 @@ def try_given(
         raise UsageError(
             "the document has no _id, and every document has one", hint="add one: any value does"
         )
-    groups = fused([migration], {})
+    groups = fuse([migration], {})
     today, passes = _way(groups, facts, names[0])
     chosen = Chosen(_encoded(document), today, passes)
     trial = _Trial(facts, migration, chosen, open, given=True)
@@ -71,11 +71,11 @@ def try_stored(
 ) -> TryResult:
     """The first document that matches, through this version and the pending ones before it. Raises UsageError."""
     migration = _migration(facts, version)
-    applied = migration.version in facts.versions and migration.version not in unapplied(facts)
-    ahead = [v for v in unapplied(facts) if int(v) < int(migration.version)]
+    applied = migration.version in facts.versions and migration.version not in unapplied_versions(facts)
+    ahead = [v for v in unapplied_versions(facts) if int(v) < int(migration.version)]
     versions = [] if applied else ahead
     done = {v: sum(o.done for o in facts.versions[v].operations) for v in versions if v in facts.versions}
-    groups = fused([*(_migration(facts, v) for v in versions), migration], done)
+    groups = fuse([*(_migration(facts, v) for v in versions), migration], done)
     chosen = _first(backend, facts, groups, _walked(migration, collection), where)
     behind = _behind(backend, facts, chosen)
     left = [_without(p, {ref for ref in behind if ref.version != migration.version}) for p in chosen.passes]

@@ -18,7 +18,7 @@ from goaime_migrate.backends.server.driver_errors import translate
 from goaime_migrate.backends.server.mongo import MongoBackend
 from goaime_migrate.backends.server.single_document import SingleDocumentBackend
 from goaime_migrate.backends.server.transactional import TransactionalBackend
-from goaime_migrate.backends.server.uri import followed, refusal
+from goaime_migrate.backends.server.uri import follow, refusal
 from goaime_migrate.config import Settings
 from goaime_migrate.errors import InvalidConfiguration, MissingCapability
 from goaime_migrate.errors.hint import PROGRAM
@@ -42,12 +42,12 @@ class Server:
         self._notify = notify
 
     @classmethod
-    def connected(cls, settings: Settings, notify: Callable[[str], None]) -> Server:
+    def connect(cls, settings: Settings, notify: Callable[[str], None]) -> Server:
         """By the connection string. Raises InvalidUri; whether the server answers is seen when it is asked.
 
         Read preference, read concern, write concern and the like are ours, whatever the connection string says of them.
         """
-        uri = followed(settings.uri)
+        uri = follow(settings.uri)
         for name in uri.missing:
             notify(f"the compressor {name} of uri is not installed here: going on without it")
         try:
@@ -72,13 +72,13 @@ class Server:
         """
         try:
             with self._asking():
-                backend = self._opened(name or self._named(), write=write)
+                backend = self._open(name or self._default_name(), write=write)
         except InvalidName as error:
             raise InvalidConfiguration(f"{name!r} cannot be the name of a database: {error}") from error
         backend.notify = self._notify
         return backend
 
-    def _named(self) -> str:
+    def _default_name(self) -> str:
         """The database in the connection string. Raises InvalidConfiguration."""
         if name := parse_uri(self._settings.uri, validate=False, warn=False)["database"]:
             return str(name)
@@ -87,7 +87,7 @@ class Server:
             hint="set database = NAME, or --database NAME, or name it in the uri: mongodb://host/NAME",
         )
 
-    def _opened(self, name: str, *, write: bool) -> MongoBackend:
+    def _open(self, name: str, *, write: bool) -> MongoBackend:
         capabilities, settings = self._capabilities, self._settings
         if capabilities.product == _MONGOS and write and not settings.allow_untested_topology:
             raise MissingCapability(
