@@ -183,7 +183,7 @@ def _version(version: str, facts: Facts, ledger: Ledger, live: bool, run: _Run |
     checksum = file.checksum if file else (record.checksum if record else None)
     if record is None:
         return VersionStatus(version, name, description, State.PENDING, None, None, None, 0, None, checksum)
-    passes, counted = _under_way(record, ledger), _counted(record, ledger)
+    passes, counted = _under_way(record, ledger), _counts_of(record, ledger)
     kept = () if record.rollback else record.passes
     run = run if record.state in _WORKING else None
     return VersionStatus(
@@ -212,7 +212,7 @@ def _under_way(record: VersionRecord, ledger: Ledger) -> list[PassRecord]:
     return [p for p in mine if not p.finished]
 
 
-def _counted(record: VersionRecord, ledger: Ledger) -> list[VersionCounts]:
+def _counts_of(record: VersionRecord, ledger: Ledger) -> list[VersionCounts]:
     """What unfinished passes have counted of a version, which its own record has when they are finished."""
     counts = [c for p in _passes(record, ledger) if not p.finished for c in p.counted]
     return [c for c in counts if c.version == record.version and not record.operations[c.operation].done]
@@ -225,11 +225,11 @@ def _passes(record: VersionRecord, ledger: Ledger) -> list[PassRecord]:
 def _progress(version: VersionRecord, record: PassRecord, run: _Run | None) -> Progress:
     """How far an unfinished pass of a version has come; with rate and time left while it runs, and is not paused."""
     if version.state is State.REVERTING:
-        return _measured(record, record.taken_back, record.to_take_back, run)
-    return _measured(record, record.examined, record.total, run)
+        return _measure(record, record.taken_back, record.to_take_back, run)
+    return _measure(record, record.examined, record.total, run)
 
 
-def _measured(record: PassRecord, done: int, total: int | None, run: _Run | None) -> Progress:
+def _measure(record: PassRecord, done: int, total: int | None, run: _Run | None) -> Progress:
     rate = eta = None
     by_this_run = done - record.run_from
     if run is not None and not run.paused and record.run_at is not None and by_this_run > 0:

@@ -41,9 +41,9 @@ def plan(result: PlanResult, form: Format, text: Outcome) -> Outcome:
 def lint(result: LintResult, folder: Path, form: Format, text: Outcome) -> Outcome:
     """The same of `lint`: files that do not load are among the findings."""
     from goaime_migrate.render import markdown
-    from goaime_migrate.render.text import broken
+    from goaime_migrate.render.text import problems_of
 
-    found = [*(_of_problem(problem, folder) for problem in broken(result)), *result.findings]
+    found = [*(_of_problem(problem, folder) for problem in problems_of(result)), *result.findings]
     return _formatted_outcome(form, text, found, lambda: markdown.lint(result.checked, found))
 
 

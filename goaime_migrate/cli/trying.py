@@ -84,7 +84,7 @@ def try_(
         if result.error is not None:
             plain = Command(("try", result.version))
             result.error.advise(result.error.hint.instead(plain, plain.to(*words)))
-        return Outcome(result, lambda style: trying.tried(result, style), result.error, read=True)
+        return Outcome(result, lambda style: trying.trial(result, style), result.error, read=True)
 
     if watch:
         _watch(run, attempt, settings.migrations, doc)

@@ -37,7 +37,7 @@ from goaime_migrate.results import Counts, Direction, OnConflict, RunResult
 from goaime_migrate.run import created
 from goaime_migrate.run.code import steps_at_hand
 from goaime_migrate.run.ground import require_collection
-from goaime_migrate.run.origin import moved
+from goaime_migrate.run.origin import why_moved
 from goaime_migrate.run.preflight import require_down
 from goaime_migrate.run.restored import require_decided, take_over
 from goaime_migrate.run.result import result_of
@@ -103,7 +103,7 @@ class Reverter:
         origin = self._run.backend.origin()
         for pass_id in restored_passes(plan):
             record = self._recorder.passes[pass_id]
-            text = moved(record, origin)
+            text = why_moved(record, origin)
             if text and record.finished:
                 self._recorder.passes[pass_id] = replace(record, complete=False)
                 self._run.emit(Notice(f"{text}: documents that its journal does not know stay as they are"))

@@ -291,7 +291,7 @@ class Migrator(Inquiry, LockHolder, Past, Pruner, Sweeping):
         options = Options(settings.batch_size, settings.max_rate, settings.max_lag)
         if settings.max_lag is not None:
             backend.replication_lag()  # refused now, where it cannot be seen
-        with lock.held(backend, settings.lock_timeout, self._listener) as lease:
+        with lock.hold(backend, settings.lock_timeout, self._listener) as lease:
             backend.prepare()
             self._now = Run(backend, lease, self._listener, options, lambda: self._signal, name)
             return work(self._now)

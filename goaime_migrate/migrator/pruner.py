@@ -41,13 +41,13 @@ class Pruner(UnderLease):
 
         backend = self._sources.backend(write=not dry_run)
         facts, ledger = self._sources.facts(backend)
-        found = pruning.foresee(backend, ledger, select(facts, pruning.kept(backend, ledger)))
+        found = pruning.foresee(backend, ledger, select(facts, pruning.find_kept(backend, ledger)))
         if dry_run or found.empty:
             return found
 
         def work(run: Run) -> results.PruneResult:
             facts, ledger = self._sources.facts(backend)
-            return pruning.prune(run, ledger, select(facts, pruning.kept(backend, ledger)))
+            return pruning.prune(run, ledger, select(facts, pruning.find_kept(backend, ledger)))
 
         return self._go(backend, work)
 
@@ -64,7 +64,7 @@ class Pruner(UnderLease):
 
         def erasure() -> Erasure:
             _, ledger = self._sources.facts(backend)
-            return Erasure(backend, pruning.kept(backend, ledger), collection, id)
+            return Erasure(backend, pruning.find_kept(backend, ledger), collection, id)
 
         found = erasure().foresee()
         if dry_run or found.empty:

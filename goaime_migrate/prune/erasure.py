@@ -142,13 +142,13 @@ class Erasure:
                 yield Part(record.versions, freed, frozen.changes)
         for name in self._dropped:
             yield from self._aside(name)
-        yield from self._collected()
+        yield from self._from_collected()
         yield from self._mentions()
 
-    def _collected(self) -> Iterator[Part]:
+    def _from_collected(self) -> Iterator[Part]:
         """Its `_id` among those that a sweep is to look at."""
         for visit in self._line.visits:
-            changes = collector.erased(self.backend, collector.sweeping(visit.record.id), self._ids)
+            changes = collector.forget_erased(self.backend, collector.sweeping(visit.record.id), self._ids)
             if changes:
                 yield Part(visit.record.versions, 0, changes)
 
@@ -173,7 +173,7 @@ class Erasure:
         grown = _size(left) - _size(segment) if replaced else 0
         freed = sum(len(entry.before or b"") for entry in segment.entries if entry.id in self._ids)
         hashes = frozenset(each.hex() for each in {*left.erased} - {*segment.erased})
-        changed = _noted(self._with_end(record, edge), segment, grown, hashes)
+        changed = _note(self._with_end(record, edge), segment, grown, hashes)
         changes = [change for each in replaced for change in each.replacement()]
         if changed != record:
             changes.append(put_pass(changed))
@@ -207,7 +207,7 @@ def _size(segment: Segment) -> int:
     return size_of(segment.records())
 
 
-def _noted(record: PassRecord, segment: Segment, grown: int, hashes: frozenset[str]) -> PassRecord:
+def _note(record: PassRecord, segment: Segment, grown: int, hashes: frozenset[str]) -> PassRecord:
     """The record of a pass that says what was erased from its journal, and how much is left of that."""
     erased = tuple(dict.fromkeys((*record.erased, *sorted(hashes))))
     mine = (str(segment.kind), segment.partition)
@@ -229,4 +229,4 @@ def _delete(run: Run, part: Part) -> None:
             lambda _: Changes(collection=part.aside, writes=[write], last=(run.lease.guard(),))
         )
     except GuardFailed as error:
-        raise run.fenced() from error
+        raise run.fenced_error() from error

@@ -20,7 +20,7 @@ _ROOM = (
 )
 
 
-def kept(backend: Backend, ledger: Ledger) -> Kept:
+def find_kept(backend: Backend, ledger: Ledger) -> Kept:
     """What there is to prune."""
     there = backend.collections()
     aside = tuple(sorted(name for name in there if name.startswith(f"{ASIDE}.")))

@@ -9,7 +9,7 @@ from typing import Any
 from goaime_migrate.backends.index_identity import differences, inherit_collation, is_text, same
 from goaime_migrate.operations import CreateIndex, DropIndex
 from goaime_migrate.results import Document, Severity
-from goaime_migrate.rules.outline import ALL, Shape, dropped
+from goaime_migrate.rules.outline import ALL, Shape, is_dropped
 from goaime_migrate.rules.registry import TURNS, Said
 from goaime_migrate.rules.turn import LARGE, LARGE_BYTES, Turn
 from goaime_migrate.units import duration
@@ -106,13 +106,13 @@ def index_missing(turn: Turn) -> Iterator[Said]:
     dropping, shape = turn.only(DropIndex), turn.shape
     if dropping is None or turn.begun:
         return
-    there = [index["name"] for index in shape.indexes if dropped(index, ALL)] if shape else []
-    if any(dropped(index, dropping.name) for index in (shape.indexes if shape else ())):
+    there = [index["name"] for index in shape.indexes if is_dropped(index, ALL)] if shape else []
+    if any(is_dropped(index, dropping.name) for index in (shape.indexes if shape else ())):
         return
     what = "no index that can be dropped" if dropping.name == ALL else f"no index {dropping.name!r}"
     yield Said(
         f"{turn.collection} has {what}: nothing will be dropped",
-        f"correct the name; {_listed(there)}",
+        f"correct the name; {_list(there)}",
         {"indexes": there},
     )
 
@@ -121,17 +121,17 @@ def _none_to_replace(turn: Turn) -> Iterator[Said]:
     creating, shape = turn.only(CreateIndex), turn.shape
     if creating is None or creating.replaces is None or turn.begun:
         return
-    there = [index["name"] for index in shape.indexes if dropped(index, ALL)] if shape else []
+    there = [index["name"] for index in shape.indexes if is_dropped(index, ALL)] if shape else []
     if creating.replaces not in there and creating.name not in there:
         yield Said(
             f"{turn.collection} has no index {creating.replaces!r} for {creating.name!r} to replace: it will be refused",
-            f"correct replaces={creating.replaces!r}, or leave it out; {_listed(there)}",
+            f"correct replaces={creating.replaces!r}, or leave it out; {_list(there)}",
             {"indexes": there},
             severity=Severity.ERROR,
         )
 
 
-def _listed(names: Sequence[str]) -> str:
+def _list(names: Sequence[str]) -> str:
     return f"there {'are' if len(names) > 1 else 'is'} {', '.join(map(repr, names)) or 'none'}"
 
 

@@ -94,14 +94,14 @@ class Outline:
                 kept = [index for index in shape.indexes if index["name"] not in gone]
                 shape.indexes = [*kept, inherit_collation(operation.index, shape.options)]
             case DropIndex() if there := self.get(operation.collection):
-                there.indexes = [i for i in there.indexes if not dropped(i, operation.name)]
+                there.indexes = [i for i in there.indexes if not is_dropped(i, operation.name)]
             case SetValidator():
                 self.obtain(operation.collection).options.update(operation.options)
             case _:
                 pass
 
 
-def dropped(index: Document, name: str) -> bool:
+def is_dropped(index: Document, name: str) -> bool:
     """Whether `DropIndex` of this name drops the index."""
     return index["name"] != "_id_" and name in (ALL, index["name"])
 

@@ -112,12 +112,12 @@ class Review:
         rules = [rule for rule in TURNS.all if rule.early or not early]
         for turn in self.turns:
             for finding in ask(rules, turn, turn.location_of):
-                yield _softened(finding, turn.function)
+                yield _soften(finding, turn.function)
         outlook = Outlook(self.turns, self._database, self._settings, predicted)
         yield from ask([r for r in OUTLOOKS.all if r.early or not early], outlook, outlook.location_of)
 
 
-def _softened(finding: Finding, function: str) -> Finding:
+def _soften(finding: Finding, function: str) -> Finding:
     """What a function before it may still mend is no error."""
     if not function or finding.severity is not Severity.ERROR:
         return finding

@@ -204,7 +204,7 @@ def _record(walk: str, name: str, position: StreamPosition, ids: Iterable[bytes]
     }
 
 
-def seen(walk: str, position: StreamPosition, left: Sequence[bytes]) -> list[RecordChange]:
+def forget_seen(walk: str, position: StreamPosition, left: Sequence[bytes]) -> list[RecordChange]:
     """The changes that forget what was collected up to a place, but for what is to be looked at again."""
     parts = range(0, len(left), _TOGETHER)
     again = [_record(walk, f"{_LEFT}/{n:08d}", position, left[n : n + _TOGETHER]) for n in parts]
@@ -230,7 +230,7 @@ def _is_left(record: Document) -> bool:
     return str(record["_id"]).startswith(f"{record['pass']}/{_LEFT}/")
 
 
-def erased(reader: Reader, walk: str, ids: Collection[bytes]) -> list[RecordChange]:
+def forget_erased(reader: Reader, walk: str, ids: Collection[bytes]) -> list[RecordChange]:
     """The changes that forget documents which are there no more: the place in history stays. Raises DamagedRecord."""
     return [
         Put(TAIL, {**record, "ids": b"".join(each for each in _ids(record) if each not in ids)})

@@ -18,7 +18,7 @@ def pin(record: PassRecord, origin: Origin) -> PassRecord:
     )
 
 
-def moved(record: PassRecord, origin: Origin, today: str | None = None) -> str:
+def why_moved(record: PassRecord, origin: Origin, today: str | None = None) -> str:
     """What has happened to the database, or to the collection, since the pass was opened; empty where nothing has.
 
     `today`: what its collection is called now. One that is gone, or was kept aside under another name, is the same.
@@ -45,7 +45,7 @@ def moved_passes(ledger: Ledger, origin: Origin) -> dict[str, str]:
         name = record.collection
         for _ in today:
             name = today.get(name, name)
-        text = moved(record, origin, name)
+        text = why_moved(record, origin, name)
         if text:
             found[record.id] = text
     return found

@@ -20,7 +20,7 @@ from goaime_migrate.journal.index import Locator
 from goaime_migrate.ledger import Ledger, PassRecord, put_pass
 from goaime_migrate.run import reading
 from goaime_migrate.run.collector import forget
-from goaime_migrate.run.origin import moved, moved_passes, pin
+from goaime_migrate.run.origin import moved_passes, pin, why_moved
 from goaime_migrate.run.run import Run
 from goaime_migrate.transform.chain import Chain
 from goaime_migrate.transform.pipeline import chain_of, replay
@@ -48,7 +48,7 @@ def take_over(run: Run, record: PassRecord, steps: Sequence[Step]) -> PassRecord
     `steps`: its own, or none where their code is not at hand. Raises DatabaseRestored.
     """
     require_decided(run.backend, record, steps, Command((run.command,)), run.check)
-    return _bind(run, record, run.backend.origin()) if moved(record, run.backend.origin()) else record
+    return _bind(run, record, run.backend.origin()) if why_moved(record, run.backend.origin()) else record
 
 
 def moved_versions(ledger: Ledger, origin: Origin) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ def require_decided(
 
     Reads only; `check` is called on the way. Raises DatabaseRestored.
     """
-    text = moved(record, backend.origin())
+    text = why_moved(record, backend.origin())
     if not text:
         return
     reason, example = _CUT_OFF, None

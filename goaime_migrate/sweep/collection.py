@@ -20,7 +20,7 @@ from goaime_migrate.run import collector, reading
 from goaime_migrate.run.checkpoint import Result, Try, Unit, adopt, commit, reread
 from goaime_migrate.run.collector import Collector, HistoryGone
 from goaime_migrate.run.effects import AppliedChain
-from goaime_migrate.run.origin import moved
+from goaime_migrate.run.origin import why_moved
 from goaime_migrate.run.pacing import LARGEST, Pacing
 from goaime_migrate.run.partitions import Partition, Range, sweeping_partition
 from goaime_migrate.run.run import Run
@@ -44,7 +44,7 @@ def reaches_from(chain: AppliedChain, origin: Origin) -> Timestamp | None:
     Of a database that was restored since, the old one's time says nothing.
     """
     passes, name = passes_of(chain), chain.applied.collection
-    times = [None if moved(record, origin, name) else record.watched for record in passes]
+    times = [None if why_moved(record, origin, name) else record.watched for record in passes]
     known = [time for time in times if time is not None]
     return min(known) if len(known) == len(times) else None
 
@@ -165,7 +165,7 @@ class CollectionSweep:
         if not left:
             self._passes = [replace(record, watched=position.at) for record in self._passes]
         passes = [] if left else map(ledger.put_pass, self._passes)
-        self._run.record(*passes, *collector.seen(collector.sweeping(self._last), position, left))
+        self._run.record(*passes, *collector.forget_seen(collector.sweeping(self._last), position, left))
 
     def close(self) -> None:
         """Record that it is over. Raises LeaseLost."""
@@ -204,7 +204,7 @@ class CollectionSweep:
             try:
                 done = self._unit(ids, pace)
             except MigrationFailed as error:
-                named = self._named(ids, error)
+                named = self._document_named(ids, error)
                 self.counts.refuse(named, error)
                 ids = [identity for identity in ids if identity != named]
             else:
@@ -228,7 +228,7 @@ class CollectionSweep:
             self._parts = {name: reread(self._run, part) for name, part in self._parts.items()}
         return done
 
-    def _named(self, ids: Sequence[bytes], error: MigrationFailed) -> bytes:
+    def _document_named(self, ids: Sequence[bytes], error: MigrationFailed) -> bytes:
         """The document that an error is about. Raises the error where it is about none of these."""
         wanted = raw_bson.encode({"_id": error.id})
         for identity in ids:

@@ -75,7 +75,7 @@ def preview(
     counts, due = [], 0
     for chain in plan.chains:
         of_chain, decider = SweepCounts(chain), Decider(backend, chain, plan.superseded, backend.now())
-        for documents in _written(backend, chain):
+        for documents in _written_since(backend, chain):
             of_chain.look(chain.effects(backend, documents))
             found = decider.decide(backend, documents)
             of_chain.decide(found)
@@ -162,7 +162,7 @@ def _follow(run: Run, works: Sequence[CollectionSweep], quiet_s: float) -> None:
         time.sleep(pause)
 
 
-def _written(backend: Backend, chain: AppliedChain) -> Iterable[list[bytes]]:
+def _written_since(backend: Backend, chain: AppliedChain) -> Iterable[list[bytes]]:
     """The documents that a sweep would look at: those written since, or all."""
     name = chain.applied.collection
     ids = _ids_written(backend, chain)

@@ -20,7 +20,7 @@ from goaime_migrate.transform.deletion import note_places
 from goaime_migrate.transform.duplicates import Likeness, Pairs, Read, doomed, find
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
 from goaime_migrate.transform.frozen_pairs import FrozenPairs
-from goaime_migrate.transform.probe import combined
+from goaime_migrate.transform.probe import combine
 from goaime_migrate.transform.step import Step
 
 _VALUES = 1_000
@@ -123,7 +123,7 @@ class Deduplication(Chain):
         step = self.step
         found: dict[bytes, bytes] = {}
         for start in range(0, len(documents), _VALUES):
-            where = combined(step.where, _alike(step.like, documents[start : start + _VALUES]))
+            where = combine(step.where, _alike(step.like, documents[start : start + _VALUES]))
             for document in reader.documents(step.collection, where=where, fields=step.like.fields):
                 if not keys.isdisjoint(step.like.keys(document)):
                     found[raw_bson.id_of(document)] = document

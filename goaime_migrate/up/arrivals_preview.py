@@ -23,7 +23,7 @@ from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.derivation import Derivation, Derived, DeriveStep, Made
 from goaime_migrate.transform.insertion import InsertStep
 from goaime_migrate.transform.pipeline import chain_of
-from goaime_migrate.transform.probe import combined, require_filters
+from goaime_migrate.transform.probe import combine, require_filters
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.arrivals import Arrivals, Resumed, settle, settle_listed
 from goaime_migrate.up.arriving import found_there
@@ -50,8 +50,8 @@ def preview_arrivals(
     `watch` is shown what would be.
     """
     if isinstance(step, InsertStep):
-        return _inserted(backend, step, begun, watch)
-    return _derived(
+        return _preview_inserts(backend, step, begun, watch)
+    return _preview_derives(
         backend,
         chain_of("plan", before, began=backend.now(), freeze=False) if before else None,
         step,
@@ -62,7 +62,7 @@ def preview_arrivals(
     )
 
 
-def _inserted(backend: Backend, step: InsertStep, begun: BegunPass | None, watch: Seen) -> Preview:
+def _preview_inserts(backend: Backend, step: InsertStep, begun: BegunPass | None, watch: Seen) -> Preview:
     require_capable(backend, step.collection)
     measure = _Measure(backend, step, begun, watch)
     work = measure.timing.work
@@ -76,7 +76,7 @@ def _inserted(backend: Backend, step: InsertStep, begun: BegunPass | None, watch
     return measure.result(1.0, None)
 
 
-def _derived(
+def _preview_derives(
     backend: Backend,
     before: Chain | None,
     step: DeriveStep,
@@ -89,7 +89,7 @@ def _derived(
         require_capable(backend, name)
     require_lookups(backend, [step])
     require_filters(backend, [step], canary)
-    where = combined(step.where, canary)
+    where = combine(step.where, canary)
     total = backend.count(step.collection, where)
     measure = _Derived(backend, before, step, begun, watch, total)
     looking = ReadProgress(listener, (step.version,), f"plan {step.collection}")
@@ -127,7 +127,7 @@ class _Measure:
         counts.arrived(len(arrivals.writes), len(arrivals.fresh))
         self._counts.add(counts)
         work, examined = self.timing.work, counts.examined
-        work.journal_bytes += work.journaling.run(lambda: _journaled(arrivals), examined)
+        work.journal_bytes += work.journaling.run(lambda: _journal_bytes(arrivals), examined)
         documents = [(write.id, write.after) for write in arrivals.writes if write.after is not None]
         work.add(examined, [Changed(i, None, document, (True,)) for i, document in documents])
         self._watch.arrived([document for _, document in documents], examined)
@@ -154,7 +154,7 @@ class _Measure:
         )
 
 
-def _journaled(arrivals: Arrivals) -> int:
+def _journal_bytes(arrivals: Arrivals) -> int:
     """The bytes of their journal."""
     segment = Segment("plan", Kind.SCAN, 0, 0, entries=tuple(arrivals.entries))
     return sum(len(raw_bson.encode(record)) for record in segment.records())
@@ -204,7 +204,7 @@ class _Derived(_Measure):
         arrivals = self._settle(self._chain.derive(self._backend, ready).made) if ready else Arrivals()
         if arrivals.writes:
             made = self.timing.work.written
-            self.timing.work.journal_bytes = round(made / len(arrivals.writes) * _journaled(arrivals))
+            self.timing.work.journal_bytes = round(made / len(arrivals.writes) * _journal_bytes(arrivals))
 
     def _derive(self, ready: Sequence[bytes]) -> Derived:
         derived = self.timing.transforming.run(lambda: self._chain.derive(self._backend, ready))

@@ -15,7 +15,7 @@ from goaime_migrate.run.checkpoint import Result, Try, Unit
 from goaime_migrate.run.partitions import Range
 from goaime_migrate.transform import projection
 from goaime_migrate.transform.chain import BatchResult
-from goaime_migrate.transform.probe import combined
+from goaime_migrate.transform.probe import combine
 from goaime_migrate.up.next_batch import NextBatch
 
 
@@ -82,7 +82,7 @@ class Batch(NextBatch):
         if not (walk.sweeps and result.stages and result.changed):
             return None
         documents = len(result.changed) + (0 if result.where else len(result.unchanged))
-        where = combined(walk.where, result.where)
+        where = combine(walk.where, result.where)
         return Sweep(self._at.cursor, upto, where, result.stages, documents)
 
     def _seen(self, reader: Reader, documents: Sequence[bytes]) -> Known:

@@ -126,11 +126,11 @@ class Executor:
         backend, collection = self._run.backend, steps[0].collection
         if isinstance(group, PinnedPass):
             record = self._recorder.passes[group.pass_id]
-            documents, count = record.total or 0, len(partitions.left(backend, record))
+            documents, count = record.total or 0, len(partitions.partitions_left(backend, record))
         else:
             require_capable(backend, collection)
-            documents = partitions.walked(backend, steps[0])
-            count = partitions.wanted(backend, steps[0], documents)
+            documents = partitions.count_documents(backend, steps[0])
+            count = partitions.count_wanted(backend, steps[0], documents)
         files = [source_file(self._recorder.migrations[v]) for v, _ in group.operations]
         self._pool.prepare(count, shares(backend.capabilities, steps, documents, count), files)
 

@@ -75,7 +75,7 @@ def forecast(
         target=plan.target,
         steps=tuple(_step(facts.files[v], left[v], found.seen, warnings) for v in plan.versions),
         predicted=predicted,
-        refused=_refused(found.error, findings),
+        refused=_refusal(found.error, findings),
         unforeseen=tuple(dict.fromkeys(found.unforeseen)),
         sampled=max(sampled, default=None),
         message=plan.message,
@@ -83,7 +83,7 @@ def forecast(
     )
 
 
-def _refused(stopped: MigrateError | None, findings: Sequence[Finding]) -> MigrateError | None:
+def _refusal(stopped: MigrateError | None, findings: Sequence[Finding]) -> MigrateError | None:
     """What stops the run at a document; else the error for these findings, where what to do is said.
 
     What a rule says goes first where it is no document that stops it: a query that the server does not know, or a
@@ -210,8 +210,8 @@ class _Forecast:
         """Who will share the pass."""
         if self._where:
             return Shared()
-        documents = partitions.walked(self._backend, steps[0])
-        parts = partitions.wanted(self._backend, steps[0], documents)
+        documents = partitions.count_documents(self._backend, steps[0])
+        parts = partitions.count_wanted(self._backend, steps[0], documents)
         worth = shares(self._backend.capabilities, steps, documents, parts)
         return Shared(sharing(self._settings, worth), parts > 1)
 

@@ -91,12 +91,12 @@ class Passage:
             warnings=tuple(text for _, text in counts.warnings),
             problems=(),
             before=raw_bson.decode_leniently(before),
-            after=_decoded(after),
+            after=_decode(after),
             notes=tuple(_in_vain(self.step, chain)),
         )
 
 
-def _decoded(document: bytes | None) -> Document | None:
+def _decode(document: bytes | None) -> Document | None:
     return None if document is None else raw_bson.decode_leniently(document)
 
 

@@ -77,7 +77,7 @@ class ParallelScan:
 
     def enrol(self, sessions: Sequence[Document]) -> None:
         """Their sessions are recorded before they write: the change stream leaves those out."""
-        adopt(self.run, partitions.left(self.run.backend, self.walk.record), sessions)
+        adopt(self.run, partitions.partitions_left(self.run.backend, self.walk.record), sessions)
         self.enrolled()
 
     def do(self, number: int) -> None:

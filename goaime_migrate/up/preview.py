@@ -22,7 +22,7 @@ from goaime_migrate.transform import projection
 from goaime_migrate.transform.chain import BatchResult, Chain, Changed
 from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.pipeline import chain, chain_of
-from goaime_migrate.transform.probe import check_declared_fields, combined, require_filters
+from goaime_migrate.transform.probe import check_declared_fields, combine, require_filters
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.begun_pass import BegunPass
 from goaime_migrate.up.capable import require_capable, require_lookups
@@ -74,7 +74,7 @@ def preview(
     require_capable(backend, collection)
     require_lookups(backend, steps)
     require_filters(backend, steps, canary)
-    where = combined(steps[0].where, canary)
+    where = combine(steps[0].where, canary)
     total = backend.count(collection, where)
     carried = projection.carried(steps, backend.capabilities, total)
     measure = _Measure(backend, before, steps, begun, since, carried, watch or Seen())
@@ -140,18 +140,18 @@ class _Measure:
         self._hold_to_declared_fields(ready)
         if self.timing.narrow:
             chain = self._looking(self._steps, resumes=self._resumes)
-            self.timing.run_narrow(chain, ready, self._journaled)
+            self.timing.run_narrow(chain, ready, self._journal_bytes)
         result = self.timing.transforming.run(lambda: self._chain.run(self._backend, ready), len(documents))
         self._counts.add(result.counts)
         self._watch.batch(ready, result)
         self._try_again(ready, result)
         self.work.add(len(documents), result.changed, self.timing.way(result))
-        journaled = self.timing.journaling.run(lambda: self._journaled(result), len(documents))
+        journaled = self.timing.journaling.run(lambda: self._journal_bytes(result), len(documents))
         self.work.journal_bytes += journaled
         for changed in result.changed:
             self._show(changed)
 
-    def _journaled(self, result: BatchResult) -> int:
+    def _journal_bytes(self, result: BatchResult) -> int:
         """The bytes of its journal."""
         entries = tuple(map(self._entry, result.changed))
         segment = Segment("plan", Kind.SCAN, 0, 0, entries=entries, unchanged=tuple(result.unchanged))
@@ -207,7 +207,7 @@ class _Measure:
                 before, after = changed.before, changed.after
                 if before is not None and after is not None and not self._steps[0].pipeline:
                     before, after = self._up_to(position, before), self._up_to(position + 1, before)
-                sample = Sample(raw_bson.id_value(changed.id), _decoded(before), _decoded(after))
+                sample = Sample(raw_bson.id_value(changed.id), _decode(before), _decode(after))
                 self._samples[position].append(sample)
 
     def _up_to(self, position: int, document: bytes) -> bytes:
@@ -219,7 +219,7 @@ class _Measure:
 
     def result(self, factor: float, sampled: int | None, total: int) -> Preview:
         """The forecast, extrapolated."""
-        counts = [_scaled(self._counts.examined, changed, factor) for changed in self._changed]
+        counts = [_scale(self._counts.examined, changed, factor) for changed in self._changed]
         self.timing.look_up(self._chain.tables, factor)
         return Preview(
             counts=counts,
@@ -234,7 +234,7 @@ class _Measure:
         )
 
 
-def _decoded(document: bytes | None) -> Document | None:
+def _decode(document: bytes | None) -> Document | None:
     return None if document is None else raw_bson.decode_leniently(document)
 
 
@@ -250,6 +250,6 @@ def _after(chain: Chain | None, reader: Backend, documents: Sequence[bytes]) -> 
     return chain.run(reader, documents).applied_to(documents)
 
 
-def _scaled(examined: int, changed: int, factor: float) -> Counts:
+def _scale(examined: int, changed: int, factor: float) -> Counts:
     matched, changed = round(examined * factor), round(changed * factor)
     return Counts(matched, changed, matched - changed, 0)

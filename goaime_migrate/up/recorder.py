@@ -83,7 +83,7 @@ class UpRecorder(Recorder):
             self.versions[version] = replace(of, documents=documents, warnings=(*of.warnings, *mine))
             self.totals.warnings += mine
         self.run.record(
-            *(ledger.put_version(self._timed(self.versions[v])) for v in record.versions),
+            *(ledger.put_version(self._add_time(self.versions[v])) for v in record.versions),
             ledger.put_pass(record),
             Delete(PROGRESS, {"pass": record.id, "kind": "partition"}),
             forget(record.id),
@@ -92,7 +92,7 @@ class UpRecorder(Recorder):
     def finish_canary(self, record: PassRecord, counts: PassCounts) -> None:
         """Some documents are migrated: the versions are partial."""
         now = self.run.backend.now()
-        tried = [self._timed(with_state(self.versions[v], State.PARTIAL)) for v in record.versions]
+        tried = [self._add_time(with_state(self.versions[v], State.PARTIAL)) for v in record.versions]
         self.put(tried, *(self.event(now, "up", "canary", v.version, v.duration_s) for v in tried))
         self.totals.warnings += counts.warning_counts()
         for each in tried:
@@ -102,7 +102,7 @@ class UpRecorder(Recorder):
 
     def finish_operation(self, version: str, index: int) -> None:
         """An operation that is no step of a pass is done."""
-        self.put([self._timed(self.versions[version].with_operation(index, done=True))])
+        self.put([self._add_time(self.versions[version].with_operation(index, done=True))])
 
     def apply(self, record: VersionRecord) -> None:
         """All operations of a version are done, if by an earlier run, and its `verify` holds."""
@@ -142,7 +142,7 @@ class UpRecorder(Recorder):
         for record in untouched:
             require_arrow(record.version, record.state, State.PENDING)
             del self.versions[record.version]
-        changed = [self._stopped(r, error, at) for r in known if r.version in self.versions]
+        changed = [self._stop_record(r, error, at) for r in known if r.version in self.versions]
         result = "failed" if failed else "interrupted"
         took = next((r.duration_s for r in changed if r.version == at), round(self.seconds, 3))
         with suppress(Exception):  # whatever its record meets, the error itself matters more
@@ -152,14 +152,14 @@ class UpRecorder(Recorder):
             self.put(changed, *(ledger.delete_version(r.version) for r in untouched), entry)
         self.tell(Direction.UP, at, result, took, error.code)
 
-    def _stopped(self, record: VersionRecord, error: MigrateError, at: str) -> VersionRecord:
+    def _stop_record(self, record: VersionRecord, error: MigrateError, at: str) -> VersionRecord:
         # A conflict is the application's doing: the migration itself has not failed.
         failed = isinstance(error, MigrationFailed) and not isinstance(error, Conflicts)
         state = State.FAILED if failed and record.version == at else State.PARTIAL
         said = None if record.version != at or isinstance(error, Interrupted) else ledger.error_record(error)
-        return replace(self._timed(with_state(record, state)), error=said)
+        return replace(self._add_time(with_state(record, state)), error=said)
 
-    def _timed(self, record: VersionRecord) -> VersionRecord:
+    def _add_time(self, record: VersionRecord) -> VersionRecord:
         """The record with the time of this group added to its duration."""
         timed = replace(record, duration_s=round(record.duration_s + self.seconds, 3))
         self.versions[record.version] = timed

@@ -46,7 +46,7 @@ def try_given(
     Raises UsageError.
     """
     migration = _migration(facts, version)
-    names = _walked(migration, collection)
+    names = _collections_walked(migration, collection)
     if len(names) > 1:
         raise UsageError(
             f"{migration.version} works on {' and '.join(names)}: whose is the document?",
@@ -58,7 +58,7 @@ def try_given(
         )
     groups = fuse([migration], {})
     today, passes = _way(groups, facts, names[0])
-    chosen = Chosen(_encoded(document), today, passes)
+    chosen = Chosen(_encode(document), today, passes)
     trial = _Trial(facts, migration, chosen, open, given=True)
     if any(_step(facts, p.operations[0], today).where for p in passes):
         trial.notes.append(_NOT_ASKED)
@@ -76,7 +76,7 @@ def try_stored(
     versions = [] if applied else ahead
     done = {v: sum(o.done for o in facts.versions[v].operations) for v in versions if v in facts.versions}
     groups = fuse([*(_migration(facts, v) for v in versions), migration], done)
-    chosen = _first(backend, facts, groups, _walked(migration, collection), where)
+    chosen = _first(backend, facts, groups, _collections_walked(migration, collection), where)
     behind = _behind(backend, facts, chosen)
     left = [_without(p, {ref for ref in behind if ref.version != migration.version}) for p in chosen.passes]
     trial = _Trial(facts, migration, chosen._replace(passes=left), lambda: backend)
@@ -99,7 +99,7 @@ def _migration(facts: Facts, wanted: str) -> Migration:
     return facts.files[version]
 
 
-def _walked(migration: Migration, wanted: str | None) -> list[str]:
+def _collections_walked(migration: Migration, wanted: str | None) -> list[str]:
     """The collections whose documents a version works on, or the wanted one of them. Raises UsageError."""
     named = dict.fromkeys(
         o.collection for o in migration.operations if o.walks and o.selective and o.collection
@@ -147,10 +147,10 @@ def _first(
         if found:
             return Chosen(found[0], today, passes)
         looked.append(today)
-    raise UnknownDocument(f"{_missed(where)} in {' or '.join(looked)}", hint="another --id or --where")
+    raise UnknownDocument(f"{_not_found(where)} in {' or '.join(looked)}", hint="another --id or --where")
 
 
-def _missed(where: Filter) -> str:
+def _not_found(where: Filter) -> str:
     """What was not found, for people."""
     condition = where.get("_id") if len(where) == 1 else None
     if isinstance(condition, Mapping) and list(condition) == ["$eq"]:
@@ -182,7 +182,7 @@ def _without(walked: NewPass, behind: set[OperationRef]) -> NewPass:
     return NewPass(tuple(ref for ref in walked.operations if ref not in behind))
 
 
-def _encoded(document: Document) -> bytes:
+def _encode(document: Document) -> bytes:
     try:
         return raw_bson.encode(document)
     except UNENCODABLE as error:
@@ -244,7 +244,7 @@ class _Trial:
             before=raw_bson.decode_leniently(self.chosen.document),
             after=None if error or around.gone else raw_bson.decode_leniently(around.document),
             steps=tuple(self.steps),
-            error=error or self._broken(),
+            error=error or self._broken_promise(),
             given=self.given,
             notes=tuple(dict.fromkeys(self.notes)),
         )
@@ -269,7 +269,7 @@ class _Trial:
     def _again(self) -> Command:
         return Command(("try", self.migration.version))
 
-    def _broken(self) -> PromiseBroken | None:
+    def _broken_promise(self) -> PromiseBroken | None:
         """The first promise that a result has broken."""
         for step in self.steps:
             for problem in step.problems:

@@ -33,7 +33,7 @@ def verify(
 
     Those that a newer version supersedes are left out, unless `superseded` asks for them.
     """
-    applied = _applied(facts, ledger)
+    applied = _applied_files(facts, ledger)
     replaced = set() if superseded else {old for m in applied for old in m.supersedes}
     kept = [m for m in applied if m.version not in replaced]
     found = _Findings(backend, ledger, sample, listener)
@@ -59,7 +59,7 @@ def verify(
     )
 
 
-def _applied(facts: Facts, ledger: Ledger) -> list[Migration]:
+def _applied_files(facts: Facts, ledger: Ledger) -> list[Migration]:
     """The files of the applied versions. Raises LoadFailed."""
     for version in ledger.applied:
         if version not in facts.code:
@@ -130,7 +130,9 @@ class _Findings:
             if step.where is None or known is None or not _count(step) or self._was_pruned(step):
                 continue
             auditor = promises.Auditor([step], [known], self._backend.now())
-            for batch in promises.migrated(self._backend, operation.collection, known.id, self._sample):
+            for batch in promises.migrated_batches(
+                self._backend, operation.collection, known.id, self._sample
+            ):
                 auditor.batch(self._backend, batch)
             self.promises += _count(step)
             self.failures += auditor.failures
