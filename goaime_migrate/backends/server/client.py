@@ -19,8 +19,8 @@ from goaime_migrate.results import Document
 class SharedClient(MongoClient[Document]):
     """The one client of a run. Users' functions are given it too: what they close stays open, and they are told."""
 
-    def __init__(self, *args: Any, tell: Callable[[str], None], **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, uri: str, *, tell: Callable[[str], None], **options: Any) -> None:
+        super().__init__(uri, **options)
         self._tell = tell
         self._users = 1
 
