@@ -140,7 +140,7 @@ class _Run(NamedTuple):
         )
         return max(0.001, (self.now - since).total_seconds() - rested)
 
-    def worked(self, record: VersionRecord, passes: Sequence[PassRecord]) -> float:
+    def seconds_on(self, record: VersionRecord, passes: Sequence[PassRecord]) -> float:
         """Seconds since it began with this version, or took it up again."""
         begun = [
             m
@@ -192,7 +192,7 @@ def _version(version: str, facts: Facts, ledger: Ledger, live: bool, run: _Run |
         description=description,
         state=State.PARTIAL if record.state is State.RUNNING and not live else record.state,
         applied_at=record.applied_at,
-        duration_s=run.worked(record, passes) if run else record.duration_s,
+        duration_s=run.seconds_on(record, passes) if run else record.duration_s,
         documents=sum((c.documents for c in counted), record.documents or Counts())
         if counted
         else record.documents,

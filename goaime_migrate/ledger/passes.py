@@ -154,7 +154,7 @@ def _with_progress(
         record,
         committed=record.committed or any(each.seq > 0 for each in up) or has_journal(reader, record.id),
         examined=sum(each.counts.examined for each in up),
-        counted=tuple(_counted(record, up)) if up else (),
+        counted=tuple(_count_versions(record, up)) if up else (),
         written=record.written if record.finished else tuple(each.written for each in up),
         taken_back=sum(each.documents for each in down),
         sweeps=tuple(each.written for each in partitions if isinstance(each, Walked) and each.sweeps),
@@ -162,7 +162,7 @@ def _with_progress(
     )
 
 
-def _counted(record: PassRecord, partitions: Sequence[Walked]) -> Iterator[VersionCounts]:
+def _count_versions(record: PassRecord, partitions: Sequence[Walked]) -> Iterator[VersionCounts]:
     """Version by version. That a lookup finds nothing is known at the end of the pass, and no warning before."""
     examined = sum(each.counts.examined for each in partitions)
     written = sum(each.counts.written for each in partitions)

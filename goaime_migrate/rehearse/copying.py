@@ -73,7 +73,7 @@ def _copy_documents(source: Backend, info: CollectionInfo, sampling: Sampling, r
             run.transact(partial(_insertion, name, documents))
         elif documents:
             run.backend.load(name, documents)
-        progress.seen(len(documents))
+        progress.add(len(documents))
         copied += len(documents)
     return copied
 

@@ -75,9 +75,9 @@ class Lease:
     def check(self) -> None:
         """Raise LeaseLost once the lease may have ended, by this process's own monotonic clock."""
         if self._backend.capabilities.leases and (self._lost or time.monotonic() >= self._deadline):
-            raise self.lost(self._lost or "the lease could not be renewed in time")
+            raise self.lost_error(self._lost or "the lease could not be renewed in time")
 
-    def lost(self, why: str) -> LeaseLost:
+    def lost_error(self, why: str) -> LeaseLost:
         """The error for a run whose lease has gone to somebody else."""
         return LeaseLost(
             f"the lock was lost: {why}",

@@ -72,7 +72,7 @@ class Range:
             record.get("size"),
         )
 
-    def journaled(self, documents: int, records: Sequence[Put]) -> Range:
+    def with_segment(self, documents: int, records: Sequence[Put]) -> Range:
         """The same with one more segment of so many documents in the journal, in these records."""
         if self.segments is None or self.documents is None:
             return self

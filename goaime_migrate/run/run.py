@@ -138,7 +138,7 @@ class Run:
 
     def fenced_error(self) -> LeaseLost:
         """The error of a run that comes to its own records and finds another's fence."""
-        return self.lease.lost(TAKEN)
+        return self.lease.lost_error(TAKEN)
 
 
 def _nothing() -> None:

@@ -105,7 +105,7 @@ class Deduplication(Chain):
         whole = reader.by_ids(self.step.collection, list(going), self.step.where)
         return self._result(reader, documents, whole)
 
-    def spared(self, reader: Reader) -> Iterator[list[bytes]]:
+    def find_spared(self, reader: Reader) -> Iterator[list[bytes]]:
         """The ids of those that were to go and are there all the same, some at a time."""
         for pairs in self._frozen.all(reader):
             yield [raw_bson.id_of(d) for d in reader.by_ids(self.step.collection, list(pairs), fields=())]

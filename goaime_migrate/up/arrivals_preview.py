@@ -66,7 +66,7 @@ def _preview_inserts(backend: Backend, step: InsertStep, begun: BegunPass | None
     require_capable(backend, step.collection)
     measure = _Measure(backend, step, begun, watch)
     work = measure.timing.work
-    listed = work.transforming.run(lambda: list(step.identified(backend.records)), len(step.documents))
+    listed = work.transforming.run(lambda: list(step.with_ids(backend.records)), len(step.documents))
     for start in range(0, len(listed), LARGEST):
         documents = listed[start : start + LARGEST]
         found = found_there(backend, step, documents, looks=True)
@@ -216,7 +216,7 @@ class _Derived(_Measure):
         left = list(documents)
         if self._begun is not None:
             ids = [raw_bson.id_of(document) for document in documents]
-            made = claims.made(self._backend, self._begun.id, ids)
+            made = claims.find_made(self._backend, self._begun.id, ids)
             seen = claims.Claims.beside(self._backend, self._begun.id, ids)
             done = {i for i in ids if i in made or i in seen or self._begun.examined(i)}
             left = [d for i, d in zip(ids, documents, strict=True) if i not in done]
@@ -225,7 +225,7 @@ class _Derived(_Measure):
     def _settle(self, made: Sequence[Made]) -> Arrivals:
         ids = list(dict.fromkeys(each.id for each in made))
         there = present(self._backend, self._step.writes, ids)
-        ours = claims.made(self._backend, self._begun.id, there.ids()) if self._begun else {}
+        ours = claims.find_made(self._backend, self._begun.id, there.ids()) if self._begun else {}
         for each in made:
             known = self._made.get(digest(each.id))
             if known is not None:

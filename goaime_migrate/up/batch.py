@@ -46,7 +46,7 @@ class Batch(NextBatch):
         for entry in kept:
             counts.count((True,) if entry.comes_or_goes else None)
         records = segment.adds()
-        at = replace(self._at, cursor=upto, counts=counts).journaled(len(segment.entries), records)
+        at = replace(self._at, cursor=upto, counts=counts).with_segment(len(segment.entries), records)
         moved = before.next(at, done=upto == self._at.upto)
         sweep = None if kept or left else self._sweep(result, upto)
         changes = Changes(

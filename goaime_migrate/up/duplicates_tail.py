@@ -27,7 +27,7 @@ class DuplicatesReconciliation(Reconciliation):
 
     def follow(self, collecting: Collector | None) -> None:
         """Those that were to go and did not may be like each other, although nobody has written them."""
-        for ids in self._chain.spared(self._walk.run.backend):
+        for ids in self._chain.find_spared(self._walk.run.backend):
             self._reconcile(ids)
         super().follow(collecting)
 

@@ -72,7 +72,7 @@ class Passage:
 
     def _insert(self, step: InsertStep, around: Surroundings) -> TriedStep:
         """Its own documents, whatever this one is."""
-        made = tuple(map(raw_bson.decode_leniently, step.identified(around.database.records)))
+        made = tuple(map(raw_bson.decode_leniently, step.with_ids(around.database.records)))
         note = f"inserted where none is there with the same {' and '.join(step.key)}"
         return replace(self._untouched(around), changed=True, made=made, into=step.writes, notes=(note,))
 

@@ -220,7 +220,7 @@ class TailBatch:
         entries_now = (*(entry for entry in kept if entry.id not in again), *fresh)
         at = replace(before.position, counts=counts)
         records = replace(segment, entries=entries_now).puts() if entries_now else []
-        moved = before.next(at.journaled(len(entries_now), records) if entries_now else at)
+        moved = before.next(at.with_segment(len(entries_now), records) if entries_now else at)
         changes = Changes(
             first=[*result.frozen, *records],
             collection=walk.record.collection,

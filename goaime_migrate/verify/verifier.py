@@ -44,7 +44,7 @@ def verify(
     for each in applied_steps(applied, ledger):
         found.fixed_points(each, {m.version for m in kept})
     for m in kept:
-        found.filtered(m)
+        found.verify_filtered(m)
     for rule in validators.in_force(applied, kept):
         found.validator(rule)
     return VerifyResult(
@@ -123,7 +123,7 @@ class _Findings:
         if found.versions:
             self.checked.setdefault(applied.collection, found.checked)
 
-    def filtered(self, migration: Migration) -> None:
+    def verify_filtered(self, migration: Migration) -> None:
         """The same for the documents that a filter chose: those that the journal says were written."""
         for m, index, operation in _document_operations([migration]):
             step, known = step_of(m, index), _pass_of(self._ledger, m, index)

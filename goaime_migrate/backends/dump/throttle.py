@@ -101,7 +101,7 @@ def _writing(root: Path) -> Iterator[Folder]:
 def _alone(top: Folder) -> Iterator[IO[str]]:
     """The new file, which one process at a time has: who has waited for it may find that it has become the old one."""
     while True:
-        with os.fdopen(top.shared(_NEW), "w") as new:
+        with os.fdopen(top.open_shared(_NEW), "w") as new:
             fcntl.flock(new, fcntl.LOCK_EX)
             there = top.status(_NEW)
             if there is not None and os.path.samestat(there, os.fstat(new.fileno())):

@@ -30,7 +30,7 @@ class SharedClient(MongoClient[Document]):
             "a function has closed the client that it was given: it stays open, since the run still needs it"
         )
 
-    def shared(self) -> Self:
+    def share(self) -> Self:
         """For one more of those who use it: each lets go of it once."""
         self._users += 1
         return self

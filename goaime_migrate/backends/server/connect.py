@@ -98,7 +98,7 @@ class Server:
             TransactionalBackend if capabilities.transactions else SingleDocumentBackend
         )
         opened = kind(self._client, name, redact_uri(settings.uri), capabilities, settings.records)
-        self._client.shared()  # only now: a name may be refused
+        self._client.share()  # only now: a name may be refused
         return opened
 
     @cached_property
