@@ -28,7 +28,7 @@ BATCH = 500
 CONSTANT = {"$set": {"user_id": "0" * 24, "shuffle": False}}
 """What a server can do for the first migration without looking anything up: an upper bound."""
 FLAG = {"$set": {"reviewed": False}}
-NO_MODE = {"$unset": {"mode": ""}}
+NO_NUMBER = {"$unset": {"number": ""}}
 
 
 # In this process

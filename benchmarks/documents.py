@@ -51,21 +51,21 @@ def documents(m: Measuring) -> None:
     count = _EACH * m.ground.sessions
     for size, length in SIZES.items():
         for name, (migration, all_match) in _MIGRATIONS.items():
-            _fill(m, count, length)
+            fill(m, count, length)
             product, key = m.product(m.workers, migration, count), f"{name}, {size}"
             with m.processors(key, count):
                 seconds = product.up()
             m.rate(key, seconds, count)
-            _held(m, count, all_match)
+            held(m, count, all_match)
             if name == _LAST:
                 m.rate(f"verify, {size}", product.verify(), count)
-        _fill(m, count, length)
+        fill(m, count, length)
         with m.timed(f"loop, {size}", steps=None, documents=count, fresh=False):
             contenders.set_fields(m.ground.measured)
-        _held(m, count, _MIGRATIONS[_LAST][1])
+        held(m, count, _MIGRATIONS[_LAST][1])
 
 
-def _fill(m: Measuring, count: int, length: int) -> None:
+def fill(m: Measuring, count: int, length: int) -> None:
     """A database with nothing but them, all written to disk."""
     m.ground.client.drop_database(MEASURED)
     texts = {f"text{n}": "x" * _LINE for n in range((length - 40) // (_LINE + 12))}
@@ -75,7 +75,8 @@ def _fill(m: Measuring, count: int, length: int) -> None:
     m.ground.client.admin.command("fsync")
 
 
-def _held(m: Measuring, count: int, all_match: Document) -> None:
+def held(m: Measuring, count: int, all_match: Document) -> None:
+    """Hold a run to what every one of them has by now."""
     found = m.ground.measured.notes.count_documents(all_match)
     require(found == count, f"{found} of {count} documents match {all_match}")
 

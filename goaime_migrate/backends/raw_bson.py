@@ -172,9 +172,12 @@ def fields_between(raw: bytes, position: int, end: int) -> tuple[dict[bytes, byt
     return found, position
 
 
-def start_of_element(raw: bytes, there: int) -> int:
-    """Where the top-level element begins that holds this position. Quicker than taking out all before it."""
-    position, start, index, length = 4, 4, raw.index, _INT.unpack_from
+def start_of_element(raw: bytes, there: int, position: int = 4) -> int:
+    """Where the top-level element begins that holds this position, which is looked for from another one's on.
+
+    Quicker than taking out all before it.
+    """
+    start, index, length = position, raw.index, _INT.unpack_from
     end = min(there + 1, len(raw) - 1)
     while position < end:
         start, kind = position, raw[position]
@@ -186,6 +189,24 @@ def start_of_element(raw: bytes, there: int) -> int:
             size = _SIZES[kind]
             position = at + (value_length(raw, kind, at) if size is None else size)
     return start if position > there else position
+
+
+def spans(raw: bytes, name: bytes) -> list[tuple[int, int]]:
+    """Where top-level elements of this name begin and end; what stands behind the last is not taken apart."""
+    found, sought, position = [], name + b"\0", 4
+    there = raw.find(sought, position + 1)
+    while there > 0:
+        start = start_of_element(raw, there - 1, position)
+        _, position = fields_between(raw, start, start + 1)
+        if start == there - 1:
+            found.append((start, position))
+        there = raw.find(sought, position + 1)
+    return found
+
+
+def is_twice(raw: bytes, name: bytes) -> bool:
+    """Whether two top-level elements have this name."""
+    return raw.count(name + b"\0") > 1 and len(spans(raw, name)) > 1
 
 
 def join(parts: Iterable[bytes]) -> bytes:

@@ -80,6 +80,8 @@ class BatchResult:
     """Update stages with which the server makes the very same of all these documents,"""
     where: Filter | None = None
     """if they match this."""
+    once: bool = True
+    """Whether none of them has a field twice that the stages set or remove."""
     told: Sequence[tuple[bytes, Sequence[Note]]] = ()
     """The warnings, by document."""
 

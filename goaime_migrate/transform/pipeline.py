@@ -16,6 +16,7 @@ from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Reader
 from goaime_migrate.errors import IdChanged, MigrationFailed
 from goaime_migrate.journal.entry import hashes_of
+from goaime_migrate.results import Document
 from goaime_migrate.transform.chain import BatchResult, Chain, Changed
 from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.deduplication import Deduplication, DuplicatesStep
@@ -61,6 +62,7 @@ class Pipeline(Chain):
             stages.append({"$project": dict.fromkeys(("_id", *fields), 1)})
         found = reader.pipeline(step.collection, [raw_bson.id_of(d) for d in documents], stages)
         results = {raw_bson.id_of(d): d for d in found if raw_bson.has_id(d)}
+        written = _written(step.pipeline)
         for document in documents:
             identity = raw_bson.id_of(document)
             after = results.get(identity)
@@ -72,6 +74,7 @@ class Pipeline(Chain):
                     field="_id",
                     hint="keep _id as it is",
                 )
+            result.once = result.once and _are_once(document, written, narrow=fields is not None)
             if after == document:
                 result.unchanged.append(identity)
                 result.counts.count(None)
@@ -84,12 +87,30 @@ class Pipeline(Chain):
         return result
 
 
+def _written(stages: Iterable[Document]) -> list[bytes]:
+    """The top-level fields that the stages name as those that they set or remove."""
+    found: dict[bytes, None] = {}
+    for stage in stages:
+        for value in stage.values():
+            names = [value] if isinstance(value, str) else value
+            paths = (name for name in names if isinstance(name, str)) if isinstance(names, Iterable) else ()
+            found |= dict.fromkeys(path.partition(".")[0].encode() for path in paths)
+    return list(found)
+
+
+def _are_once(document: bytes, names: Iterable[bytes], *, narrow: bool) -> bool:
+    """Whether a document surely has none of these fields twice: of a part of it the server shows the first alone."""
+    if narrow:
+        return not any(name + b"\0" in document for name in names)
+    return not any(raw_bson.is_twice(document, name) for name in names)
+
+
 def _names(value: Any) -> set[str]:
     """Every name and text in a pipeline, with variables cut down to their own names."""
     if isinstance(value, Mapping):
         return {str(key) for key in value}.union(*map(_names, value.values()))
     if isinstance(value, str):
-        return {value.partition(".")[0]}
+        return {str(value).partition(".")[0]}  # a Code is a text without a hash
     return set().union(*map(_names, value)) if isinstance(value, Iterable) else set()
 
 
@@ -127,25 +148,36 @@ class Removal(Chain):
     def run(
         self, reader: Reader, documents: Sequence[bytes], fields: Sequence[str] | None = None
     ) -> BatchResult:
-        """They are cut out of the bytes. Where a name stands twice in a document, it is decoded as any other."""
+        """They are cut out of the bytes. A document that has one of them twice is decoded as any other."""
         (step,) = self.steps
-        texts, touched = {name: name.decode() for name in step.removes}, (True,)
-        result = BatchResult([], [], PassCounts([step.version]), [])
+        result = BatchResult([], [], PassCounts([step.version]), [], step.stages)
+        odd: list[bytes] = []
         for document in documents:
-            there = raw_bson.fields(document)
-            if raw_bson.EMPTY + sum(map(len, there.values())) < len(document):
-                return super().run(reader, documents, fields)
-            identity = raw_bson.id_of(document)
-            lost = {text: None for name, text in texts.items() if name in there}
-            if lost:
-                after = raw_bson.join([element for name, element in there.items() if name not in texts])
-                result.changed.append(Changed(identity, document, after, touched, hashes=lost))
+            if any(raw_bson.is_twice(document, name) for name in step.removes):
+                odd.append(document)
+            elif (changed := _cut(document, step.removes)) is not None:
+                result.changed.append(changed)
             else:
-                result.unchanged.append(identity)
-        result.counts.count(touched, len(result.changed))
+                result.unchanged.append(raw_bson.id_of(document))
+        result.counts.count((True,), len(result.changed))
         result.counts.count(None, len(result.unchanged))
-        result.stages = step.stages
+        if odd:
+            decoded = super().run(reader, odd, fields)
+            result.changed += decoded.changed
+            result.unchanged += decoded.unchanged
+            result.counts.add(decoded.counts)
+            result.stages = ()
         return result
+
+
+def _cut(document: bytes, names: Iterable[bytes]) -> Changed | None:
+    """A document without these fields, each of which it has once at most; None where it has none of them."""
+    after, lost = document, dict[str, bytes | None]()
+    for name in names:
+        for start, stop in raw_bson.spans(after, name):
+            after = raw_bson.join([after[4:start], after[stop:-1]])
+            lost[name.decode()] = None
+    return Changed(raw_bson.id_of(document), document, after, (True,), hashes=lost) if lost else None
 
 
 def chain_of(

@@ -74,6 +74,7 @@ class Batch(NextBatch):
             fitting += whole.changed
             result.frozen.extend(whole.frozen)
             result.stages = result.stages if whole.stages else ()
+            result.once = result.once and whole.once
         return replace(result, changed=fitting), len(others)
 
     def _sweep(self, result: BatchResult, upto: bytes | None) -> Sweep | None:
@@ -83,7 +84,7 @@ class Batch(NextBatch):
             return None
         documents = len(result.changed) + (0 if result.where else len(result.unchanged))
         where = combine(walk.where, result.where)
-        return Sweep(self._at.cursor, upto, where, result.stages, documents)
+        return Sweep(self._at.cursor, upto, where, result.stages, documents, once=result.once)
 
     def _seen(self, reader: Reader, documents: Sequence[bytes]) -> Known:
         """What a canary has done with the documents before."""

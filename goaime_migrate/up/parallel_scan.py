@@ -20,7 +20,7 @@ from goaime_migrate.transform.step import Step
 from goaime_migrate.up.walk import ScanProgress, Walk
 
 _LIGHT = 20
-"""Partitions that keep a process busy no longer than it takes to start, where only some fields are carried."""
+"""Partitions that keep a process busy no longer than it takes to start, where documents are not decoded as a whole."""
 
 
 def shares(capabilities: Capabilities, steps: Sequence[Step], documents: int, partitions: int) -> int:
@@ -29,10 +29,12 @@ def shares(capabilities: Capabilities, steps: Sequence[Step], documents: int, pa
     A start is a second of a processor's time. A list is shared by the threads of this one alone: any other would have
     to make all of it first.
     """
-    if isinstance(steps[0], InsertStep):
+    first, *more = steps
+    if isinstance(first, InsertStep):
         return 1
-    fields = projection.carried(steps, capabilities, documents)
-    return partitions if fields is None else max(1, partitions // _LIGHT)
+    cuts = not more and bool(first.removes or first.deletes)
+    light = cuts or projection.carried(steps, capabilities, documents) is not None
+    return max(1, partitions // _LIGHT) if light else partitions
 
 
 class Reporter(ScanProgress):

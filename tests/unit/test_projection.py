@@ -9,6 +9,7 @@ import pytest
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, RootModel, model_validator
 
 from goaime_migrate.backends.embedded.backend import CAPABILITIES
+from goaime_migrate.operations import DeleteDocuments, DocumentOperation, RemoveField
 from goaime_migrate.run.partitions import SIZE
 from goaime_migrate.transform.insertion import InsertStep
 from goaime_migrate.transform.projection import FROM, carried, looked_at
@@ -98,6 +99,13 @@ def test_a_process_has_to_be_worth_its_start(
     step = Step("0001", "c", "0001_c.py", lambda _: None, fields=fields)
     able = CAPABILITIES._replace(deltas=True)
     assert shares(able, [step], partitions * SIZE, partitions) == expected
+
+
+@pytest.mark.parametrize("operation", [RemoveField("c", "n"), DeleteDocuments("c", where={"n": 1})])
+def test_what_is_cut_out_or_deleted_is_quickly_done(operation: DocumentOperation) -> None:
+    steps = [operation.step("0001", "0001_c.py")]
+    assert [shares(CAPABILITIES, steps, n * SIZE, n) for n in (20, 39, 60)] == [1, 1, 3]
+    assert shares(CAPABILITIES, [*steps, Step("0001", "c", "0001_c.py", lambda _: None)], 20 * SIZE, 20) == 20
 
 
 def test_a_list_is_shared_by_the_threads_of_one_process() -> None:

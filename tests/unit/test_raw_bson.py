@@ -30,6 +30,20 @@ def test_elements_make_the_document_again(fields: dict[str, Any]) -> None:
     assert raw_bson.join(part for _, part in parts) == data
 
 
+@given(DOCUMENTS, st.sampled_from(["a", "b", "n", "é", "k"]))
+def test_every_place_of_a_name_is_found(fields: dict[str, Any], name: str) -> None:
+    inside = {"in": [{name: 1, "x": name}, {name: {name: name}}], name + name: f"\x10{name}\0"}
+    data = document(
+        *(part for _, part in raw_bson.elements(encode({**inside, **fields}))), element(name, fields)
+    )
+    expected, position = [], 4
+    for found, part in raw_bson.elements(data):
+        if found == name.encode():
+            expected.append((position, position + len(part)))
+        position += len(part)
+    assert raw_bson.spans(data, name.encode()) == expected
+
+
 @pytest.mark.parametrize("odd", [*SURVIVORS.values(), *FRAGILE.values()], ids=[*SURVIVORS, *FRAGILE])
 def test_elements_of_every_type_are_found(odd: bytes) -> None:
     data = document(element("_id", 1), odd, element("n", 1))

@@ -102,6 +102,8 @@ class Sweep(NamedTuple):
     where: Filter | None
     stages: Sequence[Document]
     documents: int
+    once: bool = False
+    """Whether none of them has a field twice that the stages set or remove."""
 
 
 class Changes(NamedTuple):

@@ -20,15 +20,12 @@ _SCALARS = frozenset((0x01, 0x02, 0x07, 0x08, 0x09, 0x0A, 0x10, 0x12, 0x13))
 """Types of values that stand for themselves in a pipeline too, a text as long as there is no dollar in it."""
 
 
-def operators(sets: Elements, gone: Sequence[bytes], before: bytes | None = None) -> bytes | None:
-    """The update that does this and nothing else, raw; None where only a pipeline says it.
-
-    `before`: the fields of the document, as far as any of these is in it; None where that is not known.
-    """
+def operators(sets: Elements, gone: Sequence[bytes] = ()) -> bytes | None:
+    """The update that does this and nothing else, raw; None where only a pipeline says it."""
     names = tuple([name for name, _ in sets])
     if not (_are_plain(names) and _are_plain(tuple(gone)) and all(_is_ordinary(value) for _, value in sets)):
         return None
-    if not (_are_ordered(names) or (before is not None and _are_ordered(_new(names, before)))):
+    if not _are_ordered(names):
         return None
     parts = []
     if sets:
@@ -38,8 +35,22 @@ def operators(sets: Elements, gone: Sequence[bytes], before: bytes | None = None
     return raw_bson.join(parts) if parts else None
 
 
+def operators_for_new(sets: Elements, before: bytes) -> bytes | None:
+    """The same for fields that a document lacks; `before` is all that it has of those that are set.
+
+    One that is there may stand twice, of which a reply shows the first alone. A pipeline would then be refused, and the
+    run stops; an operator would change the first and say nothing.
+    """
+    if any(name + b"\0" in before for name, _ in sets):
+        return None
+    return operators(sets)
+
+
 def operators_for(stages: Iterable[Document]) -> bytes | None:
-    """The update that does what stages do which only set constants and remove fields; None for others."""
+    """The update that does what stages do which only set constants and remove fields; None for others.
+
+    For documents that have none of the fields twice: operators change the first alone.
+    """
     sets: list[tuple[bytes, bytes]] = []
     gone: list[bytes] = []
     for stage in stages:
@@ -84,9 +95,3 @@ def _are_ordered(names: tuple[bytes, ...]) -> bool:
 def _is_ordinary(element: bytes) -> bool:
     """Whether every server stores a value as it stands: no zero timestamp becomes now, no name in it is refused."""
     return element[0] != _TIMESTAMP and b"$" not in element
-
-
-def _new(names: Sequence[bytes], before: bytes) -> tuple[bytes, ...]:
-    """Those of the names that are not in a document, in their order."""
-    there = {name for name, _ in raw_bson.elements(before)}
-    return tuple(name for name in names if name not in there)

@@ -10,7 +10,7 @@ from pymongo.database import Database
 
 from goaime_migrate.backends import raw_bson, raw_difference
 from goaime_migrate.backends.ports import Sweep, SweepRefused, Write
-from goaime_migrate.backends.server.operators import operators, operators_for
+from goaime_migrate.backends.server.operators import operators_for, operators_for_new
 from goaime_migrate.backends.server.reader import both, id_in, id_range
 from goaime_migrate.backends.server.sent import Sent
 from goaime_migrate.results import Document
@@ -24,7 +24,7 @@ _NEVER: Document = {"$nor": [{}]}
 def sweep(database: Database[Document], collection: str, sweep: Sweep, session: ClientSession) -> None:
     """Let the server update a range of documents. Raises SweepRefused."""
     chosen = both(sweep.where, id_range(sweep.after, sweep.upto))
-    said = operators_for(sweep.stages)
+    said = operators_for(sweep.stages) if sweep.once else None
     change = list(sweep.stages) if said is None else Sent(said)
     statement = {"q": chosen, "u": change, "multi": True, "hint": {"_id": 1}}
     answer = database.command({"update": collection, "updates": [statement]}, session=session)
@@ -86,7 +86,7 @@ def _delta(write: Write) -> Any:
         before, after = raw_difference.unlike(write.before, write.after)
         sets = raw_difference.differing(before, after)
         gone = [name for name in before if name not in after]
-    said = operators(sets, gone, write.before)
+    said = None if gone else operators_for_new(sets, write.before)
     if said is not None:
         return Sent(said)
     values = [raw_bson.literal(*element) for element in sets]
