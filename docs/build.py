@@ -23,7 +23,7 @@ from goaime_migrate.errors import MigrateError
 from goaime_migrate.events import EVENTS, name_of
 from goaime_migrate.render import json as printed
 from goaime_migrate.results import databases
-from goaime_migrate.rules import catalogue
+from goaime_migrate.rules import registry
 
 FOLDER = Path(__file__).parent / "reference"
 MADE = "<!-- made by `python3 dev docs`; do not edit -->\n"
@@ -174,7 +174,7 @@ def rules() -> str:
         "| rule | | by | |",
         "|---|---|---|---|",
     ]
-    found = catalogue.known()
+    found = registry.rules_by_name()
     for name, speaking in found.items():
         by = ", ".join(dict.fromkeys(command for command, _ in speaking))
         early = ", `up`" if any(rule.early for _, rule in speaking) else ""

@@ -31,7 +31,7 @@ def look(folder: Path) -> Folder:
     problems: list[HistoryError] = []
     warnings: list[FileNotTaken] = []
     for path in sorted(folder.iterdir()):
-        name = composed(path.name)
+        name = compose(path.name)
         match = FILE_NAME.fullmatch(name)
         reason = _why_not(path, name)
         if reason is not None:
@@ -41,12 +41,12 @@ def look(folder: Path) -> Folder:
         elif match and int(match["number"]) and path.is_file():
             files.append((int(match["number"]), path))
         elif name.endswith(".py") and name[:1].isdigit() and path.is_file():
-            problems.append(_misnamed(path, zero=match is not None))
+            problems.append(_misnamed_error(path, zero=match is not None))
     files.sort()
     return Folder(files, [*problems, *_duplicates(files), *_gaps(files)], warnings)
 
 
-def composed(name: str) -> str:
+def compose(name: str) -> str:
     """A name as it is compared: some systems take a letter apart from its accent."""
     return unicodedata.normalize("NFC", name)
 
@@ -81,7 +81,7 @@ def _why_not_by_name(name: str) -> tuple[str, str] | None:
     return None
 
 
-def _misnamed(path: Path, *, zero: bool) -> InvalidMigration:
+def _misnamed_error(path: Path, *, zero: bool) -> InvalidMigration:
     """The error for a file of Python that begins with a digit, but is not named as a migration is."""
     if zero:
         return InvalidMigration(f"{path.name} has the number 0: numbers begin at 0001", hint=f"rename {path}")

@@ -18,7 +18,7 @@ from goaime_migrate import migration as model
 from goaime_migrate.backends.ports import RECORDS_NAME, is_ours
 from goaime_migrate.errors import FolderMissing, HistoryError, InvalidMigration, LoadFailed
 from goaime_migrate.errors.hint import INIT, Hint
-from goaime_migrate.folder import composed, look
+from goaime_migrate.folder import compose, look
 from goaime_migrate.imports import Helpers, make_importable
 from goaime_migrate.migration import FILE_NAME, Migration, Operation, version_of
 from goaime_migrate.operations import DocumentOperation, RunFunctions, StateOperation
@@ -66,7 +66,7 @@ def load(folder: Path, prepend: Sequence[Path] = (), records: str = RECORDS_NAME
             migrations.append(load_file(path, records, helpers))
         except HistoryError as error:
             problems.append(error)
-            unloaded[version_of(number)] = composed(path.stem).partition("_")[2]
+            unloaded[version_of(number)] = compose(path.stem).partition("_")[2]
     strange = sum(type(p) is InvalidMigration and p.version is None for p in found.problems)
     return MigrationFiles(
         tuple(migrations), tuple(problems), len(found.files) + strange, unloaded, tuple(found.warnings)
@@ -75,7 +75,7 @@ def load(folder: Path, prepend: Sequence[Path] = (), records: str = RECORDS_NAME
 
 def load_file(path: Path, records: str = RECORDS_NAME, helpers: Helpers | None = None) -> Migration:
     """Load one migration. Raises LoadFailed, InvalidMigration."""
-    match = FILE_NAME.fullmatch(composed(path.name))
+    match = FILE_NAME.fullmatch(compose(path.name))
     assert match, "the folder listing chose it by its name"
     version = version_of(int(match["number"]))
     source, tree = _source(path, version)
@@ -104,7 +104,7 @@ def load_file(path: Path, records: str = RECORDS_NAME, helpers: Helpers | None =
 def _source(path: Path, version: str) -> tuple[str, ast.Module]:
     """The text of a file, in the encoding that Python takes it for, and the program that it is."""
     try:
-        source = _decoded(path.read_bytes())
+        source = _decode(path.read_bytes())
         _refuse_null_bytes(source, path, version)
         return source, ast.parse(source)
     except SyntaxError as error:
@@ -120,7 +120,7 @@ def _source(path: Path, version: str) -> tuple[str, ast.Module]:
         ) from error
 
 
-def _decoded(data: bytes) -> str:
+def _decode(data: bytes) -> str:
     """By its byte order mark or its coding cookie, else as UTF-8. Raises SyntaxError, UnicodeDecodeError."""
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
@@ -159,10 +159,10 @@ def _execute(tree: ast.Module, path: Path, version: str, source: str) -> ModuleT
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        from goaime_migrate.misdeclared import misdeclared
+        from goaime_migrate.misdeclared import declaration_error
 
         line = _line(error, path)
-        found = misdeclared(error, source)
+        found = declaration_error(error, source)
         if found is not None:
             raise InvalidMigration(
                 f"{path.name}, line {line}: {found.message}",

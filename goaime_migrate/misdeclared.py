@@ -18,7 +18,7 @@ _CALL = re.compile(r"(?:(?P<cls>\w+)\.__init__|(?P<function>\w+))\(\) (?P<why>.*
 _KEYWORD = re.compile(r"got (?:an unexpected|some positional-only) keyword arguments? '(?P<name>\w+)'")
 
 
-def misdeclared(error: BaseException, source: str) -> InvalidMigration | None:
+def declaration_error(error: BaseException, source: str) -> InvalidMigration | None:
     """The error in the words of who declares operations; None where it has another cause."""
     known = {name: getattr(operations, name) for name in operations.DECLARED}
     declared: dict[str, object] = {**known, "Lookup": Lookup, "Now": Now}
@@ -31,7 +31,7 @@ def misdeclared(error: BaseException, source: str) -> InvalidMigration | None:
         return InvalidMigration(
             f"{name} is not imported", hint=f"write above it: from {_PACKAGE} import {name}"
         )
-    if isinstance(error, NameError) and name not in _called(source):
+    if isinstance(error, NameError) and name not in _called_names(source):
         return None
     return InvalidMigration(
         f"{name} is no operation",
@@ -54,7 +54,7 @@ def _unknown_name(error: BaseException) -> str | None:
     return None
 
 
-def _called(source: str) -> set[str]:
+def _called_names(source: str) -> set[str]:
     """The names that the list of operations calls."""
     found: set[str] = set()
     for node in ast.parse(source).body:

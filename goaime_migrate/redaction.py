@@ -130,8 +130,8 @@ def redact(text: str) -> str:
     Where it is not clear what still belongs to a password, as with an unescaped @ or a space, rather too
     much is hidden than too little: up to the last @ of the line.
     """
-    text = _URI.sub(lambda match: match["scheme"] + _masked(match["rest"]), text)
-    text = _OTHER_URI.sub(_masked_other, text)
+    text = _URI.sub(lambda match: match["scheme"] + _mask(match["rest"]), text)
+    text = _OTHER_URI.sub(_mask_other, text)
     for secret in _SECRETS:
         text = secret.sub(lambda match: match["key"] + MASK, text)
     if _hidden:
@@ -139,13 +139,13 @@ def redact(text: str) -> str:
     return text
 
 
-def _masked_other(match: re.Match[str]) -> str:
+def _mask_other(match: re.Match[str]) -> str:
     """The connection string of something else, up to the next space."""
     secret, _, after = match["rest"].rpartition("@")
     return f"{match['user']}{MASK}@{after}" if secret else match[0]
 
 
-def _masked(rest: str) -> str:
+def _mask(rest: str) -> str:
     """What follows a scheme, up to the end of the line."""
     user, colon, after = rest.partition(":")
     if not colon or after.startswith(f"{MASK}@"):

@@ -7,7 +7,6 @@ from functools import cached_property
 
 from bson.errors import BSONError
 
-from goaime_migrate import ledger
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import JOURNAL, Backend
 from goaime_migrate.errors import MigrateError
@@ -16,7 +15,7 @@ from goaime_migrate.journal.digest import digest
 from goaime_migrate.journal.entry import Entry, name_text
 from goaime_migrate.journal.index import Locator
 from goaime_migrate.journal.kinds import Kind
-from goaime_migrate.ledger import Ledger, PassRecord, VersionRecord
+from goaime_migrate.ledger import Ledger, PassRecord, VersionRecord, history
 from goaime_migrate.planner import Facts
 from goaime_migrate.results import (
     Document,
@@ -35,15 +34,15 @@ _SAMPLED = 50
 _WALKS = (Kind.SCAN, Kind.CANARY, Kind.TAIL, Kind.SWEEP)
 
 
-def report(backend: Backend, facts: Facts, book: Ledger) -> ReportResult:
+def report(backend: Backend, facts: Facts, ledger: Ledger) -> ReportResult:
     """What the page of `history --html` is made of. Raises DamagedRecord, NewerFormat of records, not of journals."""
-    passes = sorted(book.passes.values(), key=lambda record: (int(record.versions[0]), record.id))
-    sampled = {record.id for record in passes[-_SAMPLED:]} & {record.id for record in book.journaled}
+    passes = sorted(ledger.passes.values(), key=lambda record: (int(record.versions[0]), record.id))
+    sampled = {record.id for record in passes[-_SAMPLED:]} & {record.id for record in ledger.journaled}
     return ReportResult(
         backend.now(),
-        standing(backend, facts, book),
-        ledger.history(backend),
-        tuple(map(_version, book.versions.values())),
+        standing(backend, facts, ledger),
+        history(backend),
+        tuple(map(_version, ledger.versions.values())),
         tuple(_pass(backend, passes, at, record.id in sampled) for at, record in enumerate(passes)),
     )
 

@@ -35,15 +35,15 @@ _GO_ON = Hint(
 )
 
 
-def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
+def standing(backend: Backend, facts: Facts, ledger: Ledger) -> StatusResult:
     """Every version with its state."""
     lease = backend.read_lease()
     lock = lock_status(lease)
     live = lock is not None and lock.live
     run = None
-    if lease is not None and live and any(record.state in _WORKING for record in book.versions.values()):
+    if lease is not None and live and any(record.state in _WORKING for record in ledger.versions.values()):
         run = _Run(backend.now(), lease)
-    versions = tuple(_version(v, facts, book, live, run) for v in facts.known)
+    versions = tuple(_version(v, facts, ledger, live, run) for v in facts.known)
     return StatusResult(
         database=backend.database_name,
         server=backend.server,
@@ -53,24 +53,24 @@ def standing(backend: Backend, facts: Facts, book: Ledger) -> StatusResult:
         pending=tuple(v.version for v in versions if v.state is not State.APPLIED),
         problems=(
             *(p.problem() for p in planner.problems(facts)),
-            *_gaps(backend, facts, book, lease),
+            *_gaps(backend, facts, ledger, lease),
         ),
         lock=lock if live else None,
         versions=versions,
         waiting=lease.waiting if lease is not None and live else None,
         warnings=(
             *(StatusWarning(w.code, w.message, w.hint) for w in planner.warnings(facts)),
-            *_moved(backend, book),
-            *_kept_no_more(book),
+            *_moved(backend, ledger),
+            *_kept_no_more(ledger),
         ),
-        journal_bytes=sum(record.journal_bytes for record in book.journaled),
+        journal_bytes=sum(record.journal_bytes for record in ledger.journaled),
     )
 
 
-def _gaps(backend: Backend, facts: Facts, book: Ledger, lease: LeaseRecord | None) -> list[Problem]:
+def _gaps(backend: Backend, facts: Facts, ledger: Ledger, lease: LeaseRecord | None) -> list[Problem]:
     """What is missing of the journals. While a run is at work records and journals are not of one moment."""
-    kept = book.journaled
-    if not book.versions or (lease is not None and lease.live):
+    kept = ledger.journaled
+    if not ledger.versions or (lease is not None and lease.live):
         return []
     found = list(planner.lost_passes(facts))
     if kept:
@@ -82,25 +82,27 @@ def _gaps(backend: Backend, facts: Facts, book: Ledger, lease: LeaseRecord | Non
     return [Problem(error.code, error.version, error.message, error.hint) for error in found]
 
 
-def _moved(backend: Backend, book: Ledger) -> Iterator[StatusWarning]:
+def _moved(backend: Backend, ledger: Ledger) -> Iterator[StatusWarning]:
     """What the journals of some versions are not about any more."""
-    if not book.passes:
+    if not ledger.passes:
         return
     from goaime_migrate.run.origin import moved_passes
 
-    found = moved_passes(book, backend.origin())
+    found = moved_passes(ledger, backend.origin())
     unfinished = {
-        record.id for record in book.passes.values() if not record.finished or record.target_level is not None
+        record.id
+        for record in ledger.passes.values()
+        if not record.finished or record.target_level is not None
     }
     for text in dict.fromkeys(found.values()):
         open_ones = any(found[pass_id] == text and pass_id in unfinished for pass_id in found)
         yield StatusWarning(DatabaseRestored.code, text, _GO_ON if open_ones else _LOOK)
 
 
-def _kept_no_more(book: Ledger) -> Iterator[StatusWarning]:
+def _kept_no_more(ledger: Ledger) -> Iterator[StatusWarning]:
     """What `down` cannot give back any more, since somebody has said so."""
     by: dict[str, list[str]] = {}
-    for version, record in book.versions.items():
+    for version, record in ledger.versions.items():
         if record.rollback:
             by.setdefault(record.pruned_by, []).append(version)
     for text, versions in by.items():
@@ -109,8 +111,8 @@ def _kept_no_more(book: Ledger) -> Iterator[StatusWarning]:
             f"{', '.join(versions)} can be taken back no more: {text}",
             Hint("go back no further than: {}", DOWN.to(versions[-1])),
         )
-    for p in book.passes.values():
-        if p.erased and not any(book.versions[v].rollback for v in p.versions if v in book.versions):
+    for p in ledger.passes.values():
+        if p.erased and not any(ledger.versions[v].rollback for v in p.versions if v in ledger.versions):
             documents = "1 document was" if len(p.erased) == 1 else f"{len(p.erased)} documents were"
             yield StatusWarning(
                 JournalPruned.code,
@@ -138,7 +140,7 @@ class _Run(NamedTuple):
         )
         return max(0.001, (self.now - since).total_seconds() - rested)
 
-    def worked(self, record: VersionRecord, passes: Sequence[PassRecord]) -> float:
+    def seconds_on(self, record: VersionRecord, passes: Sequence[PassRecord]) -> float:
         """Seconds since it began with this version, or took it up again."""
         begun = [
             m
@@ -173,15 +175,15 @@ def _is_gone(lease: LeaseRecord) -> bool:
     return is_gone(lease)
 
 
-def _version(version: str, facts: Facts, book: Ledger, live: bool, run: _Run | None) -> VersionStatus:
-    record = book.versions.get(version)
+def _version(version: str, facts: Facts, ledger: Ledger, live: bool, run: _Run | None) -> VersionStatus:
+    record = ledger.versions.get(version)
     file = facts.code.get(version) if record else facts.files.get(version)
     name = record.name if record else facts.known[version]
     description = file.description if file else (record.description if record else "")
     checksum = file.checksum if file else (record.checksum if record else None)
     if record is None:
         return VersionStatus(version, name, description, State.PENDING, None, None, None, 0, None, checksum)
-    passes, counted = _under_way(record, book), _counted(record, book)
+    passes, counted = _under_way(record, ledger), _counts_of(record, ledger)
     kept = () if record.rollback else record.passes
     run = run if record.state in _WORKING else None
     return VersionStatus(
@@ -190,7 +192,7 @@ def _version(version: str, facts: Facts, book: Ledger, live: bool, run: _Run | N
         description=description,
         state=State.PARTIAL if record.state is State.RUNNING and not live else record.state,
         applied_at=record.applied_at,
-        duration_s=run.worked(record, passes) if run else record.duration_s,
+        duration_s=run.seconds_on(record, passes) if run else record.duration_s,
         documents=sum((c.documents for c in counted), record.documents or Counts())
         if counted
         else record.documents,
@@ -198,36 +200,36 @@ def _version(version: str, facts: Facts, book: Ledger, live: bool, run: _Run | N
         progress=_progress(record, passes[0], run) if passes else None,
         checksum=checksum,
         error=record.error,
-        journal_bytes=sum(book.passes[p].journal_bytes for p in dict.fromkeys(kept) if p in book.passes),
+        journal_bytes=sum(ledger.passes[p].journal_bytes for p in dict.fromkeys(kept) if p in ledger.passes),
     )
 
 
-def _under_way(record: VersionRecord, book: Ledger) -> list[PassRecord]:
+def _under_way(record: VersionRecord, ledger: Ledger) -> list[PassRecord]:
     """The passes of a version that have not come to their end, on the way up or down."""
-    mine = _passes(record, book)
+    mine = _passes(record, ledger)
     if record.state is State.REVERTING:
         return [p for p in mine if p.target_level is not None]
     return [p for p in mine if not p.finished]
 
 
-def _counted(record: VersionRecord, book: Ledger) -> list[VersionCounts]:
+def _counts_of(record: VersionRecord, ledger: Ledger) -> list[VersionCounts]:
     """What unfinished passes have counted of a version, which its own record has when they are finished."""
-    counts = [c for p in _passes(record, book) if not p.finished for c in p.counted]
+    counts = [c for p in _passes(record, ledger) if not p.finished for c in p.counted]
     return [c for c in counts if c.version == record.version and not record.operations[c.operation].done]
 
 
-def _passes(record: VersionRecord, book: Ledger) -> list[PassRecord]:
-    return [book.passes[p] for p in dict.fromkeys(record.passes) if p in book.passes]
+def _passes(record: VersionRecord, ledger: Ledger) -> list[PassRecord]:
+    return [ledger.passes[p] for p in dict.fromkeys(record.passes) if p in ledger.passes]
 
 
 def _progress(version: VersionRecord, record: PassRecord, run: _Run | None) -> Progress:
     """How far an unfinished pass of a version has come; with rate and time left while it runs, and is not paused."""
     if version.state is State.REVERTING:
-        return _measured(record, record.taken_back, record.to_take_back, run)
-    return _measured(record, record.examined, record.total, run)
+        return _measure(record, record.taken_back, record.to_take_back, run)
+    return _measure(record, record.examined, record.total, run)
 
 
-def _measured(record: PassRecord, done: int, total: int | None, run: _Run | None) -> Progress:
+def _measure(record: PassRecord, done: int, total: int | None, run: _Run | None) -> Progress:
     rate = eta = None
     by_this_run = done - record.run_from
     if run is not None and not run.paused and record.run_at is not None and by_this_run > 0:

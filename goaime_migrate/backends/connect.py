@@ -45,7 +45,7 @@ def deployment(settings: Settings, notify: Callable[[str], None] = _tell_nobody)
         return Dump(Path(settings.uri.removeprefix(DUMP)), settings.records)
     from goaime_migrate.backends.server.connect import Server
 
-    return Server.connected(settings, notify)
+    return Server.connect(settings, notify)
 
 
 def open_database(place: Deployment, name: str | None, settings: Settings, *, write: bool) -> Backend:

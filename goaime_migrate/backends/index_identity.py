@@ -43,7 +43,7 @@ def same(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     return not any(each in ("its keys", *SIGNATURE) for each in differences(there, wanted))
 
 
-def made(index: Document, options: Mapping[str, Any]) -> Document:
+def inherit_collation(index: Document, options: Mapping[str, Any]) -> Document:
     """An index as a collection with these options will have it: what has no collation inherits that of the collection."""
     inherited = options.get("collation")
     if inherited and "collation" not in index:
@@ -51,7 +51,7 @@ def made(index: Document, options: Mapping[str, Any]) -> Document:
     return index
 
 
-def held(index: Mapping[str, Any]) -> Document | None:
+def membership_filter(index: Mapping[str, Any]) -> Document | None:
     """The filter that finds the documents that an index has; None where it has all of them.
 
     A sparse one over several keys has those with any of them.

@@ -26,17 +26,17 @@ def values_of(document: bytes, paths: Sequence[str], key: tuple[Key, ...]) -> tu
     """The decoded values of one of these keys."""
     for leaves in _leaves(document, paths):
         if tuple(element_key(_name(leaf), leaf) for leaf in leaves) == key:
-            return tuple(_decoded(leaf) for leaf in leaves)
+            return tuple(_decode(leaf) for leaf in leaves)
     raise KeyError(key)
 
 
 def indexed_values(document: bytes, path: str) -> Iterator[Any]:
     """The decoded values under which an index over one path has a document, as a query by equality finds them."""
     for (leaf,) in _leaves(document, [path]):
-        yield _decoded(leaf)
+        yield _decode(leaf)
 
 
-def _decoded(leaf: bytes) -> Any:
+def _decode(leaf: bytes) -> Any:
     kind, value = leaf[0], leaf[len(_name(leaf)) + 2 :]
     if kind == _UNDEFINED[0]:
         return []
@@ -62,10 +62,10 @@ class _Way(NamedTuple):
 def _leaves(document: bytes, paths: Sequence[str]) -> Iterator[tuple[bytes, ...]]:
     """The raw elements of each key."""
     start = bytes([_DOCUMENT]) + b"\0" + document
-    return _expanded([_Way(tuple(path.encode().split(b".")), 0, start) for path in paths])
+    return _expand([_Way(tuple(path.encode().split(b".")), 0, start) for path in paths])
 
 
-def _expanded(ways: Sequence[_Way | bytes]) -> Iterator[tuple[bytes, ...]]:
+def _expand(ways: Sequence[_Way | bytes]) -> Iterator[tuple[bytes, ...]]:
     """Every combination of what the ways lead to; those that lead into the same array go through it together."""
     reached = [way if isinstance(way, bytes) else _follow(way) for way in ways]
     array = next((way for way in reached if isinstance(way, _Way)), None)
@@ -73,7 +73,7 @@ def _expanded(ways: Sequence[_Way | bytes]) -> Iterator[tuple[bytes, ...]]:
         yield tuple(way for way in reached if isinstance(way, bytes))
         return
     for item in _items(array.element):
-        yield from _expanded(
+        yield from _expand(
             [
                 _enter(way, item) if isinstance(way, _Way) and way.behind == array.behind else way
                 for way in reached

@@ -82,7 +82,7 @@ def of_kind(kinds: Kinds, name: str, value: Any) -> Any:
     return value
 
 
-def checked(document: Any, kinds: Mapping[str, Kinds]) -> Document:
+def require_kinds(document: Any, kinds: Mapping[str, Kinds]) -> Document:
     """The document, if each of these fields is of one of its kinds. Raises KeyError, TypeError, ValueError."""
     if not isinstance(document, dict):
         raise TypeError(f"{document!r:.100} is no document")

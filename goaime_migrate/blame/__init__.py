@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
-from goaime_migrate import ledger
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.blame.entries import Edit, Findings, findings
 from goaime_migrate.blame.images import Difference, differences, images
 from goaime_migrate.errors import UnknownDocument
 from goaime_migrate.journal.same_id import SameId, same_id
-from goaime_migrate.ledger import Ledger
+from goaime_migrate.ledger import Ledger, history
 from goaime_migrate.planner import Facts
 from goaime_migrate.planner.lineage import Lineage, Visit, lineage
 from goaime_migrate.results import (
@@ -60,9 +59,9 @@ class Subject:
         return raw_bson.id_value((known or self.ids.known)[0] if self.current is None else self.ids.known[0])
 
 
-def subject(backend: Backend, facts: Facts, book: Ledger, collection: str, identity: Value) -> Subject:
+def subject(backend: Backend, facts: Facts, ledger: Ledger, collection: str, identity: Value) -> Subject:
     """A document by its collection and `_id`. Raises UnknownDocument, JournalIncomplete, DamagedRecord."""
-    line = lineage(book, collection, backend.collections())
+    line = lineage(ledger, collection, backend.collections())
     ids = same_id(identity)
     current = next(iter(ids.documents(backend, line.today)), None)
     ids = ids if current is None else SameId((raw_bson.id_of(current),))
@@ -130,13 +129,13 @@ class _Log:
 
     @cached_property
     def _entries(self) -> Sequence[HistoryEntry]:
-        return ledger.history(self._backend)
+        return history(self._backend)
 
     def change(self, edit: Edit, found: Difference) -> BlamedChange:
         """A difference as it is told. Several versions are told as one where they cannot be told apart."""
         version = found.versions[-1]
         record = self._facts.versions.get(version)
-        logged = self._logged(version, edit.kind)
+        logged = self._last_event(version, edit.kind)
         who = str(record.actor.get("user", "")) if record else ""
         return BlamedChange(
             version,
@@ -149,12 +148,12 @@ class _Log:
 
     def at(self, version: str, kind: ChangeKind) -> datetime | None:
         """When a version did this."""
-        if (logged := self._logged(version, kind)) is not None:
+        if (logged := self._last_event(version, kind)) is not None:
             return logged.at
         record = self._facts.versions.get(version)
         return record.applied_at or record.started_at if record else None
 
-    def _logged(self, version: str, kind: ChangeKind) -> HistoryEntry | None:
+    def _last_event(self, version: str, kind: ChangeKind) -> HistoryEntry | None:
         """The last event of this kind, where it is not what the record of the version says."""
         if kind not in _DONE:
             return None

@@ -29,7 +29,7 @@ def as_of(this: Subject, version: str) -> AsOfResult:
             continue
         for edit in reversed(found.edits):
             if edit.kind is not ChangeKind.DOWN and any(_reaches(v, version) for v in edit.versions):
-                lost = _lost(edit, document, lost)
+                lost = _why_lost(edit, document, lost)
                 document = _before(this, edit, document, version)
     if lost:
         raise JournalPruned(
@@ -43,7 +43,7 @@ def as_of(this: Subject, version: str) -> AsOfResult:
     return AsOfResult(this.collection, this.id, version, shown, notes)
 
 
-def _lost(edit: Edit, document: bytes | None, lost: str) -> str:
+def _why_lost(edit: Edit, document: bytes | None, lost: str) -> str:
     """Why what a document was before an edit is not known, where it is not; `lost`: why it is not known after it."""
     if not edit.entry.partial:
         return ""

@@ -91,14 +91,14 @@ def _from_hashes(edit: Edit, later: Sequence[bytes]) -> Difference:
     before = raw_bson.fields(entry.before)
     candidates = [raw_bson.fields(document) for document in later]
     written = {_name(text): made for text, made in entry.fields.items()}
-    found = {name: _written(name, made, candidates) for name, made in written.items() if made}
+    found = {name: _find_element(name, made, candidates) for name, made in written.items() if made}
     after = {name: element for name, element in before.items() if name not in written}
     after |= {name: element for name, element in found.items() if element is not None}
     unknown = frozenset(name for name, element in found.items() if element is None)
     return Difference(edit.versions, before, after, unknown)
 
 
-def _written(name: bytes, made: bytes, candidates: Sequence[Fields]) -> bytes | None:
+def _find_element(name: bytes, made: bytes, candidates: Sequence[Fields]) -> bytes | None:
     """The element with this hash, if it is there."""
     elements = (fields.get(name) for fields in candidates)
     return next((each for each in elements if each is not None and digest(each) == made), None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from goaime_migrate.cli import argv as words
 from goaime_migrate.cli import plain, streams
 from goaime_migrate.cli.commands import COMMANDS
-from goaime_migrate.cli.console import masked, open_console, shape_of
+from goaime_migrate.cli.console import mask_output, open_console, shape_of
 from goaime_migrate.cli.ending import fail, finish
 from goaime_migrate.cli.invocation import Invocation
 from goaime_migrate.cli.outcome import Ended, Outcome
@@ -43,7 +43,7 @@ def run(argv: Sequence[str]) -> int:
                 log=common.log_json,
                 options=common.said,
             )
-            with masked(console):
+            with mask_output(console):
                 outcome = _outcome(request, Invocation(command, common, console))
         return finish(console, outcome, json=asked)
     except KeyboardInterrupt as error:

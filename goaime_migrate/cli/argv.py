@@ -82,10 +82,10 @@ def wants(option: str, argv: Sequence[str]) -> bool:
     return option in (argv[: argv.index("--")] if "--" in argv else argv)
 
 
-def given(argv: Sequence[str], *names: str) -> list[str]:
+def values_of(argv: Sequence[str], *names: str) -> list[str]:
     """The values of an option, even where the rest makes no sense.
 
-    >>> given(["up", "--database", "a", "--database=b"], "--database")
+    >>> values_of(["up", "--database", "a", "--database=b"], "--database")
     ['a', 'b']
     """
     pairs = zip(argv, [*argv[1:], ""], strict=True)

@@ -133,7 +133,7 @@ def _whole_lines(text: str) -> tuple[str, str]:
 
 
 @contextmanager
-def masked(console: Console) -> Iterator[None]:
+def mask_output(console: Console) -> Iterator[None]:
     """All that code prints which is not ours goes to stderr, without secrets: it must not spoil the result."""
     stream = cast("IO[str]", Masked(console.stderr, shape_of(console)))
     with redirect_stdout(stream), redirect_stderr(stream):

@@ -15,10 +15,10 @@ from goaime_migrate.results import CheckStatus, DoctorResult
 def doctor(run: Invocation, *, fail_fast: FailFast = False) -> Outcome:
     """Check the server, the privileges, the records, the room and the settings, and write nothing."""
     with over(run, run.settings(), progress=True, fail_fast=fail_fast) as scope:
-        return scope.each(lambda migrator: _examined(migrator.doctor()))
+        return scope.each(lambda migrator: _outcome(migrator.doctor()))
 
 
-def _examined(result: DoctorResult) -> Outcome:
+def _outcome(result: DoctorResult) -> Outcome:
     failed = [check for check in result.checks if check.status is CheckStatus.ERROR]
     error = result.error
     if error is None and failed:

@@ -28,25 +28,25 @@ def finish(console: Console, outcome: Outcome, *, json: bool) -> int:
 def fail(console: Console, error: MigrateError, command: str, *, json: bool, several: bool = False) -> int:
     """Report an error that came instead of a result, that of one database or of `several`."""
     if json:
-        from goaime_migrate.render.json import failed
+        from goaime_migrate.render.json import failure_value
 
         with contextlib.suppress(OSError):
-            _show(console, failed(command, error, several=several))
+            _show(console, failure_value(command, error, several=several))
     report(console, error)
     return error.exit_code
 
 
 def show_value(console: Console, result: object, error: MigrateError | None = None) -> None:
     """A result as --json prints it: one value, or a line of many where the command goes on."""
-    from goaime_migrate.render.json import printed
+    from goaime_migrate.render.json import result_value
 
-    _show(console, printed(result, error))
+    _show(console, result_value(result, error))
 
 
 def _show(console: Console, value: Any) -> None:
     from goaime_migrate.render.json import dumps
 
-    text = dumps(value, redact, told=console.out.told, indent=None if console.lines else 2)
+    text = dumps(value, redact, told=console.out.spell, indent=None if console.lines else 2)
     console.result(text, redacted=True)
 
 
@@ -57,7 +57,7 @@ def report(console: Console, error: MigrateError) -> None:
     if console.log:
         from goaime_migrate.render.json import failure
 
-        console.event("error", **failure(error) | {"hint": console.err.told(error.hint)})
+        console.event("error", **failure(error) | {"hint": console.err.spell(error.hint)})
     else:
         console.urgent(errors.error(error, console.err))
     # Only what nobody foresaw needs one: every other error has said its cause, and its evidence.

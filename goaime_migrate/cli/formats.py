@@ -35,27 +35,29 @@ def plan(result: PlanResult, form: Format, text: Outcome) -> Outcome:
     """A plan in the form that is asked for; `text` is what people get."""
     from goaime_migrate.render import markdown
 
-    return _formed(form, text, result.findings, lambda: markdown.plan(result))
+    return _formatted_outcome(form, text, result.findings, lambda: markdown.plan(result))
 
 
 def lint(result: LintResult, folder: Path, form: Format, text: Outcome) -> Outcome:
     """The same of `lint`: files that do not load are among the findings."""
     from goaime_migrate.render import markdown
-    from goaime_migrate.render.text import broken
+    from goaime_migrate.render.text import problems_of
 
-    found = [*(_of_problem(problem, folder) for problem in broken(result)), *result.findings]
-    return _formed(form, text, found, lambda: markdown.lint(result.checked, found))
+    found = [*(_of_problem(problem, folder) for problem in problems_of(result)), *result.findings]
+    return _formatted_outcome(form, text, found, lambda: markdown.lint(result.checked, found))
 
 
-def _formed(form: Format, text: Outcome, found: Sequence[Finding], markdown: Callable[[], str]) -> Outcome:
+def _formatted_outcome(
+    form: Format, text: Outcome, found: Sequence[Finding], markdown: Callable[[], str]
+) -> Outcome:
     if form is Format.TEXT:
         return text
     if form is Format.GITHUB:
         _summarize(markdown())
-    return Outcome(text.result, lambda _: _made(form, found, markdown), text.error, raw=True, read=True)
+    return Outcome(text.result, lambda _: _format(form, found, markdown), text.error, raw=True, read=True)
 
 
-def _made(form: Format, found: Sequence[Finding], markdown: Callable[[], str]) -> str:
+def _format(form: Format, found: Sequence[Finding], markdown: Callable[[], str]) -> str:
     if form is Format.MARKDOWN:
         return markdown().rstrip("\n")
     located = [_from_root(finding) for finding in found]
@@ -64,7 +66,7 @@ def _made(form: Format, found: Sequence[Finding], markdown: Callable[[], str]) -
 
         return github.commands(located)
     from goaime_migrate.render.sarif import sarif
-    from goaime_migrate.rules.catalogue import about
+    from goaime_migrate.rules.registry import about
 
     return sarif(located, about, redact)
 

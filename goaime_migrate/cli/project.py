@@ -61,19 +61,19 @@ def explain(
     ] = None,
 ) -> Outcome:
     """Explain an error by its code."""
-    from goaime_migrate.rules import catalogue
+    from goaime_migrate.rules import registry
 
     found = errors.by_code()
     if code is None:
-        return Outcome(_explained(*(found[name] for name in sorted(found))), text.codes, read=True)
-    if code in catalogue.known():
-        rule = RuleText(code, catalogue.about(code))
+        return Outcome(_explain(*(found[name] for name in sorted(found))), text.codes, read=True)
+    if code in registry.rules_by_name():
+        rule = RuleText(code, registry.about(code))
         return Outcome(ExplainResult(rules=(rule,)), lambda style: text.rule(rule, style), read=True)
     cls = _find(code, found)
-    return Outcome(_explained(cls), lambda style: text.explain(cls, style), read=True)
+    return Outcome(_explain(cls), lambda style: text.explain(cls, style), read=True)
 
 
-def _explained(*found: type[errors.MigrateError]) -> ExplainResult:
+def _explain(*found: type[errors.MigrateError]) -> ExplainResult:
     return ExplainResult(
         tuple(ErrorText(cls.code, cls.__name__, cls.exit_code, errors.explanation(cls)) for cls in found)
     )

@@ -34,7 +34,7 @@ def status(
     """Show every version with its state."""
 
     def one(migrator: Migrator) -> Outcome:
-        result = _watched(run, migrator) if watch else migrator.status()
+        result = _watch(run, migrator) if watch else migrator.status()
         return _status(result, problem_of(result) if check else None)
 
     with over(run, run.settings(), fail_fast=fail_fast) as scope:
@@ -43,7 +43,7 @@ def status(
         return scope.each(one)
 
 
-def _watched(run: Invocation, migrator: Migrator) -> StatusResult:
+def _watch(run: Invocation, migrator: Migrator) -> StatusResult:
     from goaime_migrate.cli import watching
 
     return watching.watch(run, migrator.status)
@@ -104,16 +104,16 @@ def verify(
 ) -> Outcome:
     """Check every promise of the applied versions over every document."""
     with over(run, run.settings(), progress=True, fail_fast=fail_fast) as scope:
-        return scope.each(lambda migrator: _verified(migrator.verify(sample=sample, superseded=all)))
+        return scope.each(lambda migrator: _verify_outcome(migrator.verify(sample=sample, superseded=all)))
 
 
-def _verified(result: VerifyResult) -> Outcome:
+def _verify_outcome(result: VerifyResult) -> Outcome:
     from goaime_migrate.render import text
 
-    return Outcome(result, lambda style: text.verify(result, style), _broken(result), read=True)
+    return Outcome(result, lambda style: text.verify(result, style), _verify_error(result), read=True)
 
 
-def _broken(result: VerifyResult) -> errors.PromiseBroken | None:
+def _verify_error(result: VerifyResult) -> errors.PromiseBroken | None:
     """What `verify` fails with: broken promises before stragglers."""
     if result.failures:
         failed = result.failures[0]

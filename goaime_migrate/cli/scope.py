@@ -69,14 +69,17 @@ def names_several(argv: Sequence[str]) -> bool:
     from goaime_migrate import config
 
     files, envs, uris = (
-        words.given(argv, "--config", "-c"),
-        words.given(argv, "--env"),
-        words.given(argv, "--uri"),
+        words.values_of(argv, "--config", "-c"),
+        words.values_of(argv, "--env"),
+        words.values_of(argv, "--uri"),
     )
     return config.names_several(
         config=Path(files[-1]) if files else None,
         env=envs[-1] if envs else None,
-        overrides={"uri": uris[-1] if uris else None, "database": words.given(argv, "--database") or None},
+        overrides={
+            "uri": uris[-1] if uris else None,
+            "database": words.values_of(argv, "--database") or None,
+        },
         cwd=Path.cwd(),
         environ=os.environ,
     )

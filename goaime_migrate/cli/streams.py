@@ -30,7 +30,7 @@ def separate() -> None:
     if sys.stdout is not sys.__stdout__ or sys.stderr is not sys.__stderr__:
         return  # somebody else has taken care of them
     _occupy()
-    result, messages = _moved(sys.stdout, 1), _moved(sys.stderr, 2)
+    result, messages = _move(sys.stdout, 1), _move(sys.stderr, 2)
     reading, writing = os.pipe()
     for descriptor in (1, 2):
         os.dup2(writing, descriptor)
@@ -64,7 +64,7 @@ def _occupy() -> None:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
 
 
-def _moved(stream: TextIO | None, descriptor: int) -> TextIO:
+def _move(stream: TextIO | None, descriptor: int) -> TextIO:
     """The same stream on a descriptor of its own; nowhere, if it was closed before the program began."""
     if stream is not None:
         stream.flush()

@@ -57,12 +57,12 @@ def sweep(
     )
     with over(run, settings, progress=True, first=first, fail_fast=fail_fast) as scope:
         if dry_run:
-            return scope.each(lambda migrator: _swept(migrator.sweep(target, dry_run=True)))
+            return scope.each(lambda migrator: _outcome(migrator.sweep(target, dry_run=True)))
         with to_its_batch(run, scope.at_work):
-            return scope.each(lambda migrator: _swept(migrator.sweep(target, follow=follow)))
+            return scope.each(lambda migrator: _outcome(migrator.sweep(target, follow=follow)))
 
 
-def _swept(result: SweepResult) -> Outcome:
+def _outcome(result: SweepResult) -> Outcome:
     from goaime_migrate.render import sweep
 
     return Outcome(result, lambda style: sweep.sweep(result, style), result.error, read=result.dry_run)

@@ -84,7 +84,7 @@ def try_(
         if result.error is not None:
             plain = Command(("try", result.version))
             result.error.advise(result.error.hint.instead(plain, plain.to(*words)))
-        return Outcome(result, lambda style: trying.tried(result, style), result.error, read=True)
+        return Outcome(result, lambda style: trying.trial(result, style), result.error, read=True)
 
     if watch:
         _watch(run, attempt, settings.migrations, doc)
@@ -127,7 +127,7 @@ def _watch(run: Invocation, attempt: Callable[[], Outcome], folder: Path, doc: P
     """Try again whenever something is saved, until a signal ends it. Mistakes in what is being edited are shown."""
     console, json = run.console, run.common.json
     while True:
-        before = _saved(folder, doc)
+        before = _file_states(folder, doc)
         if console.redraws and not json:
             console.result("\x1b[2J\x1b[H", end="")
         try:
@@ -135,11 +135,11 @@ def _watch(run: Invocation, attempt: Callable[[], Outcome], folder: Path, doc: P
         except errors.MigrateError as error:
             fail(console, error, run.command, json=json)
         console.message("watching; Ctrl-C ends it")
-        while _saved(folder, doc) == before:
+        while _file_states(folder, doc) == before:
             time.sleep(LOOK_EVERY_S)
 
 
-def _saved(folder: Path, doc: Path | None) -> dict[Path, tuple[int, int]]:
+def _file_states(folder: Path, doc: Path | None) -> dict[Path, tuple[int, int]]:
     """The files that matter, with what changes when they are saved."""
     found = {}
     for path in (*folder.rglob("*.py"), *([] if doc is None else [doc])):

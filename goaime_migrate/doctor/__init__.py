@@ -43,7 +43,7 @@ def checkup(
     return DoctorResult(tuple(check for function in _CHECKS for check in examine(function, patient)))
 
 
-def unopened(settings: Settings, error: MigrateError) -> DoctorResult:
+def checkup_without_database(settings: Settings, error: MigrateError) -> DoctorResult:
     """What can be said where the database, its records or the files could not be read."""
     said = configured.sources(settings)
     found = Check(_about(error), CheckStatus.ERROR, error.message, error.hint)

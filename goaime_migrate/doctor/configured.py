@@ -27,7 +27,7 @@ def uri(patient: Patient) -> Said | None:
     """Options of the connection string that are not followed, because exactly-once rests on others."""
     if patient.server is None:
         return None
-    from goaime_migrate.backends.server.uri import followed, overridden
+    from goaime_migrate.backends.server.uri import follow, overridden
 
     unused = overridden(patient.settings.uri)
     if unused:
@@ -36,7 +36,7 @@ def uri(patient: Patient) -> Said | None:
             "majority, and no command has a limit of time",
             f"leave {'it' if len(unused) == 1 else 'them'} out of uri",
         )
-    if missing := followed(patient.settings.uri).missing:
+    if missing := follow(patient.settings.uri).missing:
         return warn(
             f"the compressor {missing[0]} is not installed here", f"install it, or leave {missing[0]} out"
         )

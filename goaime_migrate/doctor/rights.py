@@ -21,7 +21,7 @@ def privileges(patient: Patient) -> Said | None:
         return None
     reading = patient.server.lacking(_reading(patient)) or patient.server.lacking(_looking(patient))
     if reading is not None:
-        return fault(f"not all can be read that the commands need: {_listed(reading.actions)}", reading.grant)
+        return fault(f"not all can be read that the commands need: {_list(reading.actions)}", reading.grant)
     up, down = _up(patient), _down(patient)
     lacking = patient.server.lacking([*up, *down])
     if lacking is None:
@@ -35,7 +35,7 @@ def privileges(patient: Patient) -> Said | None:
         )
     refused = patient.server.lacking(up)
     command, actions = ("down", lacking.actions) if refused is None else ("up", refused.actions)
-    return fault(f"`{command}` would be refused: {_listed(actions)}", lacking.grant)
+    return fault(f"`{command}` would be refused: {_list(actions)}", lacking.grant)
 
 
 def _reading(patient: Patient) -> Needs:
@@ -62,7 +62,7 @@ def _up(patient: Patient) -> Needs:
 def _down(patient: Patient) -> Needs:
     """To take back what is applied, and what is pending once it is applied too."""
     written = [(o.writes, o) for o in patient.pending if isinstance(o, DocumentOperation)]
-    taken = [*written, *_applied(patient)]
+    taken = [*written, *_applied_operations(patient)]
     validated = {n for n, info in patient.backend.collections().items() if info.options.get("validator")}
     passed_over = sorted(validated & {name for name, _ in taken})
     return [
@@ -72,7 +72,7 @@ def _down(patient: Patient) -> Needs:
     ]
 
 
-def _applied(patient: Patient) -> Iterator[tuple[str, Operation | None]]:
+def _applied_operations(patient: Patient) -> Iterator[tuple[str, Operation | None]]:
     """The steps of all passes: the collection that each has written, and its operation where its file is there."""
     for record in patient.ledger.passes.values():
         for version, number, _ in record.steps:
@@ -87,6 +87,6 @@ def _named(operation: Operation) -> frozenset[str]:
     return operation.reads if operation.collection is None else operation.reads | {operation.collection}
 
 
-def _listed(actions: tuple[str, ...]) -> str:
+def _list(actions: tuple[str, ...]) -> str:
     more = f", and {len(actions) - _MOST} more" if len(actions) > _MOST else ""
     return f"it may not do {', '.join(actions[:_MOST])}{more}"

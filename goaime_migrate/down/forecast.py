@@ -36,7 +36,7 @@ def forecast(
     if unusable is not None:
         return PlanResult.unmade(Direction.DOWN, plan.target, unusable)
     found = _Forecast(backend, facts, ledger, plan, on_conflict)
-    refused = _refused(backend, ledger, plan)
+    refused = _refusal(backend, ledger, plan)
     try:
         for group in plan.groups:
             found.group(group)
@@ -65,7 +65,7 @@ def without_journal(backend: Backend, facts: Facts, ledger: Ledger, plan: DownPl
     return None
 
 
-def _refused(backend: Backend, ledger: Ledger, plan: DownPlan) -> MigrateError | None:
+def _refusal(backend: Backend, ledger: Ledger, plan: DownPlan) -> MigrateError | None:
     """What `down` would refuse beforehand."""
     try:
         require_down(backend, plan, ledger.versions, ledger.passes)

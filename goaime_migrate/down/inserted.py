@@ -54,7 +54,7 @@ class InsertedTotals:
             versions = dict.fromkeys((*before.without_reverse, *found.without_reverse))
             self._latest[collection] = replace(found, without_reverse=tuple(versions))
 
-    def renamed(self, old: str, new: str) -> None:
+    def rename(self, old: str, new: str) -> None:
         """A collection has been given another name."""
         if old in self._latest:
             self._latest[new] = self._latest.pop(old)

@@ -55,7 +55,7 @@ class Overruled:
         return Locator(self._reader, self._pass_id)
 
 
-def marked(reader: Reader, segment: Segment) -> list[bytes]:
+def find_marked(reader: Reader, segment: Segment) -> list[bytes]:
     """The documents that a sweep's segment has the last word of without having changed them."""
     if segment.kind is not Kind.SWEEP:
         return []

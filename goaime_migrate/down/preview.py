@@ -15,7 +15,7 @@ from goaime_migrate.backends.ports import Reader
 from goaime_migrate.down import inserted
 from goaime_migrate.down.decisions import Decisions, Outcome, last_words, lower
 from goaime_migrate.down.inserted import Inserted, ReverseChain, Unjournaled
-from goaime_migrate.down.overruled import Older, Overruled, marked
+from goaime_migrate.down.overruled import Older, Overruled, find_marked
 from goaime_migrate.down.restore import segment_keys
 from goaime_migrate.down.rollback import offsets
 from goaime_migrate.errors import MigrationFailed
@@ -84,7 +84,7 @@ class PassPreview:
         segment = self.segment(key) if _kind(key) == Kind.SWEEP else None
         if segment is None or segment.level <= self._target:
             return Outcome()
-        older = self._older(key, marked(self._reader, segment))
+        older = self._older(key, find_marked(self._reader, segment))
         there = self._found(list(older), key).values() if older else ()
         return self._decisions.left_alone(self._reader, there, older)
 

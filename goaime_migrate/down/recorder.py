@@ -46,12 +46,12 @@ class DownRecorder(Recorder):
 
         Where those had begun with a version, what it comes to in all is to be told from what this run did.
         """
-        self.progress.documents += counts
+        self.totals.documents += counts
         self._of_group = counts + (before or Counts())
         for version in versions:
             self._restored[version] = self._restored.get(version, Counts()) + counts
             if version in self._begun:
-                self.progress.in_all[version] = self._in_all(version)
+                self.totals.in_all[version] = self._in_all(version)
 
     def _in_all(self, version: str) -> Counts:
         return (self.versions[version].taken_back or Counts()) + self._of_group
@@ -90,9 +90,9 @@ class DownRecorder(Recorder):
         changes = [change for version in group.versions for change in self._left(version)]
         match group:
             case RestorePass():
-                self._lower(group.pass_id, group.level, changes)
+                self._record_steps_left(group.pass_id, group.level, changes)
             case ForgetSteps():
-                self._lower(group.pass_id, None, changes)
+                self._record_steps_left(group.pass_id, None, changes)
             case UndoChange():
                 self.run.record(*changes)
         self._tell_of(version for version in group.versions if version not in self.versions)
@@ -108,7 +108,7 @@ class DownRecorder(Recorder):
             return [ledger.put_version(record)]
         require_arrow(version, record.state, State.PENDING)
         del self.versions[version]
-        self.progress.versions.append(version)
+        self.totals.versions.append(version)
         seconds = round(self._spent[version], 3)
         now = self.run.backend.now()
         return [  # a record that is gone without a word counts as lost
@@ -116,7 +116,7 @@ class DownRecorder(Recorder):
             ledger.delete_version(version),
         ]
 
-    def _lower(self, pass_id: str, level: int | None, changes: Sequence[RecordChange]) -> None:
+    def _record_steps_left(self, pass_id: str, level: int | None, changes: Sequence[RecordChange]) -> None:
         """Record that a pass has so many steps left, or as many as it had, together with the changes for versions."""
         record = self.passes.pop(pass_id)
         if level == 0:  # a version never names a pass that is gone

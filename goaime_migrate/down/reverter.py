@@ -30,14 +30,14 @@ from goaime_migrate.journal import audit
 from goaime_migrate.ledger import Ledger, PassRecord
 from goaime_migrate.migration import Migration
 from goaime_migrate.operations import RunFunctions
-from goaime_migrate.operations.undoing import revert
+from goaime_migrate.operations.undoing import undo_operation
 from goaime_migrate.planner import DownPlan, Facts
 from goaime_migrate.planner.groups import DownGroup, ForgetSteps, RestorePass, UndoChange
 from goaime_migrate.results import Counts, Direction, OnConflict, RunResult
 from goaime_migrate.run import created
 from goaime_migrate.run.code import steps_at_hand
 from goaime_migrate.run.ground import require_collection
-from goaime_migrate.run.origin import moved
+from goaime_migrate.run.origin import why_moved
 from goaime_migrate.run.preflight import require_down
 from goaime_migrate.run.restored import require_decided, take_over
 from goaime_migrate.run.result import result_of
@@ -91,7 +91,7 @@ class Reverter:
                     if isinstance(error, MigrationFailed):
                         error.at(group.versions[0])
                     self._recorder.stop(group.versions, error)
-                raise _with_what_is_done(error, self._recorder.progress.documents) from error.__cause__
+                raise _with_what_is_done(error, self._recorder.totals.documents) from error.__cause__
             self._recorder.finish_group(group)
         self._recorder.forget_versions(plan.unstarted)
 
@@ -103,7 +103,7 @@ class Reverter:
         origin = self._run.backend.origin()
         for pass_id in restored_passes(plan):
             record = self._recorder.passes[pass_id]
-            text = moved(record, origin)
+            text = why_moved(record, origin)
             if text and record.finished:
                 self._recorder.passes[pass_id] = replace(record, complete=False)
                 self._run.emit(Notice(f"{text}: documents that its journal does not know stay as they are"))
@@ -133,9 +133,9 @@ class Reverter:
                 self._function(version, index).revert(self._run.backend)
         else:
             with reading(VERSIONS, version):
-                revert(self._run.backend, undo)
+                undo_operation(self._run.backend, undo)
         if group.renames is not None:
-            self.inserted.renamed(*group.renames)
+            self.inserted.rename(*group.renames)
         self._run.emit(StageFinished("down", (version,), title, 0, 0, self._recorder.seconds))
 
     def _function(self, version: str, index: int) -> RunFunctions:
@@ -168,9 +168,9 @@ class Reverter:
         finally:
             self._recorder.count(group.versions, restore.outcome.counts(), restore.before)
             self.found.add(restore.outcome)
-            self._recorder.progress.conflicts = self.found.conflicts
-            self._recorder.progress.more_conflicts = self.found.more_conflicts
-            self._recorder.progress.warnings += restore.told.warning_counts()
+            self._recorder.totals.conflicts = self.found.conflicts
+            self._recorder.totals.more_conflicts = self.found.more_conflicts
+            self._recorder.totals.warnings += restore.told.warning_counts()
             self.inserted.note(record.collection, restore.inserted)
         done = restore.outcome.counts()
         seconds = self._recorder.seconds

@@ -15,9 +15,9 @@ from typing import Any
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import PROGRESS, Changes, Reader
 from goaime_migrate.backends.record_codec import document_of, record_of
-from goaime_migrate.backends.record_fields import COUNT, TEXT, checked, optional, reading
+from goaime_migrate.backends.record_fields import COUNT, TEXT, optional, reading, require_kinds
 from goaime_migrate.down.decisions import Decisions, Outcome, last_words, lower
-from goaime_migrate.down.overruled import Older, Overruled, marked
+from goaime_migrate.down.overruled import Older, Overruled, find_marked
 from goaime_migrate.errors import DuplicateKey
 from goaime_migrate.journal import segments
 from goaime_migrate.journal.entry import Entry
@@ -84,7 +84,7 @@ def offsets(reader: Reader, pass_id: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for record in reader.find(PROGRESS, {"pass": pass_id, "walk": DOWN}):
         with reading(PROGRESS, record["_id"]):
-            checked(record, {"key": optional(TEXT), "offset": COUNT})
+            require_kinds(record, {"key": optional(TEXT), "offset": COUNT})
         if record["key"] is not None:
             found[record["key"]] = max(record["offset"], found.get(record["key"], 0))
     return found
@@ -178,7 +178,7 @@ class _Portion:
         return self._unit(changes, entries, outcome, len(segment.entries) - start if start else None)
 
     def _left_alone(self, reader: Reader, segment: Segment) -> Outcome:
-        older = self._older(reader, marked(reader, segment))
+        older = self._older(reader, find_marked(reader, segment))
         there = reader.by_ids(self._rollback.record.writes, list(older)) if older else ()
         return self._rollback.decisions.left_alone(reader, there, older)
 

@@ -92,16 +92,16 @@ def carrying(hint: str, options: Iterable[tuple[str, str]]) -> str:
 def _part(part: str | Command, options: tuple[tuple[str, str], ...]) -> str:
     if isinstance(part, Command):
         name, *rest = part.words
-        return " ".join((str(part), *_needed(name, rest, options)))
+        return " ".join((str(part), *_missing_options(name, rest, options)))
     return carrying(part, options)
 
 
 def _within(command: str, options: tuple[tuple[str, str], ...]) -> str:
     program, name, *rest = command.split(" ")
-    return " ".join((program, name, *_needed(name, rest, options), *rest))
+    return " ".join((program, name, *_missing_options(name, rest, options), *rest))
 
 
-def _needed(name: str, rest: Sequence[str], options: Iterable[tuple[str, str]]) -> list[str]:
+def _missing_options(name: str, rest: Sequence[str], options: Iterable[tuple[str, str]]) -> list[str]:
     """The options that a command lacks."""
     if name.startswith("-") or name in _OF_NOTHING or "--help" in rest:
         return []

@@ -11,7 +11,14 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from goaime_migrate.backends.ports import JOURNAL, Reader
-from goaime_migrate.backends.record_fields import COUNT, DATA, checked, optional, raw_id_or_none, reading
+from goaime_migrate.backends.record_fields import (
+    COUNT,
+    DATA,
+    optional,
+    raw_id_or_none,
+    reading,
+    require_kinds,
+)
 from goaime_migrate.errors import JournalIncomplete
 from goaime_migrate.errors.hint import DOWN, FROM_BACKUP, Hint
 from goaime_migrate.journal.kinds import Kind
@@ -97,8 +104,8 @@ def _note(there: _Partitions, key: str, head: _Head) -> None:
 
 def _read(head: Document) -> _Head:
     kinds = {"written": COUNT, "after": optional(DATA), "upto": optional(DATA)}
-    checked(head, {"documents": COUNT, "seq": COUNT})
-    found = checked({"written": head["documents"], **head}, kinds)
+    require_kinds(head, {"documents": COUNT, "seq": COUNT})
+    found = require_kinds({"written": head["documents"], **head}, kinds)
     return _Head(found["written"], raw_id_or_none(found["after"]), raw_id_or_none(found["upto"]))
 
 

@@ -14,7 +14,7 @@ from goaime_migrate.journal.kinds import Kind
 from goaime_migrate.journal.segments import Segment
 
 
-def made(reader: Reader, pass_id: str, ids: Iterable[bytes]) -> dict[bytes, Entry]:
+def find_made(reader: Reader, pass_id: str, ids: Iterable[bytes]) -> dict[bytes, Entry]:
     """An entry of each of these documents that the pass has made."""
     found = any_of(reader, pass_id, ids)
     return {identity: entry for identity, entry in found.items() if entry.before is None}
@@ -22,7 +22,7 @@ def made(reader: Reader, pass_id: str, ids: Iterable[bytes]) -> dict[bytes, Entr
 
 def written(reader: Reader, pass_id: str, ids: Sequence[bytes]) -> set[bytes]:
     """Those of these documents that a pass which only makes some has made, or erased from its journal since."""
-    found = {*made(reader, pass_id, ids)}
+    found = {*find_made(reader, pass_id, ids)}
     left = [identity for identity in ids if identity not in found]
     for segment in _holding(reader, pass_id, left) if left else ():
         found.update(identity for identity in left if digest(identity) in segment.erased)

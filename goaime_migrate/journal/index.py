@@ -8,7 +8,7 @@ from typing import Any
 
 from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.ports import JOURNAL, Reader
-from goaime_migrate.backends.record_fields import DATA, checked, optional, reading
+from goaime_migrate.backends.record_fields import DATA, optional, reading, require_kinds
 from goaime_migrate.journal import segments, traces
 from goaime_migrate.journal.digest import digest
 from goaime_migrate.journal.entry import Entry
@@ -129,4 +129,4 @@ def _heads(reader: Reader, pass_id: str, kind: Kind) -> list[Document]:
 
 def _checked(head: Document) -> Document:
     with reading(JOURNAL, head["_id"]):
-        return checked(head, dict.fromkeys(("after", "upto"), optional(DATA)))
+        return require_kinds(head, dict.fromkeys(("after", "upto"), optional(DATA)))

@@ -14,7 +14,7 @@ from typing import Any
 from bson import Binary
 
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.record_fields import COUNT, DATA, checked
+from goaime_migrate.backends.record_fields import COUNT, DATA, require_kinds
 from goaime_migrate.errors import NewerFormat
 from goaime_migrate.errors.hint import UPGRADE
 from goaime_migrate.journal.compression import compress, decompress
@@ -43,7 +43,7 @@ def seal(head: Document, payload: bytes, part_id: str) -> list[Document]:
 
 def is_sealed(head: Document) -> bool:
     """Whether a head has a digest; those of format 1 have none. Raises NewerFormat, KeyError, TypeError."""
-    found = checked(head, {"format": COUNT})["format"]
+    found = require_kinds(head, {"format": COUNT})["format"]
     if found > FORMAT:
         raise NewerFormat(
             f"the journal record {head['_id']!r} has format {found}; this release knows up to {FORMAT}",
@@ -59,13 +59,13 @@ def intact_parts(records: Sequence[Document]) -> list[bytes]:
     """
     head = records[0]
     sealed = is_sealed(head)
-    parts = checked({"parts": 1, **head}, {"parts": COUNT})["parts"]
+    parts = require_kinds({"parts": 1, **head}, {"parts": COUNT})["parts"]
     if not 1 <= parts <= PARTS or len(records) < parts:
         raise ValueError(f"{len(records)} parts of {parts} are there")
-    data = [bytes(checked(record, {"data": DATA})["data"]) for record in records[:parts]]
+    data = [bytes(require_kinds(record, {"data": DATA})["data"]) for record in records[:parts]]
     if sealed:
         kinds = {"raw": COUNT, "digest": DATA}
-        if bytes(checked(head, kinds)["digest"]) != _digest(head, data):
+        if bytes(require_kinds(head, kinds)["digest"]) != _digest(head, data):
             raise ValueError("its digest is not that of what it holds")
     return data
 

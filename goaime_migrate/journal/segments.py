@@ -25,10 +25,10 @@ from goaime_migrate.backends.record_fields import (
     MANY,
     TEXT,
     Kinds,
-    checked,
     optional,
     raw_id_or_none,
     reading,
+    require_kinds,
 )
 from goaime_migrate.backends.record_fields import of_kind as value_of_kind
 from goaime_migrate.journal import traces
@@ -174,7 +174,7 @@ def count(reader: Reader, pass_id: str) -> int:
     for kind in WRITTEN:
         for record in reader.find(JOURNAL, of_kind(pass_id, kind), fields=["documents"]):
             with reading(JOURNAL, record["_id"]):
-                total += checked({"documents": 0, **record}, {"documents": COUNT})["documents"]
+                total += require_kinds({"documents": 0, **record}, {"documents": COUNT})["documents"]
     return total
 
 
@@ -239,7 +239,7 @@ def assemble(records: Sequence[Document]) -> Segment:
     """The segment that these records hold, in their order. Raises DamagedRecord, NewerFormat."""
     head = records[0]
     with reading(JOURNAL, head["_id"]):
-        checked({"version": None, "written": None, **head}, _HEAD)
+        require_kinds({"version": None, "written": None, **head}, _HEAD)
         entries, unchanged = decode_payload(unseal(records, _most(head), single=True))
         segment = Segment(
             head["pass"],

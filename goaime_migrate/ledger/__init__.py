@@ -4,13 +4,13 @@ Reading never writes. A change is a value; the executor commits it in one unit o
 guard, so that nobody whose lease is lost can write a record.
 """
 
-from goaime_migrate.ledger.book import Ledger as Ledger
-from goaime_migrate.ledger.book import read as read
+from goaime_migrate.ledger.ledger import Ledger as Ledger
+from goaime_migrate.ledger.ledger import read as read
 from goaime_migrate.ledger.log import RENUMBERED as RENUMBERED
 from goaime_migrate.ledger.log import actor as actor
+from goaime_migrate.ledger.log import find_unrecorded as find_unrecorded
 from goaime_migrate.ledger.log import history as history
 from goaime_migrate.ledger.log import log as log
-from goaime_migrate.ledger.log import told as told
 from goaime_migrate.ledger.log import was_reverted as was_reverted
 from goaime_migrate.ledger.partitions import SWEEP as SWEEP
 from goaime_migrate.ledger.partitions import Written as Written

@@ -69,7 +69,7 @@ def was_reverted(reader: Reader, version: str) -> bool:
     return bool(reader.find(LOG, event, limit=1, fields=["_id"]))
 
 
-class Told(NamedTuple):
+class Unrecorded(NamedTuple):
     """What the log tells of versions that have no record."""
 
     applied: frozenset[str]
@@ -80,7 +80,7 @@ class Told(NamedTuple):
     """and those that were taken back as often as they were applied."""
 
 
-def told(reader: Reader, recorded: Collection[str]) -> Told:
+def find_unrecorded(reader: Reader, recorded: Collection[str]) -> Unrecorded:
     """What became of versions; nothing is said to be applied of what `repair` has ever given another number.
 
     Of those that are `recorded` it is not asked: every command asks this, and as a rule there are no others.
@@ -96,7 +96,7 @@ def told(reader: Reader, recorded: Collection[str]) -> Told:
             balance[version] += 1 if result == "applied" else -1
             gone.get(result, set()).add(version)
     applied = frozenset(version for version, times in balance.items() if times > 0)
-    return Told(
+    return Unrecorded(
         applied - renumbered, *(frozenset(gone[result] - applied) for result in ("dropped", "reverted"))
     )
 

@@ -57,7 +57,7 @@ class Walked(NamedTuple):
     cursor: bytes | None
     seq: int
     done: bool
-    tally: _Counts
+    counts: Annotated[_Counts, Key("tally")]
     walk: str
     segments: int | None
     documents: int | None
@@ -97,9 +97,11 @@ def partition(document: Document, steps: Mapping[str, int]) -> Walked | TakenBac
         return record_of(
             TakenBack, {"total": None, "counts": None, **document}
         )  # it is said once for all partitions
-    tally = {"lookups": [], **document["tally"]}  # earlier releases counted none
-    found = record_of(Walked, {"segments": None, "documents": None, "size": None, **document, "tally": tally})
-    for counts in (found.tally.changed, found.tally.conflicts):
+    counted = {"lookups": [], **document["tally"]}  # earlier releases counted none
+    found = record_of(
+        Walked, {"segments": None, "documents": None, "size": None, **document, "tally": counted}
+    )
+    for counts in (found.counts.changed, found.counts.conflicts):
         if not found.sweeps and len(counts) != steps.get(found.pass_id, len(counts)):
             raise ValueError(f"{len(counts)} counts, {steps[found.pass_id]} steps")
     return found

@@ -153,8 +153,8 @@ def _with_progress(
     return replace(
         record,
         committed=record.committed or any(each.seq > 0 for each in up) or has_journal(reader, record.id),
-        examined=sum(each.tally.examined for each in up),
-        counted=tuple(_counted(record, up)) if up else (),
+        examined=sum(each.counts.examined for each in up),
+        counted=tuple(_count_versions(record, up)) if up else (),
         written=record.written if record.finished else tuple(each.written for each in up),
         taken_back=sum(each.documents for each in down),
         sweeps=tuple(each.written for each in partitions if isinstance(each, Walked) and each.sweeps),
@@ -162,17 +162,17 @@ def _with_progress(
     )
 
 
-def _counted(record: PassRecord, partitions: Sequence[Walked]) -> Iterator[VersionCounts]:
+def _count_versions(record: PassRecord, partitions: Sequence[Walked]) -> Iterator[VersionCounts]:
     """Version by version. That a lookup finds nothing is known at the end of the pass, and no warning before."""
-    examined = sum(each.tally.examined for each in partitions)
-    written = sum(each.tally.written for each in partitions)
+    examined = sum(each.counts.examined for each in partitions)
+    written = sum(each.counts.written for each in partitions)
     warned = Counter[str]()
-    for warning in (w for each in partitions for w in each.tally.warnings):
+    for warning in (w for each in partitions for w in each.counts.warnings):
         warned[warning.version] += warning.count
     for version, operation in {version: operation for version, operation, _ in record.steps}.items():
         mine = [position for position, (each, _, _) in enumerate(record.steps) if each == version]
-        changed = sum(each.tally.changed[i] for each in partitions for i in mine)
-        conflicts = sum(max(each.tally.conflicts[i] for i in mine) for each in partitions)
+        changed = sum(each.counts.changed[i] for each in partitions for i in mine)
+        conflicts = sum(max(each.counts.conflicts[i] for i in mine) for each in partitions)
         unchanged = examined - min(changed, written) - conflicts
         yield VersionCounts(
             version, operation, Counts(examined, changed, unchanged, conflicts), warned[version]

@@ -17,15 +17,15 @@ from goaime_migrate.config import Settings
 from goaime_migrate.errors import MigrateError, Refused
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.ledger import Ledger
-from goaime_migrate.migrator.beforehand import nothing, refused, stopped_waiting, without_way_back
+from goaime_migrate.migrator.beforehand import nothing, refusal, stopped_waiting, without_way_back
 from goaime_migrate.migrator.inquiry import Inquiry
+from goaime_migrate.migrator.listening import Teller, command
 from goaime_migrate.migrator.lock_holder import LockHolder
 from goaime_migrate.migrator.past import Past
 from goaime_migrate.migrator.project import init, new
 from goaime_migrate.migrator.pruner import Pruner
 from goaime_migrate.migrator.sources import Sources
 from goaime_migrate.migrator.sweeping import Sweeping
-from goaime_migrate.migrator.told import Teller, command
 from goaime_migrate.planner import DownPlan, Facts, Plan, UpPlan
 from goaime_migrate.results import Direction, OnConflict, State
 
@@ -158,7 +158,7 @@ class Migrator(Inquiry, LockHolder, Past, Pruner, Sweeping):
         """Problems in the files alone; no database is opened."""
         from goaime_migrate.rules.files import lint, problems
 
-        files = self._sources.catalogue
+        files = self._sources.files
         found = lint(files.migrations, files.unloaded, self._settings.lint_after or 0)
         broken = [error.problem() for error in (*files.problems, *files.warnings)]
         return results.LintResult(files.files, (*broken, *problems(found)), found)
@@ -172,15 +172,15 @@ class Migrator(Inquiry, LockHolder, Past, Pruner, Sweeping):
         def carry_out(run: Run, facts: Facts, ledger: Ledger, plan: UpPlan) -> results.RunResult:
             rest = planner.plan_rest(facts)
             if rest is not None:  # a `down` that was cut off is finished before anything is applied again
-                undone = self._revert(run, facts, ledger, rest, OnConflict.KEEP)
-                if undone.error is not None:
-                    return replace(undone, direction=Direction.UP, versions=())
+                reverted = self._revert(run, facts, ledger, rest, OnConflict.KEEP)
+                if reverted.error is not None:
+                    return replace(reverted, direction=Direction.UP, versions=())
                 facts, ledger = self._sources.facts(run.backend)
                 plan = planner.plan_up(facts, plan.target)
             return self._apply(run, facts, ledger, plan, where)
 
         def refuses(backend: Backend, facts: Facts, plan: UpPlan) -> results.RunResult | None:
-            return refused(backend, facts, plan, self._settings, where, self._listener)
+            return refusal(backend, facts, plan, self._settings, where, self._listener)
 
         return self._run("up", lambda facts: planner.plan_up(facts, target), carry_out, refuses)
 
@@ -291,7 +291,7 @@ class Migrator(Inquiry, LockHolder, Past, Pruner, Sweeping):
         options = Options(settings.batch_size, settings.max_rate, settings.max_lag)
         if settings.max_lag is not None:
             backend.replication_lag()  # refused now, where it cannot be seen
-        with lock.held(backend, settings.lock_timeout, self._listener) as lease:
+        with lock.hold(backend, settings.lock_timeout, self._listener) as lease:
             backend.prepare()
             self._now = Run(backend, lease, self._listener, options, lambda: self._signal, name)
             return work(self._now)

@@ -32,7 +32,7 @@ def stopped_waiting(signum: int) -> Interrupted:
     )
 
 
-def refused(
+def refusal(
     backend: Backend,
     facts: Facts,
     plan: UpPlan,

@@ -100,7 +100,7 @@ class Databases:
             return self.names
         if first not in self.names:
             raise UsageError(
-                f"{first} is none of the databases", hint=f"they are {_listed(self.names)}: take one of them"
+                f"{first} is none of the databases", hint=f"they are {_list(self.names)}: take one of them"
             )
         return (first, *(name for name in self.names if name != first))
 
@@ -151,11 +151,11 @@ def _matching(named: str, there: Sequence[str]) -> Sequence[str]:
     if not found:
         raise UsageError(
             f"no database matches {named}",
-            hint=f"there is {_listed(there)}" if there else "there is no database yet: name the ones to make",
+            hint=f"there is {_list(there)}" if there else "there is no database yet: name the ones to make",
         )
     return found
 
 
-def _listed(names: Sequence[str]) -> str:
+def _list(names: Sequence[str]) -> str:
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

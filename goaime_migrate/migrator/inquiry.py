@@ -8,8 +8,8 @@ from typing import Any
 from goaime_migrate import results
 from goaime_migrate.config import Settings
 from goaime_migrate.errors import MigrateError, UsageError
+from goaime_migrate.migrator.listening import Teller, command
 from goaime_migrate.migrator.sources import Sources
-from goaime_migrate.migrator.told import Teller, command
 
 
 class Inquiry:
@@ -119,5 +119,5 @@ class Inquiry:
             backend = self._sources.backend(write=False)
             facts, ledger = self._sources.facts(backend)
         except MigrateError as error:
-            return doctor.unopened(self._settings, error)
+            return doctor.checkup_without_database(self._settings, error)
         return doctor.checkup(backend, facts, ledger, self._settings, self._listener)

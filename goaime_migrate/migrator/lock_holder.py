@@ -7,8 +7,8 @@ from goaime_migrate.backends.ports import Backend
 from goaime_migrate.errors import DamagedRecord, NothingRuns, UsageError
 from goaime_migrate.errors.hint import STATUS, UP, Hint
 from goaime_migrate.ledger import read as read_ledger
+from goaime_migrate.migrator.listening import Teller, command
 from goaime_migrate.migrator.sources import Sources
-from goaime_migrate.migrator.told import Teller, command
 from goaime_migrate.results import State
 from goaime_migrate.results.holdup import FASTEST
 

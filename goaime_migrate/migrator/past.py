@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from goaime_migrate import ledger, results
+from goaime_migrate.migrator.listening import Teller, command
 from goaime_migrate.migrator.sources import Sources
-from goaime_migrate.migrator.told import Teller, command
 
 
 class Past:

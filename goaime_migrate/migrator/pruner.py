@@ -9,7 +9,7 @@ from goaime_migrate import planner, results
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.errors import Interrupted, UnknownTarget, UsageError
 from goaime_migrate.errors.hint import Hint
-from goaime_migrate.migrator.told import command
+from goaime_migrate.migrator.listening import command
 from goaime_migrate.migrator.under_lease import UnderLease
 
 if TYPE_CHECKING:
@@ -40,14 +40,14 @@ class Pruner(UnderLease):
             return selection.by_age(kept, keep, backend.now(), _history(backend))
 
         backend = self._sources.backend(write=not dry_run)
-        facts, book = self._sources.facts(backend)
-        found = pruning.foresee(backend, book, select(facts, pruning.kept(backend, book)))
+        facts, ledger = self._sources.facts(backend)
+        found = pruning.foresee(backend, ledger, select(facts, pruning.find_kept(backend, ledger)))
         if dry_run or found.empty:
             return found
 
         def work(run: Run) -> results.PruneResult:
-            facts, book = self._sources.facts(backend)
-            return pruning.prune(run, book, select(facts, pruning.kept(backend, book)))
+            facts, ledger = self._sources.facts(backend)
+            return pruning.prune(run, ledger, select(facts, pruning.find_kept(backend, ledger)))
 
         return self._go(backend, work)
 
@@ -63,8 +63,8 @@ class Pruner(UnderLease):
         backend = self._sources.backend(write=not dry_run)
 
         def erasure() -> Erasure:
-            _, book = self._sources.facts(backend)
-            return Erasure(backend, pruning.kept(backend, book), collection, id)
+            _, ledger = self._sources.facts(backend)
+            return Erasure(backend, pruning.find_kept(backend, ledger), collection, id)
 
         found = erasure().foresee()
         if dry_run or found.empty:

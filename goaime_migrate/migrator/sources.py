@@ -33,10 +33,10 @@ class Sources:
         self._told: set[str] = set()
 
     @cached_property
-    def catalogue(self) -> MigrationFiles:
+    def files(self) -> MigrationFiles:
         """The migration files."""
         if self._common is not None:
-            return self._common.catalogue
+            return self._common.files
         settings = self._settings
         return load(settings.migrations, settings.prepend_sys_path, settings.records)
 
@@ -83,7 +83,7 @@ class Sources:
 
     def facts(self, backend: Backend) -> tuple[Facts, Ledger]:
         """Files and history, side by side; and the history as it was read now. Raises NewerFormat, DamagedRecord."""
-        files, history = self.catalogue, ledger.read(backend)
+        files, history = self.files, ledger.read(backend)
         pending = any(m.version not in history.versions for m in files.migrations)
         facts = Facts(
             files.migrations,
@@ -100,7 +100,7 @@ class Sources:
     @property
     def files_alone(self) -> Facts:
         """The files with no history beside them."""
-        files = self.catalogue
+        files = self.files
         return Facts(files.migrations, files.problems, {}, {}, frozenset(), files.unloaded, files.warnings)
 
     def repairs(self, backend: Backend) -> tuple[RepairResult, Facts, Ledger]:

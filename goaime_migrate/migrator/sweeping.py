@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from goaime_migrate import results
-from goaime_migrate.migrator.told import command
+from goaime_migrate.migrator.listening import command
 from goaime_migrate.migrator.under_lease import UnderLease
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from goaime_migrate.backends.ports import Backend
+from goaime_migrate.migrator.listening import Teller
 from goaime_migrate.migrator.sources import Sources
-from goaime_migrate.migrator.told import Teller
 
 if TYPE_CHECKING:
     from goaime_migrate.run.run import Run

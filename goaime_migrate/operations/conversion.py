@@ -7,7 +7,7 @@ from typing import Any
 
 from goaime_migrate.backends.ports import Filter
 from goaime_migrate.operations.base import require
-from goaime_migrate.operations.fields import FieldOperation, walked
+from goaime_migrate.operations.fields import FieldOperation, walk_places
 from goaime_migrate.results import Document
 from goaime_migrate.transform.conversion import TARGETS, Unconvertible, convert
 from goaime_migrate.transform.paths import EACH, CannotChange, parse
@@ -46,7 +46,7 @@ class ConvertField(FieldOperation):
 
         def convert_field(document: Document) -> None:
             failed = False
-            for holder, key in walked(document, [found]):
+            for holder, key in walk_places(document, [found]):
                 if isinstance(holder, dict) and key not in holder:
                     continue
                 try:

@@ -38,7 +38,7 @@ class TransformDocuments(DocumentOperation):
 
     The function gets the document, each `Lookup` under its keyword as a read-only mapping, and for `Now()` the time at
     which the pass began; it changes the document in place or returns a new dict. `fields` declares every top-level
-    field that it reads or writes. `reverse` takes back documents that were born after `up`. `model` and `check` are
+    field that it reads or writes. `reverse` takes back documents that were inserted since `up`. `model` and `check` are
     promises about every result.
     """
 

@@ -60,7 +60,7 @@ class AddField(FieldOperation):
         own = deepcopy if isinstance(value, Mapping | list | tuple) else _same
 
         def add_field(document: Document) -> None:
-            for holder, name in walked(document, [found], makes=True):
+            for holder, name in walk_places(document, [found], makes=True):
                 if name not in holder:
                     holder[name] = own(value)
 
@@ -88,7 +88,7 @@ class RemoveField(FieldOperation):
             require(outer is None, f"RemoveField: {str(inner)!r} goes with {str(outer)!r}", "name it once")
 
         def remove_field(document: Document) -> None:
-            for holder, name in walked(document, found):
+            for holder, name in walk_places(document, found):
                 if isinstance(holder, list):
                     holder[name] = None
                 else:
@@ -141,7 +141,7 @@ class RenameField(FieldOperation):
             self.fields = None  # the place of a top-level field takes the whole document
 
 
-def walked(document: Document, paths: Iterable[Path], *, makes: bool = False) -> Iterator[Place]:
+def walk_places(document: Document, paths: Iterable[Path], *, makes: bool = False) -> Iterator[Place]:
     """The places that paths lead to, then a warning for each kind of place that they do not lead into."""
     walker = Walker(makes=makes)
     for path in paths:
@@ -163,7 +163,7 @@ def _without_value(path: Path, value: Any) -> Callable[[Document], None]:
     added = raw_bson.encode({"": value})
 
     def remove_added_field(document: Document) -> None:
-        for holder, name in walked(document, [path]):
+        for holder, name in walk_places(document, [path]):
             if name in holder and raw_bson.encode({"": holder[name]}) == added:
                 del holder[name]
 

@@ -116,7 +116,7 @@ def _require_partial(index: Document, what: str) -> None:
         f"{what} cannot be both sparse and partial",
         "leave sparse out: partialFilterExpression={'FIELD': {'$exists': True}} does the same",
     )
-    for operator in _unfiltered(expression):
+    for operator in _forbidden_operators(expression):
         require(
             False,
             f"{what}: a partialFilterExpression cannot have {operator}",
@@ -124,12 +124,15 @@ def _require_partial(index: Document, what: str) -> None:
         )
 
 
-def _unfiltered(expression: Mapping[str, Any]) -> Iterator[str]:
+def _forbidden_operators(expression: Mapping[str, Any]) -> Iterator[str]:
     """The operators of a filter that no index may have."""
     for name, value in expression.items():
         if name in ("$and", "$or") and isinstance(value, list):
             yield from (
-                operator for each in value if isinstance(each, Mapping) for operator in _unfiltered(each)
+                operator
+                for each in value
+                if isinstance(each, Mapping)
+                for operator in _forbidden_operators(each)
             )
         elif name.startswith("$"):
             yield from (name,) if name in _UNFILTERED else ()

@@ -18,7 +18,7 @@ from goaime_migrate.results import Document
 _OF_THE_COLLECTION = "_id_"
 
 
-def listed(backend: Catalogue, collection: str) -> list[Document]:
+def list_droppable(backend: Catalogue, collection: str) -> list[Document]:
     """Those that can be dropped; none where there is no such collection."""
     if collection not in backend.collections():
         return []
@@ -28,7 +28,7 @@ def listed(backend: Catalogue, collection: str) -> list[Document]:
 
 def find(backend: Catalogue, collection: str, name: str) -> Document | None:
     """The one of this name."""
-    return next((index for index in listed(backend, collection) if index["name"] == name), None)
+    return next((index for index in list_droppable(backend, collection) if index["name"] == name), None)
 
 
 def pack(index: Document) -> Binary:

@@ -75,7 +75,7 @@ class CreateIndex(StateOperation):
         """Refuse to replace what is not there, unless it may be by then. Raises Refused."""
         if self.replaces is None or self.collection in changed:
             return
-        there = [index["name"] for index in specs.listed(backend, self.collection)]
+        there = [index["name"] for index in specs.list_droppable(backend, self.collection)]
         if self.replaces in there or self.name in there:
             return
         raise Refused(
@@ -170,7 +170,7 @@ class DropIndex(StateOperation):
 
     def prepare(self, backend: Catalogue, version: str) -> Document:
         """Undone from what the server says of them now."""
-        found = specs.listed(backend, self.collection)
+        found = specs.list_droppable(backend, self.collection)
         indexes = [specs.pack(index) for index in found if self.name in (_ALL, index["name"])]
         if not indexes:
             return {"kind": "nothing"}

@@ -44,7 +44,7 @@ class InsertDocuments(DocumentOperation):
         )
         self.collection = collection
         self.key = _paths(key)
-        self.documents = tuple(_encoded(place, document) for place, document in enumerate(documents))
+        self.documents = tuple(_encode(place, document) for place, document in enumerate(documents))
         self._require_distinct(documents)
 
     def _require_distinct(self, documents: Sequence[Document]) -> None:
@@ -109,7 +109,7 @@ def _plainly_distinct(documents: Sequence[Document], paths: tuple[str, ...]) -> 
     return len(kinds) == 1 and kinds <= _PLAIN and len({*values}) == len(values)
 
 
-def _encoded(place: int, document: object) -> bytes:
+def _encode(place: int, document: object) -> bytes:
     """The bytes of a document, `_id` first. Raises InvalidMigration."""
     if type(document) is not dict and not isinstance(document, Mapping):
         raise InvalidMigration(f"document {place} of the list is no dict: {document!r:.100}")

@@ -38,27 +38,27 @@ def _nothing(_: StateDatabase, __: Document) -> None:
     """The database was already as the operation wanted it."""
 
 
-def _known() -> dict[str, tuple[Undo, Undo | None, Needed]]:
+def _all_kinds() -> dict[str, tuple[Undo, Undo | None, Needed]]:
     """Those of all operations, whether a file of today declares one or not."""
     from goaime_migrate.operations import collections, indexes, validators  # noqa: F401 (they register theirs)
 
     return _UNDO
 
 
-def revert(backend: StateDatabase, undo: Document) -> None:
+def undo_operation(backend: StateDatabase, undo: Document) -> None:
     """Undo a state operation from its record alone; the migration's file is not needed."""
     require_undoing(backend, undo)
-    _known()[undo["kind"]][0](backend, undo)
+    _all_kinds()[undo["kind"]][0](backend, undo)
 
 
 def require_undoing(backend: StateDatabase, undo: Document) -> None:
     """Refuse to undo what cannot be undone as the database is now. Reads only. Raises Refused."""
-    _, refuse, _ = _known()[undo["kind"]]
+    _, refuse, _ = _all_kinds()[undo["kind"]]
     if refuse is not None:
         refuse(backend, undo)
 
 
 def needs_of(undo: Document) -> tuple[Need, ...]:
     """What it takes to be allowed to undo it."""
-    known = _known().get(undo.get("kind", ""))
+    known = _all_kinds().get(undo.get("kind", ""))
     return () if known is None else known[2](undo)

@@ -168,16 +168,21 @@ def validator(schema: type[BaseModel] | Document) -> Document:
 
 def require_valid(validator: Mapping[str, Any]) -> None:
     """Refuse what a query may have and a validator may not. Raises InvalidMigration."""
-    for operator in _barred(validator):
+    for operator in _forbidden_operators(validator):
         require(
             False, f"no validator may have {operator}", "write it as a $jsonSchema, or with other operators"
         )
 
 
-def _barred(where: Mapping[str, Any]) -> Iterator[str]:
+def _forbidden_operators(where: Mapping[str, Any]) -> Iterator[str]:
     for name, value in where.items():
         if name in _LOGICAL and isinstance(value, list):
-            yield from (operator for each in value if isinstance(each, Mapping) for operator in _barred(each))
+            yield from (
+                operator
+                for each in value
+                if isinstance(each, Mapping)
+                for operator in _forbidden_operators(each)
+            )
         elif name == "$expr":
             yield from (each for each in _names(value) if each in _NOT_IN_EXPRESSIONS)
         elif name in _NOT_AT_ALL:

@@ -69,7 +69,7 @@ class Facts:
     def known(self) -> Mapping[str, str]:
         """Every version with its name, of files and of history, ascending."""
         recorded = {v: r.name for v, r in self.versions.items()}
-        files = {v: m.name for v, m in self.files.items() if v not in self.identity.strangers}
+        files = {v: m.name for v, m in self.files.items() if v not in self.identity.others}
         names = {**self.unloaded, **recorded, **files}
         return dict(sorted(names.items(), key=lambda item: int(item[0])))
 

@@ -26,7 +26,7 @@ def up_groups(facts: Facts, versions: Sequence[str]) -> tuple[UpGroup, ...]:
             operations = tuple(OperationRef(version, index) for version, index, _ in p.steps)
             pinned.append(PinnedPass(operations, p.id))
             done |= {version: index + 1 for version, index in operations}
-    return (*pinned, *fused([facts.files[v] for v in versions], done))
+    return (*pinned, *fuse([facts.files[v] for v in versions], done))
 
 
 def _goes_on(record: PassRecord) -> bool:
@@ -34,7 +34,7 @@ def _goes_on(record: PassRecord) -> bool:
     return not record.finished and record.committed and record.target_level is None
 
 
-def fused(migrations: Sequence[Migration], done: Mapping[str, int]) -> list[UpGroup]:
+def fuse(migrations: Sequence[Migration], done: Mapping[str, int]) -> list[UpGroup]:
     """The operations of these migrations in order; those that walk over the same documents together.
 
     `done` says for a version how many of its operations are done already. Fused are consecutive document operations

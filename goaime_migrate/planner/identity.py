@@ -34,13 +34,13 @@ class Identity(NamedTuple):
     """Those of them that have another number now."""
     namesakes: Mapping[str, Migration]
     """For a version that none of them is: the file with its name under another number, with other code."""
-    strangers: Mapping[str, Migration]
+    others: Mapping[str, Migration]
     """The file that has the number now, and is another migration."""
 
     @property
     def displaced(self) -> frozenset[str]:
         """The recorded versions whose number another file has, or whose file has another number."""
-        return frozenset({*self.moved, *self.namesakes, *self.strangers})
+        return frozenset({*self.moved, *self.namesakes, *self.others})
 
 
 def identify(files: Mapping[str, Migration], records: Mapping[str, Recorded]) -> Identity:
@@ -73,8 +73,8 @@ def identify(files: Mapping[str, Migration], records: Mapping[str, Recorded]) ->
         alike = [m for m in by_name.get(r.name, ()) if m.version not in taken]
         if v not in moved and len(alike) == 1:
             namesakes[v] = alike[0]
-    strangers = {v: files[v] for v in away if v in files}
-    return Identity({**home, **moved}, moved, namesakes, strangers)
+    others = {v: files[v] for v in away if v in files}
+    return Identity({**home, **moved}, moved, namesakes, others)
 
 
 def _is_edited(file: Migration | None, record: Recorded) -> bool:

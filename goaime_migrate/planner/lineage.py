@@ -38,14 +38,14 @@ class Lineage(NamedTuple):
     """All that it was ever called."""
 
 
-def lineage(book: Ledger, collection: str, there: Container[str]) -> Lineage:
+def lineage(ledger: Ledger, collection: str, there: Container[str]) -> Lineage:
     """That of a collection by its name of today; or by an earlier one, if none is called so today."""
-    operations = list(_operations(book))
+    operations = list(_operations(ledger))
     today = collection if collection in there else _todays_name(operations, collection)
     name, visits, functions, names = today, dict[str, Visit](), dict[str, None](), {today, collection}
     for version, operation in reversed(operations):
         moved = renaming(version, operation)
-        record = book.passes.get(operation.pass_id or "")
+        record = ledger.passes.get(operation.pass_id or "")
         if moved is not None and name == moved[0]:
             name = moved[1]
             names.add(name)
@@ -54,14 +54,14 @@ def lineage(book: Ledger, collection: str, there: Container[str]) -> Lineage:
         elif is_function(operation):
             functions[version] = None
         elif record is not None and name in (record.collection, record.writes):
-            members = tuple(book.versions[v] for v in record.versions if v in book.versions)
+            members = tuple(ledger.versions[v] for v in record.versions if v in ledger.versions)
             visits.setdefault(record.id, Visit(record, members, record.writes == name))
     return Lineage(today, tuple(reversed(visits.values())), tuple(reversed(functions)), frozenset(names))
 
 
-def _operations(book: Ledger) -> Iterator[tuple[str, OperationRecord]]:
+def _operations(ledger: Ledger) -> Iterator[tuple[str, OperationRecord]]:
     """All operations that are in effect, the oldest first."""
-    for version, record in book.versions.items():
+    for version, record in ledger.versions.items():
         yield from ((version, operation) for operation in record.operations if operation.started)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def renumbered_problems(facts: Facts) -> Iterable[Renumbered]:
     """Recorded versions that are not the file of their number. All have one advice, since they hang together."""
-    versions = _displaced(facts)
+    versions = _displaced_versions(facts)
     hint = _advice(facts, versions) if versions else Hint("")
     for version in versions:
         yield Renumbered(_message(facts, version), version=version, hint=hint)
@@ -33,8 +33,8 @@ def renumbered_problems(facts: Facts) -> Iterable[Renumbered]:
 def new_numbers(facts: Facts) -> Mapping[str, str] | None:
     """The number that each renumbered version has now; None where the records cannot follow the files."""
     moved = facts.identity.moved
-    numbers = {version: moved[version].version for version in _displaced(facts) if version in moved}
-    return numbers if len(numbers) == len(_displaced(facts)) and _in_order(facts, numbers) else None
+    numbers = {version: moved[version].version for version in _displaced_versions(facts) if version in moved}
+    return numbers if len(numbers) == len(_displaced_versions(facts)) and _in_order(facts, numbers) else None
 
 
 def takes_any_code(facts: Facts, record: VersionRecord) -> bool:
@@ -49,13 +49,13 @@ def takes_any_code(facts: Facts, record: VersionRecord) -> bool:
     return all(starts_again(o) for o in record.operations if o.started)
 
 
-def _displaced(facts: Facts) -> list[str]:
+def _displaced_versions(facts: Facts) -> list[str]:
     """The versions that are told, ascending: not those whose record `up` gives to the file that has the number now."""
     identity = facts.identity
     return [
         v
         for v in sorted(identity.displaced, key=int)
-        if v not in identity.strangers or not takes_any_code(facts, facts.versions[v])
+        if v not in identity.others or not takes_any_code(facts, facts.versions[v])
     ]
 
 
@@ -78,14 +78,14 @@ def _message(facts: Facts, version: str) -> str:
         said += f"and {identity.namesakes[version].path.name} has its name, but other code"
     else:
         said += "and no file has its code"
-    stranger = identity.strangers.get(version)
-    if stranger is None:
+    other = identity.others.get(version)
+    if other is None:
         return said
-    others = {m.version: v for v, m in identity.moved.items()}
-    of = others.get(stranger.version)
+    recorded = {m.version: v for v, m in identity.moved.items()}
+    of = recorded.get(other.version)
     if of is not None:
-        return f"{said}; {stranger.path.name} is what has run as {of}_{facts.versions[of].name}"
-    return f"{said}; {stranger.path.name} is another migration, which has never run here"
+        return f"{said}; {other.path.name} is what has run as {of}_{facts.versions[of].name}"
+    return f"{said}; {other.path.name} is another migration, which has never run here"
 
 
 def _advice(facts: Facts, versions: Sequence[str]) -> Hint:
@@ -127,9 +127,9 @@ def _ways_to_know(facts: Facts, unknown: Sequence[str]) -> Iterator[Hint]:
 
 def _others(facts: Facts, versions: Sequence[str]) -> str:
     """The files that have the numbers of these versions, with those that are free."""
-    strangers = [facts.identity.strangers[v] for v in versions if v in facts.identity.strangers]
-    free = _free_numbers(facts, strangers)
-    named = [f"{m.path.name} the number {next(free)}" for m in strangers]
+    others = [facts.identity.others[v] for v in versions if v in facts.identity.others]
+    free = _free_numbers(facts, others)
+    named = [f"{m.path.name} the number {next(free)}" for m in others]
     return ", ".join(named) + " (a file that was only renamed and edited gets its old name back)"
 
 
@@ -138,7 +138,7 @@ def _renames(facts: Facts, versions: Sequence[str]) -> str:
     identity = facts.identity
     back = [(identity.moved[v], f"{v}_{facts.versions[v].name}.py") for v in versions]
     known = {m.version for m, _ in back}
-    new = [m for v, m in identity.strangers.items() if v in versions and m.version not in known]
+    new = [m for v, m in identity.others.items() if v in versions and m.version not in known]
     free = _free_numbers(facts, [*new, *(m for m, _ in back)])
     forth = [(m, f"{next(free)}_{m.name}.py") for m in new]
     return ", ".join(f"{m.path.name} to {name}" for m, name in (*back, *forth))

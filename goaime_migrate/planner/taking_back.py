@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 def down_groups(facts: Facts, versions: Sequence[str]) -> Iterator[DownGroup]:
     """The operations of these versions that may be in effect, the last first."""
     way = _Way(facts)
-    for pass_id, operations in groupby(_started(facts, versions), lambda ref: _recorded(facts, ref).pass_id):
+    for pass_id, operations in groupby(
+        _started_operations(facts, versions), lambda ref: _record_of(facts, ref).pass_id
+    ):
         if pass_id is None:
             yield from map(way.undo, operations)
         elif pass_id in facts.passes:
@@ -28,7 +30,7 @@ def down_groups(facts: Facts, versions: Sequence[str]) -> Iterator[DownGroup]:
             raise lost_pass(next(operations).version, pass_id)
 
 
-def _started(facts: Facts, versions: Sequence[str]) -> Iterator[OperationRef]:
+def _started_operations(facts: Facts, versions: Sequence[str]) -> Iterator[OperationRef]:
     """The operations of these versions that may be in effect, those of each the last first."""
     for version in versions:
         operations = facts.versions[version].operations
@@ -37,7 +39,7 @@ def _started(facts: Facts, versions: Sequence[str]) -> Iterator[OperationRef]:
                 yield OperationRef(version, index)
 
 
-def _recorded(facts: Facts, ref: OperationRef) -> OperationRecord:
+def _record_of(facts: Facts, ref: OperationRef) -> OperationRecord:
     return facts.versions[ref.version].operations[ref.number]
 
 
@@ -47,14 +49,14 @@ class _Way:
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
         self._heirs = _heirs(facts)
-        self._lowered: dict[str, int] = {}
+        self._steps_left: dict[str, int] = {}
         """How many steps will be left of the passes of which some have been taken back."""
         self._today: dict[str, str] = {}
         """What collections are called today that will have another name by then."""
 
     def undo(self, ref: OperationRef) -> UndoChange:
         """A single operation, undone."""
-        renames = renaming(ref.version, _recorded(self._facts, ref))
+        renames = renaming(ref.version, _record_of(self._facts, ref))
         if renames is not None:
             old, new = renames
             self._today[new] = self._today.get(old, old)
@@ -72,14 +74,14 @@ class _Way:
                 yield self._part(record, part)
 
     def _part(self, record: PassRecord, part: tuple[OperationRef, ...]) -> DownGroup:
-        steps = record.steps[: self._lowered.get(record.id)]
+        steps = record.steps[: self._steps_left.get(record.id)]
         if not steps:  # taken back whole before its last operation comes
             raise lost_pass(part[0].version, record.id)
         taken = set(part)
         level = next((n for n, (v, i, _) in enumerate(steps) if (v, i) in taken), None)
         if level is None:
             return ForgetSteps(part, record.id)
-        self._lowered[record.id] = level
+        self._steps_left[record.id] = level
         heir = self._heirs[record.id]
         if level:
             heir = record.id if any(record.reverses[:level]) else None

@@ -27,7 +27,7 @@ def resolve(text: str, facts: Facts, direction: Direction) -> str:
     if wanted[:1] in ("+", "-") and _NUMBER.fullmatch(wanted[1:]):
         return _steps(int(wanted[1:]), facts, direction)
     if _NUMBER.fullmatch(wanted):
-        return _numbered(wanted, facts)
+        return _with_number(wanted, facts)
     stem = wanted.removesuffix(".py")
     matches = [v for v, name in facts.known.items() if stem in f"{v}_{name}"]
     exact = [v for v, name in facts.known.items() if stem in (name, f"{v}_{name}")]
@@ -41,13 +41,13 @@ def resolve(text: str, facts: Facts, direction: Direction) -> str:
 
 def _steps(count: int, facts: Facts, direction: Direction) -> str:
     if direction is Direction.UP:
-        ahead = unapplied(facts)
+        ahead = unapplied_versions(facts)
         return ahead[min(count, len(ahead)) - 1] if count and ahead else facts.current or BASE
     behind = facts.recorded
     return behind[-count - 1] if count < len(behind) else BASE
 
 
-def unapplied(facts: Facts) -> list[str]:
+def unapplied_versions(facts: Facts) -> list[str]:
     """Versions that `up` would still work on."""
     return [m.version for m in facts.migrations if not _is_applied(m.version, facts)]
 
@@ -56,7 +56,7 @@ def _is_applied(version: str, facts: Facts) -> bool:
     return version in facts.versions and facts.versions[version].state is State.APPLIED
 
 
-def _numbered(text: str, facts: Facts) -> str:
+def _with_number(text: str, facts: Facts) -> str:
     for version in facts.known:
         if int(version) == int(text):
             return version

@@ -25,7 +25,7 @@ def plan_down(facts: Facts, target: str | None = None) -> DownPlan:
         return DownPlan(BASE, (), "nothing is applied")
     goal = resolve("-1" if target is None else target, facts, Direction.DOWN)
     limit = 0 if goal == BASE else int(goal)
-    wanted = _whole_passes(facts, {*_begun(facts), *(v for v in facts.versions if int(v) > limit)})
+    wanted = _whole_passes(facts, {*_begun_versions(facts), *(v for v in facts.versions if int(v) > limit)})
     versions = tuple(sorted(wanted, key=int, reverse=True))
     if not versions:
         current = facts.recorded[-1]
@@ -43,7 +43,7 @@ def plan_down(facts: Facts, target: str | None = None) -> DownPlan:
 
 def plan_rest(facts: Facts) -> DownPlan | None:
     """What is left of a `down` that was cut off; None where none was. Raises what `plan_down` does."""
-    begun = _begun(facts)
+    begun = _begun_versions(facts)
     if not begun:
         return None
     lowest = min(map(int, begun))
@@ -51,7 +51,7 @@ def plan_rest(facts: Facts) -> DownPlan | None:
     return plan_down(facts, below[-1] if below else BASE)
 
 
-def _begun(facts: Facts) -> list[str]:
+def _begun_versions(facts: Facts) -> list[str]:
     """The versions that an earlier `down` has begun to take back."""
     return [v for v, record in facts.versions.items() if record.state is State.REVERTING]
 

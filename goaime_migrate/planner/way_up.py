@@ -8,7 +8,7 @@ from goaime_migrate.planner.facts import BASE, HEAD, Facts
 from goaime_migrate.planner.history import problems
 from goaime_migrate.planner.lost import lost_passes
 from goaime_migrate.planner.plan import UpPlan
-from goaime_migrate.planner.targets import resolve, unapplied
+from goaime_migrate.planner.targets import resolve, unapplied_versions
 from goaime_migrate.results import Direction
 
 
@@ -20,11 +20,11 @@ def plan_up(facts: Facts, target: str | None = None) -> UpPlan:
     for problem in problems(facts):
         raise problem
     for gone in lost_passes(facts):
-        if gone.version in unapplied(facts):
+        if gone.version in unapplied_versions(facts):
             raise gone
     goal = resolve(HEAD if target is None else target, facts, Direction.UP)
     limit = 0 if goal == BASE else int(goal)
-    versions = tuple(v for v in unapplied(facts) if int(v) <= limit)
+    versions = tuple(v for v in unapplied_versions(facts) if int(v) <= limit)
     _refuse_splitting(facts, limit)
     if not versions:
         return UpPlan(goal, (), _nothing_up(facts, limit, goal))

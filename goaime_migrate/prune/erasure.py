@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from goaime_migrate import ledger
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Backend, Changes, GuardFailed, RecordChange, Write
 from goaime_migrate.errors import UnknownDocument
@@ -21,7 +20,7 @@ from goaime_migrate.journal.index import holding
 from goaime_migrate.journal.paging import size_of
 from goaime_migrate.journal.same_id import SameId, same_id
 from goaime_migrate.journal.segments import Segment
-from goaime_migrate.ledger import PassRecord
+from goaime_migrate.ledger import PassRecord, log, put_pass, put_version
 from goaime_migrate.operations.collections import ASIDE
 from goaime_migrate.planner.lineage import Lineage, lineage
 from goaime_migrate.prune.lookups import erased_lookups
@@ -66,7 +65,7 @@ class Erasure:
 
     @cached_property
     def _line(self) -> Lineage:
-        return lineage(self.kept.book, self.collection, self.kept.there)
+        return lineage(self.kept.ledger, self.collection, self.kept.there)
 
     @cached_property
     def _dropped(self) -> list[str]:
@@ -109,7 +108,7 @@ class Erasure:
         return PruneResult(erased=erased, freed_bytes=freed, notes=tuple(self._notes(bool(versions))))
 
     def _notes(self, erased: bool) -> Iterator[str]:
-        before = [p for p in self.kept.book.passes.values() if not self._hashes.isdisjoint(p.erased)]
+        before = [p for p in self.kept.ledger.passes.values() if not self._hashes.isdisjoint(p.erased)]
         if not erased and before:
             listed = sorted({version for p in before for version in p.versions}, key=int)
             yield f"it was erased before, from what {', '.join(listed)} had kept"
@@ -122,20 +121,20 @@ class Erasure:
     def _event(self, run: Run) -> RecordChange:
         owner, (first, *_) = run.lease.record.owner, sorted(self._hashes)
         result = f"erased a document of {self.collection} (hash of _id: {first})"
-        return ledger.log(run.backend.now(), owner, "prune", result, None)
+        return log(run.backend.now(), owner, "prune", result, None)
 
     def _require_finished(self) -> None:
-        require_finished(self.backend, self.kept.book, self._line, self._ids)
+        require_finished(self.backend, self.kept.ledger, self._line, self._ids)
 
     def _require_whole(self) -> None:
-        for record in self.kept.book.journaled:
+        for record in self.kept.ledger.journaled:
             audit.require_whole(self.backend, record)
 
     # what has it
 
     def _parts(self) -> Iterator[Part]:
         walked = {visit.record.id for visit in self._line.visits}
-        for record in self.kept.book.journaled:
+        for record in self.kept.ledger.journaled:
             if record.id in walked:
                 yield from self._segments(record)
             for frozen in erased_lookups(self.backend, record.id, self._line.names, self._ids):
@@ -143,13 +142,13 @@ class Erasure:
                 yield Part(record.versions, freed, frozen.changes)
         for name in self._dropped:
             yield from self._aside(name)
-        yield from self._collected()
+        yield from self._from_collected()
         yield from self._mentions()
 
-    def _collected(self) -> Iterator[Part]:
+    def _from_collected(self) -> Iterator[Part]:
         """Its `_id` among those that a sweep is to look at."""
         for visit in self._line.visits:
-            changes = collector.erased(self.backend, collector.sweeping(visit.record.id), self._ids)
+            changes = collector.forget_erased(self.backend, collector.sweeping(visit.record.id), self._ids)
             if changes:
                 yield Part(visit.record.versions, 0, changes)
 
@@ -163,7 +162,7 @@ class Erasure:
                     yield part
         if record.upper in self._ids:
             end = erasing.greatest(self.backend, record.id, self._ids)
-            yield Part(record.versions, 0, [ledger.put_pass(self._with_end(record, end))])
+            yield Part(record.versions, 0, [put_pass(self._with_end(record, end))])
 
     def _segment(self, record: PassRecord, segment: Segment) -> tuple[PassRecord, Part]:
         """The record of the pass then, and what is to be stored."""
@@ -174,10 +173,10 @@ class Erasure:
         grown = _size(left) - _size(segment) if replaced else 0
         freed = sum(len(entry.before or b"") for entry in segment.entries if entry.id in self._ids)
         hashes = frozenset(each.hex() for each in {*left.erased} - {*segment.erased})
-        changed = _noted(self._with_end(record, edge), segment, grown, hashes)
+        changed = _note(self._with_end(record, edge), segment, grown, hashes)
         changes = [change for each in replaced for change in each.replacement()]
         if changed != record:
-            changes.append(ledger.put_pass(changed))
+            changes.append(put_pass(changed))
         return changed, Part(record.versions, freed, changes)
 
     def _with_end(self, record: PassRecord, edge: bytes | None) -> PassRecord:
@@ -196,10 +195,10 @@ class Erasure:
     def _mentions(self) -> Iterator[Part]:
         """What is said of it in records."""
         mentions = Mentions(self.id, self._ids)
-        for version, record in self.kept.book.versions.items():
+        for version, record in self.kept.ledger.versions.items():
             without = mentions.in_version(record)
             if without != record:
-                yield Part((version,), 0, [ledger.put_version(without)])
+                yield Part((version,), 0, [put_version(without)])
         for of, change in mentions.in_log(self.backend):
             yield Part(() if of is None else (of,), 0, [change])
 
@@ -208,7 +207,7 @@ def _size(segment: Segment) -> int:
     return size_of(segment.records())
 
 
-def _noted(record: PassRecord, segment: Segment, grown: int, hashes: frozenset[str]) -> PassRecord:
+def _note(record: PassRecord, segment: Segment, grown: int, hashes: frozenset[str]) -> PassRecord:
     """The record of a pass that says what was erased from its journal, and how much is left of that."""
     erased = tuple(dict.fromkeys((*record.erased, *sorted(hashes))))
     mine = (str(segment.kind), segment.partition)
@@ -230,4 +229,4 @@ def _delete(run: Run, part: Part) -> None:
             lambda _: Changes(collection=part.aside, writes=[write], last=(run.lease.guard(),))
         )
     except GuardFailed as error:
-        raise run.fenced() from error
+        raise run.fenced_error() from error

@@ -63,9 +63,9 @@ def _without(
         return None
     found = [d for d in documents if raw_bson.has_id(d) and raw_bson.id_of(d) in ids]
     if identity.endswith(_WHOLE):
-        return _shortened(head, documents, found) if found else None
+        return _shorten(head, documents, found) if found else None
     asked = _ROW not in identity and head.get("key") == "_id" and _asked_for(documents[0]) in ids
-    return _sealed({**_bare(head), "erased": [ANY_KEY]}, b"") if found or asked else None
+    return _seal({**_bare(head), "erased": [ANY_KEY]}, b"") if found or asked else None
 
 
 def _asked_for(document: bytes) -> bytes:
@@ -80,7 +80,7 @@ def _is_into(head: Document, names: Collection[str]) -> bool:
     return any(str(head.get("table")).startswith(f"{name}.") for name in names)
 
 
-def _shortened(head: Document, documents: Sequence[bytes], found: Sequence[bytes]) -> Sequence[Document]:
+def _shorten(head: Document, documents: Sequence[bytes], found: Sequence[bytes]) -> Sequence[Document]:
     """All documents of a collection but these, and by the hashes of which keys they were found."""
     path = head.get("key")
     hashes = (
@@ -88,7 +88,7 @@ def _shortened(head: Document, documents: Sequence[bytes], found: Sequence[bytes
     )
     before = head.get("erased", [])
     rest = b"".join(d for d in documents if d not in found)
-    return _sealed({**_bare(head), "erased": [*before, *sorted(hashes - set(before))]}, rest)
+    return _seal({**_bare(head), "erased": [*before, *sorted(hashes - set(before))]}, rest)
 
 
 def _bare(head: Document) -> Document:
@@ -100,5 +100,5 @@ def _bare(head: Document) -> Document:
     }
 
 
-def _sealed(head: Document, payload: bytes) -> Sequence[Document]:
+def _seal(head: Document, payload: bytes) -> Sequence[Document]:
     return seal(head, payload, part_of(head["_id"]))

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from goaime_migrate import ledger
 from goaime_migrate.backends.ports import JOURNAL, Backend, Need, name_of
 from goaime_migrate.journal import audit, clearing
 from goaime_migrate.journal.paging import payloads, size_of
-from goaime_migrate.ledger import Ledger, Pruning
+from goaime_migrate.ledger import Ledger, Pruning, log, put_version
 from goaime_migrate.operations.collections import ASIDE
 from goaime_migrate.prune.selection import Kept, Selection
 from goaime_migrate.results import Mode, PruneResult
@@ -21,16 +20,16 @@ _ROOM = (
 )
 
 
-def kept(backend: Backend, book: Ledger) -> Kept:
+def find_kept(backend: Backend, ledger: Ledger) -> Kept:
     """What there is to prune."""
     there = backend.collections()
     aside = tuple(sorted(name for name in there if name.startswith(f"{ASIDE}.")))
-    return Kept(book, frozenset(clearing.passes(backend)), there, aside)
+    return Kept(ledger, frozenset(clearing.passes(backend)), there, aside)
 
 
-def foresee(backend: Backend, book: Ledger, selection: Selection) -> PruneResult:
+def foresee(backend: Backend, ledger: Ledger, selection: Selection) -> PruneResult:
     """What would be deleted. All of it is read once. Raises JournalIncomplete, DamagedRecord, NewerFormat."""
-    size = sum(audit.require_whole(backend, book.passes[p]) for p in selection.passes if p in book.passes)
+    size = sum(audit.require_whole(backend, ledger.passes[p]) for p in selection.passes if p in ledger.passes)
     size += sum(size_of(found) for p in selection.leftover for found in payloads(backend, f"{p}/"))
     size += sum(backend.size(name).size for name in selection.collections)
     return PruneResult(
@@ -44,15 +43,15 @@ def foresee(backend: Backend, book: Ledger, selection: Selection) -> PruneResult
     )
 
 
-def prune(run: Run, book: Ledger, selection: Selection) -> PruneResult:
+def prune(run: Run, ledger: Ledger, selection: Selection) -> PruneResult:
     """Delete it, under the lease. Whatever a run that is killed has marked, the next one deletes.
 
     Raises what `foresee` does, MissingPrivilege, LeaseLost, Interrupted.
     """
-    result = foresee(run.backend, book, selection)
+    result = foresee(run.backend, ledger, selection)
     run.backend.require_actions([Need(name, ("dropCollection",)) for name in selection.collections])
     run.check()
-    _mark(run, book, selection.versions)
+    _mark(run, ledger, selection.versions)
     for name in selection.collections:
         run.check()
         run.lease.renew()
@@ -63,15 +62,15 @@ def prune(run: Run, book: Ledger, selection: Selection) -> PruneResult:
     return replace(result, notes=(*result.notes, *_room(run, selection)))
 
 
-def _mark(run: Run, book: Ledger, versions: Sequence[str]) -> None:
+def _mark(run: Run, ledger: Ledger, versions: Sequence[str]) -> None:
     """Say of all these versions at once that they are pruned, by whom and when."""
     if not versions:
         return
     now, owner = run.backend.now(), run.lease.record.owner
     by = Pruning(now, owner.who, owner.host)
     run.record(
-        *(ledger.put_version(replace(book.versions[v], rollback="pruned", pruned=by)) for v in versions),
-        *(ledger.log(now, owner, "prune", "pruned", v) for v in versions),
+        *(put_version(replace(ledger.versions[v], rollback="pruned", pruned=by)) for v in versions),
+        *(log(now, owner, "prune", "pruned", v) for v in versions),
     )
 
 

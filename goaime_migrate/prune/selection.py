@@ -36,7 +36,7 @@ class Selection:
 class Kept:
     """All that there is to prune: the ledger, the journals that are there, and collections."""
 
-    book: Ledger
+    ledger: Ledger
     journals: frozenset[str]
     """The passes of which anything is kept."""
     there: Container[str]
@@ -47,22 +47,22 @@ class Kept:
     def of(self, versions: Iterable[str], notes: Sequence[str] = ()) -> Selection:
         """Of these versions, which must all be applied and share no pass with others."""
         chosen = tuple(sorted(versions, key=int))
-        marked = {v for v, record in self.book.versions.items() if record.rollback}
-        passes = [p for v in chosen for p in self.book.versions[v].passes]
-        lost = [p for v in marked for p in self.book.versions[v].passes if p in self.journals]
-        below = [v for v in self.book.versions if chosen and int(v) < int(chosen[-1])]
+        marked = {v for v, record in self.ledger.versions.items() if record.rollback}
+        passes = [p for v in chosen for p in self.ledger.versions[v].passes]
+        lost = [p for v in marked for p in self.ledger.versions[v].passes if p in self.journals]
+        below = [v for v in self.ledger.versions if chosen and int(v) < int(chosen[-1])]
         return Selection(
             chosen,
             tuple(dict.fromkeys(passes)),
             tuple(dict.fromkeys(lost)),
-            tuple(name for v in (*chosen, *marked) for name in self._aside(self.book.versions[v])),
+            tuple(name for v in (*chosen, *marked) for name in self._aside(self.ledger.versions[v])),
             tuple(v for v in below if v not in chosen and v not in marked and self.has_any(v)),
             tuple(notes),
         )
 
     def has_any(self, version: str) -> bool:
         """Whether anything is kept to take a version back."""
-        record = self.book.versions[version]
+        record = self.ledger.versions[version]
         return bool(record.passes) or any(True for _ in self._aside(record))
 
     def _aside(self, record: VersionRecord) -> Iterator[str]:
@@ -80,7 +80,7 @@ class Kept:
     @property
     def orphans(self) -> Mapping[str, str]:
         """Collections kept aside that no version can bring back any more, with the version that has kept them."""
-        known = {name for record in self.book.versions.values() for name in self._aside(record)}
+        known = {name for record in self.ledger.versions.values() for name in self._aside(record)}
         return {n: n.removeprefix(f"{ASIDE}.").partition(".")[0] for n in self.aside if n not in known}
 
 
@@ -88,7 +88,7 @@ def by_version(kept: Kept, wanted: Sequence[str]) -> Selection:
     """These versions. Raises Refused where one of them is unfinished, or shares a pass with another."""
     chosen, notes = [], []
     for version in dict.fromkeys(wanted):
-        record = kept.book.versions.get(version)
+        record = kept.ledger.versions.get(version)
         if record is None:
             notes.append(f"{version} is not applied")
         elif record.rollback:
@@ -100,17 +100,17 @@ def by_version(kept: Kept, wanted: Sequence[str]) -> Selection:
                 hint=Hint("finish it: {}, or: {}; then prune", UP, DOWN),
             )
         elif kept.has_any(version):
-            _require_whole_passes(kept.book, record, wanted)
+            _require_whole_passes(kept.ledger, record, wanted)
             chosen.append(version)
         else:
             notes.append(f"{version} keeps nothing: its way back needs no journal")
     return _with_orphans(kept.of(chosen, notes), [n for n, v in kept.orphans.items() if v in wanted])
 
 
-def _require_whole_passes(book: Ledger, record: VersionRecord, wanted: Sequence[str]) -> None:
+def _require_whole_passes(ledger: Ledger, record: VersionRecord, wanted: Sequence[str]) -> None:
     """Members of one pass share a journal: they go together. Raises Refused."""
-    together = [v for p in record.passes if p in book.passes for v in book.passes[p].versions]
-    others = [v for v in dict.fromkeys(together) if v not in wanted and v in book.versions]
+    together = [v for p in record.passes if p in ledger.passes for v in ledger.passes[p].versions]
+    others = [v for v in dict.fromkeys(together) if v not in wanted and v in ledger.versions]
     if others:
         options = [word for v in dict.fromkeys([*together]) for word in ("--version", v)]
         raise Refused(
@@ -124,10 +124,10 @@ def _require_whole_passes(book: Ledger, record: VersionRecord, wanted: Sequence[
 def by_age(kept: Kept, seconds: float, now: datetime, log: Sequence[HistoryEntry]) -> Selection:
     """All versions that were applied so long ago; of those that share a pass all or none."""
     before = now - timedelta(seconds=seconds)
-    book = kept.book
-    old = {v for v, record in book.versions.items() if _is_old(record, before) and kept.has_any(v)}
-    for p in book.passes.values():
-        members = {v for v in p.versions if v in book.versions}
+    ledger = kept.ledger
+    old = {v for v, record in ledger.versions.items() if _is_old(record, before) and kept.has_any(v)}
+    for p in ledger.passes.values():
+        members = {v for v in p.versions if v in ledger.versions}
         if not members <= old:
             old -= members
     left = {entry.version: entry.at for entry in log if (entry.action, entry.result) == ("down", "reverted")}

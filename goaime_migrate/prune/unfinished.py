@@ -15,14 +15,14 @@ from goaime_migrate.run import collector
 _SWEEP = Command(("sweep",))
 
 
-def require_finished(reader: Reader, book: Ledger, line: Lineage, ids: SameId) -> None:
+def require_finished(reader: Reader, ledger: Ledger, line: Lineage, ids: SameId) -> None:
     """Raises Refused where a pass has written and is unfinished, or anything unfinished has the document in its plan.
 
     A sweep need not look at a document that is there no more: that can be forgotten.
     """
     walks = [visit.record for visit in line.visits]
     planned = {record.id for record in walks if _has_planned(reader, record, ids)}
-    for p in book.passes.values():
+    for p in ledger.passes.values():
         if (not p.finished or p.target_level is not None) and (p.committed or p.id in planned):
             versions = ", ".join(p.versions)
             raise Refused(

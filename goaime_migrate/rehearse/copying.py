@@ -49,7 +49,7 @@ def _made(source: Backend, info: CollectionInfo, sampling: Sampling, run: Run) -
             f"{name} cannot be copied: {why}, and {error.message}",
             hint=Hint("rehearse it on the server: {}", REHEARSE),
         ) from error
-    for index in [] if info.kind == VIEW else index_specs.listed(source, name):
+    for index in [] if info.kind == VIEW else index_specs.list_droppable(source, name):
         index_specs.build(run.backend, name, index)
     return True
 
@@ -73,7 +73,7 @@ def _copy_documents(source: Backend, info: CollectionInfo, sampling: Sampling, r
             run.transact(partial(_insertion, name, documents))
         elif documents:
             run.backend.load(name, documents)
-        progress.seen(len(documents))
+        progress.add(len(documents))
         copied += len(documents)
     return copied
 

@@ -135,7 +135,7 @@ class Sampling:
             step = chain.steps[0]
             if not isinstance(step, InsertStep) or step.collection not in self._there:
                 continue
-            own = list(step.identified(self._source.records))
+            own = list(step.with_ids(self._source.records))
             for start in range(0, len(own), _FEW):
                 some = [raw_bson.decode(document) for document in own[start : start + _FEW]]
                 either = {"$or": [with_keys(some, step.key), {"_id": {"$in": [d["_id"] for d in some]}}]}
@@ -153,7 +153,7 @@ class Sampling:
             documents = batch
             for chain in passes:
                 documents = self._through(chain, documents)
-            progress.seen(len(batch))
+            progress.add(len(batch))
 
     def _through(self, chain: Chain, documents: list[bytes]) -> list[bytes]:
         """The documents after a pass, as far as that can be known before it is stored. What it refuses is left out."""

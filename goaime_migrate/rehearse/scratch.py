@@ -24,7 +24,7 @@ from goaime_migrate.errors.hint import PROGRAM, Command, Hint
 from goaime_migrate.events import Listener, Notice
 from goaime_migrate.ledger.records import FORMAT, TOOL
 from goaime_migrate.run.brake import Options
-from goaime_migrate.run.lock import Lease, held
+from goaime_migrate.run.lock import Lease, hold
 from goaime_migrate.run.run import Run
 
 MARK = "rehearsal"
@@ -71,7 +71,7 @@ def in_memory(source: Backend, settings: Settings, listener: Listener) -> Iterat
         chosen = settings.at(uri=f"{DUMP}{folder}", database=source.database_name, executor=None)
         with (
             closing(connect(chosen, write=True)) as backend,
-            held(backend, settings.lock_timeout, listener) as lease,
+            hold(backend, settings.lock_timeout, listener) as lease,
         ):
             backend.prepare()
             yield Scratch(backend, lease, chosen, "in memory")
@@ -113,7 +113,7 @@ def on_server(
         places = _places(of, settings, stack, validators)
         for backend in places:
             if _is_marked(backend, of):
-                with suppress(LockHeld), held(backend, 0, listener):
+                with suppress(LockHeld), hold(backend, 0, listener):
                     backend.drop_database()
                     listener(Notice(f"removed {backend.database_name}, which a rehearsal had left"))
         backend, lease = _take(places, of, stack, listener)
@@ -161,7 +161,7 @@ def _take(places: Sequence[Backend], of: str, stack: ExitStack, listener: Listen
     """The first that no other rehearsal works in, under its lease."""
     for backend in places:
         with suppress(LockHeld):
-            return backend, stack.enter_context(held(backend, 0, listener))
+            return backend, stack.enter_context(hold(backend, 0, listener))
     raise Refused(
         f"there is no room for a rehearsal: {', '.join(place_names(of))} are in use, or hold what is not ours",
         hint=Hint("wait for another rehearsal to end, or: {}", IN_MEMORY),

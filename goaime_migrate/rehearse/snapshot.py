@@ -102,7 +102,7 @@ class Snapshot:
 
 def _indexes(backend: Backend, info: CollectionInfo) -> dict[str, bytes]:
     """By name, in bytes: the order of keys and every type count."""
-    listed = [] if info.kind == VIEW else index_specs.listed(backend, info.name)
+    listed = [] if info.kind == VIEW else index_specs.list_droppable(backend, info.name)
     return {index["name"]: raw_bson.encode({**index, "ns": None}) for index in listed}
 
 

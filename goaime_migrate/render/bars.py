@@ -21,7 +21,7 @@ from goaime_migrate.events import (
     StageFinished,
     StageStarted,
 )
-from goaime_migrate.render.progress import Meter, last_line, position, waiting, which_database
+from goaime_migrate.render.progress import Speed, last_line, position, waiting, which_database
 from goaime_migrate.render.style import clean
 from goaime_migrate.render.words import versions
 
@@ -33,8 +33,8 @@ class Bars:
         console = Console(file=stream, force_terminal=True, no_color=not color, highlight=False)
         self._redact = redact
         self._lock = threading.Lock()
-        self._stages: dict[tuple[str, ...], tuple[TaskID, Meter]] = {}
-        self._looking: tuple[str, TaskID, Meter] | None = None
+        self._stages: dict[tuple[str, ...], tuple[TaskID, Speed]] = {}
+        self._looking: tuple[str, TaskID, Speed] | None = None
         self._waiting: TaskID | None = None
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
@@ -80,10 +80,10 @@ class Bars:
         if event.rests is None:
             return
         totals = {task.id: task.total for task in self._progress.tasks}
-        for task, meter in self._stages.values():
-            meter.rest(event.rests, time.monotonic())
+        for task, speed in self._stages.values():
+            speed.rest(event.rests, time.monotonic())
             total = totals[task]
-            said = position(meter.done, None if total is None else int(total), meter)
+            said = position(speed.done, None if total is None else int(total), speed)
             self._progress.update(task, position=said)
 
     def _begin_anew(self, event: DatabaseStarted) -> None:
@@ -99,24 +99,24 @@ class Bars:
     def _start(self, event: StageStarted) -> None:
         self._stages[event.versions] = self._bar(event)
 
-    def _bar(self, event: StageStarted | Examined) -> tuple[TaskID, Meter]:
+    def _bar(self, event: StageStarted | Examined) -> tuple[TaskID, Speed]:
         text = self._redact(f"{versions(event.versions)} {clean(event.text)}".strip())
-        meter = Meter(event.done, time.monotonic())
+        speed = Speed(event.done, time.monotonic())
         task = self._progress.add_task(
             text if len(text) <= 32 else text[:31] + "…",
             total=event.total,
             completed=event.done,
-            position=position(event.done, event.total, meter) if event.total else "",
+            position=position(event.done, event.total, speed) if event.total else "",
         )
-        return task, meter
+        return task, speed
 
     def _advance(self, event: BatchCommitted) -> None:
         if event.versions in self._stages:
             self._move(*self._stages[event.versions], event)
 
-    def _move(self, task: TaskID, meter: Meter, event: BatchCommitted | Examined) -> None:
-        meter.mark(event.done, time.monotonic())
-        said = position(event.done, event.total, meter)
+    def _move(self, task: TaskID, speed: Speed, event: BatchCommitted | Examined) -> None:
+        speed.mark(event.done, time.monotonic())
+        said = position(event.done, event.total, speed)
         self._progress.update(task, completed=event.done, total=event.total, position=said)
 
     def _examine(self, event: Examined) -> None:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from goaime_migrate.render import diff
-from goaime_migrate.render.json import extended
+from goaime_migrate.render.json import extended_json
 from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.values import value
 from goaime_migrate.render.words import second
@@ -60,4 +60,4 @@ def _change(change: BlamedChange, style: Style) -> list[str]:
 
 def as_of(result: AsOfResult) -> str:
     """The document as canonical Extended JSON, null where there was none."""
-    return json.dumps(extended(result.document), indent=2, ensure_ascii=False)
+    return json.dumps(extended_json(result.document), indent=2, ensure_ascii=False)

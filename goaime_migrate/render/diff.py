@@ -121,7 +121,7 @@ def _elements(path: str, old: Sequence[Any], new: Sequence[Any], style: Style) -
 
 
 def _order(path: str, old: Sequence[str], after: Sequence[str]) -> Iterator[Change]:
-    found = moved(old, after)
+    found = moved_fields(old, after)
     if len(found) > 3:
         yield Change(">", path or "order", f"{len(found)} moved, now: {', '.join(map(key, after))}")
         return
@@ -132,7 +132,7 @@ def _order(path: str, old: Sequence[str], after: Sequence[str]) -> Iterator[Chan
         )
 
 
-def moved(old: Sequence[str], after: Sequence[str]) -> list[str]:
+def moved_fields(old: Sequence[str], after: Sequence[str]) -> list[str]:
     """The fewest fields that must have moved for the rest to have kept its order; those that came or went are none."""
     kept = set(after)
     rank = {name: at for at, name in enumerate(name for name in old if name in kept)}

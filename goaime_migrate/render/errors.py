@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from goaime_migrate.errors import MigrateError
-from goaime_migrate.render.style import GLUE, Style, bullet, clean, clean_lines, glued, whole_commands
+from goaime_migrate.render.style import GLUE, Style, bullet, clean, clean_lines, glue, whole_commands
 from goaime_migrate.render.values import key, value
 from goaime_migrate.results import VersionError
 
@@ -17,7 +17,7 @@ def error(found: MigrateError, style: Style, detail_limit: int = 20) -> str:
     if where := _where(found, style):
         lines += bullet("at:", where, style)
     hint = found.hint or f"goaime-migrate explain {found.code}"
-    lines += _with_head("next:", whole_commands(clean(style.told(hint))), style, 6, "cyan")
+    lines += _with_head("next:", whole_commands(clean(style.spell(hint))), style, 6, "cyan")
     return "\n".join(lines).replace(GLUE, " ")
 
 
@@ -27,7 +27,7 @@ _QUOTED = "|"
 
 def paragraph(text: str, style: Style) -> str:
     """A paragraph, wrapped between words but not within what stands in backquotes."""
-    whole = re.sub(r"`[^`]*`", glued, text)
+    whole = re.sub(r"`[^`]*`", glue, text)
     return "\n".join(bullet("", whole, style, indent=0)).replace(GLUE, " ")
 
 

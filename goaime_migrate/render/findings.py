@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from goaime_migrate.render.style import Style, advice, bullet
-from goaime_migrate.render.values import key, masked, value
+from goaime_migrate.render.values import key, mask, value
 from goaime_migrate.render.words import count
 
 if TYPE_CHECKING:
@@ -69,12 +69,12 @@ def _parts(found: object) -> Sequence[tuple[str, Any]]:
 
 def _ids(ids: Sequence[Any], style: Style) -> str:
     """Some `_id`s; where values are masked, those that are text."""
-    shown = [masked(each) if style.masked and isinstance(each, str) else _plain(each, style) for each in ids]
+    shown = [mask(each) if style.masked and isinstance(each, str) else _plain(each, style) for each in ids]
     more = f" {style.ellipsis}" if len(shown) > EXAMPLES else ""
     return ", ".join(shown[:EXAMPLES]) + more
 
 
 def _plain(identity: Any, style: Style) -> str:
     if style.masked and isinstance(identity, Mapping | list):
-        return masked(identity)
+        return mask(identity)
     return value(identity, Style(symbols=style.symbols), 40)

@@ -56,7 +56,7 @@ class Failure:
     field: str | None
 
 
-def printed(result: object, error: MigrateError | None = None) -> Any:
+def result_value(result: object, error: MigrateError | None = None) -> Any:
     """What a command prints: the keys of its result, and why it failed."""
     if isinstance(result, DatabasesResult):
         return _of_each(result) | {"error": _value(MigrateError, error)}
@@ -68,18 +68,18 @@ def printed(result: object, error: MigrateError | None = None) -> Any:
 def _of_each(result: DatabasesResult[Any]) -> Json:
     """What each database would have printed by itself."""
     values = {
-        each.database: failed(result.command, each.error)
+        each.database: failure_value(result.command, each.error)
         if each.result is None and each.error is not None
-        else printed(each.result, each.error)
+        else result_value(each.result, each.error)
         for each in result.databases
     }
     return {"databases": values, "not_begun": list(result.not_begun)}
 
 
-def failed(command: str, error: MigrateError, *, several: bool = False) -> Any:
+def failure_value(command: str, error: MigrateError, *, several: bool = False) -> Any:
     """What a command prints that failed before there was a result: nothing of everything, and why."""
     if several:
-        return printed(DatabasesResult((), command=command), error)
+        return result_value(DatabasesResult((), command=command), error)
     name = RESULTS.get(command)
     nothing = _nothing(getattr(results, name), command) if name else {}
     return nothing | {"error": _value(MigrateError, error)}
@@ -135,7 +135,7 @@ def zero(hint: Any, command: str) -> Any:
     return {int: 0, float: 0.0, bool: False, tuple: []}.get(bare)
 
 
-def extended(value: Any, *, relaxed: bool = False) -> Any:
+def extended_json(value: Any, *, relaxed: bool = False) -> Any:
     """A BSON value as canonical Extended JSON: the types and the order of fields survive; `relaxed`, it reads well."""
     if value is None or type(value) in (str, bool):
         return value
@@ -164,7 +164,7 @@ def _value(hint: Any, value: Any) -> Any:
     """Times in UTC with milliseconds and Z; seconds are rounded to them; what is no number is null."""
     said, kind = marked(hint)
     if said.extended:
-        return extended(value, relaxed=said.relaxed)
+        return extended_json(value, relaxed=said.relaxed)
     if value is None:
         value = said.none
     if is_dataclass(value) or isinstance(value, MigrateError):

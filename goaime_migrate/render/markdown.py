@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from goaime_migrate.render import diff
 from goaime_migrate.render.findings import examples, place, summary
-from goaime_migrate.render.plan import ending, predicted
+from goaime_migrate.render.plan import ending, prediction
 from goaime_migrate.render.style import Style, clean
 from goaime_migrate.render.words import count, number
 from goaime_migrate.results import Direction
@@ -38,7 +38,7 @@ def plan(result: PlanResult) -> str:
         lines.append("")
     lines += _findings(result.findings)
     lines += [line for step in result.steps for line in _sample(step)]
-    lines += [_text(line) for line in predicted(result.predicted, _ONE_LINE)]
+    lines += [_text(line) for line in prediction(result.predicted, _ONE_LINE)]
     if result.steps:
         lines += ["", f"_{_text(ending(result, ()))}_"]
     return "\n".join(lines).rstrip() + "\n"

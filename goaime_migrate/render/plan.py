@@ -52,8 +52,10 @@ def plan(result: PlanResult, style: Style, instead: str | None = None, options: 
             "",
         ]
     if result.steps:
-        lines += predicted(result.predicted, style)
-        lines.append(style.paint(style.told(ending(result, options)) if instead is None else instead, "bold"))
+        lines += prediction(result.predicted, style)
+        lines.append(
+            style.paint(style.spell(ending(result, options)) if instead is None else instead, "bold")
+        )
     return "\n".join(lines).rstrip()
 
 
@@ -133,7 +135,7 @@ def _preview(found: DownPreview) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def predicted(found: Predicted, style: Style) -> list[str]:
+def prediction(found: Predicted, style: Style) -> list[str]:
     """What it will take, and how that was reckoned; none where it takes nothing."""
     if not (found.seconds or found.journal_bytes or found.oplog_bytes):
         return []

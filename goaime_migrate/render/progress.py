@@ -25,7 +25,7 @@ EVERY_S = 2.0
 LOCK_EVERY_S = 15.0
 
 
-class Meter:
+class Speed:
     """Documents a second over the last half minute: batches are uneven, and a run may slow down."""
 
     WINDOW_S = 30.0
@@ -65,16 +65,16 @@ class Meter:
         return max(total - self.done, 0) / rate if total is not None and rate else None
 
 
-def position(done: int, total: int | None, meter: Meter) -> str:
+def position(done: int, total: int | None, speed: Speed) -> str:
     """How far, how fast, how long still: ``12,000/300,000 4% 2,900/s ETA 1m39s``; or that it is paused."""
     parts = [number(done)]
     if total:
         parts = [f"{number(done)}/{number(total)}", f"{min(100 * done // total, 100)}%"]
-    if meter.rests:
+    if speed.rests:
         parts.append("paused")
-    if meter.rate:
-        parts.append(f"{meter.rate:,.0f}/s")
-    if (eta := meter.eta(total)) is not None and done < (total or 0):
+    if speed.rate:
+        parts.append(f"{speed.rate:,.0f}/s")
+    if (eta := speed.eta(total)) is not None and done < (total or 0):
         parts.append(f"ETA {duration(max(round(eta), 1))}")
     return " ".join(parts)
 
@@ -132,8 +132,8 @@ class Lines:
         self._width = None if width is None else width - len("12:00:00 ")
         self._clock = clock
         self._now = now
-        self._stages: dict[tuple[str, ...], tuple[StageStarted, Meter]] = {}
-        self._looks: dict[tuple[tuple[str, ...], str], Meter] = {}
+        self._stages: dict[tuple[str, ...], tuple[StageStarted, Speed]] = {}
+        self._looks: dict[tuple[tuple[str, ...], str], Speed] = {}
         self._said = clock()
         self._said_lock = -LOCK_EVERY_S
 
@@ -147,7 +147,7 @@ class Lines:
 
     def _text(self, event: Event) -> str | None:
         if isinstance(event, StageStarted):
-            self._stages[event.versions] = (event, Meter(event.done, self._clock()))
+            self._stages[event.versions] = (event, Speed(event.done, self._clock()))
             return first_line(event, self._width)
         if isinstance(event, BatchCommitted):
             return self._batch(event)
@@ -162,8 +162,8 @@ class Lines:
 
     def _notice(self, event: Notice) -> str:
         if event.rests is not None:
-            for _, meter in self._stages.values():
-                meter.rest(event.rests, self._clock())
+            for _, speed in self._stages.values():
+                speed.rest(event.rests, self._clock())
         return clean(event.text)
 
     def _begin_anew(self, event: DatabaseStarted) -> str:
@@ -173,20 +173,20 @@ class Lines:
 
     def _batch(self, event: BatchCommitted) -> str | None:
         at = self._clock()
-        stage, meter = self._stages.get(event.versions, (None, Meter(0, at)))
-        meter.mark(event.done, at)
+        stage, speed = self._stages.get(event.versions, (None, Speed(0, at)))
+        speed.mark(event.done, at)
         if at - self._said < EVERY_S or event.done == event.total:
             return None
-        head, said = versions(event.versions), " " + position(event.done, event.total, meter)
+        head, said = versions(event.versions), " " + position(event.done, event.total, speed)
         return _line(head, stage.text, said, self._width) if stage else head + said
 
     def _progress_line(self, event: Examined) -> str | None:
         at = self._clock()
-        meter = self._looks.setdefault((event.versions, event.text), Meter(event.done, at))
-        meter.mark(event.done, at)
+        speed = self._looks.setdefault((event.versions, event.text), Speed(event.done, at))
+        speed.mark(event.done, at)
         if at - self._said < EVERY_S or event.done == event.total:
             return None
-        said = " " + position(event.done, event.total, meter)
+        said = " " + position(event.done, event.total, speed)
         return _line(versions(event.versions), event.text, said, self._width).lstrip()
 
     def _lock(self, event: LockWaiting) -> str | None:

@@ -49,10 +49,10 @@ def _sentences(result: PruneResult, style: Style, *, would: bool) -> Iterator[st
         done = "would be finished" if would else "is finished"
         yield f"what an earlier prune was cut off in {done}"
     if result.erased is not None:
-        yield _erased(result.erased, style, would=would)
+        yield _erasure(result.erased, style, would=would)
 
 
-def _erased(found: ErasedDocument, style: Style, *, would: bool) -> str:
+def _erasure(found: ErasedDocument, style: Style, *, would: bool) -> str:
     document = f"{clean(found.collection)} {value(found.id, style)}"
     if not found.versions:
         return f"nothing is kept of {document}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goaime_migrate.render.plan import predicted
+from goaime_migrate.render.plan import prediction
 from goaime_migrate.render.style import GLUE, Style, bullet, clean
 from goaime_migrate.render.words import count
 from goaime_migrate.results import RehearsalCheck, RehearsalResult
@@ -24,7 +24,7 @@ def rehearsal(result: RehearsalResult, style: Style) -> str:
         lines += bullet("!", note, style)
     width = max((len(check.name) for check in result.checks), default=0)
     lines += [line for check in result.checks for line in _check(check, width, style)]
-    lines += predicted(result.predicted, style)
+    lines += prediction(result.predicted, style)
     end = "the database was only read" + ("; the copy is gone" if result.where else "")
     return "\n".join([*lines, style.paint(end, "dim")])
 

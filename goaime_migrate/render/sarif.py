@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from goaime_migrate._version import __version__
 from goaime_migrate.errors.hint import PROGRAM
-from goaime_migrate.render.json import dumps, extended
+from goaime_migrate.render.json import dumps, extended_json
 from goaime_migrate.render.style import clean
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _result(finding: Finding, number: int) -> Json:
         "properties": {
             "version": finding.version,
             "collection": finding.collection,
-            "evidence": extended(finding.evidence, relaxed=True),
+            "evidence": extended_json(finding.evidence, relaxed=True),
         },
     }
     if finding.file:

@@ -138,17 +138,17 @@ def lock(lease: LockStatus, style: Style) -> list[str]:
         else f"expired {until}".rstrip()
     )
     holder = f"{lease.who} on {lease.host}, process {lease.pid}"
-    told = f"; throttled: {throttled(lease.throttle)}" if lease.live and lease.throttle else ""
+    told = f"; throttled: {throttle_text(lease.throttle)}" if lease.live and lease.throttle else ""
     text = f"lock: {holder}{since}, {state}, fence {lease.fence}{told}"
     return [
         style.paint(line, "cyan" if lease.live else "yellow") for line in bullet("", text, style, indent=0)
     ]
 
 
-def throttled(told: Throttle) -> str:
+def throttle_text(told: Throttle) -> str:
     """What a run was told.
 
-    >>> throttled(Throttle(True, None)), throttled(Throttle(False, 2500.0)), throttled(Throttle(True, 0.5))
+    >>> throttle_text(Throttle(True, None)), throttle_text(Throttle(False, 2500.0)), throttle_text(Throttle(True, 0.5))
     ('paused', 'at most 2,500 documents/s', 'paused, then at most 0.5 documents/s')
     """
     rate = "" if told.max_rate is None else f"at most {told.max_rate:,g} documents/s"

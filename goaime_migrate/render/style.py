@@ -19,10 +19,10 @@ _COPIED = re.compile(COMMAND.pattern + r"|--where '[^'\n]*'|db\.\w[^\n]*?\]\)")
 
 def whole_commands(text: str) -> str:
     """A text whose commands are not wrapped."""
-    return _COPIED.sub(glued, text)
+    return _COPIED.sub(glue, text)
 
 
-def glued(words: re.Match[str]) -> str:
+def glue(words: re.Match[str]) -> str:
     """Words that are not wrapped."""
     return words[0].replace(" ", GLUE)
 
@@ -40,7 +40,7 @@ class Style(NamedTuple):
     options: tuple[tuple[str, str], ...] = ()
     """What was typed to say which project and database are meant: a command that is told has to say it too."""
 
-    def told(self, hint: str) -> str:
+    def spell(self, hint: str) -> str:
         """A hint, with commands that can be typed as they are."""
         return carrying(hint, self.options)
 
@@ -125,5 +125,5 @@ def advice(mark: str, hint: str, style: Style, indent: int = 2) -> list[str]:
     """A hint as `bullet` has it, with commands that can be copied."""
     return [
         line.replace(GLUE, " ")
-        for line in bullet(mark, whole_commands(clean(style.told(hint))), style, indent)
+        for line in bullet(mark, whole_commands(clean(style.spell(hint))), style, indent)
     ]

@@ -32,5 +32,5 @@ def _verdict(result: SweepResult, style: Style) -> str:
     verb = "is" if remaining == 1 else "are"
     then = "; to bring them forward: goaime-migrate sweep" if result.dry_run and not result.error else ""
     return style.paint(
-        f"{count(remaining, 'document')} {verb} in an old shape{style.told(then)}", "yellow", "bold"
+        f"{count(remaining, 'document')} {verb} in an old shape{style.spell(then)}", "yellow", "bold"
     )

@@ -10,7 +10,7 @@ from goaime_migrate import errors
 from goaime_migrate.errors.hint import DOWN, STATUS, UNLOCK, Command, Hint
 from goaime_migrate.render.errors import paragraph
 from goaime_migrate.render.findings import findings
-from goaime_migrate.render.status import lock, problems, throttled
+from goaime_migrate.render.status import lock, problems, throttle_text
 from goaime_migrate.render.style import Style, advice, bullet, clean
 from goaime_migrate.render.table import Column, table
 from goaime_migrate.render.values import key, value
@@ -141,7 +141,7 @@ def _why(found: HistoryError, style: Style) -> list[str]:
 
 def lint(result: LintResult, style: Style) -> str:
     """What is wrong with files, then what rules say of them, or that there is nothing to say."""
-    lines = problems(broken(result), style)
+    lines = problems(problems_of(result), style)
     lines += findings(result.findings, style)
     verdict = count(len(result.problems), "problem") if result.problems else "no problems"
     if notes := sum(finding.severity == "note" for finding in result.findings):
@@ -152,7 +152,7 @@ def lint(result: LintResult, style: Style) -> str:
     )
 
 
-def broken(result: LintResult) -> list[Problem]:
+def problems_of(result: LintResult) -> list[Problem]:
     """The problems that no finding tells of: files that do not load, gaps."""
     return [found for found in result.problems if found.code != errors.LintProblems.code]
 
@@ -166,18 +166,18 @@ def unlock(result: UnlockResult, style: Style) -> str:
         lines.append("the lease was ended; whoever held it can write no more")
     elif result.lock.live:
         lines.append(
-            style.told(Hint("its holder is alive; to end it all the same: {}", UNLOCK.to("--force")))
+            style.spell(Hint("its holder is alive; to end it all the same: {}", UNLOCK.to("--force")))
         )
     else:
         lines.append(
-            style.told("nobody holds it any more: the next goaime-migrate up takes it over by itself")
+            style.spell("nobody holds it any more: the next goaime-migrate up takes it over by itself")
         )
     return "\n".join(lines)
 
 
 def throttle(result: ThrottleResult, style: Style) -> str:
     """What the run was told, which run that is, and what to type next."""
-    told = throttled(result.throttle) if result.throttle else "as fast as it was started"
+    told = throttle_text(result.throttle) if result.throttle else "as fast as it was started"
     lines = bullet("", f"the run is told within ten seconds: {told}", style, indent=0)
     if result.lock:
         lines += lock(replace(result.lock, throttle=None), style)
@@ -191,7 +191,7 @@ def throttle(result: ThrottleResult, style: Style) -> str:
         )
     paused = result.throttle is not None and result.throttle.paused
     then = Hint("{}", Command(("throttle", "--resume")) if paused else STATUS.to("--watch"))
-    return "\n".join([*lines, style.paint(f"next: {style.told(then)}", "bold")])
+    return "\n".join([*lines, style.paint(f"next: {style.spell(then)}", "bold")])
 
 
 def stamp(result: StampResult, style: Style, would: bool = False, target: str = "") -> str:
@@ -208,7 +208,7 @@ def stamp(result: StampResult, style: Style, would: bool = False, target: str = 
     if target == "base":
         return (
             "nothing to stamp: `stamp` records versions as applied, it removes no record\n"
-            f"next: {style.told(Hint('{} (takes back all that is applied)', DOWN.to('base')))}"
+            f"next: {style.spell(Hint('{} (takes back all that is applied)', DOWN.to('base')))}"
         )
     return "nothing to stamp: the records say so already"
 
@@ -245,7 +245,7 @@ def init(result: InitResult, style: Style) -> str:
 def new(result: NewResult, style: Style) -> str:
     """The file, and how to try it."""
     return f"wrote {clean(result.path)}\n" + style.paint(
-        style.told("next: edit it, then goaime-migrate plan"), "bold"
+        style.spell("next: edit it, then goaime-migrate plan"), "bold"
     )
 
 

@@ -16,7 +16,7 @@ MADE = 3
 """Documents that are shown of those that an operation makes."""
 
 
-def tried(result: TryResult, style: Style) -> str:
+def trial(result: TryResult, style: Style) -> str:
     """The steps in their order, those of versions before it too."""
     whose = "as it was given" if result.given else f"of {clean(result.collection)}"
     lines = [f"try {clean(result.version)}: document {value(result.id, style)} {whose}"]

@@ -16,13 +16,13 @@ _PLAIN = Style()
 
 def value(item: Any, style: Style = _PLAIN, width: int = 60) -> str:
     """The value in about so many columns: ``ObjectId("…")``, ``Int64(5)``, ``{a: 1, b: [2 values]}``."""
-    return masked(item) if style.masked else style.fit(_text(item, style, width, 0), width)
+    return mask(item) if style.masked else style.fit(_text(item, style, width, 0), width)
 
 
-def masked(item: Any) -> str:
+def mask(item: Any) -> str:
     """What kind of value it is, and how long.
 
-    >>> masked("secret"), masked(5), masked([1, 2])
+    >>> mask("secret"), mask(5), mask([1, 2])
     ('<string of 6>', '<int>', '<array of 2>')
     """
     length = f" of {len(item)}" if isinstance(item, str | Mapping | list | tuple | bytes) else ""

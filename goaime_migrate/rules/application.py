@@ -10,12 +10,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from goaime_migrate.results import Severity
-from goaime_migrate.rules.catalogue import FILES, Said
+from goaime_migrate.rules.registry import FILES, Said
 from goaime_migrate.rules.source import File
 
 
 @cache
-def _installed() -> frozenset[Path]:
+def _install_folders() -> frozenset[Path]:
     """Where what is installed is."""
     import sysconfig
 
@@ -62,7 +62,7 @@ def _home(module: str) -> Path | None:
     if not places or not Path(places[0]).exists():
         return None
     path = Path(places[0]).resolve()
-    installed = any(path.is_relative_to(each) for each in _installed()) or "site-packages" in path.parts
+    installed = any(path.is_relative_to(each) for each in _install_folders()) or "site-packages" in path.parts
     return None if installed else path
 
 

@@ -15,7 +15,7 @@ from goaime_migrate.operations import (
 )
 from goaime_migrate.operations.collections import ASIDE
 from goaime_migrate.results import Severity
-from goaime_migrate.rules.catalogue import TURNS, Said
+from goaime_migrate.rules.registry import TURNS, Said
 from goaime_migrate.rules.turn import Turn
 from goaime_migrate.units import size as octets
 

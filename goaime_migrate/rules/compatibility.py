@@ -14,7 +14,7 @@ from goaime_migrate.operations import (
     SetValidator,
 )
 from goaime_migrate.results import Severity
-from goaime_migrate.rules.catalogue import FILES, Said
+from goaime_migrate.rules.registry import FILES, Said
 from goaime_migrate.rules.source import File
 
 _ONCE_NOBODY = "# allow: breaks-old-code because no release that is at work reads it"

@@ -10,11 +10,11 @@ from goaime_migrate.backends.ports import Filter
 from goaime_migrate.errors import ResultTooLarge
 from goaime_migrate.operations import CreateIndex
 from goaime_migrate.results import Severity
-from goaime_migrate.rules.catalogue import TURNS, Said
 from goaime_migrate.rules.questions import Expiries, Sizes, Types
+from goaime_migrate.rules.registry import TURNS, Said
 from goaime_migrate.rules.seen import Result
 from goaime_migrate.rules.turn import Turn
-from goaime_migrate.transform.probe import combined
+from goaime_migrate.transform.probe import combine
 
 _EXAMPLES = 5
 _SAMPLE = 2_000
@@ -117,7 +117,7 @@ def _expired_now(turn: Turn, creating: CreateIndex, only: Filter | None = None) 
     from datetime import timedelta
 
     old: Filter = {path: {"$lt": turn.database.now() - timedelta(seconds=float(seconds))}}
-    where = combined(old, only)
+    where = combine(old, only)
     count = turn.database.count(turn.stored, where)
     found = turn.database.documents(turn.stored, where=where, limit=_EXAMPLES, fields=()) if count else []
     return _Expired(count, [raw_bson.id_value(raw_bson.id_of(document)) for document in found])

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from goaime_migrate.backends.index_identity import held
+from goaime_migrate.backends.index_identity import membership_filter
 from goaime_migrate.backends.ports import EqualKey
 from goaime_migrate.results import Document
 
@@ -79,7 +79,7 @@ def _delete(collection: str | None, index: Document, *, spared: bool) -> str:
 
 
 def _filters(index: Document, *, spared: bool) -> Iterator[Document]:
-    if (only := held(index)) is not None:
+    if (only := membership_filter(index)) is not None:
         yield only
     if spared:
         yield {path: {"$ne": None} for path in index["key"]}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from goaime_migrate.backends.index_identity import made
+from goaime_migrate.backends.index_identity import inherit_collation
 from goaime_migrate.backends.ports import EqualKey, EqualKeys
 from goaime_migrate.errors import MigrateError
 from goaime_migrate.operations import CreateIndex
 from goaime_migrate.results import Document, Severity
-from goaime_migrate.rules.catalogue import TURNS, Said
 from goaime_migrate.rules.duplicate_remedies import remedy
 from goaime_migrate.rules.questions import EXAMPLES, Keys
+from goaime_migrate.rules.registry import TURNS, Said
 from goaime_migrate.rules.turn import GROUPS, LARGE, PATIENCE_S, Turn
 
 _ALONE = 4_000
@@ -34,7 +34,7 @@ def unique_duplicates(turn: Turn) -> Iterator[Said]:
     if creating is None or shape is None or not creating.index.get("unique"):
         return
     if all(there["name"] != creating.name for there in shape.indexes):
-        yield from _in_new_index(turn, made(creating.index, shape.options))
+        yield from _in_new_index(turn, inherit_collation(creating.index, shape.options))
 
 
 def _in_new_index(turn: Turn, index: Document) -> Iterator[Said]:

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator, Sequence
 from goaime_migrate.errors import LintProblems, Problem
 from goaime_migrate.migration import Migration
 from goaime_migrate.results import Finding, Severity
-from goaime_migrate.rules.catalogue import FILES
-from goaime_migrate.rules.findings import Place, ask, worst_first
+from goaime_migrate.rules.findings import Location, ask, worst_first
+from goaime_migrate.rules.registry import FILES
 from goaime_migrate.rules.source import File
 
 
@@ -26,7 +26,7 @@ def lint(
 
 def of_file(file: File) -> Iterator[Finding]:
     """What rules say of one file."""
-    return ask(FILES.all, file, lambda _: Place(file, file.migration.version))
+    return ask(FILES.all, file, lambda _: Location(file, file.migration.version))
 
 
 def problems(findings: Sequence[Finding]) -> tuple[Problem, ...]:

@@ -10,8 +10,8 @@ from goaime_migrate.errors import MissingCapability, OperationFailed, UsageError
 from goaime_migrate.operations import UpdateDocuments
 from goaime_migrate.planner.groups import OperationRef
 from goaime_migrate.results import Document, Severity
-from goaime_migrate.rules.catalogue import TURNS, Said
 from goaime_migrate.rules.lookups import lookups_of
+from goaime_migrate.rules.registry import TURNS, Said
 from goaime_migrate.rules.turn import Turn
 from goaime_migrate.transform.probe import evaluate, evaluate_stages
 

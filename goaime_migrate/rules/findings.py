@@ -1,4 +1,4 @@
-"""From what rules say to findings: rule, severity, place, and what the file allows."""
+"""From what rules say to findings: rule, severity, location, and what the file allows."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from goaime_migrate.errors import (
     UsageError,
 )
 from goaime_migrate.results import Finding, Severity
-from goaime_migrate.rules.catalogue import Rule, Said, Subject
+from goaime_migrate.rules.registry import Rule, Said, Subject
 from goaime_migrate.rules.source import File
 
 _UNASKED = (MissingCapability, MissingPrivilege, OperationFailed, UsageError)
 _ORDER = (Severity.ERROR, Severity.WARNING, Severity.NOTE)
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """Where what a rule says belongs."""
 
     file: File | None = None
@@ -31,15 +31,15 @@ class Place(NamedTuple):
 
 
 def ask(
-    rules: Iterable[Rule[Subject]], subject: Subject, place_of: Callable[[Said], Place]
+    rules: Iterable[Rule[Subject]], subject: Subject, location_of: Callable[[Said], Location]
 ) -> Iterator[Finding]:
     """What the rules say of a subject."""
     for rule in rules:
         try:
             for said in rule.ask(subject):
-                yield _finding(rule, said, place_of(said))
+                yield _finding(rule, said, location_of(said))
         except _UNASKED as error:
-            yield _finding(rule, _unasked(error), place_of(_unasked(error)))
+            yield _finding(rule, _unasked(error), location_of(_unasked(error)))
 
 
 def _unasked(error: MigrateError) -> Said:
@@ -51,19 +51,19 @@ def _unasked(error: MigrateError) -> Said:
     )
 
 
-def _finding(rule: Rule[Any], said: Said, place: Place) -> Finding:
+def _finding(rule: Rule[Any], said: Said, location: Location) -> Finding:
     found = Finding(
         rule=rule.name,
         severity=said.severity or rule.severity,
-        version=place.version,
-        collection=said.collection or place.collection,
+        version=location.version,
+        collection=said.collection or location.collection,
         message=said.message,
         evidence=said.evidence,
         remedy=said.remedy,
-        file=None if place.file is None else place.file.shown,
-        line=said.line or place.line,
+        file=None if location.file is None else location.file.shown,
+        line=said.line or location.line,
     )
-    reason = "" if place.file is None else place.file.allows(rule.name)
+    reason = "" if location.file is None else location.file.allows(rule.name)
     if not reason or found.severity is Severity.NOTE:
         return found
     return replace(found, severity=Severity.NOTE, message=f"{found.message} (allowed: {reason})")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from goaime_migrate.operations import RunFunctions
 from goaime_migrate.results import Severity
-from goaime_migrate.rules.catalogue import FILES, Said
+from goaime_migrate.rules.registry import FILES, Said
 from goaime_migrate.rules.source import File
 from goaime_migrate.rules.syntax import argument, calls, dotted_name
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
-from goaime_migrate.backends.index_identity import differences, is_text, made, same
+from goaime_migrate.backends.index_identity import differences, inherit_collation, is_text, same
 from goaime_migrate.operations import CreateIndex, DropIndex
 from goaime_migrate.results import Document, Severity
-from goaime_migrate.rules.catalogue import TURNS, Said
-from goaime_migrate.rules.outline import ALL, Shape, dropped
+from goaime_migrate.rules.outline import ALL, Shape, is_dropped
+from goaime_migrate.rules.registry import TURNS, Said
 from goaime_migrate.rules.turn import LARGE, LARGE_BYTES, Turn
 from goaime_migrate.units import duration
 from goaime_migrate.units import size as octets
@@ -27,7 +27,7 @@ def index_conflict(turn: Turn) -> Iterator[Said]:
     creating, shape = turn.only(CreateIndex), turn.shape
     if creating is None or shape is None or turn.begun:
         return
-    wanted = made(creating.index, shape.options)
+    wanted = inherit_collation(creating.index, shape.options)
     for there in shape.indexes:
         if there["name"] == creating.replaces:
             continue
@@ -83,7 +83,9 @@ def index_limit(turn: Turn) -> Iterator[Said]:
     names = {index["name"] for index in shape.indexes} | {"_id_"}
     beside = {index["name"] for index in shape.indexes if index["name"] == creating.replaces}
     if any(
-        same(index, made(creating.index, shape.options)) for index in shape.indexes if index["name"] in beside
+        same(index, inherit_collation(creating.index, shape.options))
+        for index in shape.indexes
+        if index["name"] in beside
     ):
         return  # the old one has to go first
     if creating.name not in names and len(names) >= _MOST:
@@ -104,13 +106,13 @@ def index_missing(turn: Turn) -> Iterator[Said]:
     dropping, shape = turn.only(DropIndex), turn.shape
     if dropping is None or turn.begun:
         return
-    there = [index["name"] for index in shape.indexes if dropped(index, ALL)] if shape else []
-    if any(dropped(index, dropping.name) for index in (shape.indexes if shape else ())):
+    there = [index["name"] for index in shape.indexes if is_dropped(index, ALL)] if shape else []
+    if any(is_dropped(index, dropping.name) for index in (shape.indexes if shape else ())):
         return
     what = "no index that can be dropped" if dropping.name == ALL else f"no index {dropping.name!r}"
     yield Said(
         f"{turn.collection} has {what}: nothing will be dropped",
-        f"correct the name; {_listed(there)}",
+        f"correct the name; {_list(there)}",
         {"indexes": there},
     )
 
@@ -119,17 +121,17 @@ def _none_to_replace(turn: Turn) -> Iterator[Said]:
     creating, shape = turn.only(CreateIndex), turn.shape
     if creating is None or creating.replaces is None or turn.begun:
         return
-    there = [index["name"] for index in shape.indexes if dropped(index, ALL)] if shape else []
+    there = [index["name"] for index in shape.indexes if is_dropped(index, ALL)] if shape else []
     if creating.replaces not in there and creating.name not in there:
         yield Said(
             f"{turn.collection} has no index {creating.replaces!r} for {creating.name!r} to replace: it will be refused",
-            f"correct replaces={creating.replaces!r}, or leave it out; {_listed(there)}",
+            f"correct replaces={creating.replaces!r}, or leave it out; {_list(there)}",
             {"indexes": there},
             severity=Severity.ERROR,
         )
 
 
-def _listed(names: Sequence[str]) -> str:
+def _list(names: Sequence[str]) -> str:
     return f"there {'are' if len(names) > 1 else 'is'} {', '.join(map(repr, names)) or 'none'}"
 
 

@@ -9,8 +9,8 @@ from goaime_migrate.errors import OperationFailed
 from goaime_migrate.operations import CreateCollection, CreateIndex, DropIndex, RenameCollection, SetValidator
 from goaime_migrate.operations.collections import NOUNS
 from goaime_migrate.results import Severity
-from goaime_migrate.rules.catalogue import TURNS, Said
 from goaime_migrate.rules.outline import Shape
+from goaime_migrate.rules.registry import TURNS, Said
 from goaime_migrate.rules.turn import Turn
 from goaime_migrate.transform.probe import evaluate_stages
 

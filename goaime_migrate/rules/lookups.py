@@ -7,7 +7,7 @@ from typing import Any
 
 from goaime_migrate.planner.groups import OperationRef
 from goaime_migrate.results import Document, Severity
-from goaime_migrate.rules.catalogue import TURNS, Said
+from goaime_migrate.rules.registry import TURNS, Said
 from goaime_migrate.rules.turn import SCANNED, Turn
 from goaime_migrate.transform.counts import IN_VAIN, SEVERAL
 from goaime_migrate.transform.lookups import Lookup

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 
-from goaime_migrate.backends.index_identity import made
+from goaime_migrate.backends.index_identity import inherit_collation
 from goaime_migrate.backends.ports import Catalogue
 from goaime_migrate.migration import Operation
 from goaime_migrate.operations import (
@@ -92,16 +92,16 @@ class Outline:
                 shape = self.obtain(operation.collection)
                 gone = (operation.name, operation.replaces)
                 kept = [index for index in shape.indexes if index["name"] not in gone]
-                shape.indexes = [*kept, made(operation.index, shape.options)]
+                shape.indexes = [*kept, inherit_collation(operation.index, shape.options)]
             case DropIndex() if there := self.get(operation.collection):
-                there.indexes = [i for i in there.indexes if not dropped(i, operation.name)]
+                there.indexes = [i for i in there.indexes if not is_dropped(i, operation.name)]
             case SetValidator():
                 self.obtain(operation.collection).options.update(operation.options)
             case _:
                 pass
 
 
-def dropped(index: Document, name: str) -> bool:
+def is_dropped(index: Document, name: str) -> bool:
     """Whether `DropIndex` of this name drops the index."""
     return index["name"] != "_id_" and name in (ALL, index["name"])
 

@@ -9,8 +9,8 @@ from functools import cached_property
 from goaime_migrate.backends.ports import Backend, Room
 from goaime_migrate.config import Settings
 from goaime_migrate.results import Predicted
-from goaime_migrate.rules.catalogue import Said
-from goaime_migrate.rules.findings import Place
+from goaime_migrate.rules.findings import Location
+from goaime_migrate.rules.registry import Said
 from goaime_migrate.rules.turn import Turn
 
 
@@ -23,10 +23,10 @@ class Outlook:
     settings: Settings
     predicted: Predicted
 
-    def place_of(self, said: Said) -> Place:
+    def location_of(self, said: Said) -> Location:
         """Where what is said of it belongs: to the operation that is named, or to none."""
         turns = (turn for turn in self.turns if said.ref in turn.refs)
-        return next((turn.place_of(said) for turn in turns), Place())
+        return next((turn.location_of(said) for turn in turns), Location())
 
     @cached_property
     def room(self) -> Room:

@@ -9,8 +9,8 @@ from goaime_migrate.errors import MissingPrivilege
 from goaime_migrate.migration import Operation
 from goaime_migrate.operations import DocumentOperation, StateOperation
 from goaime_migrate.results import Severity
-from goaime_migrate.rules.catalogue import OUTLOOKS, Said
 from goaime_migrate.rules.outlook import Outlook
+from goaime_migrate.rules.registry import OUTLOOKS, Said
 from goaime_migrate.rules.turn import Turn
 
 _WALKED, _CHANGES = ("find",), ("insert", "update", "remove")

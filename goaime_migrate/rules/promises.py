@@ -9,7 +9,7 @@ from typing import Any
 
 from goaime_migrate.operations import RunFunctions, TransformDocuments
 from goaime_migrate.results import Severity
-from goaime_migrate.rules.catalogue import FILES, TURNS, Said
+from goaime_migrate.rules.registry import FILES, TURNS, Said
 from goaime_migrate.rules.source import File
 from goaime_migrate.rules.syntax import root, unconditional
 from goaime_migrate.rules.turn import Turn

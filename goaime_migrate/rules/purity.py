@@ -6,9 +6,9 @@ import ast
 from collections.abc import Collection, Iterator, Mapping
 
 from goaime_migrate.results import Severity
-from goaime_migrate.rules.catalogue import FILES, Said
+from goaime_migrate.rules.registry import FILES, Said
 from goaime_migrate.rules.source import File
-from goaime_migrate.rules.syntax import dotted_name, imported, names, own_nodes
+from goaime_migrate.rules.syntax import dotted_name, imports_of, names, own_nodes
 
 _CLOCK, _RANDOM, _ENVIRONMENT, _NEW = (
     "reads the clock",
@@ -54,7 +54,7 @@ def impure(file: File) -> Iterator[Said]:
     """
     if file.is_plain:
         return
-    known = imported(file.tree)
+    known = imports_of(file.tree)
     for name, node in _transforming(file.tree):
         reason = _reason(node, known)
         if reason:
@@ -84,12 +84,12 @@ def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
 def _for_verify(tree: ast.Module) -> set[str]:
     """`verify`, and the functions that only it comes to."""
     uses = {function.name: names(own_nodes(function)) for function in _functions(tree)}
-    of_verify = _reached(uses.get("verify", set()), uses)
+    of_verify = _reach(uses.get("verify", set()), uses)
     others = uses.keys() - of_verify - {"verify"}
-    return (of_verify | {"verify"}) - _reached(others | names(own_nodes(tree)), uses)
+    return (of_verify | {"verify"}) - _reach(others | names(own_nodes(tree)), uses)
 
 
-def _reached(start: Collection[str], uses: Mapping[str, Collection[str]]) -> set[str]:
+def _reach(start: Collection[str], uses: Mapping[str, Collection[str]]) -> set[str]:
     """The functions among these names, and those that they use in turn."""
     found: set[str] = set()
     waiting = set(start) & uses.keys()

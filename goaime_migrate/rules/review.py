@@ -17,11 +17,11 @@ from goaime_migrate.planner import Facts, UpPlan
 from goaime_migrate.planner.groups import OperationRef, PinnedPass
 from goaime_migrate.results import Finding, Predicted, Severity, WarningCount
 from goaime_migrate.rules.asking import questions_of
-from goaime_migrate.rules.catalogue import OUTLOOKS, TURNS
 from goaime_migrate.rules.findings import ask, worst_first
 from goaime_migrate.rules.outline import Outline
 from goaime_migrate.rules.outlook import Outlook
 from goaime_migrate.rules.questions import Keys
+from goaime_migrate.rules.registry import OUTLOOKS, TURNS
 from goaime_migrate.rules.seen import Seen
 from goaime_migrate.rules.source import File
 from goaime_migrate.rules.turn import MOST_READ, Turn
@@ -111,13 +111,13 @@ class Review:
     def _asked(self, predicted: Predicted, *, early: bool) -> Iterator[Finding]:
         rules = [rule for rule in TURNS.all if rule.early or not early]
         for turn in self.turns:
-            for finding in ask(rules, turn, turn.place_of):
-                yield _softened(finding, turn.function)
+            for finding in ask(rules, turn, turn.location_of):
+                yield _soften(finding, turn.function)
         outlook = Outlook(self.turns, self._database, self._settings, predicted)
-        yield from ask([r for r in OUTLOOKS.all if r.early or not early], outlook, outlook.place_of)
+        yield from ask([r for r in OUTLOOKS.all if r.early or not early], outlook, outlook.location_of)
 
 
-def _softened(finding: Finding, function: str) -> Finding:
+def _soften(finding: Finding, function: str) -> Finding:
     """What a function before it may still mend is no error."""
     if not function or finding.severity is not Severity.ERROR:
         return finding

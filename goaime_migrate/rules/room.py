@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from goaime_migrate.results import Severity
-from goaime_migrate.rules.catalogue import OUTLOOKS, TURNS, Said
 from goaime_migrate.rules.outlook import Outlook
+from goaime_migrate.rules.registry import OUTLOOKS, TURNS, Said
 from goaime_migrate.rules.turn import LARGE, LARGE_BYTES, Turn
 from goaime_migrate.units import size
 

@@ -41,7 +41,7 @@ def names(nodes: Iterable[ast.AST]) -> set[str]:
     return {name for name in found if name is not None}
 
 
-def imported(tree: ast.Module) -> dict[str, str]:
+def imports_of(tree: ast.Module) -> dict[str, str]:
     """What names that are imported anywhere stand for: ``{"T": "time.time"}``."""
     found: dict[str, str] = {}
     for node in ast.walk(tree):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from goaime_migrate.migration import PLACEHOLDER
 from goaime_migrate.results import Severity
-from goaime_migrate.rules.catalogue import FILES, Said, known
+from goaime_migrate.rules.registry import FILES, Said, rules_by_name
 from goaime_migrate.rules.source import File
 
 
@@ -43,10 +43,10 @@ def allowance(file: File) -> Iterator[Said]:
     `# allow: RULE because REASON` makes what the rule says of this file a note.
     """
     for each in file.allowances:
-        if each.rule not in known():
+        if each.rule not in rules_by_name():
             yield Said(
                 f"# allow: names {each.rule!r}, and there is no such rule",
-                f"the rules are {', '.join(known())}",
+                f"the rules are {', '.join(rules_by_name())}",
                 line=each.line,
             )
         elif not each.reason:

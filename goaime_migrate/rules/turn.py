@@ -11,9 +11,9 @@ from goaime_migrate.config import Settings
 from goaime_migrate.migration import Operation
 from goaime_migrate.operations import DeriveDocuments, DocumentOperation, InsertDocuments, RunFunctions
 from goaime_migrate.planner.groups import OperationRef
-from goaime_migrate.rules.catalogue import Said
-from goaime_migrate.rules.findings import Place
+from goaime_migrate.rules.findings import Location
 from goaime_migrate.rules.outline import Outline, Shape
+from goaime_migrate.rules.registry import Said
 from goaime_migrate.rules.seen import Question, Seen
 from goaime_migrate.rules.source import File
 
@@ -122,12 +122,12 @@ class Turn:
         """The answers to its questions of this kind."""
         return (each for each in self.asked if isinstance(each, kind))
 
-    def place_of(self, said: Said) -> Place:
+    def location_of(self, said: Said) -> Location:
         """Where what is said of it belongs: to one of its operations, or to the last."""
         version, number = said.ref or self.refs[-1]
         operation = self.operations[list(self.refs).index(OperationRef(version, number))]
         file = self.files[version]
-        return Place(file, version, operation.collection, file.line_of(number))
+        return Location(file, version, operation.collection, file.line_of(number))
 
     @property
     def is_function(self) -> bool:

@@ -9,9 +9,9 @@ from goaime_migrate.backends.ports import Filter
 from goaime_migrate.errors import MigrateError, OperationFailed, UsageError
 from goaime_migrate.operations import CreateCollection, DeleteDocuments, SetValidator
 from goaime_migrate.results import Document, Severity
-from goaime_migrate.rules.catalogue import TURNS, Said
 from goaime_migrate.rules.misfits import misfits
 from goaime_migrate.rules.questions import Misfits
+from goaime_migrate.rules.registry import TURNS, Said
 from goaime_migrate.rules.turn import Turn
 from goaime_migrate.transform.probe import evaluate
 

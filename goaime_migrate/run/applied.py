@@ -78,7 +78,7 @@ class AppliedSteps:
         return tuple(dict.fromkeys(v for link in self.links for v in link.versions))
 
 
-def applied_steps(migrations: Sequence[Migration], book: Ledger) -> list[AppliedSteps]:
+def applied_steps(migrations: Sequence[Migration], ledger: Ledger) -> list[AppliedSteps]:
     """The transforms of these migrations, which are applied, ascending, by collection."""
     found: dict[str, _Growing] = {}
     for m in migrations:
@@ -91,8 +91,8 @@ def applied_steps(migrations: Sequence[Migration], book: Ledger) -> list[Applied
                 case RunFunctions():
                     for each in found.values():
                         each.ran(m.version)
-                case DocumentOperation() if index < len(book.versions[m.version].operations):
-                    _add(found, step_of(m, index), book)
+                case DocumentOperation() if index < len(ledger.versions[m.version].operations):
+                    _add(found, step_of(m, index), ledger)
     return [
         AppliedSteps(name, tuple(each.links(name)), tuple(each.left_out), each.function, tuple(each.makers))
         for name, each in sorted(found.items())
@@ -148,15 +148,15 @@ class _Growing:
             yield Link(mine, first.record, first.kept, first.place)
 
 
-def _add(found: dict[str, _Growing], step: Step, book: Ledger) -> None:
-    known = _pass(book, step)
+def _add(found: dict[str, _Growing], step: Step, ledger: Ledger) -> None:
+    known = _pass(ledger, step)
     found.setdefault(step.collection, _Growing()).add(step, *known)
     if step.inserts:
         found.setdefault(step.writes, _Growing()).made(step, *known)
 
 
-def _pass(book: Ledger, step: Step) -> tuple[PassRecord | None, bool]:
+def _pass(ledger: Ledger, step: Step) -> tuple[PassRecord | None, bool]:
     """The pass in which a step was applied, and whether its journal is kept."""
-    version = book.versions[step.version]
-    record = book.passes.get(version.operations[step.number].pass_id or "")
+    version = ledger.versions[step.version]
+    record = ledger.passes.get(version.operations[step.number].pass_id or "")
     return record, not version.rollback

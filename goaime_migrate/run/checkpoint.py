@@ -97,7 +97,7 @@ def adopt(run: Run, fresh: Iterable[Checkpoint[P]], sessions: Sequence[Document]
     """Take up partitions, new or as earlier runs have left them: with this run's fence, and written in these sessions.
 
     A session is in the record before it opens a transaction: so whoever takes the pass over can end what it leaves
-    open, and the feed of others' writes leaves its writes out. Raises LeaseLost.
+    open, and the stream of others' writes leaves its own out. Raises LeaseLost.
     """
     listed = list(fresh)
     passes = {each.pass_id for each in listed}
@@ -126,7 +126,7 @@ def reread(run: Run, checkpoint: Checkpoint[P]) -> Checkpoint[P]:
 
     run.backend.transact(read)
     if not found or found[0]["fence"] != run.lease.fence:
-        raise run.fenced()
+        raise run.fenced_error()
     return checkpoint.read(found[0])
 
 
@@ -136,7 +136,7 @@ def close(run: Run, checkpoint: Checkpoint[P]) -> Checkpoint[P]:
     try:
         run.transact(lambda _: Changes(last=(checkpoint.move(closed),)))
     except GuardFailed as error:
-        raise run.fenced() from error
+        raise run.fenced_error() from error
     return closed
 
 
@@ -203,7 +203,7 @@ def commit(run: Run, at: Checkpoint[P], plan: Plan[P, F], pace: Pacing, version:
             again = pace.collided(tried.documents if tried else 0)
             if again or (error.cause is None and holdup.goes_on(collection, name)):
                 continue
-            raise error.cause or _contended(at, version, name, error, holdup) from error
+            raise error.cause or _contention(at, version, name, error, holdup) from error
         if not missed:
             holdup.over()
             pace.took(time.monotonic() - started, tries[-1].documents, most)
@@ -211,7 +211,7 @@ def commit(run: Run, at: Checkpoint[P], plan: Plan[P, F], pace: Pacing, version:
             return tries[-1]
         misses += 1
         if misses >= pacing.PATIENCE:
-            raise _contended(at, version, missed[0], "it had changed each time it was to be written", holdup)
+            raise _contention(at, version, missed[0], "it had changed each time it was to be written", holdup)
 
 
 def commit_all(
@@ -237,13 +237,13 @@ def _already(run: Run, at: Checkpoint[P], tries: Sequence[Result[P, F]]) -> Resu
     """
     stored = reread(run, at)
     if stored.seq == at.seq:
-        raise run.fenced() from None
+        raise run.fenced_error() from None
     recorded = raw_bson.encode(stored.progress())
     same = [each for each in tries if raw_bson.encode(each.next.progress()) == recorded]
     return replace((same or tries)[-1], next=stored, replied=False)
 
 
-def _contended(
+def _contention(
     at: Checkpoint[Any], version: str, identity: bytes | None, reason: Collision | str, holdup: Holdup
 ) -> Contended:
     """The error for a document that cannot be written for others' writes; the same command goes on later."""

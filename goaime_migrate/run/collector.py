@@ -17,7 +17,7 @@ from bson import Timestamp
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import TAIL, Delete, Put, Reader, RecordChange
 from goaime_migrate.backends.ports.change_stream import ChangeStream, CollectionGone, HistoryLost
-from goaime_migrate.backends.record_fields import NESTED, checked, optional, reading
+from goaime_migrate.backends.record_fields import NESTED, optional, reading, require_kinds
 from goaime_migrate.errors import CollectionChanged, MigrateError
 from goaime_migrate.errors.hint import DOWN, UP, Hint
 from goaime_migrate.ledger import FORMAT
@@ -39,8 +39,8 @@ _TOGETHER = 5000
 
 
 @dataclass(frozen=True)
-class Place:
-    """A place in history: a cluster time, and the token with which the feed goes on there."""
+class StreamPosition:
+    """A position in the change stream: a cluster time, and the token with which it goes on there."""
 
     at: Timestamp
     token: Document | None = None
@@ -51,11 +51,11 @@ class HistoryGone(Exception):
 
 
 class Collector(threading.Thread):
-    """Reads the feed of one walk; `walk` names it in what is stored."""
+    """Reads the change stream of one walk; `walk` names it in what is stored."""
 
     def __init__(
         self,
-        feed: ChangeStream,
+        stream: ChangeStream,
         lease: Lease,
         walk: str,
         since: Timestamp,
@@ -64,7 +64,7 @@ class Collector(threading.Thread):
         collection: str = "the collection",
     ) -> None:
         super().__init__(name="collector", daemon=True)
-        self._feed = feed
+        self._stream = stream
         self._lease = lease
         self._walk = walk
         self._begun = begun
@@ -75,10 +75,10 @@ class Collector(threading.Thread):
         self._lock = threading.Lock()
         self._ids: dict[bytes, None] = dict.fromkeys(left_over)
         self._stored = 0
-        self._at = Place(since)
+        self._at = StreamPosition(since)
         """Up to there everything has been collected."""
         self.failure: Exception | None = None
-        self.caught_up: Place | None = None
+        self.caught_up: StreamPosition | None = None
         """Up to there everything has been handed out."""
 
     def run(self) -> None:
@@ -90,21 +90,21 @@ class Collector(threading.Thread):
         except (HistoryLost, CollectionGone, MigrateError) as error:
             self.failure = error
         finally:
-            self._feed.close()
+            self._stream.close()
 
     def _portion(self) -> bool:
         """Whether anything was written."""
-        portion = self._feed.read()
+        portion = self._stream.read()
         self._lease.check()  # whoever was frozen too long leaves no record behind
         with self._lock:
             fresh = [i for i in portion.ids if i not in self._ids]
             self._ids |= dict.fromkeys(portion.ids)
-        place = Place(portion.at, portion.token)
+        position = StreamPosition(portion.at, portion.token)
         if fresh:
             self._stored += 1
-            self._feed.store(_record(self._walk, f"{self._run}/{self._stored:08d}", place, fresh))
+            self._stream.store(_record(self._walk, f"{self._run}/{self._stored:08d}", position, fresh))
         if portion.at >= self._at.at:
-            self._at = place
+            self._at = position
         return bool(portion.ids)
 
     def rounds(self, run: Run) -> Iterator[list[bytes]]:
@@ -184,31 +184,31 @@ def start(
     for record in stored:
         left_over += _ids(record)
         with reading(TAIL, record["_id"]):
-            token = checked(record, {"token": optional(NESTED)})["token"]
-    feed = run.backend.watch(collection, since, token, sessions)
-    if feed is None:
+            token = require_kinds(record, {"token": optional(NESTED)})["token"]
+    stream = run.backend.watch(collection, since, token, sessions)
+    if stream is None:
         return None
-    collector = Collector(feed, run.lease, walk, since, left_over, begun or since, collection)
+    collector = Collector(stream, run.lease, walk, since, left_over, begun or since, collection)
     collector.start()
     return collector
 
 
-def _record(walk: str, name: str, place: Place, ids: Iterable[bytes]) -> Document:
+def _record(walk: str, name: str, position: StreamPosition, ids: Iterable[bytes]) -> Document:
     return {
         "_id": f"{walk}/{name}",
         "format": FORMAT,
         "pass": walk,
-        "at": place.at,
-        "token": place.token,
+        "at": position.at,
+        "token": position.token,
         "ids": b"".join(ids),
     }
 
 
-def seen(walk: str, place: Place, left: Sequence[bytes]) -> list[RecordChange]:
+def forget_seen(walk: str, position: StreamPosition, left: Sequence[bytes]) -> list[RecordChange]:
     """The changes that forget what was collected up to a place, but for what is to be looked at again."""
     parts = range(0, len(left), _TOGETHER)
-    again = [_record(walk, f"{_LEFT}/{n:08d}", place, left[n : n + _TOGETHER]) for n in parts]
-    return [Delete(TAIL, {"pass": walk, "at": {"$lte": place.at}}), *(Put(TAIL, each) for each in again)]
+    again = [_record(walk, f"{_LEFT}/{n:08d}", position, left[n : n + _TOGETHER]) for n in parts]
+    return [Delete(TAIL, {"pass": walk, "at": {"$lte": position.at}}), *(Put(TAIL, each) for each in again)]
 
 
 def has_collected(reader: Reader, walk: str, ids: Collection[bytes]) -> bool:
@@ -230,7 +230,7 @@ def _is_left(record: Document) -> bool:
     return str(record["_id"]).startswith(f"{record['pass']}/{_LEFT}/")
 
 
-def erased(reader: Reader, walk: str, ids: Collection[bytes]) -> list[RecordChange]:
+def forget_erased(reader: Reader, walk: str, ids: Collection[bytes]) -> list[RecordChange]:
     """The changes that forget documents which are there no more: the place in history stays. Raises DamagedRecord."""
     return [
         Put(TAIL, {**record, "ids": b"".join(each for each in _ids(record) if each not in ids)})

@@ -90,7 +90,7 @@ class AppliedChain:
             if effect.changed:
                 effect.forgotten = forgotten(makers, self.links[min(effect.changed)].place)
 
-    def unsettled(self, reader: Reader, effects: Iterable[Effect]) -> list[Effect]:
+    def find_unsettled(self, reader: Reader, effects: Iterable[Effect]) -> list[Effect]:
         """Those that would change again what they are about to become: old and new cannot be told apart in them."""
         old = {effect.id: effect for effect in effects if effect.is_old}
         again = self.effects(reader, (effect.after for effect in old.values()), stored=False)

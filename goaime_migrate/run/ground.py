@@ -70,7 +70,7 @@ class _Ground:
             if info is not None:
                 self._require_ordinary(info, record.versions[-1])
             elif record.target is None and not record.created and segments.count(self._backend, record.id):
-                raise self._gone(record)
+                raise self._gone_error(record)
         if record.created and level == 0:
             self._unsure.add(name)
 
@@ -83,7 +83,7 @@ class _Ground:
                 self._there.pop(undo["name"], None)
             case "create_view":
                 if undo["name"] in self._there and self._there[undo["name"]].kind == "collection":
-                    raise self._taken(version, undo["name"])
+                    raise self._taken_error(version, undo["name"])
                 self._unsure.add(undo["name"])
             case "nothing" | None:
                 pass
@@ -101,7 +101,7 @@ class _Ground:
     def _rename(self, version: str, now: str, then: str) -> None:
         if not {now, then} & self._unsure:
             if then in self._there and now in self._there:
-                raise self._taken(version, then)
+                raise self._taken_error(version, then)
             if then not in self._there and now not in self._there:
                 raise Refused(
                     f"taking {version} back renames {now} to {then}, and there is no collection {now}",
@@ -130,7 +130,7 @@ class _Ground:
 
     # what is said
 
-    def _gone(self, record: PassRecord) -> MigrateError:
+    def _gone_error(self, record: PassRecord) -> MigrateError:
         same = (i.name for i in self._there.values() if record.uuid is not None and i.uuid == record.uuid)
         name, today = record.writes, next(same, None)
         if today is None:
@@ -145,7 +145,7 @@ class _Ground:
             hint=hint,
         )
 
-    def _taken(self, version: str, name: str) -> MigrateError:
+    def _taken_error(self, version: str, name: str) -> MigrateError:
         return Refused(
             f"taking {version} back gives {name} its place again, and others have made a collection of that name since",
             version=version,

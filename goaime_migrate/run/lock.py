@@ -44,7 +44,7 @@ def this_process() -> Owner:
         host=os.uname().nodename,
         pid=os.getpid(),
         boot=_boot(),
-        started=_started(os.getpid()),
+        started=_start_time(os.getpid()),
     )
 
 
@@ -75,9 +75,9 @@ class Lease:
     def check(self) -> None:
         """Raise LeaseLost once the lease may have ended, by this process's own monotonic clock."""
         if self._backend.capabilities.leases and (self._lost or time.monotonic() >= self._deadline):
-            raise self.lost(self._lost or "the lease could not be renewed in time")
+            raise self.lost_error(self._lost or "the lease could not be renewed in time")
 
-    def lost(self, why: str) -> LeaseLost:
+    def lost_error(self, why: str) -> LeaseLost:
         """The error for a run whose lease has gone to somebody else."""
         return LeaseLost(
             f"the lock was lost: {why}",
@@ -171,9 +171,9 @@ class Deputy(Lease):
 
 
 @contextmanager
-def held(backend: LeaseStore, timeout_s: float, listener: Listener) -> Iterator[Lease]:
+def hold(backend: LeaseStore, timeout_s: float, listener: Listener) -> Iterator[Lease]:
     """Hold the lock for a while. Waits up to `timeout_s`, then raises LockHeld naming the holder."""
-    lease = _acquired(backend, this_process(), timeout_s, listener)
+    lease = _acquire(backend, this_process(), timeout_s, listener)
     lease.start()
     try:
         yield lease
@@ -184,7 +184,7 @@ def held(backend: LeaseStore, timeout_s: float, listener: Listener) -> Iterator[
     lease.stop()
 
 
-def _acquired(backend: LeaseStore, me: Owner, timeout_s: float, listener: Listener) -> Lease:
+def _acquire(backend: LeaseStore, me: Owner, timeout_s: float, listener: Listener) -> Lease:
     started, told = time.monotonic(), 0.0
     dead: LeaseRecord | None = None
     while True:
@@ -201,7 +201,7 @@ def _acquired(backend: LeaseStore, me: Owner, timeout_s: float, listener: Listen
         waited = time.monotonic() - started
         if dead is None:
             if waited >= timeout_s:
-                raise _held(record, timeout_s)
+                raise _held_error(record, timeout_s)
             if waited >= told:
                 listener(LockWaiting(describe(record), waited, timeout_s))
                 told += 1.0
@@ -216,7 +216,7 @@ def _confirm(backend: LeaseStore, record: LeaseRecord, requested: float) -> floa
     return requested if backend.renew_lease(record, TTL_S) else None
 
 
-def _held(record: LeaseRecord, timeout_s: float) -> LockHeld:
+def _held_error(record: LeaseRecord, timeout_s: float) -> LockHeld:
     until = "" if record.expires_at is None else f", until {record.expires_at:%H:%M:%S} UTC unless renewed"
     return LockHeld(
         f"the lock is held by {describe(record)}{until}; waited {timeout_s:g} s",
@@ -235,26 +235,26 @@ def is_gone(record: LeaseRecord) -> bool:
     owner, boot = record.owner, _boot()
     if not boot or (owner.host, owner.boot) != (os.uname().nodename, boot):
         return False
-    started = _started(owner.pid)
+    started = _start_time(owner.pid)
     return bool(owner.started) and started != owner.started
 
 
-def _started(pid: int) -> str:
+def _start_time(pid: int) -> str:
     """When the process started, in clock ticks since boot; empty for a process that is gone or a zombie."""
-    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    fields = _read_file(f"/proc/{pid}/stat").rpartition(")")[2].split()
     return fields[19] if len(fields) > 19 and fields[0] not in "ZX" else ""
 
 
 def _boot() -> str:
     """This boot of this host, and the space in which its process ids mean something (containers have their own)."""
-    boot = _read("/proc/sys/kernel/random/boot_id")
+    boot = _read_file("/proc/sys/kernel/random/boot_id")
     try:
         return f"{boot}/{Path('/proc/self/ns/pid').readlink()}" if boot else ""
     except OSError:
         return ""
 
 
-def _read(path: str) -> str:
+def _read_file(path: str) -> str:
     try:
         return Path(path).read_text().strip()
     except OSError:

@@ -18,7 +18,7 @@ def pin(record: PassRecord, origin: Origin) -> PassRecord:
     )
 
 
-def moved(record: PassRecord, origin: Origin, today: str | None = None) -> str:
+def why_moved(record: PassRecord, origin: Origin, today: str | None = None) -> str:
     """What has happened to the database, or to the collection, since the pass was opened; empty where nothing has.
 
     `today`: what its collection is called now. One that is gone, or was kept aside under another name, is the same.
@@ -33,19 +33,19 @@ def moved(record: PassRecord, origin: Origin, today: str | None = None) -> str:
     return f"{name} was dropped and restored, or replaced, after {_versions(record)} had begun"
 
 
-def moved_passes(book: Ledger, origin: Origin) -> dict[str, str]:
+def moved_passes(ledger: Ledger, origin: Origin) -> dict[str, str]:
     """Of the passes of a ledger those that are bound to another database or collection, with what has happened."""
     today: dict[str, str] = {}
-    for version in book.versions.values():
+    for version in ledger.versions.values():
         for undo in (o.undo for o in version.operations if o.undo is not None):
             if undo.get("kind") == "rename_collection":
                 today[str(undo.get("new"))] = str(undo.get("old"))
     found: dict[str, str] = {}
-    for record in book.passes.values():
+    for record in ledger.passes.values():
         name = record.collection
         for _ in today:
             name = today.get(name, name)
-        text = moved(record, origin, name)
+        text = why_moved(record, origin, name)
         if text:
             found[record.id] = text
     return found

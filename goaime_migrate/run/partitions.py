@@ -72,7 +72,7 @@ class Range:
             record.get("size"),
         )
 
-    def journaled(self, documents: int, records: Sequence[Put]) -> Range:
+    def with_segment(self, documents: int, records: Sequence[Put]) -> Range:
         """The same with one more segment of so many documents in the journal, in these records."""
         if self.segments is None or self.documents is None:
             return self
@@ -114,12 +114,12 @@ def sweeping_partition(record: PassRecord) -> Partition:
     return Checkpoint(partition_id(record.id, Kind.SWEEP, 0), record.id, str(Kind.SWEEP), position)
 
 
-def walked(backend: CollectionReader, step: Step) -> int:
+def count_documents(backend: CollectionReader, step: Step) -> int:
     """How many documents there are to walk over, where nothing else is said. Reads metadata only."""
     return len(step.documents) if isinstance(step, InsertStep) else backend.count(step.collection)
 
 
-def wanted(backend: CollectionReader, step: Step, documents: int) -> int:
+def count_wanted(backend: CollectionReader, step: Step, documents: int) -> int:
     """How many partitions of full size a pass over so many documents is to have that begins with this step."""
     if documents < WORTH or not backend.capabilities.workers:
         return 1
@@ -133,8 +133,8 @@ def bounds(backend: CollectionReader, step: Step, check: Callable[[], None]) -> 
     They are counted off along the index on `_id`, since a sample of the server may leave out whole regions; `check`
     is called on the way. Of a list they are places.
     """
-    documents = walked(backend, step)
-    parts = wanted(backend, step, documents)
+    documents = count_documents(backend, step)
+    parts = count_wanted(backend, step, documents)
     if parts < 2:
         return ()
     quarter = max(1, documents // (_QUARTERS * parts))
@@ -161,13 +161,13 @@ def partitions(record: PassRecord) -> list[Partition]:
     return [new_partition(record, Kind.SCAN, i, after, upto) for i, (after, upto) in enumerate(pairs)]
 
 
-def stored(backend: Reader, record: PassRecord) -> list[Partition]:
+def stored_partitions(backend: Reader, record: PassRecord) -> list[Partition]:
     """The partitions of a pass's scan as they are now."""
     found = backend.find(PROGRESS, {"pass": record.id, "kind": "partition", "walk": str(Kind.SCAN)})
     known = {document["_id"]: document for document in found}
     return [part.read(known[part.id]) if part.id in known else part for part in partitions(record)]
 
 
-def left(backend: Reader, record: PassRecord) -> list[Partition]:
+def partitions_left(backend: Reader, record: PassRecord) -> list[Partition]:
     """The partitions of a pass that nobody has walked to the end."""
-    return [part for part in stored(backend, record) if not part.done]
+    return [part for part in stored_partitions(backend, record) if not part.done]

@@ -37,7 +37,7 @@ def require_up(
         if isinstance(each, RunFunctions):
             return
         if isinstance(each, StateOperation):
-            if not _begun(versions.get(ref.version), ref.number):
+            if not _is_begun(versions.get(ref.version), ref.number):
                 _require(each, ref.version, backend, changed)
             changed |= each.names
 
@@ -49,7 +49,7 @@ def _require(operation: StateOperation, version: str, backend: Backend, changed:
         raise error.at(version) from None
 
 
-def _begun(record: VersionRecord | None, number: int) -> bool:
+def _is_begun(record: VersionRecord | None, number: int) -> bool:
     return record is not None and any(o.undo is not None for o in record.operations[number : number + 1])
 
 

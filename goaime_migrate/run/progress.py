@@ -30,7 +30,7 @@ class ReadProgress:
         self._done = 0
         self.total: int | None = None
 
-    def seen(self, documents: int) -> None:
+    def add(self, documents: int) -> None:
         """So many more."""
         self._done += documents
         if self._clock() - self._began >= QUIET_S:
@@ -44,5 +44,5 @@ class ReadProgress:
             began = self._clock()
             yield part
             pacing.took(self._clock() - began, len(part))
-            self.seen(len(part))
+            self.add(len(part))
             start += len(part)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Progress:
+class RunTotals:
     """What a run has achieved so far; a failure leaves it as it stands."""
 
     versions: list[str] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Recorder:
         self.versions = dict(read.versions)
         self.passes = dict(read.passes)
         self.owner = run.lease.record.owner
-        self.progress = Progress()
+        self.totals = RunTotals()
         self._started = time.monotonic()
 
     def start_group(self) -> None:
@@ -197,7 +197,7 @@ class Recorder:
             self.event(now, "repair", f"{ledger.RENUMBERED}{each.before}", each.now)
             for each in found.renumbered
         ]
-        changes += self._renumbered({each.before: each.now for each in found.renumbered})
+        changes += self._renumber({each.before: each.now for each in found.renumbered})
         for version in found.accepted:
             file = self.migrations[version]
             changes.append(
@@ -206,13 +206,13 @@ class Recorder:
                 )
             )
             changes.append(self.event(now, "repair", "accepted", version))
-            changes += [ledger.put_pass(p) for p in self._repinned(version, file.checksum)]
+            changes += [ledger.put_pass(p) for p in self._repin(version, file.checksum)]
         for version in found.dropped:
             changes.append(self.event(now, "repair", "dropped", version))
             changes.append(ledger.delete_version(version))
         self.run.record(*changes)
 
-    def _renumbered(self, numbers: Mapping[str, str]) -> list[RecordChange]:
+    def _renumber(self, numbers: Mapping[str, str]) -> list[RecordChange]:
         """The records of versions under other numbers, their passes with them; in their old order.
 
         The id of a pass is only a name: its journal and how far it has come stay where they are. Without
@@ -234,7 +234,7 @@ class Recorder:
             *(ledger.delete_version(v) for v in numbers if v not in new),
         ]
 
-    def _repinned(self, version: str, checksum: str) -> list[PassRecord]:
+    def _repin(self, version: str, checksum: str) -> list[PassRecord]:
         """The passes of an edited version, pinned to its new code."""
         changed = []
         for p in self.passes.values():

@@ -11,17 +11,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from goaime_migrate import ledger
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import PROGRESS, Backend, Origin, Put, Reader
 from goaime_migrate.errors import DatabaseRestored
 from goaime_migrate.errors.hint import REPAIR, Command, Hint
 from goaime_migrate.journal import segments
 from goaime_migrate.journal.index import Locator
-from goaime_migrate.ledger import Ledger, PassRecord
+from goaime_migrate.ledger import Ledger, PassRecord, put_pass
 from goaime_migrate.run import reading
 from goaime_migrate.run.collector import forget
-from goaime_migrate.run.origin import moved, moved_passes, pin
+from goaime_migrate.run.origin import moved_passes, pin, why_moved
 from goaime_migrate.run.run import Run
 from goaime_migrate.transform.chain import Chain
 from goaime_migrate.transform.pipeline import chain_of, replay
@@ -49,20 +48,22 @@ def take_over(run: Run, record: PassRecord, steps: Sequence[Step]) -> PassRecord
     `steps`: its own, or none where their code is not at hand. Raises DatabaseRestored.
     """
     require_decided(run.backend, record, steps, Command((run.command,)), run.check)
-    return _bind(run, record, run.backend.origin()) if moved(record, run.backend.origin()) else record
+    return _bind(run, record, run.backend.origin()) if why_moved(record, run.backend.origin()) else record
 
 
-def moved_versions(book: Ledger, origin: Origin) -> tuple[str, ...]:
+def moved_versions(ledger: Ledger, origin: Origin) -> tuple[str, ...]:
     """The versions whose passes are bound to another database or collection, ascending."""
-    found = {version for pass_id in moved_passes(book, origin) for version in book.passes[pass_id].versions}
+    found = {
+        version for pass_id in moved_passes(ledger, origin) for version in ledger.passes[pass_id].versions
+    }
     return tuple(sorted(found, key=int))
 
 
-def accept(run: Run, book: Ledger) -> None:
+def accept(run: Run, ledger: Ledger) -> None:
     """Bind all passes to the database as it is now, which somebody has said to be whole."""
     origin = run.backend.origin()
-    for pass_id in moved_passes(book, origin):
-        _bind(run, book.passes[pass_id], origin)
+    for pass_id in moved_passes(ledger, origin):
+        _bind(run, ledger.passes[pass_id], origin)
 
 
 def _bind(run: Run, record: PassRecord, origin: Origin) -> PassRecord:
@@ -76,7 +77,7 @@ def _bind(run: Run, record: PassRecord, origin: Origin) -> PassRecord:
         bound = replace(bound, since=since, restored=True)
     ways_back = run.backend.find(PROGRESS, {"_id": f"{record.id}#down"})
     again = [Put(PROGRESS, {**each, "since": since}) for each in ways_back]
-    run.record(ledger.put_pass(bound), *again, forget(record.id))
+    run.record(put_pass(bound), *again, forget(record.id))
     return bound
 
 
@@ -91,16 +92,16 @@ def require_decided(
 
     Reads only; `check` is called on the way. Raises DatabaseRestored.
     """
-    text = moved(record, backend.origin())
+    text = why_moved(record, backend.origin())
     if not text:
         return
     reason, example = _CUT_OFF, None
     if record.target_level is None:
         found = _Undecided()
-        judge = _Judge(backend, record, steps)
+        finder = _Finder(backend, record, steps)
         for documents in reading.batches(backend, record.collection):
             check()
-            found.add(judge.undecided(documents))
+            found.add(finder.undecided(documents))
         if not found.documents:
             return
         example, listed = found.examples[0], ", ".join(map(repr, found.examples))
@@ -120,7 +121,7 @@ def require_decided(
     )
 
 
-class _Judge:
+class _Finder:
     """Tells documents that the pass has certainly not written, or has in its journal, from others."""
 
     def __init__(self, reader: Reader, record: PassRecord, steps: Sequence[Step]) -> None:

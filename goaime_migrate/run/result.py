@@ -13,7 +13,7 @@ from goaime_migrate.run.run import Run
 
 def result_of(direction: Direction, recorder: Recorder, work: Callable[[], None]) -> RunResult:
     """Do the work; what the recorder then knows of it, with the error that has stopped it, if one has."""
-    started, error, done = time.monotonic(), None, recorder.progress
+    started, error, done = time.monotonic(), None, recorder.totals
     try:
         work()
     except MigrateError as caught:

@@ -100,7 +100,7 @@ class Run:
         try:
             self.backend.transact(lambda _: Changes(last=(guard, *changes)))
         except GuardFailed as error:
-            raise self.fenced() from error
+            raise self.fenced_error() from error
 
     def beside(self, backend: Backend, lease: Lease, listener: Listener, workers: int) -> Run:
         """The same run in another thread of this process, one of so many that share the work."""
@@ -136,9 +136,9 @@ class Run:
         own = self.backend.session_id()
         return [] if own is None else [own]
 
-    def fenced(self) -> LeaseLost:
+    def fenced_error(self) -> LeaseLost:
         """The error of a run that comes to its own records and finds another's fence."""
-        return self.lease.lost(TAKEN)
+        return self.lease.lost_error(TAKEN)
 
 
 def _nothing() -> None:

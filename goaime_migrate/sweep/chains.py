@@ -19,7 +19,7 @@ _BASE, _HEAD = "base", "head"
 _FORWARD = Hint("change such documents in a new migration: {}", Command(("new", "NAME")))
 
 
-def to_sweep(facts: Facts, book: Ledger, target: str | None) -> list[AppliedSteps]:
+def to_sweep(facts: Facts, ledger: Ledger, target: str | None) -> list[AppliedSteps]:
     """The transforms of the applied versions up to and including the target, by collection.
 
     Raises HistoryError, UnknownTarget, Refused where a version is unfinished, CannotTell where all that was applied are
@@ -28,10 +28,10 @@ def to_sweep(facts: Facts, book: Ledger, target: str | None) -> list[AppliedStep
     for problem in problems(facts):
         raise problem
     goal = resolve(_HEAD if target is None else target, facts, Direction.UP)
-    _require_finished(book)
-    versions = [v for v in book.applied if goal != _BASE and int(v) <= int(goal)]
+    _require_finished(ledger)
+    versions = [v for v in ledger.applied if goal != _BASE and int(v) <= int(goal)]
     migrations = [facts.code[v] for v in versions]
-    found = [each for each in applied_steps(migrations, book) if each.links]
+    found = [each for each in applied_steps(migrations, ledger) if each.links]
     functions = [m for m in migrations if any(isinstance(o, RunFunctions) for o in m.operations)]
     if functions and not found:
         first = functions[0].version
@@ -43,8 +43,8 @@ def to_sweep(facts: Facts, book: Ledger, target: str | None) -> list[AppliedStep
     return found
 
 
-def _require_finished(book: Ledger) -> None:
-    for record in book.unfinished:
+def _require_finished(ledger: Ledger) -> None:
+    for record in ledger.unfinished:
         raise Refused(
             f"{record.version} is {record.state}: what it has not come to yet is no straggler",
             version=record.version,

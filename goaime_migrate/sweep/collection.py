@@ -20,13 +20,13 @@ from goaime_migrate.run import collector, reading
 from goaime_migrate.run.checkpoint import Result, Try, Unit, adopt, commit, reread
 from goaime_migrate.run.collector import Collector, HistoryGone
 from goaime_migrate.run.effects import AppliedChain
-from goaime_migrate.run.origin import moved
+from goaime_migrate.run.origin import why_moved
 from goaime_migrate.run.pacing import LARGEST, Pacing
 from goaime_migrate.run.partitions import Partition, Range, sweeping_partition
 from goaime_migrate.run.run import Run
+from goaime_migrate.sweep.counts import SweepCounts
 from goaime_migrate.sweep.deciding import Decider
 from goaime_migrate.sweep.portion import Portion, Swept
-from goaime_migrate.sweep.tally import Tally
 
 _ALL = "every document"
 _SCANS = 20
@@ -44,7 +44,7 @@ def reaches_from(chain: AppliedChain, origin: Origin) -> Timestamp | None:
     Of a database that was restored since, the old one's time says nothing.
     """
     passes, name = passes_of(chain), chain.applied.collection
-    times = [None if moved(record, origin, name) else record.watched for record in passes]
+    times = [None if why_moved(record, origin, name) else record.watched for record in passes]
     known = [time for time in times if time is not None]
     return min(known) if len(known) == len(times) else None
 
@@ -60,16 +60,16 @@ class CollectionSweep:
         self._last = self._passes[-1].id
         self._decider = Decider(run.backend, chain, superseded, run.backend.now())
         self._parts: dict[str, Partition] = {}
-        self._feed: Collector | None = None
+        self._collector: Collector | None = None
         self._since: Timestamp | None = None
         self._opened: Timestamp | None = None
         self._seen, self._began = 0, time.monotonic()
-        self.tally = Tally(chain)
+        self.counts = SweepCounts(chain)
 
     @property
     def followed(self) -> bool:
         """Whether what others write is told as it comes."""
-        return self._feed is not None
+        return self._collector is not None
 
     def start(self) -> None:
         """Begin to collect what others write. Every session in which this run may write is known by then."""
@@ -78,10 +78,10 @@ class CollectionSweep:
         self._since = reaches_from(self._chain, self._run.backend.origin())
         self._opened = self._run.backend.operation_time()
         total = None if self._since else self._run.backend.count(self._name)
-        self._run.emit(StageStarted("sweep", self.tally.versions, self._name, total))
+        self._run.emit(StageStarted("sweep", self.counts.versions, self._name, total))
         if self._since is not None:
             self._collect(self._since)
-        if self._feed is None or self._since is None:
+        if self._collector is None or self._since is None:
             self._since = None
             self._collect_from_now()
         looks = (
@@ -94,7 +94,7 @@ class CollectionSweep:
     def _collect(self, since: Timestamp | None) -> None:
         """What this sweep writes, or the one before it has written, is nothing to look at."""
         walk, sessions = collector.sweeping(self._last), list(self._parts[self._last].sessions)
-        self._feed = collector.start(self._run, self._name, walk, since, sessions, self._opened)
+        self._collector = collector.start(self._run, self._name, walk, since, sessions, self._opened)
 
     def _collect_from_now(self) -> None:
         """What was collected before is looked at anyhow, with all else.
@@ -109,8 +109,8 @@ class CollectionSweep:
 
     def stop(self) -> None:
         """Stop collecting, whatever has happened."""
-        if self._feed is not None:
-            self._feed.stop()
+        if self._collector is not None:
+            self._collector.stop()
 
     def catch_up(self) -> None:
         """Look at everything that has been written up to now. Raises Interrupted, LeaseLost, Contended."""
@@ -118,7 +118,7 @@ class CollectionSweep:
             try:
                 if self._since is None:
                     self._look_at_all()
-                for ids in self._feed.rounds(self._run) if self._feed else ():
+                for ids in self._collector.rounds(self._run) if self._collector else ():
                     self._look_at(ids)
             except HistoryGone as gone:
                 self._lost(gone)
@@ -126,7 +126,7 @@ class CollectionSweep:
                 return
         raise Contended(
             f"history of {self._name} is lost faster than it can be looked at",
-            version=self.tally.versions[-1],
+            version=self.counts.versions[-1],
             hint=Hint("try again at a quieter moment: {}", Command(("sweep",))),
         )
 
@@ -140,16 +140,16 @@ class CollectionSweep:
 
         Without change streams everything is looked at again. Raises as `catch_up` does.
         """
-        before = sum(self.tally.changed.values())
+        before = sum(self.counts.changed.values())
         try:
-            if self._feed is None:
+            if self._collector is None:
                 self._look_at_all()
             else:
-                self._look_at(self._feed.portion(self._run))
+                self._look_at(self._collector.portion(self._run))
         except HistoryGone as gone:
             self._lost(gone)
             self.catch_up()
-        return sum(self.tally.changed.values()) - before
+        return sum(self.counts.changed.values()) - before
 
     def note(self) -> None:
         """Record how far others' writes have been seen to: the next sweep begins there. Raises LeaseLost.
@@ -158,14 +158,14 @@ class CollectionSweep:
         While documents are left that could not be brought forward, no time counts as seen: not every sweep, nor what
         looks without sweeping, reads what is kept of them.
         """
-        place = self._feed.caught_up if self._feed else None
-        if place is None:
+        position = self._collector.caught_up if self._collector else None
+        if position is None:
             return
-        left = self.tally.left
+        left = self.counts.left
         if not left:
-            self._passes = [replace(record, watched=place.at) for record in self._passes]
+            self._passes = [replace(record, watched=position.at) for record in self._passes]
         passes = [] if left else map(ledger.put_pass, self._passes)
-        self._run.record(*passes, *collector.seen(collector.sweeping(self._last), place, left))
+        self._run.record(*passes, *collector.forget_seen(collector.sweeping(self._last), position, left))
 
     def close(self) -> None:
         """Record that it is over. Raises LeaseLost."""
@@ -173,9 +173,9 @@ class CollectionSweep:
         mine = tuple(self._run.sessions)
         over = [replace(part, done=True, sessions=mine) for part in self._parts.values()]
         self._run.record(*(Put(PROGRESS, part.record()) for part in over))
-        changed = max(self.tally.changed.values(), default=0)
+        changed = max(self.counts.changed.values(), default=0)
         took = time.monotonic() - self._began
-        self._run.emit(StageFinished("sweep", self.tally.versions, self._name, self._seen, changed, took))
+        self._run.emit(StageFinished("sweep", self.counts.versions, self._name, self._seen, changed, took))
 
     # documents
 
@@ -192,10 +192,10 @@ class CollectionSweep:
         """Bring forward those of these documents that are in an old shape."""
         self._run.check()
         effects = self._chain.effects(self._run.backend, documents)
-        self.tally.look(effects)
+        self.counts.look(effects)
         self._bring_forward([effect.id for effect in effects if effect.is_old])
         self._seen += len(documents)
-        self._run.emit(BatchCommitted(self.tally.versions, self._seen, None))
+        self._run.emit(BatchCommitted(self.counts.versions, self._seen, None))
 
     def _bring_forward(self, ids: Sequence[bytes]) -> None:
         """In units of work. What the database does not take of a document is noted, and the others go on."""
@@ -204,11 +204,11 @@ class CollectionSweep:
             try:
                 done = self._unit(ids, pace)
             except MigrationFailed as error:
-                named = self._named(ids, error)
-                self.tally.refuse(named, error)
+                named = self._document_named(ids, error)
+                self.counts.refuse(named, error)
                 ids = [identity for identity in ids if identity != named]
             else:
-                self.tally.decide(done.found.decided)
+                self.counts.decide(done.found.decided)
                 ids = ids[done.documents :]
 
     def _unit(self, ids: Sequence[bytes], pace: Pacing) -> Result[Range, Swept]:
@@ -219,7 +219,7 @@ class CollectionSweep:
         def plan(reader: Reader, this: Try) -> Unit[Range, Swept]:
             return portion.plan(reader, at, ids[: this.size], this)
 
-        done = commit(self._run, at, plan, pace, self.tally.versions[-1])
+        done = commit(self._run, at, plan, pace, self.counts.versions[-1])
         self._parts |= {**done.found.partitions, self._last: done.next}
         if done.replied:
             self._chain.commit()
@@ -228,7 +228,7 @@ class CollectionSweep:
             self._parts = {name: reread(self._run, part) for name, part in self._parts.items()}
         return done
 
-    def _named(self, ids: Sequence[bytes], error: MigrationFailed) -> bytes:
+    def _document_named(self, ids: Sequence[bytes], error: MigrationFailed) -> bytes:
         """The document that an error is about. Raises the error where it is about none of these."""
         wanted = raw_bson.encode({"_id": error.id})
         for identity in ids:

@@ -60,13 +60,13 @@ class Decider:
         found = Decided(failures={e.id: e.failure for e in effects if e.failure is not None})
         old = [effect for effect in effects if effect.is_old]
         lost = [effect for effect in old if effect.forgotten]
-        for effect in (*lost, *self._chain.unsettled(reader, old)):
+        for effect in (*lost, *self._chain.find_unsettled(reader, old)):
             found.conflicts[effect.id] = effect.versions(self._chain.links)[0]
         for number in self._journals:
             for effect in self._doubtful(reader, number, old):
                 found.conflicts.setdefault(effect.id, self._chain.links[number].versions[-1])
         rest = [effect for effect in old if effect.id not in found.conflicts]
-        found.failures |= self._broken(reader, rest)
+        found.failures |= self._find_broken(reader, rest)
         found.due = [effect for effect in rest if effect.id not in found.failures]
         return found
 
@@ -89,7 +89,7 @@ class Decider:
         older = {identity: entry for identity, entry in scanned.items() if identity not in forward}
         return {**older, **segments.entries_of(reader, record.id, ids)}
 
-    def _broken(self, reader: Reader, effects: Sequence[Effect]) -> dict[bytes, MigrateError]:
+    def _find_broken(self, reader: Reader, effects: Sequence[Effect]) -> dict[bytes, MigrateError]:
         """Those whose outcome would not keep what the versions promise that changed, or left, them."""
         found: dict[bytes, MigrateError] = {}
         for number, steps in enumerate(self._promising):

@@ -111,4 +111,4 @@ def _journal(
         return at
     puts = whole.puts()
     records += puts
-    return at.next(at.position.journaled(len(whole.entries), puts))
+    return at.next(at.position.with_segment(len(whole.entries), puts))

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from goaime_migrate import ledger
 from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.ports import Backend
 from goaime_migrate.backends.ports.change_stream import CollectionGone, HistoryLost
@@ -20,7 +19,7 @@ from goaime_migrate.errors import (
 )
 from goaime_migrate.errors.hint import UP, Command, Hint
 from goaime_migrate.events import Listener, Notice
-from goaime_migrate.ledger import Ledger
+from goaime_migrate.ledger import Ledger, log
 from goaime_migrate.planner import Facts
 from goaime_migrate.results import Counts, SweepResult, Work
 from goaime_migrate.rules.privileges import needs_sweep
@@ -31,8 +30,8 @@ from goaime_migrate.run.pacing import LARGEST
 from goaime_migrate.run.run import Run
 from goaime_migrate.sweep.chains import chain_to_sweep, to_sweep
 from goaime_migrate.sweep.collection import CollectionSweep, reaches_from
+from goaime_migrate.sweep.counts import SweepCounts
 from goaime_migrate.sweep.deciding import Decider
-from goaime_migrate.sweep.tally import Tally
 
 SWEEP = Command(("sweep",))
 _MEND = Hint("correct the document, or what writes it, then: {}", SWEEP)
@@ -44,12 +43,12 @@ _NOTE_S = 5.0
 """How often it is recorded how far it has come, while it follows."""
 
 
-def sweep(run: Run, facts: Facts, book: Ledger, target: str | None, follow_s: float | None) -> SweepResult:
+def sweep(run: Run, facts: Facts, ledger: Ledger, target: str | None, follow_s: float | None) -> SweepResult:
     """Bring forward what was written in an old shape; what stops that is the result's error.
 
     `follow_s`: stay, and look at what comes, until nothing was to be brought forward for so many seconds.
     """
-    plan = _Plan(run.backend, facts, book, target)
+    plan = _Plan(run.backend, facts, ledger, target)
     plan.require_privileges(run.backend)
     plan.tell(run.backend, run.listener)
     began = time.monotonic()
@@ -62,41 +61,41 @@ def sweep(run: Run, facts: Facts, book: Ledger, target: str | None, follow_s: fl
     finally:
         for work in works:
             work.stop()
-    tallies = [work.tally for work in works]
-    _log(run, tallies, time.monotonic() - began, error)
-    return _result(tallies, sum(len(tally.left) for tally in tallies), error or plan.refused)
+    counts = [work.counts for work in works]
+    _log(run, counts, time.monotonic() - began, error)
+    return _result(counts, sum(len(each.left) for each in counts), error or plan.refused)
 
 
 def preview(
-    backend: Backend, facts: Facts, book: Ledger, target: str | None, listener: Listener
+    backend: Backend, facts: Facts, ledger: Ledger, target: str | None, listener: Listener
 ) -> SweepResult:
     """What a sweep would do. Reads only."""
-    plan = _Plan(backend, facts, book, target)
+    plan = _Plan(backend, facts, ledger, target)
     plan.tell(backend, listener)
-    tallies, due = [], 0
+    counts, due = [], 0
     for chain in plan.chains:
-        tally, decider = Tally(chain), Decider(backend, chain, plan.superseded, backend.now())
-        for documents in _written(backend, chain):
-            tally.look(chain.effects(backend, documents))
+        of_chain, decider = SweepCounts(chain), Decider(backend, chain, plan.superseded, backend.now())
+        for documents in _written_since(backend, chain):
+            of_chain.look(chain.effects(backend, documents))
             found = decider.decide(backend, documents)
-            tally.decide(found)
+            of_chain.decide(found)
             due += len(found.due)
-        tallies.append(tally)
-    remaining = due + sum(len(tally.left) for tally in tallies)
-    return replace(_result(tallies, remaining, plan.refused), dry_run=True)
+        counts.append(of_chain)
+    remaining = due + sum(len(each.left) for each in counts)
+    return replace(_result(counts, remaining, plan.refused), dry_run=True)
 
 
 class _Plan:
     """What is swept, and why the rest is not."""
 
-    def __init__(self, backend: Backend, facts: Facts, book: Ledger, target: str | None) -> None:
-        applied = [facts.code[v] for v in book.applied if v in facts.code]
+    def __init__(self, backend: Backend, facts: Facts, ledger: Ledger, target: str | None) -> None:
+        applied = [facts.code[v] for v in ledger.applied if v in facts.code]
         self.superseded = frozenset(old for m in applied for old in m.supersedes)
         self.chains: list[AppliedChain] = []
         self.refused: CannotTell | None = None
         """Of the first collection that cannot be swept."""
-        wanted = to_sweep(facts, book, target)
-        everything = applied_steps(applied, book)
+        wanted = to_sweep(facts, ledger, target)
+        everything = applied_steps(applied, ledger)
         for each in wanted:
             try:
                 self.chains.append(chain_to_sweep(backend, each, everything))
@@ -163,7 +162,7 @@ def _follow(run: Run, works: Sequence[CollectionSweep], quiet_s: float) -> None:
         time.sleep(pause)
 
 
-def _written(backend: Backend, chain: AppliedChain) -> Iterable[list[bytes]]:
+def _written_since(backend: Backend, chain: AppliedChain) -> Iterable[list[bytes]]:
     """The documents that a sweep would look at: those written since, or all."""
     name = chain.applied.collection
     ids = _ids_written(backend, chain)
@@ -178,31 +177,31 @@ def _written(backend: Backend, chain: AppliedChain) -> Iterable[list[bytes]]:
 def _ids_written(backend: Backend, chain: AppliedChain) -> set[bytes] | None:
     """The ids of what was written since the last sweep or `up`; None where that is not known."""
     since, now = reaches_from(chain, backend.origin()), backend.operation_time()
-    feed = None if since is None else backend.watch(chain.applied.collection, since, None, [])
-    if feed is None or since is None or now is None:
+    stream = None if since is None else backend.watch(chain.applied.collection, since, None, [])
+    if stream is None or since is None or now is None:
         return None
     found: set[bytes] = set()
     try:
         while since < now:
-            portion = feed.read()
+            portion = stream.read()
             found.update(portion.ids)
             since = portion.at
     except (HistoryLost, CollectionGone, MissingPrivilege):
         return None  # a sweep itself would say so
     finally:
-        feed.close()
+        stream.close()
     return found
 
 
-def _log(run: Run, tallies: Iterable[Tally], seconds: float, error: MigrateError | None) -> None:
+def _log(run: Run, counts: Iterable[SweepCounts], seconds: float, error: MigrateError | None) -> None:
     """The versions that have changed anything are noted in the log."""
     result = "swept" if error is None else "failed" if isinstance(error, MigrationFailed) else "interrupted"
     counted: dict[str, Counts] = {}
-    for swept in (entry for tally in tallies for entry in tally.results()):
+    for swept in (entry for each in counts for entry in each.results()):
         counted[swept.version] = counted.get(swept.version, Counts()) + swept.documents
     now, owner = run.backend.now(), run.lease.record.owner
     entries = [
-        ledger.log(
+        log(
             now,
             owner,
             "sweep",
@@ -219,10 +218,10 @@ def _log(run: Run, tallies: Iterable[Tally], seconds: float, error: MigrateError
         run.record(*entries)
 
 
-def _result(tallies: Sequence[Tally], remaining: int, error: MigrateError | None) -> SweepResult:
+def _result(counts: Sequence[SweepCounts], remaining: int, error: MigrateError | None) -> SweepResult:
     """With the first document that cannot be brought forward as the error, where there is no other."""
-    failed = next((each for tally in tallies for each in tally.failures.values()), None)
+    failed = next((each for of_chain in counts for each in of_chain.failures.values()), None)
     if error is None and failed is not None:
         error = failed.advise(_MEND if not failed.hint else failed.hint.instead(UP, SWEEP))
-    swept = tuple(entry for tally in tallies for entry in tally.results())
+    swept = tuple(entry for each in counts for entry in each.results())
     return SweepResult(swept, remaining, error)

@@ -16,7 +16,7 @@ Sizes = dict[str, int | list[int]]
 _UNKNOWN = -1
 
 
-class Level(IntEnum):
+class Depth(IntEnum):
     """How closely a document is looked at before a step, so that it can be compared afterwards."""
 
     NAMES = 0
@@ -24,7 +24,7 @@ class Level(IntEnum):
     BYTES = 2
 
 
-_NAMES, _SIZES, _BYTES = Level
+_NAMES, _SIZES, _BYTES = Depth
 """Asked for several times a document; an attribute of an enumeration takes five times as long to find."""
 
 
@@ -39,7 +39,7 @@ class DepthChooser:
     """How many documents are encoded at most, once one had to be, before less is tried again."""
 
     def __init__(self) -> None:
-        self.level = Level.NAMES
+        self.depth = Depth.NAMES
         self._left = 0
         self._patience = 1
 
@@ -48,19 +48,19 @@ class DepthChooser:
 
         So each time that less is tried in vain it is tried half as often.
         """
-        self.level = min(Level.BYTES, Level(self.level + 1))
-        if self.level is _BYTES:
+        self.depth = min(Depth.BYTES, Depth(self.depth + 1))
+        if self.depth is _BYTES:
             self._left = self._patience
             self._patience = min(2 * self._patience, self._MOST)
 
-    def learn(self, by: Level) -> None:
+    def learn(self, by: Depth) -> None:
         """What told that a document had been changed."""
         if by is _BYTES:
             self._left -= 1
             if self._left <= 0:
-                self.level = _SIZES
+                self.depth = _SIZES
         else:
-            self.level = by
+            self.depth = by
             self._patience = 1
 
 
@@ -85,12 +85,12 @@ class ChangeDetector:
 
     def before(self, position: int, document: Document) -> None:
         """Keep what will be compared after the step at this position."""
-        level = self._choosers[position].level
-        if self.known is None and level is _BYTES:
+        depth = self._choosers[position].depth
+        if self.known is None and depth is _BYTES:
             self.known = self._encode(position - 1, document)
         if position == 0:
             self._names = names(document)
-        self._sizes = sizes(document) if level is _SIZES else None
+        self._sizes = sizes(document) if depth is _SIZES else None
 
     def changed(self, position: int, document: Document) -> bool:
         """Whether the step has changed the document. Raises Undecided."""
@@ -111,7 +111,7 @@ class ChangeDetector:
         self.known, previous = self._encode(position, document), self.known
         if self.known == previous:
             return False
-        if chooser.level is _BYTES:
+        if chooser.depth is _BYTES:
             chooser.learn(_BYTES)
         return True
 

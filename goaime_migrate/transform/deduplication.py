@@ -20,7 +20,7 @@ from goaime_migrate.transform.deletion import note_places
 from goaime_migrate.transform.duplicates import Likeness, Pairs, Read, doomed, find
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
 from goaime_migrate.transform.frozen_pairs import FrozenPairs
-from goaime_migrate.transform.probe import combined
+from goaime_migrate.transform.probe import combine
 from goaime_migrate.transform.step import Step
 
 _VALUES = 1_000
@@ -105,7 +105,7 @@ class Deduplication(Chain):
         whole = reader.by_ids(self.step.collection, list(going), self.step.where)
         return self._result(reader, documents, whole)
 
-    def spared(self, reader: Reader) -> Iterator[list[bytes]]:
+    def find_spared(self, reader: Reader) -> Iterator[list[bytes]]:
         """The ids of those that were to go and are there all the same, some at a time."""
         for pairs in self._frozen.all(reader):
             yield [raw_bson.id_of(d) for d in reader.by_ids(self.step.collection, list(pairs), fields=())]
@@ -123,7 +123,7 @@ class Deduplication(Chain):
         step = self.step
         found: dict[bytes, bytes] = {}
         for start in range(0, len(documents), _VALUES):
-            where = combined(step.where, _alike(step.like, documents[start : start + _VALUES]))
+            where = combine(step.where, _alike(step.like, documents[start : start + _VALUES]))
             for document in reader.documents(step.collection, where=where, fields=step.like.fields):
                 if not keys.isdisjoint(step.like.keys(document)):
                     found[raw_bson.id_of(document)] = document

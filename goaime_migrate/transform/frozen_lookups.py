@@ -23,7 +23,7 @@ from goaime_migrate.results import Document
 from goaime_migrate.transform.lookup_answers import MOST_BYTES, Answer
 from goaime_migrate.transform.lookup_names import Names, part_of
 from goaime_migrate.transform.lookup_reading import KEYS, WHOLE, WHOLE_BYTES, Unwritten, all_of, find, part
-from goaime_migrate.transform.lookup_table import CACHE_BYTES, Late, Table, erased, table_of
+from goaime_migrate.transform.lookup_table import CACHE_BYTES, Late, Table, erased_error, table_of
 from goaime_migrate.transform.lookups import Lookup, Now, as_read, cache_key
 from goaime_migrate.transform.stored_results import Keep, StoredResults
 
@@ -275,7 +275,7 @@ class FrozenLookups:
             ids += [self._names.earlier(table.lookup, key=key) for key in keys]
         for record in reader.find(JOURNAL, {"_id": {"$in": ids}}):
             if record.get("erased"):
-                raise erased(table.lookup.collection)
+                raise erased_error(table.lookup.collection)
             with reading(JOURNAL, record["_id"]):
                 data = unseal([record, *self._rest(reader, record)], MOST_BYTES + raw_bson.MAX_DOCUMENT)
                 key, *documents = map(raw_bson.decode, raw_bson.split(data))

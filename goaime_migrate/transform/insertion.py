@@ -33,7 +33,7 @@ class InsertStep(Step):
         """It does."""
         return True
 
-    def identified(self, records: str) -> Iterator[bytes]:
+    def with_ids(self, records: str) -> Iterator[bytes]:
         """The documents, each with its `_id`. `records`: what this tool's own collections are called."""
         for place, document in enumerate(self.documents):
             if raw_bson.has_id(document):

@@ -239,11 +239,11 @@ class _Erased(dict[Any, _Entry | None]):
     def get(self, key: Any, default: Any = None) -> Any:
         """The answer. Raises LookupErased."""
         if not self._hashes.isdisjoint({ANY_KEY, key_hash(key)}):
-            raise erased(self._collection)
+            raise erased_error(self._collection)
         return super().get(key, default)
 
 
-def erased(collection: str) -> LookupErased:
+def erased_error(collection: str) -> LookupErased:
     """The error for an answer that was erased."""
     return LookupErased(
         f"what the lookup into {collection!r} had found was erased from the journal",

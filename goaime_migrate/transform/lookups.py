@@ -102,19 +102,19 @@ class Lookup:
     @property
     def reads(self) -> frozenset[str]:
         """The collections that it reads, those that its pipeline joins among them."""
-        return frozenset({self.collection, *joined(self.pipeline)})
+        return frozenset({self.collection, *joined_collections(self.pipeline)})
 
 
-def joined(stages: Any) -> Iterator[str]:
+def joined_collections(stages: Any) -> Iterator[str]:
     """The collections that an aggregation joins."""
     if isinstance(stages, Mapping):
         for name, value in stages.items():
             if name in _JOINING and isinstance(value, str):
                 yield value
-            yield from joined(value)
+            yield from joined_collections(value)
     elif isinstance(stages, list | tuple):
         for each in stages:
-            yield from joined(each)
+            yield from joined_collections(each)
 
 
 def as_read(moment: datetime) -> datetime:

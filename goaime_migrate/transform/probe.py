@@ -208,7 +208,7 @@ def evaluate_stages(backend: CollectionReader, collection: str, stages: Sequence
             pass
 
 
-def combined(first: Filter | None, second: Filter | None) -> Filter | None:
+def combine(first: Filter | None, second: Filter | None) -> Filter | None:
     """Documents that match both."""
     if first and second:
         return {"$and": [first, second]}

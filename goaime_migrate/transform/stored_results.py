@@ -22,7 +22,7 @@ from goaime_migrate.results import Document
 from goaime_migrate.transform.lookup_answers import gather
 from goaime_migrate.transform.lookup_names import part_of
 from goaime_migrate.transform.lookup_reading import WHOLE, WHOLE_BYTES
-from goaime_migrate.transform.lookup_table import Table, erased
+from goaime_migrate.transform.lookup_table import Table, erased_error
 from goaime_migrate.transform.lookups import cache_key, keys_of
 
 _PORTION = 500
@@ -128,7 +128,7 @@ class StoredResults:
             between = [{"_id": {"$gte": name + _ROW, "$lt": name + _ROW + "\uffff"}} for name in some]
             records = reader.find(JOURNAL, {"$or": between}, sort=[("_id", 1)])
             if any(record.get("erased") for record in records):
-                raise erased(self._lookup.collection)
+                raise erased_error(self._lookup.collection)
             for name, together in groupby(records, lambda record: str(record["_id"]).partition(_ROW)[0]):
                 yield some.pop(name), list(_documents(together))
             yield from ((key, []) for key in some.values())

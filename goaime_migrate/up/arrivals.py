@@ -104,7 +104,7 @@ def settle(
         elif identity in ours:
             arrivals.entries += _again(step, first, sources, ours[identity], differ)
         elif current != first.document:
-            raise taken(step, first, None)
+            raise taken_error(step, first, None)
     for entry in resumed.others(arrivals.entries):  # its source has changed since
         arrivals.kept += 1
         arrivals.entries.append(entry)
@@ -120,7 +120,7 @@ def _again(
     What was changed the tail will come to, and then write what all of them make.
     """
     if ours.after_hash != digest(made.document) and differ(made):
-        raise taken(step, made, ours)
+        raise taken_error(step, made, ours)
     return [Entry(None, ours.after_hash, inserted=made.id, source=source) for source in sources]
 
 
@@ -137,12 +137,12 @@ def together(step: DeriveStep, made: Iterable[Made]) -> Iterable[list[Made]]:
         if group[0] is each:
             continue
         if group[0].document != each.document:
-            raise taken(step, each, Entry.insertion(each.id, None, group[0].source))
+            raise taken_error(step, each, Entry.insertion(each.id, None, group[0].source))
         group.append(each)
     return groups.values()
 
 
-def taken(step: DeriveStep, made: Made, ours: Entry | None) -> DuplicateKey:
+def taken_error(step: DeriveStep, made: Made, ours: Entry | None) -> DuplicateKey:
     """The error for a document that another one of its `_id` stands in the way of."""
     identity, source = raw_bson.id_value(made.id), raw_bson.id_value(made.source)
     if ours is not None and ours.source == made.source:

@@ -23,15 +23,15 @@ from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.derivation import Derivation, Derived, DeriveStep, Made
 from goaime_migrate.transform.insertion import InsertStep
 from goaime_migrate.transform.pipeline import chain_of
-from goaime_migrate.transform.probe import combined, require_filters
+from goaime_migrate.transform.probe import combine, require_filters
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.arrivals import Arrivals, Resumed, settle, settle_listed
 from goaime_migrate.up.arriving import found_there
+from goaime_migrate.up.begun_pass import BegunPass
 from goaime_migrate.up.capable import require_capable, require_lookups
 from goaime_migrate.up.presence import present
 from goaime_migrate.up.preview import EXAMPLES, EXHAUSTIVE, SAMPLE, Preview
 from goaime_migrate.up.timing import Timing
-from goaime_migrate.up.unfinished import Unfinished
 
 _FRESH = Resumed({})
 
@@ -41,7 +41,7 @@ def preview_arrivals(
     before: Sequence[Step],
     step: InsertStep | DeriveStep,
     canary: Filter | None,
-    unfinished: Unfinished | None,
+    begun: BegunPass | None,
     listener: Listener,
     watch: Seen,
 ) -> Preview:
@@ -50,23 +50,23 @@ def preview_arrivals(
     `watch` is shown what would be.
     """
     if isinstance(step, InsertStep):
-        return _inserted(backend, step, unfinished, watch)
-    return _derived(
+        return _preview_inserts(backend, step, begun, watch)
+    return _preview_derives(
         backend,
         chain_of("plan", before, began=backend.now(), freeze=False) if before else None,
         step,
         canary,
-        unfinished,
+        begun,
         listener,
         watch,
     )
 
 
-def _inserted(backend: Backend, step: InsertStep, unfinished: Unfinished | None, watch: Seen) -> Preview:
+def _preview_inserts(backend: Backend, step: InsertStep, begun: BegunPass | None, watch: Seen) -> Preview:
     require_capable(backend, step.collection)
-    measure = _Measure(backend, step, unfinished, watch)
+    measure = _Measure(backend, step, begun, watch)
     work = measure.timing.work
-    listed = work.transforming.run(lambda: list(step.identified(backend.records)), len(step.documents))
+    listed = work.transforming.run(lambda: list(step.with_ids(backend.records)), len(step.documents))
     for start in range(0, len(listed), LARGEST):
         documents = listed[start : start + LARGEST]
         found = found_there(backend, step, documents, looks=True)
@@ -76,12 +76,12 @@ def _inserted(backend: Backend, step: InsertStep, unfinished: Unfinished | None,
     return measure.result(1.0, None)
 
 
-def _derived(
+def _preview_derives(
     backend: Backend,
     before: Chain | None,
     step: DeriveStep,
     canary: Filter | None,
-    unfinished: Unfinished | None,
+    begun: BegunPass | None,
     listener: Listener,
     watch: Seen,
 ) -> Preview:
@@ -89,9 +89,9 @@ def _derived(
         require_capable(backend, name)
     require_lookups(backend, [step])
     require_filters(backend, [step], canary)
-    where = combined(step.where, canary)
+    where = combine(step.where, canary)
     total = backend.count(step.collection, where)
-    measure = _Derived(backend, before, step, unfinished, watch, total)
+    measure = _Derived(backend, before, step, begun, watch, total)
     looking = ReadProgress(listener, (step.version,), f"plan {step.collection}")
     if total <= EXHAUSTIVE:
         reading = measure.timing.reading
@@ -113,11 +113,11 @@ def _derived(
 class _Measure:
     """Adds up what would be inserted."""
 
-    def __init__(self, backend: Backend, step: Step, unfinished: Unfinished | None, watch: Seen) -> None:
+    def __init__(self, backend: Backend, step: Step, begun: BegunPass | None, watch: Seen) -> None:
         self._backend = backend
         self._watch = watch
         self._step = step
-        self._unfinished = unfinished
+        self._begun = begun
         self._counts = PassCounts([step.version])
         self._samples: list[Sample] = []
         self.timing = Timing(backend, [step])
@@ -127,7 +127,7 @@ class _Measure:
         counts.arrived(len(arrivals.writes), len(arrivals.fresh))
         self._counts.add(counts)
         work, examined = self.timing.work, counts.examined
-        work.journal_bytes += work.journaling.run(lambda: _journaled(arrivals), examined)
+        work.journal_bytes += work.journaling.run(lambda: _journal_bytes(arrivals), examined)
         documents = [(write.id, write.after) for write in arrivals.writes if write.after is not None]
         work.add(examined, [Changed(i, None, document, (True,)) for i, document in documents])
         self._watch.arrived([document for _, document in documents], examined)
@@ -154,7 +154,7 @@ class _Measure:
         )
 
 
-def _journaled(arrivals: Arrivals) -> int:
+def _journal_bytes(arrivals: Arrivals) -> int:
     """The bytes of their journal."""
     segment = Segment("plan", Kind.SCAN, 0, 0, entries=tuple(arrivals.entries))
     return sum(len(raw_bson.encode(record)) for record in segment.records())
@@ -168,16 +168,16 @@ class _Derived(_Measure):
         backend: Backend,
         before: Chain | None,
         step: Step,
-        unfinished: Unfinished | None,
+        begun: BegunPass | None,
         watch: Seen,
         total: int,
     ) -> None:
-        super().__init__(backend, step, unfinished, watch)
+        super().__init__(backend, step, begun, watch)
         self._before = before
         chain = (
             chain_of("plan", [step], began=backend.now(), freeze=False)
-            if unfinished is None
-            else chain_of(unfinished.id, [step], began=unfinished.began)
+            if begun is None
+            else chain_of(begun.id, [step], began=begun.began)
         )
         assert isinstance(chain, Derivation)
         self._chain = chain
@@ -204,7 +204,7 @@ class _Derived(_Measure):
         arrivals = self._settle(self._chain.derive(self._backend, ready).made) if ready else Arrivals()
         if arrivals.writes:
             made = self.timing.work.written
-            self.timing.work.journal_bytes = round(made / len(arrivals.writes) * _journaled(arrivals))
+            self.timing.work.journal_bytes = round(made / len(arrivals.writes) * _journal_bytes(arrivals))
 
     def _derive(self, ready: Sequence[bytes]) -> Derived:
         derived = self.timing.transforming.run(lambda: self._chain.derive(self._backend, ready))
@@ -214,18 +214,18 @@ class _Derived(_Measure):
     def _ready(self, documents: Sequence[bytes]) -> list[bytes]:
         """The sources as `derive` will get them; those that an unfinished pass has seen to need nothing."""
         left = list(documents)
-        if self._unfinished is not None:
+        if self._begun is not None:
             ids = [raw_bson.id_of(document) for document in documents]
-            made = claims.made(self._backend, self._unfinished.id, ids)
-            seen = claims.Claims.beside(self._backend, self._unfinished.id, ids)
-            done = {i for i in ids if i in made or i in seen or self._unfinished.examined(i)}
+            made = claims.find_made(self._backend, self._begun.id, ids)
+            seen = claims.Claims.beside(self._backend, self._begun.id, ids)
+            done = {i for i in ids if i in made or i in seen or self._begun.examined(i)}
             left = [d for i, d in zip(ids, documents, strict=True) if i not in done]
         return left if self._before is None else self._before.run(self._backend, left).applied_to(left)
 
     def _settle(self, made: Sequence[Made]) -> Arrivals:
         ids = list(dict.fromkeys(each.id for each in made))
         there = present(self._backend, self._step.writes, ids)
-        ours = claims.made(self._backend, self._unfinished.id, there.ids()) if self._unfinished else {}
+        ours = claims.find_made(self._backend, self._begun.id, there.ids()) if self._begun else {}
         for each in made:
             known = self._made.get(digest(each.id))
             if known is not None:

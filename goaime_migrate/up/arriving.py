@@ -61,7 +61,7 @@ class Arriving(NextBatch):
         counts = self._at.counts.copy()
         counts.add(portion.counts)
         counts.arrived(len(arrivals.writes) + arrivals.kept, len(arrivals.fresh))
-        at = replace(self._at, cursor=upto, counts=counts).journaled(len(segment.entries), records)
+        at = replace(self._at, cursor=upto, counts=counts).with_segment(len(segment.entries), records)
         changes = Changes(
             first=[*portion.frozen, *records], collection=walk.record.writes, writes=arrivals.writes
         )
@@ -87,7 +87,7 @@ class DeriveBatch(Arriving):
         walk.pace_sources(derived.taken, len(sources))
         ids = list(dict.fromkeys(each.id for each in derived.made)) if looks else []
         there = present(reader, walk.record.writes, ids)
-        ours = claims.made(reader, walk.record.id, there.ids()) if there else {}
+        ours = claims.find_made(reader, walk.record.id, there.ids()) if there else {}
         others = Others(reader, walk.record.id, self._chain, walk.where, derived.sources)
         resumed = Resumed.of(earlier, this.missed)
         arrivals = settle(step, derived.made, there, ours, resumed, others.differ)
@@ -109,7 +109,7 @@ class DeriveBatch(Arriving):
         if not (walk.derives_within or walk.revisits):
             return list(documents)
         ids = [raw_bson.id_of(document) for document in documents]
-        made = claims.made(reader, walk.record.id, ids) if walk.derives_within else {}
+        made = claims.find_made(reader, walk.record.id, ids) if walk.derives_within else {}
         seen = claims.Claims.beside(reader, walk.record.id, ids) if walk.revisits else ()
         return [
             d

@@ -15,7 +15,7 @@ from goaime_migrate.run.checkpoint import Result, Try, Unit
 from goaime_migrate.run.partitions import Range
 from goaime_migrate.transform import projection
 from goaime_migrate.transform.chain import BatchResult
-from goaime_migrate.transform.probe import combined
+from goaime_migrate.transform.probe import combine
 from goaime_migrate.up.next_batch import NextBatch
 
 
@@ -46,7 +46,7 @@ class Batch(NextBatch):
         for entry in kept:
             counts.count((True,) if entry.comes_or_goes else None)
         records = segment.adds()
-        at = replace(self._at, cursor=upto, counts=counts).journaled(len(segment.entries), records)
+        at = replace(self._at, cursor=upto, counts=counts).with_segment(len(segment.entries), records)
         moved = before.next(at, done=upto == self._at.upto)
         sweep = None if kept or left else self._sweep(result, upto)
         changes = Changes(
@@ -83,7 +83,7 @@ class Batch(NextBatch):
         if not (walk.sweeps and result.stages and result.changed):
             return None
         documents = len(result.changed) + (0 if result.where else len(result.unchanged))
-        where = combined(walk.where, result.where)
+        where = combine(walk.where, result.where)
         return Sweep(self._at.cursor, upto, where, result.stages, documents, once=result.once)
 
     def _seen(self, reader: Reader, documents: Sequence[bytes]) -> Known:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from goaime_migrate.backends.ports import Catalogue, CollectionInfo
 from goaime_migrate.errors import MissingCapability
-from goaime_migrate.transform.lookups import joined
+from goaime_migrate.transform.lookups import joined_collections
 from goaime_migrate.transform.step import Step
 
 _INSTEAD = "migrate the collection behind it, or copy it to an ordinary one in a plain up(db)"
@@ -45,7 +45,7 @@ def _seen_through(known: Mapping[str, CollectionInfo], name: str) -> set[str]:
     while waiting:
         info = known.get(waiting.pop())
         if info is not None and info.kind == "view":
-            below = {info.options["viewOn"], *joined(info.options.get("pipeline", ()))} - seen
+            below = {info.options["viewOn"], *joined_collections(info.options.get("pipeline", ()))} - seen
             seen |= below
             waiting += below
     return seen

@@ -101,7 +101,7 @@ class Sources:
         frozen = [*anew.frozen, *others.frozen, *walk.chain.tables.before_writing(reader, touched)]
         records = journaled.puts() if journaled.entries or earlier else []
         at = replace(before.position, counts=_counts(before.position.counts, anew, known, products))
-        moved = before.next(at.journaled(len(journaled.entries), records) if records else at)
+        moved = before.next(at.with_segment(len(journaled.entries), records) if records else at)
         changes = Changes(first=[*frozen, *records], collection=walk.record.writes, writes=products.writes)
         found = TailFound(len(products.writes), products.conflicts)
         return Unit(changes, Result(moved, found, anew.done, ids[0]))
@@ -115,7 +115,7 @@ class Sources:
         walk = self._walk
         begun = dict.fromkeys(e.source for e in earlier.entries if e.source) if earlier else {}
         at_hand = list(dict.fromkeys((*ids, *begun)))
-        made = claims.made(reader, walk.record.id, at_hand) if walk.derives_within else {}
+        made = claims.find_made(reader, walk.record.id, at_hand) if walk.derives_within else {}
         wanted = [identity for identity in at_hand if identity not in made]
         there = {raw_bson.id_of(d): d for d in reader.by_ids(walk.record.collection, wanted, walk.where)}
         present = [identity for identity in wanted if identity in there]

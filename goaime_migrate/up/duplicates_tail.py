@@ -25,11 +25,11 @@ class DuplicatesReconciliation(Reconciliation):
         assert isinstance(chain, Deduplication)
         return chain
 
-    def follow(self, feed: Collector | None) -> None:
+    def follow(self, collecting: Collector | None) -> None:
         """Those that were to go and did not may be like each other, although nobody has written them."""
-        for ids in self._chain.spared(self._walk.run.backend):
+        for ids in self._chain.find_spared(self._walk.run.backend):
             self._reconcile(ids)
-        super().follow(feed)
+        super().follow(collecting)
 
     def _everything(self) -> Iterator[list[bytes]]:
         """All that would go for how the collection is now."""

@@ -108,7 +108,7 @@ class Executor:
             self._stop(record.versions, error, this)
             raise
         done = this.by_this_run(total)
-        self._recorder.progress.documents += done.total()
+        self._recorder.totals.documents += done.total()
         if canary is None:
             finished = walking.finish(self._run.backend, record, this.watched)
             self._recorder.finish_pass(finished, total)
@@ -126,11 +126,11 @@ class Executor:
         backend, collection = self._run.backend, steps[0].collection
         if isinstance(group, PinnedPass):
             record = self._recorder.passes[group.pass_id]
-            documents, count = record.total or 0, len(partitions.left(backend, record))
+            documents, count = record.total or 0, len(partitions.partitions_left(backend, record))
         else:
             require_capable(backend, collection)
-            documents = partitions.walked(backend, steps[0])
-            count = partitions.wanted(backend, steps[0], documents)
+            documents = partitions.count_documents(backend, steps[0])
+            count = partitions.count_wanted(backend, steps[0], documents)
         files = [source_file(self._recorder.migrations[v]) for v, _ in group.operations]
         self._pool.prepare(count, shares(backend.capabilities, steps, documents, count), files)
 
@@ -246,10 +246,10 @@ class Executor:
 
     def _count_partly(self, this: walking.Pass) -> None:
         with suppress(MigrateError):
-            tally = this.counts()
-            self._recorder.progress.documents += this.by_this_run(tally).total()
-            self._recorder.progress.warnings += tally.warning_counts()
-            self._recorder.count_partly(this.record, tally)
+            counts = this.counts()
+            self._recorder.totals.documents += this.by_this_run(counts).total()
+            self._recorder.totals.warnings += counts.warning_counts()
+            self._recorder.count_partly(this.record, counts)
 
 
 def check_statement(run: Run, migration: Migration) -> None:

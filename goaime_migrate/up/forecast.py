@@ -39,12 +39,12 @@ from goaime_migrate.transform.derivation import DeriveStep
 from goaime_migrate.transform.insertion import InsertStep
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.arrivals_preview import preview_arrivals
+from goaime_migrate.up.begun_pass import BegunPass
 from goaime_migrate.up.cost import Shared
 from goaime_migrate.up.known import Known
 from goaime_migrate.up.parallel_scan import shares
 from goaime_migrate.up.prediction import Prediction
 from goaime_migrate.up.preview import Preview, preview
-from goaime_migrate.up.unfinished import Unfinished
 
 _FOUND = Hint("do what is said of it, then: {}", PLAN)
 _OWN = "what its later operations do cannot be foreseen before its first ones have done their work"
@@ -75,7 +75,7 @@ def forecast(
         target=plan.target,
         steps=tuple(_step(facts.files[v], left[v], found.seen, warnings) for v in plan.versions),
         predicted=predicted,
-        refused=_refused(found.error, findings),
+        refused=_refusal(found.error, findings),
         unforeseen=tuple(dict.fromkeys(found.unforeseen)),
         sampled=max(sampled, default=None),
         message=plan.message,
@@ -83,7 +83,7 @@ def forecast(
     )
 
 
-def _refused(stopped: MigrateError | None, findings: Sequence[Finding]) -> MigrateError | None:
+def _refusal(stopped: MigrateError | None, findings: Sequence[Finding]) -> MigrateError | None:
     """What stops the run at a document; else the error for these findings, where what to do is said.
 
     What a rule says goes first where it is no document that stops it: a query that the server does not know, or a
@@ -119,7 +119,7 @@ class _Forecast:
         self._versions = facts.versions
         self._passes = facts.passes
         self._where = where
-        self._unfinished: dict[str, Unfinished] = {}
+        self._begun: dict[str, BegunPass] = {}
         """By collection, the pass that `up` goes on with: some documents have its steps behind them already."""
         self._known = Known()
         self.seen: dict[OperationRef, Seen] = {}
@@ -153,7 +153,7 @@ class _Forecast:
         steps = [step_of(self._files[v], number) for v, number in group.operations]
         if isinstance(group, PinnedPass):
             record = self._passes[group.pass_id]
-            self._unfinished[steps[0].collection] = Unfinished.of(self._backend, record)
+            self._begun[steps[0].collection] = BegunPass.of(self._backend, record)
         obstacle = self._known.obstacle(steps)
         if (function := self._known.function_naming(steps)) is not None:
             self._leave_open(place, group, _UNKNOWN.format(function))
@@ -199,19 +199,19 @@ class _Forecast:
     def _preview(self, place: int, group: NewPass | PinnedPass, steps: Sequence[Step]) -> Preview:
         """What it would do to real documents, with the rules looking on. Raises MigrateError."""
         collection, step, watch = steps[0].collection, steps[0], self.review.watch(place)
-        before, unfinished = self._known.before.get(collection, ()), self._unfinished.get(collection)
+        before, begun = self._known.before.get(collection, ()), self._begun.get(collection)
         if isinstance(step, InsertStep | DeriveStep):
-            pinned = unfinished if isinstance(group, PinnedPass) else None
+            pinned = begun if isinstance(group, PinnedPass) else None
             return preview_arrivals(self._backend, before, step, self._where, pinned, self._listener, watch)
         since = None if isinstance(group, PinnedPass) else self._known.since.get(collection, ())
-        return preview(self._backend, before, steps, self._where, unfinished, since, self._listener, watch)
+        return preview(self._backend, before, steps, self._where, begun, since, self._listener, watch)
 
     def _shared(self, steps: Sequence[Step]) -> Shared:
         """Who will share the pass."""
         if self._where:
             return Shared()
-        documents = partitions.walked(self._backend, steps[0])
-        parts = partitions.wanted(self._backend, steps[0], documents)
+        documents = partitions.count_documents(self._backend, steps[0])
+        parts = partitions.count_wanted(self._backend, steps[0], documents)
         worth = shares(self._backend.capabilities, steps, documents, parts)
         return Shared(sharing(self._settings, worth), parts > 1)
 

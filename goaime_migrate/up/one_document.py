@@ -72,7 +72,7 @@ class Passage:
 
     def _insert(self, step: InsertStep, around: Surroundings) -> TriedStep:
         """Its own documents, whatever this one is."""
-        made = tuple(map(raw_bson.decode_leniently, step.identified(around.database.records)))
+        made = tuple(map(raw_bson.decode_leniently, step.with_ids(around.database.records)))
         note = f"inserted where none is there with the same {' and '.join(step.key)}"
         return replace(self._untouched(around), changed=True, made=made, into=step.writes, notes=(note,))
 
@@ -91,12 +91,12 @@ class Passage:
             warnings=tuple(text for _, text in counts.warnings),
             problems=(),
             before=raw_bson.decode_leniently(before),
-            after=_decoded(after),
+            after=_decode(after),
             notes=tuple(_in_vain(self.step, chain)),
         )
 
 
-def _decoded(document: bytes | None) -> Document | None:
+def _decode(document: bytes | None) -> Document | None:
     return None if document is None else raw_bson.decode_leniently(document)
 
 

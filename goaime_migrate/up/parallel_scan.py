@@ -78,8 +78,8 @@ class ParallelScan:
         return ParallelScan(walk)
 
     def enrol(self, sessions: Sequence[Document]) -> None:
-        """Their sessions are recorded before they write: the feed leaves those out."""
-        adopt(self.run, partitions.left(self.run.backend, self.walk.record), sessions)
+        """Their sessions are recorded before they write: the change stream leaves those out."""
+        adopt(self.run, partitions.partitions_left(self.run.backend, self.walk.record), sessions)
         self.enrolled()
 
     def do(self, number: int) -> None:

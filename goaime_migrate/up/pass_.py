@@ -41,7 +41,7 @@ from goaime_migrate.transform.deduplication import Deduplication
 from goaime_migrate.transform.derivation import Derivation
 from goaime_migrate.transform.insertion import InsertStep, place_id
 from goaime_migrate.transform.pipeline import chain_of
-from goaime_migrate.transform.probe import check_declared_fields, combined, require_filters
+from goaime_migrate.transform.probe import check_declared_fields, combine, require_filters
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up import parallel_scan
 from goaime_migrate.up.capable import require_capable, require_lookups
@@ -76,7 +76,7 @@ def open_pass(
         steps=tuple(pins),
         level=len(pins),
         finished=False,
-        settled=_is_settled(backend, steps, combined(where, canary), now),
+        settled=_is_settled(backend, steps, combine(where, canary), now),
         total=backend.count(collection, where) if listed is None else len(listed),
         upper=backend.last_id(collection) if listed is None else place_id(len(listed) - 1),
         canary=None if canary is None else raw_bson.encode(dict(canary)),
@@ -97,7 +97,7 @@ def matches(backend: CollectionReader, steps: Sequence[Step], canary: Filter) ->
     """Whether a canary has any document to try. What is wrong with the filter itself is for `open_pass` to say."""
     with suppress(MigrateError):
         require_filters(backend, steps, canary)
-        return backend.count(steps[0].collection, combined(steps[0].where, canary), limit=1) > 0
+        return backend.count(steps[0].collection, combine(steps[0].where, canary), limit=1) > 0
     return True
 
 
@@ -163,7 +163,7 @@ class Pass:
         self._prepare(walk.chain)
         tail = Tail(walk, _reconciliation(walk.chain))
         if self.record.bounds and not canary_only:
-            adopt(self.run, partitions.left(self.run.backend, self.record), self.run.sessions)
+            adopt(self.run, partitions.partitions_left(self.run.backend, self.record), self.run.sessions)
         else:
             tail.start()
         try:
@@ -203,7 +203,7 @@ class Pass:
         canary: Filter | None = raw_bson.decode(self.record.canary) if self.record.canary else None
         where = walk.where
         if canary is not None:
-            walk.where = combined(where, canary)
+            walk.where = combine(where, canary)
             walk.alone(new_partition(self.record, Kind.CANARY, upto=self.record.upper))
         if canary_only:
             return
@@ -220,10 +220,10 @@ class Pass:
     def _scan_together(self, walk: Walk, tail: Tail) -> None:
         """Walk the partitions that are left, together with others.
 
-        The feed of what applications write leaves out what workers write: it opens when their sessions are known. It
+        The stream of what applications write leaves out what workers write: it opens when their sessions are known. It
         begins where the pass has begun, whenever that is.
         """
-        known = partitions.stored(self.run.backend, self.record)
+        known = partitions.stored_partitions(self.run.backend, self.record)
         walk.progress.start(known)
         left = [partition.position.number for partition in known if not partition.done]
         self.pool.do(parallel_scan.ParallelScan(walk, tail.start), left)

@@ -22,12 +22,12 @@ from goaime_migrate.transform import projection
 from goaime_migrate.transform.chain import BatchResult, Chain, Changed
 from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.pipeline import chain, chain_of
-from goaime_migrate.transform.probe import check_declared_fields, combined, require_filters
+from goaime_migrate.transform.probe import check_declared_fields, combine, require_filters
 from goaime_migrate.transform.step import Step
+from goaime_migrate.up.begun_pass import BegunPass
 from goaime_migrate.up.capable import require_capable, require_lookups
 from goaime_migrate.up.cost import Work
 from goaime_migrate.up.timing import Timing
-from goaime_migrate.up.unfinished import Unfinished
 
 EXHAUSTIVE = 20_000
 """Collections up to this size are read whole; of larger ones a sample is, and the counts are extrapolated."""
@@ -60,24 +60,24 @@ def preview(
     before: Sequence[Step],
     steps: Sequence[Step],
     canary: Filter | None,
-    unfinished: Unfinished | None = None,
+    begun: BegunPass | None = None,
     since: Sequence[Step] | None = None,
     listener: Listener = silent,
     watch: Seen | None = None,
 ) -> Preview:
     """Run `steps` on documents as the not yet applied steps `before` them will leave them. Raises MigrationFailed.
 
-    Documents that an `unfinished` pass has migrated need only the steps `since`; None where the steps are the pass's own.
+    Documents that a `begun` pass has migrated need only the steps `since`; None where the steps are the pass's own.
     `watch` is shown each batch and what becomes of it.
     """
     collection = steps[0].collection
     require_capable(backend, collection)
     require_lookups(backend, steps)
     require_filters(backend, steps, canary)
-    where = combined(steps[0].where, canary)
+    where = combine(steps[0].where, canary)
     total = backend.count(collection, where)
     carried = projection.carried(steps, backend.capabilities, total)
-    measure = _Measure(backend, before, steps, unfinished, since, carried, watch or Seen())
+    measure = _Measure(backend, before, steps, begun, since, carried, watch or Seen())
     measure.prepare(total)
     looking = ReadProgress(listener, dict.fromkeys(step.version for step in steps), f"plan {collection}")
     pacing = Pacing()
@@ -105,7 +105,7 @@ class _Measure:
         backend: Backend,
         before: Sequence[Step],
         steps: Sequence[Step],
-        unfinished: Unfinished | None,
+        begun: BegunPass | None,
         since: Sequence[Step] | None,
         carried: Sequence[str] | None,
         watch: Seen,
@@ -113,7 +113,7 @@ class _Measure:
         self._watch = watch
         self._settled: bool | None = None
         self._backend = backend
-        self._unfinished = unfinished
+        self._begun = begun
         self._resumes = since is None
         self._since = _anew(backend, since) if since else None
         self._steps = tuple(steps)
@@ -140,18 +140,18 @@ class _Measure:
         self._hold_to_declared_fields(ready)
         if self.timing.narrow:
             chain = self._looking(self._steps, resumes=self._resumes)
-            self.timing.run_narrow(chain, ready, self._journaled)
+            self.timing.run_narrow(chain, ready, self._journal_bytes)
         result = self.timing.transforming.run(lambda: self._chain.run(self._backend, ready), len(documents))
         self._counts.add(result.counts)
         self._watch.batch(ready, result)
         self._try_again(ready, result)
         self.work.add(len(documents), result.changed, self.timing.way(result))
-        journaled = self.timing.journaling.run(lambda: self._journaled(result), len(documents))
+        journaled = self.timing.journaling.run(lambda: self._journal_bytes(result), len(documents))
         self.work.journal_bytes += journaled
         for changed in result.changed:
             self._show(changed)
 
-    def _journaled(self, result: BatchResult) -> int:
+    def _journal_bytes(self, result: BatchResult) -> int:
         """The bytes of its journal."""
         entries = tuple(map(self._entry, result.changed))
         segment = Segment("plan", Kind.SCAN, 0, 0, entries=entries, unchanged=tuple(result.unchanged))
@@ -180,7 +180,7 @@ class _Measure:
 
     def _looking(self, steps: Sequence[Step], *, resumes: bool) -> Chain:
         """Steps of the pass that has begun, if there is one and it `resumes` with them: their lookups are frozen."""
-        known = self._unfinished
+        known = self._begun
         if known is None or not resumes:
             return _anew(self._backend, steps)
         return chain_of(known.id, steps, began=known.began)
@@ -193,9 +193,9 @@ class _Measure:
 
     def _ready(self, documents: Sequence[bytes]) -> list[bytes]:
         """The documents as the steps will meet them."""
-        if self._unfinished is None:
+        if self._begun is None:
             return _after(self._before, self._backend, documents)
-        migrated = self._unfinished.migrated(self._backend, documents)
+        migrated = self._begun.migrated(self._backend, documents)
         fresh = [d for d in documents if raw_bson.id_of(d) not in migrated]
         rest = [] if self._resumes else [d for d in documents if raw_bson.id_of(d) in migrated]
         return _after(self._before, self._backend, fresh) + _after(self._since, self._backend, rest)
@@ -207,7 +207,7 @@ class _Measure:
                 before, after = changed.before, changed.after
                 if before is not None and after is not None and not self._steps[0].pipeline:
                     before, after = self._up_to(position, before), self._up_to(position + 1, before)
-                sample = Sample(raw_bson.id_value(changed.id), _decoded(before), _decoded(after))
+                sample = Sample(raw_bson.id_value(changed.id), _decode(before), _decode(after))
                 self._samples[position].append(sample)
 
     def _up_to(self, position: int, document: bytes) -> bytes:
@@ -219,7 +219,7 @@ class _Measure:
 
     def result(self, factor: float, sampled: int | None, total: int) -> Preview:
         """The forecast, extrapolated."""
-        counts = [_scaled(self._counts.examined, changed, factor) for changed in self._changed]
+        counts = [_scale(self._counts.examined, changed, factor) for changed in self._changed]
         self.timing.look_up(self._chain.tables, factor)
         return Preview(
             counts=counts,
@@ -234,7 +234,7 @@ class _Measure:
         )
 
 
-def _decoded(document: bytes | None) -> Document | None:
+def _decode(document: bytes | None) -> Document | None:
     return None if document is None else raw_bson.decode_leniently(document)
 
 
@@ -250,6 +250,6 @@ def _after(chain: Chain | None, reader: Backend, documents: Sequence[bytes]) -> 
     return chain.run(reader, documents).applied_to(documents)
 
 
-def _scaled(examined: int, changed: int, factor: float) -> Counts:
+def _scale(examined: int, changed: int, factor: float) -> Counts:
     matched, changed = round(examined * factor), round(changed * factor)
     return Counts(matched, changed, matched - changed, 0)

@@ -13,7 +13,7 @@ from goaime_migrate.journal.digest import digest
 from goaime_migrate.journal.entry import Entry
 from goaime_migrate.journal.segments import Segment
 from goaime_migrate.transform.derivation import DeriveStep, Made
-from goaime_migrate.up.arrivals import taken
+from goaime_migrate.up.arrivals import taken_error
 from goaime_migrate.up.others import Others
 from goaime_migrate.up.presence import present
 
@@ -63,7 +63,7 @@ class Comparison:
         """Two sources make it, and not alike: perhaps the application has only come to one of them yet."""
         other = next(each for each in group if each.document != group[0].document)
         if other.source == group[0].source:
-            raise taken(self.step, other, Entry.insertion(other.id, None, other.source))
+            raise taken_error(self.step, other, Entry.insertion(other.id, None, other.source))
         self._conflict(other.id)
 
     def _fresh(self, group: Sequence[Made], current: bytes | None) -> None:
@@ -71,7 +71,7 @@ class Comparison:
         if current is None:
             self._put(group, None)
         elif current != group[0].document:
-            raise taken(self.step, group[0], None)
+            raise taken_error(self.step, group[0], None)
 
     def _again(self, group: Sequence[Made], current: bytes | None, entry: Entry) -> None:
         """The pass has written it."""

@@ -63,7 +63,7 @@ class UpRecorder(Recorder):
         self.put(running, ledger.put_pass(record))
         return record
 
-    def finish_pass(self, record: PassRecord, tally: PassCounts) -> None:
+    def finish_pass(self, record: PassRecord, counts: PassCounts) -> None:
         """The walk is over: counts and warnings go to the versions, the partitions are not needed any more.
 
         Without transactions the order matters: a finished pass has versions that know it, and an unfinished one has
@@ -72,29 +72,29 @@ class UpRecorder(Recorder):
         self.passes[record.id] = record
         steps = (v for v, index, _ in record.steps if not self.versions[v].operations[index].done)
         fresh = dict.fromkeys(steps)
-        warnings = tally.warning_counts()
+        warnings = counts.warning_counts()
         for version, index, _ in record.steps:
             if version in fresh:
                 self.versions[version] = self.versions[version].with_operation(index, done=True)
         for version in fresh:
             mine = tuple(w for w in warnings if w.version == version)
             of = self.versions[version]
-            counts = (of.documents or Counts()) + tally.of(version)
-            self.versions[version] = replace(of, documents=counts, warnings=(*of.warnings, *mine))
-            self.progress.warnings += mine
+            documents = (of.documents or Counts()) + counts.of(version)
+            self.versions[version] = replace(of, documents=documents, warnings=(*of.warnings, *mine))
+            self.totals.warnings += mine
         self.run.record(
-            *(ledger.put_version(self._timed(self.versions[v])) for v in record.versions),
+            *(ledger.put_version(self._add_time(self.versions[v])) for v in record.versions),
             ledger.put_pass(record),
             Delete(PROGRESS, {"pass": record.id, "kind": "partition"}),
             forget(record.id),
         )
 
-    def finish_canary(self, record: PassRecord, tally: PassCounts) -> None:
+    def finish_canary(self, record: PassRecord, counts: PassCounts) -> None:
         """Some documents are migrated: the versions are partial."""
         now = self.run.backend.now()
-        tried = [self._timed(with_state(self.versions[v], State.PARTIAL)) for v in record.versions]
+        tried = [self._add_time(with_state(self.versions[v], State.PARTIAL)) for v in record.versions]
         self.put(tried, *(self.event(now, "up", "canary", v.version, v.duration_s) for v in tried))
-        self.progress.warnings += tally.warning_counts()
+        self.totals.warnings += counts.warning_counts()
         for each in tried:
             self.tell(Direction.UP, each.version, "canary", each.duration_s)
 
@@ -102,7 +102,7 @@ class UpRecorder(Recorder):
 
     def finish_operation(self, version: str, index: int) -> None:
         """An operation that is no step of a pass is done."""
-        self.put([self._timed(self.versions[version].with_operation(index, done=True))])
+        self.put([self._add_time(self.versions[version].with_operation(index, done=True))])
 
     def apply(self, record: VersionRecord) -> None:
         """All operations of a version are done, if by an earlier run, and its `verify` holds."""
@@ -113,22 +113,22 @@ class UpRecorder(Recorder):
             now, "up", "applied", record.version, record.duration_s, None, record.documents, warnings
         )
         self.put([replace(applied, applied_at=now, error=None)], entry)
-        self.progress.versions.append(record.version)
+        self.totals.versions.append(record.version)
         self.tell(Direction.UP, record.version, "applied", record.duration_s)
         self.note_in_all(record.version, record.documents)
 
     def note_in_all(self, version: str, documents: Counts | None) -> None:
         """What a version has by now; it is to be told from what this run did where earlier ones had begun with it."""
         if documents is not None and version in self._begun:
-            self.progress.in_all[version] = documents
+            self.totals.in_all[version] = documents
 
-    def count_partly(self, record: PassRecord, tally: PassCounts) -> None:
+    def count_partly(self, record: PassRecord, counts: PassCounts) -> None:
         """What the versions of a pass have that is stopped within it."""
         for version, index in {version: index for version, index, _ in record.steps}.items():
             of = self.versions[version]
             if not of.operations[index].done:
-                before = self.progress.in_all.get(version, of.documents or Counts())
-                self.note_in_all(version, before + tally.of(version))
+                before = self.totals.in_all.get(version, of.documents or Counts())
+                self.note_in_all(version, before + counts.of(version))
 
     def stop(self, versions: Sequence[str], error: MigrateError) -> None:
         """Record where and why the run has stopped: at the error's own version, or at the last of these.
@@ -142,24 +142,24 @@ class UpRecorder(Recorder):
         for record in untouched:
             require_arrow(record.version, record.state, State.PENDING)
             del self.versions[record.version]
-        changed = [self._stopped(r, error, at) for r in known if r.version in self.versions]
+        changed = [self._stop_record(r, error, at) for r in known if r.version in self.versions]
         result = "failed" if failed else "interrupted"
         took = next((r.duration_s for r in changed if r.version == at), round(self.seconds, 3))
         with suppress(Exception):  # whatever its record meets, the error itself matters more
             entry = self.event(
-                self.run.backend.now(), "up", result, at, took, error, self.progress.in_all.get(at)
+                self.run.backend.now(), "up", result, at, took, error, self.totals.in_all.get(at)
             )
             self.put(changed, *(ledger.delete_version(r.version) for r in untouched), entry)
         self.tell(Direction.UP, at, result, took, error.code)
 
-    def _stopped(self, record: VersionRecord, error: MigrateError, at: str) -> VersionRecord:
+    def _stop_record(self, record: VersionRecord, error: MigrateError, at: str) -> VersionRecord:
         # A conflict is the application's doing: the migration itself has not failed.
         failed = isinstance(error, MigrationFailed) and not isinstance(error, Conflicts)
         state = State.FAILED if failed and record.version == at else State.PARTIAL
         said = None if record.version != at or isinstance(error, Interrupted) else ledger.error_record(error)
-        return replace(self._timed(with_state(record, state)), error=said)
+        return replace(self._add_time(with_state(record, state)), error=said)
 
-    def _timed(self, record: VersionRecord) -> VersionRecord:
+    def _add_time(self, record: VersionRecord) -> VersionRecord:
         """The record with the time of this group added to its duration."""
         timed = replace(record, duration_s=round(record.duration_s + self.seconds, 3))
         self.versions[record.version] = timed

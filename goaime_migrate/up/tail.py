@@ -75,10 +75,10 @@ class Tail:
     @property
     def watched(self) -> Timestamp | None:
         """The cluster time up to which everything that others wrote has been seen to; None where that is not known."""
-        feed = self.collector
-        if feed is None or feed.caught_up is None or isinstance(feed.failure, HistoryLost):
+        collecting = self.collector
+        if collecting is None or collecting.caught_up is None or isinstance(collecting.failure, HistoryLost):
             return None
-        return feed.caught_up.at
+        return collecting.caught_up.at
 
     def stop(self) -> None:
         """Stop collecting, whatever has happened."""
@@ -109,14 +109,14 @@ class Reconciliation:
         self._conflicts: list[Conflict] = []
         self.at = at
 
-    def follow(self, feed: Collector | None) -> None:
+    def follow(self, collecting: Collector | None) -> None:
         """Reconcile everything that has been written up to now, or sweep where that is not known."""
         try:
-            if feed is None:
+            if collecting is None:
                 raise collector.HistoryGone
             if self._walk.record.restored:
                 self._sweep_until_clean()
-            for ids in feed.rounds(self._walk.run):
+            for ids in collecting.rounds(self._walk.run):
                 self._reconcile(ids)
         except collector.HistoryGone:
             self._sweep_until_clean()
@@ -220,7 +220,7 @@ class TailBatch:
         entries_now = (*(entry for entry in kept if entry.id not in again), *fresh)
         at = replace(before.position, counts=counts)
         records = replace(segment, entries=entries_now).puts() if entries_now else []
-        moved = before.next(at.journaled(len(entries_now), records) if entries_now else at)
+        moved = before.next(at.with_segment(len(entries_now), records) if entries_now else at)
         changes = Changes(
             first=[*result.frozen, *records],
             collection=walk.record.collection,

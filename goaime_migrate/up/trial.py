@@ -15,17 +15,17 @@ from goaime_migrate.errors.hint import PLAN, STATUS, UP, Command, Hint
 from goaime_migrate.migration import Migration, Operation
 from goaime_migrate.operations import DeleteDuplicates, DocumentOperation, RenameCollection, RunFunctions
 from goaime_migrate.planner import Facts, resolve
-from goaime_migrate.planner.fusion import fused
+from goaime_migrate.planner.fusion import fuse
 from goaime_migrate.planner.groups import NewPass, OperationRef, UpGroup
-from goaime_migrate.planner.targets import unapplied
+from goaime_migrate.planner.targets import unapplied_versions
 from goaime_migrate.results import Direction, Document, TriedStep, TryResult
 from goaime_migrate.run.code import step_of
 from goaime_migrate.transform.probe import require_filters
 from goaime_migrate.transform.step import UNENCODABLE, Step
+from goaime_migrate.up.begun_pass import BegunPass
 from goaime_migrate.up.capable import require_capable
 from goaime_migrate.up.one_document import Passage
 from goaime_migrate.up.surroundings import Surroundings
-from goaime_migrate.up.unfinished import Unfinished
 
 _NOT_ASKED = "a document that is handed over is taken for one that where= matches"
 
@@ -46,7 +46,7 @@ def try_given(
     Raises UsageError.
     """
     migration = _migration(facts, version)
-    names = _walked(migration, collection)
+    names = _collections_walked(migration, collection)
     if len(names) > 1:
         raise UsageError(
             f"{migration.version} works on {' and '.join(names)}: whose is the document?",
@@ -56,9 +56,9 @@ def try_given(
         raise UsageError(
             "the document has no _id, and every document has one", hint="add one: any value does"
         )
-    groups = fused([migration], {})
+    groups = fuse([migration], {})
     today, passes = _way(groups, facts, names[0])
-    chosen = Chosen(_encoded(document), today, passes)
+    chosen = Chosen(_encode(document), today, passes)
     trial = _Trial(facts, migration, chosen, open, given=True)
     if any(_step(facts, p.operations[0], today).where for p in passes):
         trial.notes.append(_NOT_ASKED)
@@ -71,12 +71,12 @@ def try_stored(
 ) -> TryResult:
     """The first document that matches, through this version and the pending ones before it. Raises UsageError."""
     migration = _migration(facts, version)
-    applied = migration.version in facts.versions and migration.version not in unapplied(facts)
-    ahead = [v for v in unapplied(facts) if int(v) < int(migration.version)]
+    applied = migration.version in facts.versions and migration.version not in unapplied_versions(facts)
+    ahead = [v for v in unapplied_versions(facts) if int(v) < int(migration.version)]
     versions = [] if applied else ahead
     done = {v: sum(o.done for o in facts.versions[v].operations) for v in versions if v in facts.versions}
-    groups = fused([*(_migration(facts, v) for v in versions), migration], done)
-    chosen = _first(backend, facts, groups, _walked(migration, collection), where)
+    groups = fuse([*(_migration(facts, v) for v in versions), migration], done)
+    chosen = _first(backend, facts, groups, _collections_walked(migration, collection), where)
     behind = _behind(backend, facts, chosen)
     left = [_without(p, {ref for ref in behind if ref.version != migration.version}) for p in chosen.passes]
     trial = _Trial(facts, migration, chosen._replace(passes=left), lambda: backend)
@@ -99,7 +99,7 @@ def _migration(facts: Facts, wanted: str) -> Migration:
     return facts.files[version]
 
 
-def _walked(migration: Migration, wanted: str | None) -> list[str]:
+def _collections_walked(migration: Migration, wanted: str | None) -> list[str]:
     """The collections whose documents a version works on, or the wanted one of them. Raises UsageError."""
     named = dict.fromkeys(
         o.collection for o in migration.operations if o.walks and o.selective and o.collection
@@ -147,10 +147,10 @@ def _first(
         if found:
             return Chosen(found[0], today, passes)
         looked.append(today)
-    raise UnknownDocument(f"{_missed(where)} in {' or '.join(looked)}", hint="another --id or --where")
+    raise UnknownDocument(f"{_not_found(where)} in {' or '.join(looked)}", hint="another --id or --where")
 
 
-def _missed(where: Filter) -> str:
+def _not_found(where: Filter) -> str:
     """What was not found, for people."""
     condition = where.get("_id") if len(where) == 1 else None
     if isinstance(condition, Mapping) and list(condition) == ["$eq"]:
@@ -164,7 +164,7 @@ def _behind(backend: Backend, facts: Facts, chosen: Chosen) -> set[OperationRef]
         OperationRef(version, number)
         for p in facts.passes.values()
         if p.committed and not p.finished and p.collection == chosen.collection
-        if Unfinished.of(backend, p).migrated(backend, [chosen.document])
+        if BegunPass.of(backend, p).migrated(backend, [chosen.document])
         for version, number, _ in p.steps
     }
 
@@ -182,7 +182,7 @@ def _without(walked: NewPass, behind: set[OperationRef]) -> NewPass:
     return NewPass(tuple(ref for ref in walked.operations if ref not in behind))
 
 
-def _encoded(document: Document) -> bytes:
+def _encode(document: Document) -> bytes:
     try:
         return raw_bson.encode(document)
     except UNENCODABLE as error:
@@ -244,7 +244,7 @@ class _Trial:
             before=raw_bson.decode_leniently(self.chosen.document),
             after=None if error or around.gone else raw_bson.decode_leniently(around.document),
             steps=tuple(self.steps),
-            error=error or self._broken(),
+            error=error or self._broken_promise(),
             given=self.given,
             notes=tuple(dict.fromkeys(self.notes)),
         )
@@ -269,7 +269,7 @@ class _Trial:
     def _again(self) -> Command:
         return Command(("try", self.migration.version))
 
-    def _broken(self) -> PromiseBroken | None:
+    def _broken_promise(self) -> PromiseBroken | None:
         """The first promise that a result has broken."""
         for step in self.steps:
             for problem in step.problems:

@@ -78,7 +78,7 @@ class Walk:
     def listed(self) -> list[bytes]:
         """The documents to insert, where these are of the migration itself."""
         (step,) = self.chain.steps
-        return list(step.identified(self.run.backend.records)) if isinstance(step, InsertStep) else []
+        return list(step.with_ids(self.run.backend.records)) if isinstance(step, InsertStep) else []
 
     @property
     def derives_within(self) -> bool:

@@ -42,20 +42,20 @@ def fixed_points(
     if not promising:
         return FixedPoints()
     if applied.function is not None:
-        return _unchecked(
+        return _without_check(
             applied, f"{applied.function} has run up(db) since: nobody can tell what that has changed"
         )
     chain = AppliedChain(backend, replace(applied, links=links))
     try:
         if not tells_apart(backend, applied, chain):
-            return _unchecked(
+            return _without_check(
                 applied, "documents in an old shape cannot be told from those that were migrated"
             )
         found = _Found(chain)
         for batch in _documents(backend, applied.collection, sample, looking):
             found.look(backend, batch)
     except MissingCapability as error:
-        return _unchecked(applied, error.message)
+        return _without_check(applied, error.message)
     return FixedPoints(promising, found.checked, tuple(found.stragglers()), tuple(found.unchecked()))
 
 
@@ -68,7 +68,7 @@ def _promising(links: Sequence[Link]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(s.version for link in links for s in link.steps if s.model is None))
 
 
-def _unchecked(applied: AppliedSteps, reason: str) -> FixedPoints:
+def _without_check(applied: AppliedSteps, reason: str) -> FixedPoints:
     return FixedPoints(unchecked=(UncheckedPromise(applied.versions[-1], applied.collection, reason),))
 
 
@@ -101,7 +101,7 @@ class _Found:
         self._failed += sum(effect.failure is not None for effect in effects)
         self._forgotten.update(e.forgotten for e in effects if e.is_old and e.forgotten)
         old = [effect for effect in effects if effect.is_old and not effect.forgotten]
-        unsettled = {effect.id for effect in self._chain.unsettled(backend, old)} if old else set()
+        unsettled = {effect.id for effect in self._chain.find_unsettled(backend, old)} if old else set()
         self._unsettled += len(unsettled)
         for effect in old:
             if effect.id not in unsettled:

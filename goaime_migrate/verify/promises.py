@@ -40,7 +40,7 @@ _TWICE = 8
 _Finding = TypeVar("_Finding")
 
 
-def migrated(
+def migrated_batches(
     backend: CollectionReader, collection: str, pass_id: str, sample: int | None
 ) -> Iterator[list[bytes]]:
     """The documents that a pass with a filter has written: its promises are about no others."""

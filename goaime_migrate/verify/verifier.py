@@ -24,7 +24,7 @@ from goaime_migrate.verify.fixed_points import fixed_points
 def verify(
     backend: Backend,
     facts: Facts,
-    book: Ledger,
+    ledger: Ledger,
     sample: int | None,
     superseded: bool,
     listener: Listener,
@@ -33,25 +33,25 @@ def verify(
 
     Those that a newer version supersedes are left out, unless `superseded` asks for them.
     """
-    applied = _applied(facts, book)
+    applied = _applied_files(facts, ledger)
     replaced = set() if superseded else {old for m in applied for old in m.supersedes}
     kept = [m for m in applied if m.version not in replaced]
-    found = _Findings(backend, book, sample, listener)
+    found = _Findings(backend, ledger, sample, listener)
     for m in kept:
         found.statement(m)
     for collection in sorted(_collections(kept)):
-        found.collection(collection, _promising(kept, collection, book))
-    for each in applied_steps(applied, book):
+        found.collection(collection, _promising(kept, collection, ledger))
+    for each in applied_steps(applied, ledger):
         found.fixed_points(each, {m.version for m in kept})
     for m in kept:
-        found.filtered(m)
+        found.verify_filtered(m)
     for rule in validators.in_force(applied, kept):
         found.validator(rule)
     return VerifyResult(
         sum(found.checked.values()),
         tuple(found.failures),
         tuple(m.version for m in kept),
-        tuple(sorted(replaced & set(book.applied))),
+        tuple(sorted(replaced & set(ledger.applied))),
         found.promises,
         tuple(m.version for m in kept if not (_promises(m) or m.version in found.settled)),
         tuple(found.unchecked),
@@ -59,17 +59,17 @@ def verify(
     )
 
 
-def _applied(facts: Facts, book: Ledger) -> list[Migration]:
+def _applied_files(facts: Facts, ledger: Ledger) -> list[Migration]:
     """The files of the applied versions. Raises LoadFailed."""
-    for version in book.applied:
+    for version in ledger.applied:
         if version not in facts.code:
-            name = book.versions[version].name
+            name = ledger.versions[version].name
             raise LoadFailed(
                 f"the file of {version} ({name}) is gone or does not load: its promises are unknown",
                 version=version,
                 hint=Hint("{}", STATUS),
             )
-    return [facts.code[version] for version in book.applied]
+    return [facts.code[version] for version in ledger.applied]
 
 
 _PRUNED = "its journal was pruned, which alone knew which documents, or what it had looked up among them"
@@ -78,9 +78,9 @@ _PRUNED = "its journal was pruned, which alone knew which documents, or what it 
 class _Findings:
     """What holding promises against documents has found so far."""
 
-    def __init__(self, backend: Backend, book: Ledger, sample: int | None, listener: Listener) -> None:
+    def __init__(self, backend: Backend, ledger: Ledger, sample: int | None, listener: Listener) -> None:
         self._backend = backend
-        self._book = book
+        self._ledger = ledger
         self._sample = sample
         self._listener = listener
         self.promises = 0
@@ -123,14 +123,16 @@ class _Findings:
         if found.versions:
             self.checked.setdefault(applied.collection, found.checked)
 
-    def filtered(self, migration: Migration) -> None:
+    def verify_filtered(self, migration: Migration) -> None:
         """The same for the documents that a filter chose: those that the journal says were written."""
         for m, index, operation in _document_operations([migration]):
-            step, known = step_of(m, index), _pass_of(self._book, m, index)
+            step, known = step_of(m, index), _pass_of(self._ledger, m, index)
             if step.where is None or known is None or not _count(step) or self._was_pruned(step):
                 continue
             auditor = promises.Auditor([step], [known], self._backend.now())
-            for batch in promises.migrated(self._backend, operation.collection, known.id, self._sample):
+            for batch in promises.migrated_batches(
+                self._backend, operation.collection, known.id, self._sample
+            ):
                 auditor.batch(self._backend, batch)
             self.promises += _count(step)
             self.failures += auditor.failures
@@ -138,7 +140,7 @@ class _Findings:
     def _was_pruned(self, step: Step) -> bool:
         """Whether only a journal that was pruned knew what the promises of a step are about; that is noted."""
         own = any(lookup.collection == step.collection for lookup in step.looked_up.values())
-        if not self._book.versions[step.version].rollback or not (own or step.where is not None):
+        if not self._ledger.versions[step.version].rollback or not (own or step.where is not None):
             return False
         self.unchecked.append(UncheckedPromise(step.version, step.collection, _PRUNED))
         return True
@@ -186,18 +188,18 @@ def _collections(migrations: Sequence[Migration]) -> set[str]:
 
 
 def _promising(
-    migrations: Sequence[Migration], collection: str, book: Ledger
+    migrations: Sequence[Migration], collection: str, ledger: Ledger
 ) -> list[tuple[Step, PassRecord | None]]:
     """The steps on a collection that promise something of every document, with the passes they were applied in."""
     steps = [
-        (step_of(m, i), _pass_of(book, m, i))
+        (step_of(m, i), _pass_of(ledger, m, i))
         for m, i, o in _document_operations(migrations)
         if o.collection == collection
     ]
     return [(step, known) for step, known in steps if step.where is None and _count(step)]
 
 
-def _pass_of(book: Ledger, migration: Migration, index: int) -> PassRecord | None:
+def _pass_of(ledger: Ledger, migration: Migration, index: int) -> PassRecord | None:
     """The pass in which an operation was applied; None for one that has been written into the file since."""
-    known = book.versions[migration.version].operations[index : index + 1]
-    return book.passes.get(known[0].pass_id or "") if known else None
+    known = ledger.versions[migration.version].operations[index : index + 1]
+    return ledger.passes.get(known[0].pass_id or "") if known else None

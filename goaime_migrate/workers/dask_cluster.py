@@ -38,7 +38,7 @@ class DaskWorkers:
         self._free: list[tuple[str, str]] = []
         self._all = 0
 
-    def wanted(self, partitions: int) -> int:
+    def workers_for(self, partitions: int) -> int:
         """This process and those of the cluster, or as many as were asked for."""
         if self._client is None:
             self._client = self._connect()

@@ -91,12 +91,12 @@ class WorkerPool:
         if partitions < 2:
             return
         keep_freed()
-        processes = self._source.wanted(shares)
+        processes = self._source.workers_for(shares)
         self._threads = min(THREADS, partitions // processes)
         for _ in range(len(self._processes) + 1, processes):
             worker = self._source.new(files, self._threads)
             self._processes.append(worker)
-            worker.listen(self._hear, self._gone)
+            worker.listen(self._hear, self._lose)
 
     def _start_second(self, work: Work) -> None:
         """See to it that this process has its second thread as well, and say how many partitions each is to do at a time.
@@ -106,7 +106,7 @@ class WorkerPool:
         self._at_a_time = self._threads if work.side_by_side and work.run.options.max_rate is None else 1
         if self._at_a_time > 1 and self._second is None:
             self._second = ThreadWorker(work.run)
-            self._second.listen(self._hear, self._gone)
+            self._second.listen(self._hear, self._lose)
 
     def _at_once(self) -> int:
         """How many partitions are done at a time by all together, while none of the others is at work yet."""
@@ -145,7 +145,7 @@ class WorkerPool:
             self._pass_on(work.run.lease.throttle, present)
             for worker in present:
                 worker.open(work, message)
-            self._feed()
+            self._give_out()
 
     def _until_done(self, work: Work) -> None:
         """Do what there is to do here, and wait for the others."""
@@ -177,9 +177,9 @@ class WorkerPool:
                 return
         with self._changed:
             self._queue.done(number)
-            self._feed()
+            self._give_out()
 
-    def _feed(self) -> None:
+    def _give_out(self) -> None:
         """Give whoever could do more something to do, first whose process does least. The lock is held."""
         if self._work is None or self._failure is not None or not self._joined:
             return
@@ -248,10 +248,10 @@ class WorkerPool:
                     number, error = take(worker, message["number"]), unpack(message["error"])
                     if number is None or self._queue.refuse(number, error):
                         self._failure = self._failure or error
-            self._feed()
+            self._give_out()
             self._changed.notify_all()
 
-    def _gone(self, worker: Worker) -> None:
+    def _lose(self, worker: Worker) -> None:
         """A process has ended. What it was at work on is taken over here, once its transaction is ended."""
         with self._changed:
             worker.ended = True  # from here on it is given nothing more

@@ -163,7 +163,7 @@ class ProcessWorkers:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def wanted(self, partitions: int) -> int:
+    def workers_for(self, partitions: int) -> int:
         """As many as are worth it."""
         return sharing(self._settings, partitions)
 

@@ -67,7 +67,7 @@ class Worker(Protocol):
 class WorkerSource(Protocol):
     """Where workers come from."""
 
-    def wanted(self, partitions: int) -> int:
+    def workers_for(self, partitions: int) -> int:
         """How many workers so many partitions keep busy, this process included. Raises MigrateError."""
 
     def new(self, files: Sequence[SourceFile], threads: int) -> Worker:

@@ -1,4 +1,4 @@
-"""`kill -9` at every database command of a `down` that takes documents back which were born after `up`."""
+"""`kill -9` at every database command of a `down` that takes documents back which were inserted after `up`."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class Newborn(Bank):
 
     def bear(self) -> None:
         """What the application does after `up`."""
-        self.world.insert("accounts", [new(account) for account in self.births()])
+        self.world.insert("accounts", [new(account) for account in self.inserted()])
 
     def bury(self) -> None:
         """What it does before the next."""
-        for account in self.births():
+        for account in self.inserted():
             self.world.remove("accounts", account["_id"])
 
-    def births(self) -> list[dict[str, Any]]:
+    def inserted(self) -> list[dict[str, Any]]:
         """The accounts that are opened, in the old shape."""
         return [
             {"_id": identity, "n": i, "currency": list(RATES)[i % 3]}
@@ -54,20 +54,20 @@ class Newborn(Bank):
 
     def is_halfway(self) -> None:
         """Only the first version is in effect, in all documents."""
-        half = {**self.before, **self._born(0)}
+        half = {**self.before, **self._of_inserted(0)}
         half = {
             i: encode({**raw_bson.decode(d), "n": raw_bson.decode(d)["n"] + 1000}) for i, d in half.items()
         }
         self.check(half)
         assert self.world.states() == ["applied", "pending"]
 
-    def is_down_with_births(self) -> None:
+    def is_down_with_inserted(self) -> None:
         """Every document is as it would have been without the migrations."""
-        self.check({**self.before, **self._born(0)})
+        self.check({**self.before, **self._of_inserted(0)})
         assert set(self.world.states()) == {"pending"}
 
-    def _born(self, more: int) -> dict[bytes, bytes]:
-        documents = [encode({**account, "n": account["n"] + more}) for account in self.births()]
+    def _of_inserted(self, more: int) -> dict[bytes, bytes]:
+        documents = [encode({**account, "n": account["n"] + more}) for account in self.inserted()]
         return {raw_bson.id_of(document): document for document in documents}
 
 
@@ -100,25 +100,25 @@ def listed(forker: Forker, this: Newborn, argv: tuple[str, ...], folder: Path) -
     return found
 
 
-def test_what_was_born_since_is_reversed_exactly_once(
+def test_what_was_inserted_since_is_reversed_exactly_once(
     forker: Forker, this: Newborn, tmp_path: Path, portion: Portion
 ) -> None:
     forker.succeed(this.world, *UP)
     this.bear()
     kills = 0
     for strike in portion.of(listed(forker, this, DOWN, tmp_path)):
-        this.is_down_with_births()
+        this.is_down_with_inserted()
         this.bury()
         forker.succeed(this.world, *UP)
         this.is_up()
         this.bear()
         print("down killed", strike)
         kills += killed_and_finished(forker, this, DOWN, strike)
-    this.is_down_with_births()
+    this.is_down_with_inserted()
     assert kills > portion.least(15)
 
 
-def test_what_was_born_since_is_reversed_exactly_once_step_by_step(
+def test_what_was_inserted_since_is_reversed_exactly_once_step_by_step(
     forker: Forker, this: Newborn, tmp_path: Path, portion: Portion
 ) -> None:
     forker.succeed(this.world, *UP)
@@ -127,7 +127,7 @@ def test_what_was_born_since_is_reversed_exactly_once_step_by_step(
     for strike in portion.of(listed(forker, this, ONE_DOWN, tmp_path)):
         this.is_halfway()
         forker.succeed(this.world, *DOWN)
-        this.is_down_with_births()
+        this.is_down_with_inserted()
         this.bury()
         forker.succeed(this.world, *UP)
         this.is_up()
@@ -136,7 +136,7 @@ def test_what_was_born_since_is_reversed_exactly_once_step_by_step(
         kills += killed_and_finished(forker, this, ONE_DOWN, strike)
     this.is_halfway()
     forker.succeed(this.world, *DOWN)
-    this.is_down_with_births()
+    this.is_down_with_inserted()
     assert kills > portion.least(15)
 
 
@@ -148,14 +148,14 @@ def test_a_way_down_that_was_killed_may_be_gone_further(
     kills = 0
     for strike in portion.of(listed(forker, this, ONE_DOWN, tmp_path)[::2]):
         forker.succeed(this.world, *DOWN)
-        this.is_down_with_births()
+        this.is_down_with_inserted()
         this.bury()
         forker.succeed(this.world, *UP)
         this.bear()
         print("down killed", strike)
         kills += killed(forker, this.world, ONE_DOWN, strike)
     forker.succeed(this.world, *DOWN)
-    this.is_down_with_births()
+    this.is_down_with_inserted()
     assert kills > portion.least(8)
 
 
@@ -166,7 +166,7 @@ def test_a_way_down_that_was_killed_may_be_gone_on_with_one_by_one(
     this.bear()
     kills = 0
     for strike in portion.of(listed(forker, this, DOWN, tmp_path)[1::2]):
-        this.is_down_with_births()
+        this.is_down_with_inserted()
         this.bury()
         forker.succeed(this.world, *UP)
         this.bear()
@@ -174,7 +174,7 @@ def test_a_way_down_that_was_killed_may_be_gone_on_with_one_by_one(
         kills += killed(forker, this.world, DOWN, strike)
         forker.succeed(this.world, "down", "--yes")
         forker.succeed(this.world, "down", "--yes")
-    this.is_down_with_births()
+    this.is_down_with_inserted()
     assert kills > portion.least(8)
 
 
@@ -212,11 +212,11 @@ def test_what_one_version_cannot_reverse_stays_exactly_there_whenever_a_run_is_k
             if apart:
                 forker.succeed(this.world, *UP)
         forker.succeed(this.world, *UP)
-        for account in this.births():
+        for account in this.inserted():
             this.world.insert("accounts", [{**new(account), "n": new(account)["n"] + 7}])
 
     def is_halfway() -> None:
-        left = [encode(new(account)) for account in this.births()]
+        left = [encode(new(account)) for account in this.inserted()]
         this.check({**this.before, **{raw_bson.id_of(d): d for d in left}})
         assert set(this.world.states()) == {"pending"}
         this.bury()

@@ -125,7 +125,7 @@ def test_the_lease_is_kept_while_a_former_holder_s_transaction_is_waited_for(
         ear = Ear("left a transaction open", session.abort_transaction)
         with numbers.migrator(ear) as migrator:
             backend = migrator._sources.backend(write=True)
-            with lock.held(backend, 0, ear) as lease:
+            with lock.hold(backend, 0, ear) as lease:
                 lease.renew()
                 progress.delete_many({})
     assert len(ear.notices) == 1

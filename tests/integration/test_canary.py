@@ -165,7 +165,7 @@ def test_a_canary_that_was_deleted_stays_deleted(canary: World) -> None:
 
 
 @each_mode
-def test_documents_born_after_the_canary_are_migrated_by_the_next_up(canary: World) -> None:
+def test_documents_inserted_after_the_canary_are_migrated_by_the_next_up(canary: World) -> None:
     for identity in (-1, 50):
         canary.put("c", encode({"_id": identity, "n": identity}))
     succeeded(canary.up())

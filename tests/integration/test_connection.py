@@ -15,7 +15,7 @@ from pymongo import MongoClient, uri_parser
 
 from goaime_migrate import errors
 from goaime_migrate.backends.server import diagnosis
-from goaime_migrate.backends.server.uri import followed
+from goaime_migrate.backends.server.uri import follow
 from goaime_migrate.events import Event, Notice
 from goaime_migrate.results import State
 from tests.integration.engines import one_server, servers
@@ -133,7 +133,7 @@ def test_compressors_that_are_not_installed_are_done_without(world: World) -> No
     told = there_and_back(world, "compressors=bogus,zlib")
     said = [e.text for e in told if isinstance(e, Notice) and "compressor" in e.text]
     assert said == ["the compressor bogus of uri is not installed here: going on without it"]
-    assert uri_parser.parse_uri(followed(world.uri).text)["options"]["compressors"] == ["zlib"]
+    assert uri_parser.parse_uri(follow(world.uri).text)["options"]["compressors"] == ["zlib"]
 
 
 @servers

@@ -46,7 +46,7 @@ def test_each_is_known_and_no_neighbour_is(rooms: World) -> None:
     assert [len(head["ids"]) for head in heads] == [1] * 5
     pass_id, wanted = heads[0]["pass"], [_raw(number) for number in (39, 0, 41, 17, 255, -1)]
     with reading(rooms) as reader:
-        assert {*claims.made(reader, pass_id, wanted)} == {_raw(39), _raw(0), _raw(17)}
+        assert {*claims.find_made(reader, pass_id, wanted)} == {_raw(39), _raw(0), _raw(17)}
         assert claims.written(reader, pass_id, wanted) == {_raw(39), _raw(0), _raw(17)}
 
 
@@ -65,5 +65,5 @@ def test_what_was_erased_is_known_still(rooms: World) -> None:
     with rooms.migrator() as migrator:
         migrator.erase("rooms", 17)
     with reading(rooms) as reader:
-        assert not claims.made(reader, pass_id, [_raw(17)])
+        assert not claims.find_made(reader, pass_id, [_raw(17)])
         assert claims.written(reader, pass_id, [_raw(17), _raw(18), _raw(40)]) == {_raw(17), _raw(18)}

@@ -13,7 +13,7 @@ from goaime_migrate.backends.ports import RECORDS, Backend
 from goaime_migrate.config import Settings
 from goaime_migrate.events import silent
 from goaime_migrate.results import Direction
-from goaime_migrate.run.lock import held
+from goaime_migrate.run.lock import hold
 from tests.integration.engines import each_mode, one_server, servers, two
 from tests.world import World, succeeded
 
@@ -26,7 +26,7 @@ def others(world: World) -> Iterator[Backend]:
     """Somebody else, who changes what collections there are."""
     backend = connect(Settings(uri=world.uri, database=world.database), write=True)
     try:
-        with held(backend, 5, silent):
+        with hold(backend, 5, silent):
             yield backend
     finally:
         backend.close()

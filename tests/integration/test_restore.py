@@ -243,7 +243,7 @@ def test_down_may_stop_at_a_conflict_and_go_on_another_way(applied: World) -> No
 
 
 @each_mode
-def test_documents_born_since_are_left_and_counted(applied: World) -> None:
+def test_documents_inserted_since_are_left_and_counted(applied: World) -> None:
     applied.put("c", encode({"_id": 100, "n": 1, "new": "born"}))
     applied.put("c", encode({"_id": -1, "n": 2}))
     result = succeeded(applied.down())
@@ -253,7 +253,7 @@ def test_documents_born_since_are_left_and_counted(applied: World) -> None:
 
 
 @each_mode
-def test_documents_born_since_are_taken_back_by_reverse(numbers: World) -> None:
+def test_documents_inserted_since_are_taken_back_by_reverse(numbers: World) -> None:
     numbers.write("0001_reshape.py", SOURCE.format(options=", reverse=back"))
     succeeded(numbers.up())
     for identity in (-1, 3.5, 100):

@@ -210,7 +210,6 @@ def test_all_processes_of_a_run_wait(
         "from goaime_migrate import *\n\n\ndef add(d):\n    d['new'] = 1\n\n\n"
         "operations = [TransformDocuments('c', add)]\n",
     )
-    monkeypatch.setattr("goaime_migrate.run.partitions.SMALLEST", 100, raising=False)
     monkeypatch.setattr(pool, "WAITING_S", 20.0)
 
     def done() -> int:

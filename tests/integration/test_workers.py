@@ -308,17 +308,17 @@ def test_an_interrupt_leaves_no_thread_behind_that_writes(
     assert world.raws("things") == before
 
 
-def test_the_first_begins_alone_and_what_is_born_before_the_other_is_there_is_migrated(
+def test_the_first_begins_alone_and_what_is_inserted_before_the_other_is_there_is_migrated(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "WAITING_S", 0.0)
     write(world, f"{PROCESS}; __import__('time').sleep(0.01 if os.getpid() == {os.getpid()} else 0)")
     before = world.raws("things")
-    born = [{"_id": -7, "n": 1}]
+    inserted = [{"_id": -7, "n": 1}]
 
     def meanwhile(event: Event) -> None:
-        if isinstance(event, BatchCommitted) and born:
-            world.insert("things", [born.pop()])  # behind everybody's back
+        if isinstance(event, BatchCommitted) and inserted:
+            world.insert("things", [inserted.pop()])  # behind everybody's back
 
     with world.migrator(meanwhile) as migrator:
         result = succeeded(migrator.up())
@@ -364,7 +364,7 @@ def test_an_interrupted_pass_goes_on_with_another_number_of_workers(world: World
     assert world.raws("things") == before
 
 
-def test_a_half_walked_pass_is_taken_back_and_what_was_born_in_its_gaps_stays(world: World) -> None:
+def test_a_half_walked_pass_is_taken_back_and_what_was_inserted_in_its_gaps_stays(world: World) -> None:
     source = CHANGE.replace("{more}", "pass").replace("names=Lookup", "reverse=reverse, names=Lookup")
     reverse = 'def reverse(d):\n        d["n"] = -1\n\n    operations ='
     world.write("0001_change.py", source.replace("operations =", reverse))

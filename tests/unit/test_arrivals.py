@@ -139,7 +139,7 @@ def test_what_it_has_not_written_since_another_was_there_is_somebody_elses() -> 
 ROLES = InsertDocuments("roles", [{"_id": 1, "name": "a"}, {"_id": 2, "name": "b"}], key="name").step(
     "0001", "x"
 )
-LISTED = list(ROLES.identified("ours"))
+LISTED = list(ROLES.with_ids("ours"))
 
 
 def found(*documents: dict[str, Any], keys: dict[Any, Any] | None = None) -> Found:

@@ -119,7 +119,7 @@ def test_changes_are_told_field_by_field() -> None:
 
 
 def test_what_is_absent_has_no_key_and_null_is_a_value() -> None:
-    first, second = json.printed(FOUND)["changes"]
+    first, second = json.result_value(FOUND)["changes"]
     assert first["fields"] == [
         {"field": "a", "before": {"$numberInt": "1"}, "after": {"$numberDouble": "2.0"}},
         {"field": "b", "after": None},

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goaime_migrate.transform import changes
-from goaime_migrate.transform.changes import DepthChooser, Level
+from goaime_migrate.transform.changes import Depth, DepthChooser
 
 VALUES = st.recursive(
     st.none() | st.integers(0, 3) | st.sampled_from(["", "a", "bb"]) | st.just(float("nan")),
@@ -61,30 +61,30 @@ def test_other_types_that_are_encoded_alike_prove_nothing() -> None:
         assert not proven(before, after)
 
 
-def levels(chooser: DepthChooser, told_by: Level, documents: int) -> list[Level]:
+def depths(chooser: DepthChooser, told_by: Depth, documents: int) -> list[Depth]:
     """How closely documents are looked at one after the other, where nothing less than that tells of any."""
     looked = []
     for _ in range(documents):
-        looked.append(chooser.level)
-        if chooser.level < told_by:
+        looked.append(chooser.depth)
+        if chooser.depth < told_by:
             chooser.failed()
-        chooser.learn(min(chooser.level, told_by))
+        chooser.learn(min(chooser.depth, told_by))
     return looked
 
 
 def test_documents_are_looked_at_as_closely_as_was_needed_last() -> None:
     chooser = DepthChooser()
-    assert levels(chooser, Level.NAMES, 3) == [Level.NAMES] * 3
+    assert depths(chooser, Depth.NAMES, 3) == [Depth.NAMES] * 3
     chooser.failed()
-    assert levels(chooser, Level.SIZES, 3) == [Level.SIZES] * 3
-    assert levels(chooser, Level.NAMES, 2) == [Level.SIZES, Level.NAMES]
+    assert depths(chooser, Depth.SIZES, 3) == [Depth.SIZES] * 3
+    assert depths(chooser, Depth.NAMES, 2) == [Depth.SIZES, Depth.NAMES]
 
 
 def test_less_is_tried_the_more_seldom_the_more_often_it_was_in_vain() -> None:
     chooser = DepthChooser()
-    looked = levels(chooser, Level.BYTES, 1_000)
-    less = [i for i, level in enumerate(looked) if level < Level.BYTES]
+    looked = depths(chooser, Depth.BYTES, 1_000)
+    less = [i for i, depth in enumerate(looked) if depth < Depth.BYTES]
     assert less[:6] == [0, 1, 2, 4, 8, 16]
     assert less[-1] - less[-2] == 64
-    levels(chooser, Level.SIZES, 100)
-    assert levels(chooser, Level.BYTES, 3) == [Level.SIZES, Level.SIZES, Level.BYTES]
+    depths(chooser, Depth.SIZES, 100)
+    assert depths(chooser, Depth.BYTES, 3) == [Depth.SIZES, Depth.SIZES, Depth.BYTES]

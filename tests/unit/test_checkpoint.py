@@ -83,7 +83,7 @@ def run_over(database: Database) -> Run:
     lease = SimpleNamespace(fence=FENCE, lost=LeaseLost)
     run = SimpleNamespace(backend=database, lease=lease, check=lambda: None, transact=database.transact)
     run.before_batch, run.batch_of, run.after_batch = lambda: None, lambda size: size, lambda _: None
-    run.fenced = lambda: LeaseLost("fenced off")
+    run.fenced_error = lambda: LeaseLost("fenced off")
     run.record = lambda *changes: database.transact(lambda _: Changes(last=changes))
     return cast(Run, run)
 

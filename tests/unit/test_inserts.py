@@ -74,7 +74,7 @@ def test_documents_of_different_keys_are_none_of_these() -> None:
 
 def test_an_id_is_the_same_each_time_and_another_one_everywhere() -> None:
     step = InsertDocuments("c", DOCUMENTS).step("0001", "0001_x.py")
-    first, again = list(step.identified("ours")), list(step.identified("ours"))
+    first, again = list(step.with_ids("ours")), list(step.with_ids("ours"))
     assert first == again
     assert [decode(d)["_id"] for d in first[:2]] == [1, 2]
     assert decode(first[2]) == {"_id": made_id("ours", "0001", 0, 2), "name": "c"}

@@ -161,7 +161,7 @@ class FakeSource:
     def __init__(self, *workers: FakeWorker) -> None:
         self.workers = list(workers)
 
-    def wanted(self, partitions: int) -> int:
+    def workers_for(self, partitions: int) -> int:
         return min(partitions, len(self.workers) + 1)
 
     def new(self, files: Sequence[SourceFile], threads: int) -> FakeWorker:

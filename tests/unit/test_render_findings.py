@@ -25,7 +25,7 @@ from goaime_migrate.results import (
     Severity,
     StepPlan,
 )
-from goaime_migrate.rules.catalogue import about
+from goaime_migrate.rules.registry import about
 
 OID = ObjectId("65a000000000000000000001")
 EVIDENCE = {
@@ -156,9 +156,9 @@ class TestSarif:
 
 @pytest.mark.parametrize("value", ["text", 5, None, [1], {"a": 1}, b"x", 1.5, OID, True])
 def test_what_is_masked_says_its_type_and_nothing_else(value: Any) -> None:
-    from goaime_migrate.render.values import masked
+    from goaime_migrate.render.values import mask
 
-    shown = masked(value)
+    shown = mask(value)
     assert shown.startswith(("<", "null"))
     assert str(value) not in shown or value is None
 

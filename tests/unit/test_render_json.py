@@ -79,7 +79,7 @@ def test_status() -> None:
         (version,),
         warnings=(StatusWarning("GM808", "m", "goaime-migrate repair"),),
     )
-    assert json.printed(result) == {
+    assert json.result_value(result) == {
         "database": "d",
         "server": "s",
         "mode": "embedded",
@@ -137,7 +137,7 @@ def test_run(direction: Direction, done: str, other: str) -> None:
         1.00049,
         in_all=(VersionDocuments("0003", Counts(5)),),
     )
-    found = json.printed(result, FAILURE)
+    found = json.result_value(result, FAILURE)
     assert other not in found
     assert found == {
         "direction": direction.value,
@@ -187,7 +187,7 @@ def test_plan() -> None:
     )
     refused = Irreversible("no way back", hint="restore a backup", version="0001")
     result = PlanResult(Direction.DOWN, "base", (step,), Predicted(1.23456, 10, 20), refused)
-    found = json.printed(result, refused)
+    found = json.result_value(result, refused)
     sample = found["steps"][0]["samples"][0]
     assert sample["before"] == {
         "_id": OID_JSON,
@@ -224,7 +224,7 @@ def test_history_is_a_list() -> None:
         "here",
         "0.1.0",
     )
-    assert json.printed((entry,)) == [
+    assert json.result_value((entry,)) == [
         {
             "at": "2025-11-23T14:00:01.239Z",
             "version": "0001",
@@ -241,19 +241,19 @@ def test_history_is_a_list() -> None:
 
 def test_verify_lint_and_unlock() -> None:
     failed = VerifyFailure("0003", "c", OID, "f", "wrong")
-    found = json.printed(VerifyResult(9, (failed,)), PromiseBroken("1 failure"))
+    found = json.result_value(VerifyResult(9, (failed,)), PromiseBroken("1 failure"))
     assert found["checked"] == 9
     assert found["failures"] == [
         {"version": "0003", "collection": "c", "id": OID_JSON, "field": "f", "reason": "wrong"}
     ]
     assert found["error"]["code"] == "GM401"
-    assert json.printed(LintResult(3)) == {
+    assert json.result_value(LintResult(3)) == {
         "checked": 3,
         "problems": [],
         "findings": [],
         "error": None,
     }
-    assert json.printed(UnlockResult(None, ended=False)) == {"lock": None, "ended": False, "error": None}
+    assert json.result_value(UnlockResult(None, ended=False)) == {"lock": None, "ended": False, "error": None}
 
 
 @pytest.mark.parametrize(
@@ -283,20 +283,20 @@ def test_verify_lint_and_unlock() -> None:
     ],
 )
 def test_a_command_that_failed_early_has_its_keys_all_the_same(command: str, keys: set[str]) -> None:
-    assert keys <= set(json.failed(command, FAILURE))
+    assert keys <= set(json.failure_value(command, FAILURE))
 
 
 @pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
 def test_what_is_no_number_is_null(number: float) -> None:
-    assert json.printed(Predicted(number, 0, 0))["seconds"] is None
+    assert json.result_value(Predicted(number, 0, 0))["seconds"] is None
 
 
 def test_a_date_beyond_python_survives() -> None:
-    assert json.extended(DatetimeMS(2**60)) == {"$date": {"$numberLong": str(2**60)}}
+    assert json.extended_json(DatetimeMS(2**60)) == {"$date": {"$numberLong": str(2**60)}}
 
 
 def test_a_value_that_bson_does_not_know_is_shown_as_python_does() -> None:
-    assert json.extended(1 + 2j) == "(1+2j)"
+    assert json.extended_json(1 + 2j) == "(1+2j)"
 
 
 values = st.recursive(
@@ -318,7 +318,7 @@ values = st.recursive(
 
 @given(st.dictionaries(st.text("abc", max_size=3), values, max_size=4))
 def test_a_document_comes_back_with_its_types_and_order(document: dict[str, Any]) -> None:
-    text = json.dumps(json.extended(document))
+    text = json.dumps(json.extended_json(document))
     back = json_util.loads(text, json_options=json_util.CANONICAL_JSON_OPTIONS.with_options(tz_aware=False))
     assert repr(back) == repr(document)
 

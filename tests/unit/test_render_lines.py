@@ -21,7 +21,7 @@ from goaime_migrate.events import (
 )
 from goaime_migrate.render import plan
 from goaime_migrate.render.errors import error
-from goaime_migrate.render.progress import Lines, Meter
+from goaime_migrate.render.progress import Lines, Speed
 from goaime_migrate.render.style import Style
 from goaime_migrate.results import (
     Direction,
@@ -174,12 +174,12 @@ class TestLines:
         assert self.feed((5, BatchCommitted(("0001",), 5, None))) == ["0001 5"]
 
     def test_a_meter_forgets_what_is_long_ago(self) -> None:
-        meter = Meter(0, 0.0)
+        speed = Speed(0, 0.0)
         for second in range(1, 101):
-            meter.mark(second if second < 50 else 50 + (second - 50) * 10, float(second))
-        assert meter.rate == pytest.approx(10)
-        assert meter.eta(1550) == pytest.approx(100)
-        assert Meter(0, 0).rate is None
+            speed.mark(second if second < 50 else 50 + (second - 50) * 10, float(second))
+        assert speed.rate == pytest.approx(10)
+        assert speed.eta(1550) == pytest.approx(100)
+        assert Speed(0, 0).rate is None
 
 
 def test_a_plan_that_predicts_nothing_says_nothing_of_it() -> None:

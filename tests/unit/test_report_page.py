@@ -227,9 +227,9 @@ class TestPlots:
         assert plots.pace(marks) is None
 
     def test_a_history_goes_up_and_down(self) -> None:
-        found = plots.applied(
+        found = plots.plot_applied(
             [entry(0), entry(1, version="0002"), entry(2, result="failed"), entry(4, result="reverted")]
         )
         assert found is not None
         assert (found.most, found.failures) == (2, (300.0,))
-        assert plots.applied([entry()]) is None
+        assert plots.plot_applied([entry()]) is None

@@ -9,7 +9,7 @@ import pytest
 
 from goaime_migrate.loader import load
 from goaime_migrate.results import Finding, Severity
-from goaime_migrate.rules import catalogue, templates
+from goaime_migrate.rules import registry, templates
 from goaime_migrate.rules.files import lint, problems
 from tests.world import GOAIME
 
@@ -336,12 +336,12 @@ def test_our_own_migrations_have_no_problems() -> None:
 
 
 def test_every_rule_says_what_it_is_about() -> None:
-    known = catalogue.known()
+    known = registry.rules_by_name()
     assert {*INDEED} <= {*known}
     for name, rules in known.items():
         for _, rule in rules:
             first = rule.text.partition("\n\n")[0]
             assert first.endswith("."), name
             assert "\n" not in first, name
-    assert templates.placeholder.__doc__ == catalogue.about("placeholder")
-    assert catalogue.about("GM206")
+    assert templates.placeholder.__doc__ == registry.about("placeholder")
+    assert registry.about("GM206")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from goaime_migrate.backends.ports import Need
-from goaime_migrate.backends.server.privileges import denials, denied
+from goaime_migrate.backends.server.privileges import denial_of, denials
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from goaime_migrate.backends.server.privileges import denials, denied
     ],
 )
 def test_what_is_to_be_granted_is_said(database: str, command: str, said: str) -> None:
-    assert str(denied(f"not authorized on {database} to execute command {{ {command}, lsid: 1 }}")) == said
+    assert str(denial_of(f"not authorized on {database} to execute command {{ {command}, lsid: 1 }}")) == said
 
 
 def test_what_will_do_as_well_is_not_lacking() -> None:

@@ -56,9 +56,9 @@ def shown(
         server="s",
         capabilities=SimpleNamespace(mode="transactional"),
     )
-    book = Ledger({r.version: r for r in records}, {p.id: p for p in passes})
-    facts = Facts(files, (), book.versions, book.passes, frozenset(book.versions))
-    return list(standing(cast("Backend", backend), cast("Any", facts), book).versions)
+    ledger = Ledger({r.version: r for r in records}, {p.id: p for p in passes})
+    facts = Facts(files, (), ledger.versions, ledger.passes, frozenset(ledger.versions))
+    return list(standing(cast("Backend", backend), cast("Any", facts), ledger).versions)
 
 
 def test_the_time_of_a_running_version_is_since_it_began() -> None:

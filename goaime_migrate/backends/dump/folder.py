@@ -67,9 +67,9 @@ class Folder:
         """A descriptor of a new file within, which nobody else may read yet."""
         return os.open(name, _NEW, 0o600, dir_fd=self.fd)
 
-    def shared(self, name: str) -> int:
+    def open_shared(self, name: str) -> int:
         """A descriptor of a file within that is made where there is none. Raises as `file` does."""
-        if self.status(name) is not None:
+        with suppress(FileNotFoundError):  # nor does it matter if it goes in between
             self._require(name, stat.S_IFREG)
         return os.open(name, _SHARED, 0o644, dir_fd=self.fd)
 

@@ -157,10 +157,10 @@ def _require(target: Folder, names: Iterable[str]) -> None:
     """What is no longer staged must have been moved before. Raises DumpUnreadable where a file is in neither place."""
     for filename in names:
         if target.status(filename) is None:
-            raise lost(target.path / filename)
+            raise lost_file_error(target.path / filename)
 
 
-def lost(path: Path) -> DumpUnreadable:
+def lost_file_error(path: Path) -> DumpUnreadable:
     """The error for a file of a committed generation that is nowhere."""
     return DumpUnreadable(
         f"{path} was committed by a run that was cut off, and is neither there nor staged in {STAGING}",

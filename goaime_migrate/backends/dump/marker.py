@@ -42,7 +42,7 @@ def encode(switch: Switch) -> bytes:
 def decode(content: bytes, path: object) -> Switch:
     """What the marker at `path` says. Raises DumpUnreadable, or NewerFormat for one of a newer release."""
     try:
-        return _switch(_parsed(content))
+        return _switch(_parse(content))
     except NewerFormat:
         raise NewerFormat(f"{path} was written by a newer release of this tool", hint=UPGRADE) from None
     except (ValueError, RecursionError) as error:
@@ -62,7 +62,7 @@ def is_plain(database: str) -> bool:
         return False
 
 
-def _parsed(content: bytes) -> dict[str, Any]:
+def _parse(content: bytes) -> dict[str, Any]:
     if len(content) > LARGEST:
         raise ValueError(f"it has more than {LARGEST:,} bytes")
     if not content.strip():

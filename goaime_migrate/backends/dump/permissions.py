@@ -52,7 +52,7 @@ def of_files(top: Folder, database: str) -> FileRights:
     """What is allowed for the files of a database now."""
     if top.status(database) is None:
         there = os.fstat(top.fd)
-        return FileRights(Rights(_allowed(_ANY_FILE, [there.st_mode]), there.st_uid, there.st_gid), {})
+        return FileRights(Rights(_common_mode(_ANY_FILE, [there.st_mode]), there.st_uid, there.st_gid), {})
     with top.folder(database) as folder:
         here = os.fstat(folder.fd)
         files = {
@@ -61,15 +61,15 @@ def of_files(top: Folder, database: str) -> FileRights:
             if filenames.split(name) and stat.S_ISREG(found.st_mode)
         }
     modes = [here.st_mode, *(rights.mode for rights in files.values())]
-    return FileRights(Rights(_allowed(_ANY_FILE, modes), here.st_uid, here.st_gid), files)
+    return FileRights(Rights(_common_mode(_ANY_FILE, modes), here.st_uid, here.st_gid), files)
 
 
 def of_folder(top: Folder) -> int:
     """The mode of a folder for a new database."""
-    return _allowed(_ANY_FOLDER, [os.fstat(top.fd).st_mode]) | stat.S_IXUSR
+    return _common_mode(_ANY_FOLDER, [os.fstat(top.fd).st_mode]) | stat.S_IXUSR
 
 
-def _allowed(mode: int, others: list[int]) -> int:
+def _common_mode(mode: int, others: list[int]) -> int:
     """What all of these modes allow, and the process's own mask; its owner can always write it."""
     mask = os.umask(0o077)
     os.umask(mask)

@@ -88,7 +88,7 @@ def take(root: Path, database: str) -> Snapshot:
                     snapshot = _open_all(top, database, before)
                 except FileNotFoundError as error:
                     if _signature(top, database) == before:
-                        raise generation.lost(root / database / str(error.filename)) from None
+                        raise generation.lost_file_error(root / database / str(error.filename)) from None
                     raise
                 if _signature(top, database) == before:
                     return snapshot

@@ -28,14 +28,14 @@ _NEW = f"{NAME}.new"
 _LARGEST = 1024
 
 
-class Told(NamedTuple):
+class Instruction(NamedTuple):
     """What a run was told, and when."""
 
     throttle: Throttle
     at: datetime
 
 
-def read(root: Path) -> Told | None:
+def read(root: Path) -> Instruction | None:
     """What is there; None also for what this tool has not written."""
     try:
         with Folder.at(root) as top:
@@ -44,7 +44,7 @@ def read(root: Path) -> Told | None:
         return None
 
 
-def _read(top: Folder) -> Told | None:
+def _read(top: Folder) -> Instruction | None:
     try:
         with os.fdopen(top.file(NAME), "rb") as file:
             found = json.loads(file.read(_LARGEST))
@@ -53,7 +53,7 @@ def _read(top: Folder) -> Told | None:
         if isinstance(paused, bool) and (rate is None or isinstance(rate, int | float)):
             from goaime_migrate.results import Throttle
 
-            return Told(Throttle(paused, rate), at)
+            return Instruction(Throttle(paused, rate), at)
     except (OSError, DumpUnreadable, ValueError, KeyError, TypeError, RecursionError):
         pass
     return None
@@ -101,7 +101,7 @@ def _writing(root: Path) -> Iterator[Folder]:
 def _alone(top: Folder) -> Iterator[IO[str]]:
     """The new file, which one process at a time has: who has waited for it may find that it has become the old one."""
     while True:
-        with os.fdopen(top.shared(_NEW), "w") as new:
+        with os.fdopen(top.open_shared(_NEW), "w") as new:
             fcntl.flock(new, fcntl.LOCK_EX)
             there = top.status(_NEW)
             if there is not None and os.path.samestat(there, os.fstat(new.fileno())):

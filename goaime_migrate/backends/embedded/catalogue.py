@@ -8,7 +8,7 @@ from typing import Any
 from goaime_migrate.backends.dump.metadata import ID_INDEX, TIMESERIES
 from goaime_migrate.backends.embedded.collection import Collection
 from goaime_migrate.backends.embedded.store import Store
-from goaime_migrate.backends.index_identity import differences, made, same
+from goaime_migrate.backends.index_identity import differences, inherit_collation, same
 from goaime_migrate.backends.ports import CollectionInfo, IndexInTheWay
 from goaime_migrate.errors import MissingCapability, OperationFailed
 from goaime_migrate.results import Document
@@ -41,7 +41,7 @@ def create_index(store: Store, name: str, keys: Sequence[tuple[str, Any]], optio
     """Nothing happens if there is the very same index. Raises IndexInTheWay, or DuplicateKey."""
     spec = index_spec(keys, options)
     collection = store.obtain(name)
-    wanted = made(spec, collection.metadata.options)
+    wanted = inherit_collation(spec, collection.metadata.options)
     for other in collection.metadata.indexes:
         if other["name"] == spec["name"] and not differences(other, wanted):
             return

@@ -1,7 +1,8 @@
 """mongomock's classes with what makes ordinary migrations work, and without what would harm the data."""
 
 # mypy: disable-error-code="no-untyped-call, no-any-return, attr-defined, override"
-# (mongomock has no annotations)
+# (mongomock has no annotations; `*args` and `**options` of an override are what pymongo or a user's function hands over,
+# passed on as they are, whatever either library takes in its next release)
 
 from __future__ import annotations
 

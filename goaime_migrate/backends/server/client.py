@@ -19,8 +19,8 @@ from goaime_migrate.results import Document
 class SharedClient(MongoClient[Document]):
     """The one client of a run. Users' functions are given it too: what they close stays open, and they are told."""
 
-    def __init__(self, *args: Any, tell: Callable[[str], None], **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, uri: str, *, tell: Callable[[str], None], **options: Any) -> None:
+        super().__init__(uri, **options)
         self._tell = tell
         self._users = 1
 
@@ -30,7 +30,7 @@ class SharedClient(MongoClient[Document]):
             "a function has closed the client that it was given: it stays open, since the run still needs it"
         )
 
-    def shared(self) -> Self:
+    def share(self) -> Self:
         """For one more of those who use it: each lets go of it once."""
         self._users += 1
         return self

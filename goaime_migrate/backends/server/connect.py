@@ -18,7 +18,7 @@ from goaime_migrate.backends.server.driver_errors import translate
 from goaime_migrate.backends.server.mongo import MongoBackend
 from goaime_migrate.backends.server.single_document import SingleDocumentBackend
 from goaime_migrate.backends.server.transactional import TransactionalBackend
-from goaime_migrate.backends.server.uri import followed, refusal
+from goaime_migrate.backends.server.uri import follow, refusal
 from goaime_migrate.config import Settings
 from goaime_migrate.errors import InvalidConfiguration, MissingCapability
 from goaime_migrate.errors.hint import PROGRAM
@@ -42,12 +42,12 @@ class Server:
         self._notify = notify
 
     @classmethod
-    def connected(cls, settings: Settings, notify: Callable[[str], None]) -> Server:
+    def connect(cls, settings: Settings, notify: Callable[[str], None]) -> Server:
         """By the connection string. Raises InvalidUri; whether the server answers is seen when it is asked.
 
         Read preference, read concern, write concern and the like are ours, whatever the connection string says of them.
         """
-        uri = followed(settings.uri)
+        uri = follow(settings.uri)
         for name in uri.missing:
             notify(f"the compressor {name} of uri is not installed here: going on without it")
         try:
@@ -72,13 +72,13 @@ class Server:
         """
         try:
             with self._asking():
-                backend = self._opened(name or self._named(), write=write)
+                backend = self._open(name or self._default_name(), write=write)
         except InvalidName as error:
             raise InvalidConfiguration(f"{name!r} cannot be the name of a database: {error}") from error
         backend.notify = self._notify
         return backend
 
-    def _named(self) -> str:
+    def _default_name(self) -> str:
         """The database in the connection string. Raises InvalidConfiguration."""
         if name := parse_uri(self._settings.uri, validate=False, warn=False)["database"]:
             return str(name)
@@ -87,7 +87,7 @@ class Server:
             hint="set database = NAME, or --database NAME, or name it in the uri: mongodb://host/NAME",
         )
 
-    def _opened(self, name: str, *, write: bool) -> MongoBackend:
+    def _open(self, name: str, *, write: bool) -> MongoBackend:
         capabilities, settings = self._capabilities, self._settings
         if capabilities.product == _MONGOS and write and not settings.allow_untested_topology:
             raise MissingCapability(
@@ -98,7 +98,7 @@ class Server:
             TransactionalBackend if capabilities.transactions else SingleDocumentBackend
         )
         opened = kind(self._client, name, redact_uri(settings.uri), capabilities, settings.records)
-        self._client.shared()  # only now: a name may be refused
+        self._client.share()  # only now: a name may be refused
         return opened
 
     @cached_property
@@ -125,13 +125,13 @@ class Server:
 
 def _defaults(uri: str) -> dict[str, Any]:
     """Timeouts that bound a wait for a server that is not there, unless the connection string has its own."""
-    lowered = uri.lower()
+    plain = uri.lower()
     wanted = {
         "serverSelectionTimeoutMS": SELECTION_TIMEOUT_MS,
         "connectTimeoutMS": SELECTION_TIMEOUT_MS,
         "wTimeoutMS": MAJORITY_TIMEOUT_MS,
     }
-    return {name: value for name, value in wanted.items() if f"{name.lower()}=" not in lowered}
+    return {name: value for name, value in wanted.items() if f"{name.lower()}=" not in plain}
 
 
 def _capabilities(hello: Document) -> Capabilities:

@@ -123,7 +123,7 @@ def _of_operation(error: OperationFailure, client: MongoClient[Any] | None) -> e
 def _not_allowed(
     error: OperationFailure, message: str, client: MongoClient[Any] | None
 ) -> errors.MigrateError:
-    refused = privileges.denied(message)
+    refused = privileges.denial_of(message)
     if refused is not None:
         return privileges.missing(refused, client)
     if error.code != UNAUTHORIZED:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pymongo.collection import Collection
 
-from goaime_migrate.backends.index_identity import held
+from goaime_migrate.backends.index_identity import membership_filter
 from goaime_migrate.backends.ports import EqualKey, EqualKeys
 from goaime_migrate.errors import MissingCapability
 from goaime_migrate.results import Document
@@ -20,7 +20,7 @@ def equal_keys(collection: Collection[Document], index: Document, limit: int, se
 
     Raises MissingCapability, and what the driver raises: ExecutionTimeout where the time is over.
     """
-    stages = [*_grouped(index), {"$sort": {"n": -1, "_id": 1}}, {"$limit": limit + 1}]
+    stages = [*_group_stages(index), {"$sort": {"n": -1, "_id": 1}}, {"$limit": limit + 1}]
     options: Document = {"allowDiskUse": True, "maxTimeMS": max(1, int(seconds * 1000))}
     if collation := index.get("collation"):
         options["collation"] = getattr(collation, "document", collation)
@@ -33,16 +33,16 @@ def _key(parts: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
     return tuple([] if empty else value for value, empty in parts)
 
 
-def _grouped(index: Document) -> Iterator[Document]:
+def _group_stages(index: Document) -> Iterator[Document]:
     """The stages that put documents with one key together: the key, how many documents, two of their `_id`s."""
     paths: list[Path] = [tuple(path.split(".")) for path in index["key"]]
     if any(part.startswith("$") or part.isdigit() or not part for path in paths for part in path):
         raise MissingCapability(f"no aggregation can name all of {', '.join(map(repr, index['key']))}")
-    if covered := held(index):
+    if covered := membership_filter(index):
         yield {"$match": covered}
     names = _names(paths)
     for depth in range(1, max(map(len, paths)) + 1):
-        yield from _entered(names, depth)
+        yield from _enter_stages(names, depth)
     keys = [[{"$ifNull": [f"$v{names[path]}", None]}, f"$e{names[path]}"] for path in paths]
     yield {"$group": {"_id": {"k": keys, "d": "$_id"}}}
     ends = {"first": {"$min": "$_id.d"}, "last": {"$max": "$_id.d"}}
@@ -56,7 +56,7 @@ def _names(paths: Sequence[Path]) -> dict[Path, int]:
     return {beginning: number for number, beginning in enumerate(dict.fromkeys(beginnings))}
 
 
-def _entered(names: dict[Path, int], depth: int) -> Iterator[Document]:
+def _enter_stages(names: dict[Path, int], depth: int) -> Iterator[Document]:
     """One step along the paths, and into the arrays that they come to, but not into arrays of arrays.
 
     An index holds an empty array as a key of its own, which is not null: `e` tells them apart once it is unwound.

@@ -22,7 +22,7 @@ from goaime_migrate.backends.server.driver_errors import translation
 from goaime_migrate.backends.server.lease_record import (
     LOCK_ID,
     OF_THE_RUN,
-    broken,
+    break_update,
     claim_update,
     free,
     is_same,
@@ -243,7 +243,7 @@ class LeasedDatabase(MongoReader):
             self._end_transactions(filter(None, [former.get("lsid")]))
             with self._saying_so_if_slow():
                 record = self._db[LOCK].find_one_and_update(
-                    {"_id": LOCK_ID}, broken(self._known_fence() + 1), return_document=True
+                    {"_id": LOCK_ID}, break_update(self._known_fence() + 1), return_document=True
                 )
             if record is not None:
                 self._raise_fence(record["fence"])

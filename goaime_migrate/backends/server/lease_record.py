@@ -96,7 +96,7 @@ def throttle_update(words: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [{"$set": {"throttle": said}}, {"$set": {"throttle": left}}]
 
 
-def broken(fence: int) -> list[Mapping[str, Any]]:
+def break_update(fence: int) -> list[Mapping[str, Any]]:
     """The update that ends a lease and raises its fence, whatever its record says; `fence`: where that has none."""
     known = {"$and": [{"$in": [{"$type": "$fence"}, ["int", "long"]]}, {"$gte": ["$fence", 0]}]}
     known["$and"].append({"$lt": ["$fence", _MOST]})

@@ -51,7 +51,7 @@ class Denied(NamedTuple):
         return f"{self.action} on {'.'.join(filter(None, (self.database, self.collection)))}"
 
 
-def denied(message: str) -> Denied | None:
+def denial_of(message: str) -> Denied | None:
     """What a server says that a user may not do, if it says it in words that are known."""
     found = _COMMAND.search(message)
     if found is not None:

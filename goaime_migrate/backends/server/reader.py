@@ -63,7 +63,7 @@ class MongoReader:
                     "limit": limit,
                     "batchSize": limit or 1_000,
                 }
-                return _taken(raw_reads.find(self._db, command, self._reading), max_bytes)
+                return _take(raw_reads.find(self._db, command, self._reading), max_bytes)
             cursor = self._db[collection].find_raw_batches(
                 chosen,
                 projection,
@@ -73,7 +73,7 @@ class MongoReader:
                 batch_size=limit or 1_000,
                 session=self._reading,
             )
-            return _taken(raw_bson.split_all(cursor), max_bytes)
+            return _take(raw_bson.split_all(cursor), max_bytes)
 
     def by_ids(
         self,
@@ -203,7 +203,7 @@ def id_in(ids: Sequence[bytes]) -> bytes:
     return raw_bson.join([b"\x03_id\0" + inner])
 
 
-def _taken(found: Iterable[bytes], max_bytes: int) -> list[bytes]:
+def _take(found: Iterable[bytes], max_bytes: int) -> list[bytes]:
     """All of these documents, or the first that have so many bytes together."""
     if not max_bytes:
         return list(found)

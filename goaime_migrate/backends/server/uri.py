@@ -34,7 +34,7 @@ _OURS = frozenset(
     }
 )
 """Options that are not followed: a stale read or an unconfirmed write would apply a version twice, and with one
-connection, or a limit on how long a command may take, a pass and the feed beside it would wait for each other."""
+connection, or a limit on how long a command may take, a pass and the stream beside it would wait for each other."""
 _COMPRESSORS = "compressors"
 _FILES = ("tlscafile", "tlscertificatekeyfile", "tlscrlfile")
 _FORM = "the form is mongodb://user:password@host:port/database"
@@ -49,11 +49,11 @@ class Followed(NamedTuple):
     missing: tuple[str, ...]
 
 
-def followed(uri: str) -> Followed:
+def follow(uri: str) -> Followed:
     """The connection string without what is not followed. Raises InvalidUri."""
     _refuse_ambiguous(uri)
     kept, missing = [], []
-    for name, text in _written(uri):
+    for name, text in _written_options(uri):
         if name == _COMPRESSORS:
             listed = [c for c in unquote(text.partition("=")[2]).split(",") if c]
             there = [c for c in listed if _installed(c)]
@@ -67,17 +67,19 @@ def followed(uri: str) -> Followed:
 
 def options(uri: str) -> dict[str, str]:
     """The options by their names in lower case, the last of each."""
-    return {name: unquote(text.partition("=")[2]) for name, text in _written(uri)}
+    return {name: unquote(text.partition("=")[2]) for name, text in _written_options(uri)}
 
 
 def overridden(uri: str) -> list[str]:
     """The options in it that are not followed, as they are written."""
-    return [text for name, text in _written(uri) if name in _OURS and name != "appname"]
+    return [text for name, text in _written_options(uri) if name in _OURS and name != "appname"]
 
 
 def refusal(error: Exception, uri: str) -> InvalidUri:
     """The error for a connection string that the driver does not take; of options that nobody knows, their names."""
-    unknown = [text.partition("=")[0] for name, text in _written(uri) if name not in common.VALIDATORS]
+    unknown = [
+        text.partition("=")[0] for name, text in _written_options(uri) if name not in common.VALIDATORS
+    ]
     unreadable = next(_unreadable(uri), None)
     if unknown:
         said = f"{', '.join(map(repr, unknown))} {'is no option' if len(unknown) == 1 else 'are no options'} of one"
@@ -91,7 +93,7 @@ def refusal(error: Exception, uri: str) -> InvalidUri:
     )
 
 
-def _written(uri: str) -> Iterator[tuple[str, str]]:
+def _written_options(uri: str) -> Iterator[tuple[str, str]]:
     """The options in their order: the name in lower case, and all that is written of it."""
     for text in re.split("[&;]", uri.partition("?")[2]):
         if text:
@@ -109,7 +111,7 @@ def _refuse_ambiguous(uri: str) -> None:
 
 def _looks_cut(uri: str) -> bool:
     """Whether a question mark stands in what was meant as a password: what follows it is no option."""
-    return any("@" in text and "=" not in text.partition("@")[0] for _, text in _written(uri))
+    return any("@" in text and "=" not in text.partition("@")[0] for _, text in _written_options(uri))
 
 
 def _installed(compressor: str) -> bool:
@@ -124,7 +126,7 @@ def _installed(compressor: str) -> bool:
 
 def _unreadable(uri: str) -> Iterator[str]:
     """The files named in it that cannot be used, each with the reason."""
-    for name, text in _written(uri):
+    for name, text in _written_options(uri):
         if name in _FILES:
             path = unquote(text.partition("=")[2])
             try:

@@ -45,7 +45,7 @@ def page(report: ReportResult, *, masked: bool = False) -> str:
         version_views=views.versions(report, style),
         months=views.months(report.history),
         totals=views.totals(report),
-        steps=plots.applied(report.history),
+        steps=plots.plot_applied(report.history),
         masked=masked,
         tool=f"goaime-migrate {__version__}",
     )

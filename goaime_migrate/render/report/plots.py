@@ -62,7 +62,7 @@ def pace(marks: Sequence[PaceMark]) -> Pace | None:
     return Pace(_line(corners), _area(corners), peak, done / seconds, seconds, done)
 
 
-def applied(history: Sequence[HistoryEntry]) -> Steps | None:
+def plot_applied(history: Sequence[HistoryEntry]) -> Steps | None:
     """The plot of a whole history; None where it is one of a single moment."""
     if len(history) < 2:
         return None
@@ -82,13 +82,13 @@ def applied(history: Sequence[HistoryEntry]) -> Steps | None:
             now.discard(entry.version or "")
         if len(now) != heights[-1][1]:
             heights += [(at, heights[-1][1]), (at, len(now))]
-    heights = [*_thinned(heights), (float(WIDTH), len(now))]
+    heights = [*_thin(heights), (float(WIDTH), len(now))]
     most = max(height for _, height in heights)
     corners = [(at, HEIGHT * (1 - 0.94 * height / max(most, 1))) for at, height in heights]
     return Steps(_line(corners), _area(corners), tuple(dict.fromkeys(failures))[-_MOST:], most, begin, end)
 
 
-def _thinned(points: Sequence[tuple[float, int]]) -> list[tuple[float, int]]:
+def _thin(points: Sequence[tuple[float, int]]) -> list[tuple[float, int]]:
     """As many of them as can be seen."""
     return list(points[:: max(1, -(-len(points) // _MOST))])
 

@@ -211,7 +211,7 @@ def _sample(change: JournaledChange, style: Style) -> SampleView:
 
 def _sides(before: Document, after: Document) -> tuple[list[Field], list[Field]]:
     """The names of both, each with its mark."""
-    moved = set(diff.moved(list(before), list(after)))
+    moved = set(diff.moved_fields(list(before), list(after)))
 
     def mark(name: str) -> str:
         if name not in after:

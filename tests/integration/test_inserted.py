@@ -1,4 +1,4 @@
-"""Documents born after `up`: taken back as far as there are reverses, never further, and counted."""
+"""Documents inserted after `up`: taken back as far as there are reverses, never further, and counted."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def bear(world: World, *identities: Any, level: int = 3) -> None:
         world.put("c", encode({"_id": identity, "trace": list(range(1, level + 1))}))
 
 
-def born(result: RunResult) -> tuple[int, int, Sequence[str]]:
+def of_inserted(result: RunResult) -> tuple[int, int, Sequence[str]]:
     """The counts of a result: taken back, left, and for want of which versions' reverse."""
     return result.born - result.left, result.left, result.without_reverse
 
@@ -63,7 +63,7 @@ def down(world: World, target: str | None = None) -> tuple[int, int, Sequence[st
         result.left,
         result.without_reverse,
     )
-    return born(result)
+    return of_inserted(result)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from goaime_migrate.ledger import PassRecord
 
 
 @dataclass(frozen=True)
-class Unfinished:
+class BegunPass:
     """A pass that was interrupted, or a canary: some documents have its steps behind them already."""
 
     id: str
@@ -25,7 +25,7 @@ class Unfinished:
     """What has been examined: behind the first `_id`, up to the second; None is the beginning, or the end."""
 
     @classmethod
-    def of(cls, reader: Reader, record: PassRecord) -> Unfinished:
+    def of(cls, reader: Reader, record: PassRecord) -> BegunPass:
         """As the records say. Reads only."""
         parts = reader.find(PROGRESS, {"pass": record.id, "kind": "partition", "walk": str(Kind.SCAN)})
         walked = [(p["after"], p["cursor"]) for p in parts if p["done"] or (p["seq"] and p["cursor"])]

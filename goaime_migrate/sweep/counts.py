@@ -12,7 +12,7 @@ from goaime_migrate.run.effects import AppliedChain, Effect
 from goaime_migrate.sweep.deciding import Decided
 
 
-class Tally:
+class SweepCounts:
     """Of one collection."""
 
     def __init__(self, chain: AppliedChain) -> None:

@@ -60,7 +60,7 @@ def command(
     name = method.__name__.rstrip("_")
 
     @wraps(method)
-    def told(self: _Self, /, *args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
+    def tell(self: _Self, /, *args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
         if not self._listener.begin():
             return method(self, *args, **kwargs)
         from goaime_migrate.events import CommandFinished, CommandStarted
@@ -78,7 +78,7 @@ def command(
             took = round(time.monotonic() - began, 3)
             self._listener(CommandFinished(name, self._sources.database, error, took))
 
-    return told
+    return tell
 
 
 def _error_of(result: object) -> str | None:

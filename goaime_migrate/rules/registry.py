@@ -108,14 +108,14 @@ OUTLOOKS: Rules[Outlook] = Rules("plan")
 
 def about(name: str) -> str:
     """What a rule is about; what an error is about, where files do not load."""
-    rules = known().get(name)
+    rules = rules_by_name().get(name)
     if rules:
         return rules[0][1].text
     code = errors.by_code().get(name)
     return errors.explanation(code) if code else name
 
 
-def known() -> dict[str, list[tuple[str, Rule[Any]]]]:
+def rules_by_name() -> dict[str, list[tuple[str, Rule[Any]]]]:
     """Every rule by its name, and which command it speaks in."""
     found: dict[str, list[tuple[str, Rule[Any]]]] = {}
     for rules in (FILES, TURNS, OUTLOOKS):

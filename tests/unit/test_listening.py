@@ -11,8 +11,8 @@ from goaime_migrate import Migrator
 from goaime_migrate.cli.commands import COMMANDS
 from goaime_migrate.errors import Interrupted, LockHeld, MigrateError
 from goaime_migrate.events import CommandFinished, CommandStarted, Event
+from goaime_migrate.migrator.listening import Teller, command
 from goaime_migrate.migrator.sources import Sources
-from goaime_migrate.migrator.told import Teller, command
 from goaime_migrate.results import Direction
 from tests.unit.command_line import planned, ran
 

@@ -68,12 +68,12 @@ def read(reader: Reader) -> Ledger:
     Versions and passes are read one after the other. Where some name others that are not there, a run may have written
     in between: then it is read again.
     """
-    book = _read(reader)
+    ledger = _read(reader)
     for _ in range(_READS):
-        if not book.torn or (again := _read(reader)).torn == book.torn:
-            return book
-        book = again
-    return book
+        if not ledger.torn or (again := _read(reader)).torn == ledger.torn:
+            return ledger
+        ledger = again
+    return ledger
 
 
 def _read(reader: Reader) -> Ledger:
@@ -82,17 +82,17 @@ def _read(reader: Reader) -> Ledger:
     # Others have been taken back, and are to be forgotten.
     known = [p for p in passes.read(reader) if p.target_level != 0 or p.id in named]
     ordered = sorted(versions, key=lambda record: int(record.version))
-    book = Ledger({record.version: record for record in ordered}, {p.id: p for p in known})
+    ledger = Ledger({record.version: record for record in ordered}, {p.id: p for p in known})
     for record in known:
         with reading(PROGRESS, record.id):
-            _check_steps(book, record)
-    return book
+            _check_steps(ledger, record)
+    return ledger
 
 
-def _check_steps(book: Ledger, record: PassRecord) -> None:
+def _check_steps(ledger: Ledger, record: PassRecord) -> None:
     """Every step of a pass is an operation of a version, unless that was dropped."""
     for version, index, _ in record.steps:
-        if version in book.versions and index >= len(book.versions[version].operations):
+        if version in ledger.versions and index >= len(ledger.versions[version].operations):
             raise ValueError(f"{version} has no operation {index}")
     if not record.steps or max(record.level, record.target_level or 0) > len(record.steps):
         raise ValueError(f"{len(record.steps)} steps, level {record.level}, to {record.target_level}")
