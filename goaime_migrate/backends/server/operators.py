@@ -7,7 +7,7 @@ with what servers treat in a way of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from goaime_migrate.backends import raw_bson
@@ -57,13 +57,13 @@ def operators_for(stages: Iterable[Document]) -> bytes | None:
         ((name, value),) = stage.items()
         if name == "$unset":
             gone += [each.encode() for each in ([value] if isinstance(value, str) else value)]
-        elif name == "$set" and isinstance(value, Mapping):
-            constants = [_constant(*field) for field in raw_bson.elements(raw_bson.encode(value))]
-            if None in constants:
-                return None
-            sets += filter(None, constants)
-        else:
+            continue
+        if name != "$set":
             return None
+        constants = [_constant(*field) for field in raw_bson.elements(raw_bson.encode(value))]
+        if None in constants:
+            return None
+        sets += filter(None, constants)
     if len({*gone, *(name for name, _ in sets)}) < len(gone) + len(sets):
         return None  # one stage changes what another has made
     return operators(sets, gone)
