@@ -25,12 +25,8 @@ def set_or_appended(before: bytes, after: bytes) -> list[tuple[bytes, bytes]] | 
 
     That is where fields went, or were moved: to set some in their places and to append others is not enough.
     """
-    old, new = unlike(before, after)
-    names = list(new)
-    appended = b"".join([new[name] for name in names[len(old) :]])
-    if names[: len(old)] != list(old) or not after.endswith(appended + b"\0"):
-        return None
-    return differing(old, new)
+    old, new = fields(before), fields(after)
+    return differing(old, new) if [*new][: len(old)] == [*old] else None
 
 
 def unlike(before: bytes, after: bytes) -> tuple[Fields, Fields]:

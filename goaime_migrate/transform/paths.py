@@ -144,8 +144,12 @@ class Walker:
         elif at == len(parts) - 1:
             yield from ((value, index) for index in range(len(value)))
         else:
+            last = parts[-1] if at == len(parts) - 2 and parts[-1] != EACH else None
             for item in value:
-                yield from self._below(item, parts, at + 1)
+                if last is not None and type(item) is dict:  # without a generator for each
+                    yield item, last
+                else:
+                    yield from self._below(item, parts, at + 1)
 
     def _no_way(self, value: Any, parts: Sequence[str], at: int) -> None:
         name = _name(parts[:at])
