@@ -18,12 +18,13 @@ from goaime_migrate.backends.field_paths import found_by
 from goaime_migrate.backends.ports import JOURNAL, Collision, Put, Reader, RecordChange
 from goaime_migrate.backends.record_fields import reading
 from goaime_migrate.errors import LookupErased, OperationFailed
-from goaime_migrate.journal.seal import PARTS, intact_parts, seal, unseal
+from goaime_migrate.journal.seal import intact_parts, seal, unseal
 from goaime_migrate.results import Document
-from goaime_migrate.transform.lookup_answers import MOST_BYTES, Answer
-from goaime_migrate.transform.lookup_names import Names, part_of
+from goaime_migrate.transform.kept_answers import records_of, thaw
+from goaime_migrate.transform.lookup_answers import Answer, Gathering
+from goaime_migrate.transform.lookup_names import Names
 from goaime_migrate.transform.lookup_reading import KEYS, WHOLE, WHOLE_BYTES, Unwritten, all_of, find, part
-from goaime_migrate.transform.lookup_table import CACHE_BYTES, Late, Table, erased_error, table_of
+from goaime_migrate.transform.lookup_table import CACHE_BYTES, Late, Table, table_of
 from goaime_migrate.transform.lookups import Lookup, Now, as_read, cache_key
 from goaime_migrate.transform.stored_results import Keep, StoredResults
 
@@ -234,28 +235,41 @@ class FrozenLookups:
             raise Collision(text, OperationFailed(f"{text}, for one document", hint=hint))
 
     def _load(self, reader: Reader, table: Table, keys: Sequence[Any]) -> list[RecordChange]:
-        lookup = table.lookup
-        if lookup in self._results:
-            self._results[lookup].load(reader, keys)
-            return []
-        if self._freeze:
-            self._thaw(reader, table, keys)
-            keys = [key for key in keys if cache_key(key) in table.wanted]
-        if table.whole and self._late is Late.KEPT:
+        lookup, results = table.lookup, self._results.get(table.lookup)
+        if results is not None and not table.whole:
+            results.load(reader, keys)
+            keys = table.unknown(keys)
+        if self._freeze and (results is None or self._late is not Late.NOTHING):
+            thaw(reader, self._names, table, keys, earlier=self._has_earlier)
+            keys = table.unknown(keys)
+        if self._is_all(table):
             for key in keys:
                 table.store(key, Answer(), committed=True)
             return []
-        found = find(reader, lookup, keys, self._unwritten(reader, lookup))
+        if results is not None:
+            return self._answer(table, keys, results.find(reader, keys))
+        return self._answer(table, keys, find(reader, lookup, keys, self._unwritten(reader, lookup)))
+
+    def _answer(self, table: Table, keys: Sequence[Any], found: Gathering) -> list[RecordChange]:
+        """Store what these keys find; the records that freeze it."""
         changes: list[RecordChange] = []
         for key in keys:
             answer = found.answer(cache_key(key))
             table.store(key, answer, committed=not self._freeze)
-            if self._freeze:
-                changes += [Put(JOURNAL, record) for record in self._records(lookup, key, answer)]
-            elif self.unfrozen is not None:
-                size = sum(len(raw_bson.encode(record)) for record in self._records(lookup, key, answer))
-                self.unfrozen.setdefault(lookup, []).append(size)
+            if self._freeze or self.unfrozen is not None:
+                records = records_of(self._names, table.lookup, key, answer)
+                if self._freeze:
+                    changes += [Put(JOURNAL, record) for record in records]
+                elif self.unfrozen is not None:
+                    size = sum([len(raw_bson.encode(record)) for record in records])
+                    self.unfrozen.setdefault(table.lookup, []).append(size)
         return changes
+
+    def _is_all(self, table: Table) -> bool:
+        """Whether nothing more is to be found than is known by now, or kept."""
+        if table.lookup in self._results:
+            return self._late is not Late.ANEW
+        return table.whole and self._late is Late.KEPT
 
     def _unwritten(self, reader: Reader, lookup: Lookup) -> Unwritten:
         if lookup in self._own and lookup.key != "_id":
@@ -267,31 +281,3 @@ class FrozenLookups:
         marks = {self._names.mark(raw_bson.encode({"_id": d["_id"]})): d for d in documents}
         known = {r["_id"] for r in reader.find(JOURNAL, {"_id": {"$in": list(marks)}}, fields=["_id"])}
         return [document for mark, document in marks.items() if mark not in known]
-
-    def _thaw(self, reader: Reader, table: Table, keys: Sequence[Any]) -> None:
-        """Take what the pass has frozen before."""
-        ids = [self._names.key(table.lookup, cache_key(key)) for key in keys]
-        if self._has_earlier:
-            ids += [self._names.earlier(table.lookup, key=key) for key in keys]
-        for record in reader.find(JOURNAL, {"_id": {"$in": ids}}):
-            if record.get("erased"):
-                raise erased_error(table.lookup.collection)
-            with reading(JOURNAL, record["_id"]):
-                data = unseal([record, *self._rest(reader, record)], MOST_BYTES + raw_bson.MAX_DOCUMENT)
-                key, *documents = map(raw_bson.decode, raw_bson.split(data))
-                answer = Answer(documents, len(data), bool(record.get("several")))
-                table.store(key["key"], answer, committed=True)
-
-    def _rest(self, reader: Reader, record: Document) -> list[Document]:
-        """What did not fit into the record of a key; as a rule everything did."""
-        if record["parts"] == 1:
-            return []
-        ids = [part_of(record["_id"]).format(number) for number in range(1, min(record["parts"], PARTS))]
-        return reader.find(JOURNAL, {"_id": {"$in": ids}}, sort=[("_id", 1)])
-
-    def _records(self, lookup: Lookup, key: Any, answer: Answer) -> list[Document]:
-        """The copy of what is found, compressed: one document may be as large as a record can be, with its key larger."""
-        identity = self._names.key(lookup, cache_key(key))
-        head = {"_id": identity, **self._names.head(lookup), "several": answer.several}
-        payload = b"".join(map(raw_bson.encode, ({"key": key}, *answer.documents)))
-        return seal(head, payload, part_of(identity))

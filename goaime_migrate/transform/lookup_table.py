@@ -198,6 +198,10 @@ class Table(Mapping[Any, Any]):
         if not committed:
             self.uncommitted.append(cached)
 
+    def unknown(self, keys: Iterable[Any]) -> list[Any]:
+        """Those of these keys of which it is not known what they find."""
+        return [key for key in keys if cache_key(key) not in self._cache]
+
     def store_whole(self, documents: Iterable[Document]) -> None:
         """Remember all documents, as a lookup finds them: there are no others."""
         gathering = gather(self.lookup, documents)

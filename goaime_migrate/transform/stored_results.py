@@ -19,7 +19,7 @@ from goaime_migrate.errors import DamagedRecord, MissingCapability, OperationFai
 from goaime_migrate.errors.hint import DOWN, Hint
 from goaime_migrate.journal.seal import seal, unseal
 from goaime_migrate.results import Document
-from goaime_migrate.transform.lookup_answers import gather
+from goaime_migrate.transform.lookup_answers import Gathering, gather
 from goaime_migrate.transform.lookup_names import part_of
 from goaime_migrate.transform.lookup_reading import WHOLE, WHOLE_BYTES
 from goaime_migrate.transform.lookup_table import Table, erased_error
@@ -68,7 +68,10 @@ class StoredResults:
         self._table.stored = True
 
     def load(self, reader: Reader, keys: Sequence[Any]) -> None:
-        """Load what is found by these keys: what is kept, or else what the pipeline gives now."""
+        """Load what these keys find of what is kept, or else of what the pipeline gives as a whole.
+
+        Not all of the keys may be known then: nothing is said of those that find nothing.
+        """
         if self._table.stored:
             for key, documents in self._rows(reader, keys):
                 self._answer([key], documents)
@@ -76,9 +79,15 @@ class StoredResults:
         taken, complete = _take(self._results(reader))
         if complete:
             self._table.store_whole(map(raw_bson.decode_any, taken))
-            return
+        else:
+            found = self.find(reader, keys)
+            for key in keys:
+                self._table.store(key, found.answer(cache_key(key)), committed=True)
+
+    def find(self, reader: Reader, keys: Sequence[Any]) -> Gathering:
+        """What the pipeline gives now for these keys. No document is found by a pattern."""
         asked = [key for key in keys if not isinstance(key, Regex)]
-        self._answer(keys, map(raw_bson.decode_any, self._results(reader, asked)))
+        return gather(self._lookup, map(raw_bson.decode_any, self._results(reader, asked)))
 
     def require(self, pass_id: str) -> None:
         """Refuse to run the pipeline anew in a pass that has written something. Raises DamagedRecord."""
@@ -122,7 +131,7 @@ class StoredResults:
             keep(*records)
 
     def _rows(self, reader: Reader, keys: Sequence[Any]) -> Iterator[tuple[Any, list[Document]]]:
-        """The results that are stored under each of these keys."""
+        """The results that are stored under each of these keys, for those that there are any of."""
         for start in range(0, len(keys), _RANGES):
             some = {self._name(cache_key(key)): key for key in keys[start : start + _RANGES]}
             between = [{"_id": {"$gte": name + _ROW, "$lt": name + _ROW + "\uffff"}} for name in some]
@@ -131,7 +140,6 @@ class StoredResults:
                 raise erased_error(self._lookup.collection)
             for name, together in groupby(records, lambda record: str(record["_id"]).partition(_ROW)[0]):
                 yield some.pop(name), list(_documents(together))
-            yield from ((key, []) for key in some.values())
 
 
 def _take(found: Iterator[bytes]) -> tuple[list[bytes], bool]:
