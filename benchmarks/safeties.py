@@ -93,7 +93,7 @@ def _returning(value: Any) -> Callable[[Any], Callable[..., Any]]:
 
 
 def _entry_without_hashes(_: Any) -> Any:
-    def of(cls: Any, before: bytes, _after: bytes, *, partial: bool = False) -> Any:
+    def of(cls: Any, before: bytes, _after: bytes, _fields: Any = None, *, partial: bool = False) -> Any:
         return cls(before, b"", {}, partial)
 
     return of
