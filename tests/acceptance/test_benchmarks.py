@@ -46,8 +46,9 @@ DOCUMENTS = {
     )
 }
 CONSTANTS = {
-    *("AddField", "UpdateDocuments", "update_many"),
-    *("AddField / update_many", "UpdateDocuments / update_many"),
+    key
+    for name in ("AddField", "UpdateDocuments", "RemoveField")
+    for key in (name, f"{name}: update_many", f"{name} / {name}: update_many")
 }
 PATHS = {
     *("AddNested", "UpdateAdded", "AddNested / UpdateAdded"),
