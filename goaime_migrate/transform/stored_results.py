@@ -74,15 +74,13 @@ class StoredResults:
         """
         if self._table.stored:
             for key, documents in self._rows(reader, keys):
-                self._answer([key], documents)
+                self._answer([key], gather(self._lookup, documents))
             return
         taken, complete = _take(self._results(reader))
         if complete:
             self._table.store_whole(map(raw_bson.decode_any, taken))
         else:
-            found = self.find(reader, keys)
-            for key in keys:
-                self._table.store(key, found.answer(cache_key(key)), committed=True)
+            self._answer(keys, self.find(reader, keys))
 
     def find(self, reader: Reader, keys: Sequence[Any]) -> Gathering:
         """What the pipeline gives now for these keys. No document is found by a pattern."""
@@ -97,8 +95,7 @@ class StoredResults:
                 hint=Hint("{}", DOWN),
             )
 
-    def _answer(self, keys: Sequence[Any], documents: Iterable[Document]) -> None:
-        found = gather(self._lookup, documents)
+    def _answer(self, keys: Sequence[Any], found: Gathering) -> None:
         for key in keys:
             self._table.store(key, found.answer(cache_key(key)), committed=True)
 

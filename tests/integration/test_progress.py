@@ -65,6 +65,21 @@ def test_who_is_quickly_done_tells_nothing(world: World) -> None:
 SIZE: list[dict[str, Any]] = [{"$group": {"_id": None, "bytes": {"$sum": {"$bsonSize": "$$ROOT"}}}}]
 
 
+def size_of(collection: Any, match: dict[str, Any]) -> int:
+    """The bytes of these documents."""
+    found: dict[str, int] = next(iter(collection.aggregate([match, *SIZE])), {"bytes": 0})
+    return found["bytes"]
+
+
+def logged_by_up(world: World) -> int:
+    """Bytes of oplog that `up` has written."""
+    with world.client() as client:
+        oplog = client.local["oplog.rs"]
+        last = oplog.find_one(sort=[("$natural", -1)])["ts"]
+        succeeded(world.up())
+        return size_of(oplog, {"$match": {"ts": {"$gt": last}, "op": {"$ne": "n"}}})
+
+
 @one_server
 def test_the_records_of_many_versions_are_predicted(world: World) -> None:
     world.insert("c", [{"_id": 1}])
@@ -72,12 +87,7 @@ def test_the_records_of_many_versions_are_predicted(world: World) -> None:
         index = f'operations = [CreateIndex("c", "field{number}")]'
         world.write(f"{number + 1:04d}_index.py", "from goaime_migrate import *\n" + index)
     predicted = world.plan().predicted
-    with world.client() as client:
-        oplog = client.local["oplog.rs"]
-        last = oplog.find_one(sort=[("$natural", -1)])["ts"]
-        succeeded(world.up())
-        new = oplog.aggregate([{"$match": {"ts": {"$gt": last}, "op": {"$ne": "n"}}}, *SIZE])
-        (written,) = (each["bytes"] for each in new)
+    written = logged_by_up(world)
     assert written / 2 < predicted.oplog_bytes < 2 * written
 
 
@@ -171,14 +181,10 @@ def test_what_is_written_is_predicted_within_a_factor_of_two(world: World, opera
     world.insert("people", [{"_id": n, "name": f"{n} is a name " * 20} for n in range(400)])
     world.write("0001_step.py", "from goaime_migrate import *\n" + dedent(PREDICTED[operation]))
     predicted = world.plan().predicted
+    written = logged_by_up(world)
     with world.client() as client:
-        oplog = client.local["oplog.rs"]
-        last = oplog.find_one(sort=[("$natural", -1)])["ts"]
-        succeeded(world.up())
-        new = oplog.aggregate([{"$match": {"ts": {"$gt": last}, "op": {"$ne": "n"}}}, *SIZE])
         entries = {"$match": {"kind": {"$ne": "lookup"}}}
-        journal = client[world.database]["schema_versions_journal"].aggregate([entries, *SIZE])
-        written, kept = (next(iter(each), {"bytes": 0})["bytes"] for each in (new, journal))
+        kept = size_of(client[world.database]["schema_versions_journal"], entries)
     assert written / 2 < predicted.oplog_bytes < 2 * written
     assert kept / 2 <= predicted.journal_bytes <= 2 * kept
     assert predicted.room_bytes >= predicted.journal_bytes
