@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bson import ObjectId, Regex
+from bson import Regex
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.field_paths import descend
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from goaime_migrate.transform.insertion import InsertStep
 
 _SEVERAL = (list, tuple, Regex)
-_PLAIN = {int, str, ObjectId}
-"""Kinds of values that are the same for a server where they are for Python, unless they stand beside others."""
 
 
 class InsertDocuments(DocumentOperation):
@@ -102,11 +100,13 @@ def _paths(key: str | Sequence[str]) -> tuple[str, ...]:
 
 def _plainly_distinct(documents: Sequence[Document], paths: tuple[str, ...]) -> bool:
     """Whether one look at the values tells that no two are the same, as with nearly every list."""
+    from goaime_migrate.transform.lookups import PLAIN
+
     if len(paths) > 1 or "." in paths[0]:
         return False
     values = [document.get(paths[0]) for document in documents]
     kinds = {*map(type, values)}
-    return len(kinds) == 1 and kinds <= _PLAIN and len({*values}) == len(values)
+    return len(kinds) == 1 and kinds <= PLAIN and len({*values}) == len(values)
 
 
 def _encode(place: int, document: object) -> bytes:

@@ -8,8 +8,6 @@ from functools import cached_property
 from types import GeneratorType
 from typing import Any, NamedTuple
 
-from bson import ObjectId
-
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Reader, RecordChange
 from goaime_migrate.errors import InvalidResult, MigrateError, MigrationFailed
@@ -17,6 +15,7 @@ from goaime_migrate.errors.hint import Hint
 from goaime_migrate.results import Document
 from goaime_migrate.transform.chain import Chain
 from goaime_migrate.transform.counts import PassCounts
+from goaime_migrate.transform.lookups import PLAIN
 from goaime_migrate.transform.step import Step, encoded, is_id, transform_failed
 
 MOST = 12 * 1024 * 1024
@@ -28,7 +27,6 @@ _OVERHEAD = 500
 _LISTS = (GeneratorType, list, tuple)
 """What needs no closer look."""
 _NO_LISTS = (str, bytes, Mapping)
-_PLAIN_IDS = frozenset((int, str, ObjectId))
 
 
 def _nothing(_: Document) -> None:
@@ -157,7 +155,7 @@ def _made(step: DeriveStep, item: Any, place: int, source: bytes) -> Made:
 
 def _require_document(step: DeriveStep, item: Any, place: int, identity: bytes) -> None:
     """Refuse what is no document, or has no `_id` that a collection could know it by. Raises InvalidResult."""
-    if type(item) is dict and type(item.get("_id")) in _PLAIN_IDS:
+    if type(item) is dict and type(item.get("_id", item)) in PLAIN:
         return
     if not isinstance(item, dict):
         raise _invalid(step, identity, f"gave {type(item).__name__} in place {place}, not a dict")
