@@ -62,7 +62,6 @@ class Pipeline(Chain):
             stages.append({"$project": dict.fromkeys(("_id", *fields), 1)})
         found = reader.pipeline(step.collection, [raw_bson.id_of(d) for d in documents], stages)
         results = {raw_bson.id_of(d): d for d in found if raw_bson.has_id(d)}
-        written = _written(step.pipeline)
         for document in documents:
             identity = raw_bson.id_of(document)
             after = results.get(identity)
@@ -74,7 +73,6 @@ class Pipeline(Chain):
                     field="_id",
                     hint="keep _id as it is",
                 )
-            result.once = result.once and _are_once(document, written, narrow=fields is not None)
             if after == document:
                 result.unchanged.append(identity)
                 result.counts.count(None)
@@ -83,7 +81,8 @@ class Pipeline(Chain):
                 result.changed.append(Changed(identity, document, after, (True,)))
                 result.counts.count((True,))
         if not _names(step.pipeline).intersection(_IMPURE):
-            result.stages = step.pipeline
+            result.stages, written = step.pipeline, _written(step.pipeline)
+            result.once = all(_are_once(each, written, narrow=fields is not None) for each in documents)
         return result
 
 
