@@ -19,7 +19,7 @@ from goaime_migrate.journal.entry import Entry
 from goaime_migrate.migration import Migration
 from goaime_migrate.results import ChangeKind
 from goaime_migrate.run.code import steps_at_hand
-from goaime_migrate.transform.pipeline import chain_of
+from goaime_migrate.transform.chains import chain_of
 
 Fields = Mapping[bytes, bytes]
 """Elements by the names of the fields."""

@@ -11,8 +11,8 @@ from goaime_migrate.migration import Migration
 from goaime_migrate.results import OnConflict
 from goaime_migrate.run.code import is_at_hand, steps_of
 from goaime_migrate.transform.chain import Chain
+from goaime_migrate.transform.chains import chain_of
 from goaime_migrate.transform.lookup_table import Late
-from goaime_migrate.transform.pipeline import chain_of
 from goaime_migrate.transform.step import Step
 
 

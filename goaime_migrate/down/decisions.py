@@ -18,8 +18,8 @@ from goaime_migrate.journal.segments import Segment
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import Conflict, Counts, Document, OnConflict
 from goaime_migrate.transform.chain import Chain
+from goaime_migrate.transform.chains import replay
 from goaime_migrate.transform.counts import PassCounts
-from goaime_migrate.transform.pipeline import replay
 
 _LISTED = 10_000
 """Conflicts that are named; all of them are counted."""

@@ -70,10 +70,13 @@ class AddField(FieldOperation):
         )
         self._element = raw_bson.encode({found.top: value})[4:-1] if found.top == path else None
         self._stages = path_stages.adding(found, value)
+        self._marking = path_stages.marked_adding(found, value)
 
     def step(self, version: str, source: str) -> Step:
         """A step that a server can take by itself, and that says which element it adds if that is all it does."""
-        return replace(super().step(version, source), adds=self._element, stages=self._stages)
+        return replace(
+            super().step(version, source), adds=self._element, stages=self._stages, marking=self._marking
+        )
 
 
 class RemoveField(FieldOperation):
@@ -98,12 +101,15 @@ class RemoveField(FieldOperation):
             collection, f"remove {', '.join(paths)} from {collection}", remove_field, found, where=where
         )
         self._stages = path_stages.removing(found)
+        self._marking = path_stages.marked_removing(found)
         tops = [path.top.encode() for path in found if len(path.parts) == 1]
         self._removes = tuple(tops) if len(tops) == len(found) else ()
 
     def step(self, version: str, source: str) -> Step:
         """A step that a server can take by itself, and that says which fields it removes if that is all it does."""
-        return replace(super().step(version, source), removes=self._removes, stages=self._stages)
+        return replace(
+            super().step(version, source), removes=self._removes, stages=self._stages, marking=self._marking
+        )
 
 
 class RenameField(FieldOperation):

@@ -18,10 +18,11 @@ from goaime_migrate.rehearse.wanted import Wanted, Watched, by_ids
 from goaime_migrate.run.code import step_of
 from goaime_migrate.run.progress import ReadProgress
 from goaime_migrate.transform.chain import Chain
+from goaime_migrate.transform.chains import chain_of, replay
 from goaime_migrate.transform.deduplication import DuplicatesStep
 from goaime_migrate.transform.derivation import Derivation
 from goaime_migrate.transform.insertion import InsertStep, with_keys
-from goaime_migrate.transform.pipeline import Pipeline, chain_of, replay
+from goaime_migrate.transform.pipeline import Pipeline
 from goaime_migrate.transform.step import Step
 
 _FEW = 1_000

@@ -19,7 +19,7 @@ from goaime_migrate.migration import Migration
 from goaime_migrate.rehearse.snapshot import Difference, changed_fields
 from goaime_migrate.run.code import step_of
 from goaime_migrate.transform.chain import Chain
-from goaime_migrate.transform.pipeline import chain_of, replay
+from goaime_migrate.transform.chains import chain_of, replay
 from goaime_migrate.transform.step import Step
 
 

@@ -11,8 +11,8 @@ from goaime_migrate.errors import MigrationFailed
 from goaime_migrate.run.applied import AppliedSteps, Link, Maker
 from goaime_migrate.run.makers import forgotten, made_at
 from goaime_migrate.transform.chain import BatchResult, Chain, Changed
+from goaime_migrate.transform.chains import chain_of
 from goaime_migrate.transform.lookup_table import Late
-from goaime_migrate.transform.pipeline import chain_of
 from goaime_migrate.transform.step import Step
 
 PROBED = 100

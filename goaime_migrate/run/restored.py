@@ -23,7 +23,7 @@ from goaime_migrate.run.collector import forget
 from goaime_migrate.run.origin import moved_passes, pin, why_moved
 from goaime_migrate.run.run import Run
 from goaime_migrate.transform.chain import Chain
-from goaime_migrate.transform.pipeline import chain_of, replay
+from goaime_migrate.transform.chains import chain_of, replay
 from goaime_migrate.transform.step import Step
 
 _EXAMPLES = 3

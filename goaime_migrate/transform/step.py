@@ -16,6 +16,7 @@ from goaime_migrate.errors import InvalidResult, ResultBreaksPromise, ResultTooL
 from goaime_migrate.errors.hint import DOWN, REPAIR, UP, Hint
 from goaime_migrate.results import Document
 from goaime_migrate.transform.lookups import Lookup, Now
+from goaime_migrate.transform.path_stages import Marking
 from goaime_migrate.transform.paths import CannotChange
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Step:
     """The one BSON element that the transform appends to documents that have no field of its name, and all it does."""
     removes: tuple[bytes, ...] = ()
     """The top-level fields that the transform removes, if it does nothing else."""
+    marking: Marking | None = None
+    """The stages for a server that computes what comes of a document, and marks what it has to be decoded for."""
     number: int = 0
     """Which operation of its version it is."""
 

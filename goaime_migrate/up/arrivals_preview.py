@@ -19,10 +19,10 @@ from goaime_migrate.run.pacing import LARGEST, Pacing
 from goaime_migrate.run.progress import ReadProgress
 from goaime_migrate.run.reading import batches
 from goaime_migrate.transform.chain import Chain, Changed
+from goaime_migrate.transform.chains import chain_of
 from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.derivation import Derivation, Derived, DeriveStep, Made
 from goaime_migrate.transform.insertion import InsertStep
-from goaime_migrate.transform.pipeline import chain_of
 from goaime_migrate.transform.probe import combine, require_filters
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.arrivals import Arrivals, Resumed, settle, settle_listed

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.results import Document, TriedStep
 from goaime_migrate.transform.chain import Chain
+from goaime_migrate.transform.chains import chain_of
 from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.deduplication import Deduplication
 from goaime_migrate.transform.derivation import Derivation
 from goaime_migrate.transform.insertion import InsertStep
-from goaime_migrate.transform.pipeline import chain_of
 from goaime_migrate.transform.probe import check_declared_fields
 from goaime_migrate.transform.step import Step, broken_promises
 from goaime_migrate.up.surroundings import Surroundings

@@ -36,11 +36,11 @@ from goaime_migrate.run.run import Run
 from goaime_migrate.run.work import Pool
 from goaime_migrate.transform import projection
 from goaime_migrate.transform.chain import Chain
+from goaime_migrate.transform.chains import chain_of
 from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.deduplication import Deduplication
 from goaime_migrate.transform.derivation import Derivation
 from goaime_migrate.transform.insertion import InsertStep, place_id
-from goaime_migrate.transform.pipeline import chain_of
 from goaime_migrate.transform.probe import check_declared_fields, combine, require_filters
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up import parallel_scan

@@ -20,8 +20,8 @@ from goaime_migrate.run.progress import ReadProgress
 from goaime_migrate.run.reading import batches
 from goaime_migrate.transform import projection
 from goaime_migrate.transform.chain import BatchResult, Chain, Changed
+from goaime_migrate.transform.chains import chain, chain_of
 from goaime_migrate.transform.counts import PassCounts
-from goaime_migrate.transform.pipeline import chain, chain_of
 from goaime_migrate.transform.probe import check_declared_fields, combine, require_filters
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.begun_pass import BegunPass

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
-from bson import encode
+from bson import SON, DBRef, encode
 from bson.raw_bson import RawBSONDocument
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.raw_bson import NOTHING
+from goaime_migrate.backends.server.reader import MongoReader
+from goaime_migrate.errors import Unrepresentable
 from goaime_migrate.operations import AddField, RemoveField, TransformDocuments
 from goaime_migrate.results import Document
-from goaime_migrate.transform.chain import Chain
+from goaime_migrate.transform.chain import BatchResult, Chain
+from goaime_migrate.transform.chains import chain
+from goaime_migrate.transform.field_chains import Marked
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
 from goaime_migrate.transform.step import Step
 from tests.servers import Server
 from tests.unit.fakes import FakeReader
-from tests.unit.values import NAMES, TEXTS, VALUES
+from tests.unit.values import NAMES, TEXTS, VALUES, document, element
 
 PATHS = [
     "a",
@@ -93,6 +99,81 @@ def test_an_update_writes_what_python_makes(
     step, before = operation.step("0001", ""), stored(replica_set, database_name)
     collection.update_many({}, list(step.stages))
     assert stored(replica_set, database_name) == swept(step, before.values())
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(drawn=DOCUMENTS)
+def test_what_a_server_computes_is_what_decoding_gives(
+    drawn: Any, replica_set: Server, database_name: str
+) -> None:
+    collection = replica_set.client[database_name].c
+    collection.delete_many({})
+    collection.insert_many([RawBSONDocument(encode(d)) for d in documents(drawn)])
+    reader = MongoReader(replica_set.client[database_name])
+    for operation in [each for each in OPERATIONS if each.step("0001", "").marking]:
+        step, fields = operation.step("0001", ""), tuple(operation.fields or ())
+        carried = reader.documents("c", fields=fields)
+        tables = FrozenLookups("p", [])
+        quick, ordinary = chain([step], tables), Chain([step], tables)
+        assert isinstance(quick, Marked)
+        assert told(quick.run(reader, carried, fields)) == told(ordinary.run(reader, carried, fields))
+
+
+def told(result: BatchResult) -> Any:
+    """What is made of documents, counted and said, in whatever order."""
+    changed = {each.id: (each.before, each.after, each.touched, each.entry()) for each in result.changed}
+    return changed, {*result.unchanged}, vars(result.counts), {each: {*notes} for each, notes in result.told}
+
+
+def test_paths_that_a_server_cannot_tell_all_of_are_decoded() -> None:
+    beyond = [AddField("c", "a.$[].b.c", 1), RemoveField("c", "a.$[].b.$[].c"), RemoveField("c", "a.b", "c")]
+    within = [AddField("c", "a.b.c.d", 1), RemoveField("c", "a.b.$[].$[].c"), RemoveField("c", "a.$[]")]
+    assert [each.step("0001", "").marking for each in beyond] == [None, None, None]
+    assert all(each.step("0001", "").marking for each in within)
+
+
+@pytest.mark.parametrize(
+    ("path", "nested", "is_decoded"),
+    [
+        ("a.b.x", {"b": {"c": 1}}, False),
+        ("a.b.x", SON(b=DBRef("c", 1)), True),
+        ("a.$[].x", [{"c": 1}, DBRef("c", 1)], True),
+        ("a.$[].x", [{"c": 1}] * 200_000, True),
+        ("a.$[].x", [{"c": 1}] * 2_000, False),
+        ("a.b.x", RawBSONDocument(document(element("b", {"c": 1}), element("b", {"c": 2}))), True),
+        ("a.$[].x", [RawBSONDocument(document(element("c", 1), element("c", 2)))], False),
+    ],
+)
+def test_a_document_that_a_server_takes_for_something_else_is_decoded(
+    path: str, nested: Any, is_decoded: bool, replica_set: Server, database_name: str
+) -> None:
+    collection = replica_set.client[database_name].c
+    collection.insert_one({"_id": 1, "a": nested})
+    reader = MongoReader(replica_set.client[database_name])
+    step = AddField("c", path, 1).step("0001", "")
+    decoded: list[bytes] = []
+
+    class Noting(Marked):
+        def _try(self, document: bytes, *rest: Any) -> bool:
+            decoded.append(document)
+            return super()._try(document, *rest)
+
+    with suppress(Unrepresentable):
+        Noting([step], FrozenLookups("p", [])).run(reader, reader.documents("c", fields=("a",)), ("a",))
+    assert bool(decoded) is is_decoded
+
+
+def test_of_names_that_stand_twice_nothing_is_lost(replica_set: Server, database_name: str) -> None:
+    twice = [element("c", 1), element("c", 2), element("d", {"c": 3})]
+    collection = replica_set.client[database_name].c
+    collection.insert_one({"_id": 1, "a": [RawBSONDocument(document(*twice)), RawBSONDocument(NOTHING)]})
+    reader, step = (
+        MongoReader(replica_set.client[database_name]),
+        AddField("c", "a.$[].x", 1).step("0001", ""),
+    )
+    result = chain([step], FrozenLookups("p", [])).run(reader, reader.documents("c", fields=("a",)), ("a",))
+    expected = [RawBSONDocument(document(*twice, element("x", 1))), {"x": 1}]
+    assert [each.after for each in result.changed] == [encode({"_id": 1, "a": expected})]
 
 
 def swept(step: Step, raws: Iterable[bytes]) -> dict[bytes, bytes]:

@@ -29,10 +29,10 @@ from goaime_migrate.errors import (
     Unrepresentable,
 )
 from goaime_migrate.transform.chain import BatchResult, Chain
+from goaime_migrate.transform.chains import replay
 from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
 from goaime_migrate.transform.lookups import Lookup
-from goaime_migrate.transform.pipeline import replay
 from goaime_migrate.transform.probe import check_declared_fields
 from goaime_migrate.transform.step import Step
 from tests.unit.fakes import FakeReader

@@ -11,7 +11,7 @@ from goaime_migrate import DeleteDocuments, DeleteDuplicates, Lookup
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.errors import InvalidMigration
 from goaime_migrate.results import Counts, Document
-from goaime_migrate.transform.pipeline import chain_of
+from goaime_migrate.transform.chains import chain_of
 from tests.unit.fakes import FakeReader
 
 

@@ -17,8 +17,8 @@ from goaime_migrate.errors import (
     ResultTooLarge,
     TransformFailed,
 )
+from goaime_migrate.transform.chains import chain_of
 from goaime_migrate.transform.derivation import Derivation, Derived, DeriveStep
-from goaime_migrate.transform.pipeline import chain_of
 from tests.unit.fakes import FakeReader
 
 Document = dict[str, Any]

@@ -24,7 +24,8 @@ from goaime_migrate.backends.server.driver_errors import (
 )
 from goaime_migrate.backends.server.mongo import MongoBackend
 from goaime_migrate.backends.server.reader import MongoReader
-from goaime_migrate.errors import OperationFailed
+from goaime_migrate.backends.server.whole_writes import wholly
+from goaime_migrate.errors import OperationFailed, Unrepresentable
 from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.results import Document
 
@@ -111,7 +112,7 @@ class TransactionalBackend(MongoBackend):
         collisions, tries, deadline = 0, 0, time.monotonic() + PATIENCE_S
         while True:
             try:
-                self._once(work)
+                self._by_parts(work)
                 return Committed(retries=tries)
             except BSONError as error:
                 raise OperationFailed(
@@ -130,7 +131,17 @@ class TransactionalBackend(MongoBackend):
                     self.notify(f"the server does not answer; trying again for up to {PATIENCE_S:.0f} s")
                 time.sleep(random.uniform(0, _pause(error, tries)))
 
-    def _once(self, work: Callable[[Reader], Changes]) -> None:
+    def _by_parts(self, work: Callable[[Reader], Changes]) -> None:
+        """Try it once, and again with whole documents where the server refuses a part of one.
+
+        It logs how a part differs, and has no words for a name that comes back and stands twice within it.
+        """
+        try:
+            self._once(work)
+        except Unrepresentable:
+            self._once(work, whole=True)
+
+    def _once(self, work: Callable[[Reader], Changes], *, whole: bool = False) -> None:
         session = self._session
         session.start_transaction(
             read_concern=ReadConcern("snapshot"),
@@ -139,7 +150,10 @@ class TransactionalBackend(MongoBackend):
             max_commit_time_ms=30_000,
         )
         try:
-            changes = work(MongoReader(self._db, session))
+            reader = MongoReader(self._db, session)
+            changes = work(reader)
+            if whole:
+                changes = changes._replace(writes=wholly(reader, changes))
             self._apply(changes.last, session)
             self._apply(changes.first, session)
             if changes.sweep is not None:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from goaime_migrate.errors import Unrepresentable
 from goaime_migrate.operations import RemoveField
 from goaime_migrate.transform.chain import BatchResult, Chain
+from goaime_migrate.transform.chains import chain
+from goaime_migrate.transform.field_chains import Removal
 from goaime_migrate.transform.frozen_lookups import FrozenLookups
-from goaime_migrate.transform.pipeline import Removal, chain
 from tests.unit.fakes import FakeReader
 from tests.unit.values import FIELDS, NOT_UTF8, SURVIVORS, TWICE, document, element
 

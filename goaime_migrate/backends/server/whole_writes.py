@@ -1,0 +1,32 @@
+"""Writes of parts, as writes of whole documents."""
+
+from __future__ import annotations
+
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.ports import Changes, Reader, Write
+from goaime_migrate.errors import Unrepresentable
+from goaime_migrate.errors.hint import UP, Hint
+
+
+def wholly(reader: Reader, changes: Changes) -> list[Write]:
+    """The same writes, each as a replacement of the document that the reader sees. Raises Unrepresentable."""
+    parts = [write.id for write in changes.writes if write.partial]
+    found = {raw_bson.id_of(each): each for each in reader.by_ids(changes.collection, parts)}
+    return [_whole(each, found[each.id]) if each.id in found else each for each in changes.writes]
+
+
+def _whole(write: Write, document: bytes) -> Write:
+    """One write. What was read of a document that has one of its fields twice was not all of it."""
+    assert write.before is not None
+    assert write.after is not None
+    old, new = raw_bson.fields(write.before), raw_bson.fields(write.after)
+    if any(raw_bson.is_twice(document, name) for name in old | new):
+        raise Unrepresentable(
+            "the document would have to change, but it has the same key twice",
+            id=raw_bson.id_value(write.id),
+            hint=Hint("mend this document by hand, then: {}", UP),
+        )
+    there = [*raw_bson.elements(document)]
+    kept = [new.get(name, element) for name, element in there if name in new or name not in old]
+    added = [element for name, element in new.items() if name not in dict(there)]
+    return Write(write.id, document, raw_bson.join([*kept, *added]))

@@ -1,0 +1,128 @@
+"""The chains of one step that changes fields and need not decode documents for it.
+
+What they make, count and tell is what `Chain` makes of the same documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.ports import Reader
+from goaime_migrate.journal.entry import hashes_of
+from goaime_migrate.transform.chain import BatchResult, Chain, Changed, may_refer
+from goaime_migrate.transform.counts import PassCounts
+from goaime_migrate.transform.path_stages import Marking
+from goaime_migrate.transform.pipeline import computed
+
+
+class Addition(Chain):
+    """The chain of one step that adds a constant field to documents that lack it."""
+
+    def run(
+        self, reader: Reader, documents: Sequence[bytes], fields: Sequence[str] | None = None
+    ) -> BatchResult:
+        """Where nothing but this field is carried, a document that lacks it is its `_id` alone."""
+        (step,) = self.steps
+        if fields is None or step.adds is None:
+            return super().run(reader, documents)
+        result = BatchResult([], [], PassCounts([step.version]), [])
+        sets = list(raw_bson.elements(raw_bson.join([step.adds])))
+        hashes, touched = hashes_of(sets), (True,)
+        for document in documents:
+            identity = raw_bson.id_of(document)
+            if document == identity:
+                after = raw_bson.join([document[4:-1], step.adds])
+                result.changed.append(Changed(identity, document, after, touched, sets, hashes=hashes))
+            else:
+                result.unchanged.append(identity)
+        result.counts.count(touched, len(result.changed))
+        result.counts.count(None, len(result.unchanged))
+        ((name, element),) = sets
+        result.stages = [{"$set": raw_bson.raw_document(raw_bson.join([raw_bson.literal(name, element)]))}]
+        result.where = {name.decode(): {"$exists": False}}
+        return result
+
+
+class Removal(Chain):
+    """The chain of one step that removes top-level fields."""
+
+    def run(
+        self, reader: Reader, documents: Sequence[bytes], fields: Sequence[str] | None = None
+    ) -> BatchResult:
+        """They are cut out of the bytes. A document that has one of them twice is decoded as any other."""
+        (step,) = self.steps
+        result = BatchResult([], [], PassCounts([step.version]), [], step.stages)
+        odd: list[bytes] = []
+        for document in documents:
+            if any(raw_bson.is_twice(document, name) for name in step.removes):
+                odd.append(document)
+            elif (changed := _cut(document, step.removes)) is not None:
+                result.changed.append(changed)
+            else:
+                result.unchanged.append(raw_bson.id_of(document))
+        result.counts.count((True,), len(result.changed))
+        result.counts.count(None, len(result.unchanged))
+        if odd:
+            result = _together(result, super().run(reader, odd, fields))
+        return result
+
+
+class Marked(Chain):
+    """The chain of one step on paths, whose results a server computes."""
+
+    def run(
+        self, reader: Reader, documents: Sequence[bytes], fields: Sequence[str] | None = None
+    ) -> BatchResult:
+        """Where some fields are carried, documents are as they are stored. One that is marked is decoded as any other."""
+        (step,) = self.steps
+        marking = step.marking
+        if fields is None or marking is None:
+            return super().run(reader, documents)
+        result = BatchResult([], [], PassCounts([step.version]), [], step.stages)
+        stages = [*marking.stages, {"$project": dict.fromkeys(("_id", *fields), 1)}]
+        fitting = [document for document in documents if _fits(document, marking)]
+        results = computed(reader, step.collection, fitting, stages)
+        odd: list[bytes] = []
+        for document in documents:
+            identity = raw_bson.id_of(document)
+            after = results.get(identity)
+            if after is None or marking.mark in after:
+                odd.append(document)
+            elif after == document:
+                result.unchanged.append(identity)
+            else:
+                result.changed.append(Changed(identity, document, after, (True,)))
+        result.counts.count((True,), len(result.changed))
+        result.counts.count(None, len(result.unchanged))
+        return _together(result, super().run(reader, odd, fields)) if odd else result
+
+
+def _fits(document: bytes, marking: Marking) -> bool:
+    """Whether a server tells all of a document that there is to tell."""
+    if len(document) > marking.largest or may_refer(document):
+        return False
+    return all(document.count(name + b"\0") < 2 for name in marking.names)
+
+
+def _together(quick: BatchResult, decoded: BatchResult) -> BatchResult:
+    """One batch, of which some documents had to be decoded."""
+    quick.counts.add(decoded.counts)
+    return BatchResult(
+        quick.changed + decoded.changed,
+        quick.unchanged + decoded.unchanged,
+        quick.counts,
+        decoded.frozen,
+        decoded.stages and quick.stages,
+        told=decoded.told,
+    )
+
+
+def _cut(document: bytes, names: Iterable[bytes]) -> Changed | None:
+    """A document without these fields, each of which it has once at most; None where it has none of them."""
+    after, lost = document, dict[str, bytes | None]()
+    for name in names:
+        for start, stop in raw_bson.spans(after, name):
+            after = raw_bson.join([after[4:start], after[stop:-1]])
+            lost[name.decode()] = None
+    return Changed(raw_bson.id_of(document), document, after, (True,), hashes=lost) if lost else None
