@@ -209,6 +209,25 @@ def is_twice(raw: bytes, name: bytes) -> bool:
     return raw.count(name + b"\0") > 1 and len(spans(raw, name)) > 1
 
 
+def without(raw: bytes, name: bytes) -> bytes | None:
+    """A document less its top-level element of this name: itself where it has none, None where it has more than one."""
+    sought = name + b"\0"
+    there = raw.find(sought, 5)
+    if there < 0:
+        return raw
+    if raw.find(sought, there + 1) > 0:
+        found = spans(raw, name)
+        if len(found) != 1:
+            return None if found else raw
+        ((start, stop),) = found
+    else:
+        start, stop = there - 1, there + len(sought)
+        if start_of_element(raw, start) != start:
+            return raw
+        stop += value_length(raw, raw[start], stop)
+    return b"".join((_INT.pack(len(raw) - stop + start), raw[4:start], raw[stop:]))
+
+
 def join(parts: Iterable[bytes]) -> bytes:
     """A document made of whole elements."""
     body = b"".join(parts)
