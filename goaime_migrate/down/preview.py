@@ -6,9 +6,10 @@ documents that a segment is about: what they would do is never kept for longer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import chain
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Reader
@@ -58,6 +59,8 @@ class PassPreview:
         self._reversible = down.reversible
         self._above = above
         self._overruled = Overruled(reader, down.record.id, down.decisions.targets)
+        self._deleting: list[str] = []
+        """The segments with documents that were deleted, once they are previewed."""
         self._due = lru_cache(maxsize=_SEGMENTS)(self._read_due)
 
     def preview(self) -> tuple[Outcome, Inserted | None]:
@@ -65,6 +68,8 @@ class PassPreview:
         total = Outcome()
         for key in segment_keys(self._reader, self._record.id):
             entries, targets = self._due(key)
+            if any(entry.is_deletion for entry in entries):
+                self._deleting.append(key)
             if entries and self._is_as_stored:
                 older = self._older(key, [entry.id for entry in entries])
                 total.add(self._decisions.documents(self._reader, entries, targets, older=older)[1])
@@ -130,8 +135,9 @@ class PassPreview:
         return found
 
     def _enter(self, ids: Sequence[bytes]) -> dict[bytes, bytes]:
-        if self._above is not None:
-            return self._above.leaves(ids)
+        return self._stored(ids) if self._above is None else self._above.leaves(ids)
+
+    def _stored(self, ids: Sequence[bytes]) -> dict[bytes, bytes]:
         return {raw_bson.id_of(d): d for d in self._reader.by_ids(self._record.writes, ids)}
 
     # the journal
@@ -197,7 +203,7 @@ class PassPreview:
         if not self._record.complete:
             return None
         total = Inserted()
-        for found in inserted.inserted_since(self._reader, self._record):
+        for found in chain(inserted.inserted_since(self._reader, self._record), self._returned()):
             self._leave_out_made(found.fresh)
             left = self._stopped_above(found.fresh + found.done)
             for version in left.values():
@@ -209,6 +215,20 @@ class PassPreview:
             )
             total += rest.count(self._reverses.missing)
         return total
+
+    def _returned(self) -> Iterator[Unjournaled]:
+        """The same for documents that are not stored now: those above bring them back before it is the turn of this."""
+        for ids in () if self._above is None else self._above.returning():
+            yield self._inserted_of(ids)
+
+    def returning(self) -> Iterator[list[bytes]]:
+        """Documents that are not stored and that it or one above it may bring back, each once."""
+        if self._above is not None:
+            yield from self._above.returning()
+        for key in self._deleting:
+            ids = [entry.id for entry in self._due(key)[0] if entry.is_deletion]
+            there = self._enter(ids).keys() | self._stored(ids).keys()
+            yield [identity for identity in ids if identity not in there]
 
     def _leave_out_made(self, ids: list[bytes]) -> None:
         """Documents that a pass above has made, and takes away: they will not be met."""

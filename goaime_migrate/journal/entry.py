@@ -47,6 +47,11 @@ class Entry(NamedTuple):
         """Whether its document was inserted or deleted."""
         return self.before is None or self.after_hash is None
 
+    @property
+    def is_deletion(self) -> bool:
+        """Whether its document was there, and was deleted."""
+        return self.before is not None and self.after_hash is None
+
     @classmethod
     def of(
         cls,

@@ -43,7 +43,7 @@ def _comings(entries: Sequence[Entry]) -> Document:
     if not any(entry.comes_or_goes for entry in entries):
         return {}
     inserted = [entry for entry in entries if entry.before is None]
-    places = [entry.place for entry in entries if _is_deletion(entry)]
+    places = [entry.place for entry in entries if entry.is_deletion]
     found: Document = {
         "comings": bytes((e.before is None) * _INSERTED | (e.after_hash is None) * _GONE for e in entries)
     }
@@ -54,10 +54,6 @@ def _comings(entries: Sequence[Entry]) -> Document:
     if places and all(places):
         found["places"] = b"".join(place for place in places if place)
     return found
-
-
-def _is_deletion(entry: Entry) -> bool:
-    return entry.before is not None and entry.after_hash is None
 
 
 def decode_payload(raw: bytes) -> tuple[tuple[Entry, ...], tuple[bytes, ...]]:

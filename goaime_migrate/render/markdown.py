@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from goaime_migrate.render import diff
 from goaime_migrate.render.findings import examples, place, summary
+from goaime_migrate.render.once import Once
 from goaime_migrate.render.plan import ending, prediction
 from goaime_migrate.render.style import Style, clean
 from goaime_migrate.render.words import count, number
@@ -27,6 +28,7 @@ _MARKS = {"error": "🛑 error", "warning": "⚠️ warning", "note": "note"}
 def plan(result: PlanResult) -> str:
     """The steps with their counts, what rules say, and a document of each step."""
     verb = "apply" if result.direction is Direction.UP else "take back"
+    once = Once(_STYLE)
     lines = [f"## Migration plan: {verb} {count(len(result.steps), 'version')}", ""]
     if result.message:
         lines += [_text(result.message), ""]
@@ -34,11 +36,12 @@ def plan(result: PlanResult) -> str:
     lines += [f"**{summary(result.findings)}**", ""]
     if result.steps:
         lines += ["| version | operation | matched | changed | unchanged |", "|---|---|--:|--:|--:|"]
-        lines += [row for step in result.steps for row in _rows(step, sampled=result.sampled is not None)]
+        sampled = result.sampled is not None
+        lines += [row for step in result.steps for row in _rows(step, once, sampled=sampled)]
         lines.append("")
     lines += _findings(result.findings)
     lines += [line for step in result.steps for line in _sample(step)]
-    lines += [_text(line) for line in prediction(result.predicted, _ONE_LINE)]
+    lines += [_text(line) for line in prediction(result.predicted, _ONE_LINE, once)]
     if result.steps:
         lines += ["", f"_{_text(ending(result, ()))}_"]
     return "\n".join(lines).rstrip() + "\n"
@@ -57,7 +60,7 @@ def _refused(result: PlanResult) -> list[str]:
     return [f"> **`up` would be refused** ({error.code}): {_text(error.message)}", ""]
 
 
-def _rows(step: StepPlan, *, sampled: bool) -> list[str]:
+def _rows(step: StepPlan, once: Once, *, sampled: bool) -> list[str]:
     """A row an operation; the version stands in the first."""
     rows = []
     name = f"**{_text(step.version)}** {_text(step.name)}" + (" (irreversible)" if step.irreversible else "")
@@ -66,7 +69,7 @@ def _rows(step: StepPlan, *, sampled: bool) -> list[str]:
             "" if each is None else f"{'~' if sampled else ''}{number(each)}"
             for each in (operation.matched, operation.changed, operation.unchanged)
         ]
-        rows.append(f"| {name} | {_text(operation.text)} | {' | '.join(counts)} |")
+        rows.append(f"| {name} | {_text(once(operation.text))} | {' | '.join(counts)} |")
         name = ""
     return rows or [f"| {name} | nothing | | | |"]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from goaime_migrate.errors.hint import REHEARSE, Command, Hint
 from goaime_migrate.render import diff
 from goaime_migrate.render.findings import findings, summary
+from goaime_migrate.render.once import Once
 from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.values import value
 from goaime_migrate.render.warned import warnings
@@ -35,14 +36,14 @@ def plan(result: PlanResult, style: Style, instead: str | None = None, options: 
     `instead` replaces the last line where a question follows.
     """
     verb = "apply" if result.direction is Direction.UP else "take back"
-    lines: list[str] = []
+    lines, once = list[str](), Once(style)
     if result.message:
         lines += bullet("", result.message, style, indent=0)
     if result.steps:
         target = f" to {clean(result.target)}" if result.target else ""
         lines += [f"plan {result.direction.value}{target}: {verb} {count(len(result.steps), 'version')}", ""]
     for step in result.steps:
-        lines += [*_step(step, result, style), ""]
+        lines += [*_step(step, result, once, style), ""]
     if result.preview:
         lines += _preview(result.preview)
     if result.findings:
@@ -52,7 +53,7 @@ def plan(result: PlanResult, style: Style, instead: str | None = None, options: 
             "",
         ]
     if result.steps:
-        lines += prediction(result.predicted, style)
+        lines += prediction(result.predicted, style, once)
         lines.append(
             style.paint(style.spell(ending(result, options)) if instead is None else instead, "bold")
         )
@@ -73,16 +74,16 @@ def brief(result: PlanResult) -> str:
     return ", ".join(parts)
 
 
-def _step(step: StepPlan, result: PlanResult, style: Style) -> list[str]:
+def _step(step: StepPlan, result: PlanResult, once: Once, style: Style) -> list[str]:
     lines = [style.paint(f"{clean(step.version)} {clean(step.name)}", "bold")]
     if step.irreversible:
         lines.append("  " + style.paint("irreversible: there is no way back from this version", "yellow"))
     for operation in step.operations:
-        lines += _operation(operation, result.sampled, style)
+        lines += _operation(operation, once(operation.text), result.sampled, style)
     if not step.operations:
         lines += bullet("-", "nothing", style)
     for note in step.notes:
-        lines += [style.paint(line, "yellow") for line in bullet("!", note, style)]
+        lines += [style.paint(line, "yellow") for line in bullet("!", once(note), style)]
     found = {finding.message for finding in result.findings}
     untold = [warning for warning in step.warnings if warning.message not in found]
     lines += warnings(untold, style, show_version=False)
@@ -94,8 +95,8 @@ def _step(step: StepPlan, result: PlanResult, style: Style) -> list[str]:
     return lines
 
 
-def _operation(operation: OperationPlan, sampled: int | None, style: Style) -> list[str]:
-    lines = bullet("-", operation.text, style)
+def _operation(operation: OperationPlan, text: str, sampled: int | None, style: Style) -> list[str]:
+    lines = bullet("-", text, style)
     if operation.matched is None:
         return lines
     about = "about " if sampled is not None else ""
@@ -135,7 +136,7 @@ def _preview(found: DownPreview) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def prediction(found: Predicted, style: Style) -> list[str]:
+def prediction(found: Predicted, style: Style, once: Callable[[str], str] = str) -> list[str]:
     """What it will take, and how that was reckoned; none where it takes nothing."""
     if not (found.seconds or found.journal_bytes or found.oplog_bytes):
         return []
@@ -146,7 +147,7 @@ def prediction(found: Predicted, style: Style) -> list[str]:
         parts.append(f"oplog {size(found.oplog_bytes)}")
     if found.room_bytes > found.journal_bytes:
         parts.append(f"room {size(found.room_bytes)}")
-    basis = bullet("", f"({found.basis})", style, under=3) if found.basis else []
+    basis = bullet("", once(f"({found.basis})"), style, under=3) if found.basis else []
     return ["predicted: " + ", ".join(parts), *basis]
 
 

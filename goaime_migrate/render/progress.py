@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from goaime_migrate.events import (
@@ -17,6 +18,7 @@ from goaime_migrate.events import (
     StageFinished,
     StageStarted,
 )
+from goaime_migrate.render.once import Once
 from goaime_migrate.render.style import Style, clean, columns
 from goaime_migrate.render.words import count, number, versions
 from goaime_migrate.units import duration
@@ -134,6 +136,7 @@ class Lines:
         self._now = now
         self._stages: dict[tuple[str, ...], tuple[StageStarted, Speed]] = {}
         self._looks: dict[tuple[tuple[str, ...], str], Speed] = {}
+        self._once = Once(Style())
         self._said = clock()
         self._said_lock = -LOCK_EVERY_S
 
@@ -146,6 +149,8 @@ class Lines:
         return f"{self._now():%H:%M:%S} {text}"
 
     def _text(self, event: Event) -> str | None:
+        if isinstance(event, StageStarted | StageFinished):
+            event = replace(event, text=self._once(event.text))
         if isinstance(event, StageStarted):
             self._stages[event.versions] = (event, Speed(event.done, self._clock()))
             return first_line(event, self._width)
@@ -178,7 +183,7 @@ class Lines:
         if at - self._said < EVERY_S or event.done == event.total:
             return None
         head, said = versions(event.versions), " " + position(event.done, event.total, speed)
-        return _line(head, stage.text, said, self._width) if stage else head + said
+        return _line(head, self._once(stage.text), said, self._width) if stage else head + said
 
     def _progress_line(self, event: Examined) -> str | None:
         at = self._clock()

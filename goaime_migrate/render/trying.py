@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from goaime_migrate.render import diff
+from goaime_migrate.render.once import Once
 from goaime_migrate.render.style import Style, bullet, clean
 from goaime_migrate.render.values import value
 from goaime_migrate.render.words import count
@@ -19,6 +20,7 @@ MADE = 3
 def trial(result: TryResult, style: Style) -> str:
     """The steps in their order, those of versions before it too."""
     whose = "as it was given" if result.given else f"of {clean(result.collection)}"
+    once = Once(style)
     lines = [f"try {clean(result.version)}: document {value(result.id, style)} {whose}"]
     for note in result.notes:
         lines += _yellow("!", note, style)
@@ -26,13 +28,13 @@ def trial(result: TryResult, style: Style) -> str:
         before = "" if version == result.version else "  (pending, comes first)"
         lines += ["", style.paint(f"{clean(version)} {clean(name)}", "bold") + style.paint(before, "dim")]
         for step in steps:
-            lines += _step(step, style)
+            lines += _step(step, once, style)
     lines += ["", style.paint("nothing was written", "dim")]
     return "\n".join(lines)
 
 
-def _step(step: TriedStep, style: Style) -> Iterator[str]:
-    yield from bullet("-", step.operation, style)
+def _step(step: TriedStep, once: Once, style: Style) -> Iterator[str]:
+    yield from bullet("-", once(step.operation), style)
     if step.failed:
         yield "    " + style.paint("failed", "red")
     elif step.after is None:
@@ -41,7 +43,7 @@ def _step(step: TriedStep, style: Style) -> Iterator[str]:
         yield from diff.lines(step.before, step.after, style, 1000 if style.verbose else DIFF_LINES)
     yield from _made(step, style)
     for note in step.notes:
-        yield from _yellow("!", note, style, indent=4)
+        yield from _yellow("!", once(note), style, indent=4)
     for warning in step.warnings:
         yield from _yellow("warning:", warning, style, indent=4)
     for problem in step.problems:

@@ -85,6 +85,16 @@ DERIVE = """
 
     operations = [DeriveDocuments("c", "c", more)]
     """
+DELETE = """
+    from goaime_migrate import DeleteDocuments
+
+    operations = [DeleteDocuments("c", where={"_id": {"$gte": 101}})]
+    """
+DUPLICATES = """
+    from goaime_migrate import DeleteDuplicates
+
+    operations = [DeleteDuplicates("c", "n", where={"n": 2002})]
+    """
 
 RECORDS = ("schema_versions", "schema_versions_progress", "schema_versions_journal", "schema_versions_log")
 
@@ -126,6 +136,29 @@ def test_what_a_version_has_made_is_not_left_to_those_below(numbers: World, seco
     numbers.change("c", "21", theirs=1)
     numbers.put("c", encode({"_id": 100}))
     assert is_foretold(numbers) == (12 + 2, 0, 1)
+
+
+@two
+@pytest.mark.parametrize("deleting", [DELETE, DUPLICATES], ids=["by a filter", "duplicates"])
+@pytest.mark.parametrize("options", ["", REVERSE], ids=["plain", "reverse"])
+def test_what_a_version_brings_back_that_those_below_have_never_seen_is_told(
+    numbers: World, options: str, deleting: str
+) -> None:
+    write(numbers, 1, ONE, options)
+    write(numbers, 2, TWO, REVERSE)
+    succeeded(numbers.up())
+    for place in range(4):
+        numbers.put("c", encode({"_id": 100 + place, "n": 2002, "one": "x"}))
+    numbers.write("0003_delete.py", deleting)
+    succeeded(numbers.up())
+    numbers.put("c", encode({"_id": 101, "n": 2002}))
+    numbers.write("0004_delete.py", deleting)
+    succeeded(numbers.up())
+    numbers.put("c", encode({"_id": 102, "n": 2002}))
+    numbers.put("c", encode({"_id": 200, "n": 2002}))
+    is_foretold(numbers, "1")
+    succeeded(numbers.up())
+    is_foretold(numbers)
 
 
 @two

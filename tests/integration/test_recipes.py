@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 import pytest
-from bson import encode
+from bson import ObjectId, encode
 
 from tests.integration.engines import each_mode
 from tests.world import REPOSITORY, World, succeeded
@@ -33,6 +34,10 @@ def at(day: int) -> datetime:
     return datetime(2026, 3, day, 12, 30)
 
 
+def made(text: str) -> ObjectId:
+    return ObjectId(sha256(text.encode()).digest()[:12])
+
+
 RECIPES = {
     "Split an embedded array into a collection": Recipe(
         {
@@ -51,6 +56,22 @@ RECIPES = {
         },
         after_indexes={"order_lines": ["order_1"]},
     ),
+    "Derived documents with ids of their own": Recipe(
+        {
+            "posts": [
+                {"_id": 1, "comments": [{"by": "ann", "text": "a"}, {"by": "bob", "text": "b"}]},
+                {"_id": "1", "comments": [{"by": "ann", "text": "a"}]},
+                {"_id": 2},
+            ]
+        },
+        {
+            "comments": [
+                {"_id": made("comments 1 1"), "post": 1, "by": "bob", "text": "b"},
+                {"_id": made("comments '1' 0"), "post": "1", "by": "ann", "text": "a"},
+                {"_id": made("comments 1 0"), "post": 1, "by": "ann", "text": "a"},
+            ]
+        },
+    ),
     "Merge two collections": Recipe(
         {"orders": [{"_id": 1, "n": 5}], "filed_orders": [{"_id": 2, "n": 6}, {"_id": 3, "n": 7}]},
         {
@@ -60,6 +81,16 @@ RECIPES = {
                 {"_id": 3, "n": 7, "filed": True},
             ]
         },
+    ),
+    "Keep the old collection aside": Recipe(
+        {"orders": [{"_id": 1, "customer": "ann", "total": 1.15}, {"_id": 2, "customer": "bob", "total": 3}]},
+        {
+            "orders": [
+                {"_id": 1, "customer": "ann", "cents": 115},
+                {"_id": 2, "customer": "bob", "cents": 300},
+            ]
+        },
+        after_indexes={"orders": ["customer_1"]},
     ),
     "Change `_id`": Recipe(
         {
@@ -85,6 +116,31 @@ RECIPES = {
         },
         {"users": [{"_id": 2, "email": "a@x", "changed_at": at(3)}, {"_id": 3, "email": "b@x"}]},
         after_indexes={"users": ["email_1"]},
+    ),
+    "Move references before duplicates go": Recipe(
+        {
+            "users": [
+                {"_id": 1, "email": "a@x", "changed_at": at(1)},
+                {"_id": 2, "email": "a@x", "changed_at": at(3)},
+                {"_id": 3},
+                {"_id": 4, "email": "b@x"},
+                {"_id": 5, "email": "a@x", "changed_at": at(3)},
+                {"_id": 6},
+                {"_id": 7, "email": "b@x"},
+            ],
+            "orders": [{"_id": 10 + user, "user": user} for user in range(1, 9)],
+        },
+        {
+            "users": [
+                {"_id": 2, "email": "a@x", "changed_at": at(3)},
+                {"_id": 3},
+                {"_id": 4, "email": "b@x"},
+                {"_id": 6},
+            ],
+            "orders": [
+                {"_id": 10 + user, "user": stays} for user, stays in enumerate((2, 2, 3, 4, 2, 6, 4, 8), 1)
+            ],
+        },
     ),
     "Count from another collection": Recipe(
         {

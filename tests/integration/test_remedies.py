@@ -10,7 +10,7 @@ import pytest
 
 from goaime_migrate import errors
 from goaime_migrate.results import Finding, Severity
-from tests.integration.engines import each_mode, servers, two
+from tests.integration.engines import each_mode, one_server, servers, two
 from tests.world import World, succeeded
 
 
@@ -345,7 +345,37 @@ def test_a_key_by_a_collation_is_named_by_its_field(world: World) -> None:
     world.write("0002_it.py", "# allow: unique-duplicates because it is tried\n" + source)
     error = world.up().error
     assert isinstance(error, errors.DuplicateKey)
+    assert error.message == "c: the documents 1 and 2 would have the same key in the unique index 'email_1'"
+    assert (error.id, error.field) == (2, "email")
+
+
+@one_server
+def test_two_of_one_batch_that_are_the_same_by_a_collation_are_not_told_apart(world: World) -> None:
+    world.insert("c", [{"_id": 1, "email": "x"}, {"_id": 2, "email": "y"}])
+    world.write("0001_it.py", unique(options=", collation={'locale': 'en', 'strength': 2}"))
+    succeeded(world.up())
+    same = "def same(d):\n    d['email'] = 'zZ'[d['_id'] - 1]\n"
+    world.write("0002_it.py", operations("TransformDocuments('c', same)", code=same))
+    error = world.up().error
+    assert isinstance(error, errors.DuplicateKey)
     assert error.message == (
         "c: the unique index 'email_1' refuses 2: another document has the same email by its collation"
     )
     assert (error.id, error.field) == (2, "email")
+
+
+@servers
+@pytest.mark.parametrize("collation", ["", ", collation={'locale': 'en', 'strength': 2}"])
+def test_a_document_that_an_index_does_not_have_is_not_named_for_its_key(
+    world: World, collation: str
+) -> None:
+    out, taken = {"_id": 1, "email": "x"}, {"_id": 2, "email": "x", "in": True}
+    world.insert("c", [out, taken, {"_id": 3, "email": "y", "in": True}])
+    world.write("0001_it.py", unique(options=f", partialFilterExpression={{'in': True}}{collation}"))
+    succeeded(world.up())
+    same = "def same(d):\n    d['email'] = 'x'\n"
+    source = operations("TransformDocuments('c', same, where={'_id': 3})", code=same)
+    world.write("0002_it.py", "# allow: unique-duplicates because it is tried\n" + source)
+    error = world.up().error
+    assert isinstance(error, errors.DuplicateKey)
+    assert error.message == "c: the documents 2 and 3 would have the same key in the unique index 'email_1'"

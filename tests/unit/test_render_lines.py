@@ -126,6 +126,20 @@ class TestLines:
         (shown,) = self.feed((0, StageStarted("up", ("0003",), long, 300_000)))
         assert shown == f"0003 up {long}: 300,000 documents"
 
+    def test_in_a_pipe_a_long_filter_is_told_where_a_stage_begins(self) -> None:
+        where = str({"$or": [{"status": {"$in": ["open", "waiting", "delivered"]}}, {"total": {"$gt": 100}}]})
+        text = f"transform orders with trim where {where}"
+        again = "transform orders with trim where {'$or': [{'status': {'$in': ['open', ... {'total': {'$gt': 100}}]}"
+        assert self.feed(
+            (0, StageStarted("up", ("0003",), text, 300_000)),
+            (9, BatchCommitted(("0003",), 9_000, 300_000)),
+            (99, StageFinished("up", ("0003",), text, 300_000, 300_000, 99.0)),
+        ) == [
+            f"0003 up {text}: 300,000 documents",
+            f"0003 {again} 9,000/300,000 3% 1,000/s ETA 4m51s",
+            f"0003 up {again}: done, 300,000 documents, 300,000 changed, 1m39s",
+        ]
+
     def test_a_resumed_stage_counts_its_rate_from_where_it_goes_on(self) -> None:
         assert self.feed(
             (0, StageStarted("up", ("0001",), "sessions", 200, done=100)),

@@ -28,6 +28,7 @@ from goaime_migrate.results import (
     LintResult,
     LockStatus,
     Mode,
+    OperationPlan,
     PlanResult,
     Predicted,
     Progress,
@@ -286,6 +287,21 @@ class TestPlan:
             "predicted: about 1m43s, journal 123 MB",
             "nothing was written; next: goaime-migrate up 0001",
         ]
+
+    def test_a_long_filter_is_told_once(self) -> None:
+        where = str(
+            {"status": {"$in": ["open", "waiting", "delivered"]}, "customer.country": "CH", "total": 3}
+        )
+        texts = [f"{does} orders where {where}" for does in ("trim", "extend")]
+        again = "extend orders where {'status': {'$in': ['open', 'waiting', ... 'CH', 'total': 3}"
+        operations = tuple(OperationPlan(each, "orders", None, None, None) for each in texts)
+        predicted = Predicted(1, 0, 0, basis=f"without {texts[1]} of 0001")
+        step = StepPlan("0001", "x", operations, (), False, ())
+        result = PlanResult(Direction.UP, None, (step,), predicted, None)
+        shown = plan.plan(result, PIPE._replace(width=200)).splitlines()
+        assert shown[3:5] == [f"  - {texts[0]}", f"  - {again}"]
+        assert shown[7] == f"  (without {again} of 0001)"
+        assert plan.plan(result, PIPE._replace(verbose=True, width=200)).count(where) == 3
 
     def test_the_command_of_a_canary_keeps_its_filter(self) -> None:
         last = plan.plan(PLAN, PIPE, options=["--where", '{"name": "ann"}']).splitlines()[-1]

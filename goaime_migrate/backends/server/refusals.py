@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from goaime_migrate import errors
 from goaime_migrate.backends import raw_bson
+from goaime_migrate.backends.field_paths import descend
+from goaime_migrate.backends.index_identity import membership_filter
 from goaime_migrate.backends.ports import Write
 from goaime_migrate.backends.raw_bson import value_at
 from goaime_migrate.backends.server.driver_errors import (
@@ -56,7 +59,7 @@ def _collision(problem: Document, text: str, code: int | None) -> OperationFailu
 def _duplicate(
     database: Database[Document], collection: str, problem: Document, writes: Sequence[Write], write: Write
 ) -> errors.DuplicateKey:
-    """The error for a document whose key another one has; it names both."""
+    """The error for a document whose key another one has; it names both where that one can be told."""
     identity, text = raw_bson.id_value(write.id), str(problem.get("errmsg", ""))
     key = problem.get("keyValue")
     index = _INDEX_NAME.search(text)
@@ -65,9 +68,12 @@ def _duplicate(
     if isinstance(key, dict) and collated:  # these are no values, but what they are sorted by
         has = f"the same {', '.join(key)} by its collation"
     message = f"{collection}: {named} refuses {identity!r}: another document has {has}"
-    if isinstance(key, dict) and not collated:
+    if isinstance(key, dict):
         earlier = writes[: next(i for i, each in enumerate(writes) if each.id == write.id)]
-        other = _owner(database, collection, key, earlier, write)
+        other = None if collated else _written(key, earlier)
+        if other is None and index is not None:
+            values = _values(write, key) if collated else key
+            other = _stored(database[collection], index[1], values, {write.id, *(w.id for w in earlier)})
         if other is not None:
             message = (
                 f"{collection}: the documents {raw_bson.id_value(other)!r} and {identity!r} "
@@ -82,10 +88,8 @@ def _duplicate(
     )
 
 
-def _owner(
-    database: Database[Document], collection: str, key: Document, earlier: Sequence[Write], write: Write
-) -> bytes | None:
-    """The raw `_id` of the document that has a key: one written just before, or one of the collection."""
+def _written(key: Document, earlier: Sequence[Write]) -> bytes | None:
+    """The raw `_id` of the document written just before that has a key."""
     for each in earlier:
         document = raw_bson.decode_leniently(each.after or raw_bson.NOTHING)
         if all(
@@ -93,9 +97,33 @@ def _owner(
             for path in key
         ):
             return each.id
-    passed = {write.id, *(each.id for each in earlier)}
-    found = database[collection].find_raw_batches(key, {"_id": 1}, limit=len(passed) + 1)
+    return None
+
+
+def _stored(
+    collection: Collection[Document], name: str, key: Document | None, passed: set[bytes]
+) -> bytes | None:
+    """The raw `_id` of the document of the collection that has a key in this index, by its collation."""
+    index = next((each for each in collection.list_indexes() if each["name"] == name), None)
+    if index is None or key is None:
+        return None
+    has = {path: {"$eq": value} for path, value in key.items()}
+    wanted = {"$and": [has, membership_filter(index) or {}]}
+    found = collection.find_raw_batches(
+        wanted, {"_id": 1}, limit=len(passed) + 1, collation=index.get("collation")
+    )
     return next((i for i in map(raw_bson.id_of, raw_bson.split_all(found)) if i not in passed), None)
+
+
+def _values(write: Write, paths: Iterable[str]) -> Document | None:
+    """What a document that is written has at these paths; None where that is not known, or may be one of several."""
+    document = raw_bson.decode_leniently(write.after or raw_bson.NOTHING)
+    if write.after is None or (write.partial and any(path.split(".")[0] not in document for path in paths)):
+        return None
+    values = {path: [*descend(document, path.split("."))] or [None] for path in paths}
+    if any(len(each) > 1 or isinstance(each[0], list) for each in values.values()):
+        return None
+    return {path: value for path, (value,) in values.items()}
 
 
 def _rejection(problem: Document, write: Write) -> Exception:
