@@ -12,7 +12,7 @@ from goaime_migrate.backends.ports import Write
 from goaime_migrate.errors import DuplicateKey
 from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.journal.digest import digest
-from goaime_migrate.journal.entry import Entry
+from goaime_migrate.journal.entry import NO_FIELDS, Entry
 from goaime_migrate.journal.segments import Segment
 from goaime_migrate.transform.derivation import DeriveStep, Made
 from goaime_migrate.transform.insertion import InsertStep, key_of
@@ -39,7 +39,10 @@ class Arrivals:
         """Nothing is there that one of these could be, and no two are the same: each of one source, or of none."""
         return cls(
             [Write(identity, None, document) for _, identity, document in made],
-            [Entry(None, digest(document), inserted=each, source=source) for source, each, document in made],
+            [
+                Entry(None, digest(document), NO_FIELDS, False, each, source)
+                for source, each, document in made
+            ],
             {source or identity for source, identity, _ in made},
         )
 
