@@ -266,16 +266,6 @@ def id_value(raw_id: bytes) -> Any:
     return decode_leniently(raw_id)["_id"]
 
 
-def value_at(document: Document, path: str) -> Any:
-    """The value at a dotted path of documents, None where it is absent."""
-    value: Any = document
-    for name in path.split("."):
-        if not isinstance(value, dict):
-            return None
-        value = value.get(name)
-    return value
-
-
 def rename(raw_id: bytes, name: str) -> RawBSONDocument:
     """``{_id: x}`` as ``{name: x}``, to be put into a filter with its exact type."""
     value = raw_id[4:5] + name.encode() + b"\0" + raw_id[9:-1]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import id_key
+from goaime_migrate.backends.field_paths import value_at
 from goaime_migrate.backends.ports import Write
 from goaime_migrate.errors import DuplicateKey
 from goaime_migrate.errors.hint import UP, Hint
@@ -206,9 +207,7 @@ def _same(step: InsertStep, made: Made, found: Found) -> bytes | None:
 def _id_taken(step: InsertStep, made: Made, other: bytes) -> DuplicateKey:
     identity = raw_bson.id_value(made.id)
     mine, its = (
-        ", ".join(
-            f"{path} {raw_bson.value_at(raw_bson.decode_any(document), path)!r:.100}" for path in step.key
-        )
+        ", ".join(f"{path} {value_at(raw_bson.decode_any(document), path)!r:.100}" for path in step.key)
         for document in (made.document, other)
     )
     return DuplicateKey(
