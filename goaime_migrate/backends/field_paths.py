@@ -58,6 +58,16 @@ def _places(value: Any, path: Sequence[str]) -> Iterator[Key]:
         yield NULL
 
 
+def value_at(document: Document, path: str) -> Any:
+    """The value at a dotted path of documents, None where it is absent."""
+    value: Any = document
+    for name in path.split("."):
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name)
+    return value
+
+
 def outermost(paths: Sequence[str]) -> list[str]:
     """The paths, each once, without those that lie within others: a server takes no two that overlap."""
     kept = dict.fromkeys(paths)

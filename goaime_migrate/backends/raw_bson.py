@@ -209,6 +209,25 @@ def is_twice(raw: bytes, name: bytes) -> bool:
     return raw.count(name + b"\0") > 1 and len(spans(raw, name)) > 1
 
 
+def without(raw: bytes, name: bytes) -> bytes | None:
+    """A document less its top-level element of this name: itself where it has none, None where it has more than one."""
+    sought = name + b"\0"
+    there = raw.find(sought, 5)
+    if there < 0:
+        return raw
+    if raw.find(sought, there + 1) > 0:
+        found = spans(raw, name)
+        if len(found) != 1:
+            return None if found else raw
+        ((start, stop),) = found
+    else:
+        start, stop = there - 1, there + len(sought)
+        if start_of_element(raw, start) != start:
+            return raw
+        stop += value_length(raw, raw[start], stop)
+    return b"".join((_INT.pack(len(raw) - stop + start), raw[4:start], raw[stop:]))
+
+
 def join(parts: Iterable[bytes]) -> bytes:
     """A document made of whole elements."""
     body = b"".join(parts)
@@ -245,16 +264,6 @@ def has_id(raw: bytes) -> bool:
 def id_value(raw_id: bytes) -> Any:
     """The decoded value of a raw ``{_id: x}``."""
     return decode_leniently(raw_id)["_id"]
-
-
-def value_at(document: Document, path: str) -> Any:
-    """The value at a dotted path of documents, None where it is absent."""
-    value: Any = document
-    for name in path.split("."):
-        if not isinstance(value, dict):
-            return None
-        value = value.get(name)
-    return value
 
 
 def rename(raw_id: bytes, name: str) -> RawBSONDocument:

@@ -11,7 +11,7 @@ from goaime_migrate.backends import raw_bson, raw_difference
 from goaime_migrate.backends.ports import Elements
 from goaime_migrate.journal.digest import digest
 
-_NONE: Mapping[str, bytes | None] = MappingProxyType({})
+NO_FIELDS: Mapping[str, bytes | None] = MappingProxyType({})
 
 
 class Entry(NamedTuple):
@@ -25,7 +25,7 @@ class Entry(NamedTuple):
 
     before: bytes | None
     after_hash: bytes | None
-    fields: Mapping[str, bytes | None] = _NONE
+    fields: Mapping[str, bytes | None] = NO_FIELDS
     partial: bool = False
     inserted: bytes | None = None
     """The raw ``{_id: x}`` of an inserted document,"""
@@ -84,7 +84,7 @@ class Entry(NamedTuple):
     def insertions(cls, identity: bytes, after: bytes, sources: Iterable[bytes | None]) -> list[Self]:
         """The entries for a document that comes: one for each of the sources that make it, None for no source."""
         made = digest(after)
-        return [cls(None, made, _NONE, False, identity, source) for source in sources]
+        return [cls(None, made, NO_FIELDS, False, identity, source) for source in sources]
 
 
 def hashes_of(elements: Elements) -> dict[str, bytes]:

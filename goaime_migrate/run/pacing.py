@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,10 +11,8 @@ if TYPE_CHECKING:
 
 AIM_S = 0.5
 LARGEST = 500
-LARGEST_NARROW = 2_000
-"""Where only some fields of each document are carried."""
-LARGEST_COMING = 2_000
-"""Where documents come or go: they are written as they are, and nobody else is writing most of them."""
+LARGEST_LIGHT = 2_000
+"""Where documents are not decoded as a whole."""
 FIRST = 100
 """Documents of a pass's first batch, which is looked at more closely than the others."""
 FEWEST = 20
@@ -29,11 +28,15 @@ WHOLE = 2**31
 """The size of a batch that has a natural end, as a segment of the journal has."""
 
 
-def largest(step: Step, *, narrow: bool) -> int:
-    """Documents of a batch of a pass that begins with this step, where nothing else is said."""
-    if step.inserts or step.deletes:
-        return LARGEST_COMING
-    return LARGEST_NARROW if narrow else LARGEST
+def is_light(steps: Sequence[Step], *, narrow: bool) -> bool:
+    """Whether documents come, go or lose fields as they are, or only some of their fields are carried."""
+    first, *more = steps
+    return narrow or first.inserts or first.deletes or (bool(first.removes) and not more)
+
+
+def largest(steps: Sequence[Step], *, narrow: bool) -> int:
+    """Documents of a batch of a pass of these steps, where nothing else is said."""
+    return LARGEST_LIGHT if is_light(steps, narrow=narrow) else LARGEST
 
 
 class Pacing:

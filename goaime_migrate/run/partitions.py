@@ -13,6 +13,8 @@ from goaime_migrate.journal.kinds import Kind
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import Document
 from goaime_migrate.run.checkpoint import Checkpoint
+from goaime_migrate.run.pacing import is_light
+from goaime_migrate.transform import projection
 from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.insertion import InsertStep, place_id
 from goaime_migrate.transform.step import Step
@@ -21,8 +23,8 @@ WORTH = 4_000
 """Documents from which on a collection is parted: fewer are walked before another process has started."""
 SIZE = 1_000
 """Documents that a partition holds, about: two batches. There are many more than threads, so that none is left idle."""
-_COMING = 4
-"""So many times as many where documents come or go: their batches are that much larger."""
+_LIGHT = 4
+"""So many times as many where batches are that much larger."""
 MOST = 256
 """Partitions of one pass, if the last were not divided; those of a larger collection are larger."""
 _TAPERED = 4
@@ -119,22 +121,24 @@ def count_documents(backend: CollectionReader, step: Step) -> int:
     return len(step.documents) if isinstance(step, InsertStep) else backend.count(step.collection)
 
 
-def count_wanted(backend: CollectionReader, step: Step, documents: int) -> int:
-    """How many partitions of full size a pass over so many documents is to have that begins with this step."""
+def count_wanted(backend: CollectionReader, steps: Sequence[Step], documents: int) -> int:
+    """How many partitions of full size a pass of these steps over so many documents is to have."""
     if documents < WORTH or not backend.capabilities.workers:
         return 1
-    size = SIZE * _COMING if step.inserts or step.deletes else SIZE
+    narrow = projection.carried(steps, backend.capabilities, documents) is not None
+    size = SIZE * _LIGHT if is_light(steps, narrow=narrow) else SIZE
     return max(2, min(MOST, documents // size))
 
 
-def bounds(backend: CollectionReader, step: Step, check: Callable[[], None]) -> tuple[bytes, ...]:
+def bounds(backend: CollectionReader, steps: Sequence[Step], check: Callable[[], None]) -> tuple[bytes, ...]:
     """The raw `_id`s between the partitions, ascending in the server's order; none for one partition.
 
     They are counted off along the index on `_id`, since a sample of the server may leave out whole regions; `check`
     is called on the way. Of a list they are places.
     """
+    step = steps[0]
     documents = count_documents(backend, step)
-    parts = count_wanted(backend, step, documents)
+    parts = count_wanted(backend, steps, documents)
     if parts < 2:
         return ()
     quarter = max(1, documents // (_QUARTERS * parts))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Filter, Reader
-from goaime_migrate.run.pacing import BATCH_BYTES, LARGEST, LARGEST_NARROW
+from goaime_migrate.run.pacing import BATCH_BYTES, LARGEST, LARGEST_LIGHT
 
 
 def batches(
@@ -16,7 +16,7 @@ def batches(
 
     `fields` and `_id` only, if given.
     """
-    limit = LARGEST if fields is None else LARGEST_NARROW
+    limit = LARGEST if fields is None else LARGEST_LIGHT
     cursor: bytes | None = None
     while True:
         batch = reader.documents(

@@ -83,6 +83,8 @@ class Derived(NamedTuple):
 class _Outcome(NamedTuple):
     source: bytes
     made: list[Made]
+    size: int
+    """Bytes that these take."""
     told: PassCounts | None
 
 
@@ -106,7 +108,7 @@ class Derivation(Chain):
                 outcomes[slot] = outcome = self._made_of(sources[slot])
                 if outcome is None:
                     return False
-                budget.spend(slot, outcome.made)
+                budget.spend(slot, outcome.size)
             return True
 
         frozen = self._in_rounds(reader, sources, attempt)
@@ -126,16 +128,19 @@ class Derivation(Chain):
         identity, step = raw_bson.id_of(source), self.step
         self._begin()
         try:
-            given = _given(step, raw_bson.decode_any(source), self._arguments[0], identity)
+            made, size = [], 0
             # Each as it comes: a generator may go on changing the very dict that it has given.
-            made = [_made(step, item, place, identity) for place, item in enumerate(given)]
+            for item in _given(step, raw_bson.decode_any(source), self._arguments[0], identity):
+                raw = _encoded(step, item, len(made), identity)
+                made.append(Made(identity, raw_bson.id_of(raw), raw))
+                size += _OVERHEAD + len(raw)
         except MigrationFailed:
             if self.tables.misses:
                 return None
             raise
         if self.tables.misses:
             return None
-        return _Outcome(identity, made, self._told(identity))
+        return _Outcome(identity, made, size, self._told(identity))
 
     def _told(self, identity: bytes) -> PassCounts | None:
         """What is to be told of a source; nothing of most."""
@@ -146,17 +151,15 @@ class Derivation(Chain):
         return told
 
 
-def _made(step: DeriveStep, item: Any, place: int, source: bytes) -> Made:
+def _encoded(step: DeriveStep, item: Any, place: int, source: bytes) -> bytes:
     """What a function has given, as it is written."""
-    _require_document(step, item, place, source)
-    raw = encoded(step, item if next(iter(item)) == "_id" else {"_id": item["_id"], **item}, source)
-    return Made(source, raw_bson.id_of(raw), raw)
+    if type(item) is not dict or type(item.get("_id", item)) not in PLAIN:
+        _require_document(step, item, place, source)
+    return encoded(step, item if next(iter(item)) == "_id" else {"_id": item["_id"], **item}, source)
 
 
 def _require_document(step: DeriveStep, item: Any, place: int, identity: bytes) -> None:
     """Refuse what is no document, or has no `_id` that a collection could know it by. Raises InvalidResult."""
-    if type(item) is dict and type(item.get("_id", item)) in PLAIN:
-        return
     if not isinstance(item, dict):
         raise _invalid(step, identity, f"gave {type(item).__name__} in place {place}, not a dict")
     if "_id" not in item:
@@ -175,9 +178,8 @@ class _Budget:
         self._spent = [0] * sources
         self._total = 0
 
-    def spend(self, slot: int, made: Sequence[Made]) -> None:
-        """A source has made these. Those behind it have to wait if it is too much: they are given up, the last first."""
-        size = sum([_OVERHEAD + len(each.document) for each in made])
+    def spend(self, slot: int, size: int) -> None:
+        """A source has made so much. Those behind it wait if it is too much: they are given up, the last first."""
         self._spent[slot] = size
         self._total += size
         while self._total > self._most and self.taken > 1:

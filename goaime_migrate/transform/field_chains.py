@@ -54,11 +54,15 @@ class Removal(Chain):
         (step,) = self.steps
         result = BatchResult([], [], PassCounts([step.version]), [], step.stages)
         odd: list[bytes] = []
+        names = [(name, name.decode()) for name in step.removes]
+        touched = (True,)
         for document in documents:
-            if any(raw_bson.is_twice(document, name) for name in step.removes):
+            after, lost = _cut(document, names)
+            if after is None:
                 odd.append(document)
-            elif (changed := _cut(document, step.removes)) is not None:
-                result.changed.append(changed)
+            elif lost:
+                identity = raw_bson.id_of(document)
+                result.changed.append(Changed(identity, document, after, touched, hashes=lost))
             else:
                 result.unchanged.append(raw_bson.id_of(document))
         result.counts.count((True,), len(result.changed))
@@ -118,11 +122,14 @@ def _together(quick: BatchResult, decoded: BatchResult) -> BatchResult:
     )
 
 
-def _cut(document: bytes, names: Iterable[bytes]) -> Changed | None:
-    """A document without these fields, each of which it has once at most; None where it has none of them."""
-    after, lost = document, dict[str, bytes | None]()
-    for name in names:
-        for start, stop in raw_bson.spans(after, name):
-            after = raw_bson.join([after[4:start], after[stop:-1]])
-            lost[name.decode()] = None
-    return Changed(raw_bson.id_of(document), document, after, (True,), hashes=lost) if lost else None
+def _cut(document: bytes, names: Iterable[tuple[bytes, str]]) -> tuple[bytes | None, dict[str, bytes | None]]:
+    """A document without these fields and which of them it had; None where it has one of them twice."""
+    lost: dict[str, bytes | None] = {}
+    for name, text in names:
+        less = raw_bson.without(document, name)
+        if less is None:
+            return None, lost
+        if less is not document:
+            lost[text] = None
+            document = less
+    return document, lost

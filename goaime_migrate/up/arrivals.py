@@ -8,11 +8,12 @@ from typing import Any, NamedTuple, Self
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import id_key
+from goaime_migrate.backends.field_paths import value_at
 from goaime_migrate.backends.ports import Write
 from goaime_migrate.errors import DuplicateKey
 from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.journal.digest import digest
-from goaime_migrate.journal.entry import Entry
+from goaime_migrate.journal.entry import NO_FIELDS, Entry
 from goaime_migrate.journal.segments import Segment
 from goaime_migrate.transform.derivation import DeriveStep, Made
 from goaime_migrate.transform.insertion import InsertStep, key_of
@@ -39,7 +40,10 @@ class Arrivals:
         """Nothing is there that one of these could be, and no two are the same: each of one source, or of none."""
         return cls(
             [Write(identity, None, document) for _, identity, document in made],
-            [Entry(None, digest(document), inserted=each, source=source) for source, each, document in made],
+            [
+                Entry(None, digest(document), NO_FIELDS, False, each, source)
+                for source, each, document in made
+            ],
             {source or identity for source, identity, _ in made},
         )
 
@@ -203,9 +207,7 @@ def _same(step: InsertStep, made: Made, found: Found) -> bytes | None:
 def _id_taken(step: InsertStep, made: Made, other: bytes) -> DuplicateKey:
     identity = raw_bson.id_value(made.id)
     mine, its = (
-        ", ".join(
-            f"{path} {raw_bson.value_at(raw_bson.decode_any(document), path)!r:.100}" for path in step.key
-        )
+        ", ".join(f"{path} {value_at(raw_bson.decode_any(document), path)!r:.100}" for path in step.key)
         for document in (made.document, other)
     )
     return DuplicateKey(

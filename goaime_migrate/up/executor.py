@@ -130,7 +130,7 @@ class Executor:
         else:
             require_capable(backend, collection)
             documents = partitions.count_documents(backend, steps[0])
-            count = partitions.count_wanted(backend, steps[0], documents)
+            count = partitions.count_wanted(backend, steps, documents)
         files = [source_file(self._recorder.migrations[v]) for v, _ in group.operations]
         self._pool.prepare(count, shares(backend.capabilities, steps, documents, count), files)
 

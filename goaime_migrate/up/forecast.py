@@ -211,7 +211,7 @@ class _Forecast:
         if self._where:
             return Shared()
         documents = partitions.count_documents(self._backend, steps[0])
-        parts = partitions.count_wanted(self._backend, steps[0], documents)
+        parts = partitions.count_wanted(self._backend, steps, documents)
         worth = shares(self._backend.capabilities, steps, documents, parts)
         return Shared(sharing(self._settings, worth), parts > 1)
 

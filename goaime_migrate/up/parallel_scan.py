@@ -19,8 +19,9 @@ from goaime_migrate.transform.insertion import InsertStep
 from goaime_migrate.transform.step import Step
 from goaime_migrate.up.walk import ScanProgress, Walk
 
-_LIGHT = 20
-"""Partitions that keep a process busy no longer than it takes to start, where documents are not decoded as a whole."""
+_CUTTING, _CARRYING = 20, 5
+"""Partitions that keep a process busy no longer than it takes to start: where documents go or lose fields as they are,
+and where some of their fields are carried."""
 
 
 def shares(capabilities: Capabilities, steps: Sequence[Step], documents: int, partitions: int) -> int:
@@ -32,9 +33,10 @@ def shares(capabilities: Capabilities, steps: Sequence[Step], documents: int, pa
     first, *more = steps
     if isinstance(first, InsertStep):
         return 1
-    cuts = not more and bool(first.removes or first.deletes)
-    light = cuts or projection.carried(steps, capabilities, documents) is not None
-    return max(1, partitions // _LIGHT) if light else partitions
+    if not more and (first.removes or first.deletes):
+        return max(1, partitions // _CUTTING)
+    narrow = projection.carried(steps, capabilities, documents) is not None
+    return max(1, partitions // _CARRYING) if narrow else partitions
 
 
 class Reporter(ScanProgress):

@@ -86,7 +86,7 @@ def open_pass(
         started_at=now,
         run_at=now,
         since=backend.operation_time() if listed is None else None,
-        bounds=partitions.bounds(backend, steps[0], run.check),
+        bounds=partitions.bounds(backend, steps, run.check),
         target=None if steps[0].writes == collection else steps[0].writes,
         created=steps[0].inserts and steps[0].writes not in backend.collections(),
     )

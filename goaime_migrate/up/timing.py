@@ -31,7 +31,7 @@ class Timing:
         self._carried = carried
         """The fields that `up` will carry, None where it carries whole documents."""
         self.narrow = carried is not None
-        self.work = Work(batch=largest(steps[0], narrow=self.narrow))
+        self.work = Work(batch=largest(steps, narrow=self.narrow))
         # A preview handles whole documents: where `up` does not, what that takes says nothing.
         self.reading = Timed() if self.narrow else self.work.reading
         self.transforming = Timed() if self.narrow else self.work.transforming

@@ -72,7 +72,7 @@ class Walk:
 
     @property
     def _largest(self) -> int:
-        return largest(self.chain.steps[0], narrow=self.fields is not None)
+        return largest(self.chain.steps, narrow=self.fields is not None)
 
     @cached_property
     def listed(self) -> list[bytes]:

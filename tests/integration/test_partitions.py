@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from bson import encode
 
-from goaime_migrate import DeleteDocuments, InsertDocuments, TransformDocuments
+from goaime_migrate import DeleteDocuments, InsertDocuments, RemoveField, TransformDocuments
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.bson_order import id_key
 from goaime_migrate.backends.connect import connect
@@ -46,7 +46,7 @@ def sizes(world: World, step: Step = CHANGING) -> list[int]:
     """Of the partitions of its things; each document is in one of them."""
     backend = connect(Settings(uri=world.uri, database=world.database), write=False)
     try:
-        bounds = partitions.bounds(backend, step, lambda: None)
+        bounds = partitions.bounds(backend, [step], lambda: None)
         assert sorted(map(id_key, bounds)) == list(map(id_key, bounds))
         edges = [None, *bounds, None]
         parts = [backend.documents("things", after=after, upto=upto) for after, upto in pairwise(edges)]
@@ -103,8 +103,9 @@ def test_a_clustered_collection_is_parted_too(world: World) -> None:
     succeeded(world.up())
 
 
-def test_partitions_are_larger_where_documents_go(world: World) -> None:
+def test_partitions_are_larger_where_documents_go_or_lose_fields(world: World) -> None:
     assert sizes(world, DELETING) == [150] * 2 + [75] * 4
+    assert sizes(world, RemoveField("things", "new").step("0001", "0001_x.py")) == [150] * 2 + [75] * 4
     assert sizes(world, CHANGING) == TAPERED
 
 
@@ -112,7 +113,7 @@ def test_a_list_is_parted_by_places(world: World) -> None:
     step = InsertDocuments("names", [{"_id": n} for n in range(DOCUMENTS)]).step("0001", "0001_x.py")
     backend = connect(Settings(uri=world.uri, database=world.database), write=False)
     try:
-        found = partitions.bounds(backend, step, lambda: None)
+        found = partitions.bounds(backend, [step], lambda: None)
     finally:
         backend.close()
     ends = [place_of(bound) + 1 for bound in found]
@@ -126,6 +127,6 @@ def test_parting_a_large_collection_can_be_interrupted(world: World) -> None:
     backend = connect(Settings(uri=world.uri, database=world.database), write=False)
     try:
         with pytest.raises(Interrupted):
-            partitions.bounds(backend, CHANGING, interrupted)
+            partitions.bounds(backend, [CHANGING], interrupted)
     finally:
         backend.close()

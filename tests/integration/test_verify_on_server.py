@@ -426,7 +426,7 @@ def test_a_model_that_is_more_than_its_fields_is_judged_whole(base: Base, model:
 
 def test_promises_of_several_versions_share_one_walk(base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
     server, name, backend = base
-    monkeypatch.setattr(reading, "LARGEST_NARROW", 3)
+    monkeypatch.setattr(reading, "LARGEST_LIGHT", 3)
     monkeypatch.setattr(reading, "LARGEST", 4)
     insert(server, name, [{"_id": n, "a": n, "b": "x" if n % 3 else n} for n in range(10)])
     one = step(create_model("One", a=(Annotated[int, Field(le=7)], ...)))

@@ -91,7 +91,7 @@ def test_a_field_that_a_model_takes_by_two_names_has_to_be_declared_by_both() ->
 
 
 @pytest.mark.parametrize(
-    ("fields", "partitions", "expected"), [(None, 20, 20), (("n",), 20, 1), (("n",), 39, 1), (("n",), 60, 3)]
+    ("fields", "partitions", "expected"), [(None, 20, 20), (("n",), 5, 1), (("n",), 9, 1), (("n",), 15, 3)]
 )
 def test_a_process_has_to_be_worth_its_start(
     fields: tuple[str, ...] | None, partitions: int, expected: int

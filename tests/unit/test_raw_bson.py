@@ -42,6 +42,8 @@ def test_every_place_of_a_name_is_found(fields: dict[str, Any], name: str) -> No
             expected.append((position, position + len(part)))
         position += len(part)
     assert raw_bson.spans(data, name.encode()) == expected
+    others = raw_bson.join(part for found, part in raw_bson.elements(data) if found != name.encode())
+    assert raw_bson.without(data, name.encode()) == (others if len(expected) < 2 else None)
 
 
 @pytest.mark.parametrize("odd", [*SURVIVORS.values(), *FRAGILE.values()], ids=[*SURVIVORS, *FRAGILE])

@@ -11,10 +11,9 @@ from pymongo.errors import OperationFailure
 
 from goaime_migrate import errors
 from goaime_migrate.backends import raw_bson
-from goaime_migrate.backends.field_paths import descend
+from goaime_migrate.backends.field_paths import descend, value_at
 from goaime_migrate.backends.index_identity import membership_filter
 from goaime_migrate.backends.ports import Write
-from goaime_migrate.backends.raw_bson import value_at
 from goaime_migrate.backends.server.driver_errors import (
     DUPLICATE_KEY,
     TOO_LARGE,
