@@ -128,7 +128,7 @@ class Derivation(Chain):
         identity, step = raw_bson.id_of(source), self.step
         self._begin()
         try:
-            made, size = [], 0
+            made, size = list[Made](), 0
             # Each as it comes: a generator may go on changing the very dict that it has given.
             for item in _given(step, raw_bson.decode_any(source), self._arguments[0], identity):
                 raw = _encoded(step, item, len(made), identity)
