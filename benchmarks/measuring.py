@@ -64,12 +64,14 @@ class Measuring:
 
     @contextmanager
     def processors(self, key: str, documents: int | None = None) -> Iterator[None]:
-        """Note what a document takes of the processors, of the client's and the server's together."""
+        """Note what a document takes of the processors: of the client's and the server's together, and the server's."""
         pids = os.getpid(), int(self.ground.client.admin.command("serverStatus")["pid"])
-        before = cpu_seconds(*pids)
+        before = [cpu_seconds(pid) for pid in pids]
         yield
-        seconds = max(TICK_S, cpu_seconds(*pids) - before)  # a run of few documents may take less
-        self.samples.add(f"{key} cpu", seconds / (documents or self.ground.sessions) * 1e6)
+        client, server = (cpu_seconds(pid) - was for pid, was in zip(pids, before, strict=True))
+        for name, seconds in (("cpu", client + server), ("server", server)):
+            taken = max(TICK_S, seconds)  # a run of few documents may take less
+            self.samples.add(f"{key} {name}", taken / (documents or self.ground.sessions) * 1e6)
 
     @contextmanager
     def timed(
@@ -207,7 +209,11 @@ def _processors(s: Samples, n: int, each: Sequence[int]) -> list[Row]:
     titles = {f"up x{w}": f"up, {with_workers(w)}" for w in each}
     titles |= {"fused": "unsafe: one fused pass, one process"}
     titles |= {f"fused x{n}": f"unsafe: one fused pass, {in_processes(n)}"}
-    rows = [s.row(f"{key} cpu", title, Unit.MICROSECONDS) for key, title in titles.items()]
+    rows = [
+        s.row(f"{key} {what}", f"{title}{of}", Unit.MICROSECONDS)
+        for key, title in titles.items()
+        for what, of in (("cpu", ""), ("server", ": the server's part"))
+    ]
     pairs = (("up x1", "fused"), (f"up x{n}", f"fused x{n}"))
     ratios = [
         (over, under, f"{titles[over]} / {titles[under].removeprefix('unsafe: one ')}")

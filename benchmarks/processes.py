@@ -62,10 +62,10 @@ class _Watch(threading.Thread):
                     self.peaks[pid] = max(self.peaks.get(pid, 0), _highest(pid))
 
 
-def cpu_seconds(*pids: int) -> float:
-    """What these processes and all that they have started have had of the processors so far, in steps of `TICK_S`."""
+def cpu_seconds(root: int) -> float:
+    """What a process and all that it has started have had of the processors so far, in steps of `TICK_S`."""
     ticks = 0
-    for pid in {each for root in pids for each in _family(root)}:
+    for pid in _family(root):
         with suppress(OSError):
             fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
             ticks += sum(map(int, fields[_TIMES]))

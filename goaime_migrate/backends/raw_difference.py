@@ -29,6 +29,20 @@ def set_or_appended(before: bytes, after: bytes) -> list[tuple[bytes, bytes]] | 
     return differing(old, new) if [*new][: len(old)] == [*old] else None
 
 
+def at_end(before: bytes, after: bytes) -> tuple[Fields, Fields] | None:
+    """The fields that a document loses at its end, and those that it gets there; None where more than that differs."""
+    if after.startswith(before[4:-1], 4):
+        longer, start = after, len(before) - 1
+    elif before.startswith(after[4:-1], 4):
+        longer, start = before, len(after) - 1
+    else:
+        return None
+    rest, _ = fields_between(longer, start, len(longer) - 1)
+    if start + sum(map(len, rest.values())) + 1 < len(longer):  # one of them stands there twice
+        return None
+    return ({}, rest) if longer is after else (rest, {})
+
+
 def unlike(before: bytes, after: bytes) -> tuple[Fields, Fields]:
     """The `fields` of both, without some that are the same in both."""
     if after.startswith(before[4:-1], 4):

@@ -232,21 +232,29 @@ class Work:
 
 def _sizes(changed: Sequence[Changed], way: Way) -> tuple[int, int]:
     """The bytes that are written of documents, and what the oplog gets of them: of differences as the first have them."""
-    if way is Way.WHOLE:
-        whole = sum(len(each.after or b"") for each in changed)
-        return whole, whole
-    found = [_of_fields(each) for each in changed[:_COMPARED]]
+    found = [
+        _of_whole(each) if way is Way.WHOLE else _of_fields(each.before, each.after)
+        for each in changed[:_COMPARED]
+    ]
     factor = len(changed) / max(1, len(found))
     return round(factor * sum(sent for sent, _ in found)), round(factor * sum(told for _, told in found))
 
 
-def _of_fields(changed: Changed) -> tuple[int, int]:
+def _of_whole(changed: Changed) -> tuple[int, int]:
+    """The bytes of a document that is replaced; of one that is changed at its end those of what comes there."""
+    before, after = changed.before, changed.after
+    if before is not None and after is not None and raw_difference.at_end(before, after) is not None:
+        return _of_fields(before, after)
+    return len(after or b""), len(after or b"")
+
+
+def _of_fields(before: bytes | None, after: bytes | None) -> tuple[int, int]:
     """The bytes of the fields that differ; and of what differs in them, as a server tells it in its oplog."""
-    if changed.before is None or changed.after is None:
-        return len(changed.after or b""), len(changed.after or b"")
-    old, new = raw_difference.unlike(changed.before, changed.after)
+    if before is None or after is None:
+        return len(after or b""), len(after or b"")
+    old, new = raw_difference.unlike(before, after)
     sent = sum(len(element) for _, element in raw_difference.differing(old, new))
-    return sent, _differing(changed.before, changed.after)
+    return sent, _differing(before, after)
 
 
 def _differing(before: bytes, after: bytes) -> int:

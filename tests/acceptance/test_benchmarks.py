@@ -23,10 +23,7 @@ GOAIME = {
     *(f"{what} x{workers} / up x{workers}" for what in ("command", "down", "verify") for workers in (1, 2)),
     *("journal / document before", "oplog / document after"),
     *(
-        "up x1 cpu",
-        "up x2 cpu",
-        "fused cpu",
-        "fused x2 cpu",
+        *(f"{each} {what}" for each in ("up x1", "up x2", "fused", "fused x2") for what in ("cpu", "server")),
         "up x1 cpu / fused cpu",
         "up x2 cpu / fused x2 cpu",
     ),

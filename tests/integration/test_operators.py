@@ -110,6 +110,70 @@ def test_a_pipeline_says_what_operators_do_not(
     assert [isinstance(each, list) for each in said] == [piped]
 
 
+WHOLE = st.dictionaries(st.sampled_from((*NAMES, "n", "a.b", "$c", "")), VALUES, max_size=5)
+
+
+def replaced(world: World, pairs: Sequence[tuple[bytes, bytes]]) -> list[Any]:
+    """How it was said that these documents become others; they are held to that they do."""
+    writes = [Write(raw_bson.id_of(before), before, after) for before, after in pairs]
+    statements = [updates.update(write, guard=False) for write in writes]
+    with world.client() as client:
+        database = client[world.database]
+        database.drop_collection("c")
+        world.insert("c", [before for before, _ in pairs])
+        assert database.command({"update": "c", "updates": statements})["n"] == len(pairs)
+    assert list(world.raws("c").values()) == [after for _, after in pairs]
+    return [each["u"] for each in statements]
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=st.lists(st.tuples(WHOLE, WHOLE, WHOLE), min_size=1, max_size=20))
+def test_whole_documents_become_what_was_meant(world: World, drawn: Sequence[Any]) -> None:
+    pairs = []
+    for n, (first, more, other) in enumerate(drawn):
+        shorter, longer, another = {"_id": n, **first}, {"_id": n, **first, **more}, {"_id": n, **other}
+        two = [(shorter, longer), (longer, shorter), (longer, another)][n % 3]
+        pairs.append((encode(two[0]), encode(two[1])))
+    replaced(world, pairs)
+
+
+@pytest.mark.parametrize(
+    ("more", "by_operators"),
+    [
+        ([element("a", 1)], True),
+        ([element("a", 1), element("b", [{"c": 1}])], True),
+        ([element("b", 1), element("a", 1)], False),
+        ([element("x", 1)], False),
+        ([element("a", 1), element("a", 2)], False),
+        ([element("a", Timestamp(0, 0))], False),
+        ([], False),
+    ],
+)
+def test_what_comes_at_the_end_of_a_document_is_not_sent_with_it(
+    world: World, more: list[bytes], by_operators: bool
+) -> None:
+    before = [element("_id", 0), element("n", {"x": 1}), element("z", 1), element("z", 2)]
+    (said,) = replaced(world, [(raw_bson.join(before), raw_bson.join([*before, *more]))])
+    assert (not isinstance(said, list) and b"$set" in said.raw) is by_operators
+
+
+@pytest.mark.parametrize(
+    ("less", "by_operators"),
+    [
+        ([element("a", 1)], True),
+        ([element("b", 1), element("a", 1)], True),
+        ([element("x", 1)], False),
+        ([element("a", 1), element("a", 2)], False),
+    ],
+)
+def test_what_goes_from_the_end_of_a_document_is_named(
+    world: World, less: list[bytes], by_operators: bool
+) -> None:
+    after = [element("_id", 0), element("n", {"x": 1})]
+    (said,) = replaced(world, [(raw_bson.join([*after, *less]), raw_bson.join(after))])
+    assert (b"$unset" in said.raw) is by_operators
+
+
 @pytest.mark.parametrize(
     ("stages", "piped"),
     [

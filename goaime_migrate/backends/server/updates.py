@@ -10,7 +10,7 @@ from pymongo.database import Database
 
 from goaime_migrate.backends import raw_bson, raw_difference
 from goaime_migrate.backends.ports import Sweep, SweepRefused, Write
-from goaime_migrate.backends.server.operators import operators_for, operators_for_new
+from goaime_migrate.backends.server.operators import operators, operators_for, operators_for_new
 from goaime_migrate.backends.server.reader import both, id_in, id_range
 from goaime_migrate.backends.server.sent import Sent
 from goaime_migrate.results import Document
@@ -60,10 +60,26 @@ def insertion(write: Write) -> Document:
 def update(write: Write, guard: bool) -> Document:
     """A statement that changes a document."""
     assert write.after is not None
-    return {
-        "q": condition(write, guard),
-        "u": _delta(write) if write.partial else replacement(write.after),
-    }
+    return {"q": condition(write, guard), "u": change(write, write.after)}
+
+
+def change(write: Write, after: bytes) -> Any:
+    """What makes a document, or the part of it that was read, into `after`."""
+    if write.partial:
+        return _delta(write)
+    said = _said_at_end(write.before or raw_bson.NOTHING, after)
+    return replacement(after) if said is None else Sent(said)
+
+
+def _said_at_end(before: bytes, after: bytes) -> bytes | None:
+    """Operators for what comes or goes at the end of a whole document: a server takes half as long, and logs no more."""
+    found = raw_difference.at_end(before, after)
+    if found is None:
+        return None
+    gone, come = found
+    if any(name + b"\0" in after for name in gone):
+        return None
+    return operators((), list(gone)) if gone else operators_for_new(list(come.items()), before)
 
 
 def condition(write: Write, guard: bool) -> Any:
