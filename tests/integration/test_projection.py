@@ -260,6 +260,55 @@ def test_what_stood_twice_within_a_field_comes_back(operation: str, world: World
     assert world.raws("c") == before
 
 
+NUMBERED_ODDLY = b"\x04items\0" + raw_bson.join([b"\x03" + b"7\0" + encode({"k": 1}), element("9", 2)])
+ELEMENT_NUMBERED_ODDLY = b"\x04items\0" + raw_bson.join(
+    [b"\x03" + b"0\0" + encode({"k": 1}), b"\x04" + b"1\0" + raw_bson.join([element("7", 1)])]
+)
+WITHOUT = """
+    from goaime_migrate import TransformDocuments
+
+    def without(d):
+        for each in d.get("items", []):
+            if isinstance(each, dict):
+                each.pop("k", None)
+
+    operations = [TransformDocuments("c", without, fields=["items"])]
+    """
+
+
+@pytest.mark.parametrize("items", [NUMBERED_ODDLY, ELEMENT_NUMBERED_ODDLY], ids=["itself", "an element"])
+@pytest.mark.parametrize(
+    "source",
+    [WITHOUT, REMOVING.replace("OPERATION", 'RemoveField("c", "items.$[].k")')],
+    ids=["code", "path"],
+)
+def test_arrays_with_odd_keys_come_back(source: str, items: bytes, world: World) -> None:
+    world.insert("c", [raw_bson.join([element("_id", 94), items])])
+    world.insert("c", [{"_id": i, "items": [{"k": i}]} for i in range(100, 105)])
+    before = world.raws("c")
+    world.write("0001_remove.py", source)
+    assert succeeded(world.up()).documents.changed == 6
+    assert not any(b"\x10k\0" in raw for raw in world.raws("c").values())
+    assert succeeded(world.down("base")).conflicts == ()
+    assert world.raws("c") == before
+
+
+def test_those_documents_alone_are_written_whole_that_have_to_be(
+    world: World, whole_reads: list[int]
+) -> None:
+    inner = raw_bson.raw_document(raw_bson.join([TWICE_WITHIN, element("b", 1)]))
+    world.insert("c", [raw_bson.join([element("_id", 94), NUMBERED_ODDLY])])
+    world.insert("c", [raw_bson.join([element("_id", 95), element("items", [inner, {"k": 3}])])])
+    world.insert("c", [{"_id": i, "items": [{"k": i}]} for i in range(100, 105)])
+    before = world.raws("c")
+    world.write("0001_remove.py", REMOVING.replace("OPERATION", 'RemoveField("c", "items.$[].k")'))
+    succeeded(world.up())
+    whole_reads.clear()
+    succeeded(world.down("base"))
+    assert world.raws("c") == before
+    assert [*filter(None, whole_reads)] == [2]
+
+
 def test_the_application_keeps_its_own_changes(world: World) -> None:
     world.write("0001_link.py", TRANSFORM.format(more=""))
     succeeded(world.up())
