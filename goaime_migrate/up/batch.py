@@ -84,7 +84,8 @@ class Batch(NextBatch):
             return None
         documents = len(result.changed) + (0 if result.where else len(result.unchanged))
         where = combine(walk.where, result.where)
-        return Sweep(self._at.cursor, upto, where, result.stages, documents, once=result.once)
+        changed = len(result.changed)
+        return Sweep(self._at.cursor, upto, where, result.stages, documents, changed, once=result.once)
 
     def _seen(self, reader: Reader, documents: Sequence[bytes]) -> Known:
         """What a canary has done with the documents before."""

@@ -137,9 +137,10 @@ def test_a_range_becomes_what_its_stages_make(
         database = client[world.database]
         for name in ("c", "d"):
             world.insert(name, documents)
-        database.d.update_many({}, stages)
+        changed = database.d.update_many({}, stages).modified_count
         with client.start_session() as session, session.start_transaction():
-            updates.sweep(database, "c", Sweep(None, None, None, stages, len(documents), once=True), session)
+            sweep = Sweep(None, None, None, stages, len(documents), changed, once=True)
+            updates.sweep(database, "c", sweep, session)
     assert world.raws("c") == world.raws("d")
 
 

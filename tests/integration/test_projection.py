@@ -240,13 +240,13 @@ REMOVING = """
     """
 
 
-@pytest.mark.parametrize(
-    "operation",
-    [
-        'UpdateDocuments("c", [{"$set": {"items": {"$cond": [{"$isArray": "$items"}, all_less, "$items"]}}}])',
-        'RemoveField("c", "items.$[].k")',
-    ],
-)
+REMOVALS = [
+    'UpdateDocuments("c", [{"$set": {"items": {"$cond": [{"$isArray": "$items"}, all_less, "$items"]}}}])',
+    'RemoveField("c", "items.$[].k")',
+]
+
+
+@pytest.mark.parametrize("operation", REMOVALS)
 def test_what_stood_twice_within_a_field_comes_back(operation: str, world: World) -> None:
     inner = raw_bson.raw_document(raw_bson.join([element("a", 1), TWICE_WITHIN, element("b", 1)]))
     items = element("items", [inner, {"k": 3}])
@@ -290,6 +290,21 @@ def test_arrays_with_odd_keys_come_back(source: str, items: bytes, world: World)
     assert succeeded(world.up()).documents.changed == 6
     assert not any(b"\x10k\0" in raw for raw in world.raws("c").values())
     assert succeeded(world.down("base")).conflicts == ()
+    assert world.raws("c") == before
+
+
+@pytest.mark.parametrize("operation", REMOVALS)
+def test_a_document_with_nothing_to_change_keeps_a_declared_field_that_stands_twice(
+    operation: str, world: World
+) -> None:
+    twice = raw_bson.join([element("_id", 94), element("items", [{"a": 1}]), element("items", 5)])
+    world.insert("c", [twice])
+    world.insert("c", [{"_id": i, "items": [{"k": i}]} for i in range(100, 105)])
+    before = world.raws("c")
+    world.write("0001_remove.py", REMOVING.replace("OPERATION", operation))
+    assert succeeded(world.up()).documents.changed == 5
+    assert world.raws("c")[raw_bson.id_of(twice)] == twice
+    assert succeeded(world.down("base")).documents.changed == 5
     assert world.raws("c") == before
 
 

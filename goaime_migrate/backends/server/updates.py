@@ -31,7 +31,8 @@ def sweep(database: Database[Document], collection: str, sweep: Sweep, session: 
     change = list(sweep.stages) if said is None else Sent(said)
     statement = {"q": chosen, "u": change, "multi": True, "hint": {"_id": 1}}
     answer = database.command({"update": collection, "updates": [statement]}, session=session)
-    if answer.get("writeErrors") or answer["n"] != sweep.documents:
+    counts = (answer["n"], answer["nModified"])
+    if answer.get("writeErrors") or counts != (sweep.documents, sweep.changed):
         raise SweepRefused(collection)
 
 
