@@ -29,7 +29,7 @@ class Marking:
 
     stages: tuple[Document, ...]
     names: tuple[bytes, ...]
-    """The documents on the way, of which there is one at most: if a document has one name twice, they tell nothing."""
+    """The fields, and the documents on the way: of a document that has one of these names twice they tell nothing."""
     arrays: tuple[tuple[bytes, ...], ...]
     """The names that lead to an array whose elements are on the way: a server counts these anew."""
     largest: int
@@ -114,7 +114,7 @@ def _marking(paths: Sequence[Path], stages: tuple[Document, ...], added: bytes =
         arrays = between.index(EACH) if EACH in between else len(between)
         if len(path.parts) == 1 or {*between[arrays:]} - {EACH}:
             return None
-        names |= dict.fromkeys(part.encode() for part in between[:arrays])
+        names |= dict.fromkeys(part.encode() for part in (path.top, *between[:arrays]))
     most = max(len(added), len(_MARK) + 10)
     largest = raw_bson.MAX_DOCUMENT * _LEAST // (_LEAST + most)
     over = dict.fromkeys(tuple(part.encode() for part in parts) for parts in led)

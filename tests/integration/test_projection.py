@@ -41,7 +41,6 @@ def element(name: str, value: Any) -> bytes:
 
 
 TWICE = raw_bson.join([element("_id", 90), element("n", 1), element("z", 1), element("z", 2)])
-TWICE_WITHIN = element("k", 1) + element("k", 2)
 UNDEFINED = raw_bson.join([element("_id", 91), b"\x06u\0", element("n", 1), b"\x0es\0\x02\0\0\0a\0"])
 NO_TEXT = raw_bson.join([element("_id", 92), b"\x02t\0\x02\0\0\0\xff\0", element("n", 1)])
 
@@ -229,99 +228,6 @@ def test_a_document_that_has_a_declared_field_twice_stops_the_run(world: World) 
     assert result.error.id == 95
     succeeded(world.down("base"))
     assert world.raws("c") == before
-
-
-REMOVING = """
-    from goaime_migrate import RemoveField, UpdateDocuments
-
-    less = {"$setField": {"field": "k", "input": "$$each", "value": "$$REMOVE"}}
-    all_less = {"$map": {"input": "$items", "as": "each", "in": less}}
-    operations = [OPERATION]
-    """
-
-
-REMOVALS = [
-    'UpdateDocuments("c", [{"$set": {"items": {"$cond": [{"$isArray": "$items"}, all_less, "$items"]}}}])',
-    'RemoveField("c", "items.$[].k")',
-]
-
-
-@pytest.mark.parametrize("operation", REMOVALS)
-def test_what_stood_twice_within_a_field_comes_back(operation: str, world: World) -> None:
-    inner = raw_bson.raw_document(raw_bson.join([element("a", 1), TWICE_WITHIN, element("b", 1)]))
-    items = element("items", [inner, {"k": 3}])
-    world.insert("c", [raw_bson.join([element("_id", 94), items, element("z", 1), element("z", 2)])])
-    world.insert("c", [{"_id": i, "items": [{"k": i}]} for i in range(100, 105)])
-    before = world.raws("c")
-    world.write("0001_remove.py", REMOVING.replace("OPERATION", operation))
-    succeeded(world.up())
-    assert not any(b"\x10k\0" in raw for raw in world.raws("c").values())
-    succeeded(world.down("base"))
-    assert world.raws("c") == before
-
-
-NUMBERED_ODDLY = b"\x04items\0" + raw_bson.join([b"\x03" + b"7\0" + encode({"k": 1}), element("9", 2)])
-ELEMENT_NUMBERED_ODDLY = b"\x04items\0" + raw_bson.join(
-    [b"\x03" + b"0\0" + encode({"k": 1}), b"\x04" + b"1\0" + raw_bson.join([element("7", 1)])]
-)
-WITHOUT = """
-    from goaime_migrate import TransformDocuments
-
-    def without(d):
-        for each in d.get("items", []):
-            if isinstance(each, dict):
-                each.pop("k", None)
-
-    operations = [TransformDocuments("c", without, fields=["items"])]
-    """
-
-
-@pytest.mark.parametrize("items", [NUMBERED_ODDLY, ELEMENT_NUMBERED_ODDLY], ids=["itself", "an element"])
-@pytest.mark.parametrize(
-    "source",
-    [WITHOUT, REMOVING.replace("OPERATION", 'RemoveField("c", "items.$[].k")')],
-    ids=["code", "path"],
-)
-def test_arrays_with_odd_keys_come_back(source: str, items: bytes, world: World) -> None:
-    world.insert("c", [raw_bson.join([element("_id", 94), items])])
-    world.insert("c", [{"_id": i, "items": [{"k": i}]} for i in range(100, 105)])
-    before = world.raws("c")
-    world.write("0001_remove.py", source)
-    assert succeeded(world.up()).documents.changed == 6
-    assert not any(b"\x10k\0" in raw for raw in world.raws("c").values())
-    assert succeeded(world.down("base")).conflicts == ()
-    assert world.raws("c") == before
-
-
-@pytest.mark.parametrize("operation", REMOVALS)
-def test_a_document_with_nothing_to_change_keeps_a_declared_field_that_stands_twice(
-    operation: str, world: World
-) -> None:
-    twice = raw_bson.join([element("_id", 94), element("items", [{"a": 1}]), element("items", 5)])
-    world.insert("c", [twice])
-    world.insert("c", [{"_id": i, "items": [{"k": i}]} for i in range(100, 105)])
-    before = world.raws("c")
-    world.write("0001_remove.py", REMOVING.replace("OPERATION", operation))
-    assert succeeded(world.up()).documents.changed == 5
-    assert world.raws("c")[raw_bson.id_of(twice)] == twice
-    assert succeeded(world.down("base")).documents.changed == 5
-    assert world.raws("c") == before
-
-
-def test_those_documents_alone_are_written_whole_that_have_to_be(
-    world: World, whole_reads: list[int]
-) -> None:
-    inner = raw_bson.raw_document(raw_bson.join([TWICE_WITHIN, element("b", 1)]))
-    world.insert("c", [raw_bson.join([element("_id", 94), NUMBERED_ODDLY])])
-    world.insert("c", [raw_bson.join([element("_id", 95), element("items", [inner, {"k": 3}])])])
-    world.insert("c", [{"_id": i, "items": [{"k": i}]} for i in range(100, 105)])
-    before = world.raws("c")
-    world.write("0001_remove.py", REMOVING.replace("OPERATION", 'RemoveField("c", "items.$[].k")'))
-    succeeded(world.up())
-    whole_reads.clear()
-    succeeded(world.down("base"))
-    assert world.raws("c") == before
-    assert [*filter(None, whole_reads)] == [2]
 
 
 def test_the_application_keeps_its_own_changes(world: World) -> None:
