@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Reader
+from goaime_migrate.backends.raw_arrays import leads_to_odd_keys
 from goaime_migrate.journal.entry import hashes_of
 from goaime_migrate.transform.chain import BatchResult, Chain, Changed, may_refer
 from goaime_migrate.transform.counts import PassCounts
@@ -95,6 +96,8 @@ class Marked(Chain):
                 odd.append(document)
             elif after == document:
                 result.unchanged.append(identity)
+            elif any(leads_to_odd_keys(document, names) for names in marking.arrays):
+                odd.append(document)
             else:
                 result.changed.append(Changed(identity, document, after, (True,)))
         result.counts.count((True,), len(result.changed))

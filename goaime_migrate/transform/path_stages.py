@@ -29,7 +29,9 @@ class Marking:
 
     stages: tuple[Document, ...]
     names: tuple[bytes, ...]
-    """The documents on the way, of which there is one at most: if a document has one name twice, they tell nothing."""
+    """The fields, and the documents on the way: of a document that has one of these names twice they tell nothing."""
+    arrays: tuple[tuple[bytes, ...], ...]
+    """The names that lead to an array whose elements are on the way: a server counts these anew."""
     largest: int
     """Of a larger document more may come than a server can hold: as if each value in it were marked or added to."""
 
@@ -106,16 +108,17 @@ def marked_removing(paths: Sequence[Path]) -> Marking | None:
 def _marking(paths: Sequence[Path], stages: tuple[Document, ...], added: bytes = b"") -> Marking | None:
     """None also for documents within an array's elements: whether one of them has a name twice is not seen."""
     names: dict[bytes, None] = {}
+    led = [path.parts[: path.parts.index(EACH)] for path in paths if EACH in path.parts]
     for path in paths:
         between = path.parts[1:-1]
         arrays = between.index(EACH) if EACH in between else len(between)
         if len(path.parts) == 1 or {*between[arrays:]} - {EACH}:
             return None
-        names |= dict.fromkeys(part.encode() for part in between[:arrays])
+        names |= dict.fromkeys(part.encode() for part in (path.top, *between[:arrays]))
     most = max(len(added), len(_MARK) + 10)
-    return (
-        Marking(stages, tuple(names), raw_bson.MAX_DOCUMENT * _LEAST // (_LEAST + most)) if stages else None
-    )
+    largest = raw_bson.MAX_DOCUMENT * _LEAST // (_LEAST + most)
+    over = dict.fromkeys(tuple(part.encode() for part in parts) for parts in led)
+    return Marking(stages, tuple(names), tuple(over), largest) if stages else None
 
 
 _Change = Callable[[str, Sequence[str]], Any]

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from goaime_migrate.backends import raw_bson, raw_difference
 from goaime_migrate.backends.ports import Capabilities
-from goaime_migrate.errors import UndeclaredField
+from goaime_migrate.errors import UndeclaredField, Unrepresentable
+from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.transform.chain import Changed
 from goaime_migrate.transform.step import Step
 
@@ -83,7 +84,10 @@ def looked_at(model: type[BaseModel]) -> frozenset[str] | None:
 
 
 def narrow(changed: Changed, step: Step, fields: Sequence[str]) -> Changed | None:
-    """The change as one of its fields alone, None if it cannot be written and taken back so. Raises UndeclaredField."""
+    """The change as one of its fields alone, None if it cannot be written and taken back so.
+
+    Raises UndeclaredField, Unrepresentable.
+    """
     if changed.sets is not None:
         return changed
     assert changed.before is not None
@@ -91,6 +95,13 @@ def narrow(changed: Changed, step: Step, fields: Sequence[str]) -> Changed | Non
     sets = raw_difference.set_or_appended(changed.before, changed.after)
     if sets is None:
         return None
+    if any(raw_bson.is_twice(changed.before, name) for name, _ in sets):
+        raise Unrepresentable(
+            "the document would have to change, but it has the same key twice",
+            version=step.version,
+            id=raw_bson.id_value(changed.id),
+            hint=Hint("mend this document by hand, then: {}", UP),
+        )
     undeclared = {name for name, _ in sets} - _names(tuple(fields))
     if undeclared and (undeclared := undeclared.difference(raw_bson.fields(changed.before))):
         raise UndeclaredField(

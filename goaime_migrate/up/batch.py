@@ -14,7 +14,7 @@ from goaime_migrate.journal.segments import Known, Segment
 from goaime_migrate.run.checkpoint import Result, Try, Unit
 from goaime_migrate.run.partitions import Range
 from goaime_migrate.transform import projection
-from goaime_migrate.transform.chain import BatchResult
+from goaime_migrate.transform.chain import BatchResult, Changed
 from goaime_migrate.transform.probe import combine
 from goaime_migrate.up.next_batch import NextBatch
 
@@ -82,9 +82,12 @@ class Batch(NextBatch):
         walk = self._walk
         if not (walk.sweeps and result.stages and result.changed):
             return None
+        if walk.fields is not None and len(walk.fields) > 1 and not all(map(_sets_all, result.changed)):
+            return None  # the stages set a field to what it is: if it stands twice, the second as well
         documents = len(result.changed) + (0 if result.where else len(result.unchanged))
         where = combine(walk.where, result.where)
-        return Sweep(self._at.cursor, upto, where, result.stages, documents, once=result.once)
+        changed = len(result.changed)
+        return Sweep(self._at.cursor, upto, where, result.stages, documents, changed, once=result.once)
 
     def _seen(self, reader: Reader, documents: Sequence[bytes]) -> Known:
         """What a canary has done with the documents before."""
@@ -130,6 +133,13 @@ class Batch(NextBatch):
             fields=(),
         )
         return [raw_bson.id_of(document) for document in others]
+
+
+def _sets_all(changed: Changed) -> bool:
+    """Whether all fields that are carried of a document are set, if it is not known as a whole."""
+    if changed.sets is None or changed.before is None:
+        return True
+    return raw_bson.fields(changed.before).keys() <= {b"_id", *(name for name, _ in changed.sets)}
 
 
 def _taken_for_deleted(result: BatchResult, earlier: Segment | None) -> list[Entry]:

@@ -119,7 +119,7 @@ class Walk:
         try:
             done = commit(self.run, partition, plan, self._pacing, version)
         except SweepRefused:
-            self.sweeps = False  # written one by one, the document will be named
+            self.sweeps = False  # written one by one, a document that is refused will be named
             return partition
         if done.replied:
             self.chain.tables.commit()

@@ -176,6 +176,22 @@ def test_of_names_that_stand_twice_nothing_is_lost(replica_set: Server, database
     assert [each.after for each in result.changed] == [encode({"_id": 1, "a": expected})]
 
 
+@pytest.mark.parametrize("path", ["a.$[].x", "a.b.$[].x", "a.$[].$[].x", "a.$[]", "a.b.$[]"])
+def test_an_array_with_odd_keys_is_what_decoding_makes_of_it(
+    path: str, replica_set: Server, database_name: str
+) -> None:
+    oddly = [document(b"\x0a" + b"7\0"), document(b"\x03" + b"7\0" + encode({"y": 1}), element("9", 2))]
+    oddly += [document(b"\x03" + b"0\0" + encode({"x": 1}), b"\x04" + b"1\0" + each) for each in oddly]
+    fields = [b"\x04a\0" + each for each in oddly]
+    fields += [b"\x03a\0" + document(b"\x04b\0" + each) for each in oddly]
+    raws = [document(element("_id", i), each) for i, each in enumerate(fields)]
+    replica_set.client[database_name].c.insert_many(map(RawBSONDocument, raws))
+    reader, step = MongoReader(replica_set.client[database_name]), RemoveField("c", path).step("0001", "")
+    quick, ordinary = chain([step], FrozenLookups("p", [])), Chain([step], FrozenLookups("p", []))
+    assert isinstance(quick, Marked)
+    assert told(quick.run(reader, raws, ("a",))) == told(ordinary.run(reader, raws, ("a",)))
+
+
 def swept(step: Step, raws: Iterable[bytes]) -> dict[bytes, bytes]:
     """What the chain makes of those documents that it leaves to the server."""
     chain = Chain([step], FrozenLookups("p", []))

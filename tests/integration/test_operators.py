@@ -17,7 +17,7 @@ from goaime_migrate.backends.server import updates
 from goaime_migrate.backends.server.operators import operators_for
 from goaime_migrate.transform import projection
 from tests.integration.engines import one_server
-from tests.unit.values import VALUES, element
+from tests.unit.values import FRAGILE, SURVIVORS, VALUES, element
 from tests.world import World, succeeded
 
 pytestmark = one_server
@@ -110,6 +110,8 @@ def test_a_pipeline_says_what_operators_do_not(
     assert [isinstance(each, list) for each in said] == [piped]
 
 
+ODD_KEYS = b"\x04k\0" + raw_bson.join([element("7", 1), element("b", [2])])
+TWICE_WITHIN = b"\x03k\0" + raw_bson.join([element("a", 1), element("a", 2)])
 WHOLE = st.dictionaries(st.sampled_from((*NAMES, "n", "a.b", "$c", "")), VALUES, max_size=5)
 
 
@@ -157,6 +159,19 @@ def test_what_comes_at_the_end_of_a_document_is_not_sent_with_it(
     assert (not isinstance(said, list) and b"$set" in said.raw) is by_operators
 
 
+@pytest.mark.parametrize("odd", [*SURVIVORS.values(), *FRAGILE.values(), ODD_KEYS, TWICE_WITHIN])
+def test_odd_values_that_come_at_the_end_are_what_they_are(world: World, odd: bytes) -> None:
+    shorter = [element("_id", 0), element("n", 1)]
+    longer = [element("_id", 1), element("n", 1), odd]
+    replaced(
+        world,
+        [
+            (raw_bson.join(shorter), raw_bson.join([*shorter, odd])),
+            (raw_bson.join(longer), raw_bson.join(longer[:-1])),
+        ],
+    )
+
+
 @pytest.mark.parametrize(
     ("less", "by_operators"),
     [
@@ -201,9 +216,10 @@ def test_a_range_becomes_what_its_stages_make(
         database = client[world.database]
         for name in ("c", "d"):
             world.insert(name, documents)
-        database.d.update_many({}, stages)
+        changed = database.d.update_many({}, stages).modified_count
         with client.start_session() as session, session.start_transaction():
-            updates.sweep(database, "c", Sweep(None, None, None, stages, len(documents), once=True), session)
+            sweep = Sweep(None, None, None, stages, len(documents), changed, once=True)
+            updates.sweep(database, "c", sweep, session)
     assert world.raws("c") == world.raws("d")
 
 

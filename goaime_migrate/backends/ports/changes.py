@@ -29,7 +29,7 @@ class Collision(Exception):
 
 
 class SweepRefused(Exception):
-    """The server refuses one of the documents of a `Sweep`, and does not say which."""
+    """The server refuses one of the documents of a `Sweep`, or has changed others, and does not say which."""
 
 
 class IndexInTheWay(Exception):
@@ -95,13 +95,18 @@ def freeing_first(writes: Iterable[Write]) -> list[Write]:
 
 
 class Sweep(NamedTuple):
-    """One update of all documents with after < _id <= upto that match `where`, which are so many `documents`."""
+    """One update of all documents with after < _id <= upto that match `where`.
+
+    These are so many `documents`, of which so many are to be `changed`: one that has a field twice may become another
+    where the first of both stays as it is.
+    """
 
     after: bytes | None
     upto: bytes | None
     where: Filter | None
     stages: Sequence[Document]
     documents: int
+    changed: int
     once: bool = False
     """Whether none of them has a field twice that the stages set or remove."""
 

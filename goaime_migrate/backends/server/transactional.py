@@ -132,9 +132,10 @@ class TransactionalBackend(MongoBackend):
                 time.sleep(random.uniform(0, _pause(error, tries)))
 
     def _by_parts(self, work: Callable[[Reader], Changes]) -> None:
-        """Try it once, and again with whole documents where the server refuses a part of one.
+        """Try it once, and again with whole documents where a part of one cannot be written.
 
-        It logs how a part differs, and has no words for a name that comes back and stands twice within it.
+        A server logs how a part differs, and has no words for a name that comes back and stands twice within it. And an
+        array that is set by a pipeline has its elements counted anew.
         """
         try:
             self._once(work)

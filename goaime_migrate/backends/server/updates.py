@@ -10,9 +10,12 @@ from pymongo.database import Database
 
 from goaime_migrate.backends import raw_bson, raw_difference
 from goaime_migrate.backends.ports import Sweep, SweepRefused, Write
+from goaime_migrate.backends.raw_arrays import ARRAY, has_odd_keys
 from goaime_migrate.backends.server.operators import operators, operators_for, operators_for_new
 from goaime_migrate.backends.server.reader import both, id_in, id_range
 from goaime_migrate.backends.server.sent import Sent
+from goaime_migrate.errors import Unrepresentable
+from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.results import Document
 
 _QUERIES = (0x03, 0x06)
@@ -28,7 +31,8 @@ def sweep(database: Database[Document], collection: str, sweep: Sweep, session: 
     change = list(sweep.stages) if said is None else Sent(said)
     statement = {"q": chosen, "u": change, "multi": True, "hint": {"_id": 1}}
     answer = database.command({"update": collection, "updates": [statement]}, session=session)
-    if answer.get("writeErrors") or answer["n"] != sweep.documents:
+    counts = (answer["n"], answer["nModified"])
+    if answer.get("writeErrors") or counts != (sweep.documents, sweep.changed):
         raise SweepRefused(collection)
 
 
@@ -94,7 +98,10 @@ def condition(write: Write, guard: bool) -> Any:
 
 
 def _delta(write: Write) -> Any:
-    """The fields that differ; a pipeline, which appends new ones in this order, where operators would not."""
+    """The fields that differ; a pipeline, which appends new ones in this order, where operators would not.
+
+    Raises Unrepresentable for an array whose keys a pipeline would count anew.
+    """
     assert write.before is not None
     assert write.after is not None
     sets, gone = write.sets, []
@@ -105,6 +112,12 @@ def _delta(write: Write) -> Any:
     said = None if gone else operators_for_new(sets, write.before)
     if said is not None:
         return Sent(said)
+    if any(each[0] == ARRAY and has_odd_keys(each, len(name) + 2) for name, each in sets):
+        raise Unrepresentable(
+            "the document has an array with odd keys, which can be written with the whole document alone",
+            id=raw_bson.id_value(write.id),
+            hint=Hint("mend this document by hand, then: {}", UP),
+        )
     values = [raw_bson.literal(*element) for element in sets]
     stages: list[Any] = [Sent(raw_bson.join([b"\x03$set\0" + raw_bson.join(values)]))] if values else []
     return [*stages, {"$unset": [name.decode() for name in gone]}] if gone else stages

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bson.errors import BSONError
+
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Changes, Reader, Write
 from goaime_migrate.errors import Unrepresentable
@@ -9,10 +11,26 @@ from goaime_migrate.errors.hint import UP, Hint
 
 
 def wholly(reader: Reader, changes: Changes) -> list[Write]:
-    """The same writes, each as a replacement of the document that the reader sees. Raises Unrepresentable."""
-    parts = [write.id for write in changes.writes if write.partial]
+    """The same writes, those of odd parts as replacements of the documents that the reader sees.
+
+    These alone, since a batch has as many as there may be of small parts, of however large documents. Raises
+    Unrepresentable.
+    """
+    parts = [write.id for write in changes.writes if write.partial and _is_odd(write)]
     found = {raw_bson.id_of(each): each for each in reader.by_ids(changes.collection, parts)}
     return [_whole(each, found[each.id]) if each.id in found else each for each in changes.writes]
+
+
+def _is_odd(write: Write) -> bool:
+    """Whether there is anything in a part that decoding and encoding would lose: a name that stands twice, odd keys."""
+    return not all(map(_survives, filter(None, (write.before, write.after))))
+
+
+def _survives(part: bytes) -> bool:
+    try:
+        return raw_bson.encode(raw_bson.decode(part)) == part
+    except (BSONError, UnicodeDecodeError):
+        return False
 
 
 def _whole(write: Write, document: bytes) -> Write:
