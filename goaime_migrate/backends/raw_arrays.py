@@ -7,21 +7,19 @@ from collections.abc import Iterable
 from goaime_migrate.backends import raw_bson
 
 ARRAY = 0x04
+_KEYS = [b"%d" % place for place in range(1_000)]
 
 
-def has_odd_keys(raw: bytes, start: int = 0) -> bool:
-    """Whether the array that begins there, or one right within it, has other keys than 0, 1, 2 and so on.
+def has_odd_keys(array: bytes) -> bool:
+    """Whether an array, or one right within it, has other keys than 0, 1, 2 and so on.
 
     Whoever takes it apart counts its elements anew: decoding does, and a server where the array is a value by itself.
     """
-    position, place = start + 4, 0
-    while kind := raw[position]:
-        key = b"%d\0" % place
-        value = position + 1 + len(key)
-        if not raw.startswith(key, position + 1) or (kind == ARRAY and has_odd_keys(raw, value)):
-            return True
-        position, place = value + raw_bson.value_length(raw, kind, value), place + 1
-    return False
+    found = raw_bson.fields(array)
+    keys = _KEYS if len(found) <= len(_KEYS) else [b"%d" % place for place in range(len(found))]
+    if [*found] != keys[: len(found)] or raw_bson.EMPTY + sum(map(len, found.values())) != len(array):
+        return True
+    return any(each[0] == ARRAY and has_odd_keys(each[len(key) + 2 :]) for key, each in found.items())
 
 
 def leads_to_odd_keys(document: bytes, names: Iterable[bytes]) -> bool:

@@ -96,13 +96,21 @@ class Marked(Chain):
                 odd.append(document)
             elif after == document:
                 result.unchanged.append(identity)
-            elif any(leads_to_odd_keys(document, names) for names in marking.arrays):
+            elif _is_counted_anew(document, after, marking):
                 odd.append(document)
             else:
                 result.changed.append(Changed(identity, document, after, (True,)))
         result.counts.count((True,), len(result.changed))
         result.counts.count(None, len(result.unchanged))
         return _together(result, super().run(reader, odd, fields)) if odd else result
+
+
+def _is_counted_anew(document: bytes, after: bytes, marking: Marking) -> bool:
+    """Whether a server may have changed a document where the path leads to nothing that is to be changed."""
+    grown = len(after) - len(document)
+    if grown > 0 if marking.grows else grown < 0:
+        return False
+    return any(leads_to_odd_keys(document, names) for names in marking.arrays)
 
 
 def _fits(document: bytes, marking: Marking) -> bool:

@@ -32,6 +32,8 @@ class Marking:
     """The fields, and the documents on the way: of a document that has one of these names twice they tell nothing."""
     arrays: tuple[tuple[bytes, ...], ...]
     """The names that lead to an array whose elements are on the way: a server counts these anew."""
+    grows: bool
+    """Whether a document becomes larger."""
     largest: int
     """Of a larger document more may come than a server can hold: as if each value in it were marked or added to."""
 
@@ -118,7 +120,7 @@ def _marking(paths: Sequence[Path], stages: tuple[Document, ...], added: bytes =
     most = max(len(added), len(_MARK) + 10)
     largest = raw_bson.MAX_DOCUMENT * _LEAST // (_LEAST + most)
     over = dict.fromkeys(tuple(part.encode() for part in parts) for parts in led)
-    return Marking(stages, tuple(names), tuple(over), largest) if stages else None
+    return Marking(stages, tuple(names), tuple(over), bool(added), largest) if stages else None
 
 
 _Change = Callable[[str, Sequence[str]], Any]

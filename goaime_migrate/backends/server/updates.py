@@ -112,7 +112,7 @@ def _delta(write: Write) -> Any:
     said = None if gone else operators_for_new(sets, write.before)
     if said is not None:
         return Sent(said)
-    if any(each[0] == ARRAY and has_odd_keys(each, len(name) + 2) for name, each in sets):
+    if any(each[0] == ARRAY and has_odd_keys(each[len(name) + 2 :]) for name, each in sets):
         raise Unrepresentable(
             "the document has an array with odd keys, which can be written with the whole document alone",
             id=raw_bson.id_value(write.id),
