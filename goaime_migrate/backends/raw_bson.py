@@ -81,6 +81,14 @@ def decode_any(raw: bytes) -> Document:
 _CONTAINERS = frozenset((dict, list, DBRef, Code))
 
 
+def survives(raw: bytes) -> bool:
+    """Whether a document is the same when it is decoded and encoded."""
+    try:
+        return encode(decode(raw)) == raw
+    except (BSONError, UnicodeDecodeError):
+        return False
+
+
 def is_deeper(value: Any, limit: int) -> bool:
     """Whether documents and arrays of a decoded value stand deeper in one another than that."""
     level = [value]

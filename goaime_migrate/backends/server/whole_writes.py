@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from bson.errors import BSONError
-
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Changes, Reader, Write
 from goaime_migrate.errors import Unrepresentable
@@ -23,14 +21,7 @@ def wholly(reader: Reader, changes: Changes) -> list[Write]:
 
 def _is_odd(write: Write) -> bool:
     """Whether there is anything in a part that decoding and encoding would lose: a name that stands twice, odd keys."""
-    return not all(map(_survives, filter(None, (write.before, write.after))))
-
-
-def _survives(part: bytes) -> bool:
-    try:
-        return raw_bson.encode(raw_bson.decode(part)) == part
-    except (BSONError, UnicodeDecodeError):
-        return False
+    return not all(map(raw_bson.survives, filter(None, (write.before, write.after))))
 
 
 def _whole(write: Write, document: bytes) -> Write:
