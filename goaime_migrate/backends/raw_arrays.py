@@ -19,7 +19,12 @@ def has_odd_keys(array: bytes) -> bool:
     keys = _KEYS if len(found) <= len(_KEYS) else [b"%d" % place for place in range(len(found))]
     if [*found] != keys[: len(found)] or raw_bson.EMPTY + sum(map(len, found.values())) != len(array):
         return True
-    return any(each[0] == ARRAY and has_odd_keys(each[len(key) + 2 :]) for key, each in found.items())
+    return any(is_numbered_oddly(key, each) for key, each in found.items())
+
+
+def is_numbered_oddly(name: bytes, element: bytes) -> bool:
+    """Whether an element is such an array."""
+    return element[0] == ARRAY and has_odd_keys(element[len(name) + 2 :])
 
 
 def leads_to_odd_keys(document: bytes, names: Iterable[bytes]) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 from goaime_migrate.errors.base import MigrateError
+from goaime_migrate.errors.hint import UP, Hint
 
 
 class MigrationFailed(MigrateError):
@@ -139,6 +142,12 @@ class Unrepresentable(MigrationFailed):
     """
 
     code = "GM309"
+
+    @classmethod
+    def because(cls, reason: str, *, id: Any, version: str | None = None) -> Self:
+        """The error for one that would have to change."""
+        hint = Hint("mend this document by hand, then: {}", UP)
+        return cls(f"the document would have to change, but {reason}", id=id, version=version, hint=hint)
 
 
 class FunctionFailed(MigrationFailed):

@@ -13,7 +13,7 @@ from goaime_migrate.journal.kinds import Kind
 from goaime_migrate.ledger import PassRecord
 from goaime_migrate.results import Document
 from goaime_migrate.run.checkpoint import Checkpoint
-from goaime_migrate.run.pacing import is_light
+from goaime_migrate.run.pacing import LARGEST, LARGEST_LIGHT, is_light
 from goaime_migrate.transform import projection
 from goaime_migrate.transform.counts import PassCounts
 from goaime_migrate.transform.insertion import InsertStep, place_id
@@ -23,7 +23,7 @@ WORTH = 4_000
 """Documents from which on a collection is parted: fewer are walked before another process has started."""
 SIZE = 1_000
 """Documents that a partition holds, about: two batches. There are many more than threads, so that none is left idle."""
-_LIGHT = 4
+_LIGHT = LARGEST_LIGHT // LARGEST
 """So many times as many where batches are that much larger."""
 MOST = 256
 """Partitions of one pass, if the last were not divided; those of a larger collection are larger."""

@@ -13,8 +13,11 @@ from goaime_migrate.backends.raw_arrays import leads_to_odd_keys
 from goaime_migrate.journal.entry import hashes_of
 from goaime_migrate.transform.chain import BatchResult, Chain, Changed, may_refer
 from goaime_migrate.transform.counts import PassCounts
-from goaime_migrate.transform.path_stages import Marking
+from goaime_migrate.transform.path_stages import MARK, Marking
 from goaime_migrate.transform.pipeline import computed
+
+_TOUCHED = (True,)
+"""By the one step."""
 
 
 class Addition(Chain):
@@ -29,16 +32,15 @@ class Addition(Chain):
             return super().run(reader, documents)
         result = BatchResult([], [], PassCounts([step.version]), [])
         sets = list(raw_bson.elements(raw_bson.join([step.adds])))
-        hashes, touched = hashes_of(sets), (True,)
+        hashes = hashes_of(sets)
         for document in documents:
             identity = raw_bson.id_of(document)
             if document == identity:
                 after = raw_bson.join([document[4:-1], step.adds])
-                result.changed.append(Changed(identity, document, after, touched, sets, hashes=hashes))
+                result.changed.append(Changed(identity, document, after, _TOUCHED, sets, hashes=hashes))
             else:
                 result.unchanged.append(identity)
-        result.counts.count(touched, len(result.changed))
-        result.counts.count(None, len(result.unchanged))
+        _count(result)
         ((name, element),) = sets
         result.stages = [{"$set": raw_bson.raw_document(raw_bson.join([raw_bson.literal(name, element)]))}]
         result.where = {name.decode(): {"$exists": False}}
@@ -56,18 +58,16 @@ class Removal(Chain):
         result = BatchResult([], [], PassCounts([step.version]), [], step.stages)
         odd: list[bytes] = []
         names = [(name, name.decode()) for name in step.removes]
-        touched = (True,)
         for document in documents:
+            identity = raw_bson.id_of(document)
             after, lost = _cut(document, names)
             if after is None:
                 odd.append(document)
             elif lost:
-                identity = raw_bson.id_of(document)
-                result.changed.append(Changed(identity, document, after, touched, hashes=lost))
+                result.changed.append(Changed(identity, document, after, _TOUCHED, hashes=lost))
             else:
-                result.unchanged.append(raw_bson.id_of(document))
-        result.counts.count((True,), len(result.changed))
-        result.counts.count(None, len(result.unchanged))
+                result.unchanged.append(identity)
+        _count(result)
         if odd:
             result = _together(result, super().run(reader, odd, fields))
         return result
@@ -85,24 +85,28 @@ class Marked(Chain):
         if fields is None or marking is None:
             return super().run(reader, documents)
         result = BatchResult([], [], PassCounts([step.version]), [], step.stages)
-        stages = [*marking.stages, {"$project": dict.fromkeys(("_id", *fields), 1)}]
         fitting = [document for document in documents if _fits(document, marking)]
-        results = computed(reader, step.collection, fitting, stages)
+        results = computed(reader, step.collection, fitting, marking.stages, fields)
         odd: list[bytes] = []
         for document in documents:
             identity = raw_bson.id_of(document)
             after = results.get(identity)
-            if after is None or marking.mark in after:
+            if after is None or MARK in after:
                 odd.append(document)
             elif after == document:
                 result.unchanged.append(identity)
             elif _is_counted_anew(document, after, marking):
                 odd.append(document)
             else:
-                result.changed.append(Changed(identity, document, after, (True,)))
-        result.counts.count((True,), len(result.changed))
-        result.counts.count(None, len(result.unchanged))
+                result.changed.append(Changed(identity, document, after, _TOUCHED))
+        _count(result)
         return _together(result, super().run(reader, odd, fields)) if odd else result
+
+
+def _count(result: BatchResult) -> None:
+    """Count what the one step has changed, and what it has left."""
+    result.counts.count(_TOUCHED, len(result.changed))
+    result.counts.count(None, len(result.unchanged))
 
 
 def _is_counted_anew(document: bytes, after: bytes, marking: Marking) -> bool:

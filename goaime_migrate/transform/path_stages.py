@@ -18,6 +18,7 @@ from goaime_migrate.transform.paths import EACH, Path
 _ELEMENT = "element"
 """The variable for an element. Those of outer arrays are hidden, and not asked for any more."""
 _MARK = os.urandom(8).hex()
+MARK = _MARK.encode()
 """What no document holds but one that a server has marked."""
 _LEAST = 3
 """Bytes of the shortest element of an array."""
@@ -37,11 +38,6 @@ class Marking:
     largest: int
     """Of a larger document more may come than a server can hold: as if each value in it were marked or added to."""
 
-    @property
-    def mark(self) -> bytes:
-        """What stands in a document that is marked."""
-        return _MARK.encode()
-
 
 def adding(path: Path, value: Any, otherwise: Any = None) -> tuple[Document, ...]:
     """Stages that add a constant field where it is missing; none for a value that does not survive decoding.
@@ -49,7 +45,7 @@ def adding(path: Path, value: Any, otherwise: Any = None) -> tuple[Document, ...
     What the path does not lead into stays as it is, or becomes `otherwise`.
     """
     raw = raw_bson.encode({"": value})
-    if raw_bson.encode(raw_bson.decode(raw)) != raw:
+    if not raw_bson.survives(raw):
         return ()
     literal = {"$literal": value}
 

@@ -31,10 +31,7 @@ class Pipeline(Chain):
         """What the pipeline makes of the documents, which must be as they are in the collection."""
         (step,) = self.steps
         result = BatchResult([], [], PassCounts([step.version]), [])
-        stages = list(step.pipeline)
-        if fields is not None:
-            stages.append({"$project": dict.fromkeys(("_id", *fields), 1)})
-        results = computed(reader, step.collection, documents, stages)
+        results = computed(reader, step.collection, documents, step.pipeline, fields)
         for document in documents:
             identity = raw_bson.id_of(document)
             after = results.get(identity)
@@ -87,8 +84,16 @@ def _names(value: Any) -> set[str]:
 
 
 def computed(
-    reader: Reader, collection: str, documents: Sequence[bytes], stages: Sequence[Document]
+    reader: Reader,
+    collection: str,
+    documents: Sequence[bytes],
+    stages: Sequence[Document],
+    fields: Sequence[str] | None,
 ) -> dict[bytes, bytes]:
-    """What a server makes of the stored documents, by their raw `_id`s; those without one are left out."""
-    found = reader.pipeline(collection, [raw_bson.id_of(d) for d in documents], stages)
+    """What a server makes of the stored documents, or of these fields of theirs, by their raw `_id`s.
+
+    Those that come out without one are left out.
+    """
+    carried = [] if fields is None else [{"$project": dict.fromkeys(("_id", *fields), 1)}]
+    found = reader.pipeline(collection, [raw_bson.id_of(d) for d in documents], [*stages, *carried])
     return {raw_bson.id_of(d): d for d in found if raw_bson.has_id(d)}

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from goaime_migrate.backends import raw_bson, raw_difference
 from goaime_migrate.backends.ports import Capabilities
 from goaime_migrate.errors import UndeclaredField, Unrepresentable
-from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.transform.chain import Changed
 from goaime_migrate.transform.step import Step
 
@@ -96,12 +95,8 @@ def narrow(changed: Changed, step: Step, fields: Sequence[str]) -> Changed | Non
     if sets is None:
         return None
     if any(raw_bson.is_twice(changed.before, name) for name, _ in sets):
-        raise Unrepresentable(
-            "the document would have to change, but it has the same key twice",
-            version=step.version,
-            id=raw_bson.id_value(changed.id),
-            hint=Hint("mend this document by hand, then: {}", UP),
-        )
+        identity = raw_bson.id_value(changed.id)
+        raise Unrepresentable.because("it has the same key twice", id=identity, version=step.version)
     undeclared = {name for name, _ in sets} - _names(tuple(fields))
     if undeclared and (undeclared := undeclared.difference(raw_bson.fields(changed.before))):
         raise UndeclaredField(

@@ -6,7 +6,6 @@ from bson.errors import BSONError
 
 from goaime_migrate.backends import raw_bson, raw_splice
 from goaime_migrate.errors import IdChanged, Unrepresentable
-from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.results import Document
 
 
@@ -19,11 +18,8 @@ def splice(original: bytes, document: Document, version: str, identity: bytes) -
         return raw_splice.splice(original, raw_bson.decode(original), document)
     except (raw_splice.Lossy, BSONError, UnicodeDecodeError) as error:
         reason = error.args[0] if isinstance(error, raw_splice.Lossy) else "it holds text that is not UTF-8"
-        raise Unrepresentable(
-            f"the document would have to change, but {reason}: writing it would lose data",
-            version=version,
-            id=raw_bson.id_value(identity),
-            hint=Hint("mend this document by hand, then: {}", UP),
+        raise Unrepresentable.because(
+            f"{reason}: writing it would lose data", id=raw_bson.id_value(identity), version=version
         ) from error
 
 

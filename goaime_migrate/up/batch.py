@@ -84,9 +84,9 @@ class Batch(NextBatch):
             return None
         if walk.fields is not None and len(walk.fields) > 1 and not all(map(_sets_all, result.changed)):
             return None  # the stages set a field to what it is: if it stands twice, the second as well
-        documents = len(result.changed) + (0 if result.where else len(result.unchanged))
-        where = combine(walk.where, result.where)
         changed = len(result.changed)
+        documents = changed + (0 if result.where else len(result.unchanged))
+        where = combine(walk.where, result.where)
         return Sweep(self._at.cursor, upto, where, result.stages, documents, changed, once=result.once)
 
     def _seen(self, reader: Reader, documents: Sequence[bytes]) -> Known:

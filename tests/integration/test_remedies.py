@@ -13,6 +13,8 @@ from goaime_migrate.results import Finding, Severity
 from tests.integration.engines import each_mode, one_server, servers, two
 from tests.world import World, succeeded
 
+COLLATED = ", collation={'locale': 'en', 'strength': 2}"
+
 
 def operations(*listed: str, code: str = "") -> str:
     return f"from datetime import datetime\nfrom goaime_migrate import *\n{code}\noperations = [{', '.join(listed)}]\n"
@@ -311,7 +313,7 @@ def test_what_a_transform_makes_is_mended_between_it_and_the_validator(world: Wo
 @servers
 @pytest.mark.parametrize(
     ("options", "first", "second"),
-    [(", collation={'locale': 'en', 'strength': 2}", 2, 3), (", partialFilterExpression={'in': True}", 3, 4)],
+    [(COLLATED, 2, 3), (", partialFilterExpression={'in': True}", 3, 4)],
 )
 def test_an_index_that_fails_names_two_documents_that_it_holds(
     world: World, options: str, first: int, second: int
@@ -335,16 +337,24 @@ def test_an_index_that_fails_names_two_documents_that_it_holds(
     assert error.id == second or options.startswith(", collation")
 
 
+def made_the_same(
+    world: World, options: str, change: str, where: str = "", *, allow: bool = True
+) -> errors.DuplicateKey:
+    """The error for a unique index that stands when a second version has documents collide in it."""
+    world.write("0001_it.py", unique(options=options))
+    succeeded(world.up())
+    source = operations(f"TransformDocuments('c', same{where})", code=f"def same(d):\n    {change}\n")
+    allowed = "# allow: unique-duplicates because it is tried\n" if allow else ""
+    world.write("0002_it.py", allowed + source)
+    error = world.up().error
+    assert isinstance(error, errors.DuplicateKey)
+    return error
+
+
 @servers
 def test_a_key_by_a_collation_is_named_by_its_field(world: World) -> None:
     world.insert("c", [{"_id": 1, "email": "x"}, {"_id": 2, "email": "y"}])
-    world.write("0001_it.py", unique(options=", collation={'locale': 'en', 'strength': 2}"))
-    succeeded(world.up())
-    same = "def same(d):\n    d['email'] = 'X'\n"
-    source = operations("TransformDocuments('c', same, where={'_id': 2})", code=same)
-    world.write("0002_it.py", "# allow: unique-duplicates because it is tried\n" + source)
-    error = world.up().error
-    assert isinstance(error, errors.DuplicateKey)
+    error = made_the_same(world, COLLATED, "d['email'] = 'X'", ", where={'_id': 2}")
     assert error.message == "c: the documents 1 and 2 would have the same key in the unique index 'email_1'"
     assert (error.id, error.field) == (2, "email")
 
@@ -352,12 +362,7 @@ def test_a_key_by_a_collation_is_named_by_its_field(world: World) -> None:
 @one_server
 def test_two_of_one_batch_that_are_the_same_by_a_collation_are_not_told_apart(world: World) -> None:
     world.insert("c", [{"_id": 1, "email": "x"}, {"_id": 2, "email": "y"}])
-    world.write("0001_it.py", unique(options=", collation={'locale': 'en', 'strength': 2}"))
-    succeeded(world.up())
-    same = "def same(d):\n    d['email'] = 'zZ'[d['_id'] - 1]\n"
-    world.write("0002_it.py", operations("TransformDocuments('c', same)", code=same))
-    error = world.up().error
-    assert isinstance(error, errors.DuplicateKey)
+    error = made_the_same(world, COLLATED, "d['email'] = 'zZ'[d['_id'] - 1]", allow=False)
     assert error.message == (
         "c: the unique index 'email_1' refuses 2: another document has the same email by its collation"
     )
@@ -365,17 +370,12 @@ def test_two_of_one_batch_that_are_the_same_by_a_collation_are_not_told_apart(wo
 
 
 @servers
-@pytest.mark.parametrize("collation", ["", ", collation={'locale': 'en', 'strength': 2}"])
+@pytest.mark.parametrize("collation", ["", COLLATED])
 def test_a_document_that_an_index_does_not_have_is_not_named_for_its_key(
     world: World, collation: str
 ) -> None:
     out, taken = {"_id": 1, "email": "x"}, {"_id": 2, "email": "x", "in": True}
     world.insert("c", [out, taken, {"_id": 3, "email": "y", "in": True}])
-    world.write("0001_it.py", unique(options=f", partialFilterExpression={{'in': True}}{collation}"))
-    succeeded(world.up())
-    same = "def same(d):\n    d['email'] = 'x'\n"
-    source = operations("TransformDocuments('c', same, where={'_id': 3})", code=same)
-    world.write("0002_it.py", "# allow: unique-duplicates because it is tried\n" + source)
-    error = world.up().error
-    assert isinstance(error, errors.DuplicateKey)
+    options = f", partialFilterExpression={{'in': True}}{collation}"
+    error = made_the_same(world, options, "d['email'] = 'x'", ", where={'_id': 3}")
     assert error.message == "c: the documents 2 and 3 would have the same key in the unique index 'email_1'"

@@ -142,11 +142,7 @@ def _rejection(problem: Document, write: Write) -> Exception:
     if code == TOO_LARGE_FOR_CACHE:
         return too_large_for_cache(text, id=identity)
     if code == _NAMED_TWICE:
-        return errors.Unrepresentable(
-            f"the document would have to change, but it has the same key twice: {text}",
-            id=identity,
-            hint=Hint("mend this document by hand, then: {}", UP),
-        )
+        return errors.Unrepresentable.because(f"it has the same key twice: {text}", id=identity)
     if code in (_WRITE_CONFLICT, 251) or code is None:
         return _collision(problem, text, code)
     return errors.OperationFailed(

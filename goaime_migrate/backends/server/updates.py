@@ -10,12 +10,11 @@ from pymongo.database import Database
 
 from goaime_migrate.backends import raw_bson, raw_difference
 from goaime_migrate.backends.ports import Sweep, SweepRefused, Write
-from goaime_migrate.backends.raw_arrays import ARRAY, has_odd_keys
+from goaime_migrate.backends.raw_arrays import ARRAY, is_numbered_oddly
 from goaime_migrate.backends.server.operators import operators, operators_for, operators_for_new
 from goaime_migrate.backends.server.reader import both, id_in, id_range
 from goaime_migrate.backends.server.sent import Sent
 from goaime_migrate.errors import Unrepresentable
-from goaime_migrate.errors.hint import UP, Hint
 from goaime_migrate.results import Document
 
 _QUERIES = (0x03, 0x06)
@@ -65,16 +64,17 @@ def insertion(write: Write) -> Document:
 
 def update(write: Write, guard: bool) -> Document:
     """A statement that changes a document."""
+    return {"q": condition(write, guard), "u": change(write)}
+
+
+def change(write: Write) -> Any:
+    """What makes a document, or the part of it that was read, into what it is to be."""
+    assert write.before is not None
     assert write.after is not None
-    return {"q": condition(write, guard), "u": change(write, write.after)}
-
-
-def change(write: Write, after: bytes) -> Any:
-    """What makes a document, or the part of it that was read, into `after`."""
     if write.partial:
         return _delta(write)
-    said = _said_at_end(write.before or raw_bson.NOTHING, after)
-    return replacement(after) if said is None else Sent(said)
+    said = _said_at_end(write.before, write.after)
+    return replacement(write.after) if said is None else Sent(said)
 
 
 def _said_at_end(before: bytes, after: bytes) -> bytes | None:
@@ -114,21 +114,13 @@ def _delta(write: Write) -> Any:
     said = None if gone else operators_for_new(sets, write.before)
     if said is not None:
         return Sent(said)
-    lost = _is_lost if write.sets is None else _is_counted_anew
+    lost = _is_lost if write.sets is None else is_numbered_oddly
     if any(lost(*element) for element in sets):
-        raise Unrepresentable(
-            "a field holds what can be written with the whole document alone",
-            id=raw_bson.id_value(write.id),
-            hint=Hint("mend this document by hand, then: {}", UP),
-        )
+        reason = "a field of it can be written with the whole document alone"
+        raise Unrepresentable.because(reason, id=raw_bson.id_value(write.id))
     values = [raw_bson.literal(*element) for element in sets]
     stages: list[Any] = [Sent(raw_bson.join([b"\x03$set\0" + raw_bson.join(values)]))] if values else []
     return [*stages, {"$unset": [name.decode() for name in gone]}] if gone else stages
-
-
-def _is_counted_anew(name: bytes, element: bytes) -> bool:
-    """Whether a field is an array that has odd keys, and would lose them."""
-    return element[0] == ARRAY and has_odd_keys(element[len(name) + 2 :])
 
 
 def _is_lost(_: bytes, element: bytes) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from goaime_migrate.backends import raw_bson
 from goaime_migrate.backends.ports import Changes, Reader, Write
 from goaime_migrate.errors import Unrepresentable
-from goaime_migrate.errors.hint import UP, Hint
 
 
 def wholly(reader: Reader, changes: Changes) -> list[Write]:
@@ -30,12 +29,9 @@ def _whole(write: Write, document: bytes) -> Write:
     assert write.after is not None
     old, new = raw_bson.fields(write.before), raw_bson.fields(write.after)
     if any(raw_bson.is_twice(document, name) for name in old | new):
-        raise Unrepresentable(
-            "the document would have to change, but it has the same key twice",
-            id=raw_bson.id_value(write.id),
-            hint=Hint("mend this document by hand, then: {}", UP),
-        )
+        raise Unrepresentable.because("it has the same key twice", id=raw_bson.id_value(write.id))
     there = [*raw_bson.elements(document)]
+    names = {name for name, _ in there}
     kept = [new.get(name, element) for name, element in there if name in new or name not in old]
-    added = [element for name, element in new.items() if name not in dict(there)]
+    added = [element for name, element in new.items() if name not in names]
     return Write(write.id, document, raw_bson.join([*kept, *added]))

@@ -36,7 +36,7 @@ class _Command(NamedTuple):
 def _update_request(write: Write, guard: bool) -> Any:
     assert write.after is not None
     condition = updates.condition(write, guard)
-    change = updates.change(write, write.after) if write.partial else updates.replacement(write.after)
+    change = updates.change(write) if write.partial else updates.replacement(write.after)
     replaces = not (write.partial or isinstance(change, list))
     return ReplaceOne(condition, change) if replaces else UpdateOne(condition, change)
 
