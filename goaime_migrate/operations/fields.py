@@ -69,13 +69,15 @@ class AddField(FieldOperation):
             collection, text, add_field, [found], where=where, reverse=_without_value(found, value)
         )
         self._element = raw_bson.encode({found.top: value})[4:-1] if found.top == path else None
-        self._stages = path_stages.adding(found, value)
-        self._marking = path_stages.marked_adding(found, value)
+        self._path, self._value = found, value
 
     def step(self, version: str, source: str) -> Step:
         """A step that a server can take by itself, and that says which element it adds if that is all it does."""
         return replace(
-            super().step(version, source), adds=self._element, stages=self._stages, marking=self._marking
+            super().step(version, source),
+            adds=self._element,
+            stages=path_stages.adding(self._path, self._value),
+            marking=path_stages.marked_adding(self._path, self._value),
         )
 
 
@@ -100,15 +102,17 @@ class RemoveField(FieldOperation):
         super().__init__(
             collection, f"remove {', '.join(paths)} from {collection}", remove_field, found, where=where
         )
-        self._stages = path_stages.removing(found)
-        self._marking = path_stages.marked_removing(found)
+        self._paths = found
         tops = [path.top.encode() for path in found if len(path.parts) == 1]
         self._removes = tuple(tops) if len(tops) == len(found) else ()
 
     def step(self, version: str, source: str) -> Step:
         """A step that a server can take by itself, and that says which fields it removes if that is all it does."""
         return replace(
-            super().step(version, source), removes=self._removes, stages=self._stages, marking=self._marking
+            super().step(version, source),
+            removes=self._removes,
+            stages=path_stages.removing(self._paths),
+            marking=path_stages.marked_removing(self._paths),
         )
 
 
